@@ -1,0 +1,33 @@
+#include "native/ops/activation.h"
+#include "native/ops/linear/linear.h"
+#include "native/runtime/gemm.h"
+#include "native/runtime/scratch.h"
+
+namespace hint::linear {
+
+void forward(Call& call) {
+  const int64_t rows = call.dim("rows"), dIn = call.dim("dIn"), dOut = call.dim("dOut");
+  const auto alpha = static_cast<float>(call.number("alpha"));
+  float* product = call.hasOut(kPreActivation) ? call.o(kPreActivation) : call.o(kY);
+  gemm(false, true, rows, dOut, dIn, alpha, call.f(kX), dIn, call.f(kWeight), dIn, 0.0f, product, dOut);
+  const Activation activation = activationOf(call);
+  if (activation != Activation::none) applyActivation(activation, product, call.o(kY), rows * dOut);
+}
+
+void backward(Call& call) {
+  const int64_t rows = call.dim("rows"), dIn = call.dim("dIn"), dOut = call.dim("dOut");
+  const auto alpha = static_cast<float>(call.number("alpha"));
+  const Activation activation = activationOf(call);
+  const float* gradient = call.go(kY);
+  Scratch scratch(activation == Activation::none ? 1 : rows * dOut);
+  if (activation != Activation::none) {
+    activationGradient(activation, call.out(kPreActivation).data<float>(), gradient, scratch, rows * dOut);
+    gradient = scratch;
+  }
+  if (float* gx = call.gi(kX))
+    gemm(false, false, rows, dIn, dOut, alpha, gradient, dOut, call.f(kWeight), dIn, call.beta(kX), gx, dIn);
+  if (float* gw = call.gi(kWeight))
+    gemm(true, false, dOut, dIn, rows, alpha, gradient, dOut, call.f(kX), dIn, call.beta(kWeight), gw, dIn);
+}
+
+}  // namespace hint::linear

@@ -1,0 +1,34 @@
+#include "native/ops/reference.h"
+
+#include "native/ops/activation.h"
+#include "native/ops/linear/linear.h"
+
+namespace hint {
+
+OpReference reference_linear() {
+  OpReference reference;
+  reference.forward = [](ReferenceCall& r) {
+    const int64_t rows = r.call.dim("rows"), dIn = r.call.dim("dIn"), dOut = r.call.dim("dOut");
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < dOut; ++j) {
+        double sum = 0;
+        for (int64_t k = 0; k < dIn; ++k) sum += r.in(linear::kX)[i * dIn + k] * r.in(linear::kWeight)[j * dIn + k];
+        sum *= r.call.number("alpha");
+        if (r.call.hasOut(linear::kPreActivation)) r.out(linear::kPreActivation)[i * dOut + j] = sum;
+        r.out(linear::kY)[i * dOut + j] = activationReference(activationOf(r.call), sum);
+      }
+  };
+  const std::string gelu = "gelu", tanh = "tanh";
+  reference.cases = {
+      {"odd sizes", {{{{5, 17}}}, {{{13, 17}, {}, 0.3}}}},
+      {"one row, gelu, alpha", {{{{1, 32}}}, {{{24, 32}, {}, 0.3}}}, {{"activation", gelu}, {"alpha", 0.5}}},
+      {"tanh", {{{{9, 8}}}, {{{3, 8}}}}, {{"activation", tanh}}},
+      {"no rows", {{{{0, 8}}}, {{{3, 8}}}}},
+      {"T5-base projection", {{{{4096, 768}}}, {{{768, 768}, {}, 0.03}}}, {}, true},
+      {"T5-base feed-forward", {{{{4096, 768}}}, {{{2048, 768}, {}, 0.03}}}, {}, true},
+      {"one row", {{{{1, 768}}}, {{{2048, 768}, {}, 0.03}}}, {}, true},
+  };
+  return reference;
+}
+
+}  // namespace hint

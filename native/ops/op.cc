@@ -1,0 +1,170 @@
+#include "native/ops/op.h"
+
+#include <cstring>
+#include <sstream>
+
+#include "native/runtime/error.h"
+
+namespace hint {
+namespace {
+
+std::vector<std::string> split(const char* text) {
+  std::istringstream stream(text);
+  std::vector<std::string> words;
+  for (std::string word; stream >> word;) words.push_back(word);
+  return words;
+}
+
+bool isNumber(const std::string& word) {
+  return !word.empty() && word.find_first_not_of("0123456789") == std::string::npos;
+}
+
+int indexOf(const std::vector<ArgSpec>& arguments, std::string_view name) {
+  for (size_t i = 0; i < arguments.size(); ++i)
+    if (name == arguments[i].name) return static_cast<int>(i);
+  return -1;
+}
+
+}  // namespace
+
+int OpSpec::inputIndex(std::string_view argument) const { return indexOf(inputs, argument); }
+int OpSpec::outputIndex(std::string_view argument) const { return indexOf(outputs, argument); }
+
+float* Call::giZeroed(int i) const {
+  float* gradient = gi(i);
+  if (gradient && beta(i) == 0.0f) std::memset(gradient, 0, gradInputs[static_cast<size_t>(i)].bytes());
+  return gradient;
+}
+
+int64_t Call::dim(std::string_view name) const {
+  for (const auto& [key, size] : dimensions)
+    if (key == name) return size;
+  fail("INTERNAL", "The op ", spec->name, " has no dimension named ", name, ".");
+}
+
+void Call::setDim(std::string_view name, int64_t size) {
+  for (auto& [key, bound] : dimensions)
+    if (key == name) {
+      if (bound != size)
+        fail("INVALID_SHAPE", describe(), ": dimension ", name, " is ", bound, " and also ", size, ".");
+      return;
+    }
+  dimensions.emplace_back(std::string(name), size);
+}
+
+const Attribute& Call::attribute(std::string_view name) const {
+  for (size_t i = 0; i < spec->attributes.size(); ++i)
+    if (name == spec->attributes[i].name) return attributes[i];
+  fail("INTERNAL", "The op ", spec->name, " has no attribute named ", name, ".");
+}
+
+Dropout Call::dropout() const {
+  Dropout dropout;
+  dropout.rate = static_cast<float>(number("dropoutRate"));
+  dropout.seed = static_cast<uint64_t>(number("dropoutSeed"));
+  dropout.site = static_cast<uint32_t>(integer("dropoutSite"));
+  return dropout;
+}
+
+void Call::bindTensor(const ArgSpec& arg, const Tensor& tensor) {
+  if (arg.dtype && tensor.dtype != *arg.dtype)
+    fail("INVALID_ARGUMENT", describe(), ": ", arg.name, " must be ", nameOf(*arg.dtype), ", not ",
+         nameOf(tensor.dtype), ".");
+  const auto words = split(arg.shape);
+  if (words.size() == 1 && words[0][0] == '*') {
+    setDim(words[0].substr(1), tensor.size());
+    return;
+  }
+  if (words.size() != tensor.shape.size())
+    fail("INVALID_SHAPE", describe(), ": ", arg.name, " must be [", arg.shape, "], not ", toString(tensor.shape), ".");
+  for (size_t i = 0; i < words.size(); ++i) {
+    const int64_t size = tensor.shape[i];
+    if (isNumber(words[i])) {
+      if (std::stoll(words[i]) != size)
+        fail("INVALID_SHAPE", describe(), ": ", arg.name, " must be [", arg.shape, "], not ", toString(tensor.shape),
+             ".");
+    } else {
+      setDim(words[i], size);
+    }
+  }
+}
+
+void Call::bind() {
+  attributes.resize(spec->attributes.size());
+  inputs.resize(spec->inputs.size());
+  inputPresent.resize(spec->inputs.size(), false);
+  for (size_t i = 0; i < spec->inputs.size(); ++i) {
+    const ArgSpec& arg = spec->inputs[i];
+    if (inputPresent[i])
+      bindTensor(arg, inputs[i]);
+    else if (!(arg.flags & kOptional))
+      fail("INVALID_ARGUMENT", spec->name, ": the input ", arg.name, " is missing.");
+  }
+  if (spec->resolve) spec->resolve(*this);
+  outputs.resize(spec->outputs.size());
+  outputPresent.assign(spec->outputs.size(), false);
+  for (size_t i = 0; i < spec->outputs.size(); ++i) {
+    const ArgSpec& arg = spec->outputs[i];
+    if (arg.present && !arg.present(*this)) continue;
+    outputPresent[i] = true;
+    Tensor& output = outputs[i];
+    if (arg.dtype) output.dtype = *arg.dtype;
+    output.shape.clear();
+    const auto words = split(arg.shape);
+    if (words.size() == 1 && words[0][0] == '*') {
+      // "*x": the shape of the first input of the same pattern.
+      for (size_t k = 0; k < spec->inputs.size(); ++k)
+        if (inputPresent[k] && words[0] == spec->inputs[k].shape) {
+          output.shape = inputs[k].shape;
+          break;
+        }
+      continue;
+    }
+    for (const auto& word : words) output.shape.push_back(isNumber(word) ? std::stoll(word) : dim(word));
+  }
+}
+
+double Call::flops() const {
+  if (!spec->flops) return 0;
+  if (!backward) return spec->flops(*this);
+  return spec->backwardFlops ? spec->backwardFlops(*this) : 2 * spec->flops(*this);
+}
+
+double Call::bytes() const {
+  double total = 0;
+  for (const auto* tensors : {&inputs, &outputs, &gradOutputs, &gradInputs})
+    for (const Tensor& tensor : *tensors)
+      if (tensor) total += static_cast<double>(tensor.bytes());
+  return total;
+}
+
+std::string Call::describe() const {
+  std::string text = std::string(spec->name) + (backward ? " backward(" : "(");
+  bool first = true;
+  for (size_t i = 0; i < spec->inputs.size() && i < inputs.size(); ++i) {
+    if (!inputPresent[i]) continue;
+    text += (first ? "" : ", ") + std::string(spec->inputs[i].name) + " " + toString(inputs[i].shape);
+    first = false;
+  }
+  return text + ")";
+}
+
+void checkOffsets(const Call& call, std::string_view attribute, int64_t rows) {
+  const IntList& offsets = call.list(attribute);
+  if (offsets.empty() || offsets.front() != 0 || offsets.back() != rows)
+    fail("INVALID_SHAPE", call.describe(), ": ", attribute, " must start with 0 and end with ", rows, " rows; it has ",
+         offsets.size(), " entries", offsets.empty() ? "." : " ending with " + std::to_string(offsets.back()) + ".");
+  for (size_t i = 1; i < offsets.size(); ++i)
+    if (offsets[i] < offsets[i - 1])
+      fail("INVALID_SHAPE", call.describe(), ": ", attribute, " decreases from ", offsets[i - 1], " to ", offsets[i],
+           " at entry ", i, ".");
+}
+
+std::vector<AttributeSpec> withDropout(std::vector<AttributeSpec> attributes) {
+  attributes.push_back({"dropoutRate", 0.0});
+  attributes.push_back({"dropoutSeed", 0.0});
+  attributes.push_back({"dropoutSite", int64_t{0}});
+  return attributes;
+}
+
+}  // namespace hint

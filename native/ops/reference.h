@@ -1,0 +1,53 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "native/ops/op.h"
+
+/// The second half of an op's declaration, compiled into tests and bench only: a naive double-precision forward and
+/// the cases on which parity, gradients, sentinels and speed are checked.
+namespace hint {
+
+/// One input of a case: normal noise times `scale` plus `shift` for floats, or the given integers for i32.
+struct CaseInput {
+  Shape shape;
+  IntList integers = {};
+  double scale = 1.0;
+  double shift = 0.0;
+};
+
+struct OpCase {
+  std::string name;                              ///< the fear: "length-1 sequences", "empty prefix"
+  std::vector<std::optional<CaseInput>> inputs;  ///< parallel to the spec; nullopt: absent
+  std::vector<std::pair<std::string, Attribute>> attributes = {};
+  bool bench = false;  ///< timed by the bench, not run by the tests
+};
+
+using Doubles = std::vector<double>;
+
+/// What a reference sees: the bound call (dimensions, attributes, integer inputs) and every float tensor in double.
+/// It fills `outputs`, which come sized and zeroed. Mutable inputs may be changed.
+struct ReferenceCall {
+  const Call& call;
+  std::vector<Doubles> inputs;
+  std::vector<Doubles> outputs;
+
+  bool has(int i) const { return call.has(i); }
+  double* in(int i) { return inputs[static_cast<size_t>(i)].data(); }
+  double* out(int i) { return outputs[static_cast<size_t>(i)].data(); }
+};
+
+struct OpReference {
+  void (*forward)(ReferenceCall&);
+  std::vector<OpCase> cases;
+  double forwardTolerance = 2e-6;  ///< max |a-b| / max |b|
+  double gradientTolerance = 2e-5;
+};
+
+/// The reference of an op of the table; throws INVALID_ARGUMENT when there is none.
+const OpReference& findReference(std::string_view name);
+
+}  // namespace hint

@@ -1,0 +1,89 @@
+#include "native/runtime/allocator.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "native/runtime/error.h"
+
+namespace hint {
+namespace {
+
+/// Eight classes per power of two: few distinct sizes, little waste.
+size_t sizeClass(size_t bytes) {
+  if (bytes <= 256) return 256;
+  size_t step = 32;
+  while (step * 16 < bytes) step *= 2;
+  return (bytes + step - 1) / step * step;
+}
+
+class HostMemory final : public MemorySource {
+ public:
+  void* take(size_t bytes) override { return std::aligned_alloc(64, (bytes + 63) / 64 * 64); }
+  void give(void* pointer) override { std::free(pointer); }
+};
+
+}  // namespace
+
+Allocator::Allocator(std::unique_ptr<MemorySource> source, size_t limit) : source_(std::move(source)), limit_(limit) {}
+
+Allocator::~Allocator() { trimLocked(); }
+
+void* Allocator::acquire(size_t bytes) {
+  const size_t size = sizeClass(bytes);
+  std::lock_guard lock(mutex_);
+  void* pointer = nullptr;
+  if (auto found = cache_.find(size); found != cache_.end() && !found->second.empty()) {
+    pointer = found->second.back();
+    found->second.pop_back();
+    stats_.cached -= size;
+  } else {
+    if (limit_ && stats_.inUse + stats_.cached + size > limit_) trimLocked();
+    if (!limit_ || stats_.inUse + size <= limit_) pointer = source_->take(size);
+    if (!pointer && stats_.cached) {
+      trimLocked();
+      pointer = source_->take(size);
+    }
+    if (!pointer)
+      fail("OUT_OF_MEMORY", "Out of memory: ", size, " bytes asked, ", stats_.inUse, " bytes held by tensors",
+           limit_ ? ", limit " + std::to_string(limit_) + " bytes" : "",
+           ". Lower the batch's token budget or turn on recompute.");
+    ++stats_.sourceCalls;
+  }
+  stats_.inUse += size;
+  stats_.peakInUse = std::max(stats_.peakInUse, stats_.inUse);
+  return pointer;
+}
+
+void Allocator::release(void* pointer, size_t bytes) {
+  const size_t size = sizeClass(bytes);
+  std::lock_guard lock(mutex_);
+  cache_[size].push_back(pointer);
+  stats_.inUse -= size;
+  stats_.cached += size;
+}
+
+void Allocator::trim() {
+  std::lock_guard lock(mutex_);
+  trimLocked();
+}
+
+void Allocator::trimLocked() {
+  for (auto& [size, blocks] : cache_)
+    for (void* block : blocks) source_->give(block);
+  cache_.clear();
+  stats_.cached = 0;
+}
+
+void Allocator::resetPeak() {
+  std::lock_guard lock(mutex_);
+  stats_.peakInUse = stats_.inUse;
+}
+
+AllocatorStats Allocator::stats() const {
+  std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+std::unique_ptr<MemorySource> hostMemory() { return std::make_unique<HostMemory>(); }
+
+}  // namespace hint

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace hint {
+
+/// Where raw memory of a device comes from.
+class MemorySource {
+ public:
+  virtual ~MemorySource() = default;
+  /// Returns nullptr when there is no more.
+  virtual void* take(size_t bytes) = 0;
+  virtual void give(void* pointer) = 0;
+};
+
+struct AllocatorStats {
+  size_t inUse = 0;      ///< bytes handed out, rounded to size classes
+  size_t cached = 0;     ///< bytes kept for reuse
+  size_t peakInUse = 0;  ///< largest inUse since the last resetPeak
+  uint64_t sourceCalls = 0;
+};
+
+/// Caching allocator: freed blocks are kept by size class (at most 12.5 % rounding waste above 4 KiB) and reused;
+/// when the source is exhausted the cache is emptied once before giving up. Thread-safe.
+class Allocator {
+ public:
+  /// `limit` bytes may be held in all (in use and cached); 0 means no limit.
+  explicit Allocator(std::unique_ptr<MemorySource> source, size_t limit = 0);
+  ~Allocator();
+
+  /// Throws OUT_OF_MEMORY naming the bytes asked, held and cached; the allocator stays usable.
+  void* acquire(size_t bytes);
+  void release(void* pointer, size_t bytes);
+  /// Returns cached blocks to the source.
+  void trim();
+  void resetPeak();
+  AllocatorStats stats() const;
+
+ private:
+  void trimLocked();
+
+  mutable std::mutex mutex_;
+  std::unique_ptr<MemorySource> source_;
+  size_t limit_;
+  std::map<size_t, std::vector<void*>> cache_;
+  AllocatorStats stats_;
+};
+
+/// Host memory, 64-byte aligned for full-width vector loads.
+std::unique_ptr<MemorySource> hostMemory();
+
+}  // namespace hint

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "native/runtime/allocator.h"
+#include "native/runtime/error.h"
+
+namespace hint {
+
+/// Memory that exists from its first use on the stream until its last reference is dropped. Because commands hold
+/// references and memory is taken only when a command runs, the order of taking and freeing is the order of the
+/// stream, however far ahead the enqueuing thread is.
+class Buffer {
+ public:
+  Buffer(std::shared_ptr<Allocator> allocator, size_t bytes) : allocator_(std::move(allocator)), bytes_(bytes) {}
+  ~Buffer() {
+    if (data_) allocator_->release(data_, bytes_);
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  /// Takes the memory if it is not yet there. Called on the stream's thread, or before the buffer is shared.
+  /// Throws OUT_OF_MEMORY.
+  void* ensure() {
+    if (!data_ && bytes_ > 0) data_ = allocator_->acquire(bytes_);
+    return data_;
+  }
+  void* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+
+  /// Set when the command that was to write this buffer failed; commands that read it are skipped and reading it
+  /// rejects with this error, so a failure reaches exactly those who depend on it.
+  std::shared_ptr<const Error> failure;
+
+ private:
+  std::shared_ptr<Allocator> allocator_;
+  size_t bytes_;
+  void* data_ = nullptr;
+};
+
+}  // namespace hint

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+
+namespace hint {
+
+/// Number of threads that parallelFor uses when called from this thread.
+int threadCount();
+/// Sets it for the calling thread (a stream sets its own); oneDNN shares the same OpenMP team.
+void setThreadCount(int threads);
+/// Cores this process may use.
+int availableCores();
+
+/// Splits [0, count) into at most threadCount() contiguous ranges of at least `grain` and runs body(begin, end) on
+/// each. The split depends only on count, grain and the thread count, so results are equal from run to run.
+template <typename Body>
+void parallelFor(int64_t count, int64_t grain, const Body& body) {
+  const int64_t limit = grain > 0 ? (count + grain - 1) / grain : count;
+  const int threads = static_cast<int>(limit < threadCount() ? limit : threadCount());
+  if (threads <= 1) {
+    if (count > 0) body(int64_t{0}, count);
+    return;
+  }
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+  for (int part = 0; part < threads; ++part) body(count * part / threads, count * (part + 1) / threads);
+}
+
+/// Runs body(index) for every index in [0, count), handed out one by one: for items of very different cost. Each
+/// item must write only what no other item writes, which keeps results deterministic.
+template <typename Body>
+void parallelItems(int64_t count, const Body& body) {
+#pragma omp parallel for num_threads(threadCount()) schedule(dynamic, 1)
+  for (int64_t index = 0; index < count; ++index) body(index);
+}
+
+}  // namespace hint
+
+/// Compiles a function once per instruction set and picks one when the library is loaded, so that a shipped binary
+/// runs anywhere and still uses 512-bit vectors. Put it on plain loops; not on functions that contain OpenMP regions.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define HINT_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define HINT_CLONES
+#endif

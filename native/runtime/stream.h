@@ -1,0 +1,79 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "native/ops/op.h"
+
+namespace hint {
+
+/// Counts of what a stream has executed, for tests, the bench and FLOP accounting.
+struct StreamStats {
+  uint64_t commands = 0;
+  double flops = 0;
+};
+
+/// A recorded sequence of commands that the stream can run again without the thread that recorded it.
+struct Program {
+  std::vector<std::unique_ptr<Call>> calls;
+};
+
+/// A device's queue, executed in order by one native thread. Enqueuing never waits. See design law 3.
+class Stream {
+ public:
+  /// `threads` 0 means every core; `memoryLimit` in bytes, 0 means none.
+  explicit Stream(int threads = 0, size_t memoryLimit = 0);
+  /// Finishes what is queued, then stops.
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  /// A buffer whose memory is taken when the first command writes it.
+  std::shared_ptr<Buffer> buffer(size_t bytes);
+
+  /// Queues a bound call. Output buffers are created here. While recording, the call joins the program instead.
+  void enqueue(std::unique_ptr<Call> call);
+  /// Queues any work: host copies, callbacks. Runs even after failures; never recorded.
+  void post(std::function<void()> task);
+
+  void beginRecording();
+  std::shared_ptr<Program> endRecording();
+  /// Runs the program up to `times` times; stops early once the i32 scalar `stop` (if given) is non-zero or `cancel`
+  /// becomes true.
+  void replay(std::shared_ptr<Program> program, int times, Tensor stop, std::shared_ptr<std::atomic<bool>> cancel);
+
+  /// The first failure since the last call, for those who wait on no tensor; null when all is well. Call on the stream.
+  std::shared_ptr<const Error> takeFailure();
+
+  void setThreads(int threads);
+  Allocator& allocator() { return *allocator_; }
+  StreamStats stats() const;
+  size_t queued() const;
+
+  /// Runs one bound call now on the calling thread: what the stream's thread does, also used by native tests.
+  static void execute(Call& call);
+
+ private:
+  void loop();
+  void run(Call& call);
+
+  std::shared_ptr<Allocator> allocator_;
+  mutable std::mutex mutex_;
+  std::condition_variable ready_;
+  std::deque<std::function<void()>> queue_;
+  std::shared_ptr<Program> recording_;
+  std::shared_ptr<const Error> failure_;
+  StreamStats stats_;
+  bool stopping_ = false;
+  int threads_;
+  std::thread worker_;
+};
+
+}  // namespace hint
