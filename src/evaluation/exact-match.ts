@@ -1,0 +1,15 @@
+const ASCII_PUNCTUATION = /[!-/:-@[-`{-~]/g;
+
+// Python's str.split() is the definition: unlike \s it splits at U+001C…U+001F and U+0085, and not at U+FEFF.
+const WHITESPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/g; // eslint-disable-line no-control-regex
+
+/** The form in which answers are compared: lower case, no ASCII punctuation, single spaces (hint-method §7.5). */
+export function normalizeAnswer(text: string): string {
+  return text.toLowerCase().replace(ASCII_PUNCTUATION, '').replace(WHITESPACE, ' ').replace(/^ | $/g, '');
+}
+
+/** 1 if the prediction equals one of the references after {@link normalizeAnswer}, else 0. */
+export function exactMatch(prediction: string, references: readonly string[]): 0 | 1 {
+  const answer = normalizeAnswer(prediction);
+  return references.some((reference) => normalizeAnswer(reference) === answer) ? 1 : 0;
+}

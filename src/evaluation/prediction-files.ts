@@ -1,0 +1,200 @@
+import { createReadStream } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { z } from 'zod';
+import { HintError, throwIfAborted } from '../errors.js';
+
+/** One generated answer to be scored. */
+export interface Prediction {
+  readonly id: string;
+  readonly prediction: string;
+  readonly task?: string;
+  readonly references?: readonly string[];
+}
+
+/** Accepted answers by instance id. */
+export type References = ReadonlyMap<string, readonly string[]>;
+
+/** References as read from a file or a Super-NaturalInstructions directory. */
+export interface ReferenceSet {
+  readonly references: References;
+  /** Task name by instance id, where the source knows it. */
+  readonly tasks: ReadonlyMap<string, string>;
+  /** Whether every reference was meant to be predicted: a file lists what is evaluated, a task directory far more. */
+  readonly isComplete: boolean;
+}
+
+const answers = z.union([z.string().transform((text) => [text]), z.array(z.string()).min(1)]);
+const instance = z.object({ id: z.string(), output: answers });
+
+const predictionLine = z.union([
+  z.object({
+    id: z.string(),
+    prediction: z.string(),
+    task: z.string().optional(),
+    references: answers.optional(),
+  }),
+  // The file Tk-Instruct writes after evaluation.
+  z.object({ Task: z.string().optional(), Instance: instance, prediction: z.string() }).transform((line) => ({
+    id: line.Instance.id,
+    prediction: line.prediction,
+    task: line.Task,
+    references: line.Instance.output,
+  })),
+]);
+
+const referenceLine = z.object({ id: z.string(), references: answers });
+
+// Older releases have instances without an id; nothing can refer to those.
+const taskFile = z.object({
+  Instances: z.array(
+    z.object({ id: z.string().optional(), output: z.union([z.string(), z.array(z.string())]) }),
+  ),
+});
+
+function ioError(path: string, cause: unknown): HintError {
+  const code = (cause as NodeJS.ErrnoException).code;
+  if (code === 'ENOENT') {
+    return new HintError('NOT_FOUND', `${path} does not exist; check the path.`, { cause });
+  }
+  return new HintError('IO', `${path} cannot be read (${code ?? String(cause)}); give a readable file.`, {
+    cause,
+  });
+}
+
+function parseJson(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new HintError('INVALID_JSON', `${where} is not JSON: ${(cause as Error).message}.`, { cause });
+  }
+}
+
+/** The non-empty lines of a JSON-lines file, checked against a schema, one at a time. */
+async function* readJsonLines<T>(
+  path: string,
+  schema: z.ZodType<T>,
+  expected: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T> {
+  const stream = createReadStream(path, 'utf8');
+  let number = 0;
+  try {
+    for await (const line of createInterface({ input: stream, crlfDelay: Infinity })) {
+      throwIfAborted(signal);
+      number++;
+      const text = number === 1 ? line.replace(/^\ufeff/, '') : line;
+      if (text.trim() === '') continue;
+      const where = `${path}, line ${number},`;
+      const parsed = schema.safeParse(parseJson(text, where));
+      if (!parsed.success) {
+        throw new HintError('INVALID_DATA', `${where} is ${excerpt(text)}; each line must be ${expected}.`);
+      }
+      yield parsed.data;
+    }
+  } catch (error) {
+    throw error instanceof HintError ? error : ioError(path, error);
+  } finally {
+    stream.destroy();
+  }
+}
+
+function excerpt(text: string): string {
+  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+}
+
+/**
+ * Reads predictions: JSON lines of {id, prediction, task?, references?} (references one string or a list), or the
+ * {Task, Instance, prediction} lines Tk-Instruct writes. Blank lines are skipped.
+ *
+ * @throws HintError NOT_FOUND, IO, INVALID_JSON or INVALID_DATA, naming file and line
+ */
+export async function readPredictions(path: string, signal?: AbortSignal): Promise<Prediction[]> {
+  const expected = '{"id": "…", "prediction": "…", "task"?: "…", "references"?: ["…"]}';
+  const predictions: Prediction[] = [];
+  for await (const { id, prediction, task, references } of readJsonLines(
+    path,
+    predictionLine,
+    expected,
+    signal,
+  )) {
+    predictions.push({ id, prediction, ...(task && { task }), ...(references && { references }) });
+  }
+  if (predictions.length === 0) {
+    throw new HintError('INVALID_DATA', `${path} holds 0 predictions; each line must be ${expected}.`);
+  }
+  return predictions;
+}
+
+/**
+ * Reads the references of some predictions.
+ *
+ * @param path JSON lines of {id, references}, or a Super-NaturalInstructions directory, of which only the files of the
+ *   predicted tasks are read
+ * @throws HintError NOT_FOUND, IO, INVALID_JSON or INVALID_DATA
+ */
+export async function readReferences(
+  path: string,
+  predictions: readonly Prediction[],
+  signal?: AbortSignal,
+): Promise<ReferenceSet> {
+  const status = await stat(path).catch((cause: unknown) => {
+    throw ioError(path, cause);
+  });
+  if (status.isDirectory()) {
+    return readTaskReferences(path, predictions, signal);
+  }
+  const references = new Map<string, readonly string[]>();
+  const expected = '{"id": "…", "references": ["…"]}';
+  for await (const line of readJsonLines(path, referenceLine, expected, signal)) {
+    if (references.has(line.id)) {
+      throw new HintError(
+        'INVALID_DATA',
+        `${path} holds id ${JSON.stringify(line.id)} twice; keep one line.`,
+      );
+    }
+    references.set(line.id, line.references);
+  }
+  return { references, tasks: new Map(), isComplete: true };
+}
+
+/** task123 of an instance id (task123-<hash>) or of a task name (task123_<source>_<task>). */
+function taskNumber(name: string): string | undefined {
+  return /^task\d+(?=[-_.])/.exec(name)?.[0];
+}
+
+async function readTaskReferences(
+  directory: string,
+  predictions: readonly Prediction[],
+  signal: AbortSignal | undefined,
+): Promise<ReferenceSet> {
+  const folder = join(directory, 'tasks');
+  const names = await readdir(folder).catch((cause: unknown) => {
+    throw ioError(folder, cause);
+  });
+  const wanted = new Set(predictions.map(({ id, task }) => taskNumber(id) ?? taskNumber(task ?? '')));
+  const references = new Map<string, readonly string[]>();
+  const tasks = new Map<string, string>();
+  for (const name of names.filter((file) => file.endsWith('.json') && wanted.has(taskNumber(file))).sort()) {
+    throwIfAborted(signal);
+    const file = join(folder, name);
+    const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+      throw ioError(file, cause);
+    });
+    const parsed = taskFile.safeParse(parseJson(text, file));
+    if (!parsed.success) {
+      const issue = parsed.error.issues[0]!;
+      throw new HintError(
+        'INVALID_DATA',
+        `${file} is not a Super-NaturalInstructions task: ${issue.path.join('.')}: ${issue.message}.`,
+      );
+    }
+    for (const { id, output } of parsed.data.Instances) {
+      if (id === undefined) continue;
+      references.set(id, typeof output === 'string' ? [output] : output);
+      tasks.set(id, name.slice(0, -'.json'.length));
+    }
+  }
+  return { references, tasks, isComplete: false };
+}

@@ -1,0 +1,48 @@
+import { stem } from './stemmer.js';
+
+/**
+ * The tokens ROUGE compares (hint-method §7.5): lower case, every run of characters outside a–z and 0–9 a separator
+ * (so accented letters split words), words of more than three characters stemmed.
+ */
+export function rougeTokens(text: string): string[] {
+  const words = text.toLowerCase().match(/[a-z0-9]+/g) ?? [];
+  return words.map((word) => (word.length > 3 ? stem(word) : word));
+}
+
+/** Length of the longest common subsequence, in O(|a| |b|) time and O(|b|) memory. */
+function commonSubsequence(a: readonly string[], b: readonly string[]): number {
+  const ids = new Map<string, number>();
+  const idOf = (token: string): number => {
+    const id = ids.get(token) ?? ids.size;
+    ids.set(token, id);
+    return id;
+  };
+  // Integers compare faster than strings, and the inner loop runs |a| |b| times.
+  const left = Int32Array.from(a, idOf);
+  const right = Int32Array.from(b, idOf);
+  const lengths = new Int32Array(right.length + 1);
+  for (const token of left) {
+    let diagonal = 0;
+    for (let j = 1; j < lengths.length; j++) {
+      const above = lengths[j]!;
+      lengths[j] = token === right[j - 1] ? diagonal + 1 : Math.max(above, lengths[j - 1]!);
+      diagonal = above;
+    }
+  }
+  return lengths[right.length]!;
+}
+
+/** ROUGE-L F of two token lists from {@link rougeTokens}, in [0, 1]; 0 if either is empty. */
+export function rougeLOfTokens(prediction: readonly string[], reference: readonly string[]): number {
+  const common = commonSubsequence(prediction, reference);
+  if (common === 0) return 0;
+  const precision = common / prediction.length;
+  const recall = common / reference.length;
+  return (2 * precision * recall) / (precision + recall);
+}
+
+/** ROUGE-L F, in [0, 1], of a prediction against the reference it fits best; 0 without references. */
+export function rougeL(prediction: string, references: readonly string[]): number {
+  const tokens = rougeTokens(prediction);
+  return Math.max(0, ...references.map((reference) => rougeLOfTokens(tokens, rougeTokens(reference))));
+}

@@ -1,0 +1,292 @@
+import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { z } from 'zod';
+import { HintError, throwIfAborted } from '../errors.js';
+import {
+  invalidSafetensors,
+  MAX_HEADER_BYTES,
+  parseHeader,
+  type SafetensorsDtype,
+  type SafetensorsHeader,
+  type TensorInfo,
+} from './safetensors-header.js';
+
+export type { SafetensorsDtype, TensorInfo } from './safetensors-header.js';
+export { writeSafetensors, type TensorToWrite } from './safetensors-writer.js';
+
+// One read call holds a thread of libuv's pool until it is done; this is also how often an abort is noticed.
+const READ_CHUNK_BYTES = 16 * 1024 * 1024;
+
+const LENGTH_BYTES = 8;
+
+/** An open safetensors file, or the files of a sharded checkpoint as if they were one. Close it when done. */
+export interface SafetensorsFile extends AsyncDisposable {
+  readonly path: string;
+  /** Every tensor by name, without its values. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The free-form strings of the header (of all shards). */
+  readonly metadata: ReadonlyMap<string, string>;
+  /**
+   * One tensor's bytes, little-endian and row-major, in a buffer of their own (byteOffset 0, so that any typed array
+   * can view it). Only that range of the file is read.
+   *
+   * @throws HintError NOT_FOUND for an unknown name, IO or INVALID_CHECKPOINT if the file cannot be read or shrank, ABORTED
+   */
+  read(name: string, signal?: AbortSignal): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+function readError(path: string, cause: unknown): unknown {
+  const code = (cause as NodeJS.ErrnoException).code;
+  if (cause instanceof HintError || code === undefined) return cause;
+  if (code === 'ENOENT')
+    return new HintError('NOT_FOUND', `${path} does not exist; check the path.`, { cause });
+  return new HintError('IO', `${path} cannot be read (${code}); check its permissions and the disk.`, {
+    cause,
+  });
+}
+
+async function readRange(
+  file: FileHandle,
+  path: string,
+  position: number,
+  length: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  // Not zero-filled: every byte is overwritten, or the read fails.
+  const bytes = Buffer.allocUnsafeSlow(length);
+  for (let start = 0; start < length;) {
+    throwIfAborted(signal);
+    const size = Math.min(READ_CHUNK_BYTES, length - start);
+    const { bytesRead } = await file.read(bytes, start, size, position + start).catch((cause: unknown) => {
+      throw readError(path, cause);
+    });
+    if (bytesRead === 0) {
+      throw invalidSafetensors(
+        path,
+        `it ends at byte ${position + start}, ${length - start} bytes too early`,
+      );
+    }
+    start += bytesRead;
+  }
+  return bytes;
+}
+
+async function readHeader(
+  file: FileHandle,
+  path: string,
+): Promise<{ header: SafetensorsHeader; dataStart: number }> {
+  const { size } = await file.stat();
+  if (size < LENGTH_BYTES)
+    throw invalidSafetensors(path, `it has ${size} bytes, the smallest has ${LENGTH_BYTES}`);
+  const prefix = await readRange(file, path, 0, LENGTH_BYTES);
+  const declared = new DataView(prefix.buffer).getBigUint64(0, true);
+  if (declared > BigInt(MAX_HEADER_BYTES)) {
+    throw invalidSafetensors(
+      path,
+      `it declares a header of ${declared} bytes, the limit is ${MAX_HEADER_BYTES}`,
+    );
+  }
+  const headerBytes = Number(declared);
+  const dataStart = LENGTH_BYTES + headerBytes;
+  if (dataStart > size) {
+    throw invalidSafetensors(
+      path,
+      `it declares a header of ${headerBytes} bytes but has only ${size - LENGTH_BYTES} more; the file is truncated`,
+    );
+  }
+  const bytes = await readRange(file, path, LENGTH_BYTES, headerBytes);
+  return { header: parseHeader(path, bytes, size - dataStart), dataStart };
+}
+
+async function openFile(path: string): Promise<SafetensorsFile> {
+  const file = await open(path, 'r').catch((cause: unknown) => {
+    throw readError(path, cause);
+  });
+  try {
+    const { header, dataStart } = await readHeader(file, path);
+    const locations = new Map(header.tensors.map((tensor) => [tensor.name, tensor]));
+    const close = (): Promise<void> => file.close();
+    return {
+      path,
+      tensors: locations,
+      metadata: header.metadata,
+      async read(name, signal) {
+        const tensor = locations.get(name);
+        if (tensor === undefined) throw unknownTensor(path, name);
+        return readRange(file, path, dataStart + tensor.begin, tensor.byteLength, signal);
+      },
+      close,
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (error) {
+    await file.close();
+    throw readError(path, error);
+  }
+}
+
+function unknownTensor(path: string, name: string): HintError {
+  return new HintError('NOT_FOUND', `${path} has no tensor ${JSON.stringify(name)}; list its tensors first.`);
+}
+
+const shardIndex = z.object({ weight_map: z.record(z.string(), z.string()) });
+
+/** The tensor → shard map of an index file; a shard is a plain file name, so that no index reaches outside its folder. */
+async function readWeightMap(path: string): Promise<Map<string, string>> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw readError(path, cause);
+  });
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new HintError('INVALID_JSON', `${path} is not JSON: ${(cause as Error).message}.`, { cause });
+  }
+  const index = shardIndex.safeParse(json);
+  if (!index.success) {
+    throw new HintError(
+      'INVALID_CHECKPOINT',
+      `${path} has no "weight_map" of tensor names to file names; export the checkpoint again.`,
+    );
+  }
+  const entries = Object.entries(index.data.weight_map);
+  const outside = entries.find(([, shard]) => !/^[^/\\\0]+\.safetensors$/.test(shard));
+  if (outside !== undefined) {
+    throw new HintError(
+      'INVALID_CHECKPOINT',
+      `${path} puts tensor ${JSON.stringify(outside[0])} in ${JSON.stringify(outside[1])}; a shard must be a .safetensors file in the same directory.`,
+    );
+  }
+  return new Map(entries);
+}
+
+async function openSharded(path: string): Promise<SafetensorsFile> {
+  const weightMap = await readWeightMap(path);
+  const shards = new Map<string, SafetensorsFile>();
+  const close = async (): Promise<void> => {
+    await Promise.all([...shards.values()].map((shard) => shard.close()));
+  };
+  try {
+    const tensors = new Map<string, TensorInfo>();
+    const metadata = new Map<string, string>();
+    const shardOf = new Map<string, SafetensorsFile>();
+    for (const [name, shardName] of weightMap) {
+      const shard = shards.get(shardName) ?? (await openFile(join(dirname(path), shardName)));
+      if (!shards.has(shardName)) {
+        shards.set(shardName, shard);
+        for (const [key, value] of shard.metadata) metadata.set(key, value);
+      }
+      const tensor = shard.tensors.get(name);
+      if (tensor === undefined) {
+        throw new HintError(
+          'INVALID_CHECKPOINT',
+          `${path} puts tensor ${JSON.stringify(name)} in ${shardName}, which does not hold it; download the shard again.`,
+        );
+      }
+      tensors.set(name, tensor);
+      shardOf.set(name, shard);
+    }
+    return {
+      path,
+      tensors,
+      metadata,
+      async read(name, signal) {
+        const shard = shardOf.get(name);
+        if (shard === undefined) throw unknownTensor(path, name);
+        return shard.read(name, signal);
+      },
+      close,
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isFile() ?? false;
+}
+
+/**
+ * Opens a safetensors file, a sharded checkpoint's `*.index.json`, or a directory holding `model.safetensors` or
+ * `model.safetensors.index.json` (the Hugging Face layout). Headers are read and checked completely; values are read
+ * on demand, so a checkpoint may be larger than memory.
+ *
+ * @throws HintError NOT_FOUND, IO, INVALID_JSON or INVALID_CHECKPOINT saying what is wrong with which file
+ */
+export async function openSafetensors(path: string): Promise<SafetensorsFile> {
+  const status = await stat(path).catch((cause: unknown) => {
+    throw readError(path, cause);
+  });
+  if (!status.isDirectory()) {
+    return basename(path).endsWith('.index.json') ? openSharded(path) : openFile(path);
+  }
+  const single = join(path, 'model.safetensors');
+  if (await isFile(single)) return openFile(single);
+  const index = join(path, 'model.safetensors.index.json');
+  if (await isFile(index)) return openSharded(index);
+  throw new HintError(
+    'NOT_FOUND',
+    `${path} holds neither model.safetensors nor model.safetensors.index.json; convert the checkpoint to safetensors.`,
+  );
+}
+
+// float32 bits of each float16: 256 kB once instead of a branch per element.
+let halfBits: Uint32Array | undefined;
+
+function halfTable(): Uint32Array {
+  if (halfBits !== undefined) return halfBits;
+  const floats = new Float32Array(1 << 16);
+  for (let bits = 0; bits < floats.length; bits++) {
+    const fraction = bits & 0x3ff;
+    const exponent = (bits >> 10) & 0x1f;
+    const magnitude =
+      exponent === 0x1f
+        ? fraction === 0
+          ? Infinity
+          : NaN
+        : exponent === 0
+          ? fraction * 2 ** -24
+          : (1 + fraction / 1024) * 2 ** (exponent - 15);
+    floats[bits] = bits & 0x8000 ? -magnitude : magnitude;
+  }
+  return (halfBits = new Uint32Array(floats.buffer));
+}
+
+/** `bytes` at an offset that a typed array can view. */
+function aligned(bytes: Uint8Array, elementBytes: number): Uint8Array {
+  return bytes.byteOffset % elementBytes === 0 ? bytes : bytes.slice();
+}
+
+/**
+ * Converts a tensor's bytes to float32. F32 bytes are viewed, not copied, where their alignment allows; F64 is rounded,
+ * F16 and BF16 are exact.
+ *
+ * @throws HintError NOT_SUPPORTED for an integer dtype, INVALID_SHAPE if the bytes are not a whole number of elements
+ */
+export function toFloat32(bytes: Uint8Array, dtype: SafetensorsDtype): Float32Array {
+  const elementBytes = { F16: 2, BF16: 2, F32: 4, F64: 8, U8: 0, I8: 0, I32: 0, I64: 0 }[dtype];
+  if (elementBytes === 0) {
+    throw new HintError('NOT_SUPPORTED', `A tensor of dtype ${dtype} holds no floating-point weights.`);
+  }
+  if (bytes.byteLength % elementBytes !== 0) {
+    throw new HintError(
+      'INVALID_SHAPE',
+      `${bytes.byteLength} bytes are no whole number of ${dtype} elements.`,
+    );
+  }
+  const { buffer, byteOffset } = aligned(bytes, elementBytes);
+  const length = bytes.byteLength / elementBytes;
+  if (dtype === 'F32') return new Float32Array(buffer, byteOffset, length);
+  if (dtype === 'F64') return new Float32Array(new Float64Array(buffer, byteOffset, length));
+  const halves = new Uint16Array(buffer, byteOffset, length);
+  const bits = new Uint32Array(length);
+  if (dtype === 'BF16') {
+    for (let i = 0; i < length; i++) bits[i] = halves[i]! << 16;
+  } else {
+    const table = halfTable();
+    for (let i = 0; i < length; i++) bits[i] = table[halves[i]!]!;
+  }
+  return new Float32Array(bits.buffer);
+}
