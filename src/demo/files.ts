@@ -1,0 +1,124 @@
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, basename } from 'node:path';
+import { HintError } from '../errors.js';
+import { generateDemoDataset, type DemoDatasetOptions, type InstructionTask } from './dataset.js';
+import { generatePretrainingPairs, type TextPair } from './pretraining.js';
+import { buildDemoTokenizer } from './tokenizer.js';
+
+/**
+ * Fills a new directory beside `directory` and then renames it into place, so that a directory of that name is always
+ * complete. An existing one is replaced.
+ *
+ * @throws HintError IO naming the directory, with the cause.
+ */
+async function replaceDirectory(
+  directory: string,
+  fill: (temporary: string) => Promise<void>,
+): Promise<void> {
+  let temporary: string | undefined;
+  try {
+    await mkdir(dirname(directory), { recursive: true });
+    temporary = await mkdtemp(join(dirname(directory), `.${basename(directory)}-`));
+    await fill(temporary);
+    await rm(directory, { recursive: true, force: true });
+    await rename(temporary, directory);
+  } catch (cause) {
+    if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
+    if (cause instanceof HintError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = `Could not write ${directory}: ${reason}. Free some space or choose a directory you may write to.`;
+    throw new HintError('IO', message, { cause });
+  }
+}
+
+async function writeTasks(
+  directory: string,
+  splits: Readonly<Record<'train' | 'test' | 'excluded', readonly InstructionTask[]>>,
+): Promise<void> {
+  const tasks = join(directory, 'tasks');
+  const lists = join(directory, 'splits', 'default');
+  await mkdir(tasks, { recursive: true });
+  await mkdir(lists, { recursive: true });
+  for (const [split, members] of Object.entries(splits)) {
+    for (const { name, ...task } of members) {
+      await writeFile(join(tasks, `${name}.json`), `${JSON.stringify(task, null, 1)}\n`);
+    }
+    await writeFile(join(lists, `${split}_tasks.txt`), members.map(({ name }) => `${name}\n`).join(''));
+  }
+}
+
+/**
+ * Writes the demo's tasks in the layout of a Super-NaturalInstructions checkout: `tasks/*.json` and
+ * `splits/default/{train,test,excluded}_tasks.txt`. The directory appears complete or not at all.
+ *
+ * @throws HintError IO if the directory cannot be written; INVALID_ARGUMENT for bad options.
+ */
+export async function writeDemoDataset(directory: string, options: DemoDatasetOptions): Promise<void> {
+  const { train, test } = generateDemoDataset(options);
+  await replaceDirectory(directory, (temporary) => writeTasks(temporary, { train, test, excluded: [] }));
+}
+
+/** Instances of one task file: the reader takes at most this many of a task. */
+const PAIRS_PER_TASK = 100;
+const VALIDATION_PAIRS = 400;
+
+function pretrainingTask(pairs: readonly TextPair[], index: number): InstructionTask {
+  const number = 5001 + index;
+  return {
+    name: `task${number}_demo_pretraining`,
+    Contributors: ['hint-engine'],
+    Source: ['demo'],
+    URL: [],
+    Categories: ['Demo pretraining'],
+    Reasoning: [],
+    Definition: ['Continue the text.'],
+    Input_language: ['English'],
+    Output_language: ['English'],
+    Instruction_language: ['English'],
+    Domains: ['text'],
+    'Positive Examples': [],
+    'Negative Examples': [],
+    Instances: pairs.map(({ input, target }, i) => ({
+      id: `task${number}-${String(i).padStart(32, '0')}`,
+      input,
+      output: [target],
+    })),
+    'Instance License': ['Apache-2.0'],
+  };
+}
+
+/**
+ * Writes the pretraining text as a dataset that `no-instruct` trains on (input to target, no instruction): the same
+ * layout, 100 pairs a task, the first tasks kept back as the test split.
+ *
+ * @throws HintError IO if the directory cannot be written.
+ */
+export async function writePretrainingDataset(
+  directory: string,
+  options: { seed: number; documents: number },
+): Promise<void> {
+  const pairs = [
+    ...generatePretrainingPairs({ ...options, documents: options.documents + VALIDATION_PAIRS }),
+  ];
+  const tasks: InstructionTask[] = [];
+  for (let start = 0; start < pairs.length; start += PAIRS_PER_TASK) {
+    tasks.push(pretrainingTask(pairs.slice(start, start + PAIRS_PER_TASK), tasks.length));
+  }
+  const held = VALIDATION_PAIRS / PAIRS_PER_TASK;
+  await replaceDirectory(directory, (temporary) =>
+    writeTasks(temporary, { train: tasks.slice(held), test: tasks.slice(0, held), excluded: [] }),
+  );
+}
+
+/**
+ * Writes `tokenizer.json` and `tokenizer_config.json` of the demo's tokenizer into a directory.
+ *
+ * @throws HintError IO if it cannot be written.
+ */
+export async function writeDemoTokenizer(directory: string): Promise<void> {
+  const { tokenizer, config } = buildDemoTokenizer();
+  await replaceDirectory(directory, async (temporary) => {
+    await writeFile(join(temporary, 'tokenizer.json'), `${JSON.stringify(tokenizer)}\n`);
+    await writeFile(join(temporary, 'tokenizer_config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  });
+}
