@@ -17,19 +17,21 @@ struct CaseInput {
   IntList integers = {};
   double scale = 1.0;
   double shift = 0.0;
+  DType dtype = DType::f32;  ///< where the spec accepts any
 };
 
 struct OpCase {
   std::string name;                              ///< the fear: "length-1 sequences", "empty prefix"
   std::vector<std::optional<CaseInput>> inputs;  ///< parallel to the spec; nullopt: absent
   std::vector<std::pair<std::string, Attribute>> attributes = {};
-  bool bench = false;  ///< timed by the bench, not run by the tests
+  bool bench = false;      ///< timed by the bench, not run by the tests
+  std::string error = {};  ///< code of the error that binding or running must raise; empty: it must succeed
 };
 
 using Doubles = std::vector<double>;
 
-/// What a reference sees: the bound call (dimensions, attributes, integer inputs) and every float tensor in double.
-/// It fills `outputs`, which come sized and zeroed. Mutable inputs may be changed.
+/// What a reference sees: the bound call (dimensions, attributes, integer inputs) and every tensor in double.
+/// It fills `outputs`, which come sized and zeroed, and changes mutable inputs in place.
 struct ReferenceCall {
   const Call& call;
   std::vector<Doubles> inputs;

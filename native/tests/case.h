@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "native/ops/reference.h"
+
+/// Turns the cases of references into bound calls on guarded memory, for the tests and the bench.
+namespace hint::testing {
+
+/// Memory of all cases.
+const std::shared_ptr<Allocator>& caseAllocator();
+
+/// A tensor with 64 bytes on either side that no kernel may touch; the bytes of tensor and guards are all ones (NaN).
+/// A tensor without elements has no memory at all, as on a stream.
+Tensor guardedTensor(DType dtype, const Shape& shape);
+/// Whether the guards of a tensor made by guardedTensor still hold what was put there.
+bool guardsIntact(const Tensor& tensor);
+
+/// While it lives, AddressSanitizer (when built in) reports any access to the guards of the call's tensors.
+class PoisonedGuards {
+ public:
+  explicit PoisonedGuards(const Call& call);
+  ~PoisonedGuards();
+  PoisonedGuards(const PoisonedGuards&) = delete;
+  PoisonedGuards& operator=(const PoisonedGuards&) = delete;
+
+ private:
+  void each(void (*visit)(void*, size_t)) const;
+  std::vector<Tensor> tensors_;
+};
+
+/// Values as doubles, whatever the dtype.
+Doubles toDoubles(const Tensor& tensor);
+/// Normal noise, the same for equal seeds.
+void fillNoise(const Tensor& tensor, uint64_t seed, double scale = 1.0, double shift = 0.0);
+
+/// A forward call with its inputs filled and its outputs allocated, ready to execute. Throws what Call::bind throws
+/// and INVALID_ARGUMENT when the case does not fit the op's declaration.
+Call makeCall(const OpSpec& op, const OpCase& example);
+
+/// What one backward call is asked for.
+struct BackwardRequest {
+  std::vector<bool> wanted;       ///< parallel to the inputs
+  std::vector<bool> gradPresent;  ///< parallel to the outputs
+  float beta = 0.0f;
+};
+
+/// The inputs that can receive a gradient in this call, and the outputs that can carry one.
+std::vector<bool> differentiableInputs(const Call& call);
+std::vector<bool> differentiableOutputs(const Call& call);
+
+/// The backward call that follows an executed forward call: only saved tensors keep their buffers; gradients of outputs
+/// are noise; gradients of inputs start as noise when accumulated into, otherwise as NaN.
+Call makeBackward(const Call& forward, const BackwardRequest& request);
+
+}  // namespace hint::testing

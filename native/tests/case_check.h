@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "native/tests/case.h"
+
+namespace hint::testing {
+
+struct CaseResult {
+  double forwardError = 0;   ///< largest max |a-b| / max |b| over outputs and updated inputs
+  double gradientError = 0;  ///< the same over sampled elements of the gradients
+  std::vector<std::string> failures;
+};
+
+/// Runs one case of an op on `threads` threads: parity with the double reference, equality of two runs, guards, and,
+/// when the op is differentiable, its gradients against central finite differences of the reference.
+CaseResult checkCase(const OpSpec& op, const OpReference& reference, const OpCase& example, int threads);
+
+}  // namespace hint::testing

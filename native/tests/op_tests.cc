@@ -1,0 +1,100 @@
+// Checks every case of every op against its double-precision reference.
+//   hint_op_tests [--op NAME]... [--list] [--json]
+
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "native/runtime/error.h"
+#include "native/tests/case_check.h"
+
+namespace {
+
+using namespace hint;
+
+std::string quoted(const std::string& text) {
+  std::string result = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') result += '\\';
+    if (c == '\n')
+      result += "\\n";
+    else
+      result += c;
+  }
+  return result + "\"";
+}
+
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2e", value);
+  return value == value && value < 1e300 ? text : "null";
+}
+
+int run(const std::vector<std::string>& wanted, bool list, bool json) {
+  std::vector<const OpSpec*> ops;
+  for (const std::string& name : wanted) ops.push_back(&findOp(name));
+  if (wanted.empty())
+    for (const OpSpec& op : opTable()) ops.push_back(&op);
+
+  int failed = 0, total = 0;
+  std::string rows;
+  for (const OpSpec* op : ops) {
+    const OpReference& reference = findReference(op->name);
+    for (const OpCase& example : reference.cases) {
+      if (example.bench) continue;
+      if (list) {
+        std::printf("%s: %s\n", op->name, example.name.c_str());
+        continue;
+      }
+      for (int threads : {1, 2}) {
+        // Printed before the run, so that a crash names its case.
+        if (!json) std::printf("%s: %s, %d thread%s", op->name, example.name.c_str(), threads, threads > 1 ? "s" : "");
+        std::fflush(stdout);
+        const testing::CaseResult result = testing::checkCase(*op, reference, example, threads);
+        ++total;
+        if (!result.failures.empty()) ++failed;
+        if (json) {
+          rows += std::string(rows.empty() ? "" : ",\n ") + "{\"op\": " + quoted(op->name) +
+                  ", \"case\": " + quoted(example.name) + ", \"threads\": " + std::to_string(threads) +
+                  ", \"forwardError\": " + number(result.forwardError) +
+                  ", \"gradientError\": " + number(result.gradientError) + ", \"failures\": [";
+          for (size_t i = 0; i < result.failures.size(); ++i) rows += (i ? ", " : "") + quoted(result.failures[i]);
+          rows += "]}";
+        } else {
+          std::printf(": %s (forward %.1e, gradient %.1e)\n", result.failures.empty() ? "ok" : "FAILED",
+                      result.forwardError, result.gradientError);
+          for (const std::string& failure : result.failures) std::printf("    %s\n", failure.c_str());
+        }
+      }
+    }
+  }
+  if (json) std::printf("[%s]\n", rows.c_str());
+  if (!json && !list) std::printf("%d of %d op cases failed\n", failed, total);
+  return failed ? 1 : 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::vector<std::string> wanted;
+  bool list = false, json = false;
+  for (int i = 1; i < argc; ++i) {
+    if (!std::strcmp(argv[i], "--op") && i + 1 < argc)
+      wanted.emplace_back(argv[++i]);
+    else if (!std::strcmp(argv[i], "--list"))
+      list = true;
+    else if (!std::strcmp(argv[i], "--json"))
+      json = true;
+    else {
+      std::fprintf(stderr, "Usage: hint_op_tests [--op NAME]... [--list] [--json]; %s is not an option.\n", argv[i]);
+      return 2;
+    }
+  }
+  try {
+    return run(wanted, list, json);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s: %s\n", error.code().c_str(), error.what());
+    return 2;
+  }
+}
