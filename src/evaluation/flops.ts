@@ -1,0 +1,229 @@
+import { HintError } from '../errors.js';
+import type { HintConfig, ModelConfig } from '../model/config.js';
+import {
+  adaptationTable,
+  attentionWidth,
+  componentsPerSlot,
+  generatorOutputs,
+  generatorWidth,
+  slotCount,
+  type Adaptation,
+} from '../model/parameter-shapes.js';
+
+/**
+ * What is counted: the multiply-adds of every matrix product of inference, as the engine carries them out (no padding,
+ * causal attention over what exists, key/value caches, components that are never read left out). Element-wise work,
+ * norms, softmax, biases and table look-ups are not. One multiply-add is two FLOPs.
+ */
+export interface MultiplyAdds {
+  /** Attention projections q, k, v, o, in the model, the hyperencoder and the component attention. */
+  readonly projections: number;
+  /** Attention scores and weighted values, prefixes and the fused instruction included. */
+  readonly attention: number;
+  readonly feedForward: number;
+  /** Use of adapters and LoRA. */
+  readonly adaptations: number;
+  /** Generator MLPs. */
+  readonly generators: number;
+  readonly lmHead: number;
+  readonly total: number;
+}
+
+/** Token counts of one task and its examples, end-of-sequence tokens included. */
+export interface InferenceLengths {
+  /** Tokens of the instruction with its few-shot examples. */
+  readonly instruction: number;
+  /** Tokens of one input, without the instruction. */
+  readonly input: number;
+  /** Tokens generated for one input; each is one decoder step. */
+  readonly output: number;
+  /** Inputs the task is run on. */
+  readonly examples: number;
+  /** The encoder reads [instruction; input], as plain T5 systems do. */
+  readonly instructionInInput: boolean;
+}
+
+/** Cost of running a task. */
+export interface InferenceCost {
+  /** Spent once per task: hyperencoder, generators, keys and values of the fused instruction. */
+  readonly perTask: MultiplyAdds;
+  readonly perExample: MultiplyAdds;
+  /** perTask + examples × perExample, in FLOPs (two per multiply-add). */
+  readonly flops: number;
+}
+
+class Counter {
+  projections = 0;
+  attention = 0;
+  feedForward = 0;
+  adaptations = 0;
+  generators = 0;
+  lmHead = 0;
+
+  result(): MultiplyAdds {
+    const { projections, attention, feedForward, adaptations, generators, lmHead } = this;
+    const total = projections + attention + feedForward + adaptations + generators + lmHead;
+    return { projections, attention, feedForward, adaptations, generators, lmHead, total };
+  }
+}
+
+/** Adds `layers` layers' projections of `tokens` vectors by the named matrices, with LoRA where the model has it. */
+function project(
+  counter: Counter,
+  config: ModelConfig,
+  adapted: HintConfig | undefined,
+  layers: number,
+  tokens: number,
+  projections: readonly ('q' | 'k' | 'v' | 'o')[],
+): void {
+  const { dModel } = config;
+  const width = attentionWidth(config);
+  counter.projections += layers * tokens * projections.length * dModel * width;
+  for (const projection of projections) {
+    const rank = adapted?.loraRanks[projection] ?? 0;
+    counter.adaptations += layers * tokens * rank * (dModel + width);
+  }
+}
+
+/** Adds `layers` feed-forward blocks over `tokens` vectors, with their adapters. */
+function feedForward(
+  counter: Counter,
+  { dModel, dFf }: ModelConfig,
+  adapted: HintConfig | undefined,
+  layers: number,
+  tokens: number,
+): void {
+  counter.feedForward += layers * tokens * 3 * dModel * dFf;
+  counter.adaptations += layers * tokens * 2 * dModel * (adapted?.adapterSize ?? 0);
+}
+
+function encode(
+  counter: Counter,
+  config: ModelConfig,
+  adapted: HintConfig | undefined,
+  tokens: number,
+): void {
+  const layers = config.numLayers;
+  project(counter, config, adapted, layers, tokens, ['q', 'k', 'v', 'o']);
+  const keys = tokens + (adapted?.prefixLength ?? 0);
+  counter.attention += layers * 2 * tokens * keys * attentionWidth(config);
+  feedForward(counter, config, adapted, layers, tokens);
+}
+
+/** Adds `steps` cached decoder steps over a cross-attention memory whose keys and values are there already. */
+function decode(
+  counter: Counter,
+  config: ModelConfig,
+  adapted: HintConfig | undefined,
+  memory: number,
+  steps: number,
+): void {
+  const layers = config.numDecoderLayers;
+  const prefix = adapted?.prefixLength ?? 0;
+  project(counter, config, adapted, layers, steps, ['q', 'k', 'v', 'o']);
+  project(counter, config, adapted, layers, steps, ['q', 'o']);
+  const selfKeys = (steps * (steps + 1)) / 2 + steps * prefix;
+  const crossKeys = steps * (prefix + memory);
+  counter.attention += layers * 2 * (selfKeys + crossKeys) * attentionWidth(config);
+  feedForward(counter, config, adapted, layers, steps);
+  counter.lmHead += steps * config.dModel * config.vocabSize;
+}
+
+function readsInstruction(hint: HintConfig | undefined): boolean {
+  return hint !== undefined && hint.generator !== 'embedding' && hint.generator !== 'static';
+}
+
+/** Slots whose tensor of this kind is read: adapters sit beside feed-forward blocks, of which cross-attention has none. */
+function usedSlots(config: ModelConfig, { name }: Adaptation): number {
+  return name.startsWith('adapter') ? config.numLayers + config.numDecoderLayers : slotCount(config);
+}
+
+function generate(counter: Counter, config: ModelConfig, hint: HintConfig, instruction: number): void {
+  const table = adaptationTable(config);
+  if (table.length === 0 || hint.generator === 'static') return;
+  const width = attentionWidth(config);
+  // Side-by-side embeddings feed every slot, so that none of them can be left out.
+  const rows = hint.perLayerGenerators
+    ? hint.embeddingSlots * componentsPerSlot(config)
+    : table.reduce((sum, adaptation) => sum + adaptation.components * usedSlots(config, adaptation), 0);
+  const attentionLayers = { cross_attention: 1, decoder: config.numDecoderLayers, hypter: 0, embedding: 0 }[
+    hint.generator
+  ];
+  project(counter, config, undefined, attentionLayers, rows, ['q', 'o']);
+  project(counter, config, undefined, attentionLayers, instruction, ['k', 'v']);
+  counter.attention += attentionLayers * 2 * rows * instruction * width;
+  if (hint.generator === 'decoder') feedForward(counter, config, undefined, attentionLayers, rows);
+  for (const adaptation of table) {
+    const isHypter = hint.generator === 'hypter';
+    const outputs = generatorOutputs(config, adaptation);
+    // Hypter's one output vector is a list of slots, of which only the used part is computed.
+    const usedOutputs = isHypter ? (outputs / slotCount(config)) * usedSlots(config, adaptation) : outputs;
+    const vectors = isHypter ? 1 : adaptation.components;
+    const groups = hint.perLayerGenerators ? 1 : usedSlots(config, adaptation);
+    counter.generators += groups * vectors * config.dModel * (generatorWidth(config) + usedOutputs);
+  }
+}
+
+function checkLengths(lengths: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(lengths)) {
+    if (!Number.isSafeInteger(value) || value < 0) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `The ${name} length is ${value}; it must be a whole number ≥ 0.`,
+      );
+    }
+  }
+}
+
+/**
+ * Multiply-adds of compiling a task: encoding `instruction` tokens, generating the modules, and the cross-attention keys
+ * and values of the fused instruction in every decoder layer. 0 for plain T5.
+ *
+ * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
+ */
+export function taskMultiplyAdds(config: ModelConfig, instruction: number): MultiplyAdds {
+  checkLengths({ instruction });
+  const counter = new Counter();
+  const { hint } = config;
+  if (hint === undefined) return counter.result();
+  if (readsInstruction(hint)) encode(counter, config, undefined, instruction);
+  generate(counter, config, hint, instruction);
+  if (hint.instructionFusion) {
+    project(counter, config, hint, config.numDecoderLayers, instruction, ['k', 'v']);
+  }
+  return counter.result();
+}
+
+/**
+ * Multiply-adds of one example, the task being compiled: encoder, cross-attention keys and values of its output, and
+ * `output` cached decoder steps.
+ *
+ * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
+ */
+export function exampleMultiplyAdds(
+  config: ModelConfig,
+  lengths: Omit<InferenceLengths, 'examples'>,
+): MultiplyAdds {
+  const { instruction, input, output, instructionInInput } = lengths;
+  checkLengths({ instruction, input, output });
+  const counter = new Counter();
+  const { hint } = config;
+  const tokens = input + (instructionInInput ? instruction : 0);
+  encode(counter, config, hint, tokens);
+  project(counter, config, hint, config.numDecoderLayers, tokens, ['k', 'v']);
+  decode(counter, config, hint, tokens + (hint?.instructionFusion ? instruction : 0), output);
+  return counter.result();
+}
+
+/**
+ * Cost of running one task on `examples` inputs of equal length. For inputs of different lengths add up
+ * {@link exampleMultiplyAdds} and {@link taskMultiplyAdds}.
+ *
+ * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
+ */
+export function inferenceFlops(config: ModelConfig, lengths: InferenceLengths): InferenceCost {
+  checkLengths({ examples: lengths.examples });
+  const perTask = taskMultiplyAdds(config, lengths.instruction);
+  const perExample = exampleMultiplyAdds(config, lengths);
+  return { perTask, perExample, flops: 2 * (perTask.total + lengths.examples * perExample.total) };
+}

@@ -1,0 +1,286 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { HintError } from '../errors.js';
+import { parseJson, readBytes } from '../util/read-file.js';
+
+/** What feeds the generators: hint-method §2.4, §3.2–3.4. */
+export type GeneratorKind = 'cross_attention' | 'decoder' | 'hypter' | 'embedding' | 'static';
+
+/** LoRA rank of each attention projection; 0 = not adapted. */
+export interface LoraRanks {
+  readonly q: number;
+  readonly k: number;
+  readonly v: number;
+  readonly o: number;
+}
+
+/** The hypernetwork of a model: the "hint" object of config.json. */
+export interface HintConfig {
+  readonly generator: GeneratorKind;
+  /** Bottleneck width of the adapters; 0 = no adapters. */
+  readonly adapterSize: number;
+  readonly adapterBias: boolean;
+  /** Prefix keys and values per attention; 0 = no prefixes. */
+  readonly prefixLength: number;
+  readonly loraRanks: LoraRanks;
+  /** Cross-attention reads [encoded instruction; encoded input]. */
+  readonly instructionFusion: boolean;
+  /** The model's own encoder encodes the instruction. */
+  readonly tieHyperencoder: boolean;
+  /** False: the hyperencoder also attends to padding, as the original program does. */
+  readonly instructionPaddingMask: boolean;
+  /** RMS norm in front of every generator MLP. */
+  readonly generatorLayerNorm: boolean;
+  /** One generator output holds all slots. */
+  readonly perLayerGenerators: boolean;
+  /** Slots the embedding table has rows for; 0 = all of the model. */
+  readonly embeddingSlots: number;
+  readonly prefixActivation: 'gelu' | 'tanh';
+}
+
+/** A T5 v1.1 model (gated tanh-GELU, untied head), with a hypernetwork or without. */
+export interface ModelConfig {
+  readonly vocabSize: number;
+  readonly dModel: number;
+  /** Width of one attention head; numHeads × dKv may differ from dModel. */
+  readonly dKv: number;
+  readonly dFf: number;
+  readonly numLayers: number;
+  readonly numDecoderLayers: number;
+  readonly numHeads: number;
+  readonly relativeAttentionNumBuckets: number;
+  readonly relativeAttentionMaxDistance: number;
+  readonly layerNormEpsilon: number;
+  readonly dropoutRate: number;
+  readonly padTokenId: number;
+  readonly eosTokenId: number;
+  readonly decoderStartTokenId: number;
+  readonly hint?: HintConfig;
+}
+
+// Far above any published model, far below what would overflow a size computation: a typing slip, not a model.
+const size = (max: number) => z.int().min(1).max(max);
+const optionalSize = (max: number) => z.int().min(0).max(max).default(0);
+const MAX_WIDTH = 1 << 18;
+const MAX_COUNT = 1 << 16;
+const MAX_LAYERS = 1024;
+
+const hintSchema = z
+  .strictObject({
+    generator: z
+      .enum(['cross_attention', 'decoder', 'hypter', 'embedding', 'static'])
+      .default('cross_attention'),
+    adapter_size: optionalSize(MAX_COUNT),
+    adapter_bias: z.boolean().default(true),
+    prefix_length: optionalSize(MAX_COUNT),
+    lora_ranks: z.array(z.int().min(0).max(MAX_COUNT)).length(4).default([0, 0, 0, 0]),
+    instruction_fusion: z.boolean().default(true),
+    tie_hyperencoder: z.boolean().default(true),
+    instruction_padding_mask: z.boolean().default(true),
+    generator_layer_norm: z.boolean().default(false),
+    per_layer_generators: z.boolean().default(false),
+    embedding_slots: optionalSize(MAX_COUNT),
+    prefix_activation: z.enum(['gelu', 'tanh']).default('gelu'),
+  })
+  .superRefine((hint, context) => {
+    const reject = (key: string, message: string): void => {
+      context.addIssue({ code: 'custom', path: [key], message });
+    };
+    const isHypter = hint.generator === 'hypter';
+    const readsInstruction = hint.generator !== 'embedding' && hint.generator !== 'static';
+    if (hint.instruction_fusion && (isHypter || !readsInstruction)) {
+      reject('instruction_fusion', `must be false with generator "${hint.generator}"`);
+    }
+    if (isHypter && hint.prefix_length > 0) reject('prefix_length', 'must be 0 with generator "hypter"');
+    if (isHypter && hint.lora_ranks.some((rank) => rank > 0)) {
+      reject('lora_ranks', 'must be all 0 with generator "hypter"');
+    }
+    if (isHypter && !hint.per_layer_generators) {
+      reject('per_layer_generators', 'must be true with generator "hypter"');
+    }
+    const ownsTable = hint.generator !== 'hypter' && hint.generator !== 'static';
+    if (ownsTable && hint.per_layer_generators && hint.embedding_slots === 0) {
+      reject(
+        'embedding_slots',
+        `must be at least 1 with per_layer_generators and generator "${hint.generator}"`,
+      );
+    }
+    if (hint.embedding_slots > 0 && !(ownsTable && hint.per_layer_generators)) {
+      reject(
+        'embedding_slots',
+        'must be 0 unless per_layer_generators is true and there is an embedding table',
+      );
+    }
+  });
+
+const fileSchema = z
+  .object({
+    vocab_size: size(1 << 24),
+    d_model: size(MAX_WIDTH),
+    d_kv: size(MAX_COUNT),
+    d_ff: size(MAX_WIDTH),
+    num_layers: size(MAX_LAYERS),
+    num_decoder_layers: size(MAX_LAYERS).nullish(),
+    num_heads: size(MAX_COUNT),
+    relative_attention_num_buckets: z.int().min(4).max(MAX_COUNT).multipleOf(2).default(32),
+    relative_attention_max_distance: z
+      .int()
+      .min(1)
+      .max(1 << 24)
+      .default(128),
+    layer_norm_epsilon: z.number().positive().max(0.1).default(1e-6),
+    dropout_rate: z.number().min(0).lt(1).default(0.1),
+    feed_forward_proj: z.literal('gated-gelu').default('gated-gelu'),
+    tie_word_embeddings: z.literal(false).default(false),
+    pad_token_id: z.int().min(0).default(0),
+    eos_token_id: z.int().min(0).default(1),
+    decoder_start_token_id: z.int().min(0).default(0),
+    hint: hintSchema.optional(),
+  })
+  .superRefine((file, context) => {
+    for (const key of ['pad_token_id', 'eos_token_id', 'decoder_start_token_id'] as const) {
+      if (file[key] >= file.vocab_size) {
+        context.addIssue({
+          code: 'custom',
+          path: [key],
+          message: `must be below vocab_size ${file.vocab_size}`,
+        });
+      }
+    }
+    // Buckets beyond the exact half are spaced logarithmically up to the maximum distance.
+    if (file.relative_attention_max_distance <= file.relative_attention_num_buckets / 2) {
+      context.addIssue({
+        code: 'custom',
+        path: ['relative_attention_max_distance'],
+        message: `must be above half of relative_attention_num_buckets ${file.relative_attention_num_buckets}`,
+      });
+    }
+  });
+
+function valueAt(json: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key],
+    json,
+  );
+}
+
+function describe(issue: z.core.$ZodIssue, json: unknown): string {
+  const path = issue.path.join('.');
+  if (issue.code === 'unrecognized_keys') {
+    return `${path}.${issue.keys.join(`, ${path}.`)} is unknown; keys are ${Object.keys(hintSchema.shape).join(', ')}`;
+  }
+  const value = valueAt(json, issue.path);
+  if (issue.code === 'custom') {
+    return `${path} ${issue.message}, it is ${value === undefined ? 'left at its default' : JSON.stringify(value)}`;
+  }
+  if (value === undefined) return `${path} is missing`;
+  const text = JSON.stringify(value);
+  return `${path} is ${text.length > 60 ? `${text.slice(0, 60)}…` : text}: ${issue.message}`;
+}
+
+function hintFromFile(hint: z.infer<typeof hintSchema>): HintConfig {
+  const [q, k, v, o] = hint.lora_ranks as [number, number, number, number];
+  return {
+    generator: hint.generator,
+    adapterSize: hint.adapter_size,
+    adapterBias: hint.adapter_bias,
+    prefixLength: hint.prefix_length,
+    loraRanks: { q, k, v, o },
+    instructionFusion: hint.instruction_fusion,
+    tieHyperencoder: hint.tie_hyperencoder,
+    instructionPaddingMask: hint.instruction_padding_mask,
+    generatorLayerNorm: hint.generator_layer_norm,
+    perLayerGenerators: hint.per_layer_generators,
+    embeddingSlots: hint.embedding_slots,
+    prefixActivation: hint.prefix_activation,
+  };
+}
+
+/**
+ * Checks a parsed config.json and fills in defaults. Unknown T5 fields are ignored, unknown "hint" keys are not; T5
+ * variants other than v1.1 (gated-gelu, untied embeddings) are refused.
+ *
+ * @param source names the file in errors
+ * @throws HintError INVALID_CONFIG naming every field at fault, its value and what it may be
+ */
+export function parseModelConfig(json: unknown, source = 'config.json'): ModelConfig {
+  const parsed = fileSchema.safeParse(json);
+  if (!parsed.success) {
+    const isObject = typeof json === 'object' && json !== null && !Array.isArray(json);
+    const faults = isObject
+      ? parsed.error.issues.map((issue) => describe(issue, json)).join('; ')
+      : 'it is not a JSON object';
+    throw new HintError('INVALID_CONFIG', `${source} does not describe a T5 v1.1 or HINT model: ${faults}.`);
+  }
+  const file = parsed.data;
+  return {
+    vocabSize: file.vocab_size,
+    dModel: file.d_model,
+    dKv: file.d_kv,
+    dFf: file.d_ff,
+    numLayers: file.num_layers,
+    numDecoderLayers: file.num_decoder_layers ?? file.num_layers,
+    numHeads: file.num_heads,
+    relativeAttentionNumBuckets: file.relative_attention_num_buckets,
+    relativeAttentionMaxDistance: file.relative_attention_max_distance,
+    layerNormEpsilon: file.layer_norm_epsilon,
+    dropoutRate: file.dropout_rate,
+    padTokenId: file.pad_token_id,
+    eosTokenId: file.eos_token_id,
+    decoderStartTokenId: file.decoder_start_token_id,
+    ...(file.hint && { hint: hintFromFile(file.hint) }),
+  };
+}
+
+/**
+ * Reads DIRECTORY/config.json.
+ *
+ * @throws HintError NOT_FOUND, IO, INVALID_JSON, or INVALID_CONFIG as {@link parseModelConfig}
+ */
+export async function readModelConfig(directory: string): Promise<ModelConfig> {
+  const path = join(directory, 'config.json');
+  const text = (await readBytes(path, 'the model directory')).toString('utf8');
+  return parseModelConfig(parseJson(text, path, 'the model configuration'), path);
+}
+
+/** The config.json object of a model: what {@link parseModelConfig} reads back, and Hugging Face's T5Config too. */
+export function serializeModelConfig(config: ModelConfig): Record<string, unknown> {
+  const { hint } = config;
+  return {
+    model_type: 't5',
+    architectures: ['T5ForConditionalGeneration'],
+    vocab_size: config.vocabSize,
+    d_model: config.dModel,
+    d_kv: config.dKv,
+    d_ff: config.dFf,
+    num_layers: config.numLayers,
+    num_decoder_layers: config.numDecoderLayers,
+    num_heads: config.numHeads,
+    relative_attention_num_buckets: config.relativeAttentionNumBuckets,
+    relative_attention_max_distance: config.relativeAttentionMaxDistance,
+    layer_norm_epsilon: config.layerNormEpsilon,
+    feed_forward_proj: 'gated-gelu',
+    is_encoder_decoder: true,
+    tie_word_embeddings: false,
+    dropout_rate: config.dropoutRate,
+    pad_token_id: config.padTokenId,
+    eos_token_id: config.eosTokenId,
+    decoder_start_token_id: config.decoderStartTokenId,
+    ...(hint && {
+      hint: {
+        generator: hint.generator,
+        adapter_size: hint.adapterSize,
+        adapter_bias: hint.adapterBias,
+        prefix_length: hint.prefixLength,
+        lora_ranks: [hint.loraRanks.q, hint.loraRanks.k, hint.loraRanks.v, hint.loraRanks.o],
+        instruction_fusion: hint.instructionFusion,
+        tie_hyperencoder: hint.tieHyperencoder,
+        instruction_padding_mask: hint.instructionPaddingMask,
+        generator_layer_norm: hint.generatorLayerNorm,
+        per_layer_generators: hint.perLayerGenerators,
+        embedding_slots: hint.embeddingSlots,
+        prefix_activation: hint.prefixActivation,
+      },
+    }),
+  };
+}
