@@ -53,6 +53,7 @@ Stream::~Stream() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
+    queue_.clear();
   }
   ready_.notify_one();
   worker_.join();

@@ -30,7 +30,7 @@ class Stream {
  public:
   /// `threads` 0 means every core; `memoryLimit` in bytes, 0 means none.
   explicit Stream(int threads = 0, size_t memoryLimit = 0);
-  /// Finishes what is queued, then stops.
+  /// Finishes the command in hand and drops the rest of the queue.
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;

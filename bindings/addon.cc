@@ -1,0 +1,295 @@
+#include <napi.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "bindings/convert.h"
+#include "bindings/environment.h"
+#include "native/runtime/gemm.h"
+#include "native/runtime/parallel.h"
+
+/// The whole native face: tensors, streams and one generic way to enqueue an op. No arithmetic.
+namespace hint::binding {
+namespace {
+
+using Info = Napi::CallbackInfo;
+
+/// Turns native errors into JavaScript ones, for every exported function.
+template <Napi::Value (*Function)(const Info&)>
+Napi::Value guarded(const Info& info) {
+  try {
+    return Function(info);
+  } catch (const Error& error) {
+    throw toJavaScript(info.Env(), error);
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw toJavaScript(info.Env(), Error("INTERNAL", error.what()));
+  }
+}
+
+struct Bytes {
+  const uint8_t* data;
+  size_t size;
+};
+
+Bytes bytesOf(const Napi::Value& value) {
+  if (value.IsTypedArray()) {
+    const auto array = value.As<Napi::TypedArray>();
+    return {static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset(), array.ByteLength()};
+  }
+  fail("INVALID_ARGUMENT", "A typed array was expected here.");
+}
+
+Napi::Value createDevice(const Info& info) {
+  const int threads = info[0].ToNumber().Int32Value();
+  const double limit = info[1].ToNumber().DoubleValue();
+  auto* device = new DeviceHandle{std::make_unique<Stream>(threads, static_cast<size_t>(limit))};
+  return Napi::External<DeviceHandle>::New(info.Env(), device, [](Napi::Env, DeviceHandle* handle) { delete handle; });
+}
+
+Napi::Value closeDevice(const Info& info) {
+  info[0].As<Napi::External<DeviceHandle>>().Data()->stream.reset();
+  return info.Env().Undefined();
+}
+
+/// (device, dtype, shape, data | null)
+Napi::Value createTensor(const Info& info) {
+  Stream& stream = streamOf(info[0]);
+  Tensor tensor;
+  tensor.dtype = dtypeFromName(info[1].ToString().Utf8Value());
+  tensor.shape = shapeOf(info[2]);
+  tensor.buffer = stream.buffer(tensor.bytes());
+  if (!info[3].IsNull() && !info[3].IsUndefined()) {
+    const Bytes bytes = bytesOf(info[3]);
+    if (bytes.size != tensor.bytes())
+      fail("INVALID_SHAPE", "A ", nameOf(tensor.dtype), " tensor of shape ", toString(tensor.shape), " takes ", tensor.bytes(),
+           " bytes; the data has ", bytes.size, ".");
+    // Nobody else knows this buffer yet, so the copy needs no place in the stream.
+    if (bytes.size) std::memcpy(tensor.buffer->ensure(), bytes.data, bytes.size);
+  }
+  return wrap(info.Env(), std::move(tensor));
+}
+
+/// (tensor, element offset, shape)
+Napi::Value viewTensor(const Info& info) {
+  Tensor view = tensorOf(info[0]).tensor;
+  const auto offset = static_cast<int64_t>(info[1].ToNumber().DoubleValue());
+  Shape shape = shapeOf(info[2]);
+  if (offset < 0 || offset + elementCount(shape) > view.size())
+    fail("INVALID_SHAPE", "A view of shape ", toString(shape), " at element ", offset, " does not fit into a tensor of shape ",
+         toString(view.shape), ".");
+  view.offset += offset;
+  view.shape = std::move(shape);
+  return wrap(info.Env(), std::move(view));
+}
+
+/// (tensor, keepBuffer): another handle to the same memory, or to the shape alone.
+Napi::Value cloneTensor(const Info& info) {
+  Tensor tensor = tensorOf(info[0]).tensor;
+  if (!info[1].ToBoolean().Value()) tensor.buffer.reset();
+  return wrap(info.Env(), std::move(tensor));
+}
+
+Napi::Value releaseTensor(const Info& info) {
+  tensorOf(info[0]).tensor.buffer.reset();
+  return info.Env().Undefined();
+}
+
+const OpSpec& opAt(const Napi::Value& value) {
+  const uint32_t index = value.ToNumber().Uint32Value();
+  if (index >= opTable().size()) fail("INVALID_ARGUMENT", "There is no op number ", index, ".");
+  return opTable()[index];
+}
+
+void requireBuffers(const Call& call) {
+  for (size_t i = 0; i < call.inputs.size(); ++i)
+    if (call.inputPresent[i] && !call.inputs[i])
+      fail("INVALID_ARGUMENT", call.describe(), ": the tensor given as ", call.spec->inputs[i].name,
+           " was released; keep it until its last use.");
+}
+
+/// (device, op, inputs, attributes) -> outputs as [handle, shape, dtype] or null
+Napi::Value enqueue(const Info& info) {
+  Stream& stream = streamOf(info[0]);
+  auto call = std::make_unique<Call>(opAt(info[1]));
+  readTensors(info[2].As<Napi::Array>(), call->spec->inputs.size(), call->inputs, call->inputPresent);
+  readAttributes(*call, info[3].As<Napi::Array>());
+  requireBuffers(*call);
+  call->bind();
+  for (size_t i = 0; i < call->outputs.size(); ++i)
+    if (call->outputPresent[i]) call->outputs[i].buffer = stream.buffer(call->outputs[i].bytes());
+  Napi::Array outputs = Napi::Array::New(info.Env(), call->outputs.size());
+  for (uint32_t i = 0; i < call->outputs.size(); ++i)
+    outputs.Set(i, call->outputPresent[i] ? describeTensor(info.Env(), call->outputs[i]) : info.Env().Null());
+  stream.enqueue(std::move(call));
+  return outputs;
+}
+
+/// (device, op, inputs, attributes, outputs, gradOutputs, gradInputs, betas)
+Napi::Value enqueueBackward(const Info& info) {
+  Stream& stream = streamOf(info[0]);
+  auto call = std::make_unique<Call>(opAt(info[1]));
+  readTensors(info[2].As<Napi::Array>(), call->spec->inputs.size(), call->inputs, call->inputPresent);
+  readAttributes(*call, info[3].As<Napi::Array>());
+  call->bind();
+  std::vector<bool> present;
+  readTensors(info[4].As<Napi::Array>(), call->spec->outputs.size(), call->outputs, present);
+  readTensors(info[5].As<Napi::Array>(), call->spec->outputs.size(), call->gradOutputs, present);
+  readTensors(info[6].As<Napi::Array>(), call->spec->inputs.size(), call->gradInputs, present);
+  const auto betas = info[7].As<Napi::Array>();
+  call->betas.resize(call->gradInputs.size(), 0.0f);
+  for (uint32_t i = 0; i < call->betas.size(); ++i) {
+    call->betas[i] = betas.Get(i).ToNumber().FloatValue();
+    if (call->gradInputs[i] && call->gradInputs[i].size() != call->inputs[i].size())
+      fail("INVALID_SHAPE", call->describe(), ": the gradient of ", call->spec->inputs[i].name, " has shape ",
+           toString(call->gradInputs[i].shape), ".");
+  }
+  call->backward = true;
+  stream.enqueue(std::move(call));
+  return info.Env().Undefined();
+}
+
+/// (device, tensor, byte offset, data): an update in stream order.
+Napi::Value writeTensor(const Info& info) {
+  Stream& stream = streamOf(info[0]);
+  Tensor tensor = tensorOf(info[1]).tensor;
+  const auto offset = static_cast<size_t>(info[2].ToNumber().DoubleValue());
+  const Bytes bytes = bytesOf(info[3]);
+  if (offset + bytes.size > tensor.bytes())
+    fail("INVALID_SHAPE", "Writing ", bytes.size, " bytes at byte ", offset, " exceeds a tensor of ", tensor.bytes(), " bytes.");
+  stream.post([tensor, offset, copy = std::vector<uint8_t>(bytes.data, bytes.data + bytes.size)] {
+    if (copy.empty()) return;
+    tensor.buffer->ensure();
+    std::memcpy(tensor.data<uint8_t>() + (sizeOf(tensor.dtype) - 1) * static_cast<size_t>(tensor.offset) + offset, copy.data(), copy.size());
+    tensor.buffer->failure = nullptr;
+  });
+  return info.Env().Undefined();
+}
+
+/// (device, tensor) -> Promise<ArrayBuffer>
+Napi::Value readTensor(const Info& info) {
+  Stream& stream = streamOf(info[0]);
+  Tensor tensor = tensorOf(info[1]).tensor;
+  if (!tensor) fail("INVALID_ARGUMENT", "This tensor was released; read it before disposing it.");
+  return Environment::of(info.Env()).promise(info.Env(), stream, [tensor, &stream]() -> Environment::Finish {
+    if (tensor.buffer->failure) {
+      stream.takeFailure();
+      throw Error(*tensor.buffer->failure);
+    }
+    if (tensor.bytes() && !tensor.buffer->data())
+      fail("INVALID_ARGUMENT", "A tensor of shape ", toString(tensor.shape), " was read before anything was written to it.");
+    const size_t bytes = tensor.bytes();
+    auto copy = std::shared_ptr<void>(std::malloc(bytes ? bytes : 1), std::free);
+    if (!copy) fail("OUT_OF_MEMORY", "No host memory for a copy of ", bytes, " bytes.");
+    if (bytes) std::memcpy(copy.get(), tensor.data<uint8_t>() + (sizeOf(tensor.dtype) - 1) * static_cast<size_t>(tensor.offset), bytes);
+    return [copy, bytes](Napi::Env env) -> Napi::Value {
+      // The copy is handed over, not copied again: a checkpoint must not stall the event loop.
+      auto* keep = new std::shared_ptr<void>(copy);
+      return Napi::ArrayBuffer::New(env, copy.get(), bytes, [](Napi::Env, void*, std::shared_ptr<void>* kept) { delete kept; }, keep);
+    };
+  });
+}
+
+/// (device) -> Promise<void>: everything enqueued so far has run; rejects with the first failure not yet reported.
+Napi::Value synchronize(const Info& info) {
+  Stream& stream = streamOf(info[0]);
+  return Environment::of(info.Env()).promise(info.Env(), stream, [&stream]() -> Environment::Finish {
+    if (const auto failure = stream.takeFailure()) throw Error(*failure);
+    return [](Napi::Env env) -> Napi::Value { return env.Undefined(); };
+  });
+}
+
+Napi::Value beginRecording(const Info& info) {
+  streamOf(info[0]).beginRecording();
+  return info.Env().Undefined();
+}
+
+Napi::Value endRecording(const Info& info) {
+  auto* program = new std::shared_ptr<Program>(streamOf(info[0]).endRecording());
+  return Napi::External<std::shared_ptr<Program>>::New(info.Env(), program, [](Napi::Env, std::shared_ptr<Program>* held) { delete held; });
+}
+
+/// (device, program, times, stop tensor | null): long replays are sent in pieces, so that JavaScript can cancel between.
+Napi::Value replay(const Info& info) {
+  auto program = *info[1].As<Napi::External<std::shared_ptr<Program>>>().Data();
+  const Tensor stop = info[3].IsNull() ? Tensor{} : tensorOf(info[3]).tensor;
+  streamOf(info[0]).replay(std::move(program), info[2].ToNumber().Int32Value(), stop, nullptr);
+  return info.Env().Undefined();
+}
+
+Napi::Value statistics(const Info& info) {
+  Stream& stream = streamOf(info[0]);
+  const AllocatorStats memory = stream.allocator().stats();
+  const StreamStats work = stream.stats();
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("bytesInUse", static_cast<double>(memory.inUse));
+  object.Set("bytesCached", static_cast<double>(memory.cached));
+  object.Set("peakBytesInUse", static_cast<double>(memory.peakInUse));
+  object.Set("commands", static_cast<double>(work.commands));
+  object.Set("flops", work.flops);
+  object.Set("queued", static_cast<double>(stream.queued()));
+  return object;
+}
+
+Napi::Value resetPeakMemory(const Info& info) {
+  streamOf(info[0]).allocator().resetPeak();
+  return info.Env().Undefined();
+}
+
+Napi::Value setThreads(const Info& info) {
+  streamOf(info[0]).setThreads(info[1].ToNumber().Int32Value());
+  return info.Env().Undefined();
+}
+
+Napi::Value ops(const Info& info) { return describeOps(info.Env()); }
+
+Napi::Value platform(const Info& info) {
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("oneDNN", gemmLibraryVersion());
+  object.Set("cores", availableCores());
+  Napi::Array isa = Napi::Array::New(info.Env());
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  uint32_t count = 0;
+  if (__builtin_cpu_supports("avx2")) isa.Set(count++, "avx2");
+  if (__builtin_cpu_supports("avx512f")) isa.Set(count++, "avx512f");
+  if (__builtin_cpu_supports("avx512vnni")) isa.Set(count++, "avx512vnni");
+  if (__builtin_cpu_supports("avx512bf16")) isa.Set(count++, "avx512bf16");
+#endif
+  object.Set("isa", isa);
+  return object;
+}
+
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new Environment(env));
+#define HINT_EXPORT(name) exports.Set(#name, Napi::Function::New<guarded<name>>(env, #name))
+  HINT_EXPORT(createDevice);
+  HINT_EXPORT(closeDevice);
+  HINT_EXPORT(createTensor);
+  HINT_EXPORT(viewTensor);
+  HINT_EXPORT(cloneTensor);
+  HINT_EXPORT(releaseTensor);
+  HINT_EXPORT(enqueue);
+  HINT_EXPORT(enqueueBackward);
+  HINT_EXPORT(writeTensor);
+  HINT_EXPORT(readTensor);
+  HINT_EXPORT(synchronize);
+  HINT_EXPORT(beginRecording);
+  HINT_EXPORT(endRecording);
+  HINT_EXPORT(replay);
+  HINT_EXPORT(statistics);
+  HINT_EXPORT(resetPeakMemory);
+  HINT_EXPORT(setThreads);
+  HINT_EXPORT(ops);
+  HINT_EXPORT(platform);
+#undef HINT_EXPORT
+  return exports;
+}
+
+}  // namespace
+}  // namespace hint::binding
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) { return hint::binding::initialise(env, exports); }
+NODE_API_MODULE(hint, Init)

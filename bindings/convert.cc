@@ -1,0 +1,141 @@
+#include "bindings/convert.h"
+
+#include <cmath>
+
+#include "native/runtime/error.h"
+
+namespace hint::binding {
+namespace {
+
+const napi_type_tag kTensorTag = {0x9c1df0a14be24a6bULL, 0x8f7e55dc0ad1e7c1ULL};
+const napi_type_tag kDeviceTag = {0x5b0e3c52a7a74f0dULL, 0xa2c4e0f31b6d9e22ULL};
+
+Attribute readAttribute(const Call& call, const AttributeSpec& spec, const Napi::Value& value) {
+  if (std::holds_alternative<int64_t>(spec.defaultValue)) {
+    if (value.IsBoolean()) return int64_t{value.As<Napi::Boolean>().Value()};
+    if (value.IsNumber()) {
+      const double number = value.As<Napi::Number>().DoubleValue();
+      if (std::floor(number) == number && std::fabs(number) < 9e15) return static_cast<int64_t>(number);
+      fail("INVALID_ARGUMENT", call.spec->name, ": the attribute ", spec.name, " must be a whole number, not ", number, ".");
+    }
+  } else if (std::holds_alternative<double>(spec.defaultValue)) {
+    if (value.IsNumber()) return value.As<Napi::Number>().DoubleValue();
+  } else if (std::holds_alternative<std::string>(spec.defaultValue)) {
+    if (value.IsString()) return value.As<Napi::String>().Utf8Value();
+  } else if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_int32_array) {
+    const auto array = value.As<Napi::Int32Array>();
+    return IntList(array.Data(), array.Data() + array.ElementLength());
+  }
+  constexpr const char* kinds[] = {"a whole number", "a number", "a string", "an Int32Array"};
+  fail("INVALID_ARGUMENT", call.spec->name, ": the attribute ", spec.name, " must be ", kinds[spec.defaultValue.index()], ".");
+}
+
+template <typename Argument>
+Napi::Value describeArguments(Napi::Env env, const std::vector<Argument>& arguments) {
+  Napi::Array list = Napi::Array::New(env, arguments.size());
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const ArgSpec& arg = arguments[i];
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("name", arg.name);
+    object.Set("shape", arg.shape);
+    object.Set("dtype", arg.dtype ? nameOf(*arg.dtype) : "any");
+    object.Set("optional", Napi::Boolean::New(env, arg.flags & kOptional));
+    object.Set("differentiable", Napi::Boolean::New(env, arg.flags & kDifferentiable));
+    object.Set("mutable", Napi::Boolean::New(env, arg.flags & kMutable));
+    object.Set("saved", Napi::Boolean::New(env, arg.flags & kSaved));
+    list.Set(static_cast<uint32_t>(i), object);
+  }
+  return list;
+}
+
+}  // namespace
+
+Napi::Value wrap(Napi::Env env, Tensor tensor) {
+  auto external = Napi::External<TensorHandle>::New(env, new TensorHandle{std::move(tensor)}, [](Napi::Env, TensorHandle* handle) { delete handle; });
+  external.TypeTag(&kTensorTag);
+  return external;
+}
+
+TensorHandle& tensorOf(const Napi::Value& value) {
+  if (!value.IsExternal() || !value.As<Napi::External<TensorHandle>>().CheckTypeTag(&kTensorTag))
+    fail("INVALID_ARGUMENT", "A tensor was expected here; pass a Tensor of this engine.");
+  return *value.As<Napi::External<TensorHandle>>().Data();
+}
+
+Stream& streamOf(const Napi::Value& value) {
+  if (!value.IsExternal()) fail("INVALID_ARGUMENT", "A device was expected here.");
+  DeviceHandle& device = *value.As<Napi::External<DeviceHandle>>().Data();
+  if (!device.stream) fail("INVALID_ARGUMENT", "This device was closed; create another one.");
+  return *device.stream;
+}
+
+Shape shapeOf(const Napi::Value& value) {
+  const auto array = value.As<Napi::Array>();
+  Shape shape(array.Length());
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const double side = array.Get(i).ToNumber().DoubleValue();
+    if (!(side >= 0) || side != std::floor(side) || side > 9e15)
+      fail("INVALID_SHAPE", "A tensor's sides must be whole numbers of at least 0; side ", i, " is ", side, ".");
+    shape[i] = static_cast<int64_t>(side);
+  }
+  return shape;
+}
+
+Napi::Value describeTensor(Napi::Env env, const Tensor& tensor) {
+  Napi::Array shape = Napi::Array::New(env, tensor.shape.size());
+  for (size_t i = 0; i < tensor.shape.size(); ++i) shape.Set(static_cast<uint32_t>(i), static_cast<double>(tensor.shape[i]));
+  Napi::Array triple = Napi::Array::New(env, 3);
+  triple.Set(0u, wrap(env, tensor));
+  triple.Set(1u, shape);
+  triple.Set(2u, nameOf(tensor.dtype));
+  return triple;
+}
+
+void readAttributes(Call& call, const Napi::Array& values) {
+  const auto& specs = call.spec->attributes;
+  call.attributes.clear();
+  for (size_t i = 0; i < specs.size(); ++i) {
+    const Napi::Value value = values.Get(static_cast<uint32_t>(i));
+    if (!value.IsUndefined()) call.attributes.push_back(readAttribute(call, specs[i], value));
+    else if (specs[i].required) fail("INVALID_ARGUMENT", call.spec->name, ": the attribute ", specs[i].name, " is missing.");
+    else call.attributes.push_back(specs[i].defaultValue);
+  }
+}
+
+void readTensors(const Napi::Array& values, size_t count, std::vector<Tensor>& tensors, std::vector<bool>& present) {
+  tensors.assign(count, Tensor{});
+  present.assign(count, false);
+  for (uint32_t i = 0; i < count && i < values.Length(); ++i) {
+    const Napi::Value value = values.Get(i);
+    if (value.IsNull() || value.IsUndefined()) continue;
+    tensors[i] = tensorOf(value).tensor;
+    present[i] = true;
+  }
+}
+
+Napi::Value describeOps(Napi::Env env) {
+  Napi::Array list = Napi::Array::New(env);
+  uint32_t index = 0;
+  for (const OpSpec& op : opTable()) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("name", op.name);
+    object.Set("summary", op.summary);
+    object.Set("inputs", describeArguments(env, op.inputs));
+    object.Set("outputs", describeArguments(env, op.outputs));
+    object.Set("differentiable", Napi::Boolean::New(env, op.kernels[0].backward != nullptr));
+    Napi::Array attributes = Napi::Array::New(env);
+    for (uint32_t i = 0; i < op.attributes.size(); ++i) {
+      constexpr const char* kinds[] = {"integer", "number", "string", "list"};
+      Napi::Object attribute = Napi::Object::New(env);
+      attribute.Set("name", op.attributes[i].name);
+      attribute.Set("kind", kinds[op.attributes[i].defaultValue.index()]);
+      attribute.Set("required", Napi::Boolean::New(env, op.attributes[i].required));
+      attributes.Set(i, attribute);
+    }
+    object.Set("attributes", attributes);
+    list.Set(index++, object);
+  }
+  return list;
+}
+
+}  // namespace hint::binding

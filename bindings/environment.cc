@@ -1,0 +1,45 @@
+#include "bindings/environment.h"
+
+#include <utility>
+
+namespace hint::binding {
+
+Environment::Environment(Napi::Env env) {
+  const auto nothing = Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
+  toJavaScript_ = Napi::ThreadSafeFunction::New(env, nothing, "hint-engine", 0, 1);
+  // An idle engine must not keep the process alive; pending promises do, see promise().
+  toJavaScript_.Unref(env);
+}
+
+Napi::Promise Environment::promise(Napi::Env env, Stream& stream, std::function<Finish()> work) {
+  auto* answer = new Answer{Napi::Promise::Deferred::New(env), nullptr, nullptr};
+  const Napi::Promise promise = answer->deferred.Promise();
+  if (pending_++ == 0) toJavaScript_.Ref(env);
+  stream.post([this, answer, work = std::move(work), channel = toJavaScript_]() mutable {
+    try {
+      answer->finish = work();
+    } catch (const Error& error) {
+      answer->error = std::make_shared<Error>(error);
+    } catch (const std::exception& error) {
+      answer->error = std::make_shared<Error>("INTERNAL", error.what());
+    }
+    channel.NonBlockingCall(answer, [this](Napi::Env env, Napi::Function, Answer* done) { deliver(env, done); });
+  });
+  return promise;
+}
+
+void Environment::deliver(Napi::Env env, Answer* answer) {
+  const std::unique_ptr<Answer> owner(answer);
+  const Napi::HandleScope scope(env);
+  if (--pending_ == 0) toJavaScript_.Unref(env);
+  if (answer->error) answer->deferred.Reject(toJavaScript(env, *answer->error).Value());
+  else answer->deferred.Resolve(answer->finish(env));
+}
+
+Napi::Error toJavaScript(Napi::Env env, const Error& error) {
+  Napi::Error value = Napi::Error::New(env, error.what());
+  value.Set("code", Napi::String::New(env, error.code()));
+  return value;
+}
+
+}  // namespace hint::binding

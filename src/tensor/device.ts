@@ -1,0 +1,244 @@
+import { HintError } from '../errors.js';
+import {
+  asHintError,
+  guarded,
+  native,
+  type AttributeValue,
+  type DeviceStatistics,
+  type DType,
+  type NativeDevice,
+  type NativeProgram,
+  type NativeTensor,
+  type OpSpec,
+  type TypedArray,
+} from './native.js';
+import type { Tape } from './tape.js';
+import { Tensor } from './tensor.js';
+
+/** Where tensors live and ops run. */
+export interface DeviceOptions {
+  /** Compute threads; 0 or absent: every core. */
+  threads?: number;
+  /** Most bytes tensors may take; 0 or absent: no limit. */
+  memoryLimit?: number;
+}
+
+/** A recorded sequence of ops that the device repeats without JavaScript; see {@link Device.record}. */
+export class Program {
+  constructor(
+    private readonly device: Device,
+    private readonly handle: NativeProgram,
+  ) {}
+
+  /**
+   * Queues up to `times` repetitions; they end early once `stop`, an i32 scalar written by the program, is not zero.
+   * Long loops are queued in pieces, so that an AbortSignal can be looked at between them.
+   */
+  replay(times: number, stop?: Tensor): void {
+    guarded(() => native().replay(this.device.handle, this.handle, times, stop ? stop.handle : null));
+  }
+}
+
+interface OpEntry {
+  index: number;
+  spec: OpSpec;
+  attributeIndex: Map<string, number>;
+}
+
+let opEntries: Map<string, OpEntry> | undefined;
+
+function opEntry(name: string): OpEntry {
+  opEntries ??= new Map(
+    native()
+      .ops()
+      .map((spec, index) => [
+        spec.name,
+        { index, spec, attributeIndex: new Map(spec.attributes.map((attribute, i) => [attribute.name, i])) },
+      ]),
+  );
+  const entry = opEntries.get(name);
+  if (!entry) throw new HintError('INVALID_ARGUMENT', `There is no op named ${name}.`);
+  return entry;
+}
+
+/** The op table as the native engine declares it. */
+export function opTable(): OpSpec[] {
+  return native().ops();
+}
+
+/**
+ * A stream executed by one native thread. Every method but those that return promises only enqueues; errors of the
+ * work itself surface at the next `await` of a tensor that depends on it (design law 3).
+ */
+export class Device {
+  readonly handle: NativeDevice;
+  /** The tape that records ops now, if any. */
+  tape: Tape | undefined;
+  private scopes: Tensor[][] = [];
+  private closed = false;
+
+  constructor(options: DeviceOptions = {}) {
+    this.handle = guarded(() => native().createDevice(options.threads ?? 0, options.memoryLimit ?? 0));
+  }
+
+  /** A tensor with the given values, or, without data, one that an op will write. */
+  tensor(data: Float32Array | Int32Array | null, shape: readonly number[], dtype?: DType): Tensor {
+    const kind = dtype ?? (data instanceof Int32Array ? 'i32' : 'f32');
+    const handle = guarded(() => native().createTensor(this.handle, kind, shape, data));
+    return this.adopt(new Tensor(this, handle, shape, kind));
+  }
+
+  /** A tensor of raw bytes in the given dtype, for bf16 values read from a file. */
+  tensorFromBytes(bytes: Uint8Array, shape: readonly number[], dtype: DType): Tensor {
+    return this.adopt(
+      new Tensor(
+        this,
+        guarded(() => native().createTensor(this.handle, dtype, shape, bytes)),
+        shape,
+        dtype,
+      ),
+    );
+  }
+
+  /** A tensor filled with one number. */
+  full(shape: readonly number[], value: number): Tensor {
+    const tensor = this.tensor(null, shape, 'f32');
+    this.apply('fill', [tensor], { value });
+    return tensor;
+  }
+
+  /** Enqueues one op of the table and records it on the tape; absent outputs are null. */
+  apply(
+    name: string,
+    inputs: (Tensor | null | undefined)[],
+    attributes: Record<string, AttributeValue | undefined> = {},
+  ): (Tensor | null)[] {
+    const entry = opEntry(name);
+    const values = this.orderAttributes(entry, attributes);
+    const handles = inputs.map((input) => (input ? input.handle : null));
+    const results = guarded(() => native().enqueue(this.handle, entry.index, handles, values));
+    const outputs = results.map((result) =>
+      result ? this.adopt(new Tensor(this, result[0], result[1], result[2])) : null,
+    );
+    this.tape?.record(entry.index, entry.spec, inputs, values, outputs);
+    return outputs;
+  }
+
+  private orderAttributes(
+    entry: OpEntry,
+    attributes: Record<string, AttributeValue | undefined>,
+  ): (AttributeValue | undefined)[] {
+    const values = new Array<AttributeValue | undefined>(entry.spec.attributes.length).fill(undefined);
+    for (const [key, value] of Object.entries(attributes)) {
+      const index = entry.attributeIndex.get(key);
+      if (index === undefined) {
+        throw new HintError(
+          'INVALID_ARGUMENT',
+          `The op ${entry.spec.name} has no attribute ${key}; it has ${[...entry.attributeIndex.keys()].join(', ')}.`,
+        );
+      }
+      values[index] = value;
+    }
+    return values;
+  }
+
+  /**
+   * Runs `body` and disposes every tensor made in it but those it returns (alone, in an array or as values of an
+   * object). With stream-ordered memory a disposed tensor's bytes are free once the ops that use it have run.
+   */
+  tidy<T>(body: () => T): T {
+    this.scopes.push([]);
+    let result: T | undefined;
+    try {
+      result = body();
+      return result;
+    } finally {
+      const kept = new Set<Tensor>(tensorsIn(result));
+      const made = this.scopes.pop() ?? [];
+      for (const tensor of made) {
+        if (!kept.has(tensor)) tensor.dispose();
+        else this.scopes.at(-1)?.push(tensor);
+      }
+    }
+  }
+
+  /** Takes a tensor out of the scopes around it: its maker disposes it. */
+  keep<T extends Tensor>(tensor: T): T {
+    for (const scope of this.scopes) {
+      const index = scope.indexOf(tensor);
+      if (index >= 0) scope.splice(index, 1);
+    }
+    return tensor;
+  }
+
+  /** Adds a new tensor to the innermost scope. */
+  adopt(tensor: Tensor): Tensor {
+    this.scopes.at(-1)?.push(tensor);
+    return tensor;
+  }
+
+  /** Records the ops that `body` enqueues instead of running them. */
+  record(body: () => void): Program {
+    guarded(() => native().beginRecording(this.handle));
+    let handle: NativeProgram | undefined;
+    try {
+      body();
+    } finally {
+      handle = guarded(() => native().endRecording(this.handle));
+    }
+    return new Program(this, handle);
+  }
+
+  write(tensor: Tensor, data: TypedArray, byteOffset = 0): void {
+    guarded(() => native().writeTensor(this.handle, tensor.handle, byteOffset, data));
+  }
+
+  /** Resolves when everything enqueued so far has run; rejects with the first failure that no read has reported. */
+  async synchronize(): Promise<void> {
+    try {
+      await native().synchronize(this.handle);
+    } catch (error) {
+      throw asHintError(error);
+    }
+  }
+
+  statistics(): DeviceStatistics {
+    return guarded(() => native().statistics(this.handle));
+  }
+
+  resetPeakMemory(): void {
+    guarded(() => native().resetPeakMemory(this.handle));
+  }
+
+  setThreads(threads: number): void {
+    guarded(() => native().setThreads(this.handle, threads));
+  }
+
+  /** Ends the native thread. Tensors of the device must not be used afterwards. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    native().closeDevice(this.handle);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function tensorsIn(value: unknown): Tensor[] {
+  if (value instanceof Tensor) return [value];
+  if (Array.isArray(value)) return value.flatMap(tensorsIn);
+  if (value instanceof Map) return [...value.values()].flatMap(tensorsIn);
+  if (value && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
+    return Object.values(value).flatMap(tensorsIn);
+  }
+  return [];
+}
+
+/** For tests and the CLI: the native platform report. */
+export function platformReport(): { oneDNN: string; cores: number; isa: string[] } {
+  return native().platform();
+}
+
+export type { NativeTensor };

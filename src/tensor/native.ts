@@ -1,0 +1,146 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { HintError, type HintErrorCode } from '../errors.js';
+
+/** Opaque handles of the native engine. */
+export type NativeDevice = object & { readonly __device: unique symbol };
+export type NativeTensor = object & { readonly __tensor: unique symbol };
+export type NativeProgram = object & { readonly __program: unique symbol };
+
+export type DType = 'f32' | 'bf16' | 'i32' | 'i8';
+export type AttributeValue = number | boolean | string | Int32Array;
+export type TypedArray = Float32Array | Int32Array | Int8Array | Uint8Array | Uint16Array;
+
+/** One argument of an op, as its native declaration states it. */
+export interface ArgumentSpec {
+  name: string;
+  shape: string;
+  dtype: DType | 'any';
+  optional: boolean;
+  differentiable: boolean;
+  mutable: boolean;
+  saved: boolean;
+}
+
+/** One row of the op table. */
+export interface OpSpec {
+  name: string;
+  summary: string;
+  inputs: ArgumentSpec[];
+  outputs: ArgumentSpec[];
+  attributes: { name: string; kind: 'integer' | 'number' | 'string' | 'list'; required: boolean }[];
+  differentiable: boolean;
+}
+
+/** Counters of a device: allocator bytes, commands executed and floating point operations counted from the op table. */
+export interface DeviceStatistics {
+  bytesInUse: number;
+  bytesCached: number;
+  peakBytesInUse: number;
+  commands: number;
+  flops: number;
+  queued: number;
+}
+
+type NativeOutput = [NativeTensor, number[], DType] | null;
+
+/** The functions of the native module; everything above it goes through {@link Device} and {@link Tensor}. */
+export interface NativeModule {
+  createDevice(threads: number, memoryLimit: number): NativeDevice;
+  closeDevice(device: NativeDevice): void;
+  createTensor(
+    device: NativeDevice,
+    dtype: DType,
+    shape: readonly number[],
+    data: TypedArray | null,
+  ): NativeTensor;
+  viewTensor(tensor: NativeTensor, offset: number, shape: readonly number[]): NativeTensor;
+  cloneTensor(tensor: NativeTensor, keepBuffer: boolean): NativeTensor;
+  releaseTensor(tensor: NativeTensor): void;
+  enqueue(
+    device: NativeDevice,
+    op: number,
+    inputs: (NativeTensor | null)[],
+    attributes: (AttributeValue | undefined)[],
+  ): NativeOutput[];
+  enqueueBackward(
+    device: NativeDevice,
+    op: number,
+    inputs: (NativeTensor | null)[],
+    attributes: (AttributeValue | undefined)[],
+    outputs: (NativeTensor | null)[],
+    gradOutputs: (NativeTensor | null)[],
+    gradInputs: (NativeTensor | null)[],
+    betas: number[],
+  ): void;
+  writeTensor(device: NativeDevice, tensor: NativeTensor, byteOffset: number, data: TypedArray): void;
+  readTensor(device: NativeDevice, tensor: NativeTensor): Promise<ArrayBuffer>;
+  synchronize(device: NativeDevice): Promise<void>;
+  beginRecording(device: NativeDevice): void;
+  endRecording(device: NativeDevice): NativeProgram;
+  replay(device: NativeDevice, program: NativeProgram, times: number, stop: NativeTensor | null): void;
+  statistics(device: NativeDevice): DeviceStatistics;
+  resetPeakMemory(device: NativeDevice): void;
+  setThreads(device: NativeDevice, threads: number): void;
+  ops(): OpSpec[];
+  platform(): { oneDNN: string; cores: number; isa: string[] };
+}
+
+/** The folder that holds package.json, for files that ship beside the code. */
+export function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json'))) {
+    const parent = dirname(folder);
+    if (parent === folder)
+      throw new HintError('INTERNAL', 'The package folder of hint-engine was not found.');
+    folder = parent;
+  }
+  return folder;
+}
+
+let loaded: NativeModule | undefined;
+
+/**
+ * Loads the native engine once per environment.
+ * @throws HintError NATIVE_MISSING when it is not built or a system library is missing.
+ */
+export function native(): NativeModule {
+  if (loaded) return loaded;
+  // The OpenMP team must not spin while JavaScript has work: two cores are all some machines have.
+  process.env['GOMP_SPINCOUNT'] ??= '20000';
+  const path = join(packageRoot(), 'build', 'Release', 'hint.node');
+  if (!existsSync(path)) {
+    throw new HintError(
+      'NATIVE_MISSING',
+      `The native engine is not built (${path} is missing); run "npm run build".`,
+    );
+  }
+  try {
+    loaded = createRequire(import.meta.url)(path) as NativeModule;
+  } catch (cause) {
+    throw new HintError(
+      'NATIVE_MISSING',
+      `The native engine could not be loaded (${(cause as Error).message}); run "hint doctor" or "npm run build".`,
+      { cause },
+    );
+  }
+  return loaded;
+}
+
+/** Native errors carry a code and a sentence; this makes them the engine's own class, with the JavaScript stack. */
+export function asHintError(error: unknown): unknown {
+  if (error instanceof HintError || !(error instanceof Error)) return error;
+  const code = (error as Error & { code?: string }).code;
+  return code ? new HintError(code as HintErrorCode, error.message) : error;
+}
+
+/** Runs a native call and rethrows its errors as {@link HintError}. */
+export function guarded<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw asHintError(error);
+  }
+}

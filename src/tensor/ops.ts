@@ -1,0 +1,287 @@
+import { HintError } from '../errors.js';
+import type { Device } from './device.js';
+import type { AttributeValue } from './native.js';
+import type { Tensor } from './tensor.js';
+
+/**
+ * The typed face of every native op: names and types for what `native/ops/<op>/<op>.cc` declares. Shapes are checked
+ * there; all errors are HintError. Sequences are never padded: a batch is rows plus offsets.
+ */
+
+export type Activation = 'none' | 'gelu' | 'tanh';
+
+/** A place where dropout happens: the same (seed, site) draws the same mask, forward, backward and recomputed. */
+export interface DropoutSite {
+  rate: number;
+  /** Integer below 2^53; changes every step. */
+  seed: number;
+  site: number;
+}
+
+function dropoutAttributes(dropout: DropoutSite | undefined): Record<string, AttributeValue | undefined> {
+  if (!dropout || dropout.rate === 0) return {};
+  return { dropoutRate: dropout.rate, dropoutSeed: dropout.seed, dropoutSite: dropout.site };
+}
+
+function first(outputs: (Tensor | null)[]): Tensor {
+  const [output] = outputs;
+  if (!output) throw new HintError('INTERNAL', 'An op produced no output.');
+  return output;
+}
+
+/** Whether values for a backward pass have to be kept: only while a tape records. */
+function training(device: Device): boolean {
+  return device.tape !== undefined;
+}
+
+/** activation(alpha * x weightᵀ). x [rows, dIn], weight [dOut, dIn] → [rows, dOut]. */
+export function linear(
+  x: Tensor,
+  weight: Tensor,
+  options: { activation?: Activation; alpha?: number } = {},
+): Tensor {
+  return first(x.device.apply('linear', [x, weight], { ...options, training: training(x.device) }));
+}
+
+export interface GroupedLinearOptions {
+  /** Offsets of each group's rows, groups + 1 entries; absent: one group has all rows. */
+  rowOffsets?: Int32Array | undefined;
+  /** Which slot of the weights. */
+  slot?: number;
+  bias?: Tensor | undefined;
+  /** Added to the result. */
+  residual?: Tensor | undefined;
+  activation?: Activation;
+  alpha?: number;
+}
+
+/** residual + activation(alpha * x weight[group, slot] + bias). weight [groups, slots, dIn, dOut], as generated. */
+export function groupedLinear(x: Tensor, weight: Tensor, options: GroupedLinearOptions = {}): Tensor {
+  const { bias, residual, ...attributes } = options;
+  return first(
+    x.device.apply('grouped_linear', [x, weight, bias, residual], {
+      ...attributes,
+      training: training(x.device),
+    }),
+  );
+}
+
+/** RMS norm: weight * x / sqrt(mean(x²) + epsilon), no mean subtraction (method §1.1). */
+export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
+  return first(x.device.apply('rms_norm', [x, null, weight], { epsilon }));
+}
+
+/** The residual add of one block and the norm of the next in one pass: sum = x + dropout(delta), y = norm(sum). */
+export function addRmsNorm(
+  x: Tensor,
+  delta: Tensor,
+  weight: Tensor,
+  epsilon: number,
+  options: { seqOffsets?: Int32Array; dropout?: DropoutSite | undefined } = {},
+): { y: Tensor; sum: Tensor } {
+  const [y, sum] = x.device.apply('rms_norm', [x, delta, weight], {
+    epsilon,
+    ...(options.dropout ? { seqOffsets: options.seqOffsets } : {}),
+    ...dropoutAttributes(options.dropout),
+  });
+  return { y: y as Tensor, sum: sum as Tensor };
+}
+
+/** Rows of a table. ids i32 [rows], table [vocab, d] → [rows, d]. Ids out of range fail with INVALID_TOKEN. */
+export function embedding(ids: Tensor, table: Tensor): Tensor {
+  return first(table.device.apply('embedding', [ids, table]));
+}
+
+/** gelu(gate) * value, with dropout of hidden units per sequence. */
+export function gatedGelu(
+  gate: Tensor,
+  value: Tensor,
+  options: { seqOffsets?: Int32Array; dropout?: DropoutSite | undefined } = {},
+): Tensor {
+  return first(
+    gate.device.apply('gated_gelu', [gate, value], {
+      ...(options.dropout ? { seqOffsets: options.seqOffsets } : {}),
+      ...dropoutAttributes(options.dropout),
+    }),
+  );
+}
+
+/** Dropout whose mask is shared by all rows of a sequence, or, without offsets, drawn for each row. */
+export function dropout(x: Tensor, site: DropoutSite | undefined, seqOffsets?: Int32Array): Tensor {
+  if (!site || site.rate === 0) return x;
+  return first(x.device.apply('dropout', [x], { seqOffsets, ...dropoutAttributes(site) }));
+}
+
+export interface AttentionOptions {
+  numHeads: number;
+  /** Offsets of each sequence's queries; absent with sharedQueries. */
+  qOffsets?: Int32Array;
+  kOffsets: Int32Array;
+  /** Per sequence: its task, which chooses prefix and shared segment; absent: task 0. */
+  taskIndex?: Int32Array | undefined;
+  /** Generated prefixes [tasks, slots, P, width], in front of all keys, without position bias or mask. */
+  prefixKey?: Tensor | undefined;
+  prefixValue?: Tensor | undefined;
+  slot?: number;
+  /** Keys and values of a segment per task, read by all its sequences: the encoded instruction of fusion. */
+  sharedKey?: Tensor | undefined;
+  sharedValue?: Tensor | undefined;
+  sharedOffsets?: Int32Array | undefined;
+  /** Relative position table [buckets, heads]; own keys only. */
+  bias?: Tensor | undefined;
+  maxDistance?: number;
+  causal?: boolean;
+  /** Every sequence is asked by all rows of q; the output is sequence-major. */
+  sharedQueries?: boolean;
+  dropout?: DropoutSite | undefined;
+}
+
+/** Ragged attention, scores not scaled (method §1.1, §2.7). q [Tq, width], k and v [Tk, width] → [Tq, width]. */
+export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
+  const { prefixKey, prefixValue, sharedKey, sharedValue, bias, dropout: site, ...attributes } = options;
+  return first(
+    q.device.apply('attention', [q, k, v, prefixKey, prefixValue, sharedKey, sharedValue, bias], {
+      ...attributes,
+      training: training(q.device),
+      ...dropoutAttributes(site),
+    }),
+  );
+}
+
+export interface DecodeAttentionOptions {
+  numHeads: number;
+  taskIndex?: Int32Array | undefined;
+  prefixKey?: Tensor | undefined;
+  prefixValue?: Tensor | undefined;
+  slot?: number;
+  bias?: Tensor | undefined;
+  maxDistance?: number;
+}
+
+/**
+ * One step of causal self-attention: writes k and v at `position` of the caches [rows, capacity, width] and attends
+ * over prefix and cache. For recorded decode loops, where the position is a tensor.
+ */
+export function decodeAttention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  cache: { key: Tensor; value: Tensor; position: Tensor },
+  options: DecodeAttentionOptions,
+): Tensor {
+  const { prefixKey, prefixValue, bias, ...attributes } = options;
+  return first(
+    q.device.apply(
+      'decode_attention',
+      [q, k, v, cache.key, cache.value, cache.position, prefixKey, prefixValue, bias],
+      attributes,
+    ),
+  );
+}
+
+/**
+ * Final projection, log-softmax, cross entropy and z-loss per row, in chunks: the logits never exist as a whole.
+ * hidden [rows, d], weight [vocab, d], targets i32 [rows].
+ */
+export function crossEntropy(
+  hidden: Tensor,
+  weight: Tensor,
+  targets: Tensor,
+  options: { zLoss?: number } = {},
+): { loss: Tensor; zTerm: Tensor } {
+  const [loss, zTerm] = hidden.device.apply('cross_entropy', [hidden, weight, targets], options);
+  return { loss: loss as Tensor, zTerm: zTerm as Tensor };
+}
+
+/** Mean of the rows of each segment: [rows, d] → [segments, d]. */
+export function segmentMean(x: Tensor, offsets: Int32Array): Tensor {
+  return first(x.device.apply('segment_mean', [x], { offsets }));
+}
+
+export function concatRows(a: Tensor, b: Tensor): Tensor {
+  return first(a.device.apply('concat_rows', [a, b]));
+}
+
+export function add(a: Tensor, b: Tensor): Tensor {
+  return first(a.device.apply('add', [a, b]));
+}
+
+export function scale(x: Tensor, factor: number): Tensor {
+  return first(x.device.apply('scale', [x], { factor }));
+}
+
+/** factor * sum of all elements → [1]. */
+export function sum(x: Tensor, factor = 1): Tensor {
+  return first(x.device.apply('sum', [x], { factor }));
+}
+
+/** Adds the sum of squares of x to the one-element tensor `total`. */
+export function addSquareNorm(x: Tensor, total: Tensor): void {
+  x.device.apply('square_norm', [x, total]);
+}
+
+export function fill(destination: Tensor, value: number): void {
+  destination.device.apply('fill', [destination], { value });
+}
+
+/** The state of a greedy decode loop, all of it written by {@link greedy}. */
+export interface GreedyState {
+  /** i32 [rows]: the token to feed next. */
+  token: Tensor;
+  finished: Tensor;
+  /** i32 [rows, capacity]. */
+  tokens: Tensor;
+  position: Tensor;
+  stop: Tensor;
+}
+
+/** Takes the most probable token of each unfinished row and advances the loop. */
+export function greedy(logits: Tensor, state: GreedyState, eosId: number): void {
+  logits.device.apply(
+    'greedy',
+    [logits, state.token, state.finished, state.tokens, state.position, state.stop],
+    { eosId },
+  );
+}
+
+export interface AdafactorAttributes {
+  learningRate: number;
+  decay: number;
+  epsilon1?: number;
+  epsilon2?: number;
+  clippingThreshold?: number;
+  multiplyByParameterScale?: boolean;
+  gradientScale?: number;
+}
+
+/** One Adafactor update in place (method §5.1). Either row and column moments or a full one. */
+export function adafactor(
+  parameter: Tensor,
+  gradient: Tensor,
+  moments: { row?: Tensor; column?: Tensor; full?: Tensor },
+  attributes: AdafactorAttributes,
+): void {
+  parameter.device.apply('adafactor', [parameter, gradient, moments.row, moments.column, moments.full], {
+    ...attributes,
+  });
+}
+
+export interface AdamWAttributes {
+  learningRate: number;
+  beta1?: number;
+  beta2?: number;
+  epsilon?: number;
+  weightDecay?: number;
+  step: number;
+  gradientScale?: number;
+}
+
+/** One AdamW update in place. */
+export function adamw(
+  parameter: Tensor,
+  gradient: Tensor,
+  moments: { first: Tensor; second: Tensor },
+  attributes: AdamWAttributes,
+): void {
+  parameter.device.apply('adamw', [parameter, gradient, moments.first, moments.second], { ...attributes });
+}

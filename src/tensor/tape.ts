@@ -1,0 +1,252 @@
+import { HintError } from '../errors.js';
+import type { Device } from './device.js';
+import { guarded, native, type AttributeValue, type NativeTensor, type OpSpec } from './native.js';
+import { Tensor } from './tensor.js';
+
+/** Where gradients of parameters gather, across microbatches, until the optimiser takes them. */
+export class Gradients {
+  private readonly slots = new Map<number, { gradient: Tensor; written: boolean }>();
+
+  constructor(private readonly device: Device) {}
+
+  /** The gradient of `parameter`, or undefined when nothing wrote one since the last reset. */
+  get(parameter: Tensor): Tensor | undefined {
+    const slot = this.slots.get(parameter.id);
+    return slot?.written ? slot.gradient : undefined;
+  }
+
+  /** The gradient to write into and whether it holds a value to add to. */
+  target(id: number, shape: readonly number[]): { gradient: Tensor; beta: number } {
+    let slot = this.slots.get(id);
+    if (!slot) {
+      slot = { gradient: this.device.keep(this.device.tensor(null, shape, 'f32')), written: false };
+      this.slots.set(id, slot);
+    }
+    const beta = slot.written ? 1 : 0;
+    slot.written = true;
+    return { gradient: slot.gradient, beta };
+  }
+
+  /** Starts the next sum: the memory stays, the values count as absent. */
+  reset(): void {
+    for (const slot of this.slots.values()) slot.written = false;
+  }
+
+  dispose(): void {
+    for (const slot of this.slots.values()) slot.gradient.dispose();
+    this.slots.clear();
+  }
+}
+
+interface SavedInput {
+  tensor: Tensor;
+  handle: NativeTensor;
+}
+
+interface OpNode {
+  kind: 'op';
+  op: number;
+  spec: OpSpec;
+  inputs: (SavedInput | null)[];
+  attributes: (AttributeValue | undefined)[];
+  outputs: (SavedInput | null)[];
+}
+
+interface RecomputeNode {
+  kind: 'recompute';
+  inputs: Tensor[];
+  body: (...inputs: Tensor[]) => Tensor[];
+  outputs: Tensor[];
+}
+
+/**
+ * Records ops and walks them backwards. There is no rule per op: an op's native declaration says which inputs can
+ * receive gradients and which values its backward kernel reads, and everything else is freed early.
+ */
+export class Tape {
+  private nodes: (OpNode | RecomputeNode)[] = [];
+  private readonly leaves: Set<number>;
+
+  /** `parameters`: the leaves whose gradients are wanted. */
+  constructor(
+    private readonly device: Device,
+    parameters: Iterable<Tensor>,
+  ) {
+    this.leaves = new Set();
+    for (const parameter of parameters) {
+      parameter.requiresGrad = true;
+      this.leaves.add(parameter.id);
+    }
+  }
+
+  /** Runs `body` with this tape recording. */
+  run<T>(body: () => T): T {
+    const outer = this.device.tape;
+    this.device.tape = this;
+    try {
+      return body();
+    } finally {
+      this.device.tape = outer;
+    }
+  }
+
+  /** Called by the device for every op that is enqueued. */
+  record(
+    op: number,
+    spec: OpSpec,
+    inputs: (Tensor | null | undefined)[],
+    attributes: (AttributeValue | undefined)[],
+    outputs: (Tensor | null)[],
+  ): void {
+    if (!spec.differentiable) return;
+    if (!inputs.some((input, i) => input?.requiresGrad && spec.inputs[i]?.differentiable)) return;
+    const save = (tensor: Tensor, saved: boolean | undefined): SavedInput => ({
+      tensor,
+      handle: native().cloneTensor(tensor.handle, saved === true),
+    });
+    outputs.forEach((output, i) => {
+      if (output && spec.outputs[i]?.differentiable) output.requiresGrad = true;
+    });
+    this.nodes.push({
+      kind: 'op',
+      op,
+      spec,
+      inputs: inputs.map((input, i) => (input ? save(input, spec.inputs[i]?.saved) : null)),
+      attributes,
+      outputs: outputs.map((output, i) => (output ? save(output, spec.outputs[i]?.saved) : null)),
+    });
+  }
+
+  /**
+   * Activation checkpointing: runs `body` without keeping its intermediate values and runs it again when its
+   * gradient is needed. `body` must depend only on its inputs, on parameters and on counter-based dropout.
+   */
+  recompute(inputs: Tensor[], body: (...inputs: Tensor[]) => Tensor[]): Tensor[] {
+    const device = this.device;
+    const outer = device.tape;
+    device.tape = undefined;
+    let outputs: Tensor[];
+    try {
+      outputs = device.tidy(() => body(...inputs));
+    } finally {
+      device.tape = outer;
+    }
+    for (const output of outputs) output.requiresGrad = true;
+    this.nodes.push({
+      kind: 'recompute',
+      inputs: inputs.map((input) => device.keep(input.alias())),
+      body,
+      outputs,
+    });
+    return outputs;
+  }
+
+  /**
+   * Adds d(sum of roots)/d(leaf) to `gradients` for every leaf. Roots are one-element tensors. The tape is empty
+   * afterwards.
+   */
+  backward(roots: Tensor[], gradients: Gradients): void {
+    const device = this.device;
+    device.tidy(() => {
+      const seeds = new Map<number, Tensor>();
+      for (const root of roots) {
+        if (root.size !== 1)
+          throw new HintError('INVALID_SHAPE', `A loss has one element; this one has ${root.size}.`);
+        seeds.set(root.id, device.full(root.shape, 1));
+      }
+      this.walk(seeds, gradients);
+    });
+  }
+
+  private walk(gradientOf: Map<number, Tensor>, gradients: Gradients): void {
+    const outer = this.device.tape;
+    this.device.tape = undefined;
+    try {
+      for (let node = this.nodes.pop(); node; node = this.nodes.pop()) {
+        if (node.kind === 'op') this.backwardOp(node, gradientOf, gradients);
+        else this.backwardRecompute(node, gradientOf, gradients);
+      }
+    } finally {
+      this.device.tape = outer;
+    }
+  }
+
+  private backwardOp(node: OpNode, gradientOf: Map<number, Tensor>, gradients: Gradients): void {
+    const gradOutputs = node.outputs.map((output) =>
+      output ? (gradientOf.get(output.tensor.id) ?? null) : null,
+    );
+    if (gradOutputs.some((gradient) => gradient !== null)) {
+      const betas: number[] = [];
+      const gradInputs = node.inputs.map((input, i) => {
+        betas[i] = 0;
+        if (!input?.tensor.requiresGrad || !node.spec.inputs[i]?.differentiable) return null;
+        const target = this.target(input.tensor, gradientOf, gradients);
+        betas[i] = target.beta;
+        return target.gradient.handle;
+      });
+      guarded(() =>
+        native().enqueueBackward(
+          this.device.handle,
+          node.op,
+          node.inputs.map((input) => input?.handle ?? null),
+          node.attributes,
+          node.outputs.map((output) => output?.handle ?? null),
+          gradOutputs.map((gradient) => gradient?.handle ?? null),
+          gradInputs,
+          betas,
+        ),
+      );
+    }
+    for (const output of node.outputs) {
+      if (!output) continue;
+      gradientOf.get(output.tensor.id)?.dispose();
+      gradientOf.delete(output.tensor.id);
+    }
+    for (const saved of [...node.inputs, ...node.outputs]) if (saved) native().releaseTensor(saved.handle);
+  }
+
+  private backwardRecompute(
+    node: RecomputeNode,
+    gradientOf: Map<number, Tensor>,
+    gradients: Gradients,
+  ): void {
+    const seeds = new Map<number, Tensor>();
+    node.outputs.forEach((output, i) => {
+      const gradient = gradientOf.get(output.id);
+      if (gradient) seeds.set(i, gradient);
+      gradientOf.delete(output.id);
+    });
+    if (seeds.size > 0) {
+      // The second forward's values die here; only gradients travel on.
+      this.device.tidy(() => {
+        const inner = new Tape(this.device, []);
+        const outputs = inner.run(() => node.body(...node.inputs));
+        for (const [i, gradient] of seeds) gradientOf.set((outputs[i] as Tensor).id, gradient);
+        for (const leaf of this.leaves) inner.leaves.add(leaf);
+        inner.walk(gradientOf, gradients);
+        return [...gradientOf.values()];
+      });
+    }
+    for (const input of node.inputs) input.dispose();
+  }
+
+  /** Where the gradient of `tensor` goes: a leaf's sum, a window of its base's gradient, or a passing value. */
+  private target(
+    tensor: Tensor,
+    gradientOf: Map<number, Tensor>,
+    gradients: Gradients,
+  ): { gradient: Tensor; beta: number } {
+    if (tensor.base) {
+      const whole = this.target(tensor.base.tensor, gradientOf, gradients);
+      if (whole.beta === 0) this.device.apply('fill', [whole.gradient], { value: 0 });
+      const window = native().viewTensor(whole.gradient.handle, tensor.base.offset, tensor.shape);
+      return { gradient: this.device.adopt(new Tensor(this.device, window, tensor.shape, 'f32')), beta: 1 };
+    }
+    if (this.leaves.has(tensor.id)) return gradients.target(tensor.id, tensor.shape);
+    const known = gradientOf.get(tensor.id);
+    if (known) return { gradient: known, beta: 1 };
+    const gradient = this.device.tensor(null, tensor.shape, 'f32');
+    gradientOf.set(tensor.id, gradient);
+    return { gradient, beta: 0 };
+  }
+}

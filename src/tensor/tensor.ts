@@ -1,0 +1,127 @@
+import { HintError } from '../errors.js';
+import type { Device } from './device.js';
+import { asHintError, guarded, native, type DType, type NativeTensor } from './native.js';
+
+let nextId = 1;
+
+// Tensors that nobody disposed still give their memory back, only later: when the garbage collector finds them.
+const forgotten = new FinalizationRegistry<NativeTensor>((handle) => native().releaseTensor(handle));
+
+/** A dense row-major array on a device. Its values exist once the ops enqueued before have run. */
+export class Tensor {
+  /** Identity for gradients: aliases made for recomputation share it. */
+  id = nextId++;
+  /** Whether ops on it are recorded so that it receives a gradient. */
+  requiresGrad = false;
+  /** For views: the tensor whose gradient holds this one's, and where in it. */
+  base: { tensor: Tensor; offset: number } | undefined;
+  private native: NativeTensor | undefined;
+
+  constructor(
+    readonly device: Device,
+    handle: NativeTensor,
+    readonly shape: readonly number[],
+    readonly dtype: DType,
+  ) {
+    this.native = handle;
+    forgotten.register(this, handle, this);
+  }
+
+  get handle(): NativeTensor {
+    if (!this.native) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `A tensor of shape [${this.shape.join(', ')}] was used after it was disposed.`,
+      );
+    }
+    return this.native;
+  }
+
+  get disposed(): boolean {
+    return this.native === undefined;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return this.shape.reduce((product, side) => product * side, 1);
+  }
+
+  /** The same memory under another shape of the same size. Gradients flow to this tensor. */
+  reshape(shape: readonly number[]): Tensor {
+    return this.window(0, shape);
+  }
+
+  /** Rows [begin, end) of the first axis, without a copy. Gradients flow to this tensor. */
+  narrow(begin: number, end: number): Tensor {
+    const [rows = 0, ...rest] = this.shape;
+    if (!(begin >= 0 && begin <= end && end <= rows)) {
+      throw new HintError(
+        'INVALID_SHAPE',
+        `Rows ${begin} to ${end} do not exist in a tensor of ${rows} rows.`,
+      );
+    }
+    return this.window(begin * rest.reduce((product, side) => product * side, 1), [end - begin, ...rest]);
+  }
+
+  private window(offset: number, shape: readonly number[]): Tensor {
+    const view = new Tensor(
+      this.device,
+      guarded(() => native().viewTensor(this.handle, offset, shape)),
+      shape,
+      this.dtype,
+    );
+    view.requiresGrad = this.requiresGrad;
+    const root = this.base ? this.base.tensor : this;
+    view.base = { tensor: root, offset: offset + (this.base ? this.base.offset : 0) };
+    return this.device.adopt(view);
+  }
+
+  /** Another tensor on the same memory and the same gradient. */
+  alias(): Tensor {
+    const alias = new Tensor(this.device, native().cloneTensor(this.handle, true), this.shape, this.dtype);
+    alias.id = this.id;
+    alias.requiresGrad = this.requiresGrad;
+    alias.base = this.base;
+    return this.device.adopt(alias);
+  }
+
+  /** Values of an f32 tensor. Rejects with the error of the op that failed to produce them. */
+  async read(): Promise<Float32Array> {
+    if (this.dtype !== 'f32')
+      throw new HintError('INVALID_ARGUMENT', `read() is for f32; this tensor is ${this.dtype}.`);
+    return new Float32Array(await this.readBytes());
+  }
+
+  /** Values of an i32 tensor. */
+  async readIntegers(): Promise<Int32Array> {
+    if (this.dtype !== 'i32')
+      throw new HintError('INVALID_ARGUMENT', `readIntegers() is for i32; this tensor is ${this.dtype}.`);
+    return new Int32Array(await this.readBytes());
+  }
+
+  /** The only element of a one-element f32 tensor. */
+  async item(): Promise<number> {
+    if (this.size !== 1)
+      throw new HintError('INVALID_SHAPE', `item() needs one element; this tensor has ${this.size}.`);
+    return (await this.read())[0] as number;
+  }
+
+  async readBytes(): Promise<ArrayBuffer> {
+    try {
+      return await native().readTensor(this.device.handle, this.handle);
+    } catch (error) {
+      throw asHintError(error);
+    }
+  }
+
+  dispose(): void {
+    if (!this.native) return;
+    forgotten.unregister(this);
+    native().releaseTensor(this.native);
+    this.native = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
