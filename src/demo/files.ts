@@ -1,9 +1,22 @@
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, basename } from 'node:path';
 import { HintError } from '../errors.js';
 import { generateDemoDataset, type DemoDatasetOptions, type InstructionTask } from './dataset.js';
 import { generatePretrainingPairs, type TextPair } from './pretraining.js';
 import { buildDemoTokenizer } from './tokenizer.js';
+
+/**
+ * Creates a directory and what leads to it. Node's own recursive `mkdir` never returns on file systems that refuse new
+ * entries with "no such file" (/proc).
+ */
+async function makeDirectory(directory: string): Promise<void> {
+  if (existsSync(directory)) return;
+  await makeDirectory(dirname(directory));
+  await mkdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+}
 
 /**
  * Fills a new directory beside `directory` and then renames it into place, so that a directory of that name is always
@@ -17,7 +30,7 @@ async function replaceDirectory(
 ): Promise<void> {
   let temporary: string | undefined;
   try {
-    await mkdir(dirname(directory), { recursive: true });
+    await makeDirectory(dirname(directory));
     temporary = await mkdtemp(join(dirname(directory), `.${basename(directory)}-`));
     await fill(temporary);
     await rm(directory, { recursive: true, force: true });

@@ -64,7 +64,7 @@ export const REQUESTS: Readonly<Record<Format, Wordings>> = {
       'Say {S}.',
       'The answer is {S}.',
     ],
-    test: ['Your answer is {S}.', 'Find and name {S}.', 'Your task is to reply with {S}.'],
+    test: ['Your answer is {S}.', 'Find and name {S}.', 'Your task is to say {S}.'],
   },
   twice: {
     train: [

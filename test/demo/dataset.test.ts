@@ -1,0 +1,141 @@
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { generateDemoDataset, planOperations, type InstructionTask } from '../../src/demo/dataset.js';
+import { writeDemoDataset } from '../../src/demo/files.js';
+import { answer, operationKey } from '../../src/demo/operations.js';
+import { makeScene } from '../../src/demo/scenes.js';
+import { RandomStream } from '../../src/demo/random.js';
+import { INTRODUCTIONS, REQUESTS } from '../../src/demo/wording.js';
+
+const { train, test } = generateDemoDataset({ seed: 1 });
+const definitionOf = (task: InstructionTask): string => task.Definition[0] ?? '';
+const keyOf = (task: InstructionTask): string => task.name.replace(/^task\d+_demo_/, '');
+const wordsOf = (text: string): string[] => text.match(/[A-Za-z]+|[0-9]+/g) ?? [];
+
+describe('demo dataset', () => {
+  it('is the same for the same seed and another for another', () => {
+    expect(generateDemoDataset({ seed: 1 })).toEqual({ train, test });
+    expect(generateDemoDataset({ seed: 2 }).train).not.toEqual(train);
+  });
+
+  it('has hundreds of training tasks with instances in each task', () => {
+    expect(train.length).toBeGreaterThan(300);
+    expect(test.length).toBeGreaterThan(50);
+    for (const task of [...train, ...test])
+      expect(task.Instances.length, task.name).toBeGreaterThanOrEqual(10);
+  });
+
+  it('shows no test definition, sentence frame or input in training', () => {
+    const definitions = new Set(train.map(definitionOf));
+    const inputs = new Set(train.flatMap((task) => task.Instances.map(({ input }) => input)));
+    for (const task of test) {
+      expect(definitions.has(definitionOf(task)), definitionOf(task)).toBe(false);
+    }
+    const testInputs = test.flatMap((task) => task.Instances.map(({ input }) => input));
+    // Short number rows can be drawn twice by chance; anything else would be a leak between the pools.
+    const shared = testInputs.filter((input) => inputs.has(input) && !/^[\d ]+$/.test(input));
+    expect(shared).toEqual([]);
+    for (const { train: shown, test: kept } of [
+      ...Object.values(REQUESTS),
+      ...Object.values(INTRODUCTIONS),
+    ]) {
+      expect(kept.filter((sentence) => shown.includes(sentence))).toEqual([]);
+    }
+  });
+
+  it('keeps the unseen combinations out of training while training shows both of their parts', () => {
+    const plan = planOperations(1);
+    const trained = new Set(plan.train.map(operationKey));
+    const selectors = new Set(plan.train.flatMap(({ selector, second }) => [selector.key, second?.key]));
+    const formats = new Set(plan.train.map(({ format }) => format));
+    for (const operation of plan.test) {
+      expect(trained.has(operationKey(operation)), operationKey(operation)).toBe(false);
+      expect(selectors.has(operation.selector.key), operation.selector.key).toBe(true);
+      expect(formats.has(operation.format)).toBe(true);
+    }
+    const unseen = new Set(plan.test.map(operationKey));
+    expect(train.map(keyOf).filter((key) => unseen.has(key))).toEqual([]);
+    expect(test.map(keyOf).filter((key) => unseen.has(key))).toHaveLength(plan.test.length);
+  });
+
+  it('describes test tasks with words that training definitions use', () => {
+    const known = new Set(train.flatMap((task) => wordsOf(definitionOf(task))));
+    const strange = new Set(
+      test.flatMap((task) => wordsOf(definitionOf(task))).filter((word) => !known.has(word)),
+    );
+    expect([...strange]).toEqual([]);
+  });
+
+  it('gives one answer to an input within a task, and many across tasks', () => {
+    const answers = new Map<string, Set<string>>();
+    for (const task of train) {
+      const inputs = task.Instances.map(({ input }) => input);
+      expect(new Set(inputs).size, task.name).toBe(inputs.length);
+      for (const { input, output } of task.Instances) {
+        expect(output).toHaveLength(1);
+        answers.set(input, (answers.get(input) ?? new Set()).add(output[0] ?? ''));
+      }
+    }
+    const repeated = [...answers.values()].filter((outputs) => outputs.size >= 3);
+    expect(repeated.length).toBeGreaterThan(answers.size / 2);
+  });
+
+  it('answers by what the input says', () => {
+    const { train: operations } = planOperations(1);
+    const find = (key: string) => operations.find((operation) => operationKey(operation) === key);
+    const last = find('words_last_plain');
+    const scene = makeScene('words', new RandomStream(5));
+    expect(last && answer(last, scene)).toBe(scene.text.split(' ').at(-1));
+    const largest = find('numbers_largest_plain');
+    const numbers = makeScene('numbers', new RandomStream(5));
+    expect(largest && answer(largest, numbers)).toBe(
+      String(Math.max(...numbers.text.split(' ').map(Number))),
+    );
+    expect(largest && answer(largest, scene)).toBeUndefined();
+  });
+
+  it('refuses a count it cannot serve', () => {
+    expect(() => generateDemoDataset({ seed: 1, trainInstances: 101 })).toThrow(/trainInstances is 101/);
+    expect(() => generateDemoDataset({ seed: 1, wordings: 0 })).toThrow(/wordings is 0/);
+  });
+});
+
+describe('demo dataset on disk', () => {
+  let root = '';
+  beforeAll(async () => {
+    root = await mkdtemp(join(tmpdir(), 'hint-demo-'));
+  });
+  afterAll(() => rm(root, { recursive: true, force: true }));
+
+  it('is laid out as a Super-NaturalInstructions checkout, every listed task present', async () => {
+    const directory = join(root, 'data');
+    await writeDemoDataset(directory, { seed: 1, trainInstances: 3, testInstances: 3 });
+    const list = async (split: string): Promise<string[]> =>
+      (await readFile(join(directory, 'splits', 'default', `${split}_tasks.txt`), 'utf8'))
+        .split('\n')
+        .filter(Boolean);
+    const [trainNames, testNames] = [await list('train'), await list('test')];
+    expect(await list('excluded')).toEqual([]);
+    const files = (await readdir(join(directory, 'tasks'))).map((file) => file.replace('.json', ''));
+    expect(files.sort()).toEqual([...trainNames, ...testNames].sort());
+    const task = JSON.parse(
+      await readFile(join(directory, 'tasks', `${testNames[0]}.json`), 'utf8'),
+    ) as InstructionTask;
+    expect(task.Instances).toHaveLength(3);
+    expect(task.Instances[0]?.id).toMatch(/^task\d{4}-[0-9a-f]{32}$/);
+    expect(task['Positive Examples']).toHaveLength(2);
+  });
+
+  it('fails with a sentence where it cannot write, and leaves nothing behind', async () => {
+    await writeFile(join(root, 'file'), 'kept');
+    const before = await readdir(root);
+    for (const directory of ['/proc/hint-demo/data', join(root, 'file', 'data')]) {
+      await expect(writeDemoDataset(directory, { seed: 1, trainInstances: 1 })).rejects.toThrow(
+        /Could not write/,
+      );
+    }
+    expect(await readdir(root)).toEqual(before);
+  });
+});

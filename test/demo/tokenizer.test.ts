@@ -1,0 +1,73 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { generateDemoDataset } from '../../src/demo/dataset.js';
+import { generatePretrainingPairs } from '../../src/demo/pretraining.js';
+import { buildDemoTokenizer, demoWords } from '../../src/demo/tokenizer.js';
+
+interface Tokenizer {
+  encode(text: string): number[];
+  decode(ids: number[], options: { skip_special_tokens: boolean }): string;
+}
+
+async function load(): Promise<Tokenizer> {
+  const entry = createRequire(import.meta.url).resolve('@xenova/transformers');
+  const source = pathToFileURL(join(dirname(entry), 'tokenizers.js')).href;
+  const { T5Tokenizer } = (await import(source)) as {
+    T5Tokenizer: new (a: unknown, b: unknown) => Tokenizer;
+  };
+  const { tokenizer, config } = buildDemoTokenizer();
+  return new T5Tokenizer(structuredClone(tokenizer), structuredClone(config));
+}
+
+const { train, test } = generateDemoDataset({ seed: 3, trainInstances: 5, testInstances: 5 });
+
+/** One piece a word and one a punctuation mark, then `</s>`. */
+function expectedLength(text: string): number {
+  return (text.match(/[A-Za-z]+|[0-9]+|[^\sA-Za-z0-9]/g) ?? []).length + 1;
+}
+
+describe('demo tokenizer', () => {
+  it('gives every word of definitions, inputs, outputs and baseline prompts one id', async () => {
+    const tokenizer = await load();
+    const texts = [...train, ...test].flatMap((task) => [
+      task.Definition[0] ?? '',
+      ...task.Instances.flatMap(({ input, output }) => [
+        input,
+        ...output,
+        `Definition: ${task.Definition[0]}\n\nNow complete the following example -\nInput: ${input}.\nOutput:`,
+      ]),
+    ]);
+    for (const text of texts) {
+      const ids = tokenizer.encode(text);
+      expect(ids.length, text).toBe(expectedLength(text));
+      expect(ids.includes(2), text).toBe(false);
+      expect(ids.at(-1)).toBe(1);
+    }
+  });
+
+  it('gives every word of the pretraining text one id', async () => {
+    const tokenizer = await load();
+    for (const { input, target } of generatePretrainingPairs({ seed: 3, documents: 500 })) {
+      expect(tokenizer.encode(input).length, input).toBe(expectedLength(input));
+      expect(tokenizer.encode(target).length, target).toBe(expectedLength(target));
+    }
+  });
+
+  it('reads any other text letter by letter and gives it back', async () => {
+    const tokenizer = await load();
+    const text = 'Zebra (quietly) said: "7th!"';
+    const ids = tokenizer.encode(text);
+    expect(ids.includes(2)).toBe(false);
+    expect(tokenizer.decode(ids, { skip_special_tokens: true })).toBe(text);
+  });
+
+  it('is the same every time and has the special ids of T5', () => {
+    expect(buildDemoTokenizer()).toEqual(buildDemoTokenizer());
+    const { vocab } = buildDemoTokenizer().tokenizer.model as { vocab: [string, number][] };
+    expect(vocab.slice(0, 3).map(([piece]) => piece)).toEqual(['<pad>', '</s>', '<unk>']);
+    expect(new Set(vocab.map(([piece]) => piece)).size).toBe(vocab.length);
+    expect(demoWords().length).toBeLessThan(900);
+  });
+});
