@@ -1,7 +1,8 @@
-import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
+import { open, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { HintError, throwIfAborted } from '../errors.js';
+import { parseJson, readBytes } from '../util/read-file.js';
 import {
   invalidSafetensors,
   MAX_HEADER_BYTES,
@@ -133,15 +134,8 @@ const shardIndex = z.object({ weight_map: z.record(z.string(), z.string()) });
 
 /** The tensor → shard map of an index file; a shard is a plain file name, so that no index reaches outside its folder. */
 async function readWeightMap(path: string): Promise<Map<string, string>> {
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw readError(path, cause);
-  });
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new HintError('INVALID_JSON', `${path} is not JSON: ${(cause as Error).message}.`, { cause });
-  }
+  const text = (await readBytes(path, 'the shard index')).toString('utf8');
+  const json = parseJson(text, path, 'the shard index');
   const index = shardIndex.safeParse(json);
   if (!index.success) {
     throw new HintError(
@@ -241,14 +235,9 @@ function halfTable(): Uint32Array {
   for (let bits = 0; bits < floats.length; bits++) {
     const fraction = bits & 0x3ff;
     const exponent = (bits >> 10) & 0x1f;
-    const magnitude =
-      exponent === 0x1f
-        ? fraction === 0
-          ? Infinity
-          : NaN
-        : exponent === 0
-          ? fraction * 2 ** -24
-          : (1 + fraction / 1024) * 2 ** (exponent - 15);
+    let magnitude = (1 + fraction / 1024) * 2 ** (exponent - 15);
+    if (exponent === 0) magnitude = fraction * 2 ** -24;
+    if (exponent === 0x1f) magnitude = fraction === 0 ? Infinity : NaN;
     floats[bits] = bits & 0x8000 ? -magnitude : magnitude;
   }
   return (halfBits = new Uint32Array(floats.buffer));

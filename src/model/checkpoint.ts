@@ -1,0 +1,205 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HintError, throwIfAborted } from '../errors.js';
+import type { Device } from '../tensor/device.js';
+import * as ops from '../tensor/ops.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { writeFileAtomic } from '../util/atomic-file.js';
+import { sha256Hex } from '../util/hash.js';
+import { readModelConfig, serializeModelConfig, type HintConfig, type ModelConfig } from './config.js';
+import { HintModel } from './hint.js';
+import { initialisations, parameterShapes, sizeOf } from './parameter-shapes.js';
+import { initialValues, Parameters } from './parameters.js';
+import { openSafetensors, toFloat32, writeSafetensors, type SafetensorsFile } from './safetensors.js';
+
+/** How a model directory is opened. */
+export interface LoadModelOptions {
+  /** Put this hypernetwork beside a plain T5; its tensors start fresh, an untied hyperencoder or decoder from T5's. */
+  hint?: HintConfig | undefined;
+  /** Drop the directory's hypernetwork: plain T5 from a HINT checkpoint. */
+  withoutHint?: boolean | undefined;
+  dropoutRate?: number | undefined;
+  /** For tensors that start fresh. */
+  seed?: number | undefined;
+  signal?: AbortSignal | undefined;
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+// Values checked for NaN between two turns of the event loop: about a millisecond.
+const CHECK_CHUNK = 1 << 20;
+
+/**
+ * Opens a checkpoint directory: config.json and model.safetensors (or a sharded index), ours or any Hugging Face
+ * T5 v1.1.
+ * @throws HintError NOT_FOUND, INVALID_CONFIG, INVALID_CHECKPOINT (missing tensor, wrong shape, NaN), ABORTED
+ */
+export async function loadModel(
+  device: Device,
+  directory: string,
+  options: LoadModelOptions = {},
+): Promise<HintModel> {
+  const stored = await readModelConfig(directory);
+  const config = adaptConfig(stored, options);
+  await using file = await openSafetensors(directory);
+  const shapes = parameterShapes(config);
+  const starts = initialisations(config);
+  const tensors = new Map<string, Tensor>();
+  try {
+    let done = 0;
+    for (const [name, shape] of shapes) {
+      throwIfAborted(options.signal);
+      const source = sourceOf(name, file, options.hint !== undefined);
+      const values = source
+        ? await readValues(file, source, shape, options.signal)
+        : initialValues(starts.get(name) ?? missing(name, directory), sizeOf(shape), options.seed ?? 0, name);
+      tensors.set(name, device.keep(device.tensor(values, shape, 'f32')));
+      options.onProgress?.(++done, shapes.size);
+    }
+  } catch (error) {
+    for (const tensor of tensors.values()) tensor.dispose();
+    throw error;
+  }
+  return new HintModel(device, config, new Parameters(tensors));
+
+  function missing(name: string, where: string): never {
+    throw new HintError(
+      'INVALID_CHECKPOINT',
+      `${where} has no tensor ${name}, which its config.json asks for.`,
+    );
+  }
+
+  /** The file's name for a tensor; undefined: it starts fresh. */
+  function sourceOf(name: string, from: SafetensorsFile, fresh: boolean): string | undefined {
+    if (from.tensors.has(name)) return name;
+    const aliases: [RegExp, string][] = [
+      [/^shared\./, 'encoder.embed_tokens.'],
+      [/^shared\./, 'decoder.embed_tokens.'],
+    ];
+    if (fresh)
+      aliases.push([/^hypernetwork\.encoder\./, 'encoder.'], [/^hypernetwork\.decoder\./, 'decoder.']);
+    for (const [pattern, replacement] of aliases) {
+      const alias = name.replace(pattern, replacement);
+      if (alias !== name && from.tensors.has(alias)) return alias;
+    }
+    if (fresh && /^(hypernetwork|peft)\./.test(name)) return undefined;
+    return missing(name, directory);
+  }
+}
+
+function adaptConfig(stored: ModelConfig, options: LoadModelOptions): ModelConfig {
+  const { hint: storedHint, ...plain } = stored;
+  const hint = options.withoutHint ? undefined : (options.hint ?? storedHint);
+  return { ...plain, dropoutRate: options.dropoutRate ?? stored.dropoutRate, ...(hint ? { hint } : {}) };
+}
+
+async function readValues(
+  file: SafetensorsFile,
+  name: string,
+  shape: readonly number[],
+  signal: AbortSignal | undefined,
+): Promise<Float32Array> {
+  const info = file.tensors.get(name);
+  if (!info || info.shape.length !== shape.length || info.shape.some((side, i) => side !== shape[i])) {
+    throw new HintError(
+      'INVALID_CHECKPOINT',
+      `The tensor ${name} of ${file.path} has shape [${info?.shape.join(', ')}]; config.json asks for [${shape.join(', ')}].`,
+    );
+  }
+  const values = toFloat32(await file.read(name, signal), info.dtype);
+  await checkFinite(values, `The tensor ${name} of ${file.path}`, signal);
+  return values;
+}
+
+/** @throws HintError INVALID_CHECKPOINT naming the first value that is no finite number */
+export async function checkFinite(values: Float32Array, what: string, signal?: AbortSignal): Promise<void> {
+  for (let begin = 0; begin < values.length; begin += CHECK_CHUNK) {
+    throwIfAborted(signal);
+    const end = Math.min(values.length, begin + CHECK_CHUNK);
+    // A sum stays finite unless a value is not: one branch a chunk instead of one a value.
+    let sum = 0;
+    for (let i = begin; i < end; i++) sum += values[i] as number;
+    if (!Number.isFinite(sum)) {
+      const index = values.findIndex((value) => !Number.isFinite(value));
+      throw new HintError(
+        'INVALID_CHECKPOINT',
+        `${what} holds ${values[index]} at index ${index}; the checkpoint is damaged or its training diverged.`,
+      );
+    }
+    if (end < values.length) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** Writes config.json and model.safetensors (f32 or bf16) into `directory`, each atomically. */
+export async function saveModel(
+  model: HintModel,
+  directory: string,
+  options: {
+    dtype?: 'F32' | 'BF16';
+    metadata?: Record<string, string>;
+    signal?: AbortSignal | undefined;
+  } = {},
+): Promise<void> {
+  await mkdir(directory, { recursive: true }).catch((cause: unknown) => {
+    throw new HintError(
+      'IO',
+      `The folder ${directory} cannot be made (${(cause as Error).message}); choose a writable place.`,
+      { cause },
+    );
+  });
+  const dtype = options.dtype ?? 'F32';
+  const tensors = [...model.parameters.entries()].map(([name, tensor]) => ({
+    name,
+    dtype,
+    shape: tensor.shape,
+    data: async () => {
+      const bytes = new Uint8Array(await tensor.readBytes());
+      return dtype === 'F32' ? bytes : toBfloat16(new Float32Array(bytes.buffer));
+    },
+  }));
+  await writeSafetensors(
+    join(directory, 'model.safetensors'),
+    tensors,
+    { format: 'pt', ...options.metadata },
+    options.signal,
+  );
+  await writeFileAtomic(
+    join(directory, 'config.json'),
+    `${JSON.stringify(serializeModelConfig(model.config), null, 2)}\n`,
+  );
+}
+
+/** Rounds to the nearest bfloat16, ties to even. */
+export function toBfloat16(values: Float32Array): Uint8Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const halves = new Uint16Array(values.length);
+  for (let i = 0; i < bits.length; i++) {
+    const word = bits[i] as number;
+    halves[i] = (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+  }
+  return new Uint8Array(halves.buffer);
+}
+
+/**
+ * What tells two models apart: their configuration, and of every tensor its square norm and first values. Training
+ * for a single step changes it; loading the same files does not.
+ */
+export async function modelFingerprint(model: HintModel): Promise<string> {
+  const { device } = model;
+  const parts: (string | Uint8Array)[] = [
+    JSON.stringify({ ...serializeModelConfig(model.config), dropout_rate: 0 }),
+  ];
+  const totals = device.tidy(() =>
+    [...model.parameters.entries()].map(([name, tensor]) => {
+      const total = device.full([1], 0);
+      ops.addSquareNorm(tensor, total);
+      const head = tensor.reshape([tensor.size]).narrow(0, Math.min(256, tensor.size));
+      return { name, total, head };
+    }),
+  );
+  for (const { name, total, head } of totals) {
+    parts.push(name, new Uint8Array(await total.readBytes()), new Uint8Array(await head.readBytes()));
+    total.dispose();
+    head.dispose();
+  }
+  return sha256Hex(...parts);
+}

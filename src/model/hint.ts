@@ -1,0 +1,172 @@
+import { HintError } from '../errors.js';
+import * as ops from '../tensor/ops.js';
+import type { Device } from '../tensor/device.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { checkTokenIds, type Ragged, type RaggedBatch } from '../data/batch.js';
+import type { ModelConfig } from './config.js';
+import { NO_DROPOUT, type DropoutPlan } from './dropout.js';
+import { Hypernetwork, type EncodedInstructions } from './hypernetwork.js';
+import type { Parameters } from './parameters.js';
+import { T5, type Memory } from './t5.js';
+import { taskRowOffsets, type TaskModules, type TaskRows } from './task-modules.js';
+
+/** How a forward pass is run. */
+export interface ForwardOptions {
+  dropout?: DropoutPlan | undefined;
+  /** Trade a second forward pass of each layer for the memory of its activations. */
+  recompute?: boolean | undefined;
+  /** See HypernetworkOptions. */
+  instructionLength?: number | undefined;
+}
+
+/** What the instructions of a batch have become. */
+export interface EncodedTasks {
+  /** Absent when nothing reads the instruction. */
+  instructions: EncodedInstructions | undefined;
+  modules: TaskModules;
+}
+
+/** A T5 v1.1 model with an optional hypernetwork: paper Section 3. */
+export class HintModel {
+  readonly t5: T5;
+  readonly hypernetwork: Hypernetwork | undefined;
+
+  constructor(
+    readonly device: Device,
+    readonly config: ModelConfig,
+    readonly parameters: Parameters,
+  ) {
+    this.t5 = new T5(device, config, parameters);
+    this.hypernetwork = config.hint ? new Hypernetwork(this.t5, config.hint) : undefined;
+  }
+
+  /** Instructions → encoded instructions and modules; each distinct instruction once (design law 5). */
+  encodeTasks(instructions: Ragged, options: ForwardOptions = {}): EncodedTasks {
+    if (!this.hypernetwork) return { instructions: undefined, modules: new Map() };
+    checkTokenIds(instructions.ids, this.config.vocabSize);
+    let encoded: EncodedInstructions | undefined;
+    if (this.hypernetwork.readsInstruction) {
+      checkNoEmptySequence(instructions, 'instruction');
+      if (instructions.offsets.length < 2) {
+        throw new HintError(
+          'INVALID_DATA',
+          'This model generates its modules from an instruction, but the batch has none; use a system that feeds instructions.',
+        );
+      }
+      encoded = this.hypernetwork.encode(instructions, options);
+    }
+    return { instructions: encoded, modules: this.hypernetwork.generate(encoded, options) };
+  }
+
+  /** Inputs through the encoder with their tasks' modules → what the decoder reads. */
+  encodeInputs(
+    inputs: Ragged,
+    tasks: EncodedTasks,
+    taskIndex: Int32Array,
+    options: ForwardOptions = {},
+  ): Memory {
+    checkTokenIds(inputs.ids, this.config.vocabSize);
+    checkNoEmptySequence(inputs, 'input');
+    const rows = this.taskRows(tasks, taskIndex, inputs.offsets);
+    const encoded = this.device.tidy(() =>
+      this.t5.encode(
+        { ids: this.device.tensor(inputs.ids, [inputs.ids.length]), offsets: inputs.offsets },
+        { tasks: rows, dropout: options.dropout, recompute: options.recompute },
+      ),
+    );
+    const fused = this.config.hint?.instructionFusion ? tasks.instructions : undefined;
+    return { encoded, offsets: inputs.offsets, tasks: rows, instruction: fused };
+  }
+
+  /** Decoder rows after the final norm, teacher-forced: the target shifted right behind the start token. */
+  decode(
+    targets: Ragged,
+    memory: Memory,
+    tasks: EncodedTasks,
+    taskIndex: Int32Array,
+    options: ForwardOptions = {},
+  ): Tensor {
+    checkTokenIds(targets.ids, this.config.vocabSize);
+    checkNoEmptySequence(targets, 'target');
+    const shifted = shiftRight(targets, this.config.decoderStartTokenId);
+    return this.device.tidy(() =>
+      this.t5.decode(
+        { ids: this.device.tensor(shifted, [shifted.length]), offsets: targets.offsets },
+        memory,
+        {
+          tasks: this.taskRows(tasks, taskIndex, targets.offsets),
+          dropout: options.dropout,
+          recompute: options.recompute,
+        },
+      ),
+    );
+  }
+
+  /** Encoder, hypernetwork and decoder in one: a training step's forward pass (method §2.9). */
+  forward(
+    batch: RaggedBatch,
+    options: ForwardOptions = {},
+  ): { tasks: EncodedTasks; memory: Memory; hidden: Tensor } {
+    const tasks = this.encodeTasks(batch.instructions, options);
+    const memory = this.encodeInputs(batch.inputs, tasks, batch.taskIndex, options);
+    const hidden = this.decode(batch.targets, memory, tasks, batch.taskIndex, options);
+    return { tasks, memory, hidden };
+  }
+
+  /**
+   * Cross entropy and z-loss of every target token (method §6), not summed: [target rows] each. The original trains
+   * on their sum over the batch.
+   */
+  loss(
+    batch: RaggedBatch,
+    options: ForwardOptions & { zLoss?: number } = {},
+  ): { loss: Tensor; zTerm: Tensor } {
+    const body = (): { loss: Tensor; zTerm: Tensor } => {
+      const { hidden } = this.forward(batch, options);
+      const targets = this.device.tensor(batch.targets.ids, [batch.targets.ids.length]);
+      return ops.crossEntropy(hidden, this.parameters.get('lm_head.weight'), targets, {
+        zLoss: options.zLoss ?? 0,
+      });
+    };
+    // Layers that run again in the backward pass still need the modules and the memory then.
+    return options.recompute ? body() : this.device.tidy(body);
+  }
+
+  /** How rows belong to tasks; undefined when nothing task-specific acts on them. */
+  taskRows(tasks: EncodedTasks, taskIndex: Int32Array, offsets: Int32Array): TaskRows | undefined {
+    if (tasks.modules.size === 0 && !tasks.instructions) return undefined;
+    // Learned modules and a single instruction serve every row.
+    const count = tasks.instructions ? tasks.instructions.offsets.length - 1 : 1;
+    if (count === 1) return { modules: tasks.modules, taskIndex: undefined, rowOffsets: undefined };
+    return { modules: tasks.modules, taskIndex, rowOffsets: taskRowOffsets(offsets, taskIndex, count) };
+  }
+
+  dispose(): void {
+    this.parameters.dispose();
+  }
+}
+
+/** Decoder input: each target moved right by one behind the start token, its last token dropped. */
+export function shiftRight(targets: Ragged, startToken: number): Int32Array {
+  const shifted = new Int32Array(targets.ids.length);
+  for (let i = 0; i + 1 < targets.offsets.length; i++) {
+    const begin = targets.offsets[i] as number;
+    const end = targets.offsets[i + 1] as number;
+    shifted.set(targets.ids.subarray(begin, end - 1), begin + 1);
+    shifted[begin] = startToken;
+  }
+  return shifted;
+}
+
+function checkNoEmptySequence({ offsets }: Ragged, what: string): void {
+  for (let i = 0; i + 1 < offsets.length; i++) {
+    if (offsets[i] === offsets[i + 1]) {
+      throw new HintError(
+        'INVALID_DATA',
+        `The ${what} number ${i} has no token; every ${what} needs at least one, such as the end-of-sequence token.`,
+      );
+    }
+  }
+}
+
+export { NO_DROPOUT };

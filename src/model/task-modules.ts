@@ -1,0 +1,96 @@
+import type { Tensor } from '../tensor/tensor.js';
+import { groupedLinear } from '../tensor/ops.js';
+import type { AdaptationName } from './parameter-shapes.js';
+
+/** One kind of generated tensor for all tasks of a batch: [tasks, slots.length, ...shape]. */
+export interface GeneratedTensor {
+  tensor: Tensor;
+  /** The model's slots it holds, in order; slots that nothing reads are not generated. */
+  slots: readonly number[];
+}
+
+/** Everything generated (or learned) for the tasks of a batch. */
+export type TaskModules = ReadonlyMap<AdaptationName, GeneratedTensor>;
+
+/** How the rows of a stack belong to tasks: examples are ordered by task, so a task's rows are contiguous. */
+export interface TaskRows {
+  modules: TaskModules;
+  /** Per sequence its task; absent when one task (or task-independent modules) serves all. */
+  taskIndex: Int32Array | undefined;
+  /** Rows of each task, tasks + 1 entries; absent when one task serves all. */
+  rowOffsets: Int32Array | undefined;
+}
+
+/** Rows of each task, from the offsets of its sequences. */
+export function taskRowOffsets(seqOffsets: Int32Array, taskIndex: Int32Array, tasks: number): Int32Array {
+  const offsets = new Int32Array(tasks + 1);
+  for (let sequence = 0; sequence < taskIndex.length; sequence++) {
+    offsets[(taskIndex[sequence] as number) + 1] = seqOffsets[sequence + 1] as number;
+  }
+  for (let task = 1; task <= tasks; task++) {
+    offsets[task] = Math.max(offsets[task] as number, offsets[task - 1] as number);
+  }
+  return offsets;
+}
+
+function find(
+  rows: TaskRows | undefined,
+  name: AdaptationName,
+  slot: number,
+): { weight: Tensor; slot: number } | undefined {
+  const generated = rows?.modules.get(name);
+  if (!generated) return undefined;
+  return { weight: generated.tensor, slot: generated.slots.indexOf(slot) };
+}
+
+/** The prefixes of a slot, as options of attention. */
+export function prefixOptions(
+  rows: TaskRows | undefined,
+  slot: number,
+): { prefixKey?: Tensor; prefixValue?: Tensor; slot?: number } {
+  const key = find(rows, 'prefix_key', slot);
+  const value = find(rows, 'prefix_value', slot);
+  return key && value ? { prefixKey: key.weight, prefixValue: value.weight, slot: key.slot } : {};
+}
+
+/** x W + (x a) b / rank on top of an existing projection `base` (method §2.8); `base` itself without LoRA. */
+export function addLora(
+  x: Tensor,
+  base: Tensor,
+  projection: 'q' | 'k' | 'v' | 'o',
+  rows: TaskRows | undefined,
+  slot: number,
+): Tensor {
+  const a = find(rows, `lora_${projection}_a`, slot);
+  const b = find(rows, `lora_${projection}_b`, slot);
+  if (!a || !b) return base;
+  const rowOffsets = rows?.rowOffsets;
+  const low = groupedLinear(x, a.weight, { rowOffsets, slot: a.slot });
+  const rank = b.weight.shape[2] as number;
+  return groupedLinear(low, b.weight, { rowOffsets, slot: b.slot, residual: base, alpha: 1 / rank });
+}
+
+/** Whether the slot has an adapter. */
+export function hasAdapter(rows: TaskRows | undefined): boolean {
+  return rows?.modules.has('adapter_down') ?? false;
+}
+
+/** feedForward + gelu(n down + bias) up + bias, n being the normed input of the feed-forward (method §2.7). */
+export function addAdapter(n: Tensor, feedForward: Tensor, rows: TaskRows, slot: number): Tensor {
+  const down = find(rows, 'adapter_down', slot);
+  const up = find(rows, 'adapter_up', slot);
+  if (!down || !up) return feedForward;
+  const { rowOffsets } = rows;
+  const hidden = groupedLinear(n, down.weight, {
+    rowOffsets,
+    slot: down.slot,
+    bias: find(rows, 'adapter_bias_down', slot)?.weight,
+    activation: 'gelu',
+  });
+  return groupedLinear(hidden, up.weight, {
+    rowOffsets,
+    slot: up.slot,
+    bias: find(rows, 'adapter_bias_up', slot)?.weight,
+    residual: feedForward,
+  });
+}
