@@ -1,9 +1,10 @@
 import { createReadStream } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { HintError, throwIfAborted } from '../errors.js';
+import { parseJson, readBytes } from '../util/read-file.js';
 
 /** One generated answer to be scored. */
 export interface Prediction {
@@ -63,14 +64,6 @@ function ioError(path: string, cause: unknown): HintError {
   });
 }
 
-function parseJson(text: string, where: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new HintError('INVALID_JSON', `${where} is not JSON: ${(cause as Error).message}.`, { cause });
-  }
-}
-
 /** The non-empty lines of a JSON-lines file, checked against a schema, one at a time. */
 async function* readJsonLines<T>(
   path: string,
@@ -84,12 +77,11 @@ async function* readJsonLines<T>(
     for await (const line of createInterface({ input: stream, crlfDelay: Infinity })) {
       throwIfAborted(signal);
       number++;
-      const text = number === 1 ? line.replace(/^\ufeff/, '') : line;
-      if (text.trim() === '') continue;
-      const where = `${path}, line ${number},`;
-      const parsed = schema.safeParse(parseJson(text, where));
+      if (line.trim() === '') continue;
+      const where = `${path}, line ${number}`;
+      const parsed = schema.safeParse(parseJson(line, where, 'the file'));
       if (!parsed.success) {
-        throw new HintError('INVALID_DATA', `${where} is ${excerpt(text)}; each line must be ${expected}.`);
+        throw new HintError('INVALID_DATA', `${where} is ${excerpt(line)}; each line must be ${expected}.`);
       }
       yield parsed.data;
     }
@@ -179,10 +171,8 @@ async function readTaskReferences(
   for (const name of names.filter((file) => file.endsWith('.json') && wanted.has(taskNumber(file))).sort()) {
     throwIfAborted(signal);
     const file = join(folder, name);
-    const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-      throw ioError(file, cause);
-    });
-    const parsed = taskFile.safeParse(parseJson(text, file));
+    const text = (await readBytes(file, 'a task file', signal)).toString('utf8');
+    const parsed = taskFile.safeParse(parseJson(text, file, 'a task file'));
     if (!parsed.success) {
       const issue = parsed.error.issues[0]!;
       throw new HintError(

@@ -1,0 +1,102 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { exactMatch, normalizeAnswer } from '../../src/evaluation/exact-match.js';
+import { rougeL, rougeTokens } from '../../src/evaluation/rouge.js';
+import { stem } from '../../src/evaluation/stemmer.js';
+
+function fixture<T>(name: string): T {
+  return JSON.parse(readFileSync(new URL(`../fixtures/rouge/${name}`, import.meta.url), 'utf8')) as T;
+}
+
+describe('the stemmer', () => {
+  it('gives NLTK’s stem for every word of a list that reaches all its rules', () => {
+    const words = fixture<{ pairs: string }>('stems.json').pairs.split(' ');
+    const wrong: string[] = [];
+    for (let i = 0; i < words.length; i += 2) {
+      const [word, expected] = [words[i]!, words[i + 1]!];
+      if (stem(word) !== expected) wrong.push(`${word}: ${stem(word)}, not ${expected}`);
+    }
+    expect(words.length).toBeGreaterThan(10_000);
+    expect(wrong).toEqual([]);
+  });
+
+  it.each([
+    ['ponies', 'poni'],
+    ['ties', 'tie'],
+    ['agreed', 'agre'],
+    ['hopping', 'hop'],
+    ['filing', 'file'],
+    ['happy', 'happi'],
+    ['relational', 'relat'],
+    ['differently', 'differ'],
+    ['fully', 'fulli'],
+    ['sensibility', 'sensibl'],
+    ['geology', 'geolog'],
+    ['electricity', 'electr'],
+    ['replacement', 'replac'],
+    ['adoption', 'adopt'],
+    ['cease', 'ceas'],
+    ['controlling', 'control'],
+    ['generously', 'gener'],
+    ['skies', 'sky'],
+    ['enjoy', 'enjoy'],
+    ['as', 'as'],
+  ])('stems %s to %s', (word, expected) => {
+    expect(stem(word)).toBe(expected);
+  });
+
+  it('does not slow down on a run of y, which alternates between vowel and consonant', () => {
+    expect(stem('y'.repeat(100_000))).toHaveLength(100_000);
+  });
+});
+
+describe('ROUGE-L', () => {
+  it.each([
+    ['The quick brown fox jumps over the lazy dog', 'The quick brown dog jumps on the log.', 0.588235],
+    ["don't do it", 'do not do it', 0.5],
+    ['positive', 'Positive sentiment', 0.666667],
+  ])('scores %j against %j as rouge_score does', (prediction, reference, expected) => {
+    expect(rougeL(prediction, [reference])).toBeCloseTo(expected, 6);
+  });
+
+  it('equals an independent implementation with NLTK’s stemmer to the last bit, exact match too', () => {
+    const { cases } = fixture<{ cases: [string, string[], number, number][] }>('scores.json');
+    const wrong = cases.filter(
+      ([prediction, references, rouge, exact]) =>
+        rougeL(prediction, references) !== rouge || exactMatch(prediction, references) !== exact,
+    );
+    expect(cases.length).toBeGreaterThan(400);
+    expect(wrong).toEqual([]);
+  });
+
+  it('takes the best reference, not the first and not the mean', () => {
+    expect(rougeL('red', ['blue', 'red', 'green'])).toBe(1);
+  });
+
+  it('is 0, not NaN, when a side has no words', () => {
+    expect(rougeL('', ['a'])).toBe(0);
+    expect(rougeL('?!', ['a'])).toBe(0);
+    expect(rougeL('a', ['', '...'])).toBe(0);
+    expect(rougeL('a', [])).toBe(0);
+  });
+
+  it('splits words at letters outside a–z and leaves words of three letters unstemmed', () => {
+    expect(rougeTokens('Café news was 2nd-rated')).toEqual(['caf', 'news', 'was', '2nd', 'rate']);
+    expect(rougeTokens('日本語')).toEqual([]);
+  });
+});
+
+describe('exact match', () => {
+  it('ignores case, ASCII punctuation and spacing, and nothing else', () => {
+    expect(normalizeAnswer(' Yes,\tit\u00a0IS! ')).toBe('yes it is');
+    expect(exactMatch('U.S.A.', ['usa'])).toBe(1);
+    expect(exactMatch('“usa”', ['usa'])).toBe(0);
+    expect(exactMatch('the cat', ['cat'])).toBe(0);
+    expect(exactMatch('cats', ['cat'])).toBe(0);
+  });
+
+  it('accepts any of the references', () => {
+    expect(exactMatch('b', ['a', 'B.'])).toBe(1);
+    expect(exactMatch('c', ['a', 'B.'])).toBe(0);
+  });
+});

@@ -1,0 +1,179 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { scoreFile, scorePredictions } from '../../src/evaluation/score.js';
+
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'hint-score-'));
+});
+afterAll(() => rm(directory, { recursive: true }));
+
+async function file(name: string, content: string): Promise<string> {
+  const path = join(directory, name);
+  await writeFile(path, content);
+  return path;
+}
+
+const jsonLines = (lines: unknown[]): string => lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+
+describe('scorePredictions', () => {
+  it('gives the overall numbers of the golden set, rounded to four decimals', () => {
+    const path = new URL('../fixtures/rouge/scores.json', import.meta.url);
+    const golden = JSON.parse(readFileSync(path, 'utf8')) as {
+      rougeL: number;
+      exactMatch: number;
+      cases: [string, string[]][];
+    };
+    const predictions = golden.cases.map(([prediction, references], i) => ({
+      id: `${i}`,
+      prediction,
+      references,
+    }));
+    const { rougeL, exactMatch, count } = scorePredictions(predictions);
+    expect({ rougeL, exactMatch, count }).toEqual({
+      rougeL: golden.rougeL,
+      exactMatch: golden.exactMatch,
+      count: golden.cases.length,
+    });
+  });
+
+  it('averages over instances, so that a task with more instances weighs more', () => {
+    const references = ['yes'];
+    const report = scorePredictions([
+      { id: '1', task: 'b', prediction: 'yes', references },
+      { id: '2', task: 'b', prediction: 'yes', references },
+      { id: '3', task: 'a', prediction: 'no', references },
+      { id: '4', prediction: 'Yes!', references },
+    ]);
+    expect(report).toEqual({
+      rougeL: 75,
+      exactMatch: 75,
+      count: 4,
+      perTask: {
+        a: { rougeL: 0, exactMatch: 0, count: 1 },
+        b: { rougeL: 100, exactMatch: 100, count: 2 },
+      },
+    });
+    expect(Object.keys(report.perTask)).toEqual(['a', 'b']);
+  });
+
+  it('rounds an exact half to even, as Python does', () => {
+    const instances = (hits: number, count: number) =>
+      Array.from({ length: count }, (_, i) => ({
+        id: `${i}`,
+        prediction: i < hits ? 'x' : 'y',
+        references: ['x'],
+      }));
+    expect(scorePredictions(instances(1, 3200)).exactMatch).toBe(0.0312);
+    expect(scorePredictions(instances(3, 3200)).exactMatch).toBe(0.0938);
+    expect(scorePredictions(instances(2, 3)).exactMatch).toBe(66.6667);
+  });
+
+  it('refuses what would silently skew the mean: nothing, a repeated id, an instance without reference', () => {
+    const references = ['x'];
+    expect(() => scorePredictions([])).toThrow(/0 predictions/);
+    expect(() =>
+      scorePredictions([
+        { id: 'a', prediction: '', references },
+        { id: 'a', prediction: '', references },
+      ]),
+    ).toThrow(/"a" occurs twice/);
+    expect(() => scorePredictions([{ id: 'a', prediction: '' }])).toThrow(/"a" has no reference/);
+    expect(() => scorePredictions([{ id: 'a', prediction: '' }], new Map([['b', ['x']]]))).toThrow(/"a"/);
+  });
+
+  it('does not lose a task whose name is a property of every object', () => {
+    const { perTask } = scorePredictions([
+      { id: '1', task: '__proto__', prediction: 'x', references: ['x'] },
+    ]);
+    expect(Object.keys(perTask)).toEqual(['__proto__']);
+  });
+});
+
+describe('scoreFile', () => {
+  it('reads predictions with their own references, blank lines and a byte order mark', async () => {
+    const path = await file(
+      'own.jsonl',
+      '\ufeff{"id":"1","prediction":"a","references":"A"}\n\n{"id":"2","prediction":"b","references":["c","d"],"task":"t"}\r\n',
+    );
+    expect(await scoreFile(path)).toEqual({
+      rougeL: 50,
+      exactMatch: 50,
+      count: 2,
+      perTask: { t: { rougeL: 0, exactMatch: 0, count: 1 } },
+      missing: 0,
+    });
+  });
+
+  it('reads the file Tk-Instruct writes', async () => {
+    const path = await file(
+      'tk.jsonl',
+      jsonLines([
+        { Task: 'task1_x', Instance: { id: 'task1-0', input: 'i', output: ['yes'] }, prediction: 'yes' },
+      ]),
+    );
+    expect(await scoreFile(path)).toMatchObject({ rougeL: 100, perTask: { task1_x: { count: 1 } } });
+  });
+
+  it('tells how many references got no prediction, so that a cut-off run is noticed', async () => {
+    const path = await file('p.jsonl', jsonLines([{ id: '1', prediction: 'x' }]));
+    const references = await file(
+      'r.jsonl',
+      jsonLines([
+        { id: '1', references: ['x'] },
+        { id: '2', references: 'y' },
+      ]),
+    );
+    expect(await scoreFile(path, { references })).toMatchObject({ exactMatch: 100, count: 1, missing: 1 });
+  });
+
+  it('finds references and task names in a Super-NaturalInstructions directory, reading only the tasks it needs', async () => {
+    const tasks = join(directory, 'sni', 'tasks');
+    await mkdir(tasks, { recursive: true });
+    const task = { Instances: [{ id: 'task7-ab', output: ['x', 'y'] }, { output: 'no id' }] };
+    await writeFile(join(tasks, 'task7_source_name.json'), JSON.stringify(task));
+    await writeFile(join(tasks, 'task70_broken.json'), '{');
+    const path = await file('sni.jsonl', jsonLines([{ id: 'task7-ab', prediction: 'Y' }]));
+    expect(await scoreFile(path, { references: join(directory, 'sni') })).toMatchObject({
+      exactMatch: 100,
+      missing: 0,
+      perTask: { task7_source_name: { count: 1 } },
+    });
+  });
+
+  it.each([
+    ['{"id":"1","prediction":"a"', 'INVALID_JSON', /line 2/],
+    ['[]', 'INVALID_DATA', /line 2 is \[\]/],
+    ['{"id":"1"}', 'INVALID_DATA', /line 2/],
+    ['{"id":1,"prediction":"a"}', 'INVALID_DATA', /line 2/],
+    ['{"id":"1","prediction":"a","references":[]}', 'INVALID_DATA', /line 2/],
+  ])('names the line of a malformed prediction: %s', async (line, code, message) => {
+    const path = await file('bad.jsonl', `{"id":"0","prediction":"a","references":["a"]}\n${line}\n`);
+    await expect(scoreFile(path)).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(message) as string,
+    });
+  });
+
+  it('says so when a file is missing, empty, a directory or a malformed task', async () => {
+    const path = await file('good.jsonl', jsonLines([{ id: 'task9-1', prediction: 'x' }]));
+    await expect(scoreFile(join(directory, 'none'))).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(scoreFile(directory)).rejects.toMatchObject({ code: 'IO' });
+    await expect(scoreFile(await file('empty.jsonl', '\n'))).rejects.toThrow(/0 predictions/);
+    const missing = join(directory, 'none');
+    await expect(scoreFile(path, { references: missing })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    const tasks = join(directory, 'bad', 'tasks');
+    await mkdir(tasks, { recursive: true });
+    await writeFile(join(tasks, 'task9_x.json'), '{"Instances": [{"id": 3}]}');
+    const references = join(directory, 'bad');
+    await expect(scoreFile(path, { references })).rejects.toThrow(/task9_x\.json.*Instances/);
+  });
+
+  it('stops when aborted', async () => {
+    const path = await file('abort.jsonl', jsonLines([{ id: '1', prediction: 'x', references: ['x'] }]));
+    await expect(scoreFile(path, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'ABORTED' });
+  });
+});
