@@ -1,0 +1,29 @@
+// Builds the native engine (build/Release/hint.node) and the TypeScript (dist/).
+//   node scripts/build.mjs [--native | --ts] [--tests]     --tests: also the native tests and bench binaries
+import { spawnSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const flags = new Set(process.argv.slice(2));
+
+function run(command, parameters) {
+  const result = spawnSync(command, parameters, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 });
+  if (result.status === 0) return;
+  process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}`);
+  const why = result.error ? result.error.message : `exit code ${result.status}`;
+  console.error(`The command "${command} ${parameters.join(' ')}" failed (${why}). If something is missing, run scripts/setup.sh.`);
+  process.exit(1);
+}
+
+if (!flags.has('--ts')) {
+  const tests = flags.has('--tests') ? 'ON' : 'OFF';
+  const started = Date.now();
+  run('npx', ['--no-install', 'cmake-js', 'compile', '-O', 'build', `--CDBUILD_TESTING=${tests}`, '-p', String(availableParallelism())]);
+  console.log(`Built the native engine in ${Math.round((Date.now() - started) / 1000)} s`);
+}
+if (!flags.has('--native')) {
+  run('npx', ['--no-install', 'tsc', '-p', 'tsconfig.build.json']);
+  console.log('Built the TypeScript');
+}
