@@ -32,7 +32,7 @@ function formatsOf(selector: Selector): Format[] {
   return selector.shape === 'words' && !isCategory ? [...common, 'kind'] : common;
 }
 
-const ORDINALS = ['first', 'second', 'third', 'fourth'];
+const ORDINALS = ['first', 'second', 'third'];
 
 function ordinalSelectors(shape: Shape, noun: string, count: number, fromEnd: number): Selector[] {
   const fromStart = ORDINALS.slice(0, count).map((ordinal, index): Selector => {
@@ -95,7 +95,7 @@ function numberExtreme(key: string, words: readonly string[], sign: 1 | -1): Sel
 
 /** Every selector of the demo. */
 export const SELECTORS: readonly Selector[] = [
-  ...ordinalSelectors('words', 'word', 4, 2),
+  ...ordinalSelectors('words', 'word', 3, 2),
   ...Object.keys(CATEGORIES).map((category) =>
     byRole(category, 'words', [
       `the ${category}`,

@@ -79,7 +79,7 @@ export function* generatePretrainingPairs(options: { seed: number; documents: nu
       const fact = stateFact(withLabel(random.pick(operations), random), scene, random);
       if (fact !== undefined) facts.push(fact);
     }
-    const source = (scene.text.endsWith('.') ? scene.text : `${scene.text}.`).split(' ');
+    const source = scene.text.split(' ');
     const statements = facts.join(' ').split(' ');
     const cut = random.next() < CUT_BEHIND_INPUT_SHARE ? 0 : random.below(statements.length - 1);
     yield splitAt([...source, ...statements], source.length + cut);

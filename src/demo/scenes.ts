@@ -23,24 +23,43 @@ export const SENTENCE_ROLES = ['giver', 'receiver', 'thing', 'colour', 'city'] a
 
 /** Slots: G giver, R receiver, T thing, C colour, P place. Giver and receiver stand in either order. */
 const SENTENCES: readonly string[] = [
-  'G gave a C T to R in P.',
-  'G gave R a C T in P.',
-  'In P G gave a C T to R.',
-  'In P R got a C T from G.',
-  'R got a C T from G in P.',
-  'R was in P and got a C T from G.',
+  'G gave a C T to R in P',
+  'G gave R a C T in P',
+  'In P G gave a C T to R',
+  'In P R got a C T from G',
+  'R got a C T from G in P',
+  'R was in P and got a C T from G',
 ];
+
+/**
+ * Marks where an input starts and ends. T5 has relative positions only: "the third word" needs a fixed first token to
+ * count from, whatever text an input is put into.
+ */
+const HEADINGS: Readonly<Record<Shape, string>> = {
+  words: 'Words',
+  record: 'Record',
+  sentence: 'Story',
+  numbers: 'Numbers',
+};
+
+function framed(shape: Shape, content: string): string {
+  return `${HEADINGS[shape]}: ${content}.`;
+}
 
 function wordScene(random: RandomStream): Scene {
   const roles = random.shuffled(Object.keys(CATEGORIES)).slice(0, 5 + random.below(3));
   const items = roles.map((role) => ({ role, word: random.pick(CATEGORIES[role] ?? []) }));
-  return { shape: 'words', items, text: items.map((item) => item.word).join(' ') };
+  return { shape: 'words', items, text: framed('words', items.map((item) => item.word).join(' ')) };
 }
 
 function recordScene(random: RandomStream): Scene {
   const fields = random.shuffled(Object.keys(FIELDS)).slice(0, 4 + random.below(2));
   const items = fields.map((role) => ({ role, word: random.pick(fieldValues(role)) }));
-  return { shape: 'record', items, text: items.map((item) => `${item.role} ${item.word}`).join(', ') };
+  return {
+    shape: 'record',
+    items,
+    text: framed('record', items.map((item) => `${item.role} ${item.word}`).join(', ')),
+  };
 }
 
 function sentenceScene(random: RandomStream): Scene {
@@ -58,13 +77,17 @@ function sentenceScene(random: RandomStream): Scene {
   };
   const text = random.pick(SENTENCES).replace(/\b[GRTCPa]\b/g, (slot) => slots[slot] ?? slot);
   const words: Record<(typeof SENTENCE_ROLES)[number], string> = { giver, receiver, thing, colour, city };
-  return { shape: 'sentence', text, items: SENTENCE_ROLES.map((role) => ({ role, word: words[role] })) };
+  return {
+    shape: 'sentence',
+    text: framed('sentence', text),
+    items: SENTENCE_ROLES.map((role) => ({ role, word: words[role] })),
+  };
 }
 
 function numberScene(random: RandomStream): Scene {
   const values = random.shuffled(NUMBER_WORDS.map((_, i) => i + 1)).slice(0, 4 + random.below(3));
   const items = values.map((value) => ({ role: 'number', word: String(value) }));
-  return { shape: 'numbers', items, text: values.join(' ') };
+  return { shape: 'numbers', items, text: framed('numbers', values.join(' ')) };
 }
 
 const MAKERS: Readonly<Record<Shape, (random: RandomStream) => Scene>> = {
@@ -76,8 +99,13 @@ const MAKERS: Readonly<Record<Shape, (random: RandomStream) => Scene>> = {
 
 /** Words that inputs contain besides the lexicon's, for the tokenizer. */
 export function sceneWords(): string[] {
-  const fixed = SENTENCES.flatMap((sentence) => sentence.replace('.', '').split(' '));
-  return [...fixed.filter((word) => !/^[GRTCP]$/.test(word)), 'an', ...Object.keys(FIELDS)];
+  const fixed = SENTENCES.flatMap((sentence) => sentence.split(' '));
+  return [
+    ...fixed.filter((word) => !/^[GRTCP]$/.test(word)),
+    'an',
+    ...Object.values(HEADINGS),
+    ...Object.keys(FIELDS),
+  ];
 }
 
 /** A random input of one shape. */

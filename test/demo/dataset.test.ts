@@ -16,8 +16,8 @@ const wordsOf = (text: string): string[] => text.match(/[A-Za-z]+|[0-9]+/g) ?? [
 
 describe('demo dataset', () => {
   it('is the same for the same seed and another for another', () => {
-    expect(generateDemoDataset({ seed: 1 })).toEqual({ train, test });
-    expect(generateDemoDataset({ seed: 2 }).train).not.toEqual(train);
+    expect(JSON.stringify(generateDemoDataset({ seed: 1 }))).toBe(JSON.stringify({ train, test }));
+    expect(JSON.stringify(generateDemoDataset({ seed: 2 }).train)).not.toBe(JSON.stringify(train));
   });
 
   it('has hundreds of training tasks with instances in each task', () => {
@@ -35,7 +35,7 @@ describe('demo dataset', () => {
     }
     const testInputs = test.flatMap((task) => task.Instances.map(({ input }) => input));
     // Short number rows can be drawn twice by chance; anything else would be a leak between the pools.
-    const shared = testInputs.filter((input) => inputs.has(input) && !/^[\d ]+$/.test(input));
+    const shared = testInputs.filter((input) => inputs.has(input) && !input.startsWith('Numbers'));
     expect(shared).toEqual([]);
     for (const { train: shown, test: kept } of [
       ...Object.values(REQUESTS),
@@ -70,14 +70,16 @@ describe('demo dataset', () => {
 
   it('gives one answer to an input within a task, and many across tasks', () => {
     const answers = new Map<string, Set<string>>();
+    const ambiguous: string[] = [];
     for (const task of train) {
-      const inputs = task.Instances.map(({ input }) => input);
-      expect(new Set(inputs).size, task.name).toBe(inputs.length);
+      if (new Set(task.Instances.map(({ input }) => input)).size < task.Instances.length)
+        ambiguous.push(task.name);
       for (const { input, output } of task.Instances) {
-        expect(output).toHaveLength(1);
+        if (output.length !== 1) ambiguous.push(task.name);
         answers.set(input, (answers.get(input) ?? new Set()).add(output[0] ?? ''));
       }
     }
+    expect(ambiguous).toEqual([]);
     const repeated = [...answers.values()].filter((outputs) => outputs.size >= 3);
     expect(repeated.length).toBeGreaterThan(answers.size / 2);
   });
@@ -87,11 +89,11 @@ describe('demo dataset', () => {
     const find = (key: string) => operations.find((operation) => operationKey(operation) === key);
     const last = find('words_last_plain');
     const scene = makeScene('words', new RandomStream(5));
-    expect(last && answer(last, scene)).toBe(scene.text.split(' ').at(-1));
+    expect(last && answer(last, scene)).toBe(scene.text.slice(0, -1).split(' ').at(-1));
     const largest = find('numbers_largest_plain');
     const numbers = makeScene('numbers', new RandomStream(5));
     expect(largest && answer(largest, numbers)).toBe(
-      String(Math.max(...numbers.text.split(' ').map(Number))),
+      String(Math.max(...(numbers.text.match(/\d+/g) ?? []).map(Number))),
     );
     expect(largest && answer(largest, scene)).toBeUndefined();
   });

@@ -21,7 +21,7 @@ async function load(): Promise<Tokenizer> {
   return new T5Tokenizer(structuredClone(tokenizer), structuredClone(config));
 }
 
-const { train, test } = generateDemoDataset({ seed: 3, trainInstances: 5, testInstances: 5 });
+const { train, test } = generateDemoDataset({ seed: 3, trainInstances: 1, testInstances: 2 });
 
 /** One piece a word and one a punctuation mark, then `</s>`. */
 function expectedLength(text: string): number {
@@ -36,15 +36,14 @@ describe('demo tokenizer', () => {
       ...task.Instances.flatMap(({ input, output }) => [
         input,
         ...output,
-        `Definition: ${task.Definition[0]}\n\nNow complete the following example -\nInput: ${input}.\nOutput:`,
+        `Definition: ${task.Definition[0]}\n\nNow complete the following example -\nInput: ${input}\nOutput:`,
       ]),
     ]);
-    for (const text of texts) {
+    const spelledOut = [...new Set(texts)].filter((text) => {
       const ids = tokenizer.encode(text);
-      expect(ids.length, text).toBe(expectedLength(text));
-      expect(ids.includes(2), text).toBe(false);
-      expect(ids.at(-1)).toBe(1);
-    }
+      return ids.length !== expectedLength(text) || ids.includes(2) || ids.at(-1) !== 1;
+    });
+    expect(spelledOut).toEqual([]);
   });
 
   it('gives every word of the pretraining text one id', async () => {
