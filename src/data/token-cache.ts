@@ -1,0 +1,121 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../util/atomic-file.js';
+import { sha256 } from '../util/hash.js';
+import { concatenate, InstructionRows, type TokenizedExample } from './batch.js';
+
+/** Raise when the layout, a prompt format or the tokenizer's behaviour changes: old files are then not found. */
+export const TOKEN_CACHE_VERSION = 1;
+
+const MAGIC = 'HINTTOK1';
+const HEADER_BYTES = 72;
+const KEY_AT = 8;
+const CHECKSUM_AT = 40;
+const COUNTS_AT = 56;
+
+/**
+ * Packs examples of one task into one buffer, the form in which they cross threads and lie on disk:
+ * magic (8 bytes), key (32), first 16 bytes of the body's SHA-256, three little-endian u32 (sequences, tokens,
+ * bytes of JSON), 4 bytes of zero; then the body: i32 offsets, i32 token ids, and JSON of what is text. The
+ * sequences are the distinct instructions, then input and target of every example.
+ *
+ * @param key SHA-256 of everything the ids depend on, 32 bytes
+ */
+export function packExamples(
+  examples: readonly TokenizedExample[],
+  key: Uint8Array,
+): Uint8Array<ArrayBuffer> {
+  const rows = new InstructionRows();
+  const described = examples.map(({ id, task, instruction, references }) => ({
+    id,
+    task,
+    references,
+    instruction: instruction.length > 0 ? rows.row(instruction) : -1,
+  }));
+  const { ids, offsets } = concatenate([
+    ...rows.distinct,
+    ...examples.flatMap(({ input, target }) => [input, target]),
+  ]);
+  const json = Buffer.from(
+    JSON.stringify({ instructions: rows.distinct.length, examples: described }),
+    'utf8',
+  );
+  const packed = Buffer.alloc(HEADER_BYTES + offsets.byteLength + ids.byteLength + json.byteLength);
+  packed.write(MAGIC, 0, 'latin1');
+  packed.set(key, KEY_AT);
+  [offsets.length - 1, ids.length, json.byteLength].forEach((n, i) =>
+    packed.writeUInt32LE(n, COUNTS_AT + 4 * i),
+  );
+  packed.set(new Uint8Array(offsets.buffer), HEADER_BYTES);
+  packed.set(new Uint8Array(ids.buffer), HEADER_BYTES + offsets.byteLength);
+  packed.set(json, HEADER_BYTES + offsets.byteLength + ids.byteLength);
+  packed.set(bodyChecksum(packed), CHECKSUM_AT);
+  return packed as Uint8Array<ArrayBuffer>;
+}
+
+/** The examples of a packed buffer; their arrays are views into it. The buffer has been checked. */
+export function unpackExamples(packed: Uint8Array): TokenizedExample[] {
+  const view = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
+  const [sequences, tokens] = [view.readUInt32LE(COUNTS_AT), view.readUInt32LE(COUNTS_AT + 4)];
+  const idsAt = HEADER_BYTES + 4 * (sequences + 1);
+  const offsets = new Int32Array(packed.buffer, packed.byteOffset + HEADER_BYTES, sequences + 1);
+  const ids = new Int32Array(packed.buffer, packed.byteOffset + idsAt, tokens);
+  const sequence = (i: number): Int32Array => ids.subarray(offsets[i], offsets[i + 1]);
+  const { instructions, examples } = JSON.parse(view.toString('utf8', idsAt + 4 * tokens)) as {
+    instructions: number;
+    examples: { id: string; task: string; references: string[]; instruction: number }[];
+  };
+  const rows = Array.from({ length: instructions }, (_, i) => sequence(i));
+  const none = new Int32Array(0);
+  return examples.map(({ id, task, references, instruction }, i) => ({
+    id,
+    task,
+    instruction: rows[instruction] ?? none,
+    input: sequence(instructions + 2 * i),
+    target: sequence(instructions + 2 * i + 1),
+    references,
+  }));
+}
+
+/**
+ * The packed examples stored under a key, or undefined when there are none or the file is not whole: a damaged
+ * cache costs time, never correctness.
+ */
+export async function readTokenCache(
+  directory: string,
+  key: Uint8Array,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const bytes = await readFile(cacheFile(directory, key)).catch(() => undefined);
+  if (bytes === undefined || !isWhole(bytes, key)) return undefined;
+  // Token ids are read in place, which needs them aligned in the buffer.
+  return new Uint8Array(bytes);
+}
+
+/**
+ * Stores packed examples under the key inside them.
+ *
+ * @throws HintError `IO` when the folder cannot be written
+ */
+export async function writeTokenCache(directory: string, packed: Uint8Array): Promise<void> {
+  await writeFileAtomic(cacheFile(directory, packed.subarray(KEY_AT, CHECKSUM_AT)), packed);
+}
+
+function cacheFile(directory: string, key: Uint8Array): string {
+  return join(directory, `${Buffer.from(key).toString('hex')}.tokens`);
+}
+
+function isWhole(bytes: Buffer, key: Uint8Array): boolean {
+  if (bytes.byteLength < HEADER_BYTES || bytes.toString('latin1', 0, KEY_AT) !== MAGIC) return false;
+  if (!bytes.subarray(KEY_AT, CHECKSUM_AT).equals(key)) return false;
+  const [sequences, tokens, json] = [0, 4, 8].map((at) => bytes.readUInt32LE(COUNTS_AT + at)) as [
+    number,
+    number,
+    number,
+  ];
+  if (bytes.byteLength !== HEADER_BYTES + 4 * (sequences + 1 + tokens) + json) return false;
+  return bytes.subarray(CHECKSUM_AT, COUNTS_AT).equals(bodyChecksum(bytes));
+}
+
+function bodyChecksum(packed: Buffer): Buffer {
+  return sha256(packed.subarray(COUNTS_AT)).subarray(0, COUNTS_AT - CHECKSUM_AT);
+}

@@ -1,0 +1,249 @@
+import { stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { PreTrainedTokenizer } from '@xenova/transformers/src/tokenizers.js';
+import { z } from 'zod';
+import { HintError } from '../errors.js';
+import { sha256Hex } from '../util/hash.js';
+import { parseJson, readBytes } from '../util/read-file.js';
+import { Charsmap } from './charsmap.js';
+import { Unigram } from './unigram.js';
+import { loadXenovaTokenizers } from './xenova.js';
+
+/** SentencePiece's sign for the space in front of a word. */
+const SPACE_SIGN = '\u2581';
+/** Longer words (base64, unspaced scripts) hardly repeat and would fill the cache with themselves. */
+const LONGEST_CACHED_WORD = 48;
+const CACHED_WORDS = 131_072;
+
+const precompiled = z.object({ type: z.literal('Precompiled'), precompiled_charsmap: z.string() });
+const tokenizerSchema = z.looseObject({
+  added_tokens: z.array(z.looseObject({ id: z.int().nonnegative(), content: z.string().min(1) })),
+  normalizer: z.union([
+    precompiled,
+    z.object({ type: z.literal('Sequence'), normalizers: z.array(z.looseObject({ type: z.string() })) }),
+  ]),
+  model: z.looseObject({
+    type: z.literal('Unigram'),
+    unk_id: z.int().nonnegative(),
+    vocab: z.array(z.tuple([z.string(), z.number()])).min(1),
+    byte_fallback: z.literal(false).optional(),
+  }),
+});
+
+/** Options of {@link Tokenizer.encode}. */
+export interface EncodeOptions {
+  /** Append the end-of-sequence id (default true). */
+  addEos?: boolean;
+  /** Keep at most this many ids: a plain right cut after EOS was appended, which loses the EOS of a longer text. */
+  maxLength?: number;
+}
+
+/** Options of {@link Tokenizer.decode}. */
+export interface DecodeOptions {
+  /** Leave out `<pad>`, `</s>`, `<unk>` and the sentinels (default true). */
+  skipSpecialTokens?: boolean;
+  /** Hugging Face's clean-up: no space before punctuation and English contractions (default false). */
+  cleanUp?: boolean;
+}
+
+/**
+ * A T5 tokenizer from a Hugging Face `tokenizer.json`, with the ids of SentencePiece (method document §7.4).
+ *
+ * The file is read, checked and decoded by @xenova/transformers; encoding is done here, because that package
+ * approximates the normaliser, cannot find pieces outside the basic plane, and overflows the stack on very long
+ * words. Where SentencePiece and the Rust tokenizers disagree: combining marks and U+0085 follow SentencePiece,
+ * ties of equal score follow the Rust tokenizers, and the names of special tokens inside text become their
+ * single id, as in the Rust tokenizers.
+ */
+export class Tokenizer {
+  /** The tokenizer.json this was read from, as an absolute path. */
+  readonly file: string;
+  /** SHA-256 of that file, 64 hexadecimal digits: names the mapping from text to ids. */
+  readonly fingerprint: string;
+  /** Number of ids, special ones included; the model's embedding may have more rows. */
+  readonly vocabSize: number;
+  readonly eosId: number;
+  readonly padId: number;
+  readonly unkId: number;
+
+  readonly #hf: PreTrainedTokenizer;
+  readonly #charsmap: Charsmap;
+  readonly #unigram: Unigram;
+  readonly #special: Map<string, number>;
+  readonly #specialPattern: RegExp;
+  readonly #separators: RegExp;
+  #words = new Map<string, readonly number[]>();
+  #olderWords = new Map<string, readonly number[]>();
+
+  private constructor(
+    file: string,
+    fingerprint: string,
+    json: z.infer<typeof tokenizerSchema>,
+    charsmap: Charsmap,
+    hf: PreTrainedTokenizer,
+  ) {
+    this.file = file;
+    this.fingerprint = fingerprint;
+    this.#hf = hf;
+    this.#charsmap = charsmap;
+    this.#special = new Map(json.added_tokens.map(({ content, id }) => [content, id]));
+    this.vocabSize = hf.model.vocab.length;
+    this.unkId = json.model.unk_id;
+    this.eosId = this.#idOf('</s>');
+    this.padId = this.#idOf('<pad>');
+    const specialIds = new Set(this.#special.values()).add(this.unkId);
+    this.#unigram = new Unigram(json.model.vocab, this.unkId, (id) => !specialIds.has(id));
+    const names = [...this.#special.keys()].sort((a, b) => b.length - a.length);
+    this.#specialPattern = new RegExp(`(${names.map(escapePattern).join('|')})`);
+    this.#separators = new RegExp(`[${[...' \n\t\r'].filter((c) => charsmap.isSeparator(c)).join('')}]+`);
+  }
+
+  /**
+   * Loads a tokenizer. Touches no network.
+   *
+   * @param path a `tokenizer.json`, or a folder that holds one
+   * @throws HintError `NOT_FOUND`, `INVALID_JSON`, `INVALID_FILE` (a field is missing or damaged, or the file is
+   *   no Unigram tokenizer with a precompiled normaliser)
+   */
+  static async load(path: string): Promise<Tokenizer> {
+    const isFolder = await stat(path).then(
+      (entry) => entry.isDirectory(),
+      () => false,
+    );
+    const file = resolve(isFolder ? join(path, 'tokenizer.json') : path);
+    const bytes = await readBytes(file, 'the tokenizer');
+    const raw = parseJson(bytes.toString('utf8'), file, 'the tokenizer');
+    const parsed = tokenizerSchema.safeParse(raw);
+    if (!parsed.success) {
+      const issue = parsed.error.issues[0]!;
+      throw new HintError(
+        'INVALID_FILE',
+        `${file} is not a T5 tokenizer: field ${issue.path.join('.') || '(whole file)'}: ${issue.message}. ` +
+          'Give the tokenizer.json of a T5 model (Unigram model, Precompiled normalizer).',
+      );
+    }
+    const charsmap = new Charsmap(findCharsmap(parsed.data.normalizer, file));
+    const { PreTrainedTokenizer } = await loadXenovaTokenizers();
+    try {
+      const hf = new PreTrainedTokenizer(raw as object, {
+        eos_token: '</s>',
+        unk_token: '<unk>',
+        pad_token: '<pad>',
+      });
+      return new Tokenizer(file, sha256Hex(bytes), parsed.data, charsmap, hf);
+    } catch (cause) {
+      if (cause instanceof HintError) throw cause;
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new HintError('INVALID_FILE', `${file} cannot be used as a tokenizer: ${reason}.`, { cause });
+    }
+  }
+
+  /**
+   * The token ids of a text. White space at either end is dropped and runs of it count as one space. An empty
+   * text gives [EOS] (or nothing without `addEos`).
+   */
+  encode(text: string, { addEos = true, maxLength = Infinity }: EncodeOptions = {}): Int32Array {
+    if (!(maxLength >= 0))
+      throw new HintError('INVALID_ARGUMENT', `maxLength is ${maxLength}; give a number of tokens ≥ 0.`);
+    const ids: number[] = [];
+    const parts = text.split(this.#specialPattern);
+    for (let i = 0; i < parts.length; i++) {
+      if (i % 2 === 1) ids.push(this.#special.get(parts[i]!)!);
+      else this.#encodePlain(parts[i]!, ids);
+    }
+    if (addEos) ids.push(this.eosId);
+    if (ids.length > maxLength) ids.length = Math.floor(maxLength);
+    return new Int32Array(ids);
+  }
+
+  /** The number of tokens of a text, EOS included. */
+  tokenLength(text: string): number {
+    return this.encode(text).length;
+  }
+
+  /**
+   * The text of token ids. Ids outside the vocabulary read as `<unk>` (the embedding of T5 has 28 rows more than
+   * its tokenizer).
+   */
+  decode(ids: Int32Array | readonly number[], options: DecodeOptions = {}): string {
+    // The package refuses to decode no ids at all.
+    if (ids.length === 0) return '';
+    const known = Array.from(ids, (id) => (id >= 0 && id < this.vocabSize ? id : this.unkId));
+    return this.#hf.decode(known, {
+      skip_special_tokens: options.skipSpecialTokens ?? true,
+      clean_up_tokenization_spaces: options.cleanUp ?? false,
+    });
+  }
+
+  /**
+   * The text of a prediction as the metrics read it (method document §7.5): cut at the first EOS, special ids and
+   * unknowns left out, spaces cleaned up.
+   */
+  decodePrediction(ids: Int32Array | readonly number[]): string {
+    const end = ids.indexOf(this.eosId);
+    return this.decode(end < 0 ? ids : ids.slice(0, end), { skipSpecialTokens: true, cleanUp: true });
+  }
+
+  #encodePlain(text: string, ids: number[]): void {
+    for (const word of text.split(this.#separators)) {
+      if (word.length === 0) continue;
+      const pieces = this.#wordPieces(word);
+      for (let i = 0; i < pieces.length; i++) ids.push(pieces[i]!);
+    }
+  }
+
+  /** The ids of a word of raw text; several normalised words when its normal form has spaces in it. */
+  #wordPieces(word: string): readonly number[] {
+    let pieces = this.#words.get(word);
+    if (pieces) return pieces;
+    pieces = this.#olderWords.get(word);
+    if (!pieces) {
+      const plain = this.#charsmap.keepsPlainAscii && /^[\x21-\x7e]+$/.test(word);
+      const normal = plain ? [word] : this.#charsmap.normalize(word).split(' ');
+      const found: number[] = [];
+      for (const part of normal) {
+        if (part.length === 0) continue;
+        for (const id of this.#unigram.segment(SPACE_SIGN + part)) found.push(id);
+      }
+      pieces = found;
+    }
+    if (word.length <= LONGEST_CACHED_WORD) this.#remember(word, pieces);
+    return pieces;
+  }
+
+  /** Two generations instead of a linked list: what was used since the last turn survives the next one. */
+  #remember(word: string, pieces: readonly number[]): void {
+    if (this.#words.size >= CACHED_WORDS) {
+      this.#olderWords = this.#words;
+      this.#words = new Map();
+    }
+    // A substring keeps its whole text alive; the copy keeps the word only.
+    this.#words.set(Buffer.from(word, 'utf16le').toString('utf16le'), pieces);
+  }
+
+  #idOf(name: string): number {
+    const id = this.#special.get(name);
+    if (id === undefined)
+      throw new HintError(
+        'INVALID_FILE',
+        `${this.file} has no special token ${name}; T5 needs </s> and <pad> in added_tokens.`,
+      );
+    return id;
+  }
+}
+
+function findCharsmap(normalizer: z.infer<typeof tokenizerSchema>['normalizer'], file: string): string {
+  if (normalizer.type === 'Precompiled') return normalizer.precompiled_charsmap;
+  for (const part of normalizer.normalizers) {
+    const found = precompiled.safeParse(part);
+    if (found.success) return found.data.precompiled_charsmap;
+  }
+  throw new HintError(
+    'INVALID_FILE',
+    `${file} has no Precompiled normalizer; give the tokenizer.json of a T5 model, which has SentencePiece's.`,
+  );
+}
+
+function escapePattern(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+}
