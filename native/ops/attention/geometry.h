@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "native/ops/op.h"
+
+namespace hint::attention {
+
+/// One sequence of a call: where its rows are and which task's prefix and shared segment it sees.
+struct Sequence {
+  int64_t qBegin, queries;  ///< rows of q
+  int64_t oBegin;           ///< first row of o; differs from qBegin only with sharedQueries
+  int64_t kBegin, keys;     ///< rows of k and v
+  int64_t task;
+
+  /// Own keys that query i sees.
+  int64_t visible(int64_t i, bool causal) const { return causal && i + 1 < keys ? i + 1 : keys; }
+};
+
+/// A call's sizes, read once from its attributes.
+struct Geometry {
+  explicit Geometry(const Call& call);
+
+  int64_t heads, headDim, width, tasks;
+  bool causal, sharedQueries;
+  int64_t prefix = 0, prefixStride = 0, prefixBase = 0;  ///< rows; rows per task; first row of the slot
+  std::vector<int64_t> sharedBegin;                      ///< tasks + 1 rows, all 0 without a shared segment
+  std::vector<Sequence> sequences;
+  int64_t maxQueries = 0, maxKeys = 0, maxShared = 0;
+
+  int64_t prefixRow(int64_t task) const { return task * prefixStride + prefixBase; }
+  int64_t sharedKeys(int64_t task) const {
+    return sharedBegin[static_cast<size_t>(task) + 1] - sharedBegin[static_cast<size_t>(task)];
+  }
+  int64_t contextKeys(int64_t task) const { return prefix + sharedKeys(task); }
+  /// Pairs of a query and a key it sees, over all sequences.
+  double pairs() const;
+};
+
+/// Queries [begin, end) of one sequence.
+struct Piece {
+  int64_t sequence, begin, end;
+};
+
+/// What one unit of work does for one head: the pieces of tasks [firstTask, endTask), sorted by task. Bundles with the
+/// same tasks but another `part` share the gradients of those tasks' prefixes and shared segments.
+struct Bundle {
+  int64_t part, firstTask, endTask;
+  std::vector<Piece> pieces;
+};
+
+enum class Split {
+  queries,    ///< anywhere between queries
+  sequences,  ///< between sequences, so that a sequence's keys belong to one bundle
+  rows,       ///< by rows of q over all sequences, so that a query row belongs to one bundle (sharedQueries backward)
+};
+
+/// Divides a call into bundles, enough of them that bundles * heads keeps `threads` busy. `parts` receives the number
+/// of parts per task. Depends on nothing but the arguments, so sums over parts are the same in every run.
+std::vector<Bundle> makeBundles(const Geometry& geometry, Split split, int threads, int64_t& parts);
+
+}  // namespace hint::attention

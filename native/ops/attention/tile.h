@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+
+/// Matrix products and layouts for blocks that stay in the first two cache levels. At the sizes of one head of one
+/// sequence (20 to 200 rows of 64) calling a library costs as much as the product itself.
+namespace hint::attention {
+
+/// Lanes of the vectors that the kernels are written in; packed rows are padded to a multiple.
+constexpr int64_t kLanes = 16;
+constexpr int64_t padded(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
+
+/// c[m, 16 * vectors] (+)= a[m, depth] b[depth, 16 * vectors], with free strides for a and b so that either can be a
+/// transposed or panelled layout. Sixteen consecutive columns of b and c are contiguous.
+struct TileProduct {
+  int64_t m, vectors, depth;
+  const float* a;
+  int64_t aRow, aDepth;  ///< distance between rows, between depths
+  const float* b;
+  int64_t bDepth, bVector;  ///< distance between depths, between groups of 16 columns
+  float* c;
+  int64_t cRow;
+  bool accumulate;
+};
+void multiply(const TileProduct& product);
+
+/// Writes rows[count, dim] (row distance `stride`) as panels [padded(count) / 16][dim][16]: 16 rows side by side, so
+/// that products with the transpose read contiguous vectors. Missing rows become zero.
+void packPanels(const float* rows, int64_t count, int64_t stride, int64_t dim, float* panels);
+
+/// Copies rows[count, dim] (row distance `stride`) to [count, padded(dim)] with zero padding.
+void packRows(const float* rows, int64_t count, int64_t stride, int64_t dim, float* packed);
+
+/// target[count, dim] (row distance `stride`) = beta * target + factor[row] * packed[count, padded(dim)]; factor may be
+/// null for 1.
+void unpackRows(const float* packed, int64_t count, int64_t dim, const float* factor, float beta, float* target,
+                int64_t stride);
+
+}  // namespace hint::attention

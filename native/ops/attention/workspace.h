@@ -1,0 +1,85 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "native/ops/attention/geometry.h"
+#include "native/ops/attention/rows.h"
+#include "native/ops/attention/tile.h"
+#include "native/runtime/parallel.h"
+#include "native/runtime/philox.h"
+
+namespace hint::attention {
+
+/// Runs body(unit) for every unit, on all threads when `flops` repay waking them.
+template <typename Body>
+void runUnits(int64_t units, double flops, const Body& body) {
+  constexpr double worthWaking = 3e5;
+  if (flops < worthWaking) {
+    for (int64_t unit = 0; unit < units; ++unit) body(unit);
+  } else {
+    parallelItems(units, body);
+  }
+}
+
+/// Hands out consecutive pieces of one allocation, each aligned to a cache line.
+class Slices {
+ public:
+  explicit Slices(float* base) : base_(base) {}
+  float* take(int64_t floats) {
+    float* here = base_ + used_;
+    used_ += size(floats);
+    return here;
+  }
+  static int64_t size(int64_t floats) { return padded(floats); }
+
+ private:
+  float* base_;
+  int64_t used_ = 0;
+};
+
+/// The bias of every relative position that occurs, per head: one bucket look-up per call instead of one per score.
+class RelativeBias {
+ public:
+  /// Reads bias [buckets, heads] and maxDistance from the call; empty without a bias.
+  RelativeBias(const Call& call, const Geometry& geometry);
+
+  bool present() const { return !values_.empty(); }
+  /// values[relative] for relative = key - query of any pair in the call.
+  const float* head(int64_t head) const { return present() ? values_.data() + head * stride_ + origin_ : nullptr; }
+  int64_t stride() const { return stride_; }
+  /// Index of relative position 0 in a row of `stride()` positions.
+  int64_t origin() const { return origin_; }
+  int32_t bucket(int64_t index) const { return buckets_[static_cast<size_t>(index)]; }
+
+ private:
+  int64_t origin_ = 0, stride_ = 0;
+  std::vector<int32_t> buckets_;
+  std::vector<float> values_;
+};
+
+/// The segments of keys that a sequence sees, in order; `row` counts rows of the segment's own tensors.
+struct SegmentRows {
+  int64_t keys[kMaxSegments], row[kMaxSegments], column[kMaxSegments];
+
+  SegmentRows(const Geometry& geometry, const Sequence& s)
+      : keys{geometry.prefix, geometry.sharedKeys(s.task), s.keys},
+        row{geometry.prefixRow(s.task), geometry.sharedBegin[static_cast<size_t>(s.task)], s.kBegin},
+        column{0, padded(keys[0]), padded(keys[0]) + padded(keys[1])} {}
+  /// Columns of all segments, each padded to whole vectors.
+  static int64_t maxColumns(const Geometry& g) { return padded(g.prefix) + padded(g.maxShared) + padded(g.maxKeys); }
+};
+
+/// Rows of queries handled at once: as many as keep their scores in the second cache level.
+inline int64_t blockRows(int64_t columns, int64_t queries) {
+  constexpr int64_t scores = 12 * 1024, step = 12, most = 48;
+  const int64_t rows = std::clamp(scores / std::max<int64_t>(columns, 1) / step * step, step, most);
+  return std::max<int64_t>(1, std::min(rows, queries));
+}
+
+/// The dropout factor of every key for one (sequence, head), laid out by column; padding becomes 0. `dense` holds the
+/// factors in key order on return.
+void fillMask(const Dropout& dropout, uint32_t group, const SegmentRows& segments, float* dense, float* mask);
+
+}  // namespace hint::attention

@@ -1,0 +1,32 @@
+#include "native/ops/relative_bucket.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "native/runtime/error.h"
+
+namespace hint {
+
+RelativeBuckets::RelativeBuckets(int64_t buckets, int64_t maxDistance, bool causal) : causal_(causal) {
+  const int64_t magnitudes = causal ? buckets : buckets / 2;
+  const int64_t exact = magnitudes / 2;
+  if (exact < 1 || maxDistance <= exact)
+    fail("INVALID_ARGUMENT", "Relative positions need at least ", causal ? 2 : 4,
+         " buckets and a maxDistance above the ", exact, " distances with a bucket each; there are ", buckets,
+         " buckets and maxDistance is ", maxDistance, ".");
+  ahead_ = causal ? 0 : static_cast<int32_t>(magnitudes);
+  magnitudes_.resize(static_cast<size_t>(maxDistance) + 1);
+  // Single precision throughout: the published models round bucket borders this way.
+  const float scale = std::log(static_cast<float>(maxDistance) / static_cast<float>(exact));
+  for (int64_t distance = 0; distance <= maxDistance; ++distance) {
+    int64_t bucket = distance;
+    if (distance >= exact) {
+      const float position = std::log(static_cast<float>(distance) / static_cast<float>(exact)) / scale;
+      bucket =
+          std::min(magnitudes - 1, exact + static_cast<int64_t>(position * static_cast<float>(magnitudes - exact)));
+    }
+    magnitudes_[static_cast<size_t>(distance)] = static_cast<int32_t>(bucket);
+  }
+}
+
+}  // namespace hint
