@@ -1,5 +1,6 @@
 #include "native/ops/op.h"
 
+#include <cmath>
 #include <cstring>
 #include <sstream>
 
@@ -59,9 +60,14 @@ const Attribute& Call::attribute(std::string_view name) const {
 }
 
 Dropout Call::dropout() const {
+  const double rate = number("dropoutRate"), seed = number("dropoutSeed");
+  if (!(rate >= 0 && static_cast<float>(rate) < 1))
+    fail("INVALID_ARGUMENT", describe(), ": dropoutRate is ", rate, ", but must be at least 0 and below 1.");
+  if (!(seed >= 0 && seed < 9007199254740992.0 && seed == std::floor(seed)))
+    fail("INVALID_ARGUMENT", describe(), ": dropoutSeed is ", seed, ", but must be an integer from 0 to 2^53 - 1.");
   Dropout dropout;
-  dropout.rate = static_cast<float>(number("dropoutRate"));
-  dropout.seed = static_cast<uint64_t>(number("dropoutSeed"));
+  dropout.rate = static_cast<float>(rate);
+  dropout.seed = static_cast<uint64_t>(seed);
   dropout.site = static_cast<uint32_t>(integer("dropoutSite"));
   return dropout;
 }
@@ -89,6 +95,12 @@ void Call::bindTensor(const ArgSpec& arg, const Tensor& tensor) {
   }
 }
 
+const Tensor* Call::inputLike(const ArgSpec& output) const {
+  for (size_t i = 0; i < spec->inputs.size(); ++i)
+    if (inputPresent[i] && std::string_view(spec->inputs[i].shape) == output.shape) return &inputs[i];
+  return nullptr;
+}
+
 void Call::bind() {
   attributes.resize(spec->attributes.size());
   inputs.resize(spec->inputs.size());
@@ -100,24 +112,23 @@ void Call::bind() {
     else if (!(arg.flags & kOptional))
       fail("INVALID_ARGUMENT", spec->name, ": the input ", arg.name, " is missing.");
   }
-  if (spec->resolve) spec->resolve(*this);
   outputs.resize(spec->outputs.size());
+  for (size_t i = 0; i < spec->outputs.size(); ++i) {
+    const ArgSpec& arg = spec->outputs[i];
+    const Tensor* like = inputLike(arg);
+    outputs[i].dtype = arg.dtype.value_or(like ? like->dtype : DType::f32);
+  }
+  if (spec->resolve) spec->resolve(*this);
   outputPresent.assign(spec->outputs.size(), false);
   for (size_t i = 0; i < spec->outputs.size(); ++i) {
     const ArgSpec& arg = spec->outputs[i];
     if (arg.present && !arg.present(*this)) continue;
     outputPresent[i] = true;
     Tensor& output = outputs[i];
-    if (arg.dtype) output.dtype = *arg.dtype;
     output.shape.clear();
     const auto words = split(arg.shape);
     if (words.size() == 1 && words[0][0] == '*') {
-      // "*x": the shape of the first input of the same pattern.
-      for (size_t k = 0; k < spec->inputs.size(); ++k)
-        if (inputPresent[k] && words[0] == spec->inputs[k].shape) {
-          output.shape = inputs[k].shape;
-          break;
-        }
+      if (const Tensor* like = inputLike(arg)) output.shape = like->shape;
       continue;
     }
     for (const auto& word : words) output.shape.push_back(isNumber(word) ? std::stoll(word) : dim(word));

@@ -27,7 +27,8 @@ enum ArgFlags : unsigned {
 };
 
 /// One tensor of an op. `shape` is a list of dimension names and integers, "rows dModel"; a name used twice must have
-/// the same size. "*any" alone accepts every shape and binds the element count to `any`. dtype nullopt: any dtype.
+/// the same size. "*any" alone accepts every shape and binds the element count to `any`. dtype nullopt: any dtype; an
+/// output of any dtype takes that of the first input of the same shape pattern, unless resolve calls setOutputDType.
 struct ArgSpec {
   const char* name;
   const char* shape;
@@ -117,8 +118,12 @@ class Call {
   double number(std::string_view name) const { return std::get<double>(attribute(name)); }
   const std::string& word(std::string_view name) const { return std::get<std::string>(attribute(name)); }
   const IntList& list(std::string_view name) const { return std::get<IntList>(attribute(name)); }
-  /// Reads the three attributes `dropoutRate`, `dropoutSeed` (f64 holding an integer < 2^53) and `dropoutSite`.
+  /// Reads the three attributes `dropoutRate`, `dropoutSeed` (f64 holding an integer < 2^53) and `dropoutSite`. Throws
+  /// INVALID_ARGUMENT when the rate is not in [0, 1) or the seed is no such integer.
   Dropout dropout() const;
+
+  /// For resolve: fixes the dtype of an output whose spec leaves it open.
+  void setOutputDType(int output, DType dtype) { outputs[static_cast<size_t>(output)].dtype = dtype; }
 
   /// Binds dimensions from inputs and attributes, checks dtypes and shapes, runs spec->resolve, and fills in shapes
   /// and dtypes of the outputs. Throws INVALID_SHAPE / INVALID_ARGUMENT naming op, argument and shapes.
@@ -132,6 +137,8 @@ class Call {
  private:
   const Attribute& attribute(std::string_view name) const;
   void bindTensor(const ArgSpec& arg, const Tensor& tensor);
+  /// The first input declared with the same shape pattern as `output`; null when there is none.
+  const Tensor* inputLike(const ArgSpec& output) const;
 };
 
 /// Ragged offsets: starts with 0, never decreases, ends with `rows`. Throws INVALID_SHAPE naming op and offsets.

@@ -152,14 +152,16 @@ Call makeCall(const OpSpec& op, const OpCase& example) {
 std::vector<bool> differentiableInputs(const Call& call) {
   std::vector<bool> result(call.inputs.size());
   for (size_t i = 0; i < result.size(); ++i)
-    result[i] = call.inputPresent[i] && (call.spec->inputs[i].flags & kDifferentiable);
+    result[i] =
+        call.inputPresent[i] && call.inputs[i].dtype == DType::f32 && (call.spec->inputs[i].flags & kDifferentiable);
   return result;
 }
 
 std::vector<bool> differentiableOutputs(const Call& call) {
   std::vector<bool> result(call.outputs.size());
   for (size_t i = 0; i < result.size(); ++i)
-    result[i] = call.outputPresent[i] && (call.spec->outputs[i].flags & kDifferentiable);
+    result[i] =
+        call.outputPresent[i] && call.outputs[i].dtype == DType::f32 && (call.spec->outputs[i].flags & kDifferentiable);
   return result;
 }
 

@@ -43,7 +43,7 @@ std::vector<unsigned char> bytesOf(const Tensor& tensor) {
   std::vector<unsigned char> bytes;
   if (tensor && tensor.bytes()) {
     const auto* data =
-        tensor.data<unsigned char>() - tensor.offset + tensor.offset * static_cast<int64_t>(sizeOf(tensor.dtype));
+        static_cast<unsigned char*>(tensor.buffer->data()) + tensor.offset * static_cast<int64_t>(sizeOf(tensor.dtype));
     bytes.assign(data, data + tensor.bytes());
   }
   return bytes;

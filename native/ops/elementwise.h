@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+
+/// Vectorised loops over contiguous floats that several ops are made of. All run on the calling thread; beta == 0
+/// never reads the destination.
+namespace hint {
+
+/// Elements a thread should have at least before a second one helps a loop that is bound by memory.
+constexpr int64_t kElementGrain = 32768;
+/// The same in rows of `width` elements.
+constexpr int64_t rowGrain(int64_t width) {
+  return width >= kElementGrain ? 1 : kElementGrain / (width > 0 ? width : 1);
+}
+
+/// destination = beta * destination + factor * value.
+void store(float* destination, float beta, float factor, const float* value, int64_t count);
+/// destination = beta * destination + a * b, elementwise.
+void storeProduct(float* destination, float beta, const float* a, const float* b, int64_t count);
+/// destination = beta * destination + value.
+void storeConstant(float* destination, float beta, float value, int64_t count);
+/// y = a + b.
+void addTo(float* y, const float* a, const float* b, int64_t count);
+/// Zeroes, on several threads.
+void zero(float* destination, int64_t count);
+
+}  // namespace hint

@@ -1,0 +1,52 @@
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "native/ops/elementwise.h"
+#include "native/ops/embedding/embedding.h"
+#include "native/runtime/error.h"
+#include "native/runtime/parallel.h"
+
+namespace hint::embedding {
+
+void forward(Call& call) {
+  const int64_t rows = call.dim("rows"), vocab = call.dim("vocab"), d = call.dim("d");
+  const int32_t* ids = call.ids(kIds);
+  for (int64_t row = 0; row < rows; ++row)
+    if (ids[row] < 0 || ids[row] >= vocab)
+      fail("INVALID_TOKEN", call.describe(), ": id ", ids[row], " at position ", row, " is outside the vocabulary of ",
+           vocab, " rows; encode the text with this model's tokenizer.");
+  const float* table = call.f(kTable);
+  float* y = call.o(kY);
+  parallelFor(rows, rowGrain(d), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      std::memcpy(y + row * d, table + ids[row] * d, static_cast<size_t>(d) * sizeof(float));
+  });
+}
+
+void backward(Call& call) {
+  const int64_t rows = call.dim("rows"), vocab = call.dim("vocab"), d = call.dim("d");
+  float* gtable = call.gi(kTable);
+  if (!gtable) return;
+  if (call.beta(kTable) == 0.0f) zero(gtable, vocab * d);
+  const float* gy = call.go(kY);
+  if (!gy || rows == 0) return;
+
+  // Rows sorted by id make the occurrences of an id one run, so that threads own whole table rows.
+  const int32_t* ids = call.ids(kIds);
+  std::vector<std::pair<int32_t, int32_t>> order(static_cast<size_t>(rows));
+  for (int64_t row = 0; row < rows; ++row) order[static_cast<size_t>(row)] = {ids[row], static_cast<int32_t>(row)};
+  std::sort(order.begin(), order.end());
+  std::vector<int64_t> runs;
+  for (int64_t i = 0; i < rows; ++i)
+    if (i == 0 || order[static_cast<size_t>(i)].first != order[static_cast<size_t>(i) - 1].first) runs.push_back(i);
+  runs.push_back(rows);
+  parallelFor(static_cast<int64_t>(runs.size()) - 1, rowGrain(d), [&](int64_t begin, int64_t end) {
+    for (int64_t i = runs[static_cast<size_t>(begin)]; i < runs[static_cast<size_t>(end)]; ++i) {
+      const auto [id, row] = order[static_cast<size_t>(i)];
+      store(gtable + id * d, 1.0f, 1.0f, gy + row * d, d);
+    }
+  });
+}
+
+}  // namespace hint::embedding

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "native/ops/op.h"
+
+/// y[row] = table[ids[row]]. An id outside the table raises INVALID_TOKEN and writes nothing.
+namespace hint::embedding {
+
+enum Input { kIds, kTable };
+enum Output { kY };
+
+void forward(Call& call);
+/// Adds into the rows of the table that occur among the ids, each in the order of its occurrences.
+void backward(Call& call);
+
+}  // namespace hint::embedding

@@ -1,0 +1,104 @@
+#include <algorithm>
+
+#include "native/ops/dropout/mask.h"
+#include "native/ops/elementwise.h"
+#include "native/ops/gated_gelu/gated_gelu.h"
+#include "native/runtime/parallel.h"
+#include "native/runtime/scratch.h"
+#include "native/runtime/vector_math.h"
+
+namespace hint::gated_gelu {
+namespace {
+
+// Elements worth a thread: fewer than for plain loops because each costs a tanh.
+constexpr int64_t kGrain = 8192;
+// Gradients that are not wanted, or that are added to old ones, go through a buffer this long.
+constexpr int64_t kTile = 1024;
+
+HINT_CLONES void gate(const float* g, const float* l, float* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) y[i] = gelu(g[i]) * l[i];
+}
+
+HINT_CLONES void gateMasked(const float* g, const float* l, const float* mask, float* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) y[i] = gelu(g[i]) * l[i] * mask[i];
+}
+
+inline void gradientAt(float g, float l, float gy, float* gg, float* gl) {
+  const float t = fastTanh(kGeluRoot * (g + kGeluCubic * g * g * g));
+  const float half = 0.5f * (1.0f + t);
+  *gl = gy * (half * g);
+  *gg = gy * l * (half + 0.5f * g * (1.0f - t * t) * kGeluRoot * (1.0f + 3.0f * kGeluCubic * g * g));
+}
+
+HINT_CLONES void gradient(const float* g, const float* l, const float* gy, float* __restrict gg, float* __restrict gl,
+                          int64_t count) {
+  for (int64_t i = 0; i < count; ++i) gradientAt(g[i], l[i], gy[i], gg + i, gl + i);
+}
+
+HINT_CLONES void gradientMasked(const float* g, const float* l, const float* gy, const float* mask,
+                                float* __restrict gg, float* __restrict gl, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) gradientAt(g[i], l[i], gy[i] * mask[i], gg + i, gl + i);
+}
+
+}  // namespace
+
+void forward(Call& call) {
+  const int64_t rows = call.dim("rows"), d = call.dim("dFf");
+  const float *g = call.f(kGate), *l = call.f(kLinear);
+  float* y = call.o(kY);
+  const Dropout dropout = call.dropout();
+  if (!dropout.active()) {
+    parallelFor(rows * d, kGrain,
+                [&](int64_t begin, int64_t end) { gate(g + begin, l + begin, y + begin, end - begin); });
+    return;
+  }
+  const IntList& offsets = call.list("seqOffsets");
+  parallelFor(rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, d)), [&](int64_t begin, int64_t end) {
+    Scratch space(d);
+    forEachMaskedRun(dropout, offsets, d, begin, end, space, [&](int64_t first, int64_t last, const float* mask) {
+      for (int64_t row = first; row < last; ++row) gateMasked(g + row * d, l + row * d, mask, y + row * d, d);
+    });
+  });
+}
+
+void backward(Call& call) {
+  const int64_t rows = call.dim("rows"), d = call.dim("dFf");
+  const float *g = call.f(kGate), *l = call.f(kLinear), *gy = call.go(kY);
+  float *gg = call.gi(kGate), *gl = call.gi(kLinear);
+  if (!gy) {
+    call.giZeroed(kGate);
+    call.giZeroed(kLinear);
+    return;
+  }
+  const float betaGate = call.beta(kGate), betaLinear = call.beta(kLinear);
+  const bool directGate = gg && betaGate == 0.0f, directLinear = gl && betaLinear == 0.0f;
+  const auto range = [&](int64_t begin, int64_t end, const float* mask, float* tile) {
+    for (int64_t i = begin; i < end; i += kTile) {
+      const int64_t count = std::min(kTile, end - i);
+      float *toGate = directGate ? gg + i : tile, *toLinear = directLinear ? gl + i : tile + kTile;
+      if (mask)
+        gradientMasked(g + i, l + i, gy + i, mask + (i - begin), toGate, toLinear, count);
+      else
+        gradient(g + i, l + i, gy + i, toGate, toLinear, count);
+      if (gg && !directGate) store(gg + i, betaGate, 1.0f, toGate, count);
+      if (gl && !directLinear) store(gl + i, betaLinear, 1.0f, toLinear, count);
+    }
+  };
+  const Dropout dropout = call.dropout();
+  if (!dropout.active()) {
+    parallelFor(rows * d, kGrain, [&](int64_t begin, int64_t end) {
+      Scratch tile(2 * kTile);
+      range(begin, end, nullptr, tile);
+    });
+    return;
+  }
+  const IntList& offsets = call.list("seqOffsets");
+  parallelFor(rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, d)), [&](int64_t begin, int64_t end) {
+    Scratch tile(2 * kTile), space(d);
+    forEachMaskedRun(dropout, offsets, d, begin, end, space, [&](int64_t first, int64_t last, const float* mask) {
+      for (int64_t row = first; row < last; ++row) range(row * d, (row + 1) * d, mask, tile);
+    });
+  });
+}
+
+}  // namespace hint::gated_gelu

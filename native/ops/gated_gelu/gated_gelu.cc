@@ -1,0 +1,20 @@
+#include "native/ops/gated_gelu/gated_gelu.h"
+
+#include "native/ops/dropout/mask.h"
+
+namespace hint {
+
+OpSpec declare_gated_gelu() {
+  using namespace gated_gelu;
+  OpSpec op;
+  op.name = "gated_gelu";
+  op.summary = "y = gelu(gate) * linear * mask";
+  op.inputs = {{"gate", "rows dFf", kDifferentiable | kSaved}, {"linear", "rows dFf", kDifferentiable | kSaved}};
+  op.outputs = {{"y", "rows dFf", kDifferentiable}};
+  op.attributes = withDropout({{"seqOffsets", IntList{}}});
+  op.kernels[0] = {forward, backward};
+  op.resolve = [](Call& call) { checkSequenceDropout(call, call.dim("rows")); };
+  return op;
+}
+
+}  // namespace hint

@@ -1,0 +1,41 @@
+#include "native/ops/reference.h"
+
+#include "native/ops/activation.h"
+#include "native/ops/dropout/mask.h"
+#include "native/ops/gated_gelu/gated_gelu.h"
+
+namespace hint {
+
+OpReference reference_gated_gelu() {
+  using namespace gated_gelu;
+  OpReference reference;
+  reference.forward = [](ReferenceCall& r) {
+    const int64_t rows = r.call.dim("rows"), d = r.call.dim("dFf");
+    for (int64_t i = 0; i < rows * d; ++i)
+      r.out(kY)[i] = activationReference(Activation::gelu, r.in(kGate)[i]) * r.in(kLinear)[i] *
+                     maskReference(r.call, i / d, i % d);
+  };
+  const std::pair<std::string, Attribute> rate = {"dropoutRate", 0.1}, seed = {"dropoutSeed", 5.0};
+  const auto both = [](Shape shape, double scale = 1.0) {
+    return std::vector<std::optional<CaseInput>>{{{shape, {}, scale}}, {{shape}}};
+  };
+  reference.cases = {
+      {"odd sizes", both({5, 17})},
+      {"large gates saturate", both({9, 31}, 8.0)},
+      {"a mask per row", both({5, 37}), {rate, seed}},
+      {"a mask per sequence, some empty", both({7, 37}), {rate, seed, {"seqOffsets", IntList{0, 0, 1, 5, 5, 7}}}},
+      {"longer than a tile, split between threads", both({12, 2051}), {rate, {"seqOffsets", IntList{0, 7, 12}}}},
+      {"longer than a tile, no dropout", both({9, 2051})},
+      {"one unit", both({1, 1})},
+      {"no rows", both({0, 16}), {rate}},
+      {"T5-base", both({4096, 2048}), {}, true},
+      {"T5-base with dropout per sequence",
+       both({4096, 2048}),
+       {rate, {"seqOffsets", IntList{0, 512, 1024, 1536, 2048, 2560, 3072, 3584, 4096}}},
+       true},
+      {"one row", both({1, 2048}), {}, true},
+  };
+  return reference;
+}
+
+}  // namespace hint

@@ -1,0 +1,25 @@
+#include "native/ops/rms_norm/rms_norm.h"
+
+#include "native/ops/dropout/mask.h"
+
+namespace hint {
+
+OpSpec declare_rms_norm() {
+  using namespace rms_norm;
+  OpSpec op;
+  op.name = "rms_norm";
+  op.summary = "y = weight * s * rstd(s), s = x + dropout(delta)";
+  op.inputs = {{"x", "rows d", kDifferentiable | kSaved},
+               {"delta", "rows d", kDifferentiable | kOptional},
+               {"weight", "d", kDifferentiable | kSaved}};
+  op.outputs = {
+      {"y", "rows d", kDifferentiable},
+      {"sum", "rows d", kDifferentiable | kSaved, DType::f32, [](const Call& call) { return call.has(kDelta); }},
+      {"rstd", "rows", kSaved}};
+  op.attributes = withDropout({{"epsilon", 1e-6}, {"seqOffsets", IntList{}}});
+  op.kernels[0] = {forward, backward};
+  op.resolve = [](Call& call) { checkSequenceDropout(call, call.dim("rows")); };
+  return op;
+}
+
+}  // namespace hint

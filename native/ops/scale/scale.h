@@ -1,0 +1,14 @@
+#pragma once
+
+#include "native/ops/op.h"
+
+/// y = factor * x.
+namespace hint::scale {
+
+enum Input { kX };
+enum Output { kY };
+
+void forward(Call& call);
+void backward(Call& call);
+
+}  // namespace hint::scale

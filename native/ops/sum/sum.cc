@@ -1,0 +1,17 @@
+#include "native/ops/sum/sum.h"
+
+namespace hint {
+
+OpSpec declare_sum() {
+  using namespace sum;
+  OpSpec op;
+  op.name = "sum";
+  op.summary = "y = factor * sum(x)";
+  op.inputs = {{"x", "*n", kDifferentiable}};
+  op.outputs = {{"y", "1", kDifferentiable}};
+  op.attributes = {{"factor", 1.0}};
+  op.kernels[0] = {forward, backward};
+  return op;
+}
+
+}  // namespace hint

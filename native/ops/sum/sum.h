@@ -1,0 +1,14 @@
+#pragma once
+
+#include "native/ops/op.h"
+
+/// y = factor * sum(x), accumulated in double.
+namespace hint::sum {
+
+enum Input { kX };
+enum Output { kY };
+
+void forward(Call& call);
+void backward(Call& call);
+
+}  // namespace hint::sum
