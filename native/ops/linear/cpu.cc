@@ -1,5 +1,6 @@
 #include "native/ops/activation.h"
 #include "native/ops/linear/linear.h"
+#include "native/runtime/error.h"
 #include "native/runtime/gemm.h"
 #include "native/runtime/scratch.h"
 
@@ -18,6 +19,8 @@ void backward(Call& call) {
   const int64_t rows = call.dim("rows"), dIn = call.dim("dIn"), dOut = call.dim("dOut");
   const auto alpha = static_cast<float>(call.number("alpha"));
   const Activation activation = activationOf(call);
+  if (activation != Activation::none && !call.hasOut(kPreActivation))
+    fail("INVALID_ARGUMENT", call.describe(), ": a call with training 0 keeps nothing for a backward pass.");
   const float* gradient = call.go(kY);
   Scratch scratch(activation == Activation::none ? 1 : rows * dOut);
   if (activation != Activation::none) {

@@ -1,0 +1,39 @@
+#include "native/ops/adafactor/adafactor.h"
+
+#include "native/runtime/error.h"
+
+namespace hint {
+namespace {
+
+void resolve(Call& call) {
+  using namespace adafactor;
+  const bool row = call.has(kRowMoment), column = call.has(kColumnMoment), full = call.has(kFullMoment);
+  if (row != column || row == full)
+    fail("INVALID_ARGUMENT", call.describe(),
+         ": give either rowMoment and columnMoment (factored) or fullMoment, and not both.");
+  const Shape& shape = call.in(kParameter).shape;
+  if (row && (shape.size() != 2 || shape[0] != call.dim("rows") || shape[1] != call.dim("columns")))
+    fail("INVALID_SHAPE", call.describe(), ": a factored parameter must be [", call.dim("rows"), ", ",
+         call.dim("columns"), "] as its moments say, not ", toString(shape), ".");
+}
+
+}  // namespace
+
+OpSpec declare_adafactor() {
+  OpSpec op;
+  op.name = "adafactor";
+  op.summary = "one Adafactor update of a parameter and its moments, in place";
+  op.inputs = {{"parameter", "*n", kMutable},
+               {"gradient", "*n"},
+               {"rowMoment", "rows", kMutable | kOptional},
+               {"columnMoment", "columns", kMutable | kOptional},
+               {"fullMoment", "*n", kMutable | kOptional}};
+  op.attributes = {{"learningRate", 0.0, true}, {"decay", 0.0, true},       {"epsilon1", 1e-30},
+                   {"epsilon2", 1e-3},          {"clippingThreshold", 1.0}, {"multiplyByParameterScale", int64_t{1}},
+                   {"gradientScale", 1.0}};
+  op.kernels[0] = {adafactor::forward, nullptr};
+  op.resolve = resolve;
+  return op;
+}
+
+}  // namespace hint

@@ -1,0 +1,95 @@
+#include "native/ops/reference.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "native/ops/adafactor/adafactor.h"
+
+namespace hint {
+namespace {
+
+double meanSquare(const Doubles& values) {
+  double sum = 0;
+  for (double value : values) sum += value * value;
+  return sum / static_cast<double>(values.size());
+}
+
+void forward(ReferenceCall& r) {
+  using namespace adafactor;
+  const auto n = static_cast<size_t>(r.call.dim("n"));
+  if (n == 0) return;
+  const auto decay = static_cast<float>(r.call.number("decay"));
+  const double mixing = 1.0f - decay;
+  Doubles g = r.inputs[kGradient], square(n), y(n);
+  for (size_t i = 0; i < n; ++i) {
+    g[i] *= r.call.number("gradientScale");
+    square[i] = g[i] * g[i] + r.call.number("epsilon1");
+  }
+  if (r.has(kFullMoment)) {
+    for (size_t i = 0; i < n; ++i) {
+      double& moment = r.in(kFullMoment)[i];
+      moment = decay * moment + mixing * square[i];
+      y[i] = g[i] / std::sqrt(moment);
+    }
+  } else {
+    Doubles &row = r.inputs[kRowMoment], &column = r.inputs[kColumnMoment];
+    const size_t rows = row.size(), columns = column.size();
+    for (double& moment : row) moment *= decay;
+    for (double& moment : column) moment *= decay;
+    for (size_t i = 0; i < n; ++i) {
+      row[i / columns] += mixing * square[i] / static_cast<double>(columns);
+      column[i % columns] += mixing * square[i] / static_cast<double>(rows);
+    }
+    double mean = 0;
+    for (double moment : row) mean += moment / static_cast<double>(rows);
+    for (size_t i = 0; i < n; ++i) y[i] = g[i] / std::sqrt(row[i / columns] / mean) / std::sqrt(column[i % columns]);
+  }
+  double step = r.call.number("learningRate");
+  if (r.call.integer("multiplyByParameterScale"))
+    step *= std::max(r.call.number("epsilon2"), std::sqrt(meanSquare(r.inputs[kParameter])));
+  const double threshold = r.call.number("clippingThreshold");
+  if (threshold > 0) step /= std::max(1.0, std::sqrt(meanSquare(y)) / threshold);
+  for (size_t i = 0; i < n; ++i) r.in(kParameter)[i] -= step * y[i];
+}
+
+}  // namespace
+
+OpReference reference_adafactor() {
+  OpReference reference;
+  reference.forward = forward;
+  const auto none = std::nullopt;
+  const auto zeros = [](Shape shape) { return CaseInput{std::move(shape), {}, 0.0}; };
+  const auto moment = [](Shape shape) { return CaseInput{std::move(shape), {}, 0.1, 1.0}; };
+  reference.cases = {
+      {"factored, first step",
+       {{{{130, 133}}}, {{{130, 133}}}, zeros({130}), zeros({133}), none},
+       {{"learningRate", 0.01}, {"decay", 0.0}}},
+      {"factored, late step, scaled gradient",
+       {{{{257, 128}}}, {{{257, 128}}}, moment({257}), moment({128}), none},
+       {{"learningRate", 0.5}, {"decay", 0.99}, {"gradientScale", 0.25}}},
+      {"factored, zero gradients stay zero updates",
+       {{{{128, 128}}}, zeros({128, 128}), zeros({128}), zeros({128}), none},
+       {{"learningRate", 0.5}, {"decay", 0.0}}},
+      {"full moments of a vector",
+       {{{{37}}}, {{{37}}}, none, none, moment({37})},
+       {{"learningRate", 0.01}, {"decay", 0.9}, {"multiplyByParameterScale", int64_t{0}}}},
+      {"full moments of a matrix, no clipping",
+       {{{{7, 5}}}, {{{7, 5}}}, none, none, zeros({7, 5})},
+       {{"learningRate", 0.01}, {"decay", 0.0}, {"clippingThreshold", 0.0}}},
+      {"parameter near zero is scaled by epsilon2",
+       {zeros({9}), {{{9}}}, none, none, moment({9})},
+       {{"learningRate", 0.01}, {"decay", 0.5}}},
+      {"no values", {zeros({0}), zeros({0}), none, none, zeros({0})}, {{"learningRate", 0.01}, {"decay", 0.5}}},
+      {"T5-base feed-forward",
+       {{{{2048, 768}}}, {{{2048, 768}}}, moment({2048}), moment({768}), none},
+       {{"learningRate", 0.01}, {"decay", 0.99}},
+       true},
+      {"T5-base embedding",
+       {{{{32128, 768}}}, {{{32128, 768}}}, moment({32128}), moment({768}), none},
+       {{"learningRate", 0.01}, {"decay", 0.99}},
+       true},
+  };
+  return reference;
+}
+
+}  // namespace hint

@@ -1,0 +1,120 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "native/ops/cross_entropy/cross_entropy.h"
+#include "native/runtime/error.h"
+#include "native/runtime/gemm.h"
+#include "native/runtime/parallel.h"
+#include "native/runtime/scratch.h"
+#include "native/runtime/vector_math.h"
+
+namespace hint::cross_entropy {
+namespace {
+
+/// Logits of one tile: rows enough to use a tile of the weight well, and 4 MiB in all, which the caches hold.
+constexpr int64_t kTileRows = 512, kTileColumns = 2048;
+
+/// Adds the logits of a tile to the running maximum and the running sum of exp(logit - maximum) of one row.
+HINT_CLONES void accumulate(const float* logits, int64_t count, float& maximum, float& sum) {
+  float tileMaximum = maximum;
+#pragma omp simd reduction(max : tileMaximum)
+  for (int64_t j = 0; j < count; ++j) tileMaximum = logits[j] > tileMaximum ? logits[j] : tileMaximum;
+  float tileSum = 0;
+#pragma omp simd reduction(+ : tileSum)
+  for (int64_t j = 0; j < count; ++j) tileSum += fastExp(logits[j] - tileMaximum);
+  sum = sum * fastExp(maximum - tileMaximum) + tileSum;
+  maximum = tileMaximum;
+}
+
+HINT_CLONES void softmaxGradient(float* logits, int64_t count, float logSumExp, float factor) {
+  for (int64_t j = 0; j < count; ++j) logits[j] = factor * fastExp(logits[j] - logSumExp);
+}
+
+void checkTargets(const Call& call) {
+  const int32_t* targets = call.ids(kTargets);
+  const int64_t vocab = call.dim("vocab");
+  for (int64_t row = 0; row < call.dim("rows"); ++row)
+    if (targets[row] < 0 || targets[row] >= vocab)
+      fail("INVALID_TOKEN", call.describe(), ": target ", targets[row], " at row ", row, " is not below the ", vocab,
+           " rows of weight.");
+}
+
+int64_t rowsOfChunk(const Call& call) {
+  const int64_t asked = call.integer("chunkRows");
+  return asked > 0 ? asked : kTileRows;
+}
+
+}  // namespace
+
+void forward(Call& call) {
+  checkTargets(call);
+  const int64_t rows = call.dim("rows"), d = call.dim("d"), vocab = call.dim("vocab");
+  const int64_t chunk = std::min(rows, rowsOfChunk(call)), tile = std::min(vocab, kTileColumns);
+  const auto zLoss = static_cast<float>(call.number("zLoss"));
+  const int32_t* targets = call.ids(kTargets);
+  float *loss = call.o(kLoss), *zTerm = call.o(kZTerm), *logSumExp = call.o(kLogSumExp);
+  Scratch logits(chunk * tile), maxima(chunk), sums(chunk);
+  for (int64_t row = 0; row < rows; row += chunk) {
+    const int64_t height = std::min(chunk, rows - row);
+    std::fill(maxima.data(), maxima + height, -std::numeric_limits<float>::infinity());
+    std::fill(sums.data(), sums + height, 0.0f);
+    for (int64_t column = 0; column < vocab; column += tile) {
+      const int64_t width = std::min(tile, vocab - column);
+      gemm(false, true, height, width, d, 1.0f, call.f(kHidden) + row * d, d, call.f(kWeight) + column * d, d, 0.0f,
+           logits, width);
+      parallelFor(height, 8, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          accumulate(logits + i * width, width, maxima[i], sums[i]);
+          const int64_t target = targets[row + i] - column;
+          if (target >= 0 && target < width) loss[row + i] = -logits[i * width + target];
+        }
+      });
+    }
+    for (int64_t i = 0; i < height; ++i) {
+      const float logZ = maxima[i] + std::log(sums[i]);
+      logSumExp[row + i] = logZ;
+      loss[row + i] += logZ;
+      zTerm[row + i] = zLoss * logZ * logZ;
+    }
+  }
+}
+
+void backward(Call& call) {
+  const int64_t rows = call.dim("rows"), d = call.dim("d"), vocab = call.dim("vocab");
+  const int64_t chunk = std::min(rows, rowsOfChunk(call)), tile = std::min(vocab, kTileColumns);
+  const auto zLoss = static_cast<float>(call.number("zLoss"));
+  const int32_t* targets = call.ids(kTargets);
+  const float *gLoss = call.go(kLoss), *gZ = call.go(kZTerm);
+  const float* logSumExp = call.out(kLogSumExp).data<float>();
+  const float *hidden = call.f(kHidden), *weight = call.f(kWeight);
+  float *gHidden = call.gi(kHidden), *gWeight = call.gi(kWeight);
+  if (rows == 0) {
+    if (gWeight) gemm(true, false, vocab, d, 0, 1.0f, hidden, vocab, hidden, d, call.beta(kWeight), gWeight, d);
+    return;
+  }
+  Scratch logits(chunk * tile);
+  for (int64_t row = 0; row < rows; row += chunk) {
+    const int64_t height = std::min(chunk, rows - row);
+    for (int64_t column = 0; column < vocab; column += tile) {
+      const int64_t width = std::min(tile, vocab - column);
+      gemm(false, true, height, width, d, 1.0f, hidden + row * d, d, weight + column * d, d, 0.0f, logits, width);
+      parallelFor(height, 8, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const float g = gLoss ? gLoss[row + i] : 0.0f, logZ = logSumExp[row + i];
+          softmaxGradient(logits + i * width, width, logZ, g + (gZ ? gZ[row + i] * 2.0f * zLoss * logZ : 0.0f));
+          const int64_t target = targets[row + i] - column;
+          if (target >= 0 && target < width) logits[i * width + target] -= g;
+        }
+      });
+      if (gHidden)
+        gemm(false, false, height, d, width, 1.0f, logits, width, weight + column * d, d,
+             column == 0 ? call.beta(kHidden) : 1.0f, gHidden + row * d, d);
+      if (gWeight)
+        gemm(true, false, width, d, height, 1.0f, logits, width, hidden + row * d, d,
+             row == 0 ? call.beta(kWeight) : 1.0f, gWeight + column * d, d);
+    }
+  }
+}
+
+}  // namespace hint::cross_entropy

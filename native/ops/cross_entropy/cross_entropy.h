@@ -1,0 +1,17 @@
+#pragma once
+
+#include "native/ops/op.h"
+
+/// Output projection, log-softmax, cross entropy and z-loss of every row in one op, on tiles of the logits that stay in
+/// cache: the logits of the batch never exist, neither forward nor backward.
+namespace hint::cross_entropy {
+
+enum Input { kHidden, kWeight, kTargets };
+enum Output { kLoss, kZTerm, kLogSumExp };
+
+/// Throws INVALID_TOKEN when a target is not a row of `weight`.
+void forward(Call& call);
+/// Computes the tiles of logits again from hidden and weight, and their softmax from logSumExp.
+void backward(Call& call);
+
+}  // namespace hint::cross_entropy

@@ -1,0 +1,138 @@
+#include <algorithm>
+#include <cstring>
+
+#include "native/ops/activation.h"
+#include "native/ops/grouped_linear/grouped_linear.h"
+#include "native/runtime/error.h"
+#include "native/runtime/gemm.h"
+#include "native/runtime/parallel.h"
+#include "native/runtime/scratch.h"
+
+namespace hint::grouped_linear {
+namespace {
+
+HINT_CLONES void addInto(float* y, const float* x, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) y[i] += x[i];
+}
+
+HINT_CLONES void scaleAdd(float* y, float beta, const float* x, int64_t count) {
+  if (beta == 0.0f)
+    for (int64_t i = 0; i < count; ++i) y[i] = x[i];
+  else
+    for (int64_t i = 0; i < count; ++i) y[i] = beta * y[i] + x[i];
+}
+
+/// out = beta * out + sum of the rows.
+HINT_CLONES void columnSums(const float* x, int64_t rows, int64_t stride, int64_t columns, float beta, float* out) {
+  if (beta == 0.0f)
+    for (int64_t j = 0; j < columns; ++j) out[j] = 0.0f;
+  else if (beta != 1.0f)
+    for (int64_t j = 0; j < columns; ++j) out[j] *= beta;
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < columns; ++j) out[j] += x[i * stride + j];
+}
+
+struct Shape {
+  int64_t rows, dIn, dOut, groups, slots, slot;
+  const IntList* offsets;
+
+  explicit Shape(const Call& call)
+      : rows(call.dim("rows")),
+        dIn(call.dim("dIn")),
+        dOut(call.dim("dOut")),
+        groups(call.dim("groups")),
+        slots(call.dim("slots")),
+        slot(call.integer("slot")),
+        offsets(&call.list("rowOffsets")) {}
+
+  int64_t begin(int64_t group) const { return offsets->empty() ? 0 : (*offsets)[static_cast<size_t>(group)]; }
+  int64_t end(int64_t group) const { return offsets->empty() ? rows : (*offsets)[static_cast<size_t>(group) + 1]; }
+  /// Index of the group's block of `slot` in [groups, slots, ...].
+  int64_t block(int64_t group) const { return group * slots + slot; }
+};
+
+/// Groups side by side when they are many and of similar size, otherwise one after the other with all threads in each.
+template <typename Body>
+void forEachGroup(const Shape& shape, const Body& body) {
+  int64_t largest = 0;
+  for (int64_t group = 0; group < shape.groups; ++group)
+    largest = std::max(largest, shape.end(group) - shape.begin(group));
+  if (shape.groups > 1 && largest * threadCount() <= shape.rows)
+    parallelItems(shape.groups, body);
+  else
+    for (int64_t group = 0; group < shape.groups; ++group) body(group);
+}
+
+/// Gradient of [groups, slots, size]: zeroes what no row of this call reaches, when it is to be overwritten.
+void zeroOtherSlots(const Shape& shape, float* gradient, float beta, int64_t size) {
+  if (beta != 0.0f || shape.slots == 1) return;
+  parallelFor(shape.groups * shape.slots, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block)
+      if (block % shape.slots != shape.slot)
+        std::memset(gradient + block * size, 0, static_cast<size_t>(size) * sizeof(float));
+  });
+}
+
+}  // namespace
+
+void forward(Call& call) {
+  const Shape shape(call);
+  const int64_t dIn = shape.dIn, dOut = shape.dOut;
+  const auto alpha = static_cast<float>(call.number("alpha"));
+  const Activation activation = activationOf(call);
+  const float *bias = call.f(kBias), *residual = call.f(kResidual);
+  float* y = call.o(kY);
+  float* product = call.hasOut(kPreActivation) ? call.o(kPreActivation) : y;
+  forEachGroup(shape, [&](int64_t group) {
+    const int64_t first = shape.begin(group), rows = shape.end(group) - first, block = shape.block(group);
+    gemm(false, false, rows, dOut, dIn, alpha, call.f(kX) + first * dIn, dIn, call.f(kWeight) + block * dIn * dOut,
+         dOut, 0.0f, product + first * dOut, dOut);
+    if (!bias && !residual && activation == Activation::none) return;
+    parallelFor(rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, dOut)), [&](int64_t begin, int64_t end) {
+      for (int64_t row = first + begin; row < first + end; ++row) {
+        if (bias) addInto(product + row * dOut, bias + block * dOut, dOut);
+        if (activation != Activation::none) applyActivation(activation, product + row * dOut, y + row * dOut, dOut);
+        if (residual) addInto(y + row * dOut, residual + row * dOut, dOut);
+      }
+    });
+  });
+}
+
+void backward(Call& call) {
+  const Shape shape(call);
+  const int64_t dIn = shape.dIn, dOut = shape.dOut;
+  const auto alpha = static_cast<float>(call.number("alpha"));
+  const Activation activation = activationOf(call);
+  if (activation != Activation::none && !call.hasOut(kPreActivation))
+    fail("INVALID_ARGUMENT", call.describe(), ": a call with training 0 keeps nothing for a backward pass.");
+  const float* gradient = call.go(kY);
+  if (float* gr = call.gi(kResidual))
+    parallelFor(shape.rows * dOut, 16384, [&](int64_t begin, int64_t end) {
+      scaleAdd(gr + begin, call.beta(kResidual), gradient + begin, end - begin);
+    });
+  float *gx = call.gi(kX), *gw = call.gi(kWeight), *gb = call.gi(kBias);
+  if (!gx && !gw && !gb) return;
+  Scratch scratch(activation == Activation::none ? 1 : shape.rows * dOut);
+  if (activation != Activation::none) {
+    activationGradient(activation, call.out(kPreActivation).data<float>(), gradient, scratch, shape.rows * dOut);
+    gradient = scratch;
+  }
+  if (gw) zeroOtherSlots(shape, gw, call.beta(kWeight), dIn * dOut);
+  if (gb) zeroOtherSlots(shape, gb, call.beta(kBias), dOut);
+  forEachGroup(shape, [&](int64_t group) {
+    const int64_t first = shape.begin(group), rows = shape.end(group) - first, block = shape.block(group);
+    const float* g = gradient + first * dOut;
+    if (gx)
+      gemm(false, true, rows, dIn, dOut, alpha, g, dOut, call.f(kWeight) + block * dIn * dOut, dOut, call.beta(kX),
+           gx + first * dIn, dIn);
+    if (gw)
+      gemm(true, false, dIn, dOut, rows, alpha, call.f(kX) + first * dIn, dIn, g, dOut, call.beta(kWeight),
+           gw + block * dIn * dOut, dOut);
+    if (gb)
+      parallelFor(dOut, 64, [&](int64_t begin, int64_t end) {
+        columnSums(g + begin, rows, dOut, end - begin, call.beta(kBias), gb + block * dOut + begin);
+      });
+  });
+}
+
+}  // namespace hint::grouped_linear

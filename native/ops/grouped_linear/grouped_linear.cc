@@ -1,0 +1,52 @@
+#include "native/ops/grouped_linear/grouped_linear.h"
+
+#include "native/ops/activation.h"
+#include "native/runtime/error.h"
+
+namespace hint {
+namespace {
+
+void resolve(Call& call) {
+  activationOf(call);
+  const int64_t groups = call.dim("groups"), slots = call.dim("slots"), slot = call.integer("slot");
+  if (slot < 0 || slot >= slots)
+    fail("INVALID_ARGUMENT", call.describe(), ": slot ", slot, " is not below the ", slots, " slots of weight.");
+  const IntList& offsets = call.list("rowOffsets");
+  if (offsets.empty() && groups == 1) return;
+  if (static_cast<int64_t>(offsets.size()) != groups + 1)
+    fail("INVALID_SHAPE", call.describe(), ": rowOffsets must have ", groups + 1,
+         " entries, one more than groups; it has ", offsets.size(), ".");
+  checkOffsets(call, "rowOffsets", call.dim("rows"));
+}
+
+}  // namespace
+
+OpSpec declare_grouped_linear() {
+  using namespace grouped_linear;
+  OpSpec op;
+  op.name = "grouped_linear";
+  op.summary = "y = residual + activation(alpha * x weight[group, slot] + bias[group, slot])";
+  op.inputs = {{"x", "rows dIn", kDifferentiable | kSaved},
+               {"weight", "groups slots dIn dOut", kDifferentiable | kSaved},
+               {"bias", "groups slots dOut", kDifferentiable | kOptional},
+               {"residual", "rows dOut", kDifferentiable | kOptional}};
+  op.outputs = {{"y", "rows dOut", kDifferentiable},
+                {"preActivation", "rows dOut", kSaved, DType::f32, [](const Call& call) {
+                   return call.integer("training") != 0 && activationOf(call) != Activation::none;
+                 }}};
+  op.attributes = {{"rowOffsets", IntList{}},
+                   {"slot", int64_t{0}},
+                   {"activation", std::string("none")},
+                   {"alpha", 1.0},
+                   {"training", int64_t{1}}};
+  op.kernels[0] = {forward, backward};
+  op.resolve = resolve;
+  op.flops = [](const Call& call) { return 2.0 * call.dim("rows") * call.dim("dIn") * call.dim("dOut"); };
+  op.backwardFlops = [](const Call& call) {
+    return 2.0 * call.dim("rows") * call.dim("dIn") * call.dim("dOut") *
+           ((call.gradInputs[kX] ? 1 : 0) + (call.gradInputs[kWeight] ? 1 : 0));
+  };
+  return op;
+}
+
+}  // namespace hint
