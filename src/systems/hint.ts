@@ -1,0 +1,28 @@
+import type { HintConfig } from '../model/config.js';
+import { chooseHypernetwork, HYPERNETWORK_GROUP, T5_GROUP, type System } from './system.js';
+
+/** The paper's hypernetwork (method §2.3): adapters of 512, prefixes of 30, fusion, tied hyperencoder. */
+export const PAPER_HYPERNETWORK: HintConfig = {
+  generator: 'cross_attention',
+  adapterSize: 512,
+  adapterBias: true,
+  prefixLength: 30,
+  loraRanks: { q: 0, k: 0, v: 0, o: 0 },
+  instructionFusion: true,
+  tieHyperencoder: true,
+  instructionPaddingMask: true,
+  generatorLayerNorm: false,
+  perLayerGenerators: false,
+  embeddingSlots: 0,
+  prefixActivation: 'gelu',
+};
+
+/** HINT (paper Section 3): the instruction goes to the hypernetwork only, everything is trained. */
+export const hint: System = {
+  name: 'hint',
+  summary:
+    'The hypernetwork reads the instruction and generates adapters and prefixes; the model sees the bare input.',
+  setting: (positives) => ({ format: 'hint', positives }),
+  hint: (base, options) => chooseHypernetwork(base, PAPER_HYPERNETWORK, options),
+  groups: [HYPERNETWORK_GROUP, T5_GROUP],
+};

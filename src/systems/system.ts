@@ -1,0 +1,77 @@
+import type { PromptSetting } from '../data/formats.js';
+import { HintError } from '../errors.js';
+import {
+  parseModelConfig,
+  serializeModelConfig,
+  type HintConfig,
+  type ModelConfig,
+} from '../model/config.js';
+
+/** The fields of a hypernetwork that a run sets differently from its system. */
+export type HintOptions = { readonly [K in keyof HintConfig]?: HintConfig[K] | undefined };
+
+/** Parameters that share their optimiser settings (method §5.3). */
+export interface ParameterGroup {
+  /** Names the group in configuration and errors. */
+  readonly name: string;
+  /** Whether a parameter belongs to it. The first group that takes a parameter has it. */
+  readonly takes: (parameter: string) => boolean;
+  /**
+   * The global step at which the group's decay schedule counts from 1: a number, or `first-step` for parameters that
+   * are new in this run, whose schedule starts with it (method §5.4).
+   */
+  readonly stepOffset: number | 'first-step';
+}
+
+/**
+ * A system of the paper as a configuration of the one model and the one trainer (design law 6): what is fed, what is
+ * generated, what is trained.
+ */
+export interface System {
+  readonly name: string;
+  /** One sentence for help texts. */
+  readonly summary: string;
+  /** How a task is shown to the model, in training and in evaluation. `positives`: examples in the instruction. */
+  setting(positives: number): PromptSetting;
+  /**
+   * The hypernetwork beside `base`; undefined: plain T5, and a hypernetwork that `base` has is left out.
+   * @throws HintError INVALID_CONFIG when the options do not fit the system or each other
+   */
+  hint(base: ModelConfig, options: HintOptions): HintConfig | undefined;
+  /** Optimiser groups, in the order they are asked. A parameter that no group takes is not trained. */
+  readonly groups: readonly ParameterGroup[];
+}
+
+/** Everything a hypernetwork owns, and learned modules, which the original counts to it (method §3.3). */
+export const HYPERNETWORK_GROUP: ParameterGroup = {
+  name: 'hyper',
+  takes: (parameter) => /^(hypernetwork|peft)\./.test(parameter),
+  stepOffset: 'first-step',
+};
+
+/** Everything else: T5's own weights, whose schedule goes on from their pretraining. */
+export const T5_GROUP: ParameterGroup = { name: 't5', takes: () => true, stepOffset: 0 };
+
+/**
+ * The hypernetwork of a system: what the starting checkpoint has, else the system's own; the run's options on top.
+ * @throws HintError INVALID_CONFIG naming the fields that exclude each other
+ */
+export function chooseHypernetwork(
+  base: ModelConfig,
+  defaults: HintConfig,
+  options: HintOptions,
+): HintConfig | undefined {
+  const chosen = Object.entries(options).filter(([, value]) => value !== undefined);
+  const hint = { ...defaults, ...base.hint, ...Object.fromEntries(chosen) };
+  return parseModelConfig(serializeModelConfig({ ...base, hint }), 'The hypernetwork configuration').hint;
+}
+
+/** For systems without a hypernetwork: options for one are a mistake worth telling. */
+export function refuseHypernetwork(system: string, options: HintOptions): undefined {
+  const names = Object.keys(options);
+  if (names.length === 0) return undefined;
+  throw new HintError(
+    'INVALID_CONFIG',
+    `The system ${system} has no hypernetwork, but the model's hint options set ${names.join(', ')}; remove them or choose another system.`,
+  );
+}

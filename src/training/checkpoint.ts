@@ -1,0 +1,39 @@
+import { join } from 'node:path';
+import { saveModel } from '../model/checkpoint.js';
+import type { HintModel } from '../model/hint.js';
+import { openSafetensors, toFloat32, writeSafetensors } from '../model/safetensors.js';
+import type { Optimizer } from './optimizer.js';
+
+const OPTIMIZER_FILE = 'optimizer.safetensors';
+
+/** Writes the model's files and the optimizer's moments, all f32, so that nothing is rounded. */
+export async function writeTrainingCheckpoint(
+  directory: string,
+  model: HintModel,
+  optimizer: Optimizer,
+): Promise<void> {
+  await saveModel(model, directory);
+  const tensors = [...optimizer.state()].map(([name, tensor]) => ({
+    name,
+    dtype: 'F32' as const,
+    shape: tensor.shape,
+    data: async () => new Uint8Array(await tensor.readBytes()),
+  }));
+  await writeSafetensors(join(directory, OPTIMIZER_FILE), tensors, { optimizer: optimizer.settings.name });
+}
+
+/**
+ * Puts the moments of a checkpoint back.
+ * @throws HintError INVALID_CHECKPOINT when they are those of another optimizer or model, NOT_FOUND, IO
+ */
+export async function readOptimizerState(
+  directory: string,
+  optimizer: Optimizer,
+  signal?: AbortSignal,
+): Promise<void> {
+  await using file = await openSafetensors(join(directory, OPTIMIZER_FILE));
+  await optimizer.restore(async (name) => {
+    const info = file.tensors.get(name);
+    return info && toFloat32(await file.read(name, signal), info.dtype);
+  });
+}

@@ -1,0 +1,195 @@
+import { z } from 'zod';
+import { HintError } from '../errors.js';
+import { parseJson, readBytes } from '../util/read-file.js';
+import { nearest } from './nearest.js';
+import { applyOverrides } from './overrides.js';
+
+const count = (min: number, max = 2 ** 31 - 1) => z.int().min(min).max(max);
+const rate = () => z.number().min(0).lt(1);
+const step = () =>
+  z
+    .int()
+    .min(0)
+    .max(2 ** 40);
+const text = () => z.string().min(1);
+
+const hintOptionsSchema = z.strictObject({
+  generator: z.enum(['cross_attention', 'decoder', 'hypter', 'embedding', 'static']).optional(),
+  adapterSize: count(0).optional(),
+  adapterBias: z.boolean().optional(),
+  prefixLength: count(0).optional(),
+  loraRanks: z.strictObject({ q: count(0), k: count(0), v: count(0), o: count(0) }).optional(),
+  instructionFusion: z.boolean().optional(),
+  tieHyperencoder: z.boolean().optional(),
+  instructionPaddingMask: z.boolean().optional(),
+  generatorLayerNorm: z.boolean().optional(),
+  perLayerGenerators: z.boolean().optional(),
+  embeddingSlots: count(0).optional(),
+  prefixActivation: z.enum(['gelu', 'tanh']).optional(),
+});
+
+const modelSchema = z.strictObject({
+  /** A model directory to start from, or `{"config": {...}}` with the fields of a T5 config.json to start from nothing. */
+  init: z.union([text(), z.strictObject({ config: z.record(z.string(), z.unknown()) })], {
+    error: 'must be a model directory, or {"config": {...}} with the fields of a T5 config.json',
+  }),
+  /** Folder or file of the tokenizer.json; the default is the one in the directory of `init`. */
+  tokenizer: text().optional(),
+  /** What the hypernetwork has differently from its system's. */
+  hint: hintOptionsSchema.prefault({}),
+});
+
+const dataSchema = z.strictObject({
+  /** A Super-NaturalInstructions checkout: holds tasks/ and splits/. */
+  directory: text(),
+  /** Folder under splits/. */
+  track: text().default('default'),
+  split: z.enum(['train', 'test']).default('train'),
+  /** Positive examples in the instruction: 0 is the paper's Def, 2 its Def + 2 Pos. */
+  positives: count(0).default(0),
+  instancesPerTask: count(1).default(100),
+  maxInstructionTokens: count(1).default(1024),
+  maxInputTokens: count(1).default(1024),
+  maxTargetTokens: count(1).default(256),
+  /** Where tokenised tasks are kept between runs; nowhere by default. */
+  cache: text().optional(),
+});
+
+const groupSchema = z.strictObject({
+  stepOffset: step().optional(),
+  multiplyByParameterScale: z.boolean().optional(),
+});
+
+const adafactorSchema = z.strictObject({
+  name: z.literal('adafactor'),
+  decayRate: z.number().positive().max(2).default(0.8),
+  clippingThreshold: z.number().positive().default(1),
+  epsilon1: z.number().positive().default(1e-30),
+  epsilon2: z.number().positive().default(1e-3),
+  multiplyByParameterScale: z.boolean().default(true),
+  /** Per parameter group of the system ("hyper", "t5"), what is different there. */
+  groups: z.record(z.string(), groupSchema).default({}),
+});
+
+const adamwSchema = z.strictObject({
+  name: z.literal('adamw'),
+  beta1: rate().default(0.9),
+  beta2: rate().default(0.999),
+  epsilon: z.number().positive().default(1e-8),
+  weightDecay: z.number().min(0).default(0),
+});
+
+const configSchema = z.strictObject({
+  system: text().default('hint'),
+  model: modelSchema,
+  data: dataSchema,
+  /** The run directory. */
+  output: text(),
+  steps: count(1).default(1000),
+  batchSize: count(1).default(1024),
+  /** Tokens per microbatch; bounds memory, changes results only in rounding and dropout masks. */
+  tokenBudget: count(1).default(16384),
+  learningRate: z.number().positive().default(1e-3),
+  schedule: z.enum(['constant', 'linear']).default('constant'),
+  warmupSteps: count(0).default(0),
+  optimizer: z.discriminatedUnion('name', [adafactorSchema, adamwSchema]).prefault({ name: 'adafactor' }),
+  /** Steps the starting checkpoint was trained for; 1,100,000 for an LM-adapted T5 (method §5.4). */
+  firstStep: step().default(0),
+  dropout: rate().default(0.1),
+  generatorDropout: rate().default(0),
+  zLoss: z.number().min(0).default(1e-4),
+  seed: z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
+  recompute: z.boolean().default(false),
+  /** Steps between checkpoints. */
+  saveEvery: count(1).default(100),
+  /** Checkpoints kept; older ones are deleted. */
+  keepCheckpoints: count(1).default(2),
+  /** Steps between lines of metrics.jsonl. */
+  logEvery: count(1).default(1),
+  /** Compute threads; 0: every core. */
+  threads: count(0, 4096).default(0),
+});
+
+/** One training run, as its JSON file states it, defaults filled in. */
+export type TrainingConfig = z.infer<typeof configSchema>;
+
+/** What a JSON file needs to say. */
+export type TrainingConfigInput = z.input<typeof configSchema>;
+
+/**
+ * Checks a parsed training configuration and fills in the paper's settings for what it leaves out.
+ *
+ * @param source names the file in errors
+ * @throws HintError INVALID_CONFIG naming every field at fault, its value and what it may be; for an unknown key, the
+ *   known one most like it
+ */
+export function parseTrainingConfig(json: unknown, source = 'The training configuration'): TrainingConfig {
+  const parsed = configSchema.safeParse(withOptimizerName(json));
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map((issue) => describeIssue(issue, json));
+  throw new HintError('INVALID_CONFIG', `${source} cannot be used: ${faults.join('; ')}.`);
+}
+
+/**
+ * Reads a training configuration from its JSON file.
+ *
+ * @param overrides `key=value` assignments, see {@link applyOverrides}
+ * @throws HintError NOT_FOUND, IO, INVALID_JSON, INVALID_ARGUMENT, INVALID_CONFIG
+ */
+export async function readTrainingConfig(
+  file: string,
+  overrides: readonly string[] = [],
+): Promise<TrainingConfig> {
+  const bytes = await readBytes(file, 'the training configuration');
+  const json = parseJson(bytes.toString('utf8'), file, 'the training configuration');
+  return parseTrainingConfig(applyOverrides(json, overrides), file);
+}
+
+/** Settings of the default optimizer need not name it. */
+function withOptimizerName(json: unknown): unknown {
+  if (!isObject(json) || !isObject(json['optimizer']) || 'name' in json['optimizer']) return json;
+  return { ...json, optimizer: { name: 'adafactor', ...json['optimizer'] } };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function describeIssue(issue: z.core.$ZodIssue, json: unknown): string {
+  const path = issue.path.join('.');
+  if (issue.code === 'unrecognized_keys') {
+    const known = keysAt(issue.path, json);
+    return issue.keys
+      .map((key) => {
+        const like = nearest(key, known);
+        const where = path === '' ? key : `${path}.${key}`;
+        return `${where} is unknown; ${like ? `did you mean ${like}?` : 'there is'} (keys: ${known.join(', ')})`;
+      })
+      .join('; ');
+  }
+  const value = issue.path.reduce<unknown>(
+    (inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key],
+    json,
+  );
+  if (path === '') return `it is no JSON object (${issue.message})`;
+  if (value === undefined) return `${path} is missing`;
+  const shown = JSON.stringify(value);
+  return `${path} is ${shown.length > 60 ? `${shown.slice(0, 60)}…` : shown}: ${issue.message}`;
+}
+
+/** The keys that the object at a path may have. */
+function keysAt(path: readonly PropertyKey[], json: unknown): string[] {
+  const shapes: Record<string, object> = {
+    '': configSchema.shape,
+    model: modelSchema.shape,
+    'model.hint': hintOptionsSchema.shape,
+    'model.hint.loraRanks': { q: 0, k: 0, v: 0, o: 0 },
+    data: dataSchema.shape,
+    optimizer: usesAdamW(json) ? adamwSchema.shape : adafactorSchema.shape,
+  };
+  return Object.keys(shapes[path.join('.')] ?? groupSchema.shape);
+}
+
+function usesAdamW(json: unknown): boolean {
+  return isObject(json) && isObject(json['optimizer']) && json['optimizer']['name'] === 'adamw';
+}

@@ -1,0 +1,76 @@
+import { HintError } from '../errors.js';
+import type { ParameterGroup } from '../systems/system.js';
+import type { Tensor } from '../tensor/tensor.js';
+
+/** A group of a system with its parameters and the run's numbers. */
+export interface OptimizerGroup {
+  readonly name: string;
+  readonly parameters: ReadonlyMap<string, Tensor>;
+  /** Global step at which the decay schedule counts from 1. */
+  readonly stepOffset: number;
+  /** Whether a step is relative to the parameter's own size (Adafactor). */
+  readonly multiplyByParameterScale: boolean;
+}
+
+/** What a run says about groups. */
+export interface GroupSettings {
+  /** Global step of the run's first update: steps the starting checkpoint was trained for. */
+  readonly firstStep: number;
+  readonly multiplyByParameterScale: boolean;
+  /** Per group name, what is different there. */
+  readonly groups?: Readonly<
+    Record<
+      string,
+      { stepOffset?: number | undefined; multiplyByParameterScale?: boolean | undefined } | undefined
+    >
+  >;
+}
+
+/**
+ * Deals a model's parameters out to the groups of a system; what no group takes stays out, which freezes it.
+ * @throws HintError INVALID_CONFIG for a step offset behind the first step, settings of a group that does not exist,
+ *   or a system that trains nothing of this model
+ */
+export function assignGroups(
+  parameters: Iterable<[string, Tensor]>,
+  groups: readonly ParameterGroup[],
+  settings: GroupSettings,
+): OptimizerGroup[] {
+  const members = new Map(groups.map((group) => [group.name, new Map<string, Tensor>()]));
+  for (const name of Object.keys(settings.groups ?? {})) {
+    if (!members.has(name)) {
+      throw new HintError(
+        'INVALID_CONFIG',
+        `The optimizer settings name a group ${name}; this system has ${[...members.keys()].join(', ')}.`,
+      );
+    }
+  }
+  for (const [name, tensor] of parameters) {
+    const owner = groups.find((group) => group.takes(name));
+    if (owner) members.get(owner.name)?.set(name, tensor);
+  }
+  const assigned = groups.map((group): OptimizerGroup => {
+    const own = settings.groups?.[group.name];
+    const declared = group.stepOffset === 'first-step' ? settings.firstStep : group.stepOffset;
+    const stepOffset = own?.stepOffset ?? declared;
+    if (stepOffset > settings.firstStep) {
+      throw new HintError(
+        'INVALID_CONFIG',
+        `The step offset of group ${group.name} is ${stepOffset}, behind the first step ${settings.firstStep}; give an offset of at most the first step.`,
+      );
+    }
+    return {
+      name: group.name,
+      parameters: members.get(group.name) ?? new Map(),
+      stepOffset,
+      multiplyByParameterScale: own?.multiplyByParameterScale ?? settings.multiplyByParameterScale,
+    };
+  });
+  const trained = assigned.filter((group) => group.parameters.size > 0);
+  if (trained.length === 0)
+    throw new HintError(
+      'INVALID_CONFIG',
+      'The system trains no parameter of this model; choose another system.',
+    );
+  return trained;
+}

@@ -1,0 +1,167 @@
+import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
+import type { TokenizedExample } from '../data/batch.js';
+import { loadSniDataset } from '../data/dataset.js';
+import { Tokenizer } from '../data/tokenizer.js';
+import { HintError, throwIfAborted } from '../errors.js';
+import { loadModel } from '../model/checkpoint.js';
+import { parseModelConfig, readModelConfig, type ModelConfig } from '../model/config.js';
+import { HintModel } from '../model/hint.js';
+import { initialiseParameters } from '../model/parameters.js';
+import type { System } from '../systems/index.js';
+import type { Device } from '../tensor/device.js';
+import type { TrainingConfig } from './config.js';
+import { Optimizer } from './optimizer.js';
+import { assignGroups } from './parameter-groups.js';
+import type { TrainerSettings } from './trainer.js';
+
+/** What long preparations report to. */
+export interface PrepareOptions {
+  signal?: AbortSignal | undefined;
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** The configuration with absolute paths, so that the run can be resumed from any working directory. */
+export function resolvePaths(config: TrainingConfig): TrainingConfig {
+  const { model, data } = config;
+  return {
+    ...config,
+    output: resolve(config.output),
+    model: {
+      ...model,
+      init: typeof model.init === 'string' ? resolve(model.init) : model.init,
+      ...(model.tokenizer === undefined ? {} : { tokenizer: resolve(model.tokenizer) }),
+    },
+    data: {
+      ...data,
+      directory: resolve(data.directory),
+      ...(data.cache === undefined ? {} : { cache: resolve(data.cache) }),
+    },
+  };
+}
+
+/** @throws HintError INVALID_CONFIG when the configuration names no tokenizer; those of Tokenizer.load */
+export async function loadTokenizer({ model }: TrainingConfig): Promise<Tokenizer> {
+  const path = model.tokenizer ?? (typeof model.init === 'string' ? model.init : undefined);
+  if (path === undefined) {
+    throw new HintError(
+      'INVALID_CONFIG',
+      'A model that starts from nothing brings no tokenizer; set model.tokenizer to a tokenizer.json or its folder.',
+    );
+  }
+  return Tokenizer.load(path);
+}
+
+/** The training examples as the system is shown them. @throws HintError as loadSniDataset */
+export function loadPool(
+  { data, seed }: TrainingConfig,
+  system: System,
+  tokenizer: Tokenizer,
+  { signal, onProgress }: PrepareOptions,
+): Promise<TokenizedExample[]> {
+  return loadSniDataset({
+    directory: data.directory,
+    split: data.split,
+    track: data.track,
+    setting: system.setting(data.positives),
+    tokenizer,
+    instancesPerTask: data.instancesPerTask,
+    maxInstructionTokens: data.maxInstructionTokens,
+    maxInputTokens: data.maxInputTokens,
+    maxTargetTokens: data.maxTargetTokens,
+    seed,
+    cacheDirectory: data.cache,
+    signal,
+    onProgress: ({ tasksDone, tasksTotal }) => onProgress?.(tasksDone, tasksTotal),
+  });
+}
+
+// Examples hashed between two turns of the event loop.
+const HASHED_AT_ONCE = 2000;
+
+/** A name for a pool: two pools with the same examples in the same order have the same. */
+export async function poolFingerprint(
+  pool: readonly TokenizedExample[],
+  signal?: AbortSignal,
+): Promise<string> {
+  const hash = createHash('sha256');
+  for (let begin = 0; begin < pool.length; begin += HASHED_AT_ONCE) {
+    throwIfAborted(signal);
+    for (const { id, instruction, input, target } of pool.slice(begin, begin + HASHED_AT_ONCE)) {
+      hash.update(`${id}\n${instruction.length},${input.length},${target.length}\n`);
+      for (const ids of [instruction, input, target]) hash.update(ids);
+    }
+    await new Promise((done) => setImmediate(done));
+  }
+  return hash.digest('hex');
+}
+
+/**
+ * The model a run starts from: a directory's or a fresh one, with the system's hypernetwork beside it or without.
+ * @throws HintError INVALID_CONFIG, NOT_FOUND, INVALID_CHECKPOINT, ABORTED
+ */
+export async function createModel(
+  device: Device,
+  config: TrainingConfig,
+  system: System,
+  { signal, onProgress }: PrepareOptions,
+): Promise<HintModel> {
+  const { init, hint: options } = config.model;
+  const base = await baseConfig(config);
+  const hint = system.hint(base, options);
+  if (typeof init !== 'string') {
+    const { hint: _, ...plain } = base;
+    const full: ModelConfig = { ...plain, ...(hint ? { hint } : {}) };
+    return new HintModel(device, full, initialiseParameters(device, full, config.seed));
+  }
+  // A hypernetwork that is already there has to be there whole; a new one starts fresh.
+  const known = JSON.stringify(hint) === JSON.stringify(base.hint);
+  return loadModel(device, init, {
+    hint: known ? undefined : hint,
+    withoutHint: hint === undefined,
+    dropoutRate: config.dropout,
+    seed: config.seed,
+    signal,
+    onProgress,
+  });
+}
+
+async function baseConfig({ model: { init }, dropout }: TrainingConfig): Promise<ModelConfig> {
+  const stored =
+    typeof init === 'string'
+      ? await readModelConfig(init)
+      : parseModelConfig(init.config, 'model.init.config');
+  return { ...stored, dropoutRate: dropout };
+}
+
+/** The optimizer a configuration asks for, its moments at 0. @throws HintError INVALID_CONFIG */
+export function createOptimizer(model: HintModel, config: TrainingConfig, system: System): Optimizer {
+  const { optimizer: settings, firstStep } = config;
+  const groups = assignGroups(model.parameters.entries(), system.groups, {
+    firstStep,
+    multiplyByParameterScale: settings.name === 'adafactor' && settings.multiplyByParameterScale,
+    groups: settings.name === 'adafactor' ? settings.groups : {},
+  });
+  return new Optimizer(model.device, settings, groups);
+}
+
+/** The trainer's part of a configuration. */
+export function trainerSettings(config: TrainingConfig): TrainerSettings {
+  const { batchSize, tokenBudget, firstStep, dropout, generatorDropout, zLoss, seed, recompute } = config;
+  return {
+    batchSize,
+    tokenBudget,
+    firstStep,
+    dropout,
+    generatorDropout,
+    zLoss,
+    seed,
+    recompute,
+    schedule: {
+      kind: config.schedule,
+      learningRate: config.learningRate,
+      warmupSteps: config.warmupSteps,
+      steps: config.steps,
+    },
+  };
+}

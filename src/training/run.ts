@@ -1,0 +1,261 @@
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Tokenizer } from '../data/tokenizer.js';
+import { HintError, throwIfAborted } from '../errors.js';
+import { loadModel, saveModel } from '../model/checkpoint.js';
+import type { HintModel } from '../model/hint.js';
+import { findSystem, type System } from '../systems/index.js';
+import { Device } from '../tensor/device.js';
+import { ioError, writeDirectoryAtomically } from './atomic-directory.js';
+import { readOptimizerState, writeTrainingCheckpoint } from './checkpoint.js';
+import type { TrainingConfig } from './config.js';
+import type { Optimizer } from './optimizer.js';
+import {
+  createModel,
+  createOptimizer,
+  loadPool,
+  loadTokenizer,
+  poolFingerprint,
+  resolvePaths,
+  trainerSettings,
+} from './prepare.js';
+import { RunDirectory, type Checkpoint } from './run-directory.js';
+import { Trainer, type StepReport } from './trainer.js';
+
+/** The stages of a run, in order. */
+export type TrainingPhase = 'data' | 'model' | 'train' | 'save';
+
+/** What a run tells while it works. */
+export type TrainingEvent =
+  | { kind: 'phase'; phase: TrainingPhase; message: string }
+  | { kind: 'progress'; phase: TrainingPhase; done: number; total: number }
+  /** Every step, logged or not. */
+  | { kind: 'step'; report: StepReport; steps: number }
+  | { kind: 'checkpoint'; step: number; path: string }
+  | { kind: 'done'; summary: TrainingSummary };
+
+/** How a run ended. */
+export interface TrainingSummary {
+  /** `stopped`: aborted while training; everything up to `step` is in the checkpoint. */
+  status: 'finished' | 'stopped';
+  system: string;
+  step: number;
+  steps: number;
+  /** Cross entropy per target token of the last step; undefined when no step was left to do. */
+  loss: number | undefined;
+  /** Tokens fed since the run's start. */
+  tokens: number;
+  parameters: number;
+  /** Examples in the pool. */
+  examples: number;
+  /** Training time of this call, without loading. */
+  seconds: number;
+  output: string;
+  /** The latest checkpoint. */
+  checkpoint: string | undefined;
+  /** The trained model's directory; undefined when stopped. */
+  model: string | undefined;
+}
+
+/** How a run is started. */
+export interface TrainOptions {
+  /** Go on from the latest complete checkpoint of the output directory. */
+  resume?: boolean | undefined;
+  /** Aborting while training saves a checkpoint and ends the run as `stopped`; before, it throws ABORTED. */
+  signal?: AbortSignal | undefined;
+  onEvent?: ((event: TrainingEvent) => void) | undefined;
+}
+
+/**
+ * A whole training run: loads tokenizer, data and model, trains, and writes everything into the run directory (see
+ * {@link RunDirectory}).
+ *
+ * @throws HintError INVALID_CONFIG, INVALID_ARGUMENT (the output holds a run, and `resume` is not set), NOT_FOUND, INVALID_DATA,
+ *   INVALID_CHECKPOINT, NUMERIC (diverged; earlier checkpoints are intact), IO, OUT_OF_MEMORY, ABORTED
+ */
+export async function trainFromConfig(
+  given: TrainingConfig,
+  options: TrainOptions = {},
+): Promise<TrainingSummary> {
+  const config = resolvePaths(given);
+  const system = findSystem(config.system);
+  throwIfAborted(options.signal);
+  const directory = new RunDirectory(config.output);
+  const checkpoint = options.resume ? await openRun(directory, config) : undefined;
+  if (!options.resume) await directory.create(config);
+  const device = new Device({ threads: config.threads });
+  try {
+    const run = await prepare(device, config, system, directory, checkpoint, options);
+    return await train(run, options);
+  } finally {
+    // Reads that an error left behind end before the device does.
+    await device.synchronize().catch(() => undefined);
+    device.close();
+  }
+}
+
+interface Run {
+  config: TrainingConfig;
+  directory: RunDirectory;
+  tokenizer: Tokenizer;
+  model: HintModel;
+  optimizer: Optimizer;
+  trainer: Trainer;
+  pool: { fingerprint: string; size: number };
+  checkpoint: string | undefined;
+}
+
+/** Checks that the run can go on under this configuration, and cleans up after a kill. */
+async function openRun(directory: RunDirectory, config: TrainingConfig): Promise<Checkpoint | undefined> {
+  const before = await directory.readConfig();
+  const fixed: [string, (config: TrainingConfig) => unknown][] = [
+    ['system', (c) => c.system],
+    ['model.hint', (c) => c.model.hint],
+    ['optimizer.name', (c) => c.optimizer.name],
+    ['firstStep', (c) => c.firstStep],
+    ['seed', (c) => c.seed],
+  ];
+  for (const [key, value] of fixed) {
+    const [old, now] = [JSON.stringify(value(before)), JSON.stringify(value(config))];
+    if (old !== now) {
+      throw new HintError(
+        'INVALID_CONFIG',
+        `Cannot resume ${directory.path} with ${key} ${now}; the run was started with ${old}. Give the same, or another output directory.`,
+      );
+    }
+  }
+  await directory.clean();
+  const checkpoint = await directory.latestCheckpoint();
+  await directory.truncateMetrics(checkpoint?.step ?? 0);
+  await directory.writeConfig(config);
+  return checkpoint;
+}
+
+async function prepare(
+  device: Device,
+  config: TrainingConfig,
+  system: System,
+  directory: RunDirectory,
+  checkpoint: Checkpoint | undefined,
+  { signal, onEvent }: TrainOptions,
+): Promise<Run> {
+  const progress = (phase: TrainingPhase) => (done: number, total: number) =>
+    onEvent?.({ kind: 'progress', phase, done, total });
+  onEvent?.({ kind: 'phase', phase: 'data', message: `Tokenising ${config.data.directory}` });
+  const tokenizer = await loadTokenizer(config);
+  const pool = await loadPool(config, system, tokenizer, { signal, onProgress: progress('data') });
+  const fingerprint = await poolFingerprint(pool, signal);
+  checkSamePool(directory, checkpoint, fingerprint);
+  const from = checkpoint
+    ? `Resuming after step ${checkpoint.step}`
+    : typeof config.model.init === 'string'
+      ? `Loading ${config.model.init}`
+      : 'Initialising a new model';
+  onEvent?.({ kind: 'phase', phase: 'model', message: from });
+  const model = checkpoint
+    ? await loadModel(device, checkpoint.path, { signal, onProgress: progress('model') })
+    : await createModel(device, config, system, { signal, onProgress: progress('model') });
+  checkVocabulary(tokenizer, model);
+  const optimizer = createOptimizer(model, config, system);
+  const trainer = new Trainer({ model, pool, optimizer }, trainerSettings(config));
+  if (checkpoint) {
+    await readOptimizerState(checkpoint.path, optimizer, signal);
+    trainer.restore(checkpoint.state);
+  }
+  return {
+    config,
+    directory,
+    tokenizer,
+    model,
+    optimizer,
+    trainer,
+    pool: { fingerprint, size: pool.length },
+    checkpoint: checkpoint?.path,
+  };
+}
+
+async function train(run: Run, { signal, onEvent }: TrainOptions): Promise<TrainingSummary> {
+  const { config, directory, trainer, model } = run;
+  const started = performance.now();
+  let loss: number | undefined;
+  let saved = trainer.state.step;
+  const save = async (): Promise<void> => {
+    const state = { ...trainer.state, pool: run.pool.fingerprint };
+    if (state.step === saved) return;
+    run.checkpoint = await directory.saveCheckpoint(state, config.keepCheckpoints, (folder) =>
+      writeTrainingCheckpoint(folder, model, run.optimizer),
+    );
+    saved = state.step;
+    onEvent?.({ kind: 'checkpoint', step: saved, path: run.checkpoint });
+  };
+  const due = (step: number): boolean => step % config.saveEvery === 0 || step === config.steps;
+  onEvent?.({ kind: 'phase', phase: 'train', message: `Training up to step ${config.steps}` });
+  let stopped = false;
+  try {
+    for await (const report of trainer.steps({ signal, settleAt: due })) {
+      loss = report.loss;
+      if (report.step % config.logEvery === 0 || report.step === config.steps) {
+        await directory.appendMetrics(report);
+      }
+      onEvent?.({ kind: 'step', report, steps: config.steps });
+      if (report.settled && due(report.step)) await save();
+    }
+  } catch (error) {
+    if (!(error instanceof HintError && error.code === 'ABORTED')) throw error;
+    await save();
+    stopped = true;
+  }
+  const seconds = (performance.now() - started) / 1000;
+  if (!stopped) {
+    onEvent?.({ kind: 'phase', phase: 'save', message: `Writing ${directory.modelPath}` });
+    await saveTrainedModel(run);
+  }
+  const summary: TrainingSummary = {
+    status: stopped ? 'stopped' : 'finished',
+    system: config.system,
+    step: trainer.state.step,
+    steps: config.steps,
+    loss,
+    tokens: trainer.state.tokens,
+    parameters: model.parameters.all().reduce((sum, tensor) => sum + tensor.size, 0),
+    examples: run.pool.size,
+    seconds,
+    output: directory.path,
+    checkpoint: run.checkpoint,
+    model: stopped ? undefined : directory.modelPath,
+  };
+  onEvent?.({ kind: 'done', summary });
+  return summary;
+}
+
+/** The trained model beside its tokenizer: a directory that every other command takes. */
+async function saveTrainedModel({ config, directory, model, tokenizer }: Run): Promise<void> {
+  await writeDirectoryAtomically(directory.modelPath, async (folder) => {
+    const metadata = { system: config.system, positives: String(config.data.positives) };
+    await saveModel(model, folder, { metadata });
+    const copy = join(folder, 'tokenizer.json');
+    await copyFile(tokenizer.file, copy).catch((cause: unknown) => {
+      throw ioError('write', copy, cause);
+    });
+  });
+}
+
+function checkSamePool(
+  directory: RunDirectory,
+  checkpoint: Checkpoint | undefined,
+  fingerprint: string,
+): void {
+  if (!checkpoint || checkpoint.state.pool === fingerprint) return;
+  throw new HintError(
+    'INVALID_DATA',
+    `Cannot resume ${directory.path}: its training examples are not those of the run so far; give the same data directory and data settings.`,
+  );
+}
+
+function checkVocabulary(tokenizer: Tokenizer, model: HintModel): void {
+  if (tokenizer.vocabSize <= model.config.vocabSize) return;
+  throw new HintError(
+    'INVALID_CONFIG',
+    `The tokenizer ${tokenizer.file} has ${tokenizer.vocabSize} ids, the model ${model.config.vocabSize} embeddings; use the tokenizer that belongs to the model.`,
+  );
+}
