@@ -196,6 +196,7 @@ OpReference reference_attention() {
       {"empty prefix", 2, 4, {0, 5}, {0, 5}, 1, 1, 0},
       {"sequences without queries", 1, 8, {0, 0, 3, 3}, {0, 4, 8, 9}, 1, 1, 2, {}, 4},
       {"no rows", 2, 8, {0, 0}, {0, 0}, 1, 1, 2, {}, 4},
+      {"T5-base encoder", 12, 64, t5, t5, 0, 0, 0, {}, 32, 0, {}, true},
       {"T5-base encoder, prefix of 30, dropout",
        12,
        64,

@@ -1,0 +1,79 @@
+#include <algorithm>
+#include <vector>
+
+#include "native/ops/attention/rows.h"
+#include "native/ops/attention/workspace.h"
+#include "native/ops/decode_attention/decode_attention.h"
+#include "native/ops/relative_bucket.h"
+#include "native/runtime/error.h"
+#include "native/runtime/scratch.h"
+
+namespace hint::decode_attention {
+namespace {
+
+/// bias[head][key] for a query at `position` and keys 0..position.
+std::vector<float> biasOfKeys(const Call& call, int64_t heads, int64_t position) {
+  if (!call.has(kBias)) return {};
+  const RelativeBuckets buckets(call.dim("buckets"), call.integer("maxDistance"), true);
+  const float* bias = call.f(kBias);
+  std::vector<float> values(static_cast<size_t>(heads * (position + 1)));
+  for (int64_t key = 0; key <= position; ++key) {
+    const int32_t bucket = buckets.of(key - position);
+    for (int64_t head = 0; head < heads; ++head)
+      values[static_cast<size_t>(head * (position + 1) + key)] = bias[bucket * heads + head];
+  }
+  return values;
+}
+
+}  // namespace
+
+void forward(Call& call) {
+  const int64_t rows = call.dim("rows"), width = call.dim("width"), capacity = call.dim("capacity");
+  const int64_t heads = call.integer("numHeads"), dim = width / heads;
+  const int64_t position = call.ids(kPosition)[0];
+  if (position < 0 || position >= capacity)
+    fail("INVALID_SHAPE", call.describe(), ": position is ", position, ", but the caches hold ", capacity,
+         " tokens; stop decoding earlier or allocate larger caches.");
+  const std::vector<float> bias = biasOfKeys(call, heads, position);
+  const int64_t prefix = call.has(kPrefixKey) ? call.dim("prefix") : 0;
+  const int64_t slots = prefix ? call.dim("slots") : 0, slot = call.integer("slot");
+  const IntList& taskIndex = call.list("taskIndex");
+  const int64_t keys = prefix + position + 1;
+
+  // With few rows the heads are divided too.
+  const int64_t groups = std::clamp<int64_t>(2 * threadCount() / std::max<int64_t>(rows, 1), 1, heads);
+  const double flops = 4.0 * static_cast<double>(rows * width) * static_cast<double>(keys);
+  attention::runUnits(rows * groups, flops, [&](int64_t unit) {
+    const int64_t row = unit / groups, group = unit % groups;
+    const int64_t firstHead = heads * group / groups, endHead = heads * (group + 1) / groups;
+    float* keyCache = call.in(kKeyCache).data<float>() + row * capacity * width;
+    float* valueCache = call.in(kValueCache).data<float>() + row * capacity * width;
+    const int64_t begin = firstHead * dim, end = endHead * dim;
+    std::copy(call.f(kK) + row * width + begin, call.f(kK) + row * width + end, keyCache + position * width + begin);
+    std::copy(call.f(kV) + row * width + begin, call.f(kV) + row * width + end, valueCache + position * width + begin);
+
+    const Scratch scratch((endHead - firstHead) * keys);
+    attention::SingleQuery query{call.f(kQ) + row * width,
+                                 call.o(kO) + row * width,
+                                 nullptr,
+                                 2,
+                                 {},
+                                 width,
+                                 dim,
+                                 firstHead,
+                                 endHead,
+                                 bias.empty() ? nullptr : bias.data(),
+                                 position + 1,
+                                 nullptr,
+                                 scratch};
+    if (prefix) {
+      const int64_t task = taskIndex.empty() ? 0 : taskIndex[static_cast<size_t>(row)];
+      const int64_t from = (task * slots + slot) * prefix * width;
+      query.rows[0] = {call.f(kPrefixKey) + from, call.f(kPrefixValue) + from, prefix};
+    }
+    query.rows[1] = {keyCache, valueCache, position + 1};
+    attention::attendSingle(query);
+  });
+}
+
+}  // namespace hint::decode_attention
