@@ -23,6 +23,26 @@ export interface Memory {
   instruction?: { rows: Tensor; offsets: Int32Array } | undefined;
 }
 
+/** How the attentions of a decoder layer reach their keys: all at once in training, through caches when generating. */
+export interface DecoderKeys {
+  self(q: Tensor, k: Tensor, v: Tensor, layer: number): Tensor;
+  cross(q: Tensor, layer: number): Tensor;
+}
+
+/** Keys and values of encoded instructions, once per task, as arguments of attention. */
+export interface SharedKeys {
+  sharedKey: Tensor;
+  sharedValue: Tensor;
+  sharedOffsets: Int32Array;
+}
+
+/** Keys and values that a decoder layer's cross-attention reads. */
+export interface CrossKeys {
+  key: Tensor;
+  value: Tensor;
+  shared: SharedKeys | undefined;
+}
+
 /** The residual stream and the block output not yet added to it: adding is fused with the next norm. */
 interface Stream {
   x: Tensor;
@@ -60,17 +80,11 @@ export class T5 {
     const stream = this.embed(ids, offsets, dropout, masks);
     const layers = range(this.config.numLayers, (i) => (s: Stream) => {
       const layer = `${stack}.block.${i}.layer`;
-      const attended = this.selfAttention(s, layer, {
-        stack,
-        offsets,
-        slot: i,
-        layer: i,
-        causal: false,
-        tasks,
-        dropout,
-        masks,
-      });
-      return this.feedForward(attended, `${layer}.1`, { offsets, slot: i, layer: i, tasks, dropout, masks });
+      const at = { offsets, slot: i, layer: i, tasks, dropout, masks };
+      const attended = this.selfAttention(s, layer, at, (q, k, v) =>
+        this.attendWithin(q, k, v, { ...at, stack, causal: false }),
+      );
+      return this.feedForward(attended, `${layer}.1`, at);
     });
     const { x, delta } = this.run(stream, layers, options);
     const { y } = this.addNorm(
@@ -83,17 +97,22 @@ export class T5 {
   }
 
   /** Decoder input tokens and memory → rows after the final norm, teacher-forced. */
-  decode({ ids, offsets }: Sequences, memory: Memory, options: StackOptions = {}): Tensor {
+  decode(sequences: Sequences, memory: Memory, options: StackOptions = {}): Tensor {
+    return this.decodeOver(sequences, this.teacherForced(sequences.offsets, memory, options), options);
+  }
+
+  /** The decoder's layers over any way to reach the keys; {@link decode} in training, a step of a decode loop else. */
+  decodeOver({ ids, offsets }: Sequences, keys: DecoderKeys, options: StackOptions = {}): Tensor {
     const { tasks, dropout = NO_DROPOUT } = options;
-    const { numLayers, numDecoderLayers } = this.config;
+    const { numDecoderLayers } = this.config;
     const stream = this.embed(ids, offsets, dropout, 'decoder');
     const layers = range(numDecoderLayers, (j) => (s: Stream) => {
       const layer = `decoder.block.${j}.layer`;
-      const slot = numLayers + 2 * j;
-      const common = { offsets, layer: j, tasks, dropout, masks: 'decoder' as const };
-      let next = this.selfAttention(s, layer, { ...common, stack: 'decoder', slot, causal: true });
-      next = this.crossAttention(next, `${layer}.1`, memory, { ...common, slot: slot + 1 });
-      return this.feedForward(next, `${layer}.2`, { ...common, slot });
+      const slot = this.decoderSlot(j);
+      const at = { offsets, slot, layer: j, tasks, dropout, masks: 'decoder' as const };
+      let next = this.selfAttention(s, layer, at, (q, k, v) => keys.self(q, k, v, j));
+      next = this.crossAttention(next, `${layer}.1`, { ...at, slot: slot + 1 }, (q) => keys.cross(q, j));
+      return this.feedForward(next, `${layer}.2`, at);
     });
     const { x, delta } = this.run(stream, layers, options);
     const last = this.lastDropout('decoder', numDecoderLayers, tasks, dropout);
@@ -178,65 +197,124 @@ export class T5 {
   private selfAttention(
     stream: Stream,
     layer: string,
-    at: LayerPlace & { stack: string; causal: boolean },
+    at: LayerPlace,
+    attend: (q: Tensor, k: Tensor, v: Tensor) => Tensor,
   ): Stream {
     const { offsets, slot, tasks, dropout } = at;
     const { y, x } = this.addNorm(stream, `${layer}.0.layer_norm`, offsets);
     const block = `${layer}.0.SelfAttention`;
     const [q, k, v] = (['q', 'k', 'v'] as const).map((which) => this.project(y, block, which, tasks, slot));
-    const o = ops.attention(q as Tensor, k as Tensor, v as Tensor, {
-      numHeads: this.config.numHeads,
-      qOffsets: offsets,
-      kOffsets: offsets,
-      taskIndex: tasks?.taskIndex,
-      ...prefixOptions(tasks, slot),
-      bias: this.weight(`${at.stack}.block.0.layer.0.SelfAttention.relative_attention_bias`),
-      maxDistance: this.config.relativeAttentionMaxDistance,
-      causal: at.causal,
-      dropout: dropout.at(at.masks, at.layer, 'attention'),
-    });
     return {
       x,
-      delta: this.project(o, block, 'o', tasks, slot),
+      delta: this.project(attend(q as Tensor, k as Tensor, v as Tensor), block, 'o', tasks, slot),
       dropout: dropout.at(at.masks, at.layer, 'attention-output'),
     };
   }
 
-  /** Keys: [prefix | encoded instruction of the task | encoded input of the example] (§2.7). */
-  private crossAttention(stream: Stream, layer: string, memory: Memory, at: LayerPlace): Stream {
+  /** Self-attention of whole sequences. */
+  private attendWithin(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    at: LayerPlace & { stack: string; causal: boolean },
+  ): Tensor {
+    return ops.attention(q, k, v, {
+      numHeads: this.config.numHeads,
+      qOffsets: at.offsets,
+      kOffsets: at.offsets,
+      taskIndex: at.tasks?.taskIndex,
+      ...prefixOptions(at.tasks, at.slot),
+      bias: this.relativeBias(at.stack),
+      maxDistance: this.config.relativeAttentionMaxDistance,
+      causal: at.causal,
+      dropout: at.dropout.at(at.masks, at.layer, 'attention'),
+    });
+  }
+
+  /** The table [buckets, heads] that all layers of a stack share. */
+  relativeBias(stack: string): Tensor {
+    return this.weight(`${stack}.block.0.layer.0.SelfAttention.relative_attention_bias`);
+  }
+
+  private crossAttention(
+    stream: Stream,
+    layer: string,
+    at: LayerPlace,
+    attend: (q: Tensor) => Tensor,
+  ): Stream {
     const { offsets, slot, tasks, dropout } = at;
     const { y, x } = this.addNorm(stream, `${layer}.layer_norm`, offsets);
     const block = `${layer}.EncDecAttention`;
-    const o = ops.attention(
-      this.project(y, block, 'q', tasks, slot),
-      this.project(memory.encoded, block, 'k', memory.tasks, slot),
-      this.project(memory.encoded, block, 'v', memory.tasks, slot),
-      {
-        numHeads: this.config.numHeads,
-        qOffsets: offsets,
-        kOffsets: memory.offsets,
-        taskIndex: tasks?.taskIndex,
-        ...prefixOptions(tasks, slot),
-        ...this.instructionKeys(block, memory, tasks, slot),
-        dropout: dropout.at(at.masks, at.layer, 'cross-attention'),
-      },
-    );
     return {
       x,
-      delta: this.project(o, block, 'o', tasks, slot),
+      delta: this.project(attend(this.project(y, block, 'q', tasks, slot)), block, 'o', tasks, slot),
       dropout: dropout.at(at.masks, at.layer, 'cross-attention-output'),
     };
   }
 
-  /** Keys and values of the encoded instruction: once per task, read by all its examples. */
-  instructionKeys(
-    block: string,
+  private teacherForced(offsets: Int32Array, memory: Memory, options: StackOptions): DecoderKeys {
+    const { tasks, dropout = NO_DROPOUT } = options;
+    const place = { offsets, tasks, dropout, masks: 'decoder' as const, stack: 'decoder', causal: true };
+    return {
+      self: (q, k, v, layer) =>
+        this.attendWithin(q, k, v, { ...place, layer, slot: this.decoderSlot(layer) }),
+      cross: (q, layer) =>
+        this.attendAcross(q, offsets, memory.offsets, this.crossKeys(layer, memory, tasks), layer, {
+          tasks,
+          dropout,
+        }),
+    };
+  }
+
+  /** Slot of a decoder layer's self-attention and adapter; that of its cross-attention follows. */
+  decoderSlot(layer: number): number {
+    return this.config.numLayers + 2 * layer;
+  }
+
+  /** Cross-attention over keys in the order [prefix | encoded instruction of the task | encoded input] (§2.7). */
+  attendAcross(
+    q: Tensor,
+    qOffsets: Int32Array,
+    kOffsets: Int32Array,
+    { key, value, shared }: CrossKeys,
+    layer: number,
+    { tasks, dropout = NO_DROPOUT }: StackOptions,
+  ): Tensor {
+    return ops.attention(q, key, value, {
+      numHeads: this.config.numHeads,
+      qOffsets,
+      kOffsets,
+      taskIndex: tasks?.taskIndex,
+      ...prefixOptions(tasks, this.decoderSlot(layer) + 1),
+      ...shared,
+      dropout: dropout.at('decoder', layer, 'cross-attention'),
+    });
+  }
+
+  /** What a decoder layer's cross-attention reads of a batch; `shared` may be at hand from compiling the task. */
+  crossKeys(
+    layer: number,
     memory: Memory,
     tasks: TaskRows | undefined,
-    slot: number,
-  ): { sharedKey?: Tensor; sharedValue?: Tensor; sharedOffsets?: Int32Array } {
-    if (!memory.instruction) return {};
-    const { rows, offsets } = memory.instruction;
+    shared = memory.instruction && this.sharedKeys(layer, memory.instruction, tasks),
+  ): CrossKeys {
+    const slot = this.decoderSlot(layer) + 1;
+    const block = crossBlock(layer);
+    return {
+      key: this.project(memory.encoded, block, 'k', memory.tasks, slot),
+      value: this.project(memory.encoded, block, 'v', memory.tasks, slot),
+      shared,
+    };
+  }
+
+  /** A decoder layer's keys and values of the encoded instructions (§2.6). */
+  sharedKeys(
+    layer: number,
+    { rows, offsets }: { rows: Tensor; offsets: Int32Array },
+    tasks: TaskRows | undefined,
+  ): SharedKeys {
+    const slot = this.decoderSlot(layer) + 1;
+    const block = crossBlock(layer);
     const owner = tasks && { ...tasks, rowOffsets: offsets };
     return {
       sharedKey: this.project(rows, block, 'k', owner, slot),
@@ -284,6 +362,10 @@ interface LayerPlace {
   tasks: TaskRows | undefined;
   dropout: DropoutPlan;
   masks: DropoutStack;
+}
+
+function crossBlock(layer: number): string {
+  return `decoder.block.${layer}.layer.1.EncDecAttention`;
 }
 
 function range<T>(count: number, make: (index: number) => T): T[] {

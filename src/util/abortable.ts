@@ -8,19 +8,17 @@ import { throwIfAborted } from '../errors.js';
  */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
-  let onAbort: (() => void) | undefined;
-  const aborted = new Promise<void>((resolve) => {
-    onAbort = resolve;
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', resolve, { once: true });
+  throwIfAborted(signal);
+  let onAbort = (): void => undefined;
+  const aborted = new Promise<undefined>((resolve) => {
+    onAbort = () => resolve(undefined);
+    signal.addEventListener('abort', onAbort, { once: true });
   });
   try {
-    // An abort leaves `promise` without anyone waiting; race keeps its later rejection from being unhandled.
     const winner = await Promise.race([promise.then((value) => ({ value })), aborted]);
-    if (winner) return winner.value;
     throwIfAborted(signal);
-    throw new Error('unreachable');
+    return (winner as { value: T }).value;
   } finally {
-    if (onAbort) signal.removeEventListener('abort', onAbort);
+    signal.removeEventListener('abort', onAbort);
   }
 }

@@ -1,0 +1,125 @@
+import { performance } from 'node:perf_hooks';
+import { InstructionRows, type TokenizedExample } from '../data/batch.js';
+import type { Tokenizer } from '../data/tokenizer.js';
+import { HintError } from '../errors.js';
+import { generateTokens, type GeneratedTokens, type GenerateOptions } from '../inference/generate.js';
+import type { HintModel } from '../model/hint.js';
+import { writeFileAtomic } from '../util/atomic-file.js';
+import { createYielder } from '../util/event-loop-lag.js';
+import { exampleMultiplyAdds, taskMultiplyAdds } from './flops.js';
+import type { Prediction } from './prediction-files.js';
+import { scorePredictions, type ScoreReport } from './score.js';
+
+/** How a model is evaluated. */
+export interface EvaluateOptions extends GenerateOptions {
+  /** Also write the predictions here, as JSON lines that `hint score` reads, all or nothing. */
+  predictionsFile?: string | undefined;
+}
+
+/** What evaluating a model on a dataset gave. */
+export interface Evaluation {
+  /** In the order of the examples. */
+  predictions: Prediction[];
+  scores: ScoreReport;
+  /** Distinct instructions that were compiled; 0 where the instruction is part of the input or absent. */
+  tasksCompiled: number;
+  /** Wall time of compiling and generating, without tokenising and scoring. */
+  seconds: number;
+  secondsPer100: number;
+  /** Floating point operations per 100 examples, tasks compiled once included (see flops.ts for what is counted). */
+  flopsPer100: number;
+  /** Tokens read and written. */
+  inputTokens: number;
+  outputTokens: number;
+}
+
+/**
+ * Runs a model over tokenised examples of any system and scores the answers as Tk-Instruct does (method §7.5): each
+ * distinct instruction is compiled once and all its inputs run through it; examples without instructions are decoded
+ * as they are.
+ *
+ * @param model its device runs the work
+ * @param tokenizer turns the answers into text
+ * @param examples as the data layer formats them for a system, ids of instances distinct
+ * @throws HintError INVALID_DATA for no examples, or when only some have an instruction; IO when the predictions cannot
+ *   be written; otherwise as generateTokens
+ */
+export async function evaluateModel(
+  { model, tokenizer }: { model: HintModel; tokenizer: Tokenizer },
+  examples: readonly TokenizedExample[],
+  options: EvaluateOptions = {},
+): Promise<Evaluation> {
+  if (examples.length === 0) {
+    throw new HintError('INVALID_DATA', 'There are 0 examples to evaluate; at least 1 is needed.');
+  }
+  const { predictionsFile, ...generation } = options;
+  const rows = new InstructionRows();
+  const withInstruction = examples.filter(({ instruction }) => instruction.length > 0);
+  if (withInstruction.length > 0 && withInstruction.length < examples.length) {
+    throw new HintError(
+      'INVALID_DATA',
+      `${withInstruction.length} of ${examples.length} examples have an instruction; format all of them for the same system.`,
+    );
+  }
+  const taskIndex = withInstruction.map(({ instruction }) => rows.row(instruction));
+  const began = performance.now();
+  const generated = await generateTokens(model, {
+    ...generation,
+    inputs: examples.map(({ input }) => input),
+    ...(withInstruction.length > 0 ? { instructions: rows.distinct, taskIndex } : {}),
+  });
+  const seconds = (performance.now() - began) / 1000;
+  const predictions = await toPredictions(examples, generated, tokenizer);
+  if (predictionsFile !== undefined) {
+    await writeFileAtomic(predictionsFile, predictions.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  }
+  return {
+    predictions,
+    scores: scorePredictions(predictions),
+    tasksCompiled: model.hypernetwork?.readsInstruction ? rows.distinct.length : 0,
+    seconds,
+    secondsPer100: (100 * seconds) / examples.length,
+    flopsPer100: (100 * countFlops(model, rows.distinct, examples, generated)) / examples.length,
+    inputTokens: examples.reduce((total, { input }) => total + input.length, 0),
+    outputTokens: generated.reduce((total, { tokens }) => total + tokens.length, 0),
+  };
+}
+
+async function toPredictions(
+  examples: readonly TokenizedExample[],
+  generated: readonly GeneratedTokens[],
+  tokenizer: Tokenizer,
+): Promise<Prediction[]> {
+  const breathe = createYielder();
+  const predictions: Prediction[] = [];
+  for (const [i, { id, task, references }] of examples.entries()) {
+    const pause = breathe();
+    if (pause) await pause;
+    const { tokens } = generated[i] as GeneratedTokens;
+    predictions.push({ id, task, prediction: tokenizer.decodePrediction(tokens), references });
+  }
+  return predictions;
+}
+
+/** Of all examples, each instruction once. */
+function countFlops(
+  { config }: HintModel,
+  instructions: readonly Int32Array[],
+  examples: readonly TokenizedExample[],
+  generated: readonly GeneratedTokens[],
+): number {
+  const tasks = instructions.reduce((total, { length }) => total + taskMultiplyAdds(config, length).total, 0);
+  const inputs = examples.reduce((total, { instruction, input }, i) => {
+    const output = (generated[i] as GeneratedTokens).tokens.length;
+    return (
+      total +
+      exampleMultiplyAdds(config, {
+        instruction: instruction.length,
+        input: input.length,
+        output,
+        instructionInInput: false,
+      }).total
+    );
+  }, 0);
+  return 2 * (tasks + inputs);
+}

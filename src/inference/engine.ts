@@ -1,0 +1,244 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { concatenate } from '../data/batch.js';
+import { createPrompt, PROMPT_TOKENS, type PromptFormat } from '../data/formats.js';
+import { Tokenizer } from '../data/tokenizer.js';
+import { HintError, throwIfAborted } from '../errors.js';
+import { loadModel, modelFingerprint, type LoadModelOptions } from '../model/checkpoint.js';
+import type { HintModel } from '../model/hint.js';
+import { Device, type DeviceOptions } from '../tensor/device.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { abortable } from '../util/abortable.js';
+import { compileTasks, disposeTasks, restoreTasks, tensorsOf, type CompiledTasks } from './compiled-tasks.js';
+import { loadTaskFile } from './task-file.js';
+import { promptTokenizer, requireTokenizer, Task, type TaskHost, type TaskSource } from './task.js';
+
+/** How an engine is opened. */
+export interface EngineOptions extends DeviceOptions, Pick<LoadModelOptions, 'signal' | 'onProgress'> {
+  /** A tokenizer, or the path of a tokenizer.json; default: that of the model directory, if there is one. */
+  tokenizer?: Tokenizer | string;
+}
+
+/** What a task is compiled from. */
+export interface CompileRequest {
+  /** What to do, in natural language. */
+  definition: string;
+  /** Few-shot examples that belong to the instruction; those that do not fit its budget are left out (method §7.2). */
+  examples?: readonly { input: string; output: string }[];
+  /** Default: `hint` where a hypernetwork reads the instruction, else `tk-instruct`. */
+  format?: PromptFormat;
+  /** Token budget of the instruction (default 1,024, what the systems are trained on). */
+  maxInstructionTokens?: number;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * A model ready to compile tasks: `await using engine = await Engine.open('model')`. Its weights must not change while
+ * tasks of it are in use.
+ */
+export class Engine implements TaskHost {
+  private readonly closing = new AbortController();
+  private readonly running = new Set<Promise<unknown>>();
+  private knownFingerprint: Promise<string> | undefined;
+
+  /** For a model that is loaded already; its device stays the caller's when `ownsDevice` is false. */
+  constructor(
+    readonly model: HintModel,
+    readonly tokenizer: Tokenizer | undefined = undefined,
+    private readonly ownsDevice = false,
+  ) {
+    if (tokenizer && tokenizer.vocabSize > model.config.vocabSize) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `${tokenizer.file} has ${tokenizer.vocabSize} ids, the model embeds ${model.config.vocabSize}; use the tokenizer that belongs to the model.`,
+      );
+    }
+  }
+
+  /**
+   * Opens a model directory: config.json, model.safetensors and tokenizer.json; HINT or any T5 v1.1.
+   *
+   * @throws HintError NOT_FOUND, INVALID_CONFIG, INVALID_CHECKPOINT, INVALID_FILE, NATIVE_MISSING, OUT_OF_MEMORY, ABORTED
+   */
+  static async open(directory: string, options: EngineOptions = {}): Promise<Engine> {
+    throwIfAborted(options.signal);
+    const { tokenizer } = options;
+    const device = new Device(options);
+    try {
+      const [model, words] = await Promise.all([
+        loadModel(device, directory, { signal: options.signal, onProgress: options.onProgress }),
+        tokenizer instanceof Tokenizer ? tokenizer : loadTokenizer(directory, tokenizer),
+      ]);
+      return new Engine(model, words, true);
+    } catch (error) {
+      device.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Turns an instruction into a task, once: the only time it is read.
+   *
+   * @throws HintError INVALID_DATA for an empty definition, INVALID_ARGUMENT for one beyond the budget or a format the
+   *   model cannot have, NOT_FOUND without a tokenizer, ABORTED
+   */
+  async compile(request: CompileRequest): Promise<Task> {
+    const tokenizer = requireTokenizer(this.tokenizer);
+    const source = this.sourceOf(request);
+    const { instruction } = createPrompt(
+      { definition: source.definition, positiveExamples: source.examples },
+      { format: source.format, positives: source.examples.length },
+      promptTokenizer(tokenizer),
+      source.maxTokens,
+    );
+    const tokens = tokenizer.tokenLength(instruction ?? source.definition);
+    if (tokens > source.maxTokens) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `The instruction has ${tokens} tokens, the limit is ${source.maxTokens}; shorten it or raise maxInstructionTokens.`,
+      );
+    }
+    const ids = instruction === null ? [] : [tokenizer.encode(instruction)];
+    return this.run(
+      request.signal,
+      async (signal) => new Task(this, await this.compileIds(ids, signal), source),
+    );
+  }
+
+  /**
+   * Compiles an instruction given as token ids, end of sequence included. A model without hypernetwork puts them, less
+   * the end of sequence, in front of every input.
+   *
+   * @throws HintError INVALID_DATA for no tokens, INVALID_TOKEN, ABORTED
+   */
+  async compileTokens(ids: Int32Array, options: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
+    if (ids.length === 0) {
+      throw new HintError(
+        'INVALID_DATA',
+        'The instruction has no token; give at least the end-of-sequence token.',
+      );
+    }
+    const { hypernetwork, config } = this.model;
+    const prefix = ids.at(-1) === config.eosTokenId ? ids.slice(0, -1) : ids.slice();
+    const isRead = hypernetwork?.readsInstruction === true;
+    return this.run(options.signal, async (signal) => {
+      const compiled = await this.compileIds(isRead ? [ids] : [], signal);
+      return new Task(this, compiled, undefined, isRead ? undefined : prefix);
+    });
+  }
+
+  /**
+   * Loads a task that {@link Task.save} wrote.
+   *
+   * @throws HintError FINGERPRINT_MISMATCH when another model compiled it; NOT_FOUND, IO, INVALID_FILE, INVALID_CHECKPOINT
+   */
+  async loadTask(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
+    return this.run(options.signal, async (signal) => {
+      const stored = await loadTaskFile(path, this.model, await this.fingerprint(), signal);
+      const compiled = restoreTasks(this.model, stored.encoded);
+      await this.settle(compiled, signal);
+      return new Task(this, compiled, stored.source, stored.inputPrefix);
+    });
+  }
+
+  /** What a task file remembers of its model; computed once. */
+  fingerprint(): Promise<string> {
+    this.knownFingerprint ??= modelFingerprint(this.model);
+    return this.knownFingerprint;
+  }
+
+  async run<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    throwIfAborted(signal);
+    if (this.closing.signal.aborted) {
+      throw new HintError('INVALID_ARGUMENT', 'This engine was closed; open another one.');
+    }
+    const controller = new AbortController();
+    const abort = (event: Event): void => controller.abort((event.target as AbortSignal).reason);
+    const signals = [this.closing.signal, ...(signal ? [signal] : [])];
+    for (const source of signals) source.addEventListener('abort', abort);
+    const running = work(controller.signal);
+    this.running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.running.delete(running);
+      for (const source of signals) source.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Aborts what still runs and gives model and device back. */
+  async close(): Promise<void> {
+    if (this.closing.signal.aborted) return;
+    this.closing.abort(new HintError('ABORTED', 'The engine was closed.'));
+    await Promise.allSettled(this.running);
+    if (!this.ownsDevice) return;
+    const { device } = this.model;
+    // Reads that nobody waits for any more must be answered before the thread that answers them ends.
+    await device.synchronize().catch(() => undefined);
+    this.model.dispose();
+    device.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  private sourceOf(request: CompileRequest): TaskSource {
+    const isRead = this.model.hypernetwork?.readsInstruction === true;
+    const {
+      definition,
+      examples = [],
+      format = isRead ? 'hint' : 'tk-instruct',
+      maxInstructionTokens = PROMPT_TOKENS,
+    } = request;
+    const givesInstruction = format === 'hint' || format === 'hint-mimic';
+    if (givesInstruction !== isRead) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `The format ${format} is not one of this model, ${isRead ? 'whose hypernetwork reads the instruction (hint, hint-mimic)' : 'which has no hypernetwork that reads instructions (tk-instruct, no-instruct)'}.`,
+      );
+    }
+    if (format !== 'no-instruct' && definition.trim() === '') {
+      throw new HintError('INVALID_DATA', 'The definition is empty; say what the task is.');
+    }
+    if (!Number.isInteger(maxInstructionTokens) || maxInstructionTokens < 1) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `maxInstructionTokens is ${maxInstructionTokens}; give an integer ≥ 1.`,
+      );
+    }
+    return { format, definition, examples: [...examples], maxTokens: maxInstructionTokens };
+  }
+
+  private async compileIds(instructions: Int32Array[], signal: AbortSignal): Promise<CompiledTasks> {
+    const compiled = compileTasks(this.model, concatenate(instructions));
+    await this.settle(compiled, signal);
+    return compiled;
+  }
+
+  /** Waits until a compiled task is there, so that what goes wrong is told now and not to its first input. */
+  private async settle(compiled: CompiledTasks, signal: AbortSignal): Promise<void> {
+    const firstValue = (tensor: Tensor): Promise<unknown> => {
+      const value = this.model.device.tidy(() =>
+        tensor.reshape([tensor.size]).narrow(0, Math.min(1, tensor.size)),
+      );
+      return value.readBytes().finally(() => value.dispose());
+    };
+    try {
+      await abortable(Promise.all(tensorsOf(compiled).map(firstValue)), signal);
+    } catch (error) {
+      disposeTasks(compiled);
+      throw error;
+    }
+  }
+}
+
+async function loadTokenizer(directory: string, path: string | undefined): Promise<Tokenizer | undefined> {
+  if (path !== undefined) return Tokenizer.load(path);
+  const file = join(directory, 'tokenizer.json');
+  const exists = await stat(file).then(
+    () => true,
+    () => false,
+  );
+  return exists ? Tokenizer.load(file) : undefined;
+}

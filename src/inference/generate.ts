@@ -1,0 +1,221 @@
+import { concatenate } from '../data/batch.js';
+import { HintError, throwIfAborted } from '../errors.js';
+import type { HintModel } from '../model/hint.js';
+import { adaptationTable, sizeOf, slotCount } from '../model/parameter-shapes.js';
+import { compileTasks, disposeTasks, type CompiledTasks } from './compiled-tasks.js';
+import { decodeGreedy, type GeneratedTokens } from './decode.js';
+
+export type { GeneratedTokens } from './decode.js';
+
+/** How inputs are batched and decoded. */
+export interface GenerateOptions {
+  /** Most tokens generated per input, end of sequence included (default 128). */
+  maxTokens?: number;
+  /** Most inputs decoded together (default 64). */
+  batchSize?: number;
+  /** Most input tokens encoded together (default 4,096); a longer input runs alone. */
+  tokenBudget?: number;
+  signal?: AbortSignal | undefined;
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** Inputs of one task or of several. */
+export interface GenerateRequest extends GenerateOptions {
+  /** The distinct instructions, end of sequence included; none for models that read no instruction. */
+  instructions?: readonly Int32Array[];
+  /** At least one token each. */
+  inputs: readonly Int32Array[];
+  /** Per input the number of its instruction (default 0). */
+  taskIndex?: ArrayLike<number>;
+}
+
+// Generated parameters that may lie in memory at once: 256 MB.
+const GENERATED_VALUES = 64 * 1024 * 1024;
+
+interface Limits {
+  maxTokens: number;
+  batchSize: number;
+  tokenBudget: number;
+}
+
+/** @throws HintError INVALID_ARGUMENT naming the option, its value and what it may be */
+export function checkLimits(options: GenerateOptions): Limits {
+  const { maxTokens = 128, batchSize = 64, tokenBudget = 4096 } = options;
+  for (const [name, value] of Object.entries({ maxTokens, batchSize, tokenBudget })) {
+    if (!Number.isInteger(value) || value < 1 || value > 1 << 20)
+      throw new HintError('INVALID_ARGUMENT', `${name} is ${value}; give an integer from 1 to ${1 << 20}.`);
+  }
+  return { maxTokens, batchSize, tokenBudget };
+}
+
+/**
+ * Greedy decoding of any number of inputs with tasks that are compiled already; `taskIndex` is nondecreasing within
+ * `order`, the inputs to run.
+ */
+async function generateOrdered(
+  model: HintModel,
+  tasks: CompiledTasks,
+  inputs: readonly Int32Array[],
+  taskOf: (input: number) => number,
+  order: readonly number[],
+  options: GenerateOptions & Limits,
+  give: (input: number, generated: GeneratedTokens) => void,
+): Promise<void> {
+  for (let begin = 0; begin < order.length;) {
+    throwIfAborted(options.signal);
+    let end = begin;
+    for (let tokens = 0; end < order.length && end - begin < options.batchSize; end++) {
+      tokens += (inputs[order[end] as number] as Int32Array).length;
+      if (tokens > options.tokenBudget && end > begin) break;
+    }
+    const batch = order.slice(begin, end);
+    const generated = await decodeGreedy(
+      model,
+      tasks,
+      concatenate(batch.map((input) => inputs[input] as Int32Array)),
+      Int32Array.from(batch, taskOf),
+      options,
+    );
+    batch.forEach((input, i) => give(input, generated[i] as GeneratedTokens));
+    begin = end;
+  }
+}
+
+/**
+ * Greedy decoding of inputs of one compiled task.
+ *
+ * @throws HintError as {@link generateTokens}
+ */
+export async function generateWithTask(
+  model: HintModel,
+  task: CompiledTasks,
+  inputs: readonly Int32Array[],
+  options: GenerateOptions = {},
+): Promise<GeneratedTokens[]> {
+  const limits = checkLimits(options);
+  checkInputs(inputs);
+  const results = new Array<GeneratedTokens>(inputs.length);
+  const order = inputs.map((_, input) => input);
+  let done = 0;
+  await generateOrdered(
+    model,
+    task,
+    inputs,
+    () => 0,
+    order,
+    { ...options, ...limits },
+    (input, generated) => {
+      results[input] = generated;
+      options.onProgress?.(++done, inputs.length);
+    },
+  );
+  return results;
+}
+
+/**
+ * Greedy decoding of mixed-task inputs: each distinct instruction is compiled once, tasks with few inputs share a batch.
+ *
+ * @returns in the order of the inputs
+ * @throws HintError INVALID_ARGUMENT (options, task index), INVALID_DATA (an empty input or instruction), INVALID_TOKEN,
+ *   NUMERIC (the model yields NaN), OUT_OF_MEMORY, ABORTED
+ */
+export async function generateTokens(model: HintModel, request: GenerateRequest): Promise<GeneratedTokens[]> {
+  const { instructions = [], inputs, taskIndex, ...options } = request;
+  if (instructions.length === 0) {
+    const task = compileTasks(model, concatenate([]));
+    try {
+      return await generateWithTask(model, task, inputs, options);
+    } finally {
+      disposeTasks(task);
+    }
+  }
+  const limits = checkLimits(options);
+  checkInputs(inputs);
+  const inputsOf = groupByTask(inputs.length, instructions.length, taskIndex);
+  const results = new Array<GeneratedTokens>(inputs.length);
+  let done = 0;
+  for (const group of groupTasks(model, instructions, inputsOf, limits)) {
+    throwIfAborted(options.signal);
+    const tasks = compileTasks(model, concatenate(group.map((task) => instructions[task] as Int32Array)));
+    try {
+      const order = group.flatMap((task) => inputsOf[task] as number[]);
+      const local = new Map(
+        group.flatMap((task, i) => (inputsOf[task] as number[]).map((input) => [input, i])),
+      );
+      await generateOrdered(
+        model,
+        tasks,
+        inputs,
+        (input) => local.get(input) as number,
+        order,
+        { ...options, ...limits },
+        (input, generated) => {
+          results[input] = generated;
+          options.onProgress?.(++done, inputs.length);
+        },
+      );
+    } finally {
+      disposeTasks(tasks);
+    }
+  }
+  return results;
+}
+
+function checkInputs(inputs: readonly Int32Array[]): void {
+  const empty = inputs.findIndex((input) => input.length === 0);
+  if (empty < 0) return;
+  throw new HintError(
+    'INVALID_DATA',
+    `Input number ${empty} has no token; give every input at least one, such as the end-of-sequence token.`,
+  );
+}
+
+function groupByTask(count: number, tasks: number, taskIndex: ArrayLike<number> | undefined): number[][] {
+  if (taskIndex && taskIndex.length !== count) {
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `taskIndex has ${taskIndex.length} entries for ${count} inputs; give one per input, or none.`,
+    );
+  }
+  const inputsOf = Array.from({ length: tasks }, (): number[] => []);
+  for (let input = 0; input < count; input++) {
+    const task = taskIndex?.[input] ?? 0;
+    const list = inputsOf[task];
+    if (!list) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `taskIndex[${input}] is ${task}; there are ${tasks} instructions, numbered from 0.`,
+      );
+    }
+    list.push(input);
+  }
+  return inputsOf;
+}
+
+/** Whole tasks that fit one batch together; a task of many inputs is alone. Tasks without inputs are left out. */
+function groupTasks(
+  model: HintModel,
+  instructions: readonly Int32Array[],
+  inputsOf: readonly number[][],
+  { batchSize, tokenBudget }: Limits,
+): number[][] {
+  const perSlot = adaptationTable(model.config).reduce((total, { shape }) => total + sizeOf(shape), 0);
+  const most = Math.max(1, Math.floor(GENERATED_VALUES / Math.max(1, perSlot * slotCount(model.config))));
+  const groups: number[][] = [];
+  let rows = Infinity;
+  let tokens = 0;
+  inputsOf.forEach((list, task) => {
+    if (list.length === 0) return;
+    rows += list.length;
+    tokens += (instructions[task] as Int32Array).length;
+    const last = groups.at(-1);
+    if (!last || rows > batchSize || tokens > tokenBudget || last.length >= most) {
+      groups.push([task]);
+      rows = list.length;
+      tokens = (instructions[task] as Int32Array).length;
+    } else {
+      last.push(task);
+    }
+  });
+  return groups;
+}

@@ -1,0 +1,198 @@
+import { createPrompt, type PromptFormat, type PromptTokenizer } from '../data/formats.js';
+import type { Tokenizer } from '../data/tokenizer.js';
+import { HintError } from '../errors.js';
+import type { HintModel } from '../model/hint.js';
+import { createYielder } from '../util/event-loop-lag.js';
+import { disposeTasks, type CompiledTasks } from './compiled-tasks.js';
+import { generateWithTask, type GenerateOptions, type GeneratedTokens } from './generate.js';
+import { saveTaskFile } from './task-file.js';
+
+/** What a task was compiled from. */
+export interface TaskSource {
+  format: PromptFormat;
+  definition: string;
+  examples: readonly { input: string; output: string }[];
+  /** Token budget of the instruction, or of instruction and input together where they are one text. */
+  maxTokens: number;
+}
+
+/** What was generated for one input. */
+export interface Generation extends GeneratedTokens {
+  /** The output as text, special tokens left out; empty when the engine has no tokenizer. */
+  text: string;
+}
+
+/** Options of {@link Task.generate}. */
+export interface TaskGenerateOptions extends GenerateOptions {
+  /** Longer inputs are refused (default 1,024, what the systems are trained on). */
+  maxInputTokens?: number;
+}
+
+/** What a task needs of its engine. */
+export interface TaskHost {
+  readonly model: HintModel;
+  readonly tokenizer: Tokenizer | undefined;
+  fingerprint(): Promise<string>;
+  /** Runs work that closing the engine aborts. */
+  run<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+}
+
+/**
+ * A task compiled from its instruction, which is not read again: adapters, prefixes and the decoder's keys and values
+ * of the instruction lie on the device. Tasks of plain T5 models keep the instruction as text and put it in front of
+ * every input.
+ */
+export class Task {
+  private disposed = false;
+  private formatInput: ((input: string) => string) | undefined;
+
+  /** Made by Engine.compile and Engine.loadTask. */
+  constructor(
+    private readonly host: TaskHost,
+    private readonly compiled: CompiledTasks,
+    /** What it was compiled from; absent when that was token ids. */
+    readonly source: TaskSource | undefined,
+    /** Token ids put in front of every input: of an instruction given as ids to a plain T5 model. */
+    readonly inputPrefix: Int32Array = new Int32Array(0),
+  ) {}
+
+  /** Tokens of the encoded instruction; 0 where none is encoded. */
+  get instructionTokens(): number {
+    return this.compiled.encoded.instructions?.rows.shape[0] ?? 0;
+  }
+
+  /**
+   * Runs inputs, batched without padding, greedily. The outputs are those of running each input alone.
+   *
+   * @param inputs texts, or token ids with the end-of-sequence id
+   * @returns in the order of the inputs
+   * @throws HintError INVALID_ARGUMENT (options, too long an input), INVALID_DATA (an empty input), INVALID_TOKEN, NUMERIC,
+   *   OUT_OF_MEMORY, ABORTED
+   */
+  async generate(
+    inputs: readonly string[] | readonly Int32Array[],
+    options: TaskGenerateOptions = {},
+  ): Promise<Generation[]> {
+    this.checkUsable();
+    return this.host.run(options.signal, async (signal) => {
+      const ids = await this.tokenize(inputs, options.maxInputTokens ?? 1024, signal);
+      const generated = await generateWithTask(this.host.model, this.compiled, ids, { ...options, signal });
+      const { tokenizer } = this.host;
+      const breathe = createYielder();
+      const results: Generation[] = [];
+      for (const { tokens, finished } of generated) {
+        const pause = breathe();
+        if (pause) await pause;
+        results.push({ text: tokenizer ? tokenizer.decodePrediction(tokens) : '', tokens, finished });
+      }
+      return results;
+    });
+  }
+
+  /**
+   * Writes the task to one safetensors file, all or nothing, with the model's fingerprint.
+   *
+   * @throws HintError IO, ABORTED
+   */
+  async save(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+    this.checkUsable();
+    await this.host.run(options.signal, async (signal) =>
+      saveTaskFile(path, {
+        model: this.host.model,
+        fingerprint: await this.host.fingerprint(),
+        encoded: this.compiled.encoded,
+        source: this.source,
+        inputPrefix: this.inputPrefix,
+        signal,
+      }),
+    );
+  }
+
+  /** Gives the task's memory back. */
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    disposeTasks(this.compiled);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  private checkUsable(): void {
+    if (this.disposed) {
+      throw new HintError('INVALID_ARGUMENT', 'This task was disposed; compile or load it again.');
+    }
+  }
+
+  private async tokenize(
+    inputs: readonly (string | Int32Array)[],
+    maxTokens: number,
+    signal: AbortSignal,
+  ): Promise<Int32Array[]> {
+    const ids: Int32Array[] = [];
+    const breathe = createYielder();
+    for (const input of inputs) {
+      const pause = breathe();
+      if (pause) await pause;
+      if (signal.aborted) break;
+      const own = typeof input === 'string' ? this.encodeText(input, ids.length) : this.checkIds(input);
+      // A text that holds the instruction too has its own budget, checked when it is made.
+      if (own.length > maxTokens && this.source?.format !== 'tk-instruct') {
+        throw new HintError(
+          'INVALID_ARGUMENT',
+          `Input number ${ids.length} has ${own.length} tokens, the limit is ${maxTokens}; shorten it or raise maxInputTokens.`,
+        );
+      }
+      ids.push(this.inputPrefix.length > 0 ? Int32Array.of(...this.inputPrefix, ...own) : own);
+    }
+    return ids;
+  }
+
+  private encodeText(input: string, index: number): Int32Array {
+    const tokenizer = requireTokenizer(this.host.tokenizer);
+    if (input.trim() === '') {
+      throw new HintError('INVALID_DATA', `Input number ${index} is empty; give a text.`);
+    }
+    this.formatInput ??= this.source
+      ? createPrompt(
+          { definition: this.source.definition, positiveExamples: this.source.examples },
+          { format: this.source.format, positives: this.source.examples.length },
+          promptTokenizer(tokenizer),
+          this.source.maxTokens,
+        ).formatInput
+      : (text) => text;
+    return tokenizer.encode(this.formatInput(input));
+  }
+
+  private checkIds(input: Int32Array): Int32Array {
+    const format = this.source?.format;
+    if (format !== 'tk-instruct' && format !== 'hint-mimic') return input;
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `This task writes its inputs into the text of the ${format} format; give inputs as strings, not as token ids.`,
+    );
+  }
+}
+
+/** @throws HintError NOT_FOUND when there is none */
+export function requireTokenizer(tokenizer: Tokenizer | undefined): Tokenizer {
+  if (tokenizer) return tokenizer;
+  throw new HintError(
+    'NOT_FOUND',
+    'The model directory has no tokenizer.json; put it there, name one with the option "tokenizer", or work with token ids.',
+  );
+}
+
+/** The tokenizer as the prompt formats want it; texts are refused, not cut, when they are too long. */
+export function promptTokenizer(tokenizer: Tokenizer): PromptTokenizer {
+  return {
+    tokenLength: (text) => tokenizer.tokenLength(text),
+    truncate: (text, maxTokens) => {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `Instruction and input have ${tokenizer.tokenLength(text)} tokens together, the limit is ${maxTokens}; shorten them or compile with a larger maxInstructionTokens.`,
+      );
+    },
+  };
+}

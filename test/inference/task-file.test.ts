@@ -1,0 +1,193 @@
+import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Engine } from '../../src/inference/engine.js';
+import { readTaskMetadata } from '../../src/inference/task-file.js';
+import { openSafetensors, writeSafetensors } from '../../src/model/safetensors.js';
+import { FULL_HINT, removeAll, tinyConfig, writeModel } from './models.js';
+
+const definition = 'Say the opposite of the word.';
+const examples = [{ input: 'hot', output: 'cold' }];
+const inputs = ['big', 'slow and old', 'up'];
+const STATIC = { generator: 'static', adapter_size: 4, prefix_length: 3, instruction_fusion: false };
+
+const directories: string[] = [];
+let folder: string;
+let hint: Engine;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'hint-task-'));
+  directories.push(
+    folder,
+    await writeModel(tinyConfig(FULL_HINT)),
+    await writeModel(tinyConfig(FULL_HINT), { seed: 2 }),
+  );
+  hint = await Engine.open(directories[1] as string, { threads: 1 });
+});
+
+afterAll(async () => {
+  await hint.close();
+  await removeAll(directories);
+});
+
+describe('a task file', () => {
+  it.each([
+    ['HINT', FULL_HINT],
+    ['HINT without fusion', { ...FULL_HINT, instruction_fusion: false }],
+    ['fusion alone', {}],
+    [
+      'Hypter',
+      { generator: 'hypter', adapter_size: 4, instruction_fusion: false, per_layer_generators: true },
+    ],
+    ['learned modules', STATIC],
+    ['plain T5', null],
+  ])('of %s works as the task did before it was saved, in another process', async (_, config) => {
+    const directory = await writeModel(tinyConfig(config));
+    directories.push(directory);
+    const path = join(folder, 'saved.safetensors');
+    const first = await Engine.open(directory, { threads: 1 });
+    const task = await first.compile({ definition, examples });
+    const before = await task.generate(inputs, { maxTokens: 8 });
+    await task.save(path);
+    await first.close();
+    const second = await Engine.open(directory, { threads: 1 });
+    const loaded = await second.loadTask(path);
+    expect(await loaded.generate(inputs, { maxTokens: 8 })).toEqual(before);
+    expect(second.model.hypernetwork?.encodedTasks ?? 0).toBe(0);
+    expect(loaded.source).toMatchObject({ definition, examples });
+    await second.close();
+  });
+
+  it('says what it was compiled from', async () => {
+    const path = join(folder, 'described.safetensors');
+    await (await hint.compile({ definition })).save(path);
+    const metadata = await readTaskMetadata(path);
+    expect(metadata.source).toMatchObject({ definition, format: 'hint' });
+    expect(metadata.fingerprint).toBe(await hint.fingerprint());
+  });
+
+  it('of another model is refused, even of one that differs in its weights only', async () => {
+    const path = join(folder, 'other.safetensors');
+    const other = await Engine.open(directories[2] as string, { threads: 1 });
+    await (await other.compile({ definition })).save(path);
+    await other.close();
+    await expect(hint.loadTask(path)).rejects.toMatchObject({ code: 'FINGERPRINT_MISMATCH' });
+    await expect(hint.loadTask(path)).rejects.toThrow(/compiled by another model .*compile it again/);
+  });
+
+  it('is not written where it cannot be, and an aborted save leaves the old file', async () => {
+    using task = await hint.compile({ definition });
+    await expect(task.save(join(folder, 'no', 'such', 'folder'))).rejects.toMatchObject({ code: 'IO' });
+    const path = join(folder, 'kept.safetensors');
+    await task.save(path);
+    const before = await readFile(path);
+    await expect(task.save(path, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'ABORTED' });
+    expect(await readFile(path)).toEqual(before);
+    expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+});
+
+describe('a damaged task file is a clear error:', () => {
+  /** Saves a good task, lets `damage` change it, and loads the result. */
+  async function loadDamaged(damage: (path: string) => Promise<void>): Promise<unknown> {
+    const path = join(folder, 'damaged.safetensors');
+    using task = await hint.compile({ definition });
+    await task.save(path);
+    await damage(path);
+    return hint.loadTask(path);
+  }
+
+  /** Writes the file again with some tensors and metadata changed. */
+  async function rewrite(
+    path: string,
+    change: (
+      tensors: Map<string, { shape: number[]; data: Uint8Array }>,
+      task: Record<string, unknown>,
+    ) => void,
+  ): Promise<void> {
+    const tensors = new Map<string, { shape: number[]; data: Uint8Array }>();
+    let metadata: Record<string, string>;
+    {
+      await using file = await openSafetensors(path);
+      for (const [name, { shape }] of file.tensors)
+        tensors.set(name, { shape: [...shape], data: await file.read(name) });
+      metadata = Object.fromEntries(file.metadata);
+    }
+    const task = JSON.parse(metadata['task'] as string) as Record<string, unknown>;
+    change(tensors, task);
+    await writeSafetensors(
+      path,
+      [...tensors].map(([name, { shape, data }]) => ({ name, dtype: 'F32' as const, shape, data })),
+      { ...metadata, task: JSON.stringify(task) },
+    );
+  }
+
+  it.each<[string, (path: string) => Promise<void>, string, RegExp]>([
+    [
+      'cut off',
+      async (path) => writeFile(path, (await readFile(path)).subarray(0, 3000)),
+      'INVALID_CHECKPOINT',
+      /damaged/,
+    ],
+    ['no safetensors', async (path) => writeFile(path, 'hello'), 'INVALID_CHECKPOINT', /damaged/],
+    ['missing', async (path) => removeAll([path]), 'NOT_FOUND', /damaged/],
+    [
+      'a model instead of a task',
+      async (path) => writeSafetensors(path, [], { format: 'pt' }),
+      'INVALID_FILE',
+      /no task file/,
+    ],
+    [
+      'a value that is no number',
+      (path) =>
+        rewrite(path, (tensors) =>
+          new Float32Array(tensors.get('prefix_key')?.data.buffer as ArrayBuffer).fill(NaN, 3, 4),
+        ),
+      'INVALID_CHECKPOINT',
+      /prefix_key.*NaN at index 3/,
+    ],
+    [
+      'a missing tensor',
+      (path) => rewrite(path, (tensors) => void tensors.delete('adapter_up')),
+      'INVALID_CHECKPOINT',
+      /adapter_up is missing/,
+    ],
+    [
+      'no encoded instruction',
+      (path) => rewrite(path, (tensors) => void tensors.delete('instruction')),
+      'INVALID_CHECKPOINT',
+      /no encoded instruction/,
+    ],
+    [
+      'another shape',
+      (path) =>
+        rewrite(path, (tensors) => {
+          const t = tensors.get('prefix_value');
+          if (t) t.shape = t.shape.toReversed();
+        }),
+      'INVALID_CHECKPOINT',
+      /prefix_value is F32/,
+    ],
+    [
+      'slots the model does not have',
+      (path) => rewrite(path, (_, task) => (task['slots'] = { adapter_down: [99] })),
+      'INVALID_CHECKPOINT',
+      /slots of adapter_down/,
+    ],
+    [
+      'no description',
+      (path) => rewrite(path, (_, task) => delete task['inputPrefix']),
+      'INVALID_CHECKPOINT',
+      /inputPrefix/,
+    ],
+  ])('%s', async (_, damage, code, message) => {
+    await expect(loadDamaged(damage)).rejects.toThrow(message);
+    await expect(loadDamaged(damage)).rejects.toMatchObject({ code });
+    // Nothing of it sticks: a good task still loads.
+    const path = join(folder, 'good.safetensors');
+    using task = await hint.compile({ definition });
+    await task.save(path);
+    (await hint.loadTask(path)).dispose();
+  });
+});
