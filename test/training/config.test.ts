@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest';
+import type { HintError } from '../../src/errors.js';
+import { parseTrainingConfig } from '../../src/training/config.js';
+import { applyOverrides } from '../../src/training/overrides.js';
+import { learningRateAt } from '../../src/training/schedule.js';
+
+const minimal = { model: { init: 'base' }, data: { directory: 'sni' }, output: 'run' };
+
+function faultOf(body: () => unknown): HintError {
+  try {
+    body();
+  } catch (error) {
+    return error as HintError;
+  }
+  throw new Error('nothing was thrown');
+}
+
+describe('training configuration', () => {
+  it('is the paper recipe where the file says nothing', () => {
+    expect(parseTrainingConfig(minimal)).toMatchObject({
+      system: 'hint',
+      steps: 1000,
+      batchSize: 1024,
+      learningRate: 1e-3,
+      schedule: 'constant',
+      dropout: 0.1,
+      zLoss: 1e-4,
+      optimizer: { name: 'adafactor', decayRate: 0.8, clippingThreshold: 1, epsilon2: 1e-3 },
+      data: { positives: 0, instancesPerTask: 100, maxInputTokens: 1024, maxTargetTokens: 256 },
+    });
+  });
+
+  it('reads back what it wrote: a resolved configuration resolves to itself', () => {
+    const config = parseTrainingConfig({ ...minimal, optimizer: { name: 'adamw', weightDecay: 0.1 } });
+    expect(parseTrainingConfig(JSON.parse(JSON.stringify(config)))).toEqual(config);
+  });
+
+  it.each([
+    [{ ...minimal, learningrate: 1 }, /learningrate is unknown; did you mean learningRate\?/],
+    [
+      { ...minimal, data: { directory: 'x', postives: 2 } },
+      /data\.postives is unknown; did you mean positives\?/,
+    ],
+    [
+      { ...minimal, model: { init: 'x', hint: { adapter_size: 4 } } },
+      /model\.hint\.adapter_size is unknown; did you mean adapterSize\?/,
+    ],
+    [{ ...minimal, optimizer: { beta1: 0.9 } }, /optimizer\.beta1 is unknown.*decayRate/],
+    [{ ...minimal, optimizer: { name: 'adamw', decayRate: 1 } }, /optimizer\.decayRate is unknown.*beta1/],
+    [
+      { ...minimal, optimizer: { groups: { hyper: { offset: 1 } } } },
+      /optimizer\.groups\.hyper\.offset is unknown.*stepOffset/,
+    ],
+  ])('names an unknown key and the nearest known one: %j', (json, message) => {
+    const fault = faultOf(() => parseTrainingConfig(json, 'train.json'));
+    expect(fault.code).toBe('INVALID_CONFIG');
+    expect(fault.message).toMatch(message);
+    expect(fault.message).toMatch(/^train\.json/);
+  });
+
+  it('names every field at fault with its value, not only the first', () => {
+    const { message } = faultOf(() =>
+      parseTrainingConfig({ ...minimal, output: undefined, steps: 0, model: { init: 7 }, dropout: 'no' }),
+    );
+    expect(message).toMatch(/output is missing/);
+    expect(message).toMatch(/steps is 0/);
+    expect(message).toMatch(/model\.init is 7: must be a model directory/);
+    expect(message).toMatch(/dropout is "no"/);
+  });
+
+  it('refuses what is no object', () => {
+    for (const json of [null, 3, 'text', []]) {
+      expect(faultOf(() => parseTrainingConfig(json)).code).toBe('INVALID_CONFIG');
+    }
+  });
+});
+
+describe('--set', () => {
+  it('sets nested fields, makes missing objects, and reads values as JSON or else as text', () => {
+    const json = { data: { directory: 'a' } };
+    const changed = applyOverrides(json, [
+      'data.positives=2',
+      'model.hint.adapterBias=false',
+      'output=runs/a=b',
+      'model.init={"config": {"d_model": 8}}',
+    ]);
+    expect(changed).toEqual({
+      data: { directory: 'a', positives: 2 },
+      model: { hint: { adapterBias: false }, init: { config: { d_model: 8 } } },
+      output: 'runs/a=b',
+    });
+    expect(json).toEqual({ data: { directory: 'a' } });
+  });
+
+  it.each(['steps', '=3', 'a..b=1', '__proto__.x=1', 'data.directory.x=1'])('refuses %s', (assignment) => {
+    expect(faultOf(() => applyOverrides({ data: { directory: 'a' } }, [assignment])).code).toBe(
+      'INVALID_ARGUMENT',
+    );
+    expect(({} as Record<string, unknown>)['x']).toBeUndefined();
+  });
+});
+
+describe('learning rate', () => {
+  const rates = (kind: 'constant' | 'linear', warmupSteps: number): number[] =>
+    Array.from({ length: 6 }, (_, step) =>
+      learningRateAt({ kind, learningRate: 12, warmupSteps, steps: 6 }, step),
+    );
+
+  it('is constant from the first step, as in the paper', () => {
+    expect(rates('constant', 0)).toEqual([12, 12, 12, 12, 12, 12]);
+  });
+
+  it('rises over the warm-up and falls linearly, without a step at rate 0', () => {
+    expect(rates('linear', 2)).toEqual([6, 12, 12, 9, 6, 3]);
+    expect(rates('linear', 0)).toEqual([12, 10, 8, 6, 4, 2]);
+    expect(rates('constant', 3)).toEqual([4, 8, 12, 12, 12, 12]);
+  });
+});
