@@ -69,12 +69,7 @@ export async function runTokenizeJob(
 function tokenizeTask(text: string, job: TokenizeJob, tokenizer: Tokenizer): TokenizedExample[] {
   const task = parseSniTask(text, job.file);
   const budget = job.setting.format === 'tk-instruct' ? job.maxInputTokens : job.maxInstructionTokens;
-  const measures = {
-    tokenLength: (part: string) => tokenizer.tokenLength(part),
-    truncate: (part: string, maxLength: number) =>
-      tokenizer.decode(tokenizer.encode(part, { maxLength }), { cleanUp: true }),
-  };
-  const prompt = createPrompt(task, job.setting, measures, budget);
+  const prompt = createPrompt(task, job.setting, tokenizer, budget);
   const instruction =
     prompt.instruction === null
       ? new Int32Array(0)

@@ -156,6 +156,11 @@ export class Tokenizer {
     return new Int32Array(ids);
   }
 
+  /** The text of the first `maxTokens` ids (EOS counted), special tokens left out: for prompts that do not fit. */
+  truncate(text: string, maxTokens: number): string {
+    return this.decode(this.encode(text, { maxLength: maxTokens }), { cleanUp: true });
+  }
+
   /** The number of tokens of a text, EOS included. */
   tokenLength(text: string): number {
     return this.encode(text).length;

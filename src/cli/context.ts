@@ -1,0 +1,96 @@
+import { HintError } from '../errors.js';
+
+/** Exit codes of `hint`: 0 done, 1 the work failed or a check did not hold, 2 wrong use, 130 interrupted. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+/** Prints a value for machines. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+export function print(line = ''): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** A line about what is going on: on standard error, so that standard output stays the result. */
+export function note(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/**
+ * Wraps a command's action: gives it an AbortSignal that Ctrl-C triggers (a second Ctrl-C ends the process at once),
+ * prints an error as one sentence (as JSON when the command was asked for JSON) and sets the exit code.
+ */
+export function action<Arguments extends unknown[]>(
+  body: (signal: AbortSignal, ...given: Arguments) => Promise<number | void>,
+): (...given: Arguments) => Promise<void> {
+  return async (...given) => {
+    const controller = new AbortController();
+    const interrupt = (): void => {
+      if (controller.signal.aborted) process.exit(EXIT.interrupted);
+      note('Stopping; press Ctrl-C again to end at once.');
+      controller.abort();
+    };
+    process.on('SIGINT', interrupt);
+    process.on('SIGTERM', interrupt);
+    try {
+      process.exitCode = (await body(controller.signal, ...given)) ?? EXIT.ok;
+    } catch (error) {
+      process.exitCode = report(error, given);
+    } finally {
+      process.off('SIGINT', interrupt);
+      process.off('SIGTERM', interrupt);
+    }
+  };
+}
+
+function report(error: unknown, given: unknown[]): number {
+  const wantsJson = given.some(
+    (value) => typeof value === 'object' && value !== null && (value as { json?: boolean }).json === true,
+  );
+  const code = error instanceof HintError ? error.code : 'INTERNAL';
+  const message = error instanceof Error ? error.message : String(error);
+  if (wantsJson) printJson({ error: { code, message } });
+  else if (error instanceof HintError) note(`hint: ${message}`);
+  else
+    note(
+      `hint: an unexpected error; please report it. ${error instanceof Error ? (error.stack ?? message) : message}`,
+    );
+  if (code === 'ABORTED') return EXIT.interrupted;
+  return code === 'INVALID_ARGUMENT' || code === 'INVALID_CONFIG' ? EXIT.usage : EXIT.failed;
+}
+
+/** Parses a whole number option. */
+export function wholeNumber(name: string, minimum = 0): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < minimum) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `${name} is "${text}"; give a whole number of at least ${minimum}.`,
+      );
+    }
+    return value;
+  };
+}
+
+/** Rows of cells as aligned columns; numbers right, text left. */
+export function table(header: string[], rows: (string | number)[][]): string {
+  const cells = [header, ...rows.map((row) => row.map(String))];
+  const widths = header.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? '').length)));
+  const right = header.map(
+    (_, column) => rows.length > 0 && rows.every((row) => /^[-\d.,×%]+( |$)/.test(String(row[column] ?? ''))),
+  );
+  const line = (row: string[]): string =>
+    row
+      .map((cell, column) =>
+        right[column] ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
+      )
+      .join('  ')
+      .trimEnd();
+  return [
+    line(header),
+    widths.map((width) => '-'.repeat(width)).join('  '),
+    ...cells.slice(1).map(line),
+  ].join('\n');
+}

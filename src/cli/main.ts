@@ -1,0 +1,37 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command, CommanderError } from 'commander';
+import { packageRoot } from '../util/package-root.js';
+import { EXIT } from './context.js';
+import { addDataCommand } from './data.js';
+import { addDoctorCommand } from './doctor.js';
+import { addInspectCommand } from './inspect.js';
+import { addScoreCommand } from './score.js';
+import { addVerifyCommand } from './verify/command.js';
+
+const { version, description } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
+  version: string;
+  description: string;
+};
+
+const program = new Command('hint')
+  .description(description)
+  .version(version)
+  .showHelpAfterError('(add --help for the options)');
+// Commands inherit it when they are added: wrong use exits with 2, not with commander's 1.
+program.exitOverride();
+addVerifyCommand(program);
+addScoreCommand(program);
+addDataCommand(program);
+addInspectCommand(program);
+addDoctorCommand(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) {
+    process.stderr.write(`hint: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = EXIT.usage;
+  } else process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+}

@@ -1,0 +1,97 @@
+import { access, readdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { HintError, throwIfAborted } from '../../errors.js';
+import type { Device } from '../../tensor/device.js';
+import { caseResult, type CaseResult, type Comparison } from './difference.js';
+import { readFixtureInputs, readFixtureJson } from './fixture-inputs.js';
+import { verifyModelCase } from './model-case.js';
+import { verifyAdafactorCase, verifyTrainingCase } from './optimizer-cases.js';
+import { verifyBucketCase } from './bucket-case.js';
+import { verifyGreedyCase } from './greedy-case.js';
+
+/** f32 against the original (design, "Numbers that must hold"). */
+const FORWARD_BOUND = 2e-5;
+const OPTIMIZER_BOUND = 2e-6;
+
+type Kind = 'model' | 'greedy' | 'adafactor' | 'training' | 'buckets';
+
+/** Runs every fixture below `directory` (or itself) and reports each as it ends. */
+export async function verifyDirectory(
+  device: Device,
+  directory: string,
+  signal: AbortSignal | undefined,
+  onResult: (result: CaseResult) => void = () => undefined,
+): Promise<CaseResult[]> {
+  const cases = await findCases(directory);
+  const results: CaseResult[] = [];
+  for (const { path, kind } of cases) {
+    throwIfAborted(signal);
+    const result = caseResult(basename(path), kind, await run(device, path, kind, signal));
+    results.push(result);
+    onResult(result);
+  }
+  return results;
+}
+
+async function run(
+  device: Device,
+  path: string,
+  kind: Kind,
+  signal: AbortSignal | undefined,
+): Promise<Comparison[]> {
+  switch (kind) {
+    case 'model':
+      return verifyModelCase(device, path, await readFixtureInputs(path), FORWARD_BOUND, signal);
+    case 'greedy':
+      return verifyGreedyCase(device, path, await readFixtureInputs(path), signal);
+    case 'adafactor':
+      return verifyAdafactorCase(device, path, OPTIMIZER_BOUND);
+    case 'training':
+      return verifyTrainingCase(device, path, OPTIMIZER_BOUND, signal);
+    case 'buckets':
+      return verifyBucketCase(device, path);
+  }
+}
+
+async function findCases(directory: string): Promise<{ path: string; kind: Kind }[]> {
+  let entries;
+  try {
+    entries = await readdir(directory, { withFileTypes: true });
+  } catch (cause) {
+    throw new HintError(
+      'NOT_FOUND',
+      `The directory ${directory} cannot be read; give a fixture directory or one that holds some.`,
+      { cause },
+    );
+  }
+  const own = await kindOf(directory);
+  if (own) return [{ path: directory, kind: own }];
+  const cases: { path: string; kind: Kind }[] = [];
+  for (const entry of entries.filter((one) => one.isDirectory()).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const path = join(directory, entry.name);
+    const kind = await kindOf(path);
+    if (kind) cases.push({ path, kind });
+  }
+  if (cases.length === 0)
+    throw new HintError(
+      'NOT_FOUND',
+      `No fixture was found in ${directory}; a fixture is a folder with expected.safetensors or expected.json.`,
+    );
+  return cases;
+}
+
+/** What a directory is a fixture of, from the files it has: names are the set's own business. */
+async function kindOf(directory: string): Promise<Kind | undefined> {
+  const has = (name: string): Promise<boolean> =>
+    access(join(directory, name)).then(
+      () => true,
+      () => false,
+    );
+  if (await has('expected.safetensors'))
+    return (await has('inputs.safetensors')) ? 'adafactor' : (await has('config.json')) ? 'model' : undefined;
+  if (!(await has('expected.json'))) return undefined;
+  const expected = (await readFixtureJson(directory, 'expected.json')) as Record<string, unknown>;
+  if ('tokens' in expected) return 'greedy';
+  if ('before_update' in expected) return 'training';
+  return 'bidirectional' in expected ? 'buckets' : undefined;
+}

@@ -1,0 +1,79 @@
+import type { Command } from 'commander';
+import { Device } from '../../tensor/device.js';
+import { HintError } from '../../errors.js';
+import { action, EXIT, print, printJson, table, wholeNumber } from '../context.js';
+import { verifyDirectory } from './cases.js';
+import type { CaseResult } from './difference.js';
+
+interface VerifyOptions {
+  device: string;
+  dtype: string;
+  threads: number;
+  verbose: boolean;
+  json: boolean;
+}
+
+/** `hint verify DIR`: the engine against values of the original code. */
+export function addVerifyCommand(program: Command): void {
+  program
+    .command('verify')
+    .summary('compare the engine with values of the original code')
+    .description(
+      'Runs a fixture directory (or a directory of them) and compares every tensor with the expected one as max |a - b| / max |b|.\n' +
+        'Forward values, losses and every gradient must agree to 2e-5 in f32, optimiser steps to 2e-6, ids exactly.',
+    )
+    .argument('<directory>', 'a fixture directory, or a directory that holds some')
+    .option('--device <name>', 'cpu', 'cpu')
+    .option('--dtype <name>', 'f32', 'f32')
+    .option('--threads <n>', 'compute threads, 0 for every core', wholeNumber('--threads'), 0)
+    .option('--verbose', 'print every tensor, not only the worst of each case', false)
+    .option('--json', 'print the result as JSON', false)
+    .addHelpText('after', '\nExamples:\n  $ hint verify fixtures\n  $ hint verify fixtures/hint --verbose')
+    .action(
+      action(async (signal, directory: string, options: VerifyOptions) => {
+        checkTarget(options);
+        using device = new Device({ threads: options.threads });
+        const results = await verifyDirectory(device, directory, signal, (result) => {
+          if (!options.json) print(describe(result, options.verbose));
+        });
+        const failed = results.filter(({ passed }) => !passed).length;
+        if (options.json) printJson({ passed: failed === 0, cases: results });
+        else print(`${results.length - failed} of ${results.length} cases hold.`);
+        return failed === 0 ? EXIT.ok : EXIT.failed;
+      }),
+    );
+}
+
+function checkTarget({ device, dtype }: VerifyOptions): void {
+  if (device !== 'cpu')
+    throw new HintError(
+      'NOT_SUPPORTED',
+      `The device "${device}" is not available in this build; use --device cpu.`,
+    );
+  if (dtype !== 'f32')
+    throw new HintError(
+      'NOT_SUPPORTED',
+      `The dtype "${dtype}" is not available for verification; use --dtype f32.`,
+    );
+}
+
+function describe({ name, kind, passed, comparisons }: CaseResult, verbose: boolean): string {
+  const worst = comparisons.reduce(
+    (a, b) => (b.difference / b.bound > a.difference / a.bound ? b : a),
+    comparisons[0]!,
+  );
+  const head = `${passed ? 'ok  ' : 'FAIL'} ${name.padEnd(28)} ${kind.padEnd(10)} ${String(comparisons.length).padStart(4)} tensors, worst ${worst.difference.toExponential(1)} (bound ${worst.bound.toExponential(0)}) ${worst.name}`;
+  const shown = verbose
+    ? comparisons
+    : passed
+      ? []
+      : comparisons.filter(({ difference, bound }) => difference > bound).slice(0, 20);
+  if (shown.length === 0) return head;
+  const rows = shown.map((one) => [
+    one.difference <= one.bound ? 'ok' : 'FAIL',
+    one.difference.toExponential(2),
+    one.bound.toExponential(0),
+    one.name,
+  ]);
+  return `${head}\n${table(['', 'difference', 'bound', 'tensor'], rows)}`;
+}

@@ -1,0 +1,81 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const root = resolve(import.meta.dirname, '..');
+const source = join(root, 'src');
+
+// A folder may import those of lower levels, and its own. errors.ts and util/ are below everything.
+const levels: Record<string, number> = {
+  cli: 5,
+  demo: 4,
+  training: 3,
+  inference: 3,
+  evaluation: 3,
+  systems: 3,
+  model: 2,
+  data: 2,
+  tensor: 1,
+  util: 0,
+};
+// Level-3 folders are peers: these are the only ways between them.
+const peers = new Set(['training>systems', 'evaluation>inference', 'model>data', 'evaluation>systems']);
+
+function files(folder: string, endings: string[]): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((name) => join(folder, name))
+    .filter((name) => endings.some((ending) => name.endsWith(ending)));
+}
+
+function folderOf(file: string): string {
+  const parts = relative(source, file).split('/');
+  return parts.length === 1 ? '' : (parts[0] ?? '');
+}
+
+function imports(file: string): string[] {
+  return [...readFileSync(file, 'utf8').matchAll(/(?:from|import)\s+'(\.[^']+)'/g)].map((match) =>
+    resolve(dirname(file), (match[1] ?? '').replace(/\.js$/, '.ts')),
+  );
+}
+
+describe('architecture', () => {
+  it('imports go one way, from the command line down to tensors', () => {
+    const wrong: string[] = [];
+    for (const file of files(source, ['.ts'])) {
+      const from = folderOf(file);
+      if (from === '') continue;
+      for (const imported of imports(file)) {
+        const to = folderOf(imported);
+        if (to === '' || to === from) continue;
+        const up = (levels[from] ?? -1) < (levels[to] ?? 99);
+        const sideways = levels[from] === levels[to] && !peers.has(`${from}>${to}`);
+        if (up || sideways) wrong.push(`${relative(root, file)} imports ${relative(root, imported)}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it('every folder of src has a level', () => {
+    const folders = readdirSync(source, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    expect(folders.map(({ name }) => name).filter((name) => !(name in levels))).toEqual([]);
+  });
+
+  it('the model never names a device, and native code never names the model or Node', () => {
+    const inModel = files(join(source, 'model'), ['.ts']).filter((file) =>
+      /['"`](cpu|cuda)['"`]/.test(readFileSync(file, 'utf8')),
+    );
+    const inNative = files(join(root, 'native'), ['.cc', '.h', '.cu']).filter((file) =>
+      /napi|node_api|hyperencoder|SelfAttention|EncDecAttention/.test(readFileSync(file, 'utf8')),
+    );
+    expect([...inModel, ...inNative]).toEqual([]);
+  });
+
+  it('no source file grows past 500 lines', () => {
+    const long = [
+      ...files(source, ['.ts']),
+      ...files(join(root, 'native'), ['.cc', '.h', '.cu']),
+      ...files(join(root, 'bindings'), ['.cc', '.h']),
+    ].filter((file) => readFileSync(file, 'utf8').split('\n').length > 501);
+    expect(long).toEqual([]);
+  });
+});
