@@ -56,7 +56,7 @@ export function createPrompt(
         instruction:
           positives === 0
             ? hintDefinition(task.definition)
-            : hintDefinitionWithPositives(task, positives, tokenizer.tokenLength, maxTokens),
+            : hintDefinitionWithPositives(task, positives, (text) => tokenizer.tokenLength(text), maxTokens),
         formatInput: (input) => input,
       };
     case 'hint-mimic':
