@@ -1,0 +1,13 @@
+#pragma once
+
+#include "native/ops/op.h"
+
+/// y = x in the dtype `to`, between f32 and bf16. To bf16 rounds to the nearest, ties to even; NaN stays NaN.
+namespace hint::cast {
+
+enum Input { kX };
+enum Output { kY };
+
+void forward(Call& call);
+
+}  // namespace hint::cast

@@ -1,0 +1,17 @@
+#include "native/ops/concat_rows/concat_rows.h"
+
+namespace hint {
+
+OpSpec declare_concat_rows() {
+  using namespace concat_rows;
+  OpSpec op;
+  op.name = "concat_rows";
+  op.summary = "y = the rows of a, then the rows of b";
+  op.inputs = {{"a", "rowsA d", kDifferentiable}, {"b", "rowsB d", kDifferentiable}};
+  op.outputs = {{"y", "rows d", kDifferentiable}};
+  op.kernels[0] = {forward, backward};
+  op.resolve = [](Call& call) { call.setDim("rows", call.dim("rowsA") + call.dim("rowsB")); };
+  return op;
+}
+
+}  // namespace hint

@@ -1,0 +1,30 @@
+#include <cstring>
+
+#include "native/ops/copy/copy.h"
+#include "native/ops/elementwise.h"
+#include "native/runtime/parallel.h"
+
+namespace hint::copy {
+
+void forward(Call& call) {
+  if (call.dim("n") == 0) return;
+  const Tensor &from = call.in(kX), &to = call.out(kY);
+  const auto size = static_cast<int64_t>(sizeOf(from.dtype));
+  const auto* x = static_cast<const char*>(from.buffer->data()) + from.offset * size;
+  auto* y = static_cast<char*>(to.buffer->data()) + to.offset * size;
+  parallelFor(call.dim("n"), kElementGrain, [&](int64_t begin, int64_t end) {
+    std::memcpy(y + begin * size, x + begin * size, static_cast<size_t>((end - begin) * size));
+  });
+}
+
+void backward(Call& call) {
+  const float* gy = call.go(kY);
+  if (!gy) call.giZeroed(kX);
+  float* gx = gy ? call.gi(kX) : nullptr;
+  if (!gx) return;
+  const float beta = call.beta(kX);
+  parallelFor(call.dim("n"), kElementGrain,
+              [&](int64_t begin, int64_t end) { store(gx + begin, beta, 1.0f, gy + begin, end - begin); });
+}
+
+}  // namespace hint::copy

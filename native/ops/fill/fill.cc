@@ -1,0 +1,16 @@
+#include "native/ops/fill/fill.h"
+
+namespace hint {
+
+OpSpec declare_fill() {
+  using namespace fill;
+  OpSpec op;
+  op.name = "fill";
+  op.summary = "destination = value";
+  op.inputs = {{"destination", "*n", kMutable}};
+  op.attributes = {{"value", 0.0}};
+  op.kernels[0] = {forward, nullptr};
+  return op;
+}
+
+}  // namespace hint

@@ -1,0 +1,15 @@
+#include "native/ops/square_norm/square_norm.h"
+
+namespace hint {
+
+OpSpec declare_square_norm() {
+  using namespace square_norm;
+  OpSpec op;
+  op.name = "square_norm";
+  op.summary = "total += sum(x^2)";
+  op.inputs = {{"x", "*n"}, {"total", "1", kMutable}};
+  op.kernels[0] = {forward, nullptr};
+  return op;
+}
+
+}  // namespace hint
