@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TokenizedExample } from '../../src/data/batch.js';
+import { parseModelConfig, type ModelConfig } from '../../src/model/config.js';
+import { HintModel } from '../../src/model/hint.js';
+import { initialiseParameters } from '../../src/model/parameters.js';
+import { findSystem } from '../../src/systems/index.js';
+import type { Device } from '../../src/tensor/device.js';
+import { ADAFACTOR, Optimizer } from '../../src/training/optimizer.js';
+import { assignGroups } from '../../src/training/parameter-groups.js';
+import { Trainer, type TrainerSettings } from '../../src/training/trainer.js';
+
+export const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
+
+/** The model of the training fixture: HINT with two layers of width 32. */
+export const TINY: ModelConfig = parseModelConfig(
+  JSON.parse(readFileSync(join(FIXTURES, 'training', 'config.json'), 'utf8')),
+);
+
+/** Six tasks, each told by its instruction: the target is the input moved by a number of its own. */
+export function tinyPool(size = 48): TokenizedExample[] {
+  const instructions = Array.from({ length: 6 }, (_, task) => Int32Array.of(150 + task, 160, 170 + task, 1));
+  return Array.from({ length: size }, (_, i) => {
+    const task = i % instructions.length;
+    const word = 20 + ((7 * i) % 50);
+    return {
+      id: `example-${i}`,
+      task: `task-${task}`,
+      instruction: instructions[task] as Int32Array,
+      input: Int32Array.of(word, ...Array.from({ length: i % 4 }, (_, k) => 100 + k), 1),
+      target: Int32Array.of(word + task + 1, 1),
+      references: [],
+    };
+  });
+}
+
+export const SETTINGS: TrainerSettings = {
+  batchSize: 12,
+  tokenBudget: 10_000,
+  schedule: { kind: 'constant', learningRate: 1e-2, warmupSteps: 0, steps: 4 },
+  firstStep: 0,
+  dropout: 0.1,
+  generatorDropout: 0,
+  zLoss: 1e-4,
+  seed: 3,
+  recompute: false,
+};
+
+/** A fresh model and a trainer for it. */
+export function tinyTrainer(
+  device: Device,
+  settings: Partial<TrainerSettings> = {},
+  trained: (group: string) => boolean = () => true,
+): { model: HintModel; optimizer: Optimizer; trainer: Trainer } {
+  const model = new HintModel(device, TINY, initialiseParameters(device, TINY, 1));
+  const groups = assignGroups(
+    model.parameters.entries(),
+    findSystem('hint').groups.filter(({ name }) => trained(name)),
+    { firstStep: 0, multiplyByParameterScale: true },
+  );
+  const optimizer = new Optimizer(device, ADAFACTOR, groups);
+  const trainer = new Trainer({ model, pool: tinyPool(), optimizer }, { ...SETTINGS, ...settings });
+  return { model, optimizer, trainer };
+}
+
+/** Every parameter's values. */
+export async function valuesOf(model: HintModel): Promise<Map<string, Float32Array>> {
+  const values = new Map<string, Float32Array>();
+  for (const [name, tensor] of model.parameters.entries()) values.set(name, await tensor.read());
+  return values;
+}
