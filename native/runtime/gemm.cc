@@ -6,6 +6,7 @@
 #include <string>
 
 #include "native/runtime/error.h"
+#include "native/runtime/skinny_gemm.h"
 
 namespace hint {
 
@@ -16,6 +17,10 @@ void gemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, flo
     for (int64_t row = 0; row < m; ++row)
       for (int64_t column = 0; column < n; ++column)
         c[row * ldc + column] = beta == 0.0f ? 0.0f : beta * c[row * ldc + column];
+    return;
+  }
+  if (!transposeA && transposeB && m <= kSkinnyRows) {
+    skinnyGemm(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     return;
   }
   const dnnl_status_t status =
