@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../util/package-root.js';
 import { EXIT } from './context.js';
+import { addCompileCommand, addRunCommand } from './compile.js';
 import { addDataCommand } from './data.js';
 import { addDoctorCommand } from './doctor.js';
+import { addEvalCommand } from './eval.js';
 import { addInspectCommand } from './inspect.js';
 import { addScoreCommand } from './score.js';
+import { addTrainCommand } from './train.js';
 import { addVerifyCommand } from './verify/command.js';
 
 const { version, description } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
@@ -21,6 +24,10 @@ const program = new Command('hint')
   .showHelpAfterError('(add --help for the options)');
 // Commands inherit it when they are added: wrong use exits with 2, not with commander's 1.
 program.exitOverride();
+addTrainCommand(program);
+addEvalCommand(program);
+addCompileCommand(program);
+addRunCommand(program);
 addVerifyCommand(program);
 addScoreCommand(program);
 addDataCommand(program);

@@ -91,7 +91,8 @@ async function bucketsSeen(
     output.dispose();
     for (let head = 0; head < buckets; head++) {
       for (let i = 0; i < width && begin + i < length; i++) {
-        if ((rows[(query * buckets + head) * width + i] as number) > 0.5 / (length + 1)) found[begin + i] = head;
+        if ((rows[(query * buckets + head) * width + i] as number) > 0.5 / (length + 1))
+          found[begin + i] = head;
       }
     }
   }

@@ -1,0 +1,161 @@
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import type { Command } from 'commander';
+import { readSniTask } from '../data/natural-instructions.js';
+import { HintError } from '../errors.js';
+import { Engine, type CompileRequest } from '../inference/engine.js';
+import { action, note, print, printJson, wholeNumber } from './context.js';
+
+interface CompileOptions {
+  definition?: string;
+  task?: string;
+  positives: number;
+  output: string;
+  tokenizer?: string;
+  threads: number;
+  json: boolean;
+}
+
+interface RunOptions extends Omit<CompileOptions, 'output' | 'task'> {
+  task?: string;
+  input: string[];
+  inputs?: string;
+  maxTokens: number;
+}
+
+/** `hint compile MODEL`: an instruction into a task file. */
+export function addCompileCommand(program: Command): void {
+  program
+    .command('compile')
+    .summary('turn an instruction into a task file, once')
+    .description(
+      'Runs the hypernetwork over the instruction and stores what it made; `hint run --task` never reads the instruction again.',
+    )
+    .argument('<model>', 'a model directory with its tokenizer.json')
+    .option('--definition <text>', 'the instruction')
+    .option('--task <file>', 'take definition and positive examples from a task file in the SNI schema')
+    .option('--positives <n>', 'positive examples to use of the task file', wholeNumber('--positives'), 0)
+    .requiredOption('--output <file>', 'the task file to write (.safetensors)')
+    .option('--tokenizer <path>', 'a tokenizer.json elsewhere')
+    .option('--threads <n>', 'compute threads, 0 for every core', wholeNumber('--threads'), 0)
+    .option('--json', 'print the result as JSON', false)
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ hint compile runs/hint/model --definition "Name the colour in the list." --output colour.safetensors',
+    )
+    .action(
+      action(async (signal, directory: string, options: CompileOptions) => {
+        await using engine = await open(directory, options, signal);
+        const began = performance.now();
+        const task = await engine.compile({ ...(await requestOf(options)), signal });
+        const milliseconds = performance.now() - began;
+        await task.save(options.output, { signal });
+        const result = { output: options.output, instructionTokens: task.instructionTokens, milliseconds };
+        if (options.json) printJson(result);
+        else
+          print(
+            `Compiled ${result.instructionTokens} instruction tokens in ${milliseconds.toFixed(1)} ms into ${options.output}`,
+          );
+      }),
+    );
+}
+
+/** `hint run MODEL`: inputs through a compiled task. */
+export function addRunCommand(program: Command): void {
+  program
+    .command('run')
+    .summary('run inputs through a compiled task')
+    .description(
+      'Takes a task file, or compiles a definition first. Inputs come from --input, --inputs or standard input, one a line.',
+    )
+    .argument('<model>', 'a model directory with its tokenizer.json')
+    .option('--task <file>', 'a task file of hint compile')
+    .option('--definition <text>', 'an instruction to compile now')
+    .option('--input <text>', 'an input, repeatable', (value: string, all: string[]) => [...all, value], [])
+    .option('--inputs <file>', 'a file with one input a line')
+    .option('--max-tokens <n>', 'most tokens generated', wholeNumber('--max-tokens', 1), 128)
+    .option('--tokenizer <path>', 'a tokenizer.json elsewhere')
+    .option('--threads <n>', 'compute threads, 0 for every core', wholeNumber('--threads'), 0)
+    .option('--json', 'print the outputs as JSON', false)
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ hint run runs/hint/model --task colour.safetensors --input "Words: cat green salad."',
+    )
+    .action(
+      action(async (signal, directory: string, options: RunOptions) => {
+        const inputs = options.input.length > 0 ? options.input : await readLines(options.inputs);
+        if (inputs.length === 0)
+          throw new HintError(
+            'INVALID_ARGUMENT',
+            'There is no input; give --input, --inputs or lines on standard input.',
+          );
+        if ((options.task === undefined) === (options.definition === undefined)) {
+          throw new HintError(
+            'INVALID_ARGUMENT',
+            'Give either --task (a compiled task file) or --definition (an instruction to compile now).',
+          );
+        }
+        await using engine = await open(directory, options, signal);
+        const task =
+          options.task === undefined
+            ? await engine.compile({ definition: options.definition ?? '', signal })
+            : await engine.loadTask(options.task, { signal });
+        const generated = await task.generate(inputs, { maxTokens: options.maxTokens, signal });
+        if (options.json)
+          printJson(
+            generated.map(({ text, finished, tokens }, i) => ({
+              input: inputs[i],
+              output: text,
+              finished,
+              tokens: [...tokens],
+            })),
+          );
+        else for (const { text } of generated) print(text);
+        const cut = generated.filter(({ finished }) => !finished).length;
+        if (cut > 0)
+          note(
+            `${cut} of ${generated.length} outputs were cut at ${options.maxTokens} tokens; raise --max-tokens for more.`,
+          );
+      }),
+    );
+}
+
+function open(
+  directory: string,
+  options: { threads: number; tokenizer?: string },
+  signal: AbortSignal,
+): Promise<Engine> {
+  return Engine.open(directory, {
+    threads: options.threads,
+    signal,
+    ...(options.tokenizer === undefined ? {} : { tokenizer: options.tokenizer }),
+  });
+}
+
+async function requestOf(options: CompileOptions): Promise<CompileRequest> {
+  if ((options.definition === undefined) === (options.task === undefined)) {
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      'Give either --definition (the instruction) or --task (a task file in the SNI schema).',
+    );
+  }
+  if (options.definition !== undefined) return { definition: options.definition };
+  const task = await readSniTask(options.task ?? '', { use: 'prompt' });
+  return { definition: task.definition, examples: task.positiveExamples.slice(0, options.positives) };
+}
+
+async function readLines(file: string | undefined): Promise<string[]> {
+  if (file === undefined && process.stdin.isTTY) return [];
+  const stream = file === undefined ? process.stdin : createReadStream(file);
+  const lines: string[] = [];
+  try {
+    for await (const line of createInterface({ input: stream, crlfDelay: Infinity })) lines.push(line);
+  } catch (cause) {
+    throw new HintError(
+      'NOT_FOUND',
+      `The inputs ${file} cannot be read (${(cause as Error).message}); check --inputs.`,
+      { cause },
+    );
+  }
+  return lines;
+}

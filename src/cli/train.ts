@@ -1,0 +1,115 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { parseTrainingConfig } from '../training/config.js';
+import { applyOverrides } from '../training/overrides.js';
+import { trainFromConfig, type TrainingEvent, type TrainingSummary } from '../training/run.js';
+import { HintError } from '../errors.js';
+import { parseJson } from '../util/read-file.js';
+import { action, EXIT, note, print, printJson } from './context.js';
+import { Progress } from './progress.js';
+
+interface TrainOptions {
+  config?: string;
+  data?: string;
+  system?: string;
+  init?: string;
+  output?: string;
+  steps?: string;
+  set: string[];
+  resume: boolean;
+  json: boolean;
+}
+
+/** `hint train`: one run from a configuration file, options and overrides. */
+export function addTrainCommand(program: Command): void {
+  program
+    .command('train')
+    .summary('train a system on a dataset')
+    .description(
+      'Trains one system of the paper. Settings come from a JSON file, the options below and --set, the later ones winning.\n' +
+        'Ctrl-C saves a checkpoint and stops; --resume goes on bit for bit where the run was.',
+    )
+    .option('--config <file>', 'settings as JSON')
+    .option('--data <directory>', 'a dataset in the Super-NaturalInstructions schema (data.directory)')
+    .option('--system <name>', 'hint, tk-instruct or no-instruct (system)')
+    .option('--init <directory>', 'the model to start from (model.init)')
+    .option('--output <directory>', 'where the run is written (output)')
+    .option('--steps <n>', 'updates (steps)')
+    .option(
+      '--set <key=value>',
+      'any setting, repeatable',
+      (value: string, all: string[]) => [...all, value],
+      [],
+    )
+    .option('--resume', 'continue the run in the output directory', false)
+    .option('--json', 'print the summary as JSON', false)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ hint train --data natural-instructions --system hint --init t5-base-lm-adapt --output runs/hint --steps 1000\n' +
+        '  $ hint train --config hint.json --set batchSize=32 --set model.hint.adapterSize=64\n  $ hint train --config hint.json --resume',
+    )
+    .action(
+      action(async (signal, options: TrainOptions) => {
+        const config = parseTrainingConfig(await settings(options), options.config ?? 'The settings');
+        const summary = await trainFromConfig(config, {
+          resume: options.resume,
+          signal,
+          onEvent: reporter(options.json),
+        });
+        if (options.json) printJson(summary);
+        else print(describe(summary));
+        return summary.status === 'finished' ? EXIT.ok : EXIT.interrupted;
+      }),
+    );
+}
+
+async function settings(options: TrainOptions): Promise<unknown> {
+  let json: unknown = {};
+  if (options.config) {
+    const text = await readFile(options.config, 'utf8').catch((cause: unknown) => {
+      throw new HintError(
+        'NOT_FOUND',
+        `The settings ${options.config} cannot be read (${(cause as Error).message}); check --config.`,
+        { cause },
+      );
+    });
+    json = parseJson(text, options.config, 'the settings');
+  }
+  const shorthands: [string, string | undefined][] = [
+    ['data.directory', options.data],
+    ['system', options.system],
+    ['model.init', options.init],
+    ['output', options.output],
+    ['steps', options.steps],
+  ];
+  const given = shorthands
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key}=${value}`);
+  return applyOverrides(json, [...given, ...options.set]);
+}
+
+/** Shows a run's events as progress lines. */
+export function reporter(quiet: boolean, label = 'training'): (event: TrainingEvent) => void {
+  const steps = new Progress(label, quiet);
+  return (event) => {
+    if (event.kind === 'phase' && !quiet) note(event.message);
+    if (event.kind === 'step') {
+      const { report } = event;
+      steps.update(
+        report.step,
+        event.steps,
+        `loss ${report.loss.toFixed(3)}  ${Math.round(report.tokensPerSecond)} tokens/s`,
+      );
+    }
+    if (event.kind === 'phase' || event.kind === 'done') steps.stop();
+  };
+}
+
+function describe(summary: TrainingSummary): string {
+  const { status, system, step, steps, loss, seconds, tokens, model, checkpoint } = summary;
+  const rate = seconds > 0 ? Math.round(tokens / seconds) : 0;
+  const head = `${system}: ${step} of ${steps} steps in ${seconds.toFixed(1)} s, loss ${loss?.toFixed(4) ?? '-'}, ${rate} tokens/s`;
+  return status === 'finished'
+    ? `${head}\nThe model is in ${model}; evaluate it with: hint eval ${model} --data DIR`
+    : `${head}\nStopped; the checkpoint is ${checkpoint ?? 'not yet written'}. Go on with --resume.`;
+}

@@ -1,0 +1,49 @@
+/**
+ * hint-engine: compile a task instruction into a model once, then run any number of inputs through it.
+ *
+ * @example
+ * ```ts
+ * await using engine = await Engine.open('runs/hint/model');
+ * const task = await engine.compile({ definition: 'Name the colour in the list.' });
+ * const [answer] = await task.generate(['Words: cat green salad.']);
+ * ```
+ *
+ * @packageDocumentation
+ */
+export { HintError, type HintErrorCode } from './errors.js';
+export { Engine, type CompileRequest, type EngineOptions } from './inference/engine.js';
+export { Task, type Generation, type TaskGenerateOptions, type TaskSource } from './inference/task.js';
+export {
+  generateTokens,
+  type GeneratedTokens,
+  type GenerateOptions,
+  type GenerateRequest,
+} from './inference/generate.js';
+export { evaluateModel, type EvaluateOptions, type Evaluation } from './evaluation/evaluate.js';
+export { scoreFile, scorePredictions, type ScoreReport, type Scores } from './evaluation/score.js';
+export { rougeL } from './evaluation/rouge.js';
+export { exactMatch } from './evaluation/exact-match.js';
+export { inferenceFlops, type InferenceCost, type InferenceLengths } from './evaluation/flops.js';
+export { parseTrainingConfig, readTrainingConfig, type TrainingConfig } from './training/config.js';
+export { trainFromConfig, type TrainingEvent, type TrainingSummary } from './training/run.js';
+export { Trainer, type StepReport } from './training/trainer.js';
+export { findSystem, type System } from './systems/index.js';
+export { loadModel, saveModel, modelFingerprint, type LoadModelOptions } from './model/checkpoint.js';
+export { HintModel } from './model/hint.js';
+export { initialiseParameters, Parameters } from './model/parameters.js';
+export {
+  parseModelConfig,
+  readModelConfig,
+  serializeModelConfig,
+  type HintConfig,
+  type ModelConfig,
+} from './model/config.js';
+export { parameterCount, parameterShapes } from './model/parameter-shapes.js';
+export { openSafetensors, writeSafetensors } from './model/safetensors.js';
+export { Tokenizer } from './data/tokenizer.js';
+export { loadSniDataset, streamSniDataset, type SniDatasetOptions } from './data/dataset.js';
+export { buildBatch, type Ragged, type RaggedBatch, type TokenizedExample } from './data/batch.js';
+export { Device, opTable, type DeviceOptions } from './tensor/device.js';
+export { Tensor } from './tensor/tensor.js';
+export { Gradients, Tape } from './tensor/tape.js';
+export * as ops from './tensor/ops.js';
