@@ -23,11 +23,6 @@ struct Target {
   }
 };
 
-/// One segment of keys of the current sequence, in the layouts that its five products read and write.
-struct Segment {
-  float *keyPanels, *keyRows, *valuePanels, *gradientK, *gradientV;
-};
-
 struct Backward {
   explicit Backward(const Call& c) : call(c), geometry(c), bias(c, geometry), dropout(c.dropout()) {}
 
@@ -40,134 +35,186 @@ struct Backward {
   const float* gradientO = call.go(kO);
   int64_t parts = 1;
   Target targetQ, targetK[kMaxSegments], targetV[kMaxSegments];
-  std::vector<double> biasSums;  ///< [units, buckets]
+  std::vector<double> biasSums;  ///< [bundles, heads, buckets]
 
-  void unit(const Bundle& bundle, int64_t unitIndex, int64_t head);
+  void unit(const Bundle& bundle, int64_t bundleIndex, int64_t firstHead, int64_t endHead);
+};
+
+/// One segment of keys of one head, in the layouts that its five products read and write.
+struct Segment {
+  float *keyPanels, *valuePanels, *keyRows, *gradientK, *gradientV;
 };
 
 /// The buffers of one unit.
 struct Buffers {
   int64_t dim, wide, columns, block, relative;
+  HeadArrays context, own, masks;
   Scratch scratch;
-  Segment all;
-  float *scores, *dP, *q, *dO, *o, *dQ, *delta, *logs, *dense, *mask, *relativeGradient;
+  float *scores, *dP, *q, *dO, *dQ, *delta, *logs, *dense, *relativeGradient;
 
-  Buffers(const Geometry& g, int64_t relativePositions)
+  Buffers(const Geometry& g, int64_t heads, bool oneChunk, bool dropout, int64_t relativePositions)
       : dim(g.headDim),
         wide(padded(dim)),
         columns(SegmentRows::maxColumns(g)),
         block(blockRows(columns, g.maxQueries)),
         relative(relativePositions),
-        scratch(2 * Slices::size(columns * dim) + 3 * Slices::size(columns * wide) + 2 * Slices::size(block * columns) +
-                4 * Slices::size(block * wide) + 2 * Slices::size(block) + 2 * Slices::size(columns) +
-                Slices::size(relative)) {
+        context(columns - padded(g.maxKeys), 2 * dim + 3 * wide, heads, false),
+        own(padded(g.maxKeys), 2 * dim + 3 * wide, heads, oneChunk),
+        masks(dropout ? columns : 0, 1, heads, oneChunk),
+        scratch(Slices::size(context.floats()) + Slices::size(own.floats()) + Slices::size(masks.floats()) +
+                2 * Slices::size(block * columns) + 3 * Slices::size(block * wide) + 2 * Slices::size(block) +
+                Slices::size(columns) + Slices::size(heads * relative)) {
     Slices slices(scratch);
-    all = {slices.take(columns * dim), slices.take(columns * wide), slices.take(columns * dim),
-           slices.take(columns * wide), slices.take(columns * wide)};
+    context.place(slices.take(context.floats()));
+    own.place(slices.take(own.floats()));
+    masks.place(slices.take(masks.floats()));
     scores = slices.take(block * columns);
     dP = slices.take(block * columns);
     q = slices.take(block * wide);
     dO = slices.take(block * wide);
-    o = slices.take(block * wide);
     dQ = slices.take(block * wide);
     delta = slices.take(block);
     logs = slices.take(block);
     dense = slices.take(columns);
-    mask = slices.take(columns);
-    relativeGradient = slices.take(relative);
+    relativeGradient = slices.take(heads * relative);
+    std::fill(relativeGradient, relativeGradient + heads * relative, 0.0f);
   }
-  Segment at(int64_t column) const {
-    return {all.keyPanels + column * dim, all.keyRows + column * wide, all.valuePanels + column * dim,
-            all.gradientK + column * wide, all.gradientV + column * wide};
+  Segment segment(const SegmentRows& segments, int i, int64_t head) const {
+    const HeadArrays& arrays = i == kOwn ? own : context;
+    const int64_t column = i == kOwn ? 0 : segments.column[i];
+    return {arrays.at(head, 0, dim, column), arrays.at(head, dim, dim, column), arrays.at(head, 2 * dim, wide, column),
+            arrays.at(head, 2 * dim + wide, wide, column), arrays.at(head, 2 * dim + 2 * wide, wide, column)};
   }
 };
 
-void Backward::unit(const Bundle& bundle, int64_t unitIndex, int64_t head) {
-  const Geometry& g = geometry;
-  const int64_t dim = g.headDim, width = g.width;
-  float* gradientBias = call.gi(kBias);
-  const Buffers b(g, gradientBias ? bias.stride() : 0);
-  if (gradientBias) std::fill(b.relativeGradient, b.relativeGradient + b.relative, 0.0f);
+/// One unit at work: its heads are counted from 0 here.
+class UnitPass {
+ public:
+  UnitPass(Backward& pass, const Bundle& bundle, int64_t firstHead, int64_t endHead)
+      : pass_(pass),
+        g_(pass.geometry),
+        bundle_(bundle),
+        firstHead_(firstHead),
+        heads_(endHead - firstHead),
+        b_(g_, heads_, oneChunkEach(bundle), pass.dropout.active(), pass.call.gi(kBias) ? pass.bias.stride() : 0) {}
 
-  const auto load = [&](const SegmentRows& segments, int i) {
-    const int64_t keys = segments.keys[i], from = segments.row[i] * width + head * dim;
-    if (keys == 0) return;
-    const Segment s = b.at(segments.column[i]);
-    packPanels(k[i] + from, keys, width, dim, s.keyPanels);
-    packPanels(v[i] + from, keys, width, dim, s.valuePanels);
-    if (targetQ.wanted()) packRows(k[i] + from, keys, width, dim, s.keyRows);
-    std::memset(s.gradientK, 0, static_cast<size_t>(keys * b.wide) * sizeof(float));
-    std::memset(s.gradientV, 0, static_cast<size_t>(keys * b.wide) * sizeof(float));
-  };
-  const auto store = [&](const SegmentRows& segments, int i, int64_t row) {
-    if (segments.keys[i] == 0) return;
-    const Segment s = b.at(segments.column[i]);
-    if (targetK[i].wanted()) targetK[i].write(bundle.part, row, segments.keys[i], head, dim, width, s.gradientK);
-    if (targetV[i].wanted()) targetV[i].write(bundle.part, row, segments.keys[i], head, dim, width, s.gradientV);
-  };
-  const auto products = [&](const ScoreBlock& rows, const Segment& s, int i, int64_t used) {
-    const int64_t column = rows.column[i], vectors = b.wide / kLanes;
-    if (targetV[i].wanted())
-      multiply(
-          {used, vectors, rows.rows, b.scores + column, 1, b.columns, b.dO, b.wide, kLanes, s.gradientV, b.wide, true});
-    if (targetK[i].wanted())
-      multiply({used, vectors, rows.rows, b.dP + column, 1, b.columns, b.q, b.wide, kLanes, s.gradientK, b.wide, true});
-    if (targetQ.wanted())
-      multiply({rows.rows, vectors, used, b.dP + column, b.columns, 1, s.keyRows, b.wide, kLanes, b.dQ, b.wide, i > 0});
-  };
-
-  size_t next = 0;
-  for (int64_t task = bundle.firstTask; task < bundle.endTask; ++task) {
-    Sequence empty{};
-    empty.task = task;
-    const SegmentRows context(g, empty);
-    for (int i = 0; i + 1 < kMaxSegments; ++i) load(context, i);
-    for (; next < bundle.pieces.size(); ++next) {
-      const Piece& piece = bundle.pieces[next];
-      const Sequence& s = g.sequences[static_cast<size_t>(piece.sequence)];
-      if (s.task != task) break;
-      const SegmentRows segments(g, s);
-      load(segments, kMaxSegments - 1);
-      if (dropout.active())
-        fillMask(dropout, static_cast<uint32_t>(piece.sequence * g.heads + head), segments, b.dense, b.mask);
-      for (int64_t first = piece.begin; first < piece.end; first += b.block) {
-        ScoreBlock rows{b.scores, b.columns,       std::min(b.block, piece.end - first), kMaxSegments, {}, {}, first,
-                        g.causal, bias.head(head), dropout.active() ? b.mask : nullptr};
-        std::copy(segments.column, segments.column + kMaxSegments, rows.column);
-        std::copy(segments.keys, segments.keys + kMaxSegments, rows.keys);
-        const int64_t qRow = s.qBegin + first, oRow = s.oBegin + first;
-        packRows(call.f(kQ) + qRow * width + head * dim, rows.rows, width, dim, b.q);
-        packRows(gradientO + oRow * width + head * dim, rows.rows, width, dim, b.dO);
-        rowDots(gradientO + oRow * width + head * dim, call.out(kO).data<float>() + oRow * width + head * dim,
-                rows.rows, width, dim, b.delta);
-        for (int64_t r = 0; r < rows.rows; ++r)
-          b.logs[r] = call.out(kLogSumExp).data<float>()[(oRow + r) * g.heads + head];
-        const auto used = [&](int i) { return i == kMaxSegments - 1 ? rows.visible(rows.rows - 1) : rows.keys[i]; };
-        for (int i = 0; i < kMaxSegments; ++i) {
-          const Segment segment = b.at(rows.column[i]);
-          const int64_t vectors = padded(used(i)) / kLanes;
-          multiply({rows.rows, vectors, dim, b.q, b.wide, 1, segment.keyPanels, kLanes, dim * kLanes,
-                    b.scores + rows.column[i], b.columns, false});
-          multiply({rows.rows, vectors, dim, b.dO, b.wide, 1, segment.valuePanels, kLanes, dim * kLanes,
-                    b.dP + rows.column[i], b.columns, false});
-        }
-        softmaxGradientRows(rows, b.dP, b.logs, b.delta);
-        if (gradientBias) addRelativeGradient(rows, b.dP, b.relativeGradient + bias.origin());
-        for (int i = 0; i < kMaxSegments; ++i) products(rows, b.at(rows.column[i]), i, used(i));
-        if (targetQ.wanted())
-          unpackRows(b.dQ, rows.rows, dim, nullptr, targetQ.beta, targetQ.gradient + qRow * width + head * dim, width);
+  void run() {
+    size_t next = 0;
+    for (int64_t task = bundle_.firstTask; task < bundle_.endTask; ++task) {
+      Sequence none{};
+      none.task = task;
+      const SegmentRows context(g_, none);
+      for (int64_t h = 0; h < heads_; ++h)
+        for (int i = 0; i < kOwn; ++i) load(context, i, h);
+      for (; next < bundle_.pieces.size(); ++next) {
+        const Piece& piece = bundle_.pieces[next];
+        if (g_.sequences[static_cast<size_t>(piece.sequence)].task != task) break;
+        run(piece);
       }
-      store(segments, kMaxSegments - 1, s.kBegin);
+      for (int64_t h = 0; h < heads_; ++h)
+        for (int i = 0; i < kOwn; ++i)
+          // Partial sums of a prefix are dense over tasks; the gradient itself has other slots between them.
+          store(context, i, h, i == 0 && pass_.parts > 1 ? task * g_.prefix : context.row[i]);
     }
-    // Partial sums of a prefix are dense over tasks; the gradient itself has other slots between them.
-    store(context, 0, parts == 1 ? context.row[0] : task * g.prefix);
-    store(context, 1, context.row[1]);
   }
-  if (gradientBias) {
-    double* sums = biasSums.data() + unitIndex * call.dim("buckets");
-    for (int64_t index = 0; index < b.relative; ++index)
-      sums[bias.bucket(index)] += static_cast<double>(b.relativeGradient[index]);
+
+  /// Sums the gradients by relative position into buckets.
+  void addBias(int64_t head, double* sums) const {
+    const float* gradient = b_.relativeGradient + head * b_.relative;
+    for (int64_t index = 0; index < b_.relative; ++index)
+      sums[pass_.bias.bucket(index)] += static_cast<double>(gradient[index]);
   }
+
+ private:
+  void load(const SegmentRows& segments, int i, int64_t h) {
+    const int64_t keys = segments.keys[i], from = segments.row[i] * g_.width + (firstHead_ + h) * b_.dim;
+    if (keys == 0) return;
+    const Segment s = b_.segment(segments, i, h);
+    packPanels(pass_.k[i] + from, keys, g_.width, b_.dim, s.keyPanels);
+    packPanels(pass_.v[i] + from, keys, g_.width, b_.dim, s.valuePanels);
+    if (pass_.targetQ.wanted()) packRows(pass_.k[i] + from, keys, g_.width, b_.dim, s.keyRows);
+    std::memset(s.gradientK, 0, static_cast<size_t>(keys * b_.wide) * sizeof(float));
+    std::memset(s.gradientV, 0, static_cast<size_t>(keys * b_.wide) * sizeof(float));
+  }
+
+  void store(const SegmentRows& segments, int i, int64_t h, int64_t row) {
+    const int64_t keys = segments.keys[i], head = firstHead_ + h;
+    if (keys == 0) return;
+    const Segment s = b_.segment(segments, i, h);
+    if (Target& k = pass_.targetK[i]; k.wanted()) k.write(bundle_.part, row, keys, head, b_.dim, g_.width, s.gradientK);
+    if (Target& v = pass_.targetV[i]; v.wanted()) v.write(bundle_.part, row, keys, head, b_.dim, g_.width, s.gradientV);
+  }
+
+  void run(const Piece& piece) {
+    const Sequence& s = g_.sequences[static_cast<size_t>(piece.sequence)];
+    const SegmentRows segments(g_, s);
+    int64_t chunk = piece.begin;
+    do {
+      const int64_t chunkEnd = std::min(chunk + kChunk, piece.end);
+      for (int64_t h = 0; h < heads_; ++h) {
+        if (chunk == piece.begin) {
+          load(segments, kOwn, h);
+          if (pass_.dropout.active())
+            fillMask(pass_.dropout, static_cast<uint32_t>(piece.sequence * g_.heads + firstHead_ + h), segments,
+                     b_.dense, b_.masks.at(h, 0, 1, 0));
+        }
+        for (int64_t first = chunk; first < chunkEnd; first += b_.block)
+          block(s, segments, h, first, std::min(b_.block, chunkEnd - first));
+        if (chunkEnd == piece.end) store(segments, kOwn, h, s.kBegin);
+      }
+      chunk = chunkEnd;
+    } while (chunk < piece.end);
+  }
+
+  void block(const Sequence& s, const SegmentRows& segments, int64_t h, int64_t first, int64_t count) {
+    const int64_t dim = b_.dim, wide = b_.wide, columns = b_.columns, vectors = wide / kLanes, head = firstHead_ + h;
+    const int64_t qAt = (s.qBegin + first) * g_.width + head * dim, oAt = (s.oBegin + first) * g_.width + head * dim;
+    const ScoreBlock rows = scoreBlock(segments, g_, b_.scores, columns, first, count, pass_.bias.head(head),
+                                       pass_.dropout.active() ? b_.masks.at(h, 0, 1, 0) : nullptr);
+    packRows(pass_.call.f(kQ) + qAt, count, g_.width, dim, b_.q);
+    packRows(pass_.gradientO + oAt, count, g_.width, dim, b_.dO);
+    rowDots(pass_.gradientO + oAt, pass_.call.out(kO).data<float>() + oAt, count, g_.width, dim, b_.delta);
+    const float* logs = pass_.call.out(kLogSumExp).data<float>() + (s.oBegin + first) * g_.heads + head;
+    for (int64_t r = 0; r < count; ++r) b_.logs[r] = logs[r * g_.heads];
+
+    for (int i = 0; i < kMaxSegments; ++i) {
+      const Segment segment = b_.segment(segments, i, h);
+      const int64_t column = rows.column[i], keyVectors = padded(rows.used(i)) / kLanes;
+      multiply({count, keyVectors, dim, b_.q, wide, 1, segment.keyPanels, kLanes, dim * kLanes, b_.scores + column,
+                columns, false});
+      multiply({count, keyVectors, dim, b_.dO, wide, 1, segment.valuePanels, kLanes, dim * kLanes, b_.dP + column,
+                columns, false});
+    }
+    softmaxGradientRows(rows, b_.dP, b_.logs, b_.delta);
+    if (b_.relative) addRelativeGradient(rows, b_.dP, b_.relativeGradient + h * b_.relative + pass_.bias.origin());
+    for (int i = 0; i < kMaxSegments; ++i) {
+      const Segment segment = b_.segment(segments, i, h);
+      const int64_t column = rows.column[i], used = rows.used(i);
+      if (pass_.targetV[i].wanted())
+        multiply(
+            {used, vectors, count, b_.scores + column, 1, columns, b_.dO, wide, kLanes, segment.gradientV, wide, true});
+      if (pass_.targetK[i].wanted())
+        multiply({used, vectors, count, b_.dP + column, 1, columns, b_.q, wide, kLanes, segment.gradientK, wide, true});
+      if (pass_.targetQ.wanted())
+        multiply({count, vectors, used, b_.dP + column, columns, 1, segment.keyRows, wide, kLanes, b_.dQ, wide, i > 0});
+    }
+    if (pass_.targetQ.wanted())
+      unpackRows(b_.dQ, count, dim, nullptr, pass_.targetQ.beta, pass_.targetQ.gradient + qAt, g_.width);
+  }
+
+  Backward& pass_;
+  const Geometry& g_;
+  const Bundle& bundle_;
+  const int64_t firstHead_, heads_;
+  const Buffers b_;
+};
+
+void Backward::unit(const Bundle& bundle, int64_t bundleIndex, int64_t firstHead, int64_t endHead) {
+  UnitPass pass(*this, bundle, firstHead, endHead);
+  pass.run();
+  if (!call.gi(kBias)) return;
+  for (int64_t head = firstHead; head < endHead; ++head)
+    pass.addBias(head - firstHead, biasSums.data() + (bundleIndex * geometry.heads + head) * call.dim("buckets"));
 }
 
 /// gradient[row(r)] = beta * gradient + the sum of the partial rows r, in the order of the parts.
@@ -200,10 +247,8 @@ void backward(Call& call) {
          "training 1 to differentiate it.");
   Backward backward(call);
   const Geometry& g = backward.geometry;
-  int64_t& parts = backward.parts;
-  const std::vector<Bundle> bundles =
-      makeBundles(g, g.sharedQueries ? Split::rows : Split::sequences, threadCount(), parts);
-
+  const Schedule schedule(g, g.sharedQueries ? Split::rows : Split::sequences, threadCount());
+  const int64_t parts = backward.parts = schedule.parts;
   const auto target = [&](int input, int64_t rows, bool overwritten, bool divided) {
     Target result;
     result.gradient = overwritten ? call.gi(input) : call.giZeroed(input);
@@ -221,13 +266,16 @@ void backward(Call& call) {
     backward.targetK[i] = target(keys[i], rows[i], i > 0, divided);
     backward.targetV[i] = target(values[i], rows[i], i > 0, divided);
   }
-  const int64_t units = static_cast<int64_t>(bundles.size()) * g.heads;
   float* gradientBias = call.gi(kBias);
-  const int64_t buckets = gradientBias ? call.dim("buckets") : 0;
-  backward.biasSums.resize(static_cast<size_t>(units * buckets));
+  const int64_t buckets = gradientBias ? call.dim("buckets") : 0,
+                bundles = static_cast<int64_t>(schedule.bundles.size());
+  backward.biasSums.resize(static_cast<size_t>(bundles * g.heads * buckets));
 
-  runUnits(units, call.flops(),
-           [&](int64_t unit) { backward.unit(bundles[static_cast<size_t>(unit / g.heads)], unit, unit % g.heads); });
+  runUnits(schedule.units(), 10.0 * static_cast<double>(g.width) * g.pairs(), [&](int64_t unit) {
+    const int64_t bundle = unit / schedule.headGroups, group = unit % schedule.headGroups;
+    backward.unit(schedule.bundles[static_cast<size_t>(bundle)], bundle, g.heads * group / schedule.headGroups,
+                  g.heads * (group + 1) / schedule.headGroups);
+  });
 
   for (int i = 0; i < kMaxSegments; ++i) {
     const auto row = [&](int64_t r) { return i == 0 ? g.prefixRow(r / g.prefix) + r % g.prefix : r; };
@@ -237,8 +285,8 @@ void backward(Call& call) {
   for (int64_t bucket = 0; bucket < buckets; ++bucket)
     for (int64_t head = 0; head < g.heads; ++head) {
       double sum = 0.0;
-      for (int64_t unit = head; unit < units; unit += g.heads)
-        sum += backward.biasSums[static_cast<size_t>(unit * buckets + bucket)];
+      for (int64_t bundle = 0; bundle < bundles; ++bundle)
+        sum += backward.biasSums[static_cast<size_t>((bundle * g.heads + head) * buckets + bucket)];
       float& gradient = gradientBias[bucket * g.heads + head];
       gradient =
           static_cast<float>(sum + (call.beta(kBias) == 0.0f ? 0.0 : call.beta(kBias) * static_cast<double>(gradient)));

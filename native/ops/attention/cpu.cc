@@ -18,57 +18,95 @@ struct Forward {
   float* o = call.o(kO);
   float* logSumExp = call.o(kLogSumExp);
 
-  void unit(const Bundle& bundle, int64_t head) const;
+  void unit(const Bundle& bundle, int64_t firstHead, int64_t endHead) const;
   void single(const Sequence& s, int64_t sequence, int64_t query, int64_t firstHead, int64_t endHead) const;
 };
 
-void Forward::unit(const Bundle& bundle, int64_t head) const {
+/// The buffers of one unit. Keys are panels for the product with q, values are rows for the product with p.
+struct Buffers {
+  int64_t dim, wide, columns, block;
+  HeadArrays context, own, masks;
+  Scratch scratch;
+  float *scores, *result, *inverse, *logs, *dense;
+
+  Buffers(const Geometry& g, int64_t heads, bool oneChunk, bool dropout)
+      : dim(g.headDim),
+        wide(padded(dim)),
+        columns(SegmentRows::maxColumns(g)),
+        block(blockRows(columns, g.maxQueries)),
+        context(columns - padded(g.maxKeys), dim + wide, heads, false),
+        own(padded(g.maxKeys), dim + wide, heads, oneChunk),
+        masks(dropout ? columns : 0, 1, heads, oneChunk),
+        scratch(Slices::size(context.floats()) + Slices::size(own.floats()) + Slices::size(masks.floats()) +
+                Slices::size(block * columns) + Slices::size(block * wide) + 2 * Slices::size(block) +
+                Slices::size(columns)) {
+    Slices slices(scratch);
+    context.place(slices.take(context.floats()));
+    own.place(slices.take(own.floats()));
+    masks.place(slices.take(masks.floats()));
+    scores = slices.take(block * columns);
+    result = slices.take(block * wide);
+    inverse = slices.take(block);
+    logs = slices.take(block);
+    dense = slices.take(columns);
+  }
+  /// Where segment i keeps its panels and its rows.
+  float* keys(int i, int64_t head, int64_t column) const {
+    return i == kOwn ? own.at(head, 0, dim, 0) : context.at(head, 0, dim, column);
+  }
+  float* values(int i, int64_t head, int64_t column) const {
+    return i == kOwn ? own.at(head, dim, wide, 0) : context.at(head, dim, wide, column);
+  }
+};
+
+void Forward::unit(const Bundle& bundle, int64_t firstHead, int64_t endHead) const {
   const Geometry& g = geometry;
   if (bundle.pieces.empty()) return;
-  const int64_t dim = g.headDim, wide = padded(dim), columns = SegmentRows::maxColumns(g);
-  const int64_t block = blockRows(columns, g.maxQueries);
-  const Scratch scratch(Slices::size(columns * dim) + Slices::size(columns * wide) + Slices::size(block * columns) +
-                        Slices::size(block * wide) + 2 * Slices::size(block) + 2 * Slices::size(columns));
-  Slices slices(scratch);
-  float *keyPanels = slices.take(columns * dim), *values = slices.take(columns * wide);
-  float *scores = slices.take(block * columns), *result = slices.take(block * wide);
-  float *inverse = slices.take(block), *logs = slices.take(block);
-  float *dense = slices.take(columns), *mask = slices.take(columns);
+  const int64_t dim = g.headDim, heads = endHead - firstHead;
+  const Buffers b(g, heads, oneChunkEach(bundle), dropout.active());
+  const auto pack = [&](const SegmentRows& segments, int i, int64_t h) {
+    if (segments.keys[i] == 0) return;
+    const int64_t from = segments.row[i] * g.width + (firstHead + h) * dim;
+    packPanels(k[i] + from, segments.keys[i], g.width, dim, b.keys(i, h, segments.column[i]));
+    packRows(v[i] + from, segments.keys[i], g.width, dim, b.values(i, h, segments.column[i]));
+  };
 
   int64_t packedTask = -1;
   for (const Piece& piece : bundle.pieces) {
     const Sequence& s = g.sequences[static_cast<size_t>(piece.sequence)];
     const SegmentRows segments(g, s);
-    // Queries of one task share its packed prefix and shared segment.
-    for (int i = packedTask == s.task ? kMaxSegments - 1 : 0; i < kMaxSegments; ++i) {
-      const int64_t from = segments.row[i] * g.width + head * dim;
-      if (segments.keys[i] == 0) continue;
-      packPanels(k[i] + from, segments.keys[i], g.width, dim, keyPanels + segments.column[i] * dim);
-      packRows(v[i] + from, segments.keys[i], g.width, dim, values + segments.column[i] * wide);
-    }
+    // Sequences of one task share its packed prefix and shared segment.
+    if (packedTask != s.task)
+      for (int64_t h = 0; h < heads; ++h)
+        for (int i = 0; i < kOwn; ++i) pack(segments, i, h);
     packedTask = s.task;
-    if (dropout.active())
-      fillMask(dropout, static_cast<uint32_t>(piece.sequence * g.heads + head), segments, dense, mask);
-
-    for (int64_t first = piece.begin; first < piece.end; first += block) {
-      ScoreBlock rows{scores,   columns,         std::min(block, piece.end - first), kMaxSegments, {}, {}, first,
-                      g.causal, bias.head(head), dropout.active() ? mask : nullptr};
-      std::copy(segments.column, segments.column + kMaxSegments, rows.column);
-      std::copy(segments.keys, segments.keys + kMaxSegments, rows.keys);
-      const auto used = [&](int i) { return i == kMaxSegments - 1 ? rows.visible(rows.rows - 1) : rows.keys[i]; };
-      const float* q = call.f(kQ) + (s.qBegin + first) * g.width + head * dim;
-      for (int i = 0; i < kMaxSegments; ++i)
-        multiply({rows.rows, padded(used(i)) / kLanes, dim, q, g.width, 1, keyPanels + rows.column[i] * dim, kLanes,
-                  dim * kLanes, scores + rows.column[i], columns, false});
-      softmaxRows(rows, inverse, logs);
-      for (int i = 0; i < kMaxSegments; ++i)
-        multiply({rows.rows, wide / kLanes, used(i), scores + rows.column[i], columns, 1,
-                  values + rows.column[i] * wide, wide, kLanes, result, wide, i > 0});
-      const int64_t row = s.oBegin + first;
-      unpackRows(result, rows.rows, dim, inverse, 0.0f, o + row * g.width + head * dim, g.width);
-      if (logSumExp)
-        for (int64_t r = 0; r < rows.rows; ++r) logSumExp[(row + r) * g.heads + head] = logs[r];
-    }
+    for (int64_t chunk = piece.begin; chunk < piece.end; chunk += kChunk)
+      for (int64_t h = 0; h < heads; ++h) {
+        const int64_t head = firstHead + h, chunkEnd = std::min(chunk + kChunk, piece.end);
+        if (chunk == piece.begin) {
+          pack(segments, kOwn, h);
+          if (dropout.active())
+            fillMask(dropout, static_cast<uint32_t>(piece.sequence * g.heads + head), segments, b.dense,
+                     b.masks.at(h, 0, 1, 0));
+        }
+        for (int64_t first = chunk; first < chunkEnd; first += b.block) {
+          const ScoreBlock rows =
+              scoreBlock(segments, g, b.scores, b.columns, first, std::min(b.block, chunkEnd - first), bias.head(head),
+                         dropout.active() ? b.masks.at(h, 0, 1, 0) : nullptr);
+          const int64_t row = s.oBegin + first;
+          const float* q = call.f(kQ) + (s.qBegin + first) * g.width + head * dim;
+          for (int i = 0; i < kMaxSegments; ++i)
+            multiply({rows.rows, padded(rows.used(i)) / kLanes, dim, q, g.width, 1, b.keys(i, h, rows.column[i]),
+                      kLanes, dim * kLanes, b.scores + rows.column[i], b.columns, false});
+          softmaxRows(rows, b.inverse, b.logs);
+          for (int i = 0; i < kMaxSegments; ++i)
+            multiply({rows.rows, b.wide / kLanes, rows.used(i), b.scores + rows.column[i], b.columns, 1,
+                      b.values(i, h, rows.column[i]), b.wide, kLanes, b.result, b.wide, i > 0});
+          unpackRows(b.result, rows.rows, dim, b.inverse, 0.0f, o + row * g.width + head * dim, g.width);
+          if (logSumExp)
+            for (int64_t r = 0; r < rows.rows; ++r) logSumExp[(row + r) * g.heads + head] = b.logs[r];
+        }
+      }
   }
 }
 
@@ -93,7 +131,7 @@ void Forward::single(const Sequence& s, int64_t sequence, int64_t query, int64_t
                      nullptr,
                      scratch};
   for (int i = 0; i < kMaxSegments; ++i) {
-    const int64_t count = i == kMaxSegments - 1 ? visible : segments.keys[i], from = segments.row[i] * g.width;
+    const int64_t count = i == kOwn ? visible : segments.keys[i], from = segments.row[i] * g.width;
     single.rows[i] = {k[i] + (k[i] ? from : 0), v[i] + (v[i] ? from : 0), count};
   }
   if (dropout.active()) {
@@ -110,7 +148,7 @@ void Forward::single(const Sequence& s, int64_t sequence, int64_t query, int64_t
 void forward(Call& call) {
   const Forward forward(call);
   const Geometry& g = forward.geometry;
-  const double flops = call.flops();
+  const double flops = 4.0 * static_cast<double>(g.width) * g.pairs();
   constexpr int64_t fewQueries = 2;
   if (g.maxQueries <= fewQueries && !g.sharedQueries) {
     const auto count = static_cast<int64_t>(g.sequences.size());
@@ -124,10 +162,12 @@ void forward(Call& call) {
     });
     return;
   }
-  int64_t parts;
-  const std::vector<Bundle> bundles = makeBundles(g, Split::queries, threadCount(), parts);
-  runUnits(static_cast<int64_t>(bundles.size()) * g.heads, flops,
-           [&](int64_t unit) { forward.unit(bundles[static_cast<size_t>(unit / g.heads)], unit % g.heads); });
+  const Schedule schedule(g, Split::queries, threadCount());
+  runUnits(schedule.units(), flops, [&](int64_t unit) {
+    const int64_t group = unit % schedule.headGroups;
+    forward.unit(schedule.bundles[static_cast<size_t>(unit / schedule.headGroups)],
+                 g.heads * group / schedule.headGroups, g.heads * (group + 1) / schedule.headGroups);
+  });
 }
 
 }  // namespace hint::attention

@@ -57,26 +57,34 @@ double Geometry::pairs() const {
   return total;
 }
 
-std::vector<Bundle> makeBundles(const Geometry& geometry, Split split, int threads, int64_t& parts) {
-  parts = 1;
-  if (geometry.tasks == 0) return {};
+Schedule::Schedule(const Geometry& geometry, Split split, int threads) {
+  if (geometry.tasks == 0) return;
   std::vector<std::vector<int64_t>> byTask(static_cast<size_t>(geometry.tasks));
-  for (size_t b = 0; b < geometry.sequences.size(); ++b)
+  int64_t queries = 0;
+  for (size_t b = 0; b < geometry.sequences.size(); ++b) {
     byTask[static_cast<size_t>(geometry.sequences[b].task)].push_back(static_cast<int64_t>(b));
-
-  constexpr int64_t unitsPerThread = 4;
-  const int64_t independent = geometry.heads * (split == Split::rows ? 1 : geometry.tasks);
-  if (threads > 1) parts = (unitsPerThread * threads + independent - 1) / independent;
-
-  std::vector<Bundle> bundles;
+    queries += geometry.sequences[b].queries;
+  }
+  // Neighbouring heads lie side by side in memory, so a unit takes as many of them as leave work for every thread. In
+  // the backward pass parts cost a partial sum of everything shared; in the forward pass they cost only packing again.
+  constexpr int64_t unitsPerThread = 4, backwardGroups = 4, queriesPerPart = 256;
   const int64_t groups = split == Split::rows ? 1 : geometry.tasks;
+  const int64_t wanted = threads > 1 ? unitsPerThread * threads : 1;
+  const auto share = [&](int64_t among) { return (wanted + among - 1) / among; };
+  if (split == Split::queries) {
+    parts = std::clamp<int64_t>(queries / queriesPerPart / groups, 1, share(groups));
+    headGroups = std::min(geometry.heads, share(groups * parts));
+  } else {
+    headGroups = std::min({geometry.heads, share(groups), backwardGroups});
+    parts = share(groups * headGroups);
+  }
   for (int64_t group = 0; group < groups; ++group) {
     const int64_t firstTask = group, endTask = split == Split::rows ? geometry.tasks : group + 1;
-    int64_t queries = 0;
-    for (int64_t b : byTask[static_cast<size_t>(group)]) queries += geometry.sequences[static_cast<size_t>(b)].queries;
+    int64_t rows = 0;
+    for (int64_t b : byTask[static_cast<size_t>(group)]) rows += geometry.sequences[static_cast<size_t>(b)].queries;
+    if (split == Split::rows) rows = geometry.maxQueries;
     for (int64_t part = 0; part < parts; ++part) {
       Bundle bundle{part, firstTask, endTask, {}};
-      const int64_t rows = split == Split::rows ? geometry.maxQueries : queries;
       const int64_t from = rows * part / parts, to = rows * (part + 1) / parts;
       int64_t position = 0;
       for (int64_t task = firstTask; task < endTask; ++task)
@@ -97,7 +105,6 @@ std::vector<Bundle> makeBundles(const Geometry& geometry, Split split, int threa
       bundles.push_back(std::move(bundle));
     }
   }
-  return bundles;
 }
 
 }  // namespace hint::attention

@@ -43,8 +43,8 @@ struct Piece {
   int64_t sequence, begin, end;
 };
 
-/// What one unit of work does for one head: the pieces of tasks [firstTask, endTask), sorted by task. Bundles with the
-/// same tasks but another `part` share the gradients of those tasks' prefixes and shared segments.
+/// What one unit of work does: the pieces of tasks [firstTask, endTask), sorted by task, for some heads. Bundles with
+/// the same tasks but another `part` share the gradients of those tasks' prefixes and shared segments.
 struct Bundle {
   int64_t part, firstTask, endTask;
   std::vector<Piece> pieces;
@@ -56,8 +56,16 @@ enum class Split {
   rows,       ///< by rows of q over all sequences, so that a query row belongs to one bundle (sharedQueries backward)
 };
 
-/// Divides a call into bundles, enough of them that bundles * heads keeps `threads` busy. `parts` receives the number
-/// of parts per task. Depends on nothing but the arguments, so sums over parts are the same in every run.
-std::vector<Bundle> makeBundles(const Geometry& geometry, Split split, int threads, int64_t& parts);
+/// The units of a call: every bundle for every group of heads. Depends only on the geometry and the thread count, so
+/// sums over parts are the same in every run.
+struct Schedule {
+  Schedule(const Geometry& geometry, Split split, int threads);
+
+  int64_t parts = 1;       ///< bundles per task
+  int64_t headGroups = 1;  ///< heads [heads * group / headGroups, heads * (group + 1) / headGroups) go together
+  std::vector<Bundle> bundles;
+
+  int64_t units() const { return static_cast<int64_t>(bundles.size()) * headGroups; }
+};
 
 }  // namespace hint::attention

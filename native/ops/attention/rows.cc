@@ -1,5 +1,6 @@
 #include "native/ops/attention/rows.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "native/ops/attention/tile.h"
@@ -30,62 +31,75 @@ inline float exponentials(float* x, int64_t count, float maximum) {
   return sum;
 }
 
+inline void hidePadding(float* columns, int64_t keys) {
+  for (int64_t c = keys; c < padded(keys); ++c) columns[c] = kHidden;
+}
+
+/// Three passes over the rows rather than three over each row: the reductions of neighbouring rows then overlap.
 HINT_CLONES void softmaxRowsLoop(const ScoreBlock& block, float* inverseSum, float* logSumExp) {
-  const int last = block.segments - 1;
   for (int64_t row = 0; row < block.rows; ++row) {
     float* s = block.scores + row * block.rowStride;
-    float* own = s + block.column[last];
-    const int64_t ownKeys = block.keys[last], visible = block.visible(row);
+    float* own = s + block.column[kOwn];
+    const int64_t visible = block.visible(row);
     if (block.bias) {
       const float* bias = block.bias - (block.firstQuery + row);
+#pragma omp simd
       for (int64_t j = 0; j < visible; ++j) own[j] += bias[j];
     }
-    for (int g = 0; g < last; ++g)
-      for (int64_t c = block.keys[g]; c < padded(block.keys[g]); ++c) s[block.column[g] + c] = kHidden;
-    for (int64_t c = visible; c < padded(visible); ++c) own[c] = kHidden;
-    const int64_t count = block.column[last] + padded(visible);
-    const float maximum = maximumOf(s, count);
-    const float sum = exponentials(s, count, maximum);
-    if (block.mask)
-      for (int64_t c = 0; c < count; ++c) s[c] *= block.mask[c];
-    for (int64_t c = visible; c < ownKeys; ++c) own[c] = 0.0f;
-    inverseSum[row] = 1.0f / sum;
-    logSumExp[row] = maximum + std::log(sum);
+    for (int g = 0; g < kOwn; ++g) hidePadding(s + block.column[g], block.keys[g]);
+    hidePadding(own, visible);
+    logSumExp[row] = maximumOf(s, block.column[kOwn] + padded(visible));
+  }
+  for (int64_t row = 0; row < block.rows; ++row) {
+    float* s = block.scores + row * block.rowStride;
+    const int64_t visible = block.visible(row), count = block.column[kOwn] + padded(visible);
+    inverseSum[row] = exponentials(s, count, logSumExp[row]);
+    if (const float* mask = block.mask) {
+#pragma omp simd
+      for (int64_t c = 0; c < count; ++c) s[c] *= mask[c];
+    }
+    for (int64_t c = visible; c < block.keys[kOwn]; ++c) s[block.column[kOwn] + c] = 0.0f;
+  }
+  for (int64_t row = 0; row < block.rows; ++row) {
+    logSumExp[row] += std::log(inverseSum[row]);
+    inverseSum[row] = 1.0f / inverseSum[row];
   }
 }
 
 HINT_CLONES void softmaxGradientLoop(const ScoreBlock& block, float* dP, const float* logSumExp, const float* delta) {
-  const int last = block.segments - 1;
   for (int64_t row = 0; row < block.rows; ++row) {
     float* s = block.scores + row * block.rowStride;
     float* d = dP + row * block.rowStride;
-    float *own = s + block.column[last], *ownGradient = d + block.column[last];
-    const int64_t ownKeys = block.keys[last], visible = block.visible(row);
+    float *own = s + block.column[kOwn], *ownGradient = d + block.column[kOwn];
+    const int64_t visible = block.visible(row);
     if (block.bias) {
       const float* bias = block.bias - (block.firstQuery + row);
+#pragma omp simd
       for (int64_t j = 0; j < visible; ++j) own[j] += bias[j];
     }
-    const int64_t count = block.column[last] + padded(visible);
+    const int64_t count = block.column[kOwn] + padded(visible);
     const float offset = logSumExp[row], mean = delta[row];
     if (const float* mask = block.mask) {
+#pragma omp simd
       for (int64_t c = 0; c < count; ++c) {
         const float p = fastExp(s[c] - offset);
         s[c] = p * mask[c];
         d[c] = p * (mask[c] * d[c] - mean);
       }
     } else {
+#pragma omp simd
       for (int64_t c = 0; c < count; ++c) {
         s[c] = fastExp(s[c] - offset);
         d[c] = s[c] * (d[c] - mean);
       }
     }
-    for (int64_t c = visible; c < ownKeys; ++c) own[c] = ownGradient[c] = 0.0f;
+    for (int64_t c = visible; c < block.keys[kOwn]; ++c) own[c] = ownGradient[c] = 0.0f;
   }
 }
 
 HINT_CLONES void addRelativeGradientLoop(const ScoreBlock& block, const float* gradient, float* relativeGradient) {
   for (int64_t row = 0; row < block.rows; ++row) {
-    const float* g = gradient + row * block.rowStride + block.ownColumn();
+    const float* g = gradient + row * block.rowStride + block.column[kOwn];
     float* target = relativeGradient - (block.firstQuery + row);
     const int64_t visible = block.visible(row);
 #pragma omp simd
@@ -103,30 +117,14 @@ HINT_CLONES void rowDotsLoop(const float* a, const float* b, int64_t rows, int64
   }
 }
 
-inline float dot(const float* x, const float* y, int64_t count) {
-  float sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t d = 0; d < count; ++d) sum += x[d] * y[d];
-  return sum;
-}
-
-HINT_CLONES void attendSingleLoop(const SingleQuery& query) {
-  const int64_t heads = query.endHead - query.firstHead, dim = query.headDim, begin = query.firstHead * dim;
-  int64_t keys = 0;
-  for (int g = 0; g < query.segments; ++g) keys += query.rows[g].count;
-  float* scores = query.scratch;
-  const float* q = query.q + begin;
-  int64_t column = 0;
-  for (int g = 0; g < query.segments; ++g) {
-    const float* k = query.rows[g].k + begin;
-    for (int64_t j = 0; j < query.rows[g].count; ++j, ++column, k += query.width)
-      for (int64_t h = 0; h < heads; ++h) scores[h * keys + column] = dot(q + h * dim, k + h * dim, dim);
-  }
+/// Scores to probabilities, dropout included, for every head of a single query.
+HINT_CLONES void softmaxSingleLoop(const SingleQuery& query, int64_t keys) {
   const int64_t own = query.rows[query.segments - 1].count;
-  for (int64_t h = 0; h < heads; ++h) {
-    float* s = scores + h * keys;
+  for (int64_t h = 0; h < query.endHead - query.firstHead; ++h) {
+    float* s = query.scratch + h * keys;
     if (query.bias) {
       const float* bias = query.bias + (query.firstHead + h) * query.biasStride;
+#pragma omp simd
       for (int64_t j = 0; j < own; ++j) s[keys - own + j] += bias[j];
     }
     const float maximum = maximumOf(s, keys);
@@ -138,31 +136,6 @@ HINT_CLONES void attendSingleLoop(const SingleQuery& query) {
     } else {
       for (int64_t c = 0; c < keys; ++c) s[c] *= inverse;
     }
-  }
-  float* o = query.o + begin;
-  for (int64_t d = 0; d < heads * dim; ++d) o[d] = 0.0f;
-  column = 0;
-  for (int g = 0; g < query.segments; ++g) {
-    const float* v = query.rows[g].v + begin;
-    const int64_t count = query.rows[g].count, width = query.width;
-    int64_t j = 0;
-    // Four rows at a time quarter the traffic on o.
-    for (; j + 4 <= count; j += 4, column += 4, v += 4 * width)
-      for (int64_t h = 0; h < heads; ++h) {
-        const float* p = scores + h * keys + column;
-        const float p0 = p[0], p1 = p[1], p2 = p[2], p3 = p[3];
-        const float* x = v + h * dim;
-        float* y = o + h * dim;
-#pragma omp simd
-        for (int64_t d = 0; d < dim; ++d)
-          y[d] += p0 * x[d] + p1 * x[d + width] + p2 * x[d + 2 * width] + p3 * x[d + 3 * width];
-      }
-    for (; j < count; ++j, ++column, v += width)
-      for (int64_t h = 0; h < heads; ++h) {
-        const float p = scores[h * keys + column];
-#pragma omp simd
-        for (int64_t d = 0; d < dim; ++d) o[h * dim + d] += p * v[h * dim + d];
-      }
   }
 }
 
@@ -184,6 +157,29 @@ void rowDots(const float* a, const float* b, int64_t rows, int64_t stride, int64
   rowDotsLoop(a, b, rows, stride, dim, out);
 }
 
-void attendSingle(const SingleQuery& query) { attendSingleLoop(query); }
+void attendSingle(const SingleQuery& query) {
+  const int64_t heads = query.endHead - query.firstHead, dim = query.headDim, begin = query.firstHead * dim;
+  int64_t keys = 0;
+  for (int g = 0; g < query.segments; ++g) keys += query.rows[g].count;
+  // Sixteen rows of all heads at a time: memory is read nearly in order.
+  const auto eachBlock = [&](const auto& body) {
+    int64_t column = 0;
+    for (int g = 0; g < query.segments; ++g)
+      for (int64_t j = 0; j < query.rows[g].count; j += kLanes) {
+        const int64_t count = std::min(kLanes, query.rows[g].count - j);
+        for (int64_t h = 0; h < heads; ++h)
+          body(query.rows[g], j * query.width + begin + h * dim, count, h, query.scratch + h * keys + column);
+        column += count;
+      }
+  };
+  eachBlock([&](const KeyRows& rows, int64_t from, int64_t count, int64_t h, float* scores) {
+    dotRows(query.q + begin + h * dim, rows.k + from, count, query.width, dim, scores);
+  });
+  softmaxSingleLoop(query, keys);
+  std::fill(query.o + begin, query.o + begin + heads * dim, 0.0f);
+  eachBlock([&](const KeyRows& rows, int64_t from, int64_t count, int64_t h, const float* p) {
+    addWeightedRows(p, rows.v + from, count, query.width, dim, query.o + begin + h * dim);
+  });
+}
 
 }  // namespace hint::attention

@@ -6,13 +6,13 @@
 namespace hint::attention {
 
 constexpr int kMaxSegments = 3;  ///< prefix, shared, own
+constexpr int kOwn = kMaxSegments - 1;
 
-/// Rows of scores of consecutive queries of one head, column groups one per segment of keys. The last segment holds
-/// the sequence's own keys: the only ones with a bias and a causal mask.
+/// Rows of scores of consecutive queries of one head, a group of columns for each segment of keys. Only the last
+/// segment, the sequence's own keys, has a bias and a causal mask.
 struct ScoreBlock {
   float* scores;
   int64_t rowStride, rows;
-  int segments;
   int64_t column[kMaxSegments];  ///< first column of each segment
   int64_t keys[kMaxSegments];    ///< keys of each segment; columns up to the next multiple of 16 are padding
   int64_t firstQuery;            ///< index of row 0 inside its sequence
@@ -20,14 +20,16 @@ struct ScoreBlock {
   const float* bias;  ///< bias[relative] for relative = key - query, may be negative; null for none
   const float* mask;  ///< dropout factor by column; null for none
 
-  int64_t ownColumn() const { return column[segments - 1]; }
-  int64_t ownKeys() const { return keys[segments - 1]; }
+  /// Own keys that a row sees.
   int64_t visible(int64_t row) const {
-    return causal && firstQuery + row + 1 < ownKeys() ? firstQuery + row + 1 : ownKeys();
+    return causal && firstQuery + row + 1 < keys[kOwn] ? firstQuery + row + 1 : keys[kOwn];
   }
+  /// Keys of a segment that any row sees.
+  int64_t used(int segment) const { return segment == kOwn ? visible(rows - 1) : keys[segment]; }
 };
 
 /// Turns scores into exp(score - maximum) * mask, 0 for masked keys, and writes each row's 1 / sum and logSumExp.
+/// Changes padding columns.
 void softmaxRows(const ScoreBlock& block, float* inverseSum, float* logSumExp);
 
 /// From scores and dP (same layout): scores become p * mask, dP becomes the gradient of the scores,

@@ -88,25 +88,25 @@ HINT_INLINE void multiplyTiles(const TileProduct& p) {
   } while (from < p.depth);
 }
 
+/// The first and the second half of a[0], b[0], a[1], b[1], ...
+HINT_INLINE void interleavePair(const Vector16& a, const Vector16& b, Vector16& low, Vector16& high) {
+  low = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  high = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+HINT_INLINE void interleavePair(const Vector8& a, const Vector8& b, Vector8& low, Vector8& high) {
+  low = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+  high = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+HINT_INLINE void interleavePair(const Vector4& a, const Vector4& b, Vector4& low, Vector4& high) {
+  low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+}
+
 /// One of log2(lanes) rounds that together transpose a square of vectors.
-HINT_INLINE void interleave(const Vector16* in, Vector16* out) {
-  for (int i = 0; i < 8; ++i) {
-    out[2 * i] = __builtin_shufflevector(in[i], in[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    out[2 * i + 1] =
-        __builtin_shufflevector(in[i], in[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-  }
-}
-HINT_INLINE void interleave(const Vector8* in, Vector8* out) {
-  for (int i = 0; i < 4; ++i) {
-    out[2 * i] = __builtin_shufflevector(in[i], in[i + 4], 0, 8, 1, 9, 2, 10, 3, 11);
-    out[2 * i + 1] = __builtin_shufflevector(in[i], in[i + 4], 4, 12, 5, 13, 6, 14, 7, 15);
-  }
-}
-HINT_INLINE void interleave(const Vector4* in, Vector4* out) {
-  for (int i = 0; i < 2; ++i) {
-    out[2 * i] = __builtin_shufflevector(in[i], in[i + 2], 0, 4, 1, 5);
-    out[2 * i + 1] = __builtin_shufflevector(in[i], in[i + 2], 2, 6, 3, 7);
-  }
+template <typename Vector>
+HINT_INLINE void interleave(const Vector* in, Vector* out) {
+  constexpr int half = lanes<Vector> / 2;
+  for (int i = 0; i < half; ++i) interleavePair(in[i], in[i + half], out[2 * i], out[2 * i + 1]);
 }
 
 template <typename Vector>
@@ -134,43 +134,113 @@ HINT_INLINE void packPanelsTiles(const float* rows, int64_t count, int64_t strid
   }
 }
 
+/// The sums over lanes of `lanes` vectors, in order, by the rounds of a transposition with an addition in each.
+template <typename Vector>
+HINT_INLINE void sumLanes(Vector* x) {
+  constexpr int L = lanes<Vector>;
+  Vector y[L];
+  for (int half = L / 2; half >= 1; half /= 2)
+    for (int i = 0; i < half; ++i) {
+      interleavePair(x[i], x[i + half], y[0], y[1]);
+      x[i] = y[0] + y[1];
+    }
+}
+
+template <typename Vector>
+HINT_INLINE void dotRowsTiles(const float* x, const float* rows, int64_t count, int64_t stride, int64_t dim,
+                              float* out) {
+  constexpr int L = lanes<Vector>;
+  for (int64_t first = 0; first < count; first += L) {
+    const int64_t here = count - first < L ? count - first : L;
+    const float* source = rows + first * stride;
+    Vector sum[L];
+    for (int j = 0; j < L; ++j) sum[j] = Vector{};
+    int64_t d = 0;
+    for (; d + L <= dim; d += L) {
+      Vector factor, row;
+      load(factor, x + d);
+      for (int j = 0; j < L; ++j)
+        if (j < here) {
+          load(row, source + j * stride + d);
+          sum[j] += factor * row;
+        }
+    }
+    sumLanes(sum);
+    float result[L];
+    store(sum[0], result);
+    for (int64_t j = 0; j < here; ++j) {
+      for (int64_t rest = d; rest < dim; ++rest) result[j] += x[rest] * source[j * stride + rest];
+      out[first + j] = result[j];
+    }
+  }
+}
+
+template <typename Vector, int Vectors>
+HINT_INLINE void addWeightedColumns(const float* weights, const float* rows, int64_t count, int64_t stride, float* y) {
+  constexpr int L = lanes<Vector>;
+  Vector sum[Vectors], row;
+  for (int v = 0; v < Vectors; ++v) load(sum[v], y + v * L);
+  for (int64_t j = 0; j < count; ++j)
+    for (int v = 0; v < Vectors; ++v) {
+      load(row, rows + j * stride + v * L);
+      sum[v] += weights[j] * row;
+    }
+  for (int v = 0; v < Vectors; ++v) store(sum[v], y + v * L);
+}
+
+template <typename Vector>
+HINT_INLINE void addWeightedRowsTiles(const float* weights, const float* rows, int64_t count, int64_t stride,
+                                      int64_t dim, float* y) {
+  constexpr int L = lanes<Vector>;
+  int64_t d = 0;
+  for (; d + 4 * L <= dim; d += 4 * L) addWeightedColumns<Vector, 4>(weights, rows + d, count, stride, y + d);
+  for (; d + L <= dim; d += L) addWeightedColumns<Vector, 1>(weights, rows + d, count, stride, y + d);
+  for (; d < dim; ++d)
+    for (int64_t j = 0; j < count; ++j) y[d] += weights[j] * rows[j * stride + d];
+}
+
 struct TileKernels {
-  void (*multiply)(const TileProduct&);
-  void (*packPanels)(const float* rows, int64_t count, int64_t stride, int64_t dim, float* panels);
+  decltype(&attention::multiply) product;
+  decltype(&attention::packPanels) panels;
+  decltype(&attention::dotRows) dots;
+  decltype(&attention::addWeightedRows) weightedSum;
 };
 
 // Not HINT_CLONES: the best shape of a tile differs between instruction sets, not only its code.
-void multiply4(const TileProduct& p) { multiplyTiles<Vector4, 1>(p); }
-void packPanels4(const float* rows, int64_t count, int64_t stride, int64_t dim, float* panels) {
-  packPanelsTiles<Vector4>(rows, count, stride, dim, panels);
-}
+#define HINT_TILE_KERNELS(name, target, Vector, widest)                                                        \
+  target void multiply##name(const TileProduct& p) { multiplyTiles<Vector, widest>(p); }                       \
+  target void packPanels##name(const float* rows, int64_t count, int64_t stride, int64_t dim, float* panels) { \
+    packPanelsTiles<Vector>(rows, count, stride, dim, panels);                                                 \
+  }                                                                                                            \
+  target void dotRows##name(const float* x, const float* rows, int64_t count, int64_t stride, int64_t dim,     \
+                            float* out) {                                                                      \
+    dotRowsTiles<Vector>(x, rows, count, stride, dim, out);                                                    \
+  }                                                                                                            \
+  target void addWeightedRows##name(const float* weights, const float* rows, int64_t count, int64_t stride,    \
+                                    int64_t dim, float* y) {                                                   \
+    addWeightedRowsTiles<Vector>(weights, rows, count, stride, dim, y);                                        \
+  }                                                                                                            \
+  const TileKernels kernels##name = {multiply##name, packPanels##name, dotRows##name, addWeightedRows##name};
 
+HINT_TILE_KERNELS(4, , Vector4, 1)
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-#define HINT_AVX2 __attribute__((target("avx2,fma")))
-#define HINT_AVX512 __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma")))
-HINT_AVX2 void multiply8(const TileProduct& p) { multiplyTiles<Vector8, 1>(p); }
-HINT_AVX2 void packPanels8(const float* rows, int64_t count, int64_t stride, int64_t dim, float* panels) {
-  packPanelsTiles<Vector8>(rows, count, stride, dim, panels);
-}
-HINT_AVX512 void multiply16(const TileProduct& p) { multiplyTiles<Vector16, 4>(p); }
-HINT_AVX512 void packPanels16(const float* rows, int64_t count, int64_t stride, int64_t dim, float* panels) {
-  packPanelsTiles<Vector16>(rows, count, stride, dim, panels);
-}
+HINT_TILE_KERNELS(8, __attribute__((target("avx2,fma"))), Vector8, 1)
+HINT_TILE_KERNELS(16, __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma"))), Vector16, 4)
 #endif
 
 const TileKernels& tileKernels() {
-  static const TileKernels kernels = [] {
+  static const TileKernels& chosen = []() -> const TileKernels& {
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
     __builtin_cpu_init();
     const bool fma = __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx2");
     if (fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
-      return TileKernels{multiply16, packPanels16};
-    if (fma) return TileKernels{multiply8, packPanels8};
+      return kernels16;
+    if (fma) return kernels8;
 #endif
-    return TileKernels{multiply4, packPanels4};
+    return kernels4;
   }();
-  return kernels;
+  return chosen;
 }
 
 HINT_CLONES void packRowsLoop(const float* rows, int64_t count, int64_t stride, int64_t dim, float* packed) {
@@ -200,11 +270,19 @@ HINT_CLONES void unpackRowsLoop(const float* packed, int64_t count, int64_t dim,
 }  // namespace
 
 void multiply(const TileProduct& product) {
-  if (product.m > 0 && product.vectors > 0) tileKernels().multiply(product);
+  if (product.m > 0 && product.vectors > 0) tileKernels().product(product);
 }
 
 void packPanels(const float* rows, int64_t count, int64_t stride, int64_t dim, float* panels) {
-  tileKernels().packPanels(rows, count, stride, dim, panels);
+  tileKernels().panels(rows, count, stride, dim, panels);
+}
+
+void dotRows(const float* x, const float* rows, int64_t count, int64_t stride, int64_t dim, float* out) {
+  tileKernels().dots(x, rows, count, stride, dim, out);
+}
+
+void addWeightedRows(const float* weights, const float* rows, int64_t count, int64_t stride, int64_t dim, float* y) {
+  tileKernels().weightedSum(weights, rows, count, stride, dim, y);
 }
 
 void packRows(const float* rows, int64_t count, int64_t stride, int64_t dim, float* packed) {

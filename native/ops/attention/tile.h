@@ -36,4 +36,10 @@ void packRows(const float* rows, int64_t count, int64_t stride, int64_t dim, flo
 void unpackRows(const float* packed, int64_t count, int64_t dim, const float* factor, float beta, float* target,
                 int64_t stride);
 
+/// out[j] = sum_d x[d] * rows[j, d] for at most 16 rows (row distance `stride`).
+void dotRows(const float* x, const float* rows, int64_t count, int64_t stride, int64_t dim, float* out);
+
+/// y[d] += sum_j weights[j] * rows[j, d] for `count` rows (row distance `stride`).
+void addWeightedRows(const float* weights, const float* rows, int64_t count, int64_t stride, int64_t dim, float* y);
+
 }  // namespace hint::attention

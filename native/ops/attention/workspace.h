@@ -71,11 +71,48 @@ struct SegmentRows {
   static int64_t maxColumns(const Geometry& g) { return padded(g.prefix) + padded(g.maxShared) + padded(g.maxKeys); }
 };
 
+inline ScoreBlock scoreBlock(const SegmentRows& segments, const Geometry& g, float* scores, int64_t rowStride,
+                             int64_t firstQuery, int64_t rows, const float* bias, const float* mask) {
+  ScoreBlock block{scores, rowStride, rows, {}, {}, firstQuery, g.causal, bias, mask};
+  std::copy(segments.column, segments.column + kMaxSegments, block.column);
+  std::copy(segments.keys, segments.keys + kMaxSegments, block.keys);
+  return block;
+}
+
 /// Rows of queries handled at once: as many as keep their scores in the second cache level.
 inline int64_t blockRows(int64_t columns, int64_t queries) {
   constexpr int64_t scores = 12 * 1024, step = 12, most = 48;
   const int64_t rows = std::clamp(scores / std::max<int64_t>(columns, 1) / step * step, step, most);
   return std::max<int64_t>(1, std::min(rows, queries));
+}
+
+/// Queries after which a unit turns to its next head: their rows of q and o are still near for it.
+constexpr int64_t kChunk = 192;
+
+/// Per-head arrays with some number of floats per key column, one array after the other.
+class HeadArrays {
+ public:
+  /// `floatsPerColumn` of all arrays together; with `reuse` every head has the same memory.
+  HeadArrays(int64_t columns, int64_t floatsPerColumn, int64_t heads, bool reuse)
+      : columns_(columns),
+        stride_(reuse ? 0 : columns * floatsPerColumn),
+        floats_(reuse ? columns * floatsPerColumn : heads * stride_) {}
+  int64_t floats() const { return floats_; }
+  void place(float* base) { base_ = base; }
+  /// From `column` on, the array that starts after `before` floats per column and has `perColumn`.
+  float* at(int64_t head, int64_t before, int64_t perColumn, int64_t column) const {
+    return base_ + head * stride_ + columns_ * before + column * perColumn;
+  }
+
+ private:
+  int64_t columns_, stride_, floats_;
+  float* base_ = nullptr;
+};
+
+/// Whether every piece is done in one chunk, so that heads can take turns with one set of buffers for own keys.
+inline bool oneChunkEach(const Bundle& bundle) {
+  return std::all_of(bundle.pieces.begin(), bundle.pieces.end(),
+                     [](const Piece& piece) { return piece.end - piece.begin <= kChunk; });
 }
 
 /// The dropout factor of every key for one (sequence, head), laid out by column; padding becomes 0. `dense` holds the
