@@ -22,10 +22,20 @@ export const STATEMENTS: Readonly<Record<Format, readonly string[]>> = {
   pair: ['{S} followed by {T} is {A}.', '{S} and then {T} are {A}.'],
 };
 
+/**
+ * Statements that list all items. They teach positions early: each of their words is predictable from the one before, a
+ * far denser signal than "the third word is ...".
+ */
+export const LISTINGS: Readonly<Record<'forward' | 'backward', readonly string[]>> = {
+  forward: ['In order, the input is {A}.', 'From the start to the end, the input is {A}.'],
+  backward: ['In reverse, the input is {A}.', 'From the end to the start, the input is {A}.'],
+};
+
 /** How much more often a bare fact is stated than anything else about the same item. */
 const PLAIN_SHARE = 0.5;
 const DEFINITION_SHARE = 0.1;
-const STATEMENTS_PER_TEXT = 4;
+const LISTING_SHARE = 0.2;
+const STATEMENTS_PER_TEXT = 3;
 /** Share of texts cut right behind the input; the others are cut anywhere in the statements. */
 const CUT_BEHIND_INPUT_SHARE = 0.5;
 
@@ -39,6 +49,14 @@ function stateFact(operation: Operation, scene: Scene, random: RandomStream): st
     .replace('{L}', operation.label ?? '')
     .replace('{A}', result);
   return sentence.charAt(0).toUpperCase() + sentence.slice(1);
+}
+
+function listItems(scene: Scene, random: RandomStream): string | undefined {
+  if (scene.shape === 'sentence') return undefined;
+  const words = scene.items.map((item) => item.word);
+  const forward = random.next() < 0.5;
+  const list = forward ? words : words.toReversed();
+  return random.pick(LISTINGS[forward ? 'forward' : 'backward']).replace('{A}', list.join(' '));
 }
 
 function operationsByShape(operations: readonly Operation[], plain: boolean): Record<Shape, Operation[]> {
@@ -76,7 +94,10 @@ export function* generatePretrainingPairs(options: { seed: number; documents: nu
     const facts: string[] = [];
     while (facts.length < STATEMENTS_PER_TEXT) {
       const operations = random.next() < PLAIN_SHARE ? plain[shape] : other[shape];
-      const fact = stateFact(withLabel(random.pick(operations), random), scene, random);
+      const fact =
+        random.next() < LISTING_SHARE
+          ? listItems(scene, random)
+          : stateFact(withLabel(random.pick(operations), random), scene, random);
       if (fact !== undefined) facts.push(fact);
     }
     const source = scene.text.split(' ');

@@ -1,6 +1,6 @@
 import { CATEGORIES, LABELS, NAMES, NUMBER_WORDS } from './lexicon.js';
 import { SELECTORS } from './operations.js';
-import { STATEMENTS } from './pretraining.js';
+import { LISTINGS, STATEMENTS } from './pretraining.js';
 import { sceneWords } from './scenes.js';
 import { INTRODUCTIONS, LABEL_PHRASES, REMARKS, REQUESTS } from './wording.js';
 
@@ -23,6 +23,7 @@ export function demoWords(): string[] {
     ...REMARKS,
     ...LABEL_PHRASES,
     ...Object.values(STATEMENTS).flat(),
+    ...Object.values(LISTINGS).flat(),
     ...SELECTORS.flatMap(({ phrases }) => phrases),
   ].map((text) => text.replace(/\{[A-Z]\}/g, ' '));
   const openings = [...SELECTORS.flatMap(({ phrases }) => phrases), ...LABELS].map(
