@@ -143,7 +143,10 @@ export class Engine implements TaskHost {
 
   /** What a task file remembers of its model; computed once. */
   fingerprint(): Promise<string> {
-    this.knownFingerprint ??= modelFingerprint(this.model);
+    this.knownFingerprint ??= modelFingerprint(this.model).catch((error: unknown) => {
+      this.knownFingerprint = undefined;
+      throw error;
+    });
     return this.knownFingerprint;
   }
 
