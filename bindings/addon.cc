@@ -211,9 +211,16 @@ Napi::Value endRecording(const Info& info) {
   return Napi::External<std::shared_ptr<Program>>::New(info.Env(), program, [](Napi::Env, std::shared_ptr<Program>* held) { delete held; });
 }
 
+/// (program): its calls and their memory go once what is queued has run; collecting the handle may come much later.
+Napi::Value releaseProgram(const Info& info) {
+  info[0].As<Napi::External<std::shared_ptr<Program>>>().Data()->reset();
+  return info.Env().Undefined();
+}
+
 /// (device, program, times, stop tensor | null): long replays are sent in pieces, so that JavaScript can cancel between.
 Napi::Value replay(const Info& info) {
   auto program = *info[1].As<Napi::External<std::shared_ptr<Program>>>().Data();
+  if (!program) fail("INVALID_ARGUMENT", "This program was disposed; record it again.");
   const Tensor stop = info[3].IsNull() ? Tensor{} : tensorOf(info[3]).tensor;
   streamOf(info[0]).replay(std::move(program), info[2].ToNumber().Int32Value(), stop, nullptr);
   return info.Env().Undefined();
@@ -279,6 +286,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   HINT_EXPORT(beginRecording);
   HINT_EXPORT(endRecording);
   HINT_EXPORT(replay);
+  HINT_EXPORT(releaseProgram);
   HINT_EXPORT(statistics);
   HINT_EXPORT(resetPeakMemory);
   HINT_EXPORT(setThreads);

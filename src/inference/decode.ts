@@ -247,7 +247,8 @@ class DecodeLoop {
     };
   }
 
-  private release({ caches, state }: Stage): void {
+  private release({ caches, state, program }: Stage): void {
+    program.dispose();
     for (const { key, value } of caches) for (const tensor of [key, value]) tensor.dispose();
     for (const tensor of Object.values(state) as Tensor[]) tensor.dispose();
   }

@@ -37,6 +37,11 @@ export class Program {
   replay(times: number, stop?: Tensor): void {
     guarded(() => native().replay(this.device.handle, this.handle, times, stop ? stop.handle : null));
   }
+
+  /** Gives back the memory of its ops' results once the repetitions queued so far have run. */
+  dispose(): void {
+    native().releaseProgram(this.handle);
+  }
 }
 
 interface OpEntry {

@@ -80,6 +80,7 @@ export interface NativeModule {
   synchronize(device: NativeDevice): Promise<void>;
   beginRecording(device: NativeDevice): void;
   endRecording(device: NativeDevice): NativeProgram;
+  releaseProgram(program: NativeProgram): void;
   replay(device: NativeDevice, program: NativeProgram, times: number, stop: NativeTensor | null): void;
   statistics(device: NativeDevice): DeviceStatistics;
   resetPeakMemory(device: NativeDevice): void;

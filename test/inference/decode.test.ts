@@ -137,6 +137,17 @@ describe('greedy decoding', () => {
   it('returns nothing for no inputs', async () => {
     expect(await generateTokens(model, { instructions, inputs: [] })).toEqual([]);
   });
+
+  it('gives its memory back', async () => {
+    const { inputs: all, taskIndex } = manyRows();
+    const run = async (): Promise<number> => {
+      await generateTokens(model, { instructions, inputs: all, taskIndex, maxTokens: 70, batchSize: 16 });
+      return device.statistics().bytesInUse;
+    };
+    const first = await run();
+    for (let i = 0; i < 3; i++) await run();
+    expect(await run()).toBeLessThanOrEqual(first);
+  });
 });
 
 describe('bad input', () => {
