@@ -109,13 +109,13 @@ export async function createModel(
   const { init, hint: options } = config.model;
   const base = await baseConfig(config);
   const hint = system.hint(base, options);
+  const { hint: stored, ...plain } = base;
   if (typeof init !== 'string') {
-    const { hint: _, ...plain } = base;
     const full: ModelConfig = { ...plain, ...(hint ? { hint } : {}) };
     return new HintModel(device, full, initialiseParameters(device, full, config.seed));
   }
   // A hypernetwork that is already there has to be there whole; a new one starts fresh.
-  const known = JSON.stringify(hint) === JSON.stringify(base.hint);
+  const known = JSON.stringify(hint) === JSON.stringify(stored);
   return loadModel(device, init, {
     hint: known ? undefined : hint,
     withoutHint: hint === undefined,

@@ -104,8 +104,8 @@ export class RunDirectory {
   }
 
   /** Adds a line to metrics.jsonl. @throws HintError IO */
-  async appendMetrics({ settled: _, ...report }: StepReport): Promise<void> {
-    const line: MetricsLine = { ...report, time: new Date().toISOString() };
+  async appendMetrics(report: StepReport): Promise<void> {
+    const line = { ...report, settled: undefined, time: new Date().toISOString() };
     try {
       await appendFile(this.metricsPath, `${JSON.stringify(line)}\n`);
     } catch (cause) {
@@ -190,8 +190,8 @@ async function readState(path: string): Promise<CheckpointState | undefined> {
   if (!CHECKPOINT_FILES.every((name) => names.includes(name))) return undefined;
   try {
     const file = await readFile(join(path, 'state.json'), 'utf8');
-    const { version: _, ...state } = stateSchema.parse(JSON.parse(file));
-    return state;
+    const { step, sampler, tokens, pool } = stateSchema.parse(JSON.parse(file));
+    return { step, sampler, tokens, pool };
   } catch {
     return undefined;
   }

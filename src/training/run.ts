@@ -125,10 +125,7 @@ async function openRun(directory: RunDirectory, config: TrainingConfig): Promise
     }
   }
   await directory.clean();
-  const checkpoint = await directory.latestCheckpoint();
-  await directory.truncateMetrics(checkpoint?.step ?? 0);
-  await directory.writeConfig(config);
-  return checkpoint;
+  return directory.latestCheckpoint();
 }
 
 async function prepare(
@@ -162,6 +159,9 @@ async function prepare(
     await readOptimizerState(checkpoint.path, optimizer, signal);
     trainer.restore(checkpoint.state);
   }
+  // Last, so that a resume that fails changes nothing of the run.
+  await directory.truncateMetrics(checkpoint?.step ?? 0);
+  await directory.writeConfig(config);
   return {
     config,
     directory,

@@ -8,6 +8,7 @@ import { findSystem } from '../../src/systems/index.js';
 import type { Device } from '../../src/tensor/device.js';
 import { ADAFACTOR, Optimizer } from '../../src/training/optimizer.js';
 import { assignGroups } from '../../src/training/parameter-groups.js';
+import { sha256Hex } from '../../src/util/hash.js';
 import { Trainer, type TrainerSettings } from '../../src/training/trainer.js';
 
 export const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
@@ -63,9 +64,11 @@ export function tinyTrainer(
   return { model, optimizer, trainer };
 }
 
-/** Every parameter's values. */
-export async function valuesOf(model: HintModel): Promise<Map<string, Float32Array>> {
-  const values = new Map<string, Float32Array>();
-  for (const [name, tensor] of model.parameters.entries()) values.set(name, await tensor.read());
+/** The hash of every parameter: equal when the bits are. */
+export async function valuesOf(model: HintModel): Promise<Map<string, string>> {
+  const values = new Map<string, string>();
+  for (const [name, tensor] of model.parameters.entries()) {
+    values.set(name, sha256Hex(new Uint8Array(await tensor.readBytes())));
+  }
   return values;
 }

@@ -11,7 +11,7 @@ import { trainOnBatch } from '../../src/training/train-on-batch.js';
 import type { StepReport, StepsOptions, Trainer } from '../../src/training/trainer.js';
 import { FIXTURES, SETTINGS, tinyTrainer, valuesOf } from './tiny.js';
 
-const device = new Device({ threads: 2 });
+const device = new Device({ threads: 1 });
 afterAll(() => device.close());
 
 async function reportsOf(trainer: Trainer, options: StepsOptions = {}): Promise<StepReport[]> {
@@ -120,19 +120,20 @@ describe('Trainer', () => {
     const before = await valuesOf(model);
     await reportsOf(trainer);
     const after = await valuesOf(model);
-    const changed = [...after].filter(
-      ([name, values]) => !values.every((v, i) => v === before.get(name)![i]),
-    );
+    const changed = [...after].filter(([name, hash]) => hash !== before.get(name));
     expect(changed.length).toBeGreaterThan(5);
     expect(changed.every(([name]) => name.startsWith('hypernetwork.'))).toBe(true);
   });
 
   it('gives back all memory of its steps', async () => {
     const { trainer } = tinyTrainer(device, { schedule: { ...SETTINGS.schedule, steps: 12 }, batchSize: 48 });
-    const reports = await reportsOf(trainer, { settleAt: () => true });
-    await device.synchronize();
-    expect(reports[11]!.bytesInUse).toBe(reports[2]!.bytesInUse);
-    expect(device.statistics().bytesInUse).toBeLessThanOrEqual(reports[11]!.bytesInUse);
+    const bytes: number[] = [];
+    for await (const { settled } of trainer.steps({ settleAt: () => true })) {
+      expect(settled).toBe(true);
+      await device.synchronize();
+      bytes.push(device.statistics().bytesInUse);
+    }
+    expect(bytes[11]).toBeLessThanOrEqual(bytes[2]!);
   });
 
   it('stops with the step and the rate when weights are no numbers, instead of training on', async () => {
