@@ -11,7 +11,7 @@ OpSpec declare_cast() {
   op.summary = "y = x in another floating-point dtype";
   op.inputs = {{"x", "*n", kRequired, std::nullopt}};
   op.outputs = {{"y", "*n", kRequired, std::nullopt}};
-  op.attributes = {{"to", std::string("bf16")}};
+  op.attributes.push_back({"to", std::string("bf16")});
   op.kernels[0] = {forward, nullptr};
   op.resolve = [](Call& call) {
     const DType from = call.in(kX).dtype, to = dtypeFromName(call.word("to"));

@@ -1,0 +1,155 @@
+// Times every bench case of every op, forward and backward, against roofs measured in the same run.
+//   hint_op_bench [--op NAME]... [--threads N] [--samples N] [--json]
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "native/bench/roofs.h"
+#include "native/runtime/error.h"
+#include "native/runtime/parallel.h"
+#include "native/runtime/stream.h"
+#include "native/tests/case.h"
+
+namespace {
+
+using namespace hint;
+
+struct Options {
+  std::vector<std::string> ops;
+  int threads = availableCores();
+  int samples = 15;
+  bool json = false;
+};
+
+struct Row {
+  std::string op, name;
+  bool backward;
+  double seconds, gflops, gigabytes;  ///< rates per second
+  bool compute;                       ///< which roof binds
+  double share;                       ///< of that roof
+};
+
+/// Integer state that an op advances, put back in front of every run so that each run does the same work.
+class IntegerState {
+ public:
+  explicit IntegerState(const Call& call) {
+    for (size_t i = 0; i < call.inputs.size() && !call.backward; ++i)
+      if (call.inputPresent[i] && call.inputs[i].dtype == DType::i32 && (call.spec->inputs[i].flags & kMutable))
+        saved_.emplace_back(call.inputs[i], IntList(call.inputs[i].data<int32_t>(),
+                                                    call.inputs[i].data<int32_t>() + call.inputs[i].size()));
+  }
+  bool empty() const { return saved_.empty(); }
+  void restore() const {
+    for (const auto& [tensor, values] : saved_) std::copy(values.begin(), values.end(), tensor.data<int32_t>());
+  }
+
+ private:
+  std::vector<std::pair<Tensor, IntList>> saved_;
+};
+
+Row measure(Call& call, const std::string& name, const bench::Roofs& roofs, int samples) {
+  const IntegerState state(call);
+  const auto run = [&] { Stream::execute(call); };
+  const double seconds =
+      state.empty() ? bench::medianSeconds(samples, run) : bench::medianSeconds(samples, run, [&] { state.restore(); });
+  const double flops = call.flops(), bytes = call.spec->traffic ? call.spec->traffic(call) : call.bytes();
+  const double computing = flops / (roofs.gflops * 1e9), moving = bytes / (roofs.bandwidth(bytes) * 1e9);
+  return {call.spec->name,        name,
+          call.backward,          seconds,
+          1e-9 * flops / seconds, 1e-9 * bytes / seconds,
+          computing > moving,     std::max(computing, moving) / seconds};
+}
+
+std::vector<Row> measureOp(const OpSpec& op, const bench::Roofs& roofs, int samples) {
+  std::vector<Row> rows;
+  for (const OpCase& example : findReference(op.name).cases) {
+    if (!example.bench) continue;
+    Call forward = testing::makeCall(op, example);
+    rows.push_back(measure(forward, example.name, roofs, samples));
+    if (op.kernels[0].backward) {
+      const auto inputs = testing::differentiableInputs(forward);
+      Call backward = testing::makeBackward(forward, {inputs, testing::differentiableOutputs(forward), 0.0f});
+      rows.push_back(measure(backward, example.name, roofs, samples));
+    }
+    testing::caseAllocator()->trim();
+  }
+  return rows;
+}
+
+void printRow(const Row& row, bool json, bool first) {
+  if (json)
+    std::printf(
+        "%s\n  {\"op\": \"%s\", \"case\": \"%s\", \"pass\": \"%s\", \"microseconds\": %.3f, \"gflops\": %.2f, "
+        "\"gigabytesPerSecond\": %.2f, \"roof\": \"%s\", \"shareOfRoof\": %.3f}",
+        first ? "" : ",", row.op.c_str(), row.name.c_str(), row.backward ? "backward" : "forward", row.seconds * 1e6,
+        row.gflops, row.gigabytes, row.compute ? "gemm" : "copy", row.share);
+  else
+    std::printf("%-16s %-36s %-8s %12.1f us %9.1f GFLOP/s %8.1f GB/s %5.0f %% of %s\n", row.op.c_str(),
+                row.name.c_str(), row.backward ? "backward" : "forward", row.seconds * 1e6, row.gflops, row.gigabytes,
+                row.share * 100, row.compute ? "gemm" : "copy");
+  std::fflush(stdout);
+}
+
+void run(const Options& options) {
+  setThreadCount(options.threads);
+  std::vector<const OpSpec*> ops;
+  for (const std::string& name : options.ops) ops.push_back(&findOp(name));
+  if (options.ops.empty())
+    for (const OpSpec& op : opTable()) ops.push_back(&op);
+  const bench::Roofs roofs = bench::measureRoofs();
+  if (options.json) {
+    std::printf("{\"threads\": %d, \"gemmGflops\": %.1f, \"copies\": [", options.threads, roofs.gflops);
+    for (size_t i = 0; i < roofs.copies.size(); ++i)
+      std::printf("%s{\"bytes\": %.0f, \"gigabytesPerSecond\": %.2f}", i ? ", " : "", roofs.copies[i].first,
+                  roofs.copies[i].second);
+    std::printf("], \"rows\": [");
+  } else {
+    std::printf("%d threads; gemm %.1f GFLOP/s; copy", options.threads, roofs.gflops);
+    for (const auto& [bytes, rate] : roofs.copies) std::printf(" %.1f GB/s (%.2f MiB)", rate, bytes / (1 << 20));
+    std::printf("\n");
+  }
+  bool first = true;
+  for (const OpSpec* op : ops)
+    for (const Row& row : measureOp(*op, roofs, options.samples)) {
+      printRow(row, options.json, first);
+      first = false;
+    }
+  if (options.json) std::printf("\n]}\n");
+}
+
+int positive(const char* option, const char* text) {
+  char* end = nullptr;
+  const long value = std::strtol(text, &end, 10);
+  if (*end || value < 1 || value > 4096)
+    fail("INVALID_ARGUMENT", option, " is \"", text, "\", but must be an integer from 1 to 4096.");
+  return static_cast<int>(value);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    Options options;
+    for (int i = 1; i < argc; ++i) {
+      if (!std::strcmp(argv[i], "--op") && i + 1 < argc)
+        options.ops.emplace_back(argv[++i]);
+      else if (!std::strcmp(argv[i], "--threads") && i + 1 < argc)
+        options.threads = positive("--threads", argv[++i]);
+      else if (!std::strcmp(argv[i], "--samples") && i + 1 < argc)
+        options.samples = positive("--samples", argv[++i]);
+      else if (!std::strcmp(argv[i], "--json"))
+        options.json = true;
+      else
+        fail("INVALID_ARGUMENT", "Usage: hint_op_bench [--op NAME]... [--threads N] [--samples N] [--json]; ", argv[i],
+             " is not an option.");
+    }
+    run(options);
+    return 0;
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s: %s\n", error.code().c_str(), error.what());
+    return 2;
+  }
+}
