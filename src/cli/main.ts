@@ -6,6 +6,7 @@ import { packageRoot } from '../util/package-root.js';
 import { EXIT } from './context.js';
 import { addCompileCommand, addRunCommand } from './compile.js';
 import { addDataCommand } from './data.js';
+import { addDemoCommand } from './demo/command.js';
 import { addDoctorCommand } from './doctor.js';
 import { addEvalCommand } from './eval.js';
 import { addInspectCommand } from './inspect.js';
@@ -24,6 +25,7 @@ const program = new Command('hint')
   .showHelpAfterError('(add --help for the options)');
 // Commands inherit it when they are added: wrong use exits with 2, not with commander's 1.
 program.exitOverride();
+addDemoCommand(program);
 addTrainCommand(program);
 addEvalCommand(program);
 addCompileCommand(program);

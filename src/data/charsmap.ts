@@ -4,13 +4,29 @@ import { HintError } from '../errors.js';
 const FIRST_PLAIN = 0x21;
 const LAST_PLAIN = 0x7e;
 
+/** Turns text into the form whose pieces are in the vocabulary. */
+export interface Normalizer {
+  /** True when a word of printable ASCII is its own normal form, so that it need not be looked at. */
+  readonly keepsPlainAscii: boolean;
+  normalize(text: string): string;
+  /** True when `character` becomes a space and begins no longer key: text may be cut at it before normalising. */
+  isSeparator(character: string): boolean;
+}
+
+/** Unicode's own compatibility composition, for tokenizers without a precompiled table. */
+export const NFKC: Normalizer = {
+  keepsPlainAscii: true,
+  normalize: (text) => text.normalize('NFKC'),
+  isSeparator: (character) => /\s/.test(character),
+};
+
 /**
  * SentencePiece's precompiled normaliser: a double-array trie over UTF-8 bytes whose values are offsets into a
  * block of replacement strings. At every position the longest matching key is replaced; bytes without a key are
  * copied. @xenova/transformers approximates this with `String.normalize('NFKC')`, which differs on combining
  * marks and on normalisers other than nmt_nfkc; this class does what SentencePiece does.
  */
-export class Charsmap {
+export class Charsmap implements Normalizer {
   readonly #units: Uint32Array;
   readonly #strings: Uint8Array;
   #output = new Uint8Array(256);

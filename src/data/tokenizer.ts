@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { HintError } from '../errors.js';
 import { sha256Hex } from '../util/hash.js';
 import { parseJson, readBytes } from '../util/read-file.js';
-import { Charsmap } from './charsmap.js';
+import { Charsmap, NFKC, type Normalizer } from './charsmap.js';
 import { Unigram } from './unigram.js';
 import { loadXenovaTokenizers } from './xenova.js';
 
@@ -20,6 +20,7 @@ const tokenizerSchema = z.looseObject({
   added_tokens: z.array(z.looseObject({ id: z.int().nonnegative(), content: z.string().min(1) })),
   normalizer: z.union([
     precompiled,
+    z.object({ type: z.literal('NFKC') }),
     z.object({ type: z.literal('Sequence'), normalizers: z.array(z.looseObject({ type: z.string() })) }),
   ]),
   model: z.looseObject({
@@ -67,7 +68,7 @@ export class Tokenizer {
   readonly unkId: number;
 
   readonly #hf: PreTrainedTokenizer;
-  readonly #charsmap: Charsmap;
+  readonly #charsmap: Normalizer;
   readonly #unigram: Unigram;
   readonly #special: Map<string, number>;
   readonly #specialPattern: RegExp;
@@ -79,7 +80,7 @@ export class Tokenizer {
     file: string,
     fingerprint: string,
     json: z.infer<typeof tokenizerSchema>,
-    charsmap: Charsmap,
+    charsmap: Normalizer,
     hf: PreTrainedTokenizer,
   ) {
     this.file = file;
@@ -122,7 +123,8 @@ export class Tokenizer {
           'Give the tokenizer.json of a T5 model (Unigram model, Precompiled normalizer).',
       );
     }
-    const charsmap = new Charsmap(findCharsmap(parsed.data.normalizer, file));
+    const { normalizer } = parsed.data;
+    const charsmap = normalizer.type === 'NFKC' ? NFKC : new Charsmap(findCharsmap(normalizer, file));
     const { PreTrainedTokenizer } = await loadXenovaTokenizers();
     try {
       const hf = new PreTrainedTokenizer(raw as object, {
@@ -237,7 +239,10 @@ export class Tokenizer {
   }
 }
 
-function findCharsmap(normalizer: z.infer<typeof tokenizerSchema>['normalizer'], file: string): string {
+function findCharsmap(
+  normalizer: Exclude<z.infer<typeof tokenizerSchema>['normalizer'], { type: 'NFKC' }>,
+  file: string,
+): string {
   if (normalizer.type === 'Precompiled') return normalizer.precompiled_charsmap;
   for (const part of normalizer.normalizers) {
     const found = precompiled.safeParse(part);
