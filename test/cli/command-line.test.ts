@@ -1,0 +1,148 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const root = resolve(import.meta.dirname, '../..');
+const model = join(root, 'test/fixtures/greedy-model');
+
+interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+function hint(...parameters: string[]): Promise<Outcome> {
+  return new Promise((done) => {
+    const child = execFile(
+      process.execPath,
+      [join(root, 'dist/cli/main.js'), ...parameters],
+      (error, stdout, stderr) =>
+        done({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
+    );
+    child.stdin?.end();
+  });
+}
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'hint-cli-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('the command line', () => {
+  it('lists every command in its help', async () => {
+    const { stdout, code } = await hint('--help');
+    expect(code).toBe(0);
+    for (const command of [
+      'demo',
+      'train',
+      'eval',
+      'compile',
+      'run',
+      'verify',
+      'score',
+      'inspect',
+      'data',
+      'doctor',
+    ]) {
+      expect(stdout).toContain(command);
+    }
+  });
+
+  it('shows examples in the help of every command', async () => {
+    for (const command of [
+      'train',
+      'eval',
+      'compile',
+      'run',
+      'verify',
+      'score',
+      'inspect',
+      'data',
+      'doctor',
+      'demo',
+    ]) {
+      expect((await hint(command, '--help')).stdout).toMatch(/Examples?:\n {2}\$ hint/);
+    }
+  });
+
+  it.each([
+    [['trian'], /unknown command/],
+    [['verify', '/nowhere'], /The directory \/nowhere cannot be read/],
+    [['verify', model, '--device', 'tpu'], /The device "tpu"/],
+    [['inspect', '/nowhere'], /\/nowhere does not exist/],
+    [['score', '/nowhere'], /\/nowhere/],
+    [['run', model, '--input', 'x'], /Give either --task .* or --definition/],
+    [['compile', model, '--output', 'x'], /Give either --definition .* or --task/],
+    [['eval', '/nowhere', '--data', '/nowhere'], /\/nowhere/],
+    [['train', '--set', 'sytem=hint'], /sytem/],
+    [['train', '--steps', 'many', '--output', 'x'], /steps/],
+    [['data', '/nowhere', '--tokenizer', join(root, 'test/fixtures/tokenizer')], /nowhere/],
+    [['doctor', '--threads', '4'], /unknown option/],
+  ])('answers %j with one sentence and a failing exit code', async (parameters, sentence) => {
+    const { code, stderr } = await hint(...parameters);
+    expect(code).toBeGreaterThan(0);
+    expect(stderr).toMatch(sentence);
+    expect(stderr).not.toMatch(/\n\s+at /);
+  });
+
+  it('gives errors as JSON to those who asked for JSON', async () => {
+    const { stdout, code } = await hint('inspect', '/nowhere', '--json');
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toEqual({
+      error: { code: 'NOT_FOUND', message: expect.stringContaining('/nowhere') as string },
+    });
+  });
+
+  it('scores predictions as JSON', async () => {
+    const file = join(folder, 'predictions.jsonl');
+    await writeFile(
+      file,
+      `${JSON.stringify({ id: 'a', task: 't', prediction: 'positive', references: ['Positive sentiment'] })}\n`,
+    );
+    const { stdout, code } = await hint('score', file, '--json');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      rougeL: 66.6667,
+      exactMatch: 0,
+      count: 1,
+      perTask: { t: { count: 1 } },
+    });
+  });
+
+  it('verifies a fixture of the original code, tensor by tensor', async () => {
+    const { stdout, code } = await hint('verify', join(root, 'test/fixtures/greedy-model'), '--json');
+    const result = JSON.parse(stdout) as { passed: boolean; cases: { comparisons: unknown[] }[] };
+    expect(code).toBe(0);
+    expect(result.passed).toBe(true);
+    expect(result.cases[0]?.comparisons.length).toBeGreaterThan(0);
+  });
+
+  it('fails verification when an expected value is off', async () => {
+    const copy = join(folder, 'broken');
+    const { cp, readFile } = await import('node:fs/promises');
+    await cp(model, copy, { recursive: true });
+    const expected = JSON.parse(await readFile(join(copy, 'expected.json'), 'utf8')) as {
+      tokens: number[][];
+    };
+    (expected.tokens[0] as number[])[0] = 3;
+    await writeFile(join(copy, 'expected.json'), JSON.stringify(expected));
+    const { stdout, code } = await hint('verify', copy);
+    expect(code).toBe(1);
+    expect(stdout).toContain('FAIL');
+  });
+
+  it('describes a model from its headers', async () => {
+    const { stdout } = await hint('inspect', model, '--json');
+    expect(JSON.parse(stdout)).toMatchObject({ kind: 'model', missingTensors: [] });
+  });
+
+  it('reports what this machine has', async () => {
+    const { stdout, code } = await hint('doctor', '--json');
+    expect(code).toBe(0);
+    const findings = JSON.parse(stdout) as { what: string; ok: boolean }[];
+    expect(findings.find(({ what }) => what === 'oneDNN')?.ok).toBe(true);
+  });
+});
