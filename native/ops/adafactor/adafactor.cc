@@ -11,6 +11,8 @@ void resolve(Call& call) {
   if (row != column || row == full)
     fail("INVALID_ARGUMENT", call.describe(),
          ": give either rowMoment and columnMoment (factored) or fullMoment, and not both.");
+  if (!(call.number("decay") >= 0.0 && call.number("decay") <= 1.0))
+    fail("INVALID_ARGUMENT", call.describe(), ": decay must be in [0, 1], not ", call.number("decay"), ".");
   const Shape& shape = call.in(kParameter).shape;
   if (row && (shape.size() != 2 || shape[0] != call.dim("rows") || shape[1] != call.dim("columns")))
     fail("INVALID_SHAPE", call.describe(), ": a factored parameter must be [", call.dim("rows"), ", ",

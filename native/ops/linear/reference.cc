@@ -23,6 +23,8 @@ OpReference reference_linear() {
       {"odd sizes", {{{{5, 17}}}, {{{13, 17}, {}, 0.3}}}},
       {"one row, gelu, alpha", {{{{1, 32}}}, {{{24, 32}, {}, 0.3}}}, {{"activation", gelu}, {"alpha", 0.5}}},
       {"tanh", {{{{9, 8}}}, {{{3, 8}}}}, {{"activation", tanh}}},
+      {"seven rows, columns beyond one panel", {{{{7, 37}}}, {{{70, 37}, {}, 0.3}}}},
+      {"rows enough for oneDNN", {{{{40, 19}}}, {{{21, 19}, {}, 0.3}}}},
       {"no rows", {{{{0, 8}}}, {{{3, 8}}}}},
       {"T5-base projection", {{{{4096, 768}}}, {{{768, 768}, {}, 0.03}}}, {}, true},
       {"T5-base feed-forward", {{{{4096, 768}}}, {{{2048, 768}, {}, 0.03}}}, {}, true},
