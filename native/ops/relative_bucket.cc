@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <mutex>
+#include <tuple>
 
 #include "native/runtime/error.h"
 
@@ -27,6 +30,16 @@ RelativeBuckets::RelativeBuckets(int64_t buckets, int64_t maxDistance, bool caus
     }
     magnitudes_[static_cast<size_t>(distance)] = static_cast<int32_t>(bucket);
   }
+}
+
+const RelativeBuckets& relativeBuckets(int64_t buckets, int64_t maxDistance, bool causal) {
+  static std::mutex mutex;
+  static std::map<std::tuple<int64_t, int64_t, bool>, RelativeBuckets> known;
+  const std::lock_guard lock(mutex);
+  const std::tuple key(buckets, maxDistance, causal);
+  const auto found = known.find(key);
+  return found != known.end() ? found->second
+                              : known.emplace(key, RelativeBuckets(buckets, maxDistance, causal)).first->second;
 }
 
 }  // namespace hint

@@ -28,4 +28,8 @@ class RelativeBuckets {
   std::vector<int32_t> magnitudes_;  ///< bucket by distance; the last entry holds for everything beyond
 };
 
+/// The same, computed once per process and kept: a model uses one or two of them, in every layer of every step.
+/// Thread-safe; throws what the constructor throws.
+const RelativeBuckets& relativeBuckets(int64_t buckets, int64_t maxDistance, bool causal);
+
 }  // namespace hint

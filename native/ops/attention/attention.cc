@@ -67,7 +67,7 @@ void resolve(Call& call) {
   }
   call.setDim("oRows", sharedQueries ? sequences * call.dim("qRows") : call.dim("qRows"));
   checkTasks(call, sequences);
-  if (call.has(kBias)) RelativeBuckets(call.dim("buckets"), call.integer("maxDistance"), call.integer("causal") != 0);
+  if (call.has(kBias)) relativeBuckets(call.dim("buckets"), call.integer("maxDistance"), call.integer("causal") != 0);
   const Geometry geometry(call);
   for (size_t b = 0; b < geometry.sequences.size(); ++b) {
     const Sequence& s = geometry.sequences[b];

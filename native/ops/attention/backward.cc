@@ -1,27 +1,13 @@
 #include <cstring>
 
 #include "native/ops/attention/attention.h"
+#include "native/ops/attention/target.h"
 #include "native/ops/attention/workspace.h"
 #include "native/runtime/error.h"
 #include "native/runtime/scratch.h"
 
 namespace hint::attention {
 namespace {
-
-/// Where the gradient of one input's rows goes: the gradient itself, or one of several partial sums when bundles share
-/// those rows.
-struct Target {
-  float* gradient = nullptr;
-  float beta = 0.0f;
-  int64_t rows = 0;
-  std::vector<float> partial = {};  ///< [parts, rows, width]
-
-  bool wanted() const { return gradient != nullptr; }
-  void write(int64_t part, int64_t row, int64_t count, int64_t head, int64_t dim, int64_t width, const float* packed) {
-    float* base = partial.empty() ? gradient : partial.data() + part * rows * width;
-    unpackRows(packed, count, dim, nullptr, partial.empty() ? beta : 0.0f, base + row * width + head * dim, width);
-  }
-};
 
 struct Backward {
   explicit Backward(const Call& c) : call(c), geometry(c), bias(c, geometry), dropout(c.dropout()) {}
@@ -45,6 +31,10 @@ struct Segment {
   float *keyPanels, *valuePanels, *keyRows, *gradientK, *gradientV;
 };
 
+/// Own keys handled at once. Their packed forms and gradients, 1.25 KiB a key at T5's head width, stay in the second
+/// cache level while all queries of the sequence pass.
+constexpr int64_t kKeyTile = 256;
+
 /// The buffers of one unit.
 struct Buffers {
   int64_t dim, wide, columns, block, relative;
@@ -55,15 +45,15 @@ struct Buffers {
   Buffers(const Geometry& g, int64_t heads, bool oneChunk, bool dropout, int64_t relativePositions)
       : dim(g.headDim),
         wide(padded(dim)),
-        columns(SegmentRows::maxColumns(g)),
+        columns(contextColumns(g) + padded(std::min(g.maxKeys, kKeyTile))),
         block(blockRows(columns, g.maxQueries)),
         relative(relativePositions),
-        context(columns - padded(g.maxKeys), 2 * dim + 3 * wide, heads, false),
-        own(padded(g.maxKeys), 2 * dim + 3 * wide, heads, oneChunk),
+        context(contextColumns(g), 2 * dim + 3 * wide, heads, false),
+        own(columns - contextColumns(g), 2 * dim + 3 * wide, heads, oneChunk),
         masks(dropout ? columns : 0, 1, heads, oneChunk),
         scratch(Slices::size(context.floats()) + Slices::size(own.floats()) + Slices::size(masks.floats()) +
                 2 * Slices::size(block * columns) + 3 * Slices::size(block * wide) + 2 * Slices::size(block) +
-                Slices::size(columns) + Slices::size(heads * relative)) {
+                Slices::size(contextColumns(g) + g.maxKeys) + Slices::size(heads * relative)) {
     Slices slices(scratch);
     context.place(slices.take(context.floats()));
     own.place(slices.take(own.floats()));
@@ -75,7 +65,7 @@ struct Buffers {
     dQ = slices.take(block * wide);
     delta = slices.take(block);
     logs = slices.take(block);
-    dense = slices.take(columns);
+    dense = slices.take(contextColumns(g) + g.maxKeys);
     relativeGradient = slices.take(heads * relative);
     std::fill(relativeGradient, relativeGradient + heads * relative, 0.0f);
   }
@@ -147,7 +137,17 @@ class UnitPass {
 
   void run(const Piece& piece) {
     const Sequence& s = g_.sequences[static_cast<size_t>(piece.sequence)];
-    const SegmentRows segments(g_, s);
+    const SegmentRows all(g_, s);
+    int64_t key = 0;
+    do {
+      const int64_t keyEnd = std::min(key + kKeyTile, s.keys);
+      run(piece, s, all.tile(key, keyEnd), key);
+      key = keyEnd;
+    } while (key < s.keys);
+  }
+
+  /// All queries of a piece against a tile of its keys that starts at own key `firstKey`.
+  void run(const Piece& piece, const Sequence& s, const SegmentRows& segments, int64_t firstKey) {
     int64_t chunk = piece.begin;
     do {
       const int64_t chunkEnd = std::min(chunk + kChunk, piece.end);
@@ -159,18 +159,20 @@ class UnitPass {
                      b_.dense, b_.masks.at(h, 0, 1, 0));
         }
         for (int64_t first = chunk; first < chunkEnd; first += b_.block)
-          block(s, segments, h, first, std::min(b_.block, chunkEnd - first));
-        if (chunkEnd == piece.end) store(segments, kOwn, h, s.kBegin);
+          block(s, segments, firstKey, h, first, std::min(b_.block, chunkEnd - first));
+        if (chunkEnd == piece.end) store(segments, kOwn, h, segments.row[kOwn]);
       }
       chunk = chunkEnd;
     } while (chunk < piece.end);
   }
 
-  void block(const Sequence& s, const SegmentRows& segments, int64_t h, int64_t first, int64_t count) {
+  void block(const Sequence& s, const SegmentRows& segments, int64_t firstKey, int64_t h, int64_t first,
+             int64_t count) {
     const int64_t dim = b_.dim, wide = b_.wide, columns = b_.columns, vectors = wide / kLanes, head = firstHead_ + h;
     const int64_t qAt = (s.qBegin + first) * g_.width + head * dim, oAt = (s.oBegin + first) * g_.width + head * dim;
-    const ScoreBlock rows = scoreBlock(segments, g_, b_.scores, columns, first, count, pass_.bias.head(head),
+    const ScoreBlock rows = scoreBlock(segments, g_, b_.scores, columns, first - firstKey, count, pass_.bias.head(head),
                                        pass_.dropout.active() ? b_.masks.at(h, 0, 1, 0) : nullptr);
+    if (firstKey > 0 && rows.used(kOwn) == 0) return;
     packRows(pass_.call.f(kQ) + qAt, count, g_.width, dim, b_.q);
     packRows(pass_.gradientO + oAt, count, g_.width, dim, b_.dO);
     rowDots(pass_.gradientO + oAt, pass_.call.out(kO).data<float>() + oAt, count, g_.width, dim, b_.delta);
@@ -199,7 +201,8 @@ class UnitPass {
         multiply({count, vectors, used, b_.dP + column, columns, 1, segment.keyRows, wide, kLanes, b_.dQ, wide, i > 0});
     }
     if (pass_.targetQ.wanted())
-      unpackRows(b_.dQ, count, dim, nullptr, pass_.targetQ.beta, pass_.targetQ.gradient + qAt, g_.width);
+      unpackRows(b_.dQ, count, dim, nullptr, firstKey > 0 ? 1.0f : pass_.targetQ.beta, pass_.targetQ.gradient + qAt,
+                 g_.width);
   }
 
   Backward& pass_;
@@ -215,23 +218,6 @@ void Backward::unit(const Bundle& bundle, int64_t bundleIndex, int64_t firstHead
   if (!call.gi(kBias)) return;
   for (int64_t head = firstHead; head < endHead; ++head)
     pass.addBias(head - firstHead, biasSums.data() + (bundleIndex * geometry.heads + head) * call.dim("buckets"));
-}
-
-/// gradient[row(r)] = beta * gradient + the sum of the partial rows r, in the order of the parts.
-template <typename Row>
-void reduce(const Target& target, int64_t parts, int64_t width, const Row& row) {
-  if (target.partial.empty()) return;
-  parallelFor(target.rows, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      float* gradient = target.gradient + row(r) * width;
-      for (int64_t d = 0; d < width; ++d) {
-        float sum = 0.0f;
-        for (int64_t part = 0; part < parts; ++part)
-          sum += target.partial[static_cast<size_t>((part * target.rows + r) * width + d)];
-        gradient[d] = target.beta == 0.0f ? sum : target.beta * gradient[d] + sum;
-      }
-    }
-  });
 }
 
 }  // namespace

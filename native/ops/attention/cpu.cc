@@ -32,9 +32,9 @@ struct Buffers {
   Buffers(const Geometry& g, int64_t heads, bool oneChunk, bool dropout)
       : dim(g.headDim),
         wide(padded(dim)),
-        columns(SegmentRows::maxColumns(g)),
+        columns(contextColumns(g) + padded(g.maxKeys)),
         block(blockRows(columns, g.maxQueries)),
-        context(columns - padded(g.maxKeys), dim + wide, heads, false),
+        context(contextColumns(g), dim + wide, heads, false),
         own(padded(g.maxKeys), dim + wide, heads, oneChunk),
         masks(dropout ? columns : 0, 1, heads, oneChunk),
         scratch(Slices::size(context.floats()) + Slices::size(own.floats()) + Slices::size(masks.floats()) +

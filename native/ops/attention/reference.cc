@@ -28,12 +28,13 @@ void attendReference(ReferenceCall& r, const Geometry& g, size_t b, int64_t quer
 
   const double* q = r.in(kQ) + (s.qBegin + query) * g.width + head * g.headDim;
   std::vector<double> scores(keys.size());
+  const RelativeBuckets* buckets =
+      r.has(kBias) ? &relativeBuckets(r.call.dim("buckets"), r.call.integer("maxDistance"), g.causal) : nullptr;
   double maximum = -INFINITY;
   for (size_t j = 0; j < keys.size(); ++j) {
     for (int64_t d = 0; d < g.headDim; ++d) scores[j] += q[d] * keys[j][d];
-    if (r.has(kBias) && j >= firstOwn) {
-      const RelativeBuckets buckets(r.call.dim("buckets"), r.call.integer("maxDistance"), g.causal);
-      scores[j] += r.in(kBias)[buckets.of(static_cast<int64_t>(j - firstOwn) - query) * g.heads + head];
+    if (buckets && j >= firstOwn) {
+      scores[j] += r.in(kBias)[buckets->of(static_cast<int64_t>(j - firstOwn) - query) * g.heads + head];
     }
     maximum = std::max(maximum, scores[j]);
   }
@@ -52,45 +53,49 @@ void attendReference(ReferenceCall& r, const Geometry& g, size_t b, int64_t quer
   }
 }
 
-/// Inputs of a case. `context` of zero rows in all means no prefix or no shared segment.
+using Attributes = std::vector<std::pair<std::string, Attribute>>;
+
+/// A case in terms of sequences: offsets of queries and keys, and what else there is to attend to.
 struct Setup {
   std::string name;
-  int64_t heads, headDim;
-  IntList qOffsets, kOffsets;
-  int64_t tasks = 0, slots = 2, prefix = 0;
-  IntList sharedOffsets = {};
-  int64_t buckets = 0;
-  int64_t sharedQueryRows = 0;
-  std::vector<std::pair<std::string, Attribute>> attributes = {};
-  bool bench = false;
+  int64_t heads = 1, headDim = 8;
+  IntList q = {}, k = {};
+  int64_t tasks = 0, slots = 1, prefix = 0;  ///< tasks 0: no prefix
+  IntList shared = {};                       ///< offsets of the shared segments
+  int64_t buckets = 0;                       ///< 0: no bias
+  int64_t sharedQueries = 0;                 ///< rows of q that every sequence uses
+  Attributes attributes = {};
+  std::string error = {};
 };
 
-OpCase caseOf(const Setup& s) {
-  const int64_t width = s.heads * s.headDim, qRows = s.sharedQueryRows ? s.sharedQueryRows : s.qOffsets.back();
+OpCase caseOf(const Setup& s, bool bench) {
+  const int64_t width = s.heads * s.headDim;
   // Scores of order 1, as trained models have them: products of two noisy vectors grow with the head's width.
-  const double scale = 1.0 / std::sqrt(std::sqrt(static_cast<double>(s.headDim)));
+  const double small = 1.0 / std::sqrt(std::sqrt(static_cast<double>(s.headDim)));
   const auto floats = [](Shape shape, double scale) { return CaseInput{std::move(shape), {}, scale}; };
   OpCase c;
   c.name = s.name;
   c.inputs.assign(8, std::nullopt);
-  c.inputs[kQ] = floats({qRows, width}, scale);
-  c.inputs[kK] = floats({s.kOffsets.back(), width}, scale);
-  c.inputs[kV] = floats({s.kOffsets.back(), width}, 1.0);
-  if (s.prefix > 0 || (s.tasks > 0 && s.sharedOffsets.empty())) {
-    c.inputs[kPrefixKey] = floats({s.tasks, s.slots, s.prefix, width}, scale);
+  c.inputs[kQ] = floats({s.sharedQueries ? s.sharedQueries : s.q.back(), width}, small);
+  c.inputs[kK] = floats({s.k.back(), width}, small);
+  c.inputs[kV] = floats({s.k.back(), width}, 1.0);
+  if (s.tasks > 0) {
+    c.inputs[kPrefixKey] = floats({s.tasks, s.slots, s.prefix, width}, small);
     c.inputs[kPrefixValue] = floats({s.tasks, s.slots, s.prefix, width}, 1.0);
   }
-  if (!s.sharedOffsets.empty()) {
-    c.inputs[kSharedKey] = floats({s.sharedOffsets.back(), width}, scale);
-    c.inputs[kSharedValue] = floats({s.sharedOffsets.back(), width}, 1.0);
+  if (!s.shared.empty()) {
+    c.inputs[kSharedKey] = floats({s.shared.back(), width}, small);
+    c.inputs[kSharedValue] = floats({s.shared.back(), width}, 1.0);
   }
   if (s.buckets > 0) c.inputs[kBias] = floats({s.buckets, s.heads}, 1.0);
   c.attributes = s.attributes;
   c.attributes.emplace_back("numHeads", s.heads);
-  c.attributes.emplace_back("qOffsets", s.qOffsets);
-  c.attributes.emplace_back("kOffsets", s.kOffsets);
-  c.attributes.emplace_back("sharedOffsets", s.sharedOffsets);
-  c.bench = s.bench;
+  c.attributes.emplace_back("qOffsets", s.q);
+  c.attributes.emplace_back("kOffsets", s.k);
+  c.attributes.emplace_back("sharedOffsets", s.shared);
+  if (s.sharedQueries) c.attributes.emplace_back("sharedQueries", int64_t{1});
+  c.bench = bench;
+  c.error = s.error;
   return c;
 }
 
@@ -117,120 +122,161 @@ OpReference reference_attention() {
       for (int64_t query = 0; query < g.sequences[b].queries; ++query)
         for (int64_t head = 0; head < g.heads; ++head) attendReference(r, g, b, query, head);
   };
-  const int64_t one = 1;
-  const std::vector<std::pair<std::string, Attribute>> causal = {{"causal", one}},
-                                                       drop = {{"dropoutRate", 0.3}, {"dropoutSeed", 7.0}},
-                                                       shared = {{"sharedQueries", one}};
-  const IntList t5 = lengths(32, 40, 160);
-  const std::vector<Setup> setups = {
-      {"ragged, relative bias", 2, 16, {0, 5, 6, 40}, {0, 5, 6, 40}, 0, 0, 0, {}, 8},
-      {"causal, longer than a tile and than maxDistance",
-       1,
-       8,
-       {0, 70},
-       {0, 70},
-       0,
-       0,
-       0,
-       {},
-       6,
-       0,
-       {{"causal", one}, {"maxDistance", int64_t{20}}}},
-      {"tasks share prefixes, some use none of them",
-       3,
-       3,
-       {0, 4, 4, 11, 13},
-       {0, 4, 7, 14, 16},
-       3,
-       2,
-       5,
-       {},
-       8,
-       0,
-       {{"taskIndex", IntList{2, 0, 2, 0}}, {"slot", one}}},
-      {"cross-attention on a shared segment, one task without",
-       2,
-       8,
-       {0, 3, 9, 10},
-       {0, 17, 20, 20},
-       2,
-       2,
-       0,
-       {0, 9, 9},
-       0,
-       0,
-       {{"taskIndex", IntList{1, 1, 0}}}},
-      {"prefix, shared segment and own keys, causal, dropout",
-       2,
-       5,
-       {0, 13, 14},
-       {0, 13, 14},
-       2,
-       1,
-       3,
-       {0, 4, 21},
-       4,
-       0,
-       {{"taskIndex", IntList{1, 0}},
-        {"causal", one},
-        {"dropoutRate", 0.3},
-        {"dropoutSeed", 9.0},
-        {"dropoutSite", int64_t{3}}}},
-      {"dropout, one mask for all queries", 2, 16, {0, 20, 33}, {0, 18, 40}, 0, 0, 0, {}, 0, 0, drop},
-      {"queries shared by every sequence", 2, 8, {}, {0, 6, 7, 20}, 0, 0, 0, {}, 0, 53, shared},
-      {"shared queries with prefix and bias",
-       1,
-       20,
-       {},
-       {0, 6, 6},
-       2,
-       1,
-       4,
-       {},
-       4,
-       9,
-       {{"sharedQueries", one}, {"taskIndex", IntList{1, 0}}}},
-      {"one query per sequence", 2, 12, {0, 1, 2, 3}, {0, 9, 10, 31}, 1, 2, 6, {0, 5}, 0, 0, drop},
-      {"one query, causal, sees only the first key", 1, 4, {0, 1, 3}, {0, 7, 12}, 0, 0, 0, {}, 4, 0, causal},
-      {"only a prefix to look at", 2, 4, {0, 5}, {0, 0}, 1, 1, 7},
-      {"empty prefix", 2, 4, {0, 5}, {0, 5}, 1, 1, 0},
-      {"sequences without queries", 1, 8, {0, 0, 3, 3}, {0, 4, 8, 9}, 1, 1, 2, {}, 4},
-      {"no rows", 2, 8, {0, 0}, {0, 0}, 1, 1, 2, {}, 4},
-      {"T5-base encoder", 12, 64, t5, t5, 0, 0, 0, {}, 32, 0, {}, true},
-      {"T5-base encoder, prefix of 30, dropout",
-       12,
-       64,
-       t5,
-       t5,
-       1,
-       36,
-       30,
-       {},
-       32,
-       0,
-       {{"dropoutRate", 0.1}, {"dropoutSeed", 1.0}},
-       true},
-      {"T5-base decoder, causal", 12, 64, t5, t5, 0, 0, 0, {}, 32, 0, causal, true},
-      {"1024 tokens", 12, 64, {0, 1024}, {0, 1024}, 0, 0, 0, {}, 32, 0, {}, true},
-      {"cross-attention to input and instruction", 12, 64, steps(32, 20), t5, 1, 1, 0, {0, 120}, 0, 0, {}, true},
-      {"decode: one query per sequence",
-       12,
-       64,
-       steps(64, 1),
-       steps(64, 100),
-       1,
-       1,
-       0,
-       {0, 120},
-       0,
-       0,
-       {{"training", int64_t{0}}},
-       true},
-      {"component embeddings", 12, 64, {}, {0, 80}, 0, 0, 0, {}, 0, 8192, shared, true},
-      {"small model", 4, 16, steps(64, 20), steps(64, 20), 0, 0, 0, {}, 32, 0, {}, true},
-      {"small model, one sequence", 4, 16, {0, 12}, {0, 12}, 0, 0, 0, {}, 32, 0, {}, true},
+  const std::pair<std::string, Attribute> causal = {"causal", int64_t{1}}, rate = {"dropoutRate", 0.3},
+                                          seed = {"dropoutSeed", 7.0}, site = {"dropoutSite", int64_t{3}};
+  const auto tasks = [](IntList index) { return std::pair<std::string, Attribute>("taskIndex", std::move(index)); };
+  const IntList t5 = lengths(32, 40, 160), small = steps(64, 20);
+  const std::vector<Setup> tests = {
+      {.name = "ragged, relative bias",
+       .heads = 2,
+       .headDim = 16,
+       .q = {0, 5, 6, 40},
+       .k = {0, 5, 6, 40},
+       .buckets = 8},
+      {.name = "causal, longer than a block of queries and than maxDistance",
+       .q = {0, 70},
+       .k = {0, 70},
+       .buckets = 6,
+       .attributes = {causal, {"maxDistance", int64_t{20}}}},
+      {.name = "longer than a tile of keys and a chunk of queries",
+       .headDim = 4,
+       .q = {0, 200},
+       .k = {0, 270},
+       .tasks = 1,
+       .prefix = 3,
+       .buckets = 32,
+       .attributes = {rate, seed}},
+      {.name = "causal over two tiles of keys",
+       .headDim = 4,
+       .q = {0, 262},
+       .k = {0, 262},
+       .buckets = 8,
+       .attributes = {causal, rate, seed}},
+      {.name = "tasks share prefixes, some use none of them",
+       .heads = 3,
+       .headDim = 3,
+       .q = {0, 4, 4, 11, 13},
+       .k = {0, 4, 7, 14, 16},
+       .tasks = 3,
+       .slots = 2,
+       .prefix = 5,
+       .buckets = 8,
+       .attributes = {tasks({2, 0, 2, 0}), {"slot", int64_t{1}}}},
+      {.name = "cross-attention on a shared segment, one task without",
+       .heads = 2,
+       .q = {0, 3, 9, 10},
+       .k = {0, 17, 20, 20},
+       .tasks = 2,
+       .prefix = 1,
+       .shared = {0, 9, 9},
+       .attributes = {tasks({1, 1, 0})}},
+      {.name = "prefix, shared segment and own keys, causal, dropout",
+       .heads = 2,
+       .headDim = 5,
+       .q = {0, 13, 14},
+       .k = {0, 13, 14},
+       .tasks = 2,
+       .prefix = 3,
+       .shared = {0, 4, 21},
+       .buckets = 4,
+       .attributes = {tasks({1, 0}), causal, rate, seed, site}},
+      {.name = "dropout, one mask for all queries",
+       .heads = 2,
+       .headDim = 16,
+       .q = {0, 20, 33},
+       .k = {0, 18, 40},
+       .attributes = {rate, seed}},
+      {.name = "queries shared by every sequence", .heads = 2, .k = {0, 6, 7, 20}, .sharedQueries = 53},
+      {.name = "shared queries with prefix and bias",
+       .headDim = 20,
+       .k = {0, 6, 6},
+       .tasks = 2,
+       .prefix = 4,
+       .buckets = 4,
+       .sharedQueries = 9,
+       .attributes = {tasks({1, 0})}},
+      {.name = "one query per sequence",
+       .heads = 2,
+       .headDim = 12,
+       .q = {0, 1, 2, 3},
+       .k = {0, 9, 10, 31},
+       .tasks = 1,
+       .prefix = 6,
+       .shared = {0, 5},
+       .attributes = {rate, seed}},
+      {.name = "two queries, causal, see only the first keys",
+       .headDim = 4,
+       .q = {0, 1, 3},
+       .k = {0, 7, 12},
+       .buckets = 4,
+       .attributes = {causal}},
+      {.name = "only a prefix to look at", .heads = 2, .q = {0, 5}, .k = {0, 0}, .tasks = 1, .prefix = 7},
+      {.name = "empty prefix", .heads = 2, .q = {0, 5}, .k = {0, 5}, .tasks = 1},
+      {.name = "sequences without queries",
+       .q = {0, 0, 3, 3},
+       .k = {0, 4, 8, 9},
+       .tasks = 1,
+       .prefix = 2,
+       .buckets = 4},
+      {.name = "no rows", .q = {0, 0}, .k = {0, 0}, .tasks = 1, .prefix = 2, .buckets = 4},
+      {.name = "no sequences, no tasks", .q = {0}, .k = {0}, .shared = {0}},
+      {.name = "a query that sees no key", .q = {0, 2, 3}, .k = {0, 2, 2}, .error = "INVALID_SHAPE"},
+      {.name = "offsets that end early", .q = {0, 2, 4}, .k = {0, 3}, .error = "INVALID_SHAPE"},
+      {.name = "a task that does not exist",
+       .q = {0, 2},
+       .k = {0, 2},
+       .tasks = 2,
+       .prefix = 1,
+       .attributes = {tasks({2})},
+       .error = "INVALID_ARGUMENT"},
+      {.name = "a slot that does not exist",
+       .q = {0, 2},
+       .k = {0, 2},
+       .tasks = 1,
+       .prefix = 1,
+       .attributes = {{"slot", int64_t{1}}},
+       .error = "INVALID_ARGUMENT"},
+      {.name = "too few buckets", .q = {0, 2}, .k = {0, 2}, .buckets = 3, .error = "INVALID_ARGUMENT"},
   };
-  for (const Setup& setup : setups) reference.cases.push_back(caseOf(setup));
+  const std::vector<Setup> benches = {
+      {.name = "T5-base encoder", .heads = 12, .headDim = 64, .q = t5, .k = t5, .buckets = 32},
+      {.name = "T5-base encoder, prefix of 30, dropout",
+       .heads = 12,
+       .headDim = 64,
+       .q = t5,
+       .k = t5,
+       .tasks = 1,
+       .slots = 36,
+       .prefix = 30,
+       .buckets = 32,
+       .attributes = {rate, seed}},
+      {.name = "T5-base decoder, causal",
+       .heads = 12,
+       .headDim = 64,
+       .q = t5,
+       .k = t5,
+       .buckets = 32,
+       .attributes = {causal}},
+      {.name = "1024 tokens", .heads = 12, .headDim = 64, .q = {0, 1024}, .k = {0, 1024}, .buckets = 32},
+      {.name = "cross-attention to input and instruction",
+       .heads = 12,
+       .headDim = 64,
+       .q = steps(32, 20),
+       .k = t5,
+       .shared = {0, 120}},
+      {.name = "decode: one query per sequence",
+       .heads = 12,
+       .headDim = 64,
+       .q = steps(64, 1),
+       .k = steps(64, 100),
+       .shared = {0, 120},
+       .attributes = {{"training", int64_t{0}}}},
+      {.name = "component embeddings", .heads = 12, .headDim = 64, .k = {0, 80}, .sharedQueries = 8192},
+      {.name = "small model", .heads = 4, .headDim = 16, .q = small, .k = small, .buckets = 32},
+      {.name = "small model, one sequence", .heads = 4, .headDim = 16, .q = {0, 12}, .k = {0, 12}, .buckets = 32},
+  };
+  for (const Setup& setup : tests) reference.cases.push_back(caseOf(setup, false));
+  for (const Setup& setup : benches) reference.cases.push_back(caseOf(setup, true));
   return reference;
 }
 

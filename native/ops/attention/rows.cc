@@ -2,16 +2,48 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "native/ops/attention/tile.h"
 #include "native/runtime/parallel.h"
-#include "native/runtime/vector_math.h"
 
 namespace hint::attention {
 namespace {
 
 /// Far below every score, yet finite: exp of it is negligible beside the row's maximum.
 constexpr float kHidden = -1e30f;
+
+/// exp of a difference to a maximum or a logSumExp: never above 0 but for rounding, which saves fastExp's upper clamp,
+/// and small where it matters, which saves its two-part reduction.
+inline float expBelow(float x) {
+  const float power = (-86.0f > x ? -86.0f : x) * 1.44269504088896341f;
+  // Adding 1.5 * 2^23 rounds to the nearest integer without a conversion instruction.
+  const float shifted = power + 12582912.0f;
+  const float f = power - (shifted - 12582912.0f);
+  const float p =
+      ((((1.32647e-3f * f + 9.67151e-3f) * f + 5.550734e-2f) * f + 0.24022242f) * f + 0.69314698f) * f + 1.0f;
+  uint32_t bits, exponent;
+  std::memcpy(&bits, &p, 4);
+  std::memcpy(&exponent, &shifted, 4);
+  bits += exponent << 23;
+  float value;
+  std::memcpy(&value, &bits, 4);
+  return value;
+}
+
+/// log of a normal positive number.
+inline float logPositive(float x) {
+  int32_t bits;
+  std::memcpy(&bits, &x, 4);
+  // Exponent and mantissa such that the mantissa lies in [sqrt(1/2), sqrt(2)).
+  const int32_t exponent = (bits - 0x3f3504f3) >> 23;
+  bits -= exponent << 23;
+  float m;
+  std::memcpy(&m, &bits, 4);
+  const float t = (m - 1.0f) / (m + 1.0f), s = t * t;
+  const float series = (((0.2222222f * s + 0.2857143f) * s + 0.4f) * s + 0.6666667f) * s + 2.0f;
+  return static_cast<float>(exponent) * 0.69314718f + t * series + (x - x);  // keeps NaN visible
+}
 
 inline float maximumOf(const float* x, int64_t count) {
   float maximum = -INFINITY;
@@ -25,7 +57,7 @@ inline float exponentials(float* x, int64_t count, float maximum) {
   float sum = 0.0f;
 #pragma omp simd reduction(+ : sum)
   for (int64_t c = 0; c < count; ++c) {
-    x[c] = fastExp(x[c] - maximum);
+    x[c] = expBelow(x[c] - maximum);
     sum += x[c];
   }
   return sum;
@@ -60,8 +92,9 @@ HINT_CLONES void softmaxRowsLoop(const ScoreBlock& block, float* inverseSum, flo
     }
     for (int64_t c = visible; c < block.keys[kOwn]; ++c) s[block.column[kOwn] + c] = 0.0f;
   }
+#pragma omp simd
   for (int64_t row = 0; row < block.rows; ++row) {
-    logSumExp[row] += std::log(inverseSum[row]);
+    logSumExp[row] += logPositive(inverseSum[row]);
     inverseSum[row] = 1.0f / inverseSum[row];
   }
 }
@@ -82,14 +115,14 @@ HINT_CLONES void softmaxGradientLoop(const ScoreBlock& block, float* dP, const f
     if (const float* mask = block.mask) {
 #pragma omp simd
       for (int64_t c = 0; c < count; ++c) {
-        const float p = fastExp(s[c] - offset);
+        const float p = expBelow(s[c] - offset);
         s[c] = p * mask[c];
         d[c] = p * (mask[c] * d[c] - mean);
       }
     } else {
 #pragma omp simd
       for (int64_t c = 0; c < count; ++c) {
-        s[c] = fastExp(s[c] - offset);
+        s[c] = expBelow(s[c] - offset);
         d[c] = s[c] * (d[c] - mean);
       }
     }

@@ -15,14 +15,15 @@ struct ScoreBlock {
   int64_t rowStride, rows;
   int64_t column[kMaxSegments];  ///< first column of each segment
   int64_t keys[kMaxSegments];    ///< keys of each segment; columns up to the next multiple of 16 are padding
-  int64_t firstQuery;            ///< index of row 0 inside its sequence
+  int64_t firstQuery;            ///< index of row 0 counted from the first own key; negative when that key is later
   bool causal;
   const float* bias;  ///< bias[relative] for relative = key - query, may be negative; null for none
   const float* mask;  ///< dropout factor by column; null for none
 
   /// Own keys that a row sees.
   int64_t visible(int64_t row) const {
-    return causal && firstQuery + row + 1 < keys[kOwn] ? firstQuery + row + 1 : keys[kOwn];
+    const int64_t past = firstQuery + row + 1;
+    return !causal || past > keys[kOwn] ? keys[kOwn] : past < 0 ? 0 : past;
   }
   /// Keys of a segment that any row sees.
   int64_t used(int segment) const { return segment == kOwn ? visible(rows - 1) : keys[segment]; }

@@ -9,7 +9,7 @@ RelativeBias::RelativeBias(const Call& call, const Geometry& geometry) {
   if (!call.has(kBias)) return;
   origin_ = std::max<int64_t>(geometry.maxQueries, 1) - 1;
   stride_ = origin_ + std::max<int64_t>(geometry.maxKeys, 1);
-  const RelativeBuckets buckets(call.dim("buckets"), call.integer("maxDistance"), geometry.causal);
+  const RelativeBuckets& buckets = relativeBuckets(call.dim("buckets"), call.integer("maxDistance"), geometry.causal);
   buckets_.resize(static_cast<size_t>(stride_));
   values_.resize(static_cast<size_t>(geometry.heads * stride_));
   const float* bias = call.f(kBias);
@@ -22,12 +22,11 @@ RelativeBias::RelativeBias(const Call& call, const Geometry& geometry) {
 }
 
 void fillMask(const Dropout& dropout, uint32_t group, const SegmentRows& segments, float* dense, float* mask) {
-  dropout.fill(group, segments.keys[0] + segments.keys[1] + segments.keys[2], dense);
-  for (int g = 0; g < kMaxSegments; ++g) {
-    float* target = mask + segments.column[g];
-    target = std::copy(dense, dense + segments.keys[g], target);
-    std::fill(target, mask + segments.column[g] + padded(segments.keys[g]), 0.0f);
-    dense += segments.keys[g];
+  dropout.fill(group, segments.index[kOwn] + segments.keys[kOwn], dense);
+  for (int i = 0; i < kMaxSegments; ++i) {
+    const float *from = dense + segments.index[i], *to = from + segments.keys[i];
+    float* target = mask + segments.column[i];
+    std::fill(std::copy(from, to, target), target + padded(segments.keys[i]), 0.0f);
   }
 }
 

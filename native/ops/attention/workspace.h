@@ -59,17 +59,35 @@ class RelativeBias {
   std::vector<float> values_;
 };
 
-/// The segments of keys that a sequence sees, in order; `row` counts rows of the segment's own tensors.
+/// The segments of keys that a sequence sees, in order.
 struct SegmentRows {
-  int64_t keys[kMaxSegments], row[kMaxSegments], column[kMaxSegments];
+  int64_t keys[kMaxSegments];    ///< keys of each
+  int64_t row[kMaxSegments];     ///< first row in the segment's own tensors
+  int64_t column[kMaxSegments];  ///< first column of scores, a multiple of 16
+  int64_t index[kMaxSegments];   ///< index of the first key among all keys of the sequence
 
-  SegmentRows(const Geometry& geometry, const Sequence& s)
-      : keys{geometry.prefix, geometry.sharedKeys(s.task), s.keys},
-        row{geometry.prefixRow(s.task), geometry.sharedBegin[static_cast<size_t>(s.task)], s.kBegin},
-        column{0, padded(keys[0]), padded(keys[0]) + padded(keys[1])} {}
-  /// Columns of all segments, each padded to whole vectors.
-  static int64_t maxColumns(const Geometry& g) { return padded(g.prefix) + padded(g.maxShared) + padded(g.maxKeys); }
+  SegmentRows(const Geometry& g, const Sequence& s)
+      : keys{g.prefix, g.sharedKeys(s.task), s.keys},
+        row{g.prefixRow(s.task), g.sharedBegin[static_cast<size_t>(s.task)], s.kBegin},
+        column{0, padded(keys[0]), padded(keys[0]) + padded(keys[1])},
+        index{0, keys[0], keys[0] + keys[1]} {}
+
+  /// Own keys [begin, end) only, with the other segments when begin is 0: tiles of a sequence cover it once.
+  SegmentRows tile(int64_t begin, int64_t end) const {
+    SegmentRows result = *this;
+    if (begin > 0) {
+      result.keys[0] = result.keys[1] = 0;
+      result.column[0] = result.column[1] = result.column[kOwn] = 0;
+    }
+    result.keys[kOwn] = end - begin;
+    result.row[kOwn] += begin;
+    result.index[kOwn] += begin;
+    return result;
+  }
 };
+
+/// Columns of prefix and shared segments of any task.
+inline int64_t contextColumns(const Geometry& g) { return padded(g.prefix) + padded(g.maxShared); }
 
 inline ScoreBlock scoreBlock(const SegmentRows& segments, const Geometry& g, float* scores, int64_t rowStride,
                              int64_t firstQuery, int64_t rows, const float* bias, const float* mask) {

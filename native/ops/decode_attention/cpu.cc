@@ -14,7 +14,7 @@ namespace {
 /// bias[head][key] for a query at `position` and keys 0..position.
 std::vector<float> biasOfKeys(const Call& call, int64_t heads, int64_t position) {
   if (!call.has(kBias)) return {};
-  const RelativeBuckets buckets(call.dim("buckets"), call.integer("maxDistance"), true);
+  const RelativeBuckets& buckets = relativeBuckets(call.dim("buckets"), call.integer("maxDistance"), true);
   const float* bias = call.f(kBias);
   std::vector<float> values(static_cast<size_t>(heads * (position + 1)));
   for (int64_t key = 0; key <= position; ++key) {

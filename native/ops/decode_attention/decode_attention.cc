@@ -12,7 +12,7 @@ void resolve(Call& call) {
   if (heads < 1 || width % heads != 0)
     fail("INVALID_SHAPE", call.describe(), ": numHeads is ", heads, ", which must divide the width of ", width, ".");
   call.setDim("numHeads", heads);
-  if (call.has(kBias)) RelativeBuckets(call.dim("buckets"), call.integer("maxDistance"), true);
+  if (call.has(kBias)) relativeBuckets(call.dim("buckets"), call.integer("maxDistance"), true);
   if (call.has(kPrefixKey) != call.has(kPrefixValue))
     fail("INVALID_ARGUMENT", call.describe(), ": prefixKey and prefixValue come together; pass both or neither.");
   const IntList& taskIndex = call.list("taskIndex");

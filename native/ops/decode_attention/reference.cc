@@ -39,7 +39,7 @@ void decodeReference(ReferenceCall& r) {
       for (size_t j = 0; j < keys.size(); ++j) {
         for (int64_t d = 0; d < dim; ++d) scores[j] += r.in(kQ)[row * width + head * dim + d] * keys[j][d];
         if (r.has(kBias) && static_cast<int64_t>(j) >= prefix) {
-          const RelativeBuckets buckets(r.call.dim("buckets"), r.call.integer("maxDistance"), true);
+          const RelativeBuckets& buckets = relativeBuckets(r.call.dim("buckets"), r.call.integer("maxDistance"), true);
           scores[j] += r.in(kBias)[buckets.of(static_cast<int64_t>(j) - prefix - position) * heads + head];
         }
         maximum = std::max(maximum, scores[j]);
