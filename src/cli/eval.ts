@@ -54,10 +54,8 @@ export function addEvalCommand(program: Command): void {
     .action(
       action(async (signal, directory: string, options: EvalOptions) => {
         const result = await evaluate(directory, options, signal);
-        if (options.json) {
-          const { predictions: _predictions, ...rest } = result;
-          printJson(rest);
-        } else print(describe(result));
+        if (options.json) printJson({ ...result, predictions: undefined });
+        else print(describe(result));
       }),
     );
 }
