@@ -1,8 +1,9 @@
 import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 
-const library = resolve(import.meta.dirname, '../../dist/index.js');
+const library = pathToFileURL(resolve(import.meta.dirname, '../../dist/index.js')).href;
 
 function work(body: string): Worker {
   const source = `
