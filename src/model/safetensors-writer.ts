@@ -1,5 +1,5 @@
 import { HintError, throwIfAborted } from '../errors.js';
-import { writeFileAtomically, writeFully } from './atomic-file.js';
+import { writeFileAtomically, writeFully } from '../util/atomic-file.js';
 import { DTYPE_BYTES, elementCount, MAX_HEADER_BYTES, type SafetensorsDtype } from './safetensors-header.js';
 
 /** A tensor to be written; a function gives its bytes only when their turn comes. */

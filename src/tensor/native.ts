@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { HintError, type HintErrorCode } from '../errors.js';
+import { packageRoot } from '../util/package-root.js';
 
 /** Opaque handles of the native engine. */
 export type NativeDevice = object & { readonly __device: unique symbol };
@@ -87,18 +87,6 @@ export interface NativeModule {
   setThreads(device: NativeDevice, threads: number): void;
   ops(): OpSpec[];
   platform(): { oneDNN: string; cores: number; isa: string[] };
-}
-
-/** The folder that holds package.json, for files that ship beside the code. */
-export function packageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json'))) {
-    const parent = dirname(folder);
-    if (parent === folder)
-      throw new HintError('INTERNAL', 'The package folder of hint-engine was not found.');
-    folder = parent;
-  }
-  return folder;
 }
 
 let loaded: NativeModule | undefined;
