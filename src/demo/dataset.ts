@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
 import { HintError } from '../errors.js';
 import { LABELS } from './lexicon.js';
-import { answer, operationKey, pairOperations, singleOperations, type Operation } from './operations.js';
+import {
+  answer,
+  isNeighbour,
+  operationKey,
+  pairOperations,
+  singleOperations,
+  type Operation,
+} from './operations.js';
 import { RandomStream } from './random.js';
 import { SHAPES, makeScene, type Scene, type Shape } from './scenes.js';
 import { describeOperation, type Split } from './wording.js';
@@ -39,9 +46,9 @@ export interface InstructionTask {
 export interface DemoDatasetOptions {
   /** Everything follows from it. */
   readonly seed: number;
-  /** Wordings, each a task of its own, of a training operation (default 2). */
+  /** Wordings, each a task of its own, of a training operation (default 3). */
   readonly wordings?: number;
-  /** Instances of a training task, at most 100 (default 40). */
+  /** Instances of a training task, at most 100 (default 30). */
   readonly trainInstances?: number;
   /** Instances of a test task, at most 100 (default 10). */
   readonly testInstances?: number;
@@ -54,7 +61,7 @@ export interface OperationPlan {
 }
 
 const POOL_SIZE: Readonly<Record<Split, number>> = { train: 1200, test: 400 };
-const PAIRS: Readonly<Record<Split, number>> = { train: 90, test: 14 };
+const PAIRS: Readonly<Record<Split, number>> = { train: 90, test: 20 };
 const HELD_OUT_SINGLES = 30;
 
 /**
@@ -65,7 +72,7 @@ export function planOperations(seed: number): OperationPlan {
   const random = RandomStream.forPart(seed, 'operations');
   const singles = random.shuffled(singleOperations());
   const mayHoldOut = ({ selector, format }: Operation): boolean =>
-    format !== 'plain' || /^(after|before)-/.test(selector.key);
+    format !== 'plain' || isNeighbour(selector);
   const heldOut = new Set(singles.filter(mayHoldOut).slice(0, HELD_OUT_SINGLES));
   const pairs = random.shuffled(pairOperations());
   return {
@@ -149,13 +156,17 @@ export function generateDemoDataset(options: DemoDatasetOptions): {
   train: InstructionTask[];
   test: InstructionTask[];
 } {
-  const { seed, wordings = 2, trainInstances = 40, testInstances = 10 } = options;
+  const { seed, wordings = 3, trainInstances = 30, testInstances = 10 } = options;
   for (const [what, value] of Object.entries({ wordings, trainInstances, testInstances })) {
     if (!Number.isInteger(value) || value < 1 || value > 100) {
       throw new HintError('INVALID_ARGUMENT', `${what} is ${value}; give a whole number from 1 to 100.`);
     }
   }
   const plan = planOperations(seed);
+  const tasks = {
+    train: plan.train.filter(({ selector }) => !isNeighbour(selector)),
+    test: plan.test.filter(({ selector }) => !isNeighbour(selector)),
+  };
   const pools = { train: scenePools(seed, 'train'), test: scenePools(seed, 'test') };
   let number = FIRST_TASK;
   const build = (
@@ -175,10 +186,10 @@ export function generateDemoDataset(options: DemoDatasetOptions): {
       return [...variants].map(([text, variant]) => makeTask(variant, number++, count, pool, random, text));
     });
   const known = RandomStream.forPart(seed, 'known')
-    .shuffled(plan.train)
-    .slice(0, Math.ceil(plan.test.length / 2));
+    .shuffled(tasks.train)
+    .slice(0, Math.ceil(tasks.test.length / 2));
   return {
-    train: build(plan.train, 'train', wordings, trainInstances),
-    test: build([...plan.test, ...known], 'test', 1, testInstances),
+    train: build(tasks.train, 'train', wordings, trainInstances),
+    test: build([...tasks.test, ...known], 'test', 1, testInstances),
   };
 }

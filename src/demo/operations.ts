@@ -114,6 +114,14 @@ export const SELECTORS: readonly Selector[] = [
   numberExtreme('smallest', ['smallest', 'lowest', 'least'], -1),
 ];
 
+/**
+ * Whether a selector needs two steps, finding one item and then the one beside it. The pretraining text states such
+ * facts, but two encoder layers have not learned them when the demo needs them, so no task asks for them.
+ */
+export function isNeighbour({ key }: Selector): boolean {
+  return /^(after|before)-/.test(key);
+}
+
 /** Every (selector, format) combination with one item, without labels. */
 export function singleOperations(): Operation[] {
   return SELECTORS.flatMap((selector) => formatsOf(selector).map((format) => ({ selector, format })));
@@ -121,7 +129,7 @@ export function singleOperations(): Operation[] {
 
 /** Every ordered pair of different selectors of one shape that name an item directly. */
 export function pairOperations(): Operation[] {
-  const direct = SELECTORS.filter((selector) => !/^(after|before)-/.test(selector.key));
+  const direct = SELECTORS.filter((selector) => !isNeighbour(selector));
   return direct.flatMap((selector) =>
     direct
       .filter((second) => second.shape === selector.shape && second.key !== selector.key)

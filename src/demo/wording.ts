@@ -97,7 +97,7 @@ export const REQUESTS: Readonly<Record<Format, Wordings>> = {
     test: [
       'Find {S}, then put {L} behind it.',
       'Your answer is {S} followed by {L}.',
-      'Name {S} and then say {L}.',
+      'Say {S} and then add {L}.',
     ],
   },
   before: {
@@ -174,7 +174,7 @@ export const REQUESTS: Readonly<Record<Format, Wordings>> = {
     test: [
       'Find {S}, then put {T} behind it.',
       'Your answer is {S} followed by {T}.',
-      'Name {S} and then say {T}.',
+      'Say {S} and then name {T}.',
     ],
   },
 };
