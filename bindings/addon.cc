@@ -64,8 +64,8 @@ Napi::Value createTensor(const Info& info) {
   if (!info[3].IsNull() && !info[3].IsUndefined()) {
     const Bytes bytes = bytesOf(info[3]);
     if (bytes.size != tensor.bytes())
-      fail("INVALID_SHAPE", "A ", nameOf(tensor.dtype), " tensor of shape ", toString(tensor.shape), " takes ", tensor.bytes(),
-           " bytes; the data has ", bytes.size, ".");
+      fail("INVALID_SHAPE", "A ", nameOf(tensor.dtype), " tensor of shape ", toString(tensor.shape), " takes ",
+           tensor.bytes(), " bytes; the data has ", bytes.size, ".");
     // Nobody else knows this buffer yet, so the copy needs no place in the stream.
     if (bytes.size) std::memcpy(tensor.buffer->ensure(), bytes.data, bytes.size);
   }
@@ -78,8 +78,8 @@ Napi::Value viewTensor(const Info& info) {
   const auto offset = static_cast<int64_t>(info[1].ToNumber().DoubleValue());
   Shape shape = shapeOf(info[2]);
   if (offset < 0 || offset + elementCount(shape) > view.size())
-    fail("INVALID_SHAPE", "A view of shape ", toString(shape), " at element ", offset, " does not fit into a tensor of shape ",
-         toString(view.shape), ".");
+    fail("INVALID_SHAPE", "A view of shape ", toString(shape), " at element ", offset,
+         " does not fit into a tensor of shape ", toString(view.shape), ".");
   view.offset += offset;
   view.shape = std::move(shape);
   return wrap(info.Env(), std::move(view));
@@ -158,11 +158,13 @@ Napi::Value writeTensor(const Info& info) {
   const auto offset = static_cast<size_t>(info[2].ToNumber().DoubleValue());
   const Bytes bytes = bytesOf(info[3]);
   if (offset + bytes.size > tensor.bytes())
-    fail("INVALID_SHAPE", "Writing ", bytes.size, " bytes at byte ", offset, " exceeds a tensor of ", tensor.bytes(), " bytes.");
+    fail("INVALID_SHAPE", "Writing ", bytes.size, " bytes at byte ", offset, " exceeds a tensor of ", tensor.bytes(),
+         " bytes.");
   stream.post([tensor, offset, copy = std::vector<uint8_t>(bytes.data, bytes.data + bytes.size)] {
     if (copy.empty()) return;
     tensor.buffer->ensure();
-    std::memcpy(tensor.data<uint8_t>() + (sizeOf(tensor.dtype) - 1) * static_cast<size_t>(tensor.offset) + offset, copy.data(), copy.size());
+    std::memcpy(tensor.data<uint8_t>() + (sizeOf(tensor.dtype) - 1) * static_cast<size_t>(tensor.offset) + offset,
+                copy.data(), copy.size());
     tensor.buffer->failure = nullptr;
   });
   return info.Env().Undefined();
@@ -179,15 +181,19 @@ Napi::Value readTensor(const Info& info) {
       throw Error(*tensor.buffer->failure);
     }
     if (tensor.bytes() && !tensor.buffer->data())
-      fail("INVALID_ARGUMENT", "A tensor of shape ", toString(tensor.shape), " was read before anything was written to it.");
+      fail("INVALID_ARGUMENT", "A tensor of shape ", toString(tensor.shape),
+           " was read before anything was written to it.");
     const size_t bytes = tensor.bytes();
     auto copy = std::shared_ptr<void>(std::malloc(bytes ? bytes : 1), std::free);
     if (!copy) fail("OUT_OF_MEMORY", "No host memory for a copy of ", bytes, " bytes.");
-    if (bytes) std::memcpy(copy.get(), tensor.data<uint8_t>() + (sizeOf(tensor.dtype) - 1) * static_cast<size_t>(tensor.offset), bytes);
+    if (bytes)
+      std::memcpy(copy.get(), tensor.data<uint8_t>() + (sizeOf(tensor.dtype) - 1) * static_cast<size_t>(tensor.offset),
+                  bytes);
     return [copy, bytes](Napi::Env env) -> Napi::Value {
       // The copy is handed over, not copied again: a checkpoint must not stall the event loop.
       auto* keep = new std::shared_ptr<void>(copy);
-      return Napi::ArrayBuffer::New(env, copy.get(), bytes, [](Napi::Env, void*, std::shared_ptr<void>* kept) { delete kept; }, keep);
+      return Napi::ArrayBuffer::New(
+          env, copy.get(), bytes, [](Napi::Env, void*, std::shared_ptr<void>* kept) { delete kept; }, keep);
     };
   });
 }
@@ -208,7 +214,8 @@ Napi::Value beginRecording(const Info& info) {
 
 Napi::Value endRecording(const Info& info) {
   auto* program = new std::shared_ptr<Program>(streamOf(info[0]).endRecording());
-  return Napi::External<std::shared_ptr<Program>>::New(info.Env(), program, [](Napi::Env, std::shared_ptr<Program>* held) { delete held; });
+  return Napi::External<std::shared_ptr<Program>>::New(info.Env(), program,
+                                                       [](Napi::Env, std::shared_ptr<Program>* held) { delete held; });
 }
 
 /// (program): its calls and their memory go once what is queued has run; collecting the handle may come much later.
@@ -217,7 +224,8 @@ Napi::Value releaseProgram(const Info& info) {
   return info.Env().Undefined();
 }
 
-/// (device, program, times, stop tensor | null): long replays are sent in pieces, so that JavaScript can cancel between.
+/// (device, program, times, stop tensor | null): long replays are sent in pieces, so that JavaScript can cancel
+/// between.
 Napi::Value replay(const Info& info) {
   auto program = *info[1].As<Napi::External<std::shared_ptr<Program>>>().Data();
   if (!program) fail("INVALID_ARGUMENT", "This program was disposed; record it again.");

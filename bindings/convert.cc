@@ -16,7 +16,8 @@ Attribute readAttribute(const Call& call, const AttributeSpec& spec, const Napi:
     if (value.IsNumber()) {
       const double number = value.As<Napi::Number>().DoubleValue();
       if (std::floor(number) == number && std::fabs(number) < 9e15) return static_cast<int64_t>(number);
-      fail("INVALID_ARGUMENT", call.spec->name, ": the attribute ", spec.name, " must be a whole number, not ", number, ".");
+      fail("INVALID_ARGUMENT", call.spec->name, ": the attribute ", spec.name, " must be a whole number, not ", number,
+           ".");
     }
   } else if (std::holds_alternative<double>(spec.defaultValue)) {
     if (value.IsNumber()) return value.As<Napi::Number>().DoubleValue();
@@ -27,7 +28,8 @@ Attribute readAttribute(const Call& call, const AttributeSpec& spec, const Napi:
     return IntList(array.Data(), array.Data() + array.ElementLength());
   }
   constexpr const char* kinds[] = {"a whole number", "a number", "a string", "an Int32Array"};
-  fail("INVALID_ARGUMENT", call.spec->name, ": the attribute ", spec.name, " must be ", kinds[spec.defaultValue.index()], ".");
+  fail("INVALID_ARGUMENT", call.spec->name, ": the attribute ", spec.name, " must be ",
+       kinds[spec.defaultValue.index()], ".");
 }
 
 template <typename Argument>
@@ -51,7 +53,8 @@ Napi::Value describeArguments(Napi::Env env, const std::vector<Argument>& argume
 }  // namespace
 
 Napi::Value wrap(Napi::Env env, Tensor tensor) {
-  auto external = Napi::External<TensorHandle>::New(env, new TensorHandle{std::move(tensor)}, [](Napi::Env, TensorHandle* handle) { delete handle; });
+  auto external = Napi::External<TensorHandle>::New(env, new TensorHandle{std::move(tensor)},
+                                                    [](Napi::Env, TensorHandle* handle) { delete handle; });
   external.TypeTag(&kTensorTag);
   return external;
 }
@@ -83,7 +86,8 @@ Shape shapeOf(const Napi::Value& value) {
 
 Napi::Value describeTensor(Napi::Env env, const Tensor& tensor) {
   Napi::Array shape = Napi::Array::New(env, tensor.shape.size());
-  for (size_t i = 0; i < tensor.shape.size(); ++i) shape.Set(static_cast<uint32_t>(i), static_cast<double>(tensor.shape[i]));
+  for (size_t i = 0; i < tensor.shape.size(); ++i)
+    shape.Set(static_cast<uint32_t>(i), static_cast<double>(tensor.shape[i]));
   Napi::Array triple = Napi::Array::New(env, 3);
   triple.Set(0u, wrap(env, tensor));
   triple.Set(1u, shape);
@@ -96,9 +100,12 @@ void readAttributes(Call& call, const Napi::Array& values) {
   call.attributes.clear();
   for (size_t i = 0; i < specs.size(); ++i) {
     const Napi::Value value = values.Get(static_cast<uint32_t>(i));
-    if (!value.IsUndefined()) call.attributes.push_back(readAttribute(call, specs[i], value));
-    else if (specs[i].required) fail("INVALID_ARGUMENT", call.spec->name, ": the attribute ", specs[i].name, " is missing.");
-    else call.attributes.push_back(specs[i].defaultValue);
+    if (!value.IsUndefined())
+      call.attributes.push_back(readAttribute(call, specs[i], value));
+    else if (specs[i].required)
+      fail("INVALID_ARGUMENT", call.spec->name, ": the attribute ", specs[i].name, " is missing.");
+    else
+      call.attributes.push_back(specs[i].defaultValue);
   }
 }
 

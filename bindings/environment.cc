@@ -11,19 +11,39 @@ Environment::Environment(Napi::Env env) {
   toJavaScript_.Unref(env);
 }
 
+/// Work on its way through a stream. When the stream is closed before the work ran, the promise is rejected instead of
+/// being forgotten, which would keep the process waiting for ever.
+struct Environment::Pending {
+  Environment& environment;
+  Answer* answer;
+  Napi::ThreadSafeFunction channel;
+
+  ~Pending() {
+    if (!answer) return;
+    answer->error = std::make_shared<Error>("ABORTED", "The device was closed before this was done.");
+    send();
+  }
+  void send() {
+    Answer* sent = std::exchange(answer, nullptr);
+    channel.NonBlockingCall(
+        sent, [&home = environment](Napi::Env env, Napi::Function, Answer* done) { home.deliver(env, done); });
+  }
+};
+
 Napi::Promise Environment::promise(Napi::Env env, Stream& stream, std::function<Finish()> work) {
   auto* answer = new Answer{Napi::Promise::Deferred::New(env), nullptr, nullptr};
   const Napi::Promise promise = answer->deferred.Promise();
   if (pending_++ == 0) toJavaScript_.Ref(env);
-  stream.post([this, answer, work = std::move(work), channel = toJavaScript_]() mutable {
+  auto pending = std::shared_ptr<Pending>(new Pending{*this, answer, toJavaScript_});
+  stream.post([pending = std::move(pending), work = std::move(work)] {
     try {
-      answer->finish = work();
+      pending->answer->finish = work();
     } catch (const Error& error) {
-      answer->error = std::make_shared<Error>(error);
+      pending->answer->error = std::make_shared<Error>(error);
     } catch (const std::exception& error) {
-      answer->error = std::make_shared<Error>("INTERNAL", error.what());
+      pending->answer->error = std::make_shared<Error>("INTERNAL", error.what());
     }
-    channel.NonBlockingCall(answer, [this](Napi::Env env, Napi::Function, Answer* done) { deliver(env, done); });
+    pending->send();
   });
   return promise;
 }
@@ -32,8 +52,10 @@ void Environment::deliver(Napi::Env env, Answer* answer) {
   const std::unique_ptr<Answer> owner(answer);
   const Napi::HandleScope scope(env);
   if (--pending_ == 0) toJavaScript_.Unref(env);
-  if (answer->error) answer->deferred.Reject(toJavaScript(env, *answer->error).Value());
-  else answer->deferred.Resolve(answer->finish(env));
+  if (answer->error)
+    answer->deferred.Reject(toJavaScript(env, *answer->error).Value());
+  else
+    answer->deferred.Resolve(answer->finish(env));
 }
 
 Napi::Error toJavaScript(Napi::Env env, const Error& error) {

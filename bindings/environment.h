@@ -28,6 +28,7 @@ class Environment {
     Finish finish;
     std::shared_ptr<const Error> error;
   };
+  struct Pending;
   void deliver(Napi::Env env, Answer* answer);
 
   Napi::ThreadSafeFunction toJavaScript_;

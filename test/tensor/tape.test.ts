@@ -136,3 +136,15 @@ describe('tensors and streams', () => {
     small.close();
   });
 });
+
+describe('closing a device', () => {
+  it('rejects what still waits instead of leaving it waiting for ever', async () => {
+    const closing = new Device({ threads: 1 });
+    const a = closing.full([512, 512], 1);
+    let product = a;
+    for (let i = 0; i < 50; i++) product = ops.linear(product, a, { alpha: 1e-3 });
+    const reading = product.read();
+    closing.close();
+    await expect(reading).rejects.toMatchObject({ code: 'ABORTED' });
+  });
+});
