@@ -135,13 +135,13 @@ Call makeCall(const OpSpec& op, const OpCase& example) {
     call.inputPresent[i] = true;
   }
   for (const AttributeSpec& attribute : op.attributes) call.attributes.push_back(attribute.defaultValue);
-  for (const auto& [name, value] : example.attributes) {
+  for (const auto& given : example.attributes) {
     const auto found = std::find_if(op.attributes.begin(), op.attributes.end(),
-                                    [&](const AttributeSpec& spec) { return name == spec.name; });
-    if (found == op.attributes.end() || found->defaultValue.index() != value.index())
-      fail("INVALID_ARGUMENT", op.name, ", case \"", example.name, "\": the op has no attribute ", name,
+                                    [&](const AttributeSpec& spec) { return given.first == spec.name; });
+    if (found == op.attributes.end() || found->defaultValue.index() != given.second.index())
+      fail("INVALID_ARGUMENT", op.name, ", case \"", example.name, "\": the op has no attribute ", given.first,
            " of that kind.");
-    call.attributes[static_cast<size_t>(found - op.attributes.begin())] = value;
+    call.attributes[static_cast<size_t>(found - op.attributes.begin())] = given.second;
   }
   call.bind();
   for (size_t i = 0; i < call.outputs.size(); ++i)

@@ -14,7 +14,8 @@
 namespace hint::testing {
 namespace {
 
-constexpr size_t kSamples = 24;
+// Elements of an input whose derivative is checked singly: fewer of large ones, which exist to split between threads.
+constexpr size_t kSamples = 24, kSamplesOfLarge = 4, kLarge = 20000;
 constexpr double kStep = 1e-5;
 
 double largest(const Doubles& values) {
@@ -228,7 +229,7 @@ class Check {
       std::vector<size_t> sampled(count);
       for (size_t k = 0; k < count; ++k) sampled[k] = k;
       std::shuffle(sampled.begin(), sampled.end(), engine);
-      sampled.resize(std::min(count, kSamples));
+      sampled.resize(std::min(count, count > kLarge ? kSamplesOfLarge : kSamples));
       Doubles actual, expected;
       for (size_t k : sampled) {
         const double value = inputs[i][k];

@@ -42,15 +42,22 @@ void checkSequenceDropout(const Call& call, int64_t rows) {
   if (!call.list("seqOffsets").empty()) checkOffsets(call, "seqOffsets", rows);
 }
 
-double maskReference(const Call& call, int64_t row, int64_t unit) {
+std::vector<double> maskReference(const Call& call, int64_t rows, int64_t units) {
+  std::vector<double> mask(static_cast<size_t>(rows * units), 1.0);
   const Dropout dropout = call.dropout();
-  if (!dropout.active()) return 1;
-  int64_t group = row;
-  if (const IntList& offsets = call.list("seqOffsets"); !offsets.empty())
-    for (group = 0; offsets[static_cast<size_t>(group) + 1] <= row;) ++group;
-  return dropout.scale(static_cast<uint32_t>(group), static_cast<uint32_t>(unit)) == 0.0f
-             ? 0
-             : 1 / (1 - static_cast<double>(dropout.rate));
+  const IntList& offsets = call.list("seqOffsets");
+  if (!dropout.active()) return mask;
+  const double kept = 1 / (1 - static_cast<double>(dropout.rate));
+  std::vector<float> drawn(static_cast<size_t>(units));
+  int64_t group = 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    if (offsets.empty()) group = row;
+    while (!offsets.empty() && offsets[static_cast<size_t>(group) + 1] <= row) ++group;
+    dropout.fill(static_cast<uint32_t>(group), units, drawn.data());
+    for (int64_t unit = 0; unit < units; ++unit)
+      mask[static_cast<size_t>(row * units + unit)] = drawn[static_cast<size_t>(unit)] == 0.0f ? 0 : kept;
+  }
+  return mask;
 }
 
 }  // namespace hint

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "native/ops/op.h"
 #include "native/runtime/philox.h"
@@ -39,7 +40,7 @@ void forEachMaskedRun(const Dropout& dropout, const IntList& offsets, int64_t un
   }
 }
 
-/// For references: the factor of `unit` in `row`.
-double maskReference(const Call& call, int64_t row, int64_t unit);
+/// For references: the factor of every unit of every row, all ones when nothing drops.
+std::vector<double> maskReference(const Call& call, int64_t rows, int64_t units);
 
 }  // namespace hint

@@ -8,10 +8,8 @@ namespace hint {
 OpReference reference_dropout() {
   OpReference reference;
   reference.forward = [](ReferenceCall& r) {
-    const int64_t rows = r.call.dim("rows"), d = r.call.dim("d");
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t unit = 0; unit < d; ++unit)
-        r.out(dropout::kY)[row * d + unit] = r.in(dropout::kX)[row * d + unit] * maskReference(r.call, row, unit);
+    const auto mask = maskReference(r.call, r.call.dim("rows"), r.call.dim("d"));
+    for (size_t i = 0; i < mask.size(); ++i) r.outputs[dropout::kY][i] = r.inputs[dropout::kX][i] * mask[i];
   };
   using Attributes = std::vector<std::pair<std::string, Attribute>>;
   const Attributes perRow = {{"dropoutRate", 0.3}, {"dropoutSeed", 9007199254740991.0}, {"dropoutSite", int64_t{7}}};

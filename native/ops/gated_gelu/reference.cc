@@ -10,10 +10,9 @@ OpReference reference_gated_gelu() {
   using namespace gated_gelu;
   OpReference reference;
   reference.forward = [](ReferenceCall& r) {
-    const int64_t rows = r.call.dim("rows"), d = r.call.dim("dFf");
-    for (int64_t i = 0; i < rows * d; ++i)
-      r.out(kY)[i] = activationReference(Activation::gelu, r.in(kGate)[i]) * r.in(kLinear)[i] *
-                     maskReference(r.call, i / d, i % d);
+    const auto mask = maskReference(r.call, r.call.dim("rows"), r.call.dim("dFf"));
+    for (size_t i = 0; i < mask.size(); ++i)
+      r.outputs[kY][i] = activationReference(Activation::gelu, r.inputs[kGate][i]) * r.inputs[kLinear][i] * mask[i];
   };
   const std::pair<std::string, Attribute> rate = {"dropoutRate", 0.1}, seed = {"dropoutSeed", 5.0};
   const auto both = [](Shape shape, double scale = 1.0) {

@@ -12,13 +12,14 @@ OpReference reference_rms_norm() {
   OpReference reference;
   reference.forward = [](ReferenceCall& r) {
     const int64_t rows = r.call.dim("rows"), d = r.call.dim("d");
+    const auto mask = maskReference(r.call, rows, d);
     for (int64_t row = 0; row < rows; ++row) {
       Doubles s(static_cast<size_t>(d));
       double squares = 0;
       for (int64_t i = 0; i < d; ++i) {
         double& value = s[static_cast<size_t>(i)];
         value = r.in(kX)[row * d + i];
-        if (r.has(kDelta)) value += r.in(kDelta)[row * d + i] * maskReference(r.call, row, i);
+        if (r.has(kDelta)) value += r.in(kDelta)[row * d + i] * mask[static_cast<size_t>(row * d + i)];
         if (r.has(kDelta)) r.out(kSum)[row * d + i] = value;
         squares += value * value;
       }
