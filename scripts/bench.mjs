@@ -1,0 +1,152 @@
+// Measures the engine on this machine, writes bench/results/<date>-<cpu>.json and the tables of docs/performance.md.
+//   node scripts/bench.mjs [ops|inference|training|small|all|report]   report: only the tables, from a results file
+//     --json FILE      the results file; parts it has already and that do not run now stay
+//     --size SIZE      shape of T5: small or base (default: base for inference, small for training)
+//     --samples N      samples of each measurement (default 5)
+//     --adapters N     HINT's adapter size (default 512)
+//     --quick          2 samples of the small shape; prints, and writes only what --json names
+//     --profile        also where the encoder's time goes
+//     --no-build       measure what is built
+//   HINT_OP_BENCH      a hint_op_bench built elsewhere (default build/native/bench/hint_op_bench)
+//   HINT_PEER_PYTHON   a Python with torch and transformers (default python3)
+import { spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const PARTS = ['inference', 'training', 'ops', 'small'];
+const DOCUMENT = join(root, 'docs', 'performance.md');
+
+function refuse(message) {
+  console.error(message);
+  process.exit(2);
+}
+
+function readOptions() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      json: { type: 'string' },
+      size: { type: 'string' },
+      samples: { type: 'string' },
+      adapters: { type: 'string', default: '512' },
+      quick: { type: 'boolean', default: false },
+      profile: { type: 'boolean', default: false },
+      'no-build': { type: 'boolean', default: false },
+    },
+  });
+  const [part = 'all'] = positionals;
+  if (positionals.length > 1 || ![...PARTS, 'all', 'report'].includes(part)) {
+    refuse(`There is no part "${positionals.join(' ')}"; give one of ${PARTS.join(', ')}, all, report.`);
+  }
+  const { size } = values;
+  if (size !== undefined && !['small', 'base'].includes(size))
+    refuse(`--size is "${size}"; give small or base.`);
+  const samples = Number(values.samples ?? (values.quick ? 2 : 5));
+  const adapterSize = Number(values.adapters);
+  for (const [name, value] of Object.entries({ '--samples': samples, '--adapters': adapterSize })) {
+    if (!Number.isInteger(value) || value < 1) refuse(`${name} must be an integer of at least 1.`);
+  }
+  return { ...values, part, samples, adapterSize };
+}
+
+/** The newest file below some paths, in ms since 1970. */
+function newest(paths) {
+  const times = paths.flatMap((path) =>
+    statSync(join(root, path)).isDirectory()
+      ? readdirSync(join(root, path), { recursive: true }).map(
+          (name) => statSync(join(root, path, name)).mtimeMs,
+        )
+      : [statSync(join(root, path)).mtimeMs],
+  );
+  return Math.max(...times);
+}
+
+function builtSince(artefact, sources) {
+  const path = join(root, artefact);
+  return existsSync(path) && statSync(path).mtimeMs >= newest(sources);
+}
+
+function build(needsOps) {
+  const native = ['native', 'bindings', 'CMakeLists.txt'];
+  const flags = [];
+  if (!builtSince('build/Release/hint.node', native)) flags.push('--tests');
+  else if (needsOps && !builtSince('build/native/bench/hint_op_bench', native))
+    flags.push('--native', '--tests');
+  else if (!builtSince('dist/index.js', ['src', 'tsconfig.build.json'])) flags.push('--ts');
+  else return;
+  const { status } = spawnSync(process.execPath, [join(root, 'scripts/build.mjs'), ...flags], {
+    stdio: 'inherit',
+  });
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+async function measure(part, options) {
+  const { samples: rounds, adapterSize, profile, quick } = options;
+  const note = (text) => console.error(text);
+  const onProgress = (done, total) =>
+    process.stderr.write(`\r${part}: ${done}/${total} ${done === total ? '\n' : ''}`);
+  if (part === 'ops') {
+    const { benchOps } = await import('../bench/ops.mjs');
+    return benchOps({ samples: Math.max(3, rounds) });
+  }
+  if (part === 'small') {
+    const { benchSmall } = await import('../bench/small.mjs');
+    return { rows: await benchSmall({ seconds: quick ? 0.5 : 3, onProgress }) };
+  }
+  if (part === 'training') {
+    const { benchTraining } = await import('../bench/training.mjs');
+    return benchTraining({ size: options.size ?? 'small', rounds, note, onProgress });
+  }
+  const size = options.size ?? (quick ? 'small' : 'base');
+  const { benchInference } = await import('../bench/inference.mjs');
+  return benchInference({ size, adapterSize, rounds, profile, note, onProgress });
+}
+
+/** All or nothing: a results file holds hours of measurement. */
+function write(path, text) {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(`${path}.new`, text);
+  renameSync(`${path}.new`, path);
+}
+
+async function resultsFile(options, machine, slug) {
+  if (options.json) return resolve(options.json);
+  if (options.quick) return undefined;
+  return join(root, 'bench/results', `${new Date().toISOString().slice(0, 10)}-${slug(machine.cpu)}.json`);
+}
+
+const options = readOptions();
+const parts = options.part === 'all' ? PARTS : options.part === 'report' ? [] : [options.part];
+if (!options['no-build']) build(parts.includes('ops'));
+const { cpuSlug, describeMachine, describeMoment } = await import('../bench/machine.mjs');
+const { renderReport, replaceReport } = await import('../bench/report.mjs');
+
+const machine = describeMachine();
+const file = await resultsFile(options, machine, cpuSlug);
+const results =
+  file && existsSync(file)
+    ? JSON.parse(readFileSync(file, 'utf8'))
+    : { machine, date: new Date().toISOString(), parts: {} };
+for (const part of parts) {
+  const moment = describeMoment();
+  const measured = await measure(part, options);
+  results.parts[part] = { ...moment, cores: machine.cores, ...measured };
+  // After every part: an interruption costs one part, not all.
+  if (file) write(file, `${JSON.stringify(results)}\n`);
+}
+console.log(renderReport(results));
+if (file && !options.quick) {
+  write(DOCUMENT, replaceReport(readFileSync(DOCUMENT, 'utf8'), results, relative(root, file)));
+  console.log(`\nWritten: ${relative(root, file)}, docs/performance.md`);
+}
