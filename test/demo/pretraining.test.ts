@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { generateDemoDataset } from '../../src/demo/dataset.js';
-import { positionHeadTable } from '../../src/demo/position-heads.js';
 import { generatePretrainingPairs } from '../../src/demo/pretraining.js';
 import { REQUESTS } from '../../src/demo/wording.js';
 
@@ -29,19 +28,5 @@ describe('pretraining text', () => {
     expect(
       texts.filter((text) => isScene(text) && /\b(Write|Find|Reply|Say|Your task)\b/.test(text)),
     ).toEqual([]);
-  });
-});
-
-describe('position heads', () => {
-  it('point each at one neighbour and refuse a model with too few heads', () => {
-    const table = positionHeadTable(8);
-    expect(table.length).toBe(32 * 8);
-    const preferred = Array.from({ length: 8 }, (_, head) =>
-      Array.from({ length: 32 }, (_, bucket) => bucket).filter(
-        (bucket) => (table[bucket * 8 + head] ?? 0) > 0,
-      ),
-    );
-    expect(preferred).toEqual([[1], [17], [2], [18], [3], [19], [], []]);
-    expect(() => positionHeadTable(4)).toThrow(/numHeads is 4/);
   });
 });

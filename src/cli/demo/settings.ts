@@ -29,7 +29,7 @@ export const DEMO_SEED = 1;
 /** Documents of the pretraining text. */
 export const PRETRAINING_DOCUMENTS = 120_000;
 
-/** How models/demo-t5 is made: prefix LM on procedural text, about half an hour on two cores. */
+/** How models/demo-t5 is made: prefix LM on procedural text, minutes on two cores. */
 export function pretrainingConfig(
   data: string,
   tokenizer: string,
@@ -53,14 +53,14 @@ export function pretrainingConfig(
   };
 }
 
-export const PRETRAINING_STEPS = 6000;
+export const PRETRAINING_STEPS = 3000;
 
 /** Systems of the demo, in the order of the table. */
 export const DEMO_SYSTEMS = ['hint', 'tk-instruct', 'no-instruct'] as const;
 export type DemoSystem = (typeof DEMO_SYSTEMS)[number];
 
 /** Updates of each system's training; the same for all three. */
-export const TRAINING_STEPS = 600;
+export const TRAINING_STEPS = 400;
 
 /** How a system is trained from models/demo-t5. */
 export function trainingConfig(
