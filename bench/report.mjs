@@ -86,6 +86,9 @@ function inferenceSection(part) {
     `${part.outputTokens} greedy tokens for every input, batches of ${part.batch}; median of ${part.samples['engine t5 133'].length} batches, scaled to 100 examples. HINT has adapters of ${part.adapterSize} and prefixes of 30. ${peer.skipped ? `HF transformers was left out: ${peer.skipped}.` : `HF transformers ${peer.transformers} on torch ${peer.torch}, ${peer.attention} attention, ${peer.threads} threads.`}`,
     table(['system', 'input tokens', 'ms per 100 examples', 'note'], rows.map(([name, length, value, note]) => [name, length, value.toFixed(0), note])), // prettier-ignore
     table(['target', 'to reach', 'measured', ''], targets),
+    ...(part.size === 'base'
+      ? []
+      : ['The targets are set for the T5-base shape; in a smaller one adapters and decoder weigh more.']),
     `HINT against plain T5, both on this engine: ${times(plain[133] / hint[69])} at 133 tokens, ${times(plain[199] / hint[197])} at 199.`,
     `Encoder forward: plain T5, ${part.batch} × 133 tokens: ${gflops(t5.rate)} of a matrix product's ${gflops(t5.peak)} (${percent(t5.share)}); with adapters and prefixes, ${part.batch} × 44 tokens: ${gflops(adapted.rate)} of ${gflops(adapted.peak)} (${percent(adapted.share)}).`,
     `Event loop lag while generating, worst p99 of all batches: ${lag.toFixed(1)} ms. Tensor memory at its peak: ${gibibytes(part.memory.peakBytesInUse)}.`,

@@ -140,8 +140,13 @@ const results =
     : { machine, date: new Date().toISOString(), parts: {} };
 for (const part of parts) {
   const moment = describeMoment();
-  const measured = await measure(part, options);
-  results.parts[part] = { ...moment, cores: machine.cores, ...measured };
+  try {
+    results.parts[part] = { ...moment, cores: machine.cores, ...(await measure(part, options)) };
+  } catch (error) {
+    console.error(`The part ${part} failed, its earlier results stay: ${error.message}`);
+    process.exitCode = 1;
+    continue;
+  }
   // After every part: an interruption costs one part, not all.
   if (file) write(file, `${JSON.stringify(results)}\n`);
 }

@@ -60,7 +60,7 @@ export const DEMO_SYSTEMS = ['hint', 'tk-instruct', 'no-instruct'] as const;
 export type DemoSystem = (typeof DEMO_SYSTEMS)[number];
 
 /** Updates of each system's training; the same for all three. */
-export const TRAINING_STEPS = 400;
+export const TRAINING_STEPS = 300;
 
 /** How a system is trained from models/demo-t5. */
 export function trainingConfig(
