@@ -63,13 +63,21 @@ Row measure(Call& call, const std::string& name, const bench::Roofs& roofs, int 
           computing > moving,     std::max(computing, moving) / seconds};
 }
 
+/// A call that keeps nothing for a backward pass has none to time.
+bool isInference(const Call& call) {
+  const auto& attributes = call.spec->attributes;
+  for (size_t i = 0; i < attributes.size(); ++i)
+    if (std::string_view(attributes[i].name) == "training") return std::get<int64_t>(call.attributes[i]) == 0;
+  return false;
+}
+
 std::vector<Row> measureOp(const OpSpec& op, const bench::Roofs& roofs, int samples) {
   std::vector<Row> rows;
   for (const OpCase& example : findReference(op.name).cases) {
     if (!example.bench) continue;
     Call forward = testing::makeCall(op, example);
     rows.push_back(measure(forward, example.name, roofs, samples));
-    if (op.kernels[0].backward) {
+    if (op.kernels[0].backward && !isInference(forward)) {
       const auto inputs = testing::differentiableInputs(forward);
       Call backward = testing::makeBackward(forward, {inputs, testing::differentiableOutputs(forward), 0.0f});
       rows.push_back(measure(backward, example.name, roofs, samples));

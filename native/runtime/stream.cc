@@ -126,8 +126,8 @@ void Stream::run(Call& call) {
       // A buffer about to be overwritten starts clean; one that is accumulated into was checked above.
       forEachWritten(call, [](Tensor& tensor) { tensor.buffer->failure = nullptr; });
       execute(call);
-      ++stats_.commands;
-      stats_.flops += call.flops();
+      commands_.fetch_add(1, std::memory_order_relaxed);
+      flops_.store(flops_.load(std::memory_order_relaxed) + call.flops(), std::memory_order_relaxed);
       return;
     } catch (const Error& error) {
       failure = std::make_shared<Error>(error);
@@ -145,7 +145,7 @@ void Stream::setThreads(int threads) {
   post([threads] { setThreadCount(threads > 0 ? threads : availableCores()); });
 }
 
-StreamStats Stream::stats() const { return stats_; }
+StreamStats Stream::stats() const { return {commands_.load(), flops_.load()}; }
 
 size_t Stream::queued() const {
   std::lock_guard lock(mutex_);

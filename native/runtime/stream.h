@@ -70,7 +70,9 @@ class Stream {
   std::deque<std::function<void()>> queue_;
   std::shared_ptr<Program> recording_;
   std::shared_ptr<const Error> failure_;
-  StreamStats stats_;
+  // Written by the stream's thread, read by any.
+  std::atomic<uint64_t> commands_{0};
+  std::atomic<double> flops_{0};
   bool stopping_ = false;
   int threads_;
   std::thread worker_;

@@ -44,7 +44,10 @@ export function addDemoCommand(program: Command): void {
     .option('--steps <n>', 'updates per system', wholeNumber('--steps', 1))
     .option('--seed <n>', 'dataset and training', wholeNumber('--seed'), settings.DEMO_SEED)
     .option('--output <directory>', 'keep data, runs and models here')
-    .option('--pretrain <directory>', 'make the small T5 instead (models/demo-t5 was made so), some ten minutes')
+    .option(
+      '--pretrain <directory>',
+      'make the small T5 instead (models/demo-t5 was made so), some ten minutes',
+    )
     .option('--json', 'print the result as JSON', false)
     .addHelpText(
       'after',
