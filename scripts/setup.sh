@@ -35,5 +35,6 @@ fi
 # node_modules is current when it is newer than the lock file it was made from.
 if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
   echo "Installing npm packages"
-  npm ci --no-audit --no-fund --loglevel=error
+  # Not "npm ci": it refuses a lock file without the native packages of platforms whose mirror lacks them.
+  npm install --no-save --no-audit --no-fund --loglevel=error
 fi
