@@ -9,7 +9,12 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const flags = new Set(process.argv.slice(2));
 
 function run(command, parameters) {
-  const result = spawnSync(command, parameters, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 });
+  const result = spawnSync(command, parameters, {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    env: { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: String(availableParallelism()) },
+  });
   if (result.status === 0) return;
   process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}`);
   const why = result.error ? result.error.message : `exit code ${result.status}`;
@@ -20,7 +25,10 @@ function run(command, parameters) {
 if (!flags.has('--ts')) {
   const tests = flags.has('--tests') ? 'ON' : 'OFF';
   const started = Date.now();
-  run('npx', ['--no-install', 'cmake-js', 'compile', '-O', 'build', `--CDBUILD_TESTING=${tests}`, '-p', String(availableParallelism())]);
+  // Configured each time: cmake-js itself would keep what an earlier build was configured for.
+  const options = ['-O', 'build', '-G', 'Unix Makefiles', `--CDBUILD_TESTING=${tests}`];
+  run('npx', ['--no-install', 'cmake-js', 'configure', ...options]);
+  run('npx', ['--no-install', 'cmake-js', 'compile', ...options]);
   console.log(`Built the native engine in ${Math.round((Date.now() - started) / 1000)} s`);
 }
 if (!flags.has('--native')) {
