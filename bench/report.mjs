@@ -130,6 +130,7 @@ function trainingSection(part) {
       ],
     ),
     ...(hf ? [table(['target', 'to reach', 'measured', ''], [target('training against HF', engine / hf, 4, times)])] : []), // prettier-ignore
+    `Event loop lag while training, worst p99 of all steps: ${Math.max(...part.steps.map((step) => step.eventLoopLag.p99)).toFixed(1)} ms.`,
     ...(part.peer.skipped ? [`HF transformers was left out: ${part.peer.skipped}.`] : []),
   ];
 }

@@ -3,6 +3,7 @@
 import { buildBatch, Device, Gradients } from '../dist/index.js';
 import { DropoutPlan } from '../dist/model/dropout.js';
 import { platformReport } from '../dist/tensor/device.js';
+import { watchEventLoopLag } from '../dist/util/event-loop-lag.js';
 import { accumulateGradients } from '../dist/training/microbatch.js';
 import { ADAFACTOR, Optimizer } from '../dist/training/optimizer.js';
 import { peerConfig, startPeer } from './peer.mjs';
@@ -38,9 +39,13 @@ export async function benchTraining({ size, rounds, note, onProgress }) {
     // The first batch warms up.
     for (let round = -1; round < rounds; round++) {
       const examples = Array.from({ length: batchSize }, () => randomExample(uniform));
+      const endWatch = watchEventLoopLag();
+      const engineSeconds = await step(buildBatch(examples), round + 1);
+      const eventLoopLag = endWatch();
       const sample = {
+        eventLoopLag,
         usefulTokens: examples.reduce((sum, { input, target }) => sum + input.length + target.length, 0),
-        engineSeconds: await step(buildBatch(examples), round + 1),
+        engineSeconds,
         ...(peer && (await peerStep(peer, examples))),
       };
       if (round >= 0) steps.push(sample);
