@@ -1,3 +1,4 @@
+import type { SniSplit } from '../data/natural-instructions.js';
 import { HintError } from '../errors.js';
 
 /** Exit codes of `hint`: 0 done, 1 the work failed or a check did not hold, 2 wrong use, 130 interrupted. */
@@ -93,4 +94,10 @@ export function table(header: string[], rows: (string | number)[][]): string {
     widths.map((width) => '-'.repeat(width)).join('  '),
     ...cells.slice(1).map(line),
   ].join('\n');
+}
+
+/** Checks the value of a --split option. */
+export function splitName(text: string): SniSplit {
+  if (text === 'train' || text === 'test' || text === 'excluded') return text;
+  throw new HintError('INVALID_ARGUMENT', `The split "${text}" is unknown; use train, test or excluded.`);
 }

@@ -2,14 +2,13 @@ import type { Command } from 'commander';
 import { createPrompt } from '../data/formats.js';
 import { chooseTarget, readSniTasks, selectInstances, type SniSplit } from '../data/natural-instructions.js';
 import { Tokenizer } from '../data/tokenizer.js';
-import { HintError } from '../errors.js';
 import { findSystem } from '../systems/index.js';
-import { action, print, printJson, wholeNumber } from './context.js';
+import { action, print, printJson, splitName, wholeNumber } from './context.js';
 
 interface DataOptions {
   tokenizer: string;
   system: string;
-  split: string;
+  split: SniSplit;
   positives: number;
   tasks: number;
   instances: number;
@@ -37,7 +36,7 @@ export function addDataCommand(program: Command): void {
     .argument('<directory>', 'the folder that holds tasks/ and splits/')
     .requiredOption('--tokenizer <path>', 'a tokenizer.json, or a folder that holds one')
     .option('--system <name>', 'whose format', 'hint')
-    .option('--split <name>', 'train, test or excluded', 'test')
+    .option('--split <name>', 'train, test or excluded', splitName, 'test')
     .option('--positives <n>', 'positive examples in the instruction', wholeNumber('--positives'), 0)
     .option('--tasks <n>', 'tasks to show', wholeNumber('--tasks', 1), 2)
     .option('--instances <n>', 'instances of each task', wholeNumber('--instances', 1), 2)
@@ -57,13 +56,7 @@ export function addDataCommand(program: Command): void {
 }
 
 async function examples(directory: string, options: DataOptions, signal: AbortSignal): Promise<Shown[]> {
-  if (!['train', 'test', 'excluded'].includes(options.split)) {
-    throw new HintError(
-      'INVALID_ARGUMENT',
-      `The split "${options.split}" is unknown; use train, test or excluded.`,
-    );
-  }
-  const split = options.split as SniSplit;
+  const { split } = options;
   const setting = findSystem(options.system).setting(options.positives);
   const tokenizer = await Tokenizer.load(options.tokenizer);
   const piece = (text: string): { text: string; ids: number[] } => ({

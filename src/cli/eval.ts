@@ -6,14 +6,14 @@ import { HintError } from '../errors.js';
 import { Engine } from '../inference/engine.js';
 import { openSafetensors } from '../model/safetensors.js';
 import { findSystem } from '../systems/index.js';
-import { action, print, printJson, table, wholeNumber } from './context.js';
+import { action, print, printJson, splitName, table, wholeNumber } from './context.js';
 import { Progress } from './progress.js';
 
 interface EvalOptions {
   data: string;
   system?: string;
   positives?: number;
-  split: string;
+  split: SniSplit;
   instances: number;
   maxTokens: number;
   batchSize: number;
@@ -39,7 +39,7 @@ export function addEvalCommand(program: Command): void {
       'positive examples in the instruction; default: as in training',
       wholeNumber('--positives'),
     )
-    .option('--split <name>', 'train, test or excluded', 'test')
+    .option('--split <name>', 'train, test or excluded', splitName, 'test')
     .option('--instances <n>', 'instances of each task', wholeNumber('--instances', 1), 100)
     .option('--max-tokens <n>', 'most tokens generated', wholeNumber('--max-tokens', 1), 128)
     .option('--batch-size <n>', 'inputs decoded together', wholeNumber('--batch-size', 1), 64)
@@ -61,12 +61,6 @@ export function addEvalCommand(program: Command): void {
 }
 
 async function evaluate(directory: string, options: EvalOptions, signal: AbortSignal): Promise<Evaluation> {
-  if (!['train', 'test', 'excluded'].includes(options.split)) {
-    throw new HintError(
-      'INVALID_ARGUMENT',
-      `The split "${options.split}" is unknown; use train, test or excluded.`,
-    );
-  }
   await using engine = await Engine.open(directory, {
     threads: options.threads,
     signal,
@@ -84,7 +78,7 @@ async function evaluate(directory: string, options: EvalOptions, signal: AbortSi
   const loading = new Progress('tokenising', options.json);
   const examples = await loadSniDataset({
     directory: options.data,
-    split: options.split as SniSplit,
+    split: options.split,
     setting: system.setting(options.positives ?? trained.positives),
     tokenizer,
     instancesPerTask: options.instances,

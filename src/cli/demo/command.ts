@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -57,7 +57,7 @@ export function addDemoCommand(program: Command): void {
       action(async (signal, options: DemoOptions) => {
         if (options.pretrain !== undefined) return pretrain(resolve(options.pretrain), options, signal);
         const kept = options.output !== undefined;
-        const folder = kept ? resolve(options.output as string) : await mkdtemp(join(tmpdir(), 'hint-demo-'));
+        const folder = await workFolder(options, 'hint-demo-');
         try {
           await compare(folder, options, signal);
         } finally {
@@ -65,6 +65,15 @@ export function addDemoCommand(program: Command): void {
         }
       }),
     );
+}
+
+/** A folder of its own: a user's runs may lie in one that is not empty. */
+async function workFolder({ output }: DemoOptions, prefix: string): Promise<string> {
+  if (output === undefined) return mkdtemp(join(tmpdir(), prefix));
+  const folder = resolve(output);
+  const entries = await readdir(folder).catch(() => []);
+  if (entries.length === 0) return folder;
+  throw new HintError('INVALID_ARGUMENT', `${folder} is not empty; give --output a new folder.`);
 }
 
 async function compare(folder: string, options: DemoOptions, signal: AbortSignal): Promise<void> {
@@ -84,7 +93,6 @@ async function compare(folder: string, options: DemoOptions, signal: AbortSignal
   const rows: DemoRow[] = [];
   for (const system of settings.DEMO_SYSTEMS) {
     const output = join(folder, system);
-    await rm(output, { recursive: true, force: true });
     const config = parseTrainingConfig(
       settings.trainingConfig(system, init, data, output, steps, options.seed),
     );
@@ -170,7 +178,7 @@ function percent(part: number, whole: number): string {
 
 /** Makes the shared starting point: text, tokenizer and a pretrained T5, stored in bf16. */
 async function pretrain(target: string, options: DemoOptions, signal: AbortSignal): Promise<void> {
-  const folder = options.output ? resolve(options.output) : await mkdtemp(join(tmpdir(), 'hint-pretrain-'));
+  const folder = await workFolder(options, 'hint-pretrain-');
   await writePretrainingDataset(join(folder, 'text'), {
     seed: options.seed,
     documents: settings.PRETRAINING_DOCUMENTS,
@@ -194,5 +202,7 @@ async function pretrain(target: string, options: DemoOptions, signal: AbortSigna
   await saveModel(model, target, { dtype: 'BF16', signal });
   await cp(join(folder, 'tokenizer'), target, { recursive: true });
   model.dispose();
+  // A stopped run stays for --resume; a finished one is in the model.
+  if (options.output === undefined) await rm(folder, { recursive: true, force: true });
   print(`Wrote ${target}: loss ${summary.loss?.toFixed(3)} after ${summary.step} updates.`);
 }

@@ -90,7 +90,8 @@ async function kindOf(directory: string): Promise<Kind | undefined> {
   if (await has('expected.safetensors'))
     return (await has('inputs.safetensors')) ? 'adafactor' : (await has('config.json')) ? 'model' : undefined;
   if (!(await has('expected.json'))) return undefined;
-  const expected = (await readFixtureJson(directory, 'expected.json')) as Record<string, unknown>;
+  const expected = await readFixtureJson(directory, 'expected.json');
+  if (typeof expected !== 'object' || expected === null) return undefined;
   if ('tokens' in expected) return 'greedy';
   if ('before_update' in expected) return 'training';
   return 'bidirectional' in expected ? 'buckets' : undefined;
