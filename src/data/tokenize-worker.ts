@@ -1,35 +1,60 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { HintError } from '../errors.js';
-import { runTokenizeJob, type TokenizeJob, type TokenizeResult } from './tokenize-job.js';
+import {
+  runTokenizeJob,
+  type TokenizeJob,
+  type TokenizeResult,
+  type TokenizerSource,
+} from './tokenize-job.js';
 import { Tokenizer } from './tokenizer.js';
 
 /** What a worker is started with. */
-export interface TokenizeWorkerData {
+export interface TokenizerWorkerData {
   tokenizerFile: string;
   fingerprint: string;
 }
 
-/** A worker's answer to a job. Errors cross as code and sentence, since a clone loses their class. */
-export type TokenizeAnswer = TokenizeResult | { code: HintError['code']; message: string };
+/** The kinds of job a worker does. A new one is a row here and in `kinds`. */
+export interface WorkerJobs {
+  'sni-task': { job: TokenizeJob; result: TokenizeResult };
+}
 
-const { tokenizerFile, fingerprint } = workerData as TokenizeWorkerData;
+/** A worker's answer to a job. Errors cross as code and sentence, since a clone loses their class. */
+export type WorkerAnswer = { result: unknown } | { code: HintError['code']; message: string };
+
+type Run<Kind extends keyof WorkerJobs> = (
+  job: WorkerJobs[Kind]['job'],
+  tokenizer: TokenizerSource,
+) => Promise<WorkerJobs[Kind]['result']>;
+
+const kinds: { [Kind in keyof WorkerJobs]: Run<Kind> } = {
+  'sni-task': runTokenizeJob,
+};
+
+const { tokenizerFile, fingerprint } = workerData as TokenizerWorkerData;
 let loading: Promise<Tokenizer> | undefined;
 const source = { fingerprint, get: () => (loading ??= loadSameTokenizer()) };
 
-parentPort!.on('message', (job: TokenizeJob) => {
-  void answer(job).then((reply) => {
-    parentPort!.postMessage(reply, 'packed' in reply ? [reply.packed.buffer] : []);
+parentPort!.on('message', ({ kind, job }: { kind: keyof WorkerJobs; job: never }) => {
+  void answer(kind, job).then((reply) => {
+    parentPort!.postMessage(reply, 'result' in reply ? buffersOf(reply.result) : []);
   });
 });
 
-async function answer(job: TokenizeJob): Promise<TokenizeAnswer> {
+async function answer(kind: keyof WorkerJobs, job: never): Promise<WorkerAnswer> {
   try {
-    return await runTokenizeJob(job, source);
+    return { result: await kinds[kind](job, source) };
   } catch (error) {
     if (error instanceof HintError) return { code: error.code, message: error.message };
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return { code: 'INTERNAL', message: `Tokenising ${job.file} failed: ${reason}` };
+    return { code: 'INTERNAL', message: `A job of ${kind} failed: ${reason}` };
   }
+}
+
+/** The arrays of a result move to the other thread instead of being copied: each has its buffer to itself. */
+function buffersOf(result: unknown): ArrayBuffer[] {
+  const fields: unknown[] = Object.values(result as object);
+  return fields.flatMap((field) => (ArrayBuffer.isView(field) ? [field.buffer as ArrayBuffer] : []));
 }
 
 async function loadSameTokenizer(): Promise<Tokenizer> {

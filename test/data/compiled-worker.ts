@@ -17,7 +17,9 @@ async function compileIfStale(): Promise<void> {
     (await stat(file).catch(() => undefined))?.mtimeMs ?? 0;
   const sources = ['src/data', 'src/util'].map((folder) => join(root, folder));
   const files = (
-    await Promise.all(sources.map(async (at) => (await readdir(at)).map((name) => join(at, name))))
+    await Promise.all(
+      sources.map(async (at) => (await readdir(at, { recursive: true })).map((name) => join(at, name))),
+    )
   ).flat();
   const newest = Math.max(...(await Promise.all(files.map(modified))));
   const worker = join(root, 'dist', 'data', 'tokenize-worker.js');
