@@ -1,5 +1,5 @@
 import type { HintConfig } from '../model/config.js';
-import { chooseHypernetwork, HYPERNETWORK_GROUP, T5_GROUP, type System } from './system.js';
+import { chooseHypernetwork, HYPERNETWORK_GROUP, readsPromptApart, T5_GROUP, type System } from './system.js';
 
 /** The paper's hypernetwork (method §2.3): adapters of 512, prefixes of 30, fusion, tied hyperencoder. */
 export const PAPER_HYPERNETWORK: HintConfig = {
@@ -23,6 +23,7 @@ export const hint: System = {
   summary:
     'The hypernetwork reads the instruction and generates adapters and prefixes; the model sees the bare input.',
   setting: (positives) => ({ format: 'hint', positives }),
+  p3Setting: readsPromptApart,
   hint: (base, options) => chooseHypernetwork(base, PAPER_HYPERNETWORK, options),
   groups: [HYPERNETWORK_GROUP, T5_GROUP],
 };

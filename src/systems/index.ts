@@ -4,7 +4,7 @@ import { noInstruct } from './no-instruct.js';
 import type { System } from './system.js';
 import { tkInstruct } from './tk-instruct.js';
 
-export type { HintOptions, ParameterGroup, System } from './system.js';
+export type { HintOptions, P3Request, ParameterGroup, System } from './system.js';
 
 /** Every system, in the order they are listed to users. A new one is a file here and a row in this list. */
 export const SYSTEMS: readonly System[] = [hint, tkInstruct, noInstruct];

@@ -1,4 +1,5 @@
 import type { PromptSetting } from '../data/formats.js';
+import type { P3Setting } from '../data/p3/forms.js';
 import { HintError } from '../errors.js';
 import {
   parseModelConfig,
@@ -23,6 +24,14 @@ export interface ParameterGroup {
   readonly stepOffset: number | 'first-step';
 }
 
+/** What a run may ask of a system on P3. */
+export interface P3Request {
+  /** What the model reads beside the hypernetwork: the whole prompt (default) or the instance's fields. */
+  form?: 'joint' | 'split' | undefined;
+  /** Worked examples in front of the instruction, or of the prompt where there is no instruction (default 0). */
+  shots?: number | undefined;
+}
+
 /**
  * A system of the paper as a configuration of the one model and the one trainer (design law 6): what is fed, what is
  * generated, what is trained.
@@ -33,6 +42,13 @@ export interface System {
   readonly summary: string;
   /** How a task is shown to the model, in training and in evaluation. `positives`: examples in the instruction. */
   setting(positives: number): PromptSetting;
+  /**
+   * The same for the prompts of P3; {@link readsPromptApart}, {@link readsWholePrompt} and {@link readsFieldsOnly} are
+   * what there is.
+   *
+   * @throws HintError INVALID_CONFIG for a request that the system cannot follow
+   */
+  p3Setting(request: P3Request): P3Setting;
   /**
    * The hypernetwork beside `base`; undefined: plain T5, and a hypernetwork that `base` has is left out.
    * @throws HintError INVALID_CONFIG when the options do not fit the system or each other
@@ -73,5 +89,38 @@ export function refuseHypernetwork(system: string, options: HintOptions): undefi
   throw new HintError(
     'INVALID_CONFIG',
     `The system ${system} has no hypernetwork, but the model's hint options set ${names.join(', ')}; remove them or choose another system.`,
+  );
+}
+
+/** {@link System.p3Setting} of systems whose hypernetwork reads the prompt's text: HINT joint and split. */
+export function readsPromptApart({ form = 'joint', shots = 0 }: P3Request): P3Setting {
+  return { form, shots };
+}
+
+/** {@link System.p3Setting} of systems that read the whole prompt as their input, as T0 does. */
+export function readsWholePrompt(system: string): (request: P3Request) => P3Setting {
+  return ({ form, shots = 0 }) => {
+    refuseForm(system, form);
+    return { form: 't0', shots };
+  };
+}
+
+/** {@link System.p3Setting} of systems that never see the prompt: No Prompt. */
+export function readsFieldsOnly(system: string): (request: P3Request) => P3Setting {
+  return ({ form, shots = 0 }) => {
+    refuseForm(system, form);
+    if (shots === 0) return { form: 'no-prompt', shots };
+    throw new HintError(
+      'INVALID_CONFIG',
+      `The system ${system} sees no worked examples, but shots is ${shots}; give 0 or choose another system.`,
+    );
+  };
+}
+
+function refuseForm(system: string, form: P3Request['form']): void {
+  if (form === undefined) return;
+  throw new HintError(
+    'INVALID_CONFIG',
+    `The form ${form} is one of systems whose hypernetwork reads the prompt; the system ${system} has one form only, so leave it out.`,
   );
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { HintError } from '../errors.js';
 import { parseJson, readBytes } from '../util/read-file.js';
+import { dataKeys, dataSchema } from './data-config.js';
 import { nearest } from './nearest.js';
 import { applyOverrides } from './overrides.js';
 
@@ -37,22 +38,6 @@ const modelSchema = z.strictObject({
   tokenizer: text().optional(),
   /** What the hypernetwork has differently from its system's. */
   hint: hintOptionsSchema.prefault({}),
-});
-
-const dataSchema = z.strictObject({
-  /** A Super-NaturalInstructions checkout: holds tasks/ and splits/. */
-  directory: text(),
-  /** Folder under splits/. */
-  track: text().default('default'),
-  split: z.enum(['train', 'test']).default('train'),
-  /** Positive examples in the instruction: 0 is the paper's Def, 2 its Def + 2 Pos. */
-  positives: count(0).default(0),
-  instancesPerTask: count(1).default(100),
-  maxInstructionTokens: count(1).default(1024),
-  maxInputTokens: count(1).default(1024),
-  maxTargetTokens: count(1).default(256),
-  /** Where tokenised tasks are kept between runs; nowhere by default. */
-  cache: text().optional(),
 });
 
 const groupSchema = z.strictObject({
@@ -184,7 +169,7 @@ function keysAt(path: readonly PropertyKey[], json: unknown): string[] {
     model: modelSchema.shape,
     'model.hint': hintOptionsSchema.shape,
     'model.hint.loraRanks': { q: 0, k: 0, v: 0, o: 0 },
-    data: dataSchema.shape,
+    data: dataKeys(isObject(json) ? json['data'] : undefined),
     optimizer: usesAdamW(json) ? adamwSchema.shape : adafactorSchema.shape,
   };
   return Object.keys(shapes[path.join('.')] ?? groupSchema.shape);

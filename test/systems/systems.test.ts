@@ -44,6 +44,19 @@ describe('systems', () => {
     expect(findSystem('no-instruct').setting(0)).toEqual({ format: 'no-instruct', positives: 0 });
   });
 
+  it('shows P3 prompts as HINT, T0 and No Prompt do', () => {
+    const hint = findSystem('hint');
+    expect(hint.p3Setting({})).toEqual({ form: 'joint', shots: 0 });
+    expect(hint.p3Setting({ form: 'split', shots: 4 })).toEqual({ form: 'split', shots: 4 });
+    expect(findSystem('tk-instruct').p3Setting({ shots: 2 })).toEqual({ form: 't0', shots: 2 });
+    expect(findSystem('no-instruct').p3Setting({})).toEqual({ form: 'no-prompt', shots: 0 });
+  });
+
+  it('refuses P3 requests that a system has no way to follow', () => {
+    expect(() => findSystem('tk-instruct').p3Setting({ form: 'split' })).toThrow(/one form only/);
+    expect(() => findSystem('no-instruct').p3Setting({ shots: 1 })).toThrow(/no worked examples/);
+  });
+
   it('hint puts the paper hypernetwork beside a plain T5, and keeps the one a checkpoint brings', () => {
     expect(hint.hint(base, {})).toEqual(PAPER_HYPERNETWORK);
     const stored = { ...base, hint: { ...PAPER_HYPERNETWORK, adapterSize: 7 } };

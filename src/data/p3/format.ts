@@ -1,0 +1,166 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { HintError } from '../../errors.js';
+import { parseJson, readBytes } from '../../util/read-file.js';
+
+/** What T0 writes where a template renders no target (method §8.1). */
+export const NO_LABEL = '<NO LABEL>';
+
+/** One prompted example: a row of a `<dataset>.jsonl.gz`. */
+export interface P3Row {
+  dataset: string;
+  template: string;
+  /** Number of the instance in its source. */
+  idx: number;
+  source: string;
+  /** What a T0 model reads. */
+  prompt: string;
+  target: string;
+  /** The answers that rank classification chooses from. */
+  choices: string[] | undefined;
+  /** The prompt with `[NAME]` in place of each field. */
+  instruction: string | undefined;
+  /** The texts of the fields, in the order of the prompt. */
+  fields: Record<string, string> | undefined;
+}
+
+const rowSchema = z.object({
+  dataset: z.string().min(1),
+  template: z.string().min(1),
+  idx: z.int().min(0),
+  source: z.string().default(''),
+  prompt: z.string(),
+  target: z.string(),
+  answer_choices: z.array(z.string()).optional(),
+  instruction: z.string().optional(),
+  fields: z.record(z.string(), z.string()).optional(),
+});
+
+/**
+ * Parses one line of a data file.
+ *
+ * @param where file and line, for errors
+ * @throws HintError INVALID_JSON, INVALID_DATA naming the field
+ */
+export function parseP3Row(line: string, where: string): P3Row {
+  const parsed = rowSchema.safeParse(parseJson(line, where, 'the line'));
+  if (!parsed.success) throw notP3(where, 'a prompted example', parsed.error);
+  const { answer_choices: choices, instruction, fields, target, ...row } = parsed.data;
+  return { ...row, target: target.trim() === '' ? NO_LABEL : target, choices, instruction, fields };
+}
+
+/** The name under which a template of a dataset trains and is reported. */
+export function p3TaskName({ dataset, template }: { dataset: string; template: string }): string {
+  return `${dataset}_${template}`;
+}
+
+/** What is known of a template, from `templates.json`. */
+export interface P3Template {
+  dataset: string;
+  template: string;
+  /** Whether it asks for what the dataset was made for; only these are evaluated in the paper (method §8.5). */
+  originalTask: boolean;
+  hasChoices: boolean;
+  /** The template's text; some have several, drawn at random by the row. */
+  instructions: string[];
+  /** Rows that it has in all folders. */
+  rows: number;
+}
+
+const templatesSchema = z.array(
+  z.object({
+    dataset: z.string().min(1),
+    template: z.string().min(1),
+    original_task: z.boolean(),
+    has_answer_choices: z.boolean(),
+    instructions: z.array(z.string()),
+    rows: z.int().min(0),
+  }),
+);
+
+/** The templates of a P3 directory, by task name. @throws HintError NOT_FOUND, IO, INVALID_JSON, INVALID_DATA */
+export async function readP3Templates(directory: string): Promise<Map<string, P3Template>> {
+  const file = join(directory, 'templates.json');
+  const parsed = templatesSchema.safeParse(await readJson(directory, file, 'the list of templates'));
+  if (!parsed.success) throw notP3(file, 'a list of P3 templates', parsed.error);
+  const templates = parsed.data.map(({ original_task, has_answer_choices, ...rest }) => ({
+    ...rest,
+    originalTask: original_task,
+    hasChoices: has_answer_choices,
+  }));
+  return new Map(templates.map((template) => [p3TaskName(template), template]));
+}
+
+/** The folders of a P3 directory. */
+export type P3Split = 'train' | 'eval' | 'fewshot' | 'extra';
+
+export const P3_SPLITS: readonly P3Split[] = ['train', 'eval', 'fewshot', 'extra'];
+
+const names = z.union([z.array(z.string()), z.record(z.string(), z.unknown()).transform(Object.keys)]);
+const splitsSchema = z.object({
+  train: names.default([]),
+  eval: names.default([]),
+  fewshot: names.default([]),
+  extra: names.default([]),
+});
+
+/**
+ * The data files of a split, in the order of `splits.json`.
+ *
+ * @param only keeps these datasets; all without it
+ * @throws HintError NOT_FOUND (no such directory, dataset or file), IO, INVALID_JSON, INVALID_DATA
+ */
+export async function p3Files(
+  directory: string,
+  split: P3Split,
+  only?: readonly string[],
+): Promise<{ dataset: string; file: string }[]> {
+  const list = join(directory, 'splits.json');
+  const parsed = splitsSchema.safeParse(await readJson(directory, list, 'the list of splits'));
+  if (!parsed.success) throw notP3(list, 'the splits of P3', parsed.error);
+  const all = parsed.data[split];
+  const unknown = only?.find((name) => !all.includes(name));
+  if (unknown !== undefined)
+    throw new HintError(
+      'NOT_FOUND',
+      `${directory} has no ${split} dataset ${JSON.stringify(unknown)}; there are ${all.join(', ') || 'none'}.`,
+    );
+  const chosen = only ?? all;
+  if (chosen.length === 0)
+    throw new HintError('INVALID_DATA', `${list} names no ${split} dataset; list at least one there.`);
+  const bad = chosen.find((name) => /[/\\]|^\.+$/.test(name));
+  if (bad !== undefined)
+    throw new HintError(
+      'INVALID_DATA',
+      `${list} lists ${JSON.stringify(bad)}; give dataset names, not paths.`,
+    );
+  const present = new Set(await readdir(join(directory, split)).catch(() => [] as string[]));
+  return chosen.map((dataset) => {
+    const name = [`${dataset}.jsonl.gz`, `${dataset}.jsonl`].find((candidate) => present.has(candidate));
+    if (name !== undefined) return { dataset, file: join(directory, split, name) };
+    throw new HintError(
+      'NOT_FOUND',
+      `No file ${join(directory, split, `${dataset}.jsonl.gz`)}, which splits.json lists; fetch it or take it off the list.`,
+    );
+  });
+}
+
+async function readJson(directory: string, file: string, what: string): Promise<unknown> {
+  try {
+    return parseJson((await readBytes(file, what)).toString('utf8'), file, what);
+  } catch (cause) {
+    if (!(cause instanceof HintError) || cause.code !== 'NOT_FOUND') throw cause;
+    throw new HintError(
+      'NOT_FOUND',
+      `${directory} is no P3 directory: it has no ${file.slice(directory.length + 1)}. Give the folder that holds templates.json, splits.json and train/.`,
+      { cause },
+    );
+  }
+}
+
+function notP3(where: string, what: string, error: z.ZodError): HintError {
+  const issue = error.issues[0];
+  const field = issue && issue.path.length > 0 ? `field ${issue.path.join('.')}` : 'the whole';
+  return new HintError('INVALID_DATA', `${where} is not ${what}: ${field}: ${issue?.message ?? 'unknown'}.`);
+}
