@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
-import type { TokenizedExample } from '../data/batch.js';
 import { loadSniDataset } from '../data/dataset.js';
 import { Tokenizer } from '../data/tokenizer.js';
-import { HintError, throwIfAborted } from '../errors.js';
+import { HintError } from '../errors.js';
 import { loadModel } from '../model/checkpoint.js';
 import { parseModelConfig, readModelConfig, type ModelConfig } from '../model/config.js';
 import { HintModel } from '../model/hint.js';
@@ -11,6 +9,7 @@ import { initialiseParameters } from '../model/parameters.js';
 import type { System } from '../systems/index.js';
 import type { Device } from '../tensor/device.js';
 import type { TrainingConfig } from './config.js';
+import { PoolSource, type ExampleSource } from './example-source.js';
 import { Optimizer } from './optimizer.js';
 import { assignGroups } from './parameter-groups.js';
 import type { TrainerSettings } from './trainer.js';
@@ -53,13 +52,13 @@ export async function loadTokenizer({ model }: TrainingConfig): Promise<Tokenize
 }
 
 /** The training examples as the system is shown them. @throws HintError as loadSniDataset */
-export function loadPool(
+export async function openSource(
   { data, seed }: TrainingConfig,
   system: System,
   tokenizer: Tokenizer,
   { signal, onProgress }: PrepareOptions,
-): Promise<TokenizedExample[]> {
-  return loadSniDataset({
+): Promise<ExampleSource> {
+  const pool = await loadSniDataset({
     directory: data.directory,
     split: data.split,
     track: data.track,
@@ -74,26 +73,7 @@ export function loadPool(
     signal,
     onProgress: ({ tasksDone, tasksTotal }) => onProgress?.(tasksDone, tasksTotal),
   });
-}
-
-// Examples hashed between two turns of the event loop.
-const HASHED_AT_ONCE = 2000;
-
-/** A name for a pool: two pools with the same examples in the same order have the same. */
-export async function poolFingerprint(
-  pool: readonly TokenizedExample[],
-  signal?: AbortSignal,
-): Promise<string> {
-  const hash = createHash('sha256');
-  for (let begin = 0; begin < pool.length; begin += HASHED_AT_ONCE) {
-    throwIfAborted(signal);
-    for (const { id, instruction, input, target } of pool.slice(begin, begin + HASHED_AT_ONCE)) {
-      hash.update(`${id}\n${instruction.length},${input.length},${target.length}\n`);
-      for (const ids of [instruction, input, target]) hash.update(ids);
-    }
-    await new Promise((done) => setImmediate(done));
-  }
-  return hash.digest('hex');
+  return PoolSource.of(pool, seed, signal);
 }
 
 /**

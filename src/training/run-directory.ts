@@ -14,19 +14,20 @@ export type MetricsLine = Omit<StepReport, 'settled'> & {
   time: string;
 };
 
-const stateSchema = z.object({
-  version: z.literal(1),
-  step: z.int().min(0),
-  sampler: z.object({ epoch: z.int().min(0), position: z.int().min(0) }),
-  tokens: z.int().min(0),
-  /** What the examples were drawn from; see {@link CheckpointState.pool}. */
-  pool: z.string(),
-});
+const counters = { step: z.int().min(0), tokens: z.int().min(0) };
+
+const stateSchema = z.union([
+  z.object({ version: z.literal(2), ...counters, source: z.json(), fingerprint: z.string() }),
+  // What runs wrote while examples came from a pool in memory only.
+  z
+    .object({ version: z.literal(1), ...counters, sampler: z.json(), pool: z.string() })
+    .transform(({ sampler, pool, ...rest }) => ({ ...rest, source: sampler, fingerprint: pool })),
+]);
 
 /** state.json of a checkpoint. */
 export interface CheckpointState extends TrainerState {
-  /** Hash of the training examples: a resumed run that would draw others is refused. */
-  pool: string;
+  /** That of the examples' source: a resumed run that would draw others is refused. */
+  fingerprint: string;
 }
 
 /** A checkpoint that was written to its end. */
@@ -148,7 +149,7 @@ export class RunDirectory {
       await write(directory);
       await writeFileAtomic(
         join(directory, 'state.json'),
-        `${JSON.stringify({ version: 1, ...state }, null, 2)}\n`,
+        `${JSON.stringify({ version: 2, ...state }, null, 2)}\n`,
       );
     });
     const older = (await this.checkpointSteps()).filter((step) => step <= state.step).slice(keep);
@@ -190,8 +191,8 @@ async function readState(path: string): Promise<CheckpointState | undefined> {
   if (!CHECKPOINT_FILES.every((name) => names.includes(name))) return undefined;
   try {
     const file = await readFile(join(path, 'state.json'), 'utf8');
-    const { step, sampler, tokens, pool } = stateSchema.parse(JSON.parse(file));
-    return { step, sampler, tokens, pool };
+    const { step, source, tokens, fingerprint } = stateSchema.parse(JSON.parse(file));
+    return { step, source, tokens, fingerprint };
   } catch {
     return undefined;
   }

@@ -9,13 +9,13 @@ import { Device } from '../tensor/device.js';
 import { ioError, writeDirectoryAtomically } from './atomic-directory.js';
 import { readOptimizerState, writeTrainingCheckpoint } from './checkpoint.js';
 import type { TrainingConfig } from './config.js';
+import type { ExampleSource } from './example-source.js';
 import type { Optimizer } from './optimizer.js';
 import {
   createModel,
   createOptimizer,
-  loadPool,
   loadTokenizer,
-  poolFingerprint,
+  openSource,
   resolvePaths,
   trainerSettings,
 } from './prepare.js';
@@ -46,8 +46,8 @@ export interface TrainingSummary {
   /** Tokens fed since the run's start. */
   tokens: number;
   parameters: number;
-  /** Examples in the pool. */
-  examples: number;
+  /** Examples there are to draw from; undefined for a stream. */
+  examples: number | undefined;
   /** Training time of this call, without loading. */
   seconds: number;
   output: string;
@@ -84,25 +84,43 @@ export async function trainFromConfig(
   const checkpoint = options.resume ? await openRun(directory, config) : undefined;
   if (!options.resume) await directory.create(config);
   const device = new Device({ threads: config.threads });
+  let source: ExampleSource | undefined;
   try {
-    const run = await prepare(device, config, system, directory, checkpoint, options);
+    const { signal, onEvent } = options;
+    onEvent?.({ kind: 'phase', phase: 'data', message: `Tokenising ${config.data.directory}` });
+    const tokenizer = await loadTokenizer(config);
+    source = await openSource(config, system, tokenizer, { signal, onProgress: progressOf('data', onEvent) });
+    checkSameSource(directory, checkpoint, source);
+    const run = await prepare({ device, config, system, directory, tokenizer, source, checkpoint }, options);
     return await train(run, options);
   } finally {
+    await source?.close?.();
     // Reads that an error left behind end before the device does.
     await device.synchronize().catch(() => undefined);
     device.close();
   }
 }
 
-interface Run {
+/** What a run is made of before its model is there. */
+interface Ingredients {
+  device: Device;
   config: TrainingConfig;
+  system: System;
   directory: RunDirectory;
   tokenizer: Tokenizer;
+  source: ExampleSource;
+  checkpoint: Checkpoint | undefined;
+}
+
+interface Run extends Pick<Ingredients, 'config' | 'directory' | 'tokenizer' | 'source'> {
   model: HintModel;
   optimizer: Optimizer;
   trainer: Trainer;
-  pool: { fingerprint: string; size: number };
   checkpoint: string | undefined;
+}
+
+function progressOf(phase: TrainingPhase, onEvent: TrainOptions['onEvent']) {
+  return (done: number, total: number): void => onEvent?.({ kind: 'progress', phase, done, total });
 }
 
 /** Checks that the run can go on under this configuration, and cleans up after a kill. */
@@ -129,20 +147,10 @@ async function openRun(directory: RunDirectory, config: TrainingConfig): Promise
 }
 
 async function prepare(
-  device: Device,
-  config: TrainingConfig,
-  system: System,
-  directory: RunDirectory,
-  checkpoint: Checkpoint | undefined,
+  { device, config, system, directory, tokenizer, source, checkpoint }: Ingredients,
   { signal, onEvent }: TrainOptions,
 ): Promise<Run> {
-  const progress = (phase: TrainingPhase) => (done: number, total: number) =>
-    onEvent?.({ kind: 'progress', phase, done, total });
-  onEvent?.({ kind: 'phase', phase: 'data', message: `Tokenising ${config.data.directory}` });
-  const tokenizer = await loadTokenizer(config);
-  const pool = await loadPool(config, system, tokenizer, { signal, onProgress: progress('data') });
-  const fingerprint = await poolFingerprint(pool, signal);
-  checkSamePool(directory, checkpoint, fingerprint);
+  const onProgress = progressOf('model', onEvent);
   const from = checkpoint
     ? `Resuming after step ${checkpoint.step}`
     : typeof config.model.init === 'string'
@@ -150,14 +158,14 @@ async function prepare(
       : 'Initialising a new model';
   onEvent?.({ kind: 'phase', phase: 'model', message: from });
   const model = checkpoint
-    ? await loadModel(device, checkpoint.path, { signal, onProgress: progress('model') })
-    : await createModel(device, config, system, { signal, onProgress: progress('model') });
+    ? await loadModel(device, checkpoint.path, { signal, onProgress })
+    : await createModel(device, config, system, { signal, onProgress });
   checkVocabulary(tokenizer, model);
   const optimizer = createOptimizer(model, config, system);
-  const trainer = new Trainer({ model, pool, optimizer }, trainerSettings(config));
+  const trainer = new Trainer({ model, source, optimizer }, trainerSettings(config));
   if (checkpoint) {
     await readOptimizerState(checkpoint.path, optimizer, signal);
-    trainer.restore(checkpoint.state);
+    await trainer.restore(checkpoint.state);
   }
   // Last, so that a resume that fails changes nothing of the run.
   await directory.truncateMetrics(checkpoint?.step ?? 0);
@@ -169,7 +177,7 @@ async function prepare(
     model,
     optimizer,
     trainer,
-    pool: { fingerprint, size: pool.length },
+    source,
     checkpoint: checkpoint?.path,
   };
 }
@@ -180,7 +188,7 @@ async function train(run: Run, { signal, onEvent }: TrainOptions): Promise<Train
   let loss: number | undefined;
   let saved = trainer.state.step;
   const save = async (): Promise<void> => {
-    const state = { ...trainer.state, pool: run.pool.fingerprint };
+    const state = { ...trainer.state, fingerprint: run.source.fingerprint };
     if (state.step === saved) return;
     run.checkpoint = await directory.saveCheckpoint(state, config.keepCheckpoints, (folder) =>
       writeTrainingCheckpoint(folder, model, run.optimizer),
@@ -218,7 +226,7 @@ async function train(run: Run, { signal, onEvent }: TrainOptions): Promise<Train
     loss,
     tokens: trainer.state.tokens,
     parameters: model.parameters.all().reduce((sum, tensor) => sum + tensor.size, 0),
-    examples: run.pool.size,
+    examples: run.source.size,
     seconds,
     output: directory.path,
     checkpoint: run.checkpoint,
@@ -240,12 +248,12 @@ async function saveTrainedModel({ config, directory, model, tokenizer }: Run): P
   });
 }
 
-function checkSamePool(
+function checkSameSource(
   directory: RunDirectory,
   checkpoint: Checkpoint | undefined,
-  fingerprint: string,
+  { fingerprint }: ExampleSource,
 ): void {
-  if (!checkpoint || checkpoint.state.pool === fingerprint) return;
+  if (!checkpoint || checkpoint.state.fingerprint === fingerprint) return;
   throw new HintError(
     'INVALID_DATA',
     `Cannot resume ${directory.path}: its training examples are not those of the run so far; give the same data directory and data settings.`,

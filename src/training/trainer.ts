@@ -1,11 +1,12 @@
-import { buildBatch, type TokenizedExample } from '../data/batch.js';
-import { MixedTaskSampler, splitByTokens, type SamplerState } from '../data/sampling.js';
+import { buildBatch } from '../data/batch.js';
+import { splitByTokens } from '../data/sampling.js';
 import { HintError, throwIfAborted } from '../errors.js';
 import { DropoutPlan } from '../model/dropout.js';
 import type { HintModel } from '../model/hint.js';
 import * as ops from '../tensor/ops.js';
 import { Gradients } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import type { ExampleSource, SourceState } from './example-source.js';
 import { accumulateGradients, type LossSums } from './microbatch.js';
 import type { Optimizer } from './optimizer.js';
 import { learningRateAt, type Schedule } from './schedule.js';
@@ -26,7 +27,7 @@ export interface TrainerSettings {
   readonly generatorDropout: number;
   /** Coefficient of the z-loss, 1e-4 in the original. */
   readonly zLoss: number;
-  /** Seed of sampling and dropout. */
+  /** Seed of dropout. */
   readonly seed: number;
   /** Trade time for memory: keep only layer inputs for the backward pass. */
   readonly recompute: boolean;
@@ -35,8 +36,8 @@ export interface TrainerSettings {
 /** What a trainer works on. It owns none of it. */
 export interface TrainerParts {
   readonly model: HintModel;
-  /** The examples of all tasks. */
-  readonly pool: readonly TokenizedExample[];
+  /** Nobody else may draw from it while steps are taken. */
+  readonly source: ExampleSource;
   readonly optimizer: Optimizer;
 }
 
@@ -66,7 +67,7 @@ export interface StepReport {
 /** Where a run stands; with the model and the optimizer's moments, all that it needs to go on. */
 export interface TrainerState {
   step: number;
-  sampler: SamplerState;
+  source: SourceState;
   /** Tokens fed since the run's start. */
   tokens: number;
 }
@@ -93,14 +94,13 @@ interface Pending {
 
 /**
  * Mixed-task training (method §2.9) as an async iterator. JavaScript enqueues a step while the device works on the
- * one before; it waits only for losses that are due. The same settings, pool and model give the same bits, also
+ * one before; it waits only for losses that are due. The same settings, source and model give the same bits, also
  * across {@link Trainer.state} and {@link Trainer.restore}.
  */
 export class Trainer {
   private readonly model: HintModel;
-  private readonly pool: readonly TokenizedExample[];
   private readonly optimizer: Optimizer;
-  private readonly sampler: MixedTaskSampler;
+  private readonly source: ExampleSource;
   private readonly gradients: Gradients;
   private step = 0;
   private tokens = 0;
@@ -109,25 +109,26 @@ export class Trainer {
   private underWay: Promise<unknown>[] = [];
   private lastNorm: Promise<number> = Promise.resolve(0);
 
-  /** @throws HintError INVALID_ARGUMENT for an empty pool or a seed that is none */
   constructor(
     parts: TrainerParts,
     readonly settings: TrainerSettings,
   ) {
     this.model = parts.model;
-    this.pool = parts.pool;
     this.optimizer = parts.optimizer;
-    this.sampler = new MixedTaskSampler(parts.pool.length, settings.seed);
+    this.source = parts.source;
     this.gradients = new Gradients(parts.model.device);
   }
 
   get state(): TrainerState {
-    return { step: this.step, sampler: this.sampler.state, tokens: this.tokens };
+    return { step: this.step, source: this.source.state, tokens: this.tokens };
   }
 
-  /** Goes on from a saved state; model and optimizer are restored by their own. */
-  restore(state: TrainerState): void {
-    this.sampler.restore(state.sampler);
+  /**
+   * Goes on from a saved state; model and optimizer are restored by their own.
+   * @throws HintError INVALID_CHECKPOINT when the state is not one of this source
+   */
+  async restore(state: TrainerState): Promise<void> {
+    await this.source.restore(state.source);
     this.step = state.step;
     this.tokens = state.tokens;
   }
@@ -142,7 +143,7 @@ export class Trainer {
     let pending: Pending | undefined;
     try {
       while (this.step < this.settings.schedule.steps) {
-        const next = await this.enqueueStep(signal);
+        const next = await this.nextStep(signal);
         if (pending) yield await this.report(pending, next === undefined);
         pending = next;
         if (!next) break;
@@ -167,14 +168,22 @@ export class Trainer {
     this.gradients.dispose();
   }
 
-  /** Enqueues forward, backward and update of one step; undefined when aborted, with nothing of the step done. */
-  private async enqueueStep(signal: AbortSignal | undefined): Promise<Pending | undefined> {
-    const { settings, sampler, model } = this;
-    const before = sampler.state;
-    const examples = Array.from(
-      sampler.next(settings.batchSize),
-      (index) => this.pool[index] as TokenizedExample,
-    );
+  /** The next step, or undefined when aborted, with nothing of the step done. */
+  private async nextStep(signal: AbortSignal | undefined): Promise<Pending | undefined> {
+    const before = this.source.state;
+    try {
+      return await this.enqueueStep(signal);
+    } catch (error) {
+      await this.source.restore(before);
+      if (signal?.aborted && error instanceof HintError && error.code === 'ABORTED') return undefined;
+      throw error;
+    }
+  }
+
+  /** Enqueues forward, backward and update of one step. @throws HintError ABORTED before the model has changed */
+  private async enqueueStep(signal: AbortSignal | undefined): Promise<Pending> {
+    const { settings, model } = this;
+    const examples = await this.source.next(settings.batchSize, signal);
     const step = this.step;
     const pending: Pending = {
       step: step + 1,
@@ -189,10 +198,7 @@ export class Trainer {
     const parameters = this.optimizer.parameters();
     for (const [index, microbatch] of splitByTokens(examples, settings.tokenBudget).entries()) {
       await this.makeRoom();
-      if (signal?.aborted) {
-        sampler.restore(before);
-        return undefined;
-      }
+      throwIfAborted(signal);
       const batch = buildBatch(microbatch);
       pending.tokens += batch.instructions.ids.length + batch.inputs.ids.length + batch.targets.ids.length;
       pending.targetTokens += batch.targets.ids.length;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSafetensors } from '../../src/model/safetensors.js';
 import type { TrainingConfig } from '../../src/training/config.js';
-import { RunDirectory } from '../../src/training/run-directory.js';
+import { RunDirectory, type CheckpointState } from '../../src/training/run-directory.js';
 import { trainFromConfig, type TrainingEvent, type TrainingSummary } from '../../src/training/run.js';
 import { sha256Hex } from '../../src/util/hash.js';
 import { tinyRun } from './run-setup.js';
@@ -177,6 +177,18 @@ describe('resuming', () => {
     await writeFile(run.metricsPath, `${await readFile(run.metricsPath, 'utf8')}{"step": 99, "lo`);
     await trainFromConfig(tinyRun(output), { resume: true });
     expect((await readdir(checkpoints)).sort()).toEqual(['step-4', 'step-6']);
+    await expectSameEnd(output);
+  });
+
+  it('takes a checkpoint of the first format, whose place was that of a sampler', async () => {
+    const output = join(scratch, 'version-1');
+    await trainUntil(tinyRun(output), (event) => event.kind === 'checkpoint' && event.step === 2);
+    const { path, step } = (await new RunDirectory(output).latestCheckpoint())!;
+    const file = join(path, 'state.json');
+    const { source, fingerprint, tokens } = JSON.parse(await readFile(file, 'utf8')) as CheckpointState;
+    const old = { version: 1, step, sampler: source, tokens, pool: fingerprint };
+    await writeFile(file, JSON.stringify(old));
+    await trainFromConfig(tinyRun(output), { resume: true });
     await expectSameEnd(output);
   });
 

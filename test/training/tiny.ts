@@ -6,6 +6,7 @@ import { HintModel } from '../../src/model/hint.js';
 import { initialiseParameters } from '../../src/model/parameters.js';
 import { findSystem } from '../../src/systems/index.js';
 import type { Device } from '../../src/tensor/device.js';
+import { PoolSource } from '../../src/training/example-source.js';
 import { ADAFACTOR, Optimizer } from '../../src/training/optimizer.js';
 import { assignGroups } from '../../src/training/parameter-groups.js';
 import { sha256Hex } from '../../src/util/hash.js';
@@ -60,7 +61,9 @@ export function tinyTrainer(
     { firstStep: 0, multiplyByParameterScale: true },
   );
   const optimizer = new Optimizer(device, ADAFACTOR, groups);
-  const trainer = new Trainer({ model, pool: tinyPool(), optimizer }, { ...SETTINGS, ...settings });
+  const all = { ...SETTINGS, ...settings };
+  const source = new PoolSource(tinyPool(), all.seed, 'tiny');
+  const trainer = new Trainer({ model, source, optimizer }, all);
   return { model, optimizer, trainer };
 }
 
