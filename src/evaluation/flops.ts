@@ -12,8 +12,9 @@ import {
 
 /**
  * What is counted: the multiply-adds of every matrix product of inference, as the engine carries them out (no padding,
- * causal attention over what exists, key/value caches, components that are never read left out). Element-wise work,
- * norms, softmax, biases and table look-ups are not. One multiply-add is two FLOPs.
+ * causal attention over what exists, key/value caches, components that are never read left out where they are). It is
+ * what the native op table counts of the ops executed (Device.statistics). Element-wise work, norms, softmax, biases and
+ * table look-ups are not counted. One multiply-add is two FLOPs.
  */
 export interface MultiplyAdds {
   /** Attention projections q, k, v, o, in the model, the hyperencoder and the component attention. */
@@ -102,12 +103,13 @@ function encode(
   config: ModelConfig,
   adapted: HintConfig | undefined,
   tokens: number,
+  sequences = 1,
 ): void {
   const layers = config.numLayers;
-  project(counter, config, adapted, layers, tokens, ['q', 'k', 'v', 'o']);
+  project(counter, config, adapted, layers, tokens * sequences, ['q', 'k', 'v', 'o']);
   const keys = tokens + (adapted?.prefixLength ?? 0);
-  counter.attention += layers * 2 * tokens * keys * attentionWidth(config);
-  feedForward(counter, config, adapted, layers, tokens);
+  counter.attention += layers * 2 * sequences * tokens * keys * attentionWidth(config);
+  feedForward(counter, config, adapted, layers, tokens * sequences);
 }
 
 /** Adds `steps` cached decoder steps over a cross-attention memory whose keys and values are there already. */
@@ -138,9 +140,18 @@ function usedSlots(config: ModelConfig, { name }: Adaptation): number {
   return name.startsWith('adapter') ? config.numLayers + config.numDecoderLayers : slotCount(config);
 }
 
-function generate(counter: Counter, config: ModelConfig, hint: HintConfig, instruction: number): void {
+/** The hypernetwork after its encoder, for `tasks` instructions of `instruction` tokens at once. */
+function generate(
+  counter: Counter,
+  config: ModelConfig,
+  hint: HintConfig,
+  instruction: number,
+  tasks: number,
+): void {
   const table = adaptationTable(config);
   if (table.length === 0 || hint.generator === 'static') return;
+  // Without an instruction every task has the same modules.
+  const generated = hint.generator === 'embedding' ? 1 : tasks;
   const width = attentionWidth(config);
   // Side-by-side embeddings feed every slot, so that none of them can be left out.
   const rows = hint.perLayerGenerators
@@ -149,18 +160,19 @@ function generate(counter: Counter, config: ModelConfig, hint: HintConfig, instr
   const attentionLayers = { cross_attention: 1, decoder: config.numDecoderLayers, hypter: 0, embedding: 0 }[
     hint.generator
   ];
-  project(counter, config, undefined, attentionLayers, rows, ['q', 'o']);
-  project(counter, config, undefined, attentionLayers, instruction, ['k', 'v']);
-  counter.attention += attentionLayers * 2 * rows * instruction * width;
-  if (hint.generator === 'decoder') feedForward(counter, config, undefined, attentionLayers, rows);
+  const attended = rows * tasks;
+  // The queries of the one component attention do not depend on the task; those inside a decoder do.
+  const queries = hint.generator === 'cross_attention' ? rows : attended;
+  project(counter, config, undefined, attentionLayers, queries, ['q']);
+  project(counter, config, undefined, attentionLayers, attended, ['o']);
+  project(counter, config, undefined, attentionLayers, instruction * tasks, ['k', 'v']);
+  counter.attention += attentionLayers * 2 * attended * instruction * width;
+  if (hint.generator === 'decoder') feedForward(counter, config, undefined, attentionLayers, attended);
   for (const adaptation of table) {
-    const isHypter = hint.generator === 'hypter';
     const outputs = generatorOutputs(config, adaptation);
-    // Hypter's one output vector is a list of slots, of which only the used part is computed.
-    const usedOutputs = isHypter ? (outputs / slotCount(config)) * usedSlots(config, adaptation) : outputs;
-    const vectors = isHypter ? 1 : adaptation.components;
+    const vectors = hint.generator === 'hypter' ? 1 : adaptation.components;
     const groups = hint.perLayerGenerators ? 1 : usedSlots(config, adaptation);
-    counter.generators += groups * vectors * config.dModel * (generatorWidth(config) + usedOutputs);
+    counter.generators += generated * groups * vectors * config.dModel * (generatorWidth(config) + outputs);
   }
 }
 
@@ -175,28 +187,109 @@ function checkLengths(lengths: Readonly<Record<string, number>>): void {
   }
 }
 
+/** What compiling tasks is made of. */
+export interface CompileMultiplyAdds {
+  /** The hyperencoder over the instructions. */
+  readonly encode: MultiplyAdds;
+  /** Component attention and generator MLPs. */
+  readonly generate: MultiplyAdds;
+  /** Cross-attention keys and values of the fused instructions, in every decoder layer. */
+  readonly fuse: MultiplyAdds;
+}
+
+/** What one example is made of, its task being compiled. */
+export interface ExampleMultiplyAdds {
+  /** The encoder, and the cross-attention keys and values of its output. */
+  readonly encode: MultiplyAdds;
+  /** `output` cached decoder steps; a teacher-forced pass over as many tokens does the same products. */
+  readonly decode: MultiplyAdds;
+}
+
+function count(body: (counter: Counter) => void): MultiplyAdds {
+  const counter = new Counter();
+  body(counter);
+  return counter.result();
+}
+
+/** The sum of counts, category by category. */
+export function addMultiplyAdds(...counts: readonly MultiplyAdds[]): MultiplyAdds {
+  return count((counter) => {
+    for (const part of counts) {
+      counter.projections += part.projections;
+      counter.attention += part.attention;
+      counter.feedForward += part.feedForward;
+      counter.adaptations += part.adaptations;
+      counter.generators += part.generators;
+      counter.lmHead += part.lmHead;
+    }
+  });
+}
+
 /**
- * Multiply-adds of compiling a task: encoding `instruction` tokens, generating the modules, and the cross-attention keys
- * and values of the fused instruction in every decoder layer. 0 for plain T5.
+ * Multiply-adds of compiling `tasks` tasks in one batch, each with an instruction of `instruction` tokens. All 0 for plain
+ * T5.
+ *
+ * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
+ */
+export function compileMultiplyAdds(
+  config: ModelConfig,
+  instruction: number,
+  tasks = 1,
+): CompileMultiplyAdds {
+  checkLengths({ instruction, tasks });
+  const { hint } = config;
+  const tokens = instruction * tasks;
+  return {
+    encode: count((counter) => {
+      if (hint === undefined || !readsInstruction(hint)) return;
+      encode(counter, config, undefined, instruction, tasks);
+    }),
+    generate: count((counter) => {
+      if (hint !== undefined) generate(counter, config, hint, instruction, tasks);
+    }),
+    fuse: count((counter) => {
+      if (hint?.instructionFusion)
+        project(counter, config, hint, config.numDecoderLayers, tokens, ['k', 'v']);
+    }),
+  };
+}
+
+/**
+ * {@link compileMultiplyAdds} of one task, summed up.
  *
  * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
  */
 export function taskMultiplyAdds(config: ModelConfig, instruction: number): MultiplyAdds {
-  checkLengths({ instruction });
-  const counter = new Counter();
-  const { hint } = config;
-  if (hint === undefined) return counter.result();
-  if (readsInstruction(hint)) encode(counter, config, undefined, instruction);
-  generate(counter, config, hint, instruction);
-  if (hint.instructionFusion) {
-    project(counter, config, hint, config.numDecoderLayers, instruction, ['k', 'v']);
-  }
-  return counter.result();
+  const { encode: encoded, generate: generated, fuse } = compileMultiplyAdds(config, instruction);
+  return addMultiplyAdds(encoded, generated, fuse);
 }
 
 /**
- * Multiply-adds of one example, the task being compiled: encoder, cross-attention keys and values of its output, and
- * `output` cached decoder steps.
+ * Multiply-adds of one example, the task being compiled, by phase.
+ *
+ * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
+ */
+export function examplePhases(
+  config: ModelConfig,
+  lengths: Omit<InferenceLengths, 'examples'>,
+): ExampleMultiplyAdds {
+  const { instruction, input, output, instructionInInput } = lengths;
+  checkLengths({ instruction, input, output });
+  const { hint } = config;
+  const tokens = input + (instructionInInput ? instruction : 0);
+  return {
+    encode: count((counter) => {
+      encode(counter, config, hint, tokens);
+      project(counter, config, hint, config.numDecoderLayers, tokens, ['k', 'v']);
+    }),
+    decode: count((counter) => {
+      decode(counter, config, hint, tokens + (hint?.instructionFusion ? instruction : 0), output);
+    }),
+  };
+}
+
+/**
+ * {@link examplePhases}, summed up.
  *
  * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
  */
@@ -204,15 +297,8 @@ export function exampleMultiplyAdds(
   config: ModelConfig,
   lengths: Omit<InferenceLengths, 'examples'>,
 ): MultiplyAdds {
-  const { instruction, input, output, instructionInInput } = lengths;
-  checkLengths({ instruction, input, output });
-  const counter = new Counter();
-  const { hint } = config;
-  const tokens = input + (instructionInInput ? instruction : 0);
-  encode(counter, config, hint, tokens);
-  project(counter, config, hint, config.numDecoderLayers, tokens, ['k', 'v']);
-  decode(counter, config, hint, tokens + (hint?.instructionFusion ? instruction : 0), output);
-  return counter.result();
+  const { encode: encoded, decode: decoded } = examplePhases(config, lengths);
+  return addMultiplyAdds(encoded, decoded);
 }
 
 /**

@@ -21,6 +21,12 @@ export interface EncodedInstructions {
   offsets: Int32Array;
 }
 
+/** An attention's keys and values of the encoded instructions, [rows, attention width] each. */
+interface InstructionKeys {
+  key: Tensor;
+  value: Tensor;
+}
+
 export interface HypernetworkOptions {
   dropout?: DropoutPlan | undefined;
   recompute?: boolean | undefined;
@@ -75,14 +81,34 @@ export class Hypernetwork {
 
   /** §2.4–2.5: every module of every task. `instructions` may be absent where they are not read. */
   generate(instructions: EncodedInstructions | undefined, options: HypernetworkOptions = {}): TaskModules {
-    const modules = new Map<AdaptationName, GeneratedTensor>();
-    for (const adaptation of this.table) {
-      const made = this.t5.device.tidy(() =>
-        this.generateOne(adaptation, instructions, options.dropout ?? NO_DROPOUT),
-      );
-      modules.set(adaptation.name, { tensor: made, slots: this.slotsOf(adaptation) });
-    }
-    return modules;
+    const { device } = this.t5;
+    return device.tidy(() => {
+      const keys = this.instructionKeys(instructions);
+      const modules = new Map<AdaptationName, GeneratedTensor>();
+      for (const adaptation of this.table) {
+        const made = device.tidy(() =>
+          this.generateOne(adaptation, instructions, keys, options.dropout ?? NO_DROPOUT),
+        );
+        modules.set(adaptation.name, { tensor: made, slots: this.slotsOf(adaptation) });
+      }
+      return modules;
+    });
+  }
+
+  /** Keys and values of the instructions in every attention of the generator: all kinds of modules read the same. */
+  private instructionKeys(instructions: EncodedInstructions | undefined): InstructionKeys[] {
+    const { generator } = this.hint;
+    if (!instructions || this.table.length === 0) return [];
+    const blocks =
+      generator === 'cross_attention'
+        ? ['hypernetwork.attention']
+        : generator === 'decoder'
+          ? Array.from({ length: this.t5.config.numDecoderLayers }, (_, layer) => hyperdecoderBlock(layer))
+          : [];
+    return blocks.map((block) => ({
+      key: this.t5.project(instructions.rows, block, 'k', undefined, 0),
+      value: this.t5.project(instructions.rows, block, 'v', undefined, 0),
+    }));
   }
 
   /** The slots generated: adapters act once a layer, so those of cross-attention sites are left out where they can be. */
@@ -97,6 +123,7 @@ export class Hypernetwork {
   private generateOne(
     adaptation: Adaptation,
     instructions: EncodedInstructions | undefined,
+    keys: readonly InstructionKeys[],
     dropout: DropoutPlan,
   ): Tensor {
     const { parameters } = this.t5;
@@ -108,7 +135,7 @@ export class Hypernetwork {
     const tasks = this.hint.generator === 'embedding' ? 1 : this.require(instructions).offsets.length - 1;
     const slots = this.slotsOf(adaptation).length;
     const width = generatorWidth(this.t5.config);
-    const vectors = this.componentVectors(adaptation, instructions, dropout);
+    const vectors = this.componentVectors(adaptation, instructions, keys, dropout);
     let z = vectors.reshape([vectors.size / width, width]);
     if (this.hint.generatorLayerNorm) {
       z = ops.rmsNorm(
@@ -136,6 +163,7 @@ export class Hypernetwork {
   private componentVectors(
     adaptation: Adaptation,
     instructions: EncodedInstructions | undefined,
+    keys: readonly InstructionKeys[],
     dropout: DropoutPlan,
   ): Tensor {
     if (this.hint.generator === 'hypter') {
@@ -149,17 +177,19 @@ export class Hypernetwork {
     if (this.hint.generator === 'embedding') return embeddings;
     const encoded = this.require(instructions);
     return this.hint.generator === 'decoder'
-      ? this.hyperdecode(embeddings, encoded, dropout)
-      : this.attend(embeddings, encoded, dropout);
+      ? this.hyperdecode(embeddings, encoded.offsets, keys, dropout)
+      : this.attend(embeddings, encoded.offsets, keys[0] as InstructionKeys, dropout);
   }
 
   /** §2.4: one cross-attention; no norm, no residual. The queries do not depend on the task and are projected once. */
-  private attend(embeddings: Tensor, { rows, offsets }: EncodedInstructions, dropout: DropoutPlan): Tensor {
+  private attend(
+    embeddings: Tensor,
+    offsets: Int32Array,
+    { key, value }: InstructionKeys,
+    dropout: DropoutPlan,
+  ): Tensor {
     const block = 'hypernetwork.attention';
-    const [q, k, v] = [embeddings, rows, rows].map((x, i) =>
-      this.t5.project(x, block, (['q', 'k', 'v'] as const)[i] as 'q', undefined, 0),
-    );
-    const o = ops.attention(q as Tensor, k as Tensor, v as Tensor, {
+    const o = ops.attention(this.t5.project(embeddings, block, 'q', undefined, 0), key, value, {
       numHeads: this.t5.config.numHeads,
       kOffsets: offsets,
       sharedQueries: true,
@@ -171,7 +201,8 @@ export class Hypernetwork {
   /** §3.4: the embeddings through T5 decoder layers without self-attention, with residuals and norms. */
   private hyperdecode(
     embeddings: Tensor,
-    { rows, offsets }: EncodedInstructions,
+    offsets: Int32Array,
+    keys: readonly InstructionKeys[],
     dropout: DropoutPlan,
   ): Tensor {
     const count = embeddings.shape[0] as number;
@@ -185,18 +216,21 @@ export class Hypernetwork {
     const masks = 'hyperdecoder' as const;
     for (let j = 0; j < this.t5.config.numDecoderLayers; j++) {
       const layer = `hypernetwork.decoder.block.${j}.layer`;
-      const block = `${layer}.1.EncDecAttention`;
+      const block = hyperdecoderBlock(j);
+      const { key, value } = keys[j] as InstructionKeys;
       const attended = this.t5.addNorm({ x, delta, dropout: pending }, `${layer}.1.layer_norm`, taskOffsets);
-      const project = (from: Tensor, which: 'q' | 'k' | 'v' | 'o'): Tensor =>
-        this.t5.project(from, block, which, undefined, 0);
-      const o = ops.attention(project(attended.y, 'q'), project(rows, 'k'), project(rows, 'v'), {
+      const o = ops.attention(this.t5.project(attended.y, block, 'q', undefined, 0), key, value, {
         numHeads: this.t5.config.numHeads,
         qOffsets: taskOffsets,
         kOffsets: offsets,
         dropout: dropout.at(masks, j, 'cross-attention'),
       });
       const fed = this.t5.addNorm(
-        { x: attended.x, delta: project(o, 'o'), dropout: dropout.at(masks, j, 'cross-attention-output') },
+        {
+          x: attended.x,
+          delta: this.t5.project(o, block, 'o', undefined, 0),
+          dropout: dropout.at(masks, j, 'cross-attention-output'),
+        },
         `${layer}.2.layer_norm`,
         taskOffsets,
       );
@@ -241,6 +275,10 @@ export class Hypernetwork {
       `The generator "${this.hint.generator}" needs an instruction; give one.`,
     );
   }
+}
+
+function hyperdecoderBlock(layer: number): string {
+  return `hypernetwork.decoder.block.${layer}.layer.1.EncDecAttention`;
 }
 
 /** Right-pads to one length with token 0, and lists which rows are real. */
