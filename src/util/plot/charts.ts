@@ -1,0 +1,185 @@
+import { HintError } from '../../errors.js';
+import {
+  drawOn,
+  errorBar,
+  frame,
+  layout,
+  legendRows,
+  looks,
+  markerAt,
+  round,
+  strokeLine,
+  textAt,
+  textWidth,
+  type ChartText,
+  type Look,
+} from './frame.js';
+import { linearScale, logScale, type Scale } from './scale.js';
+
+/** A point with, where measured, the range its value lay in. */
+export interface ChartPoint {
+  readonly x: number;
+  readonly y: number;
+  readonly low?: number;
+  readonly high?: number;
+}
+
+export interface LineSeries {
+  readonly name: string;
+  readonly points: readonly ChartPoint[];
+  readonly dashed?: boolean;
+  /** Another series' name, whose colour and marker this one shares. */
+  readonly like?: string;
+}
+
+/** A line chart. The y axis starts at 0 unless it is logarithmic. */
+export interface LineChart extends ChartText {
+  readonly series: readonly LineSeries[];
+  readonly logX?: boolean;
+  readonly logY?: boolean;
+}
+
+/** A bar's value with, where measured, the range it lay in. */
+export interface BarValue {
+  readonly value: number;
+  readonly low?: number;
+  readonly high?: number;
+}
+
+/** Groups of bars side by side, one bar per series; undefined leaves a gap. The axis starts at 0. */
+export interface BarChart extends ChartText {
+  readonly groups: readonly string[];
+  readonly series: readonly { readonly name: string; readonly values: readonly (BarValue | undefined)[] }[];
+}
+
+const range = (item: { low?: number; high?: number }, value: number): number[] => [
+  value,
+  ...(item.low === undefined ? [] : [item.low]),
+  ...(item.high === undefined ? [] : [item.high]),
+];
+
+/**
+ * Lines with markers and error bars as SVG.
+ *
+ * @throws HintError INVALID_ARGUMENT for no points, values that are not finite, or values ≤ 0 on a logarithmic axis
+ */
+export function lineChart(chart: LineChart): string {
+  const { series, logX = false, logY = false } = chart;
+  const xs = series.flatMap(({ points }) => points.map(({ x }) => x));
+  const ys = series.flatMap(({ points }) => points.flatMap((point) => range(point, point.y)));
+  const scaleY = (pixels: [number, number]): Scale =>
+    logY ? logScale(ys, pixels) : linearScale(ys, pixels, true);
+  const styles = looks(series);
+  const legend = legendRows(styles, (chart.width ?? 720) - 60);
+  const draft = scaleY([1, 0]);
+  const area = layout(
+    chart,
+    legend,
+    draft.ticks.map((tick) => draft.label(tick)),
+  );
+  const { left, right, top, bottom } = area;
+  const x = logX ? logScale(xs, [left, right]) : linearScale(xs, [left, right], least(xs) <= most(xs) / 3);
+  const y = scaleY([bottom, top]);
+  return drawOn(frame(chart, legend, area, y), [
+    ...horizontalTicks(x, bottom, right - left),
+    ...series.map(({ points }, i) => lineOf(points, styles[i] as Look, x, y)),
+  ]);
+}
+
+function lineOf(points: readonly ChartPoint[], look: Look, x: Scale, y: Scale): string {
+  const sorted = [...points].sort((a, b) => a.x - b.x);
+  const at = sorted.map((point) => [round(x.pixel(point.x)), round(y.pixel(point.y))] as const);
+  const bars = sorted
+    .filter(({ low, high }) => low !== undefined || high !== undefined)
+    .map((point) =>
+      errorBar(x.pixel(point.x), y.pixel(point.low ?? point.y), y.pixel(point.high ?? point.y), look.color),
+    );
+  return [
+    strokeLine(`M${at.map((pair) => pair.join(' ')).join('L')}`, look),
+    ...bars,
+    ...at.map(([px, py]) => markerAt(px, py, look)),
+  ].join('\n');
+}
+
+/** Ticks and labels under the axis; labels are left out evenly where they would touch. */
+function horizontalTicks(scale: Scale, bottom: number, width: number): string[] {
+  const widest = Math.max(...scale.ticks.map((tick) => textWidth(scale.label(tick)))) + 12;
+  const every = Math.max(1, Math.ceil((scale.ticks.length * widest) / width));
+  return [
+    ...scale.minorTicks.map(
+      (tick) => `<path d="M${round(scale.pixel(tick))} ${round(bottom)}v3" stroke="#1a1a1a"/>`,
+    ),
+    ...scale.ticks.flatMap((tick, i) => [
+      `<path d="M${round(scale.pixel(tick))} ${round(bottom)}v5" stroke="#1a1a1a"/>`,
+      ...(i % every === 0 ? [textAt(scale.pixel(tick), bottom + 20, scale.label(tick))] : []),
+    ]),
+  ];
+}
+
+/**
+ * Grouped bars with error bars as SVG; group names that are too wide for their place are broken at spaces.
+ *
+ * @throws HintError INVALID_ARGUMENT for no bars, values that are not finite, or a series without a value per group
+ */
+export function barChart(chart: BarChart): string {
+  const { groups, series } = chart;
+  for (const { name, values } of series) {
+    if (values.length !== groups.length) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `The series ${JSON.stringify(name)} has ${values.length} values for ${groups.length} groups; give one each, or undefined.`,
+      );
+    }
+  }
+  const ys = series.flatMap(({ values }) => values.flatMap((bar) => (bar ? range(bar, bar.value) : [])));
+  const styles = looks(series);
+  const legend = legendRows(styles, (chart.width ?? 720) - 60);
+  const draft = linearScale(ys, [1, 0], true);
+  const area = layout(
+    chart,
+    legend,
+    draft.ticks.map((tick) => draft.label(tick)),
+  );
+  const place = (area.right - area.left) / groups.length;
+  const names = groups.map((name) => wrap(name, place - 8));
+  const bottom = area.bottom - 15 * (Math.max(...names.map(({ length }) => length)) - 1);
+  const y = linearScale(ys, [bottom, area.top], true);
+  const width = Math.min(48, (place * 0.8) / series.length);
+  const zero = y.pixel(0);
+  const parts = names.flatMap((lines, group) => {
+    const middle = area.left + (group + 0.5) * place;
+    const bars = series.flatMap(({ values }, i) => {
+      const bar = values[group];
+      if (!bar) return [];
+      const left = middle + (i - series.length / 2) * width;
+      const top = y.pixel(bar.value);
+      const { color } = styles[i] as Look;
+      const rect = `<rect x="${round(left + 1)}" y="${round(Math.min(top, zero))}" width="${round(width - 2)}" height="${round(Math.abs(zero - top))}" fill="${color}"/>`;
+      if (bar.low === undefined && bar.high === undefined) return [rect];
+      return [
+        rect,
+        errorBar(left + width / 2, y.pixel(bar.low ?? bar.value), y.pixel(bar.high ?? bar.value), '#1a1a1a'),
+      ];
+    });
+    return [...bars, ...lines.map((line, i) => textAt(middle, bottom + 18 + 15 * i, line))];
+  });
+  return drawOn(frame(chart, legend, { ...area, bottom }, y, true), parts);
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const longer = `${lines.at(-1) ?? ''} ${word}`.trim();
+    if (lines.length > 0 && textWidth(longer) <= width) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+function least(values: readonly number[]): number {
+  return values.reduce((smallest, value) => Math.min(smallest, value), Infinity);
+}
+
+function most(values: readonly number[]): number {
+  return values.reduce((largest, value) => Math.max(largest, value), -Infinity);
+}

@@ -1,0 +1,54 @@
+import { createRequire } from 'node:module';
+import { dirname, extname, join } from 'node:path';
+import { HintError } from '../../errors.js';
+import { writeFileAtomic } from '../atomic-file.js';
+import { FONT } from './frame.js';
+
+/**
+ * A chart's SVG as PNG, drawn off the event loop with a font that comes with the package: the picture is the same on a
+ * machine without any fonts.
+ *
+ * @param scale pixels of the picture per pixel of the SVG
+ * @throws HintError INVALID_ARGUMENT when it is no SVG
+ */
+export async function svgToPng(svg: string, scale = 2): Promise<Buffer> {
+  const { renderAsync } = await import('@resvg/resvg-js');
+  const fonts = join(dirname(createRequire(import.meta.url).resolve('dejavu-fonts-ttf/package.json')), 'ttf');
+  try {
+    const image = await renderAsync(svg, {
+      fitTo: { mode: 'zoom', value: scale },
+      font: {
+        loadSystemFonts: false,
+        fontFiles: ['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf'].map((name) => join(fonts, name)),
+        defaultFontFamily: FONT,
+      },
+    });
+    return image.asPng();
+  } catch (cause) {
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `The picture cannot be drawn: ${cause instanceof Error ? cause.message : String(cause)}.`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Writes a chart as the kind of file its name ends in, .svg or .png, all or nothing.
+ *
+ * @throws HintError INVALID_ARGUMENT for another ending, IO
+ */
+export async function writeChart(path: string, svg: string): Promise<void> {
+  checkChartPath(path);
+  await writeFileAtomic(path, extname(path).toLowerCase() === '.png' ? await svgToPng(svg) : svg);
+}
+
+/**
+ * Refuses a file name before the work whose chart it should hold.
+ *
+ * @throws HintError INVALID_ARGUMENT unless it ends in .svg or .png
+ */
+export function checkChartPath(path: string): void {
+  if (['.svg', '.png'].includes(extname(path).toLowerCase())) return;
+  throw new HintError('INVALID_ARGUMENT', `The chart ${JSON.stringify(path)} must end in .svg or .png.`);
+}
