@@ -11,6 +11,7 @@ import { addDoctorCommand } from './doctor.js';
 import { addEvalCommand } from './eval.js';
 import { addInspectCommand } from './inspect.js';
 import { addScoreCommand } from './score.js';
+import { addSystemsCommand } from './systems.js';
 import { addTrainCommand } from './train.js';
 import { addVerifyCommand } from './verify/command.js';
 
@@ -27,6 +28,7 @@ const program = new Command('hint')
 program.exitOverride();
 addDemoCommand(program);
 addTrainCommand(program);
+addSystemsCommand(program);
 addEvalCommand(program);
 addCompileCommand(program);
 addRunCommand(program);

@@ -31,7 +31,7 @@ export function addTrainCommand(program: Command): void {
     )
     .option('--config <file>', 'settings as JSON')
     .option('--data <directory>', 'a dataset in the Super-NaturalInstructions schema (data.directory)')
-    .option('--system <name>', 'hint, tk-instruct or no-instruct (system)')
+    .option('--system <name>', 'a name that "hint systems" lists (system)')
     .option('--init <directory>', 'the model to start from (model.init)')
     .option('--output <directory>', 'where the run is written (output)')
     .option('--steps <n>', 'updates (steps)')

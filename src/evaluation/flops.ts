@@ -1,5 +1,5 @@
 import { HintError } from '../errors.js';
-import type { HintConfig, ModelConfig } from '../model/config.js';
+import { readsInstruction, type HintConfig, type ModelConfig } from '../model/config.js';
 import {
   adaptationTable,
   attentionWidth,
@@ -129,10 +129,6 @@ function decode(
   counter.attention += layers * 2 * (selfKeys + crossKeys) * attentionWidth(config);
   feedForward(counter, config, adapted, layers, steps);
   counter.lmHead += steps * config.dModel * config.vocabSize;
-}
-
-function readsInstruction(hint: HintConfig | undefined): boolean {
-  return hint !== undefined && hint.generator !== 'embedding' && hint.generator !== 'static';
 }
 
 /** Slots whose tensor of this kind is read: adapters sit beside feed-forward blocks, of which cross-attention has none. */

@@ -9,13 +9,15 @@ import { sha256Hex } from '../util/hash.js';
 import { readModelConfig, serializeModelConfig, type HintConfig, type ModelConfig } from './config.js';
 import { HintModel } from './hint.js';
 import { initialisations, parameterShapes, sizeOf } from './parameter-shapes.js';
-import { initialValues, Parameters } from './parameters.js';
+import { copiedFrom, initialValues, Parameters } from './parameters.js';
 import { openSafetensors, toFloat32, writeSafetensors, type SafetensorsFile } from './safetensors.js';
 
 /** How a model directory is opened. */
 export interface LoadModelOptions {
-  /** Put this hypernetwork beside a plain T5; its tensors start fresh, an untied hyperencoder or decoder from T5's. */
+  /** The model's hypernetwork instead of the directory's own; tensors that are new with it start fresh. */
   hint?: HintConfig | undefined;
+  /** How a hyperencoder or decoder generator that is new starts: as T5's own (default), or fresh too. */
+  hyperencoderInit?: 'pretrained' | 'random' | undefined;
   /** Drop the directory's hypernetwork: plain T5 from a HINT checkpoint. */
   withoutHint?: boolean | undefined;
   dropoutRate?: number | undefined;
@@ -43,12 +45,13 @@ export async function loadModel(
   await using file = await openSafetensors(directory);
   const shapes = parameterShapes(config);
   const starts = initialisations(config);
+  const promised = parameterShapes(stored);
   const tensors = new Map<string, Tensor>();
   try {
     let done = 0;
     for (const [name, shape] of shapes) {
       throwIfAborted(options.signal);
-      const source = sourceOf(name, file, options.hint !== undefined);
+      const source = sourceOf(name, file);
       const values = source
         ? await readValues(file, source, shape, options.signal)
         : initialValues(starts.get(name) ?? missing(name, directory), sizeOf(shape), options.seed ?? 0, name);
@@ -69,24 +72,21 @@ export async function loadModel(
   }
 
   /** The file's name for a tensor; undefined: it starts fresh. */
-  function sourceOf(name: string, from: SafetensorsFile, fresh: boolean): string | undefined {
+  function sourceOf(name: string, from: SafetensorsFile): string | undefined {
     if (from.tensors.has(name)) return name;
-    const aliases: [RegExp, string][] = [
-      [/^shared\./, 'encoder.embed_tokens.'],
-      [/^shared\./, 'decoder.embed_tokens.'],
-    ];
-    if (fresh)
-      aliases.push([/^hypernetwork\.encoder\./, 'encoder.'], [/^hypernetwork\.decoder\./, 'decoder.']);
-    for (const [pattern, replacement] of aliases) {
-      const alias = name.replace(pattern, replacement);
-      if (alias !== name && from.tensors.has(alias)) return alias;
+    const isNew = !promised.has(name);
+    const copied = isNew && options.hyperencoderInit !== 'random' ? copiedFrom(name) : undefined;
+    const aliases =
+      name === 'shared.weight' ? ['encoder', 'decoder'].map((s) => `${s}.embed_tokens.weight`) : [];
+    for (const alias of [...aliases, ...(copied ? [copied] : [])]) {
+      if (from.tensors.has(alias)) return alias;
     }
-    if (fresh && /^(hypernetwork|peft)\./.test(name)) return undefined;
-    return missing(name, directory);
+    return isNew ? undefined : missing(name, directory);
   }
 }
 
-function adaptConfig(stored: ModelConfig, options: LoadModelOptions): ModelConfig {
+/** The configuration of a model that is opened with other options than it was stored with. */
+export function adaptConfig(stored: ModelConfig, options: LoadModelOptions): ModelConfig {
   const { hint: storedHint, ...plain } = stored;
   const hint = options.withoutHint ? undefined : (options.hint ?? storedHint);
   return { ...plain, dropoutRate: options.dropoutRate ?? stored.dropoutRate, ...(hint ? { hint } : {}) };

@@ -38,6 +38,11 @@ export interface HintConfig {
   readonly prefixActivation: 'gelu' | 'tanh';
 }
 
+/** Whether a hypernetwork makes its modules from an instruction; else they are learned and the same for every task. */
+export function readsInstruction({ generator }: HintConfig): boolean {
+  return generator !== 'embedding' && generator !== 'static';
+}
+
 /** A T5 v1.1 model (gated tanh-GELU, untied head), with a hypernetwork or without. */
 export interface ModelConfig {
   readonly vocabSize: number;
@@ -87,8 +92,8 @@ const hintSchema = z
       context.addIssue({ code: 'custom', path: [key], message });
     };
     const isHypter = hint.generator === 'hypter';
-    const readsInstruction = hint.generator !== 'embedding' && hint.generator !== 'static';
-    if (hint.instruction_fusion && (isHypter || !readsInstruction)) {
+    const isLearned = hint.generator === 'embedding' || hint.generator === 'static';
+    if (hint.instruction_fusion && (isHypter || isLearned)) {
       reject('instruction_fusion', `must be false with generator "${hint.generator}"`);
     }
     if (isHypter && hint.prefix_length > 0) reject('prefix_length', 'must be 0 with generator "hypter"');

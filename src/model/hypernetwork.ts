@@ -1,7 +1,7 @@
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { HintError } from '../errors.js';
-import type { HintConfig } from './config.js';
+import { readsInstruction, type HintConfig } from './config.js';
 import { NO_DROPOUT, type DropoutPlan } from './dropout.js';
 import {
   adaptationTable,
@@ -53,7 +53,7 @@ export class Hypernetwork {
 
   /** Whether the instruction is read at all. */
   get readsInstruction(): boolean {
-    return this.hint.generator !== 'embedding' && this.hint.generator !== 'static';
+    return readsInstruction(this.hint);
   }
 
   /** §2.2: the model's own encoder (or a second one), without any module. */

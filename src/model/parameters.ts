@@ -89,3 +89,29 @@ export function initialiseParameters(
   }
   return new Parameters(tensors);
 }
+
+/**
+ * What a separate hyperencoder or decoder generator starts from (method §10.3): T5's tensor of the same place;
+ * undefined for every other tensor.
+ */
+export function copiedFrom(name: string): string | undefined {
+  const place = /^hypernetwork\.((?:encoder|decoder)\..+)$/.exec(name);
+  return place?.[1];
+}
+
+/** {@link initialiseParameters}; with `copies`, a separate hyperencoder or decoder generator starts as T5's. */
+export function initialiseWithCopies(
+  device: Device,
+  config: ModelConfig,
+  seed: number,
+  copies: boolean,
+): Parameters {
+  const starts = initialisations(config);
+  const shapes = parameterShapes(config);
+  return initialiseParameters(device, config, seed, (name) => {
+    const source = copies ? copiedFrom(name) : undefined;
+    const start = source === undefined ? undefined : starts.get(source);
+    if (source === undefined || start === undefined) return undefined;
+    return initialValues(start, sizeOf(shapes.get(source) ?? []), seed, source);
+  });
+}

@@ -1,5 +1,6 @@
 import type { HintConfig } from '../model/config.js';
-import { chooseHypernetwork, HYPERNETWORK_GROUP, readsPromptApart, T5_GROUP, type System } from './system.js';
+import { withHypernetwork } from './hypernetwork-plan.js';
+import { HYPERNETWORK_GROUP, T5_GROUP, readsPromptApart, type System } from './system.js';
 
 /** The paper's hypernetwork (method §2.3): adapters of 512, prefixes of 30, fusion, tied hyperencoder. */
 export const PAPER_HYPERNETWORK: HintConfig = {
@@ -17,13 +18,27 @@ export const PAPER_HYPERNETWORK: HintConfig = {
   prefixActivation: 'gelu',
 };
 
+/** What of a cross-attention hypernetwork a run may choose besides sizes. */
+export const HYPERNETWORK_OPTIONS = ['instructionPaddingMask', 'generatorLayerNorm'] as const;
+
 /** HINT (paper Section 3): the instruction goes to the hypernetwork only, everything is trained. */
 export const hint: System = {
   name: 'hint',
   summary:
     'The hypernetwork reads the instruction and generates adapters and prefixes; the model sees the bare input.',
+  paper: 'Tables 1-4 and 6, Figures 3 and 4',
   setting: (positives) => ({ format: 'hint', positives }),
   p3Setting: readsPromptApart,
-  hint: (base, options) => chooseHypernetwork(base, PAPER_HYPERNETWORK, options),
+  ...withHypernetwork('hint', {
+    defaults: PAPER_HYPERNETWORK,
+    options: [
+      'adapterSize',
+      'adapterBias',
+      'prefixLength',
+      'prefixActivation',
+      'loraRanks',
+      ...HYPERNETWORK_OPTIONS,
+    ],
+  }),
   groups: [HYPERNETWORK_GROUP, T5_GROUP],
 };

@@ -1,15 +1,8 @@
 import type { PromptSetting } from '../data/formats.js';
 import type { P3Setting } from '../data/p3/forms.js';
 import { HintError } from '../errors.js';
-import {
-  parseModelConfig,
-  serializeModelConfig,
-  type HintConfig,
-  type ModelConfig,
-} from '../model/config.js';
-
-/** The fields of a hypernetwork that a run sets differently from its system. */
-export type HintOptions = { readonly [K in keyof HintConfig]?: HintConfig[K] | undefined };
+import type { HintConfig, ModelConfig } from '../model/config.js';
+import type { HintOptions, HypernetworkPlan } from './hypernetwork-plan.js';
 
 /** Parameters that share their optimiser settings (method §5.3). */
 export interface ParameterGroup {
@@ -40,8 +33,12 @@ export interface System {
   readonly name: string;
   /** One sentence for help texts. */
   readonly summary: string;
+  /** Where the paper has its numbers. */
+  readonly paper: string;
   /** How a task is shown to the model, in training and in evaluation. `positives`: examples in the instruction. */
   setting(positives: number): PromptSetting;
+  /** The hypernetwork it puts beside T5, and what a run may choose of it; undefined: plain T5. */
+  readonly hypernetwork: HypernetworkPlan | undefined;
   /**
    * The same for the prompts of P3; {@link readsPromptApart}, {@link readsWholePrompt} and {@link readsFieldsOnly} are
    * what there is.
@@ -67,30 +64,6 @@ export const HYPERNETWORK_GROUP: ParameterGroup = {
 
 /** Everything else: T5's own weights, whose schedule goes on from their pretraining. */
 export const T5_GROUP: ParameterGroup = { name: 't5', takes: () => true, stepOffset: 0 };
-
-/**
- * The hypernetwork of a system: what the starting checkpoint has, else the system's own; the run's options on top.
- * @throws HintError INVALID_CONFIG naming the fields that exclude each other
- */
-export function chooseHypernetwork(
-  base: ModelConfig,
-  defaults: HintConfig,
-  options: HintOptions,
-): HintConfig | undefined {
-  const chosen = Object.entries(options).filter(([, value]) => value !== undefined);
-  const hint = { ...defaults, ...base.hint, ...Object.fromEntries(chosen) };
-  return parseModelConfig(serializeModelConfig({ ...base, hint }), 'The hypernetwork configuration').hint;
-}
-
-/** For systems without a hypernetwork: options for one are a mistake worth telling. */
-export function refuseHypernetwork(system: string, options: HintOptions): undefined {
-  const names = Object.keys(options);
-  if (names.length === 0) return undefined;
-  throw new HintError(
-    'INVALID_CONFIG',
-    `The system ${system} has no hypernetwork, but the model's hint options set ${names.join(', ')}; remove them or choose another system.`,
-  );
-}
 
 /** {@link System.p3Setting} of systems whose hypernetwork reads the prompt's text: HINT joint and split. */
 export function readsPromptApart({ form = 'joint', shots = 0 }: P3Request): P3Setting {

@@ -129,6 +129,29 @@ export class Device {
     return outputs;
   }
 
+  /**
+   * Enqueues destination = source, in the memory that destination has; both f32 and of one shape.
+   *
+   * @throws HintError INVALID_SHAPE
+   */
+  assign(destination: Tensor, source: Tensor): void {
+    const { index } = opEntry('copy');
+    const { handle } = source;
+    // Of all kernels, copy's backward is the one that writes plain values to memory that is there already.
+    guarded(() =>
+      native().enqueueBackward(
+        this.handle,
+        index,
+        [destination.handle],
+        [],
+        [handle],
+        [handle],
+        [destination.handle],
+        [0],
+      ),
+    );
+  }
+
   private orderAttributes(
     entry: OpEntry,
     attributes: Record<string, AttributeValue | undefined>,

@@ -220,6 +220,11 @@ export function addSquareNorm(x: Tensor, total: Tensor): void {
   x.device.apply('square_norm', [x, total]);
 }
 
+/** x in another floating-point dtype; to bf16 rounds to the nearest, ties to even. */
+export function cast(x: Tensor, to: 'f32' | 'bf16'): Tensor {
+  return first(x.device.apply('cast', [x], { to }));
+}
+
 export function fill(destination: Tensor, value: number): void {
   destination.device.apply('fill', [destination], { value });
 }

@@ -19,7 +19,16 @@ const hintOptionsSchema = z.strictObject({
   adapterSize: count(0).optional(),
   adapterBias: z.boolean().optional(),
   prefixLength: count(0).optional(),
-  loraRanks: z.strictObject({ q: count(0), k: count(0), v: count(0), o: count(0) }).optional(),
+  /** A number: that rank for queries and values, as in the paper. */
+  loraRanks: z
+    .union(
+      [
+        count(0).transform((rank) => ({ q: rank, k: 0, v: rank, o: 0 })),
+        z.strictObject({ q: count(0), k: count(0), v: count(0), o: count(0) }),
+      ],
+      { error: 'must be a rank for queries and values, or {"q": 0, "k": 0, "v": 0, "o": 0} with ranks' },
+    )
+    .optional(),
   instructionFusion: z.boolean().optional(),
   tieHyperencoder: z.boolean().optional(),
   instructionPaddingMask: z.boolean().optional(),
@@ -38,9 +47,21 @@ const modelSchema = z.strictObject({
   tokenizer: text().optional(),
   /** What the hypernetwork has differently from its system's. */
   hint: hintOptionsSchema.prefault({}),
+  /** How a separate hyperencoder (and decoder generator) starts: as a copy of T5's (the default) or random. */
+  hyperencoderInit: z.enum(['pretrained', 'random']).optional(),
 });
 
+const paramDtype = () => z.enum(['f32', 'bf16']);
+
 const groupSchema = z.strictObject({
+  /** Not trained: no gradients, no optimizer state. */
+  frozen: z.boolean().optional(),
+  /** Times the learning rate; 0 keeps the weights but still computes gradients and moments. */
+  learningRateScale: z.number().min(0).optional(),
+  paramDtype: paramDtype().optional(),
+});
+
+const adafactorGroupSchema = groupSchema.extend({
   stepOffset: step().optional(),
   multiplyByParameterScale: z.boolean().optional(),
 });
@@ -52,8 +73,10 @@ const adafactorSchema = z.strictObject({
   epsilon1: z.number().positive().default(1e-30),
   epsilon2: z.number().positive().default(1e-3),
   multiplyByParameterScale: z.boolean().default(true),
+  /** `single`: one group "all" whose schedule goes on from pretraining, as the original's 3B fine-tuning (method §5.3). */
+  grouping: z.enum(['dual', 'single']).default('dual'),
   /** Per parameter group of the system ("hyper", "t5"), what is different there. */
-  groups: z.record(z.string(), groupSchema).default({}),
+  groups: z.record(z.string(), adafactorGroupSchema).default({}),
 });
 
 const adamwSchema = z.strictObject({
@@ -62,6 +85,7 @@ const adamwSchema = z.strictObject({
   beta2: rate().default(0.999),
   epsilon: z.number().positive().default(1e-8),
   weightDecay: z.number().min(0).default(0),
+  groups: z.record(z.string(), groupSchema).default({}),
 });
 
 const configSchema = z.strictObject({
@@ -78,6 +102,11 @@ const configSchema = z.strictObject({
   schedule: z.enum(['constant', 'linear']).default('constant'),
   warmupSteps: count(0).default(0),
   optimizer: z.discriminatedUnion('name', [adafactorSchema, adamwSchema]).prefault({ name: 'adafactor' }),
+  /**
+   * What weights are rounded to after every update (method §5.6): the original keeps those it restores as bf16. They
+   * are stored and computed with as f32 all the same.
+   */
+  paramDtype: paramDtype().default('f32'),
   /** Steps the starting checkpoint was trained for; 1,100,000 for an LM-adapted T5 (method §5.4). */
   firstStep: step().default(0),
   dropout: rate().default(0.1),
@@ -172,7 +201,8 @@ function keysAt(path: readonly PropertyKey[], json: unknown): string[] {
     data: dataKeys(isObject(json) ? json['data'] : undefined),
     optimizer: usesAdamW(json) ? adamwSchema.shape : adafactorSchema.shape,
   };
-  return Object.keys(shapes[path.join('.')] ?? groupSchema.shape);
+  const group = usesAdamW(json) ? groupSchema : adafactorGroupSchema;
+  return Object.keys(shapes[path.join('.')] ?? group.shape);
 }
 
 function usesAdamW(json: unknown): boolean {

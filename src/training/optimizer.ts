@@ -4,6 +4,7 @@ import * as ops from '../tensor/ops.js';
 import type { Gradients } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { OptimizerGroup } from './parameter-groups.js';
+import { roundToBfloat16 } from './param-dtype.js';
 
 /** Adafactor as T5 and HINT are trained with it (method §5.1); the defaults are the original's. */
 export interface AdafactorSettings {
@@ -103,12 +104,13 @@ export class Optimizer {
       this.device.tidy(() => {
         const { parameter } = member;
         this.updateOne(member, gradients.get(parameter) ?? this.device.full(parameter.shape, 0), at);
+        if (member.group.paramDtype === 'bf16') roundToBfloat16(parameter);
       });
     }
   }
 
   private updateOne({ parameter, moments, group }: Member, gradient: Tensor, at: UpdateStep): void {
-    const { learningRate } = at;
+    const learningRate = at.learningRate * (group.learningRateScale ?? 1);
     if (this.settings.name === 'adafactor') {
       const { decayRate, clippingThreshold, epsilon1, epsilon2 } = this.settings;
       ops.adafactor(parameter, gradient, moments, {

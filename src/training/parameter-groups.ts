@@ -10,6 +10,23 @@ export interface OptimizerGroup {
   readonly stepOffset: number;
   /** Whether a step is relative to the parameter's own size (Adafactor). */
   readonly multiplyByParameterScale: boolean;
+  /** Times the learning rate; default 1. */
+  readonly learningRateScale?: number;
+  /** What its parameters are rounded to after every update (method §5.6); default f32. */
+  readonly paramDtype?: ParamDtype;
+}
+
+/** Precision that parameters are rounded to. */
+export type ParamDtype = 'f32' | 'bf16';
+
+/** What is different in one group. */
+export interface GroupChanges {
+  readonly stepOffset?: number | undefined;
+  readonly multiplyByParameterScale?: boolean | undefined;
+  readonly learningRateScale?: number | undefined;
+  readonly paramDtype?: ParamDtype | undefined;
+  /** Its parameters stay out of training, as those that no group takes. */
+  readonly frozen?: boolean | undefined;
 }
 
 /** What a run says about groups. */
@@ -18,12 +35,9 @@ export interface GroupSettings {
   readonly firstStep: number;
   readonly multiplyByParameterScale: boolean;
   /** Per group name, what is different there. */
-  readonly groups?: Readonly<
-    Record<
-      string,
-      { stepOffset?: number | undefined; multiplyByParameterScale?: boolean | undefined } | undefined
-    >
-  >;
+  readonly groups?: Readonly<Record<string, GroupChanges | undefined>>;
+  /** Of groups that say nothing else; default f32. */
+  readonly paramDtype?: ParamDtype;
 }
 
 /**
@@ -64,13 +78,17 @@ export function assignGroups(
       parameters: members.get(group.name) ?? new Map(),
       stepOffset,
       multiplyByParameterScale: own?.multiplyByParameterScale ?? settings.multiplyByParameterScale,
+      learningRateScale: own?.learningRateScale ?? 1,
+      paramDtype: own?.paramDtype ?? settings.paramDtype ?? 'f32',
     };
   });
-  const trained = assigned.filter((group) => group.parameters.size > 0);
+  const trained = assigned.filter(
+    ({ name, parameters }) => parameters.size > 0 && !settings.groups?.[name]?.frozen,
+  );
   if (trained.length === 0)
     throw new HintError(
       'INVALID_CONFIG',
-      'The system trains no parameter of this model; choose another system.',
+      `The run trains no parameter of this model (groups: ${assigned.map(({ name, parameters }) => `${name}, ${parameters.size} parameters${settings.groups?.[name]?.frozen ? ', frozen' : ''}`).join('; ')}); choose another system or freeze less.`,
     );
   return trained;
 }

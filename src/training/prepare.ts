@@ -2,11 +2,17 @@ import { resolve } from 'node:path';
 import { loadSniDataset } from '../data/dataset.js';
 import { Tokenizer } from '../data/tokenizer.js';
 import { HintError } from '../errors.js';
-import { loadModel } from '../model/checkpoint.js';
-import { parseModelConfig, readModelConfig, type ModelConfig } from '../model/config.js';
+import { adaptConfig, loadModel } from '../model/checkpoint.js';
+import {
+  parseModelConfig,
+  readModelConfig,
+  readsInstruction,
+  type HintConfig,
+  type ModelConfig,
+} from '../model/config.js';
 import { HintModel } from '../model/hint.js';
-import { initialiseParameters } from '../model/parameters.js';
-import type { System } from '../systems/index.js';
+import { initialiseWithCopies } from '../model/parameters.js';
+import { SYSTEMS, type ParameterGroup, type System } from '../systems/index.js';
 import type { Device } from '../tensor/device.js';
 import type { TrainingConfig } from './config.js';
 import { PoolSource, type ExampleSource } from './example-source.js';
@@ -86,24 +92,36 @@ export async function createModel(
   system: System,
   { signal, onProgress }: PrepareOptions,
 ): Promise<HintModel> {
-  const { init, hint: options } = config.model;
+  const { init, hint: options, hyperencoderInit = 'pretrained' } = config.model;
   const base = await baseConfig(config);
   const hint = system.hint(base, options);
-  const { hint: stored, ...plain } = base;
+  checkHyperencoderInit(config, hint);
   if (typeof init !== 'string') {
-    const full: ModelConfig = { ...plain, ...(hint ? { hint } : {}) };
-    return new HintModel(device, full, initialiseParameters(device, full, config.seed));
+    const full = adaptConfig(base, { hint, withoutHint: hint === undefined });
+    const copies = hyperencoderInit === 'pretrained';
+    return new HintModel(device, full, initialiseWithCopies(device, full, config.seed, copies));
   }
-  // A hypernetwork that is already there has to be there whole; a new one starts fresh.
-  const known = JSON.stringify(hint) === JSON.stringify(stored);
   return loadModel(device, init, {
-    hint: known ? undefined : hint,
+    hint,
     withoutHint: hint === undefined,
+    hyperencoderInit,
     dropoutRate: config.dropout,
     seed: config.seed,
     signal,
     onProgress,
   });
+}
+
+/** @throws HintError INVALID_CONFIG for an option about a hyperencoder that there is not */
+function checkHyperencoderInit({ system, model }: TrainingConfig, hint: HintConfig | undefined): void {
+  const isSeparate = (one: HintConfig | undefined): boolean =>
+    one !== undefined && (one.generator === 'decoder' || (readsInstruction(one) && !one.tieHyperencoder));
+  if (model.hyperencoderInit === undefined || isSeparate(hint)) return;
+  const fitting = SYSTEMS.filter(({ hypernetwork }) => isSeparate(hypernetwork?.defaults));
+  throw new HintError(
+    'INVALID_CONFIG',
+    `model.hyperencoderInit is ${model.hyperencoderInit}, but ${system} has no hyperencoder of its own here; leave it out, or choose one of ${fitting.map(({ name }) => name).join(', ')}.`,
+  );
 }
 
 async function baseConfig({ model: { init }, dropout }: TrainingConfig): Promise<ModelConfig> {
@@ -116,13 +134,20 @@ async function baseConfig({ model: { init }, dropout }: TrainingConfig): Promise
 
 /** The optimizer a configuration asks for, its moments at 0. @throws HintError INVALID_CONFIG */
 export function createOptimizer(model: HintModel, config: TrainingConfig, system: System): Optimizer {
-  const { optimizer: settings, firstStep } = config;
-  const groups = assignGroups(model.parameters.entries(), system.groups, {
+  const { optimizer: settings, firstStep, paramDtype } = config;
+  const isSingle = settings.name === 'adafactor' && settings.grouping === 'single';
+  const groups = assignGroups(model.parameters.entries(), isSingle ? [oneGroup(system)] : system.groups, {
     firstStep,
     multiplyByParameterScale: settings.name === 'adafactor' && settings.multiplyByParameterScale,
-    groups: settings.name === 'adafactor' ? settings.groups : {},
+    groups: settings.groups,
+    paramDtype,
   });
   return new Optimizer(model.device, settings, groups);
+}
+
+/** All that a system trains, as one group whose schedule goes on from pretraining. */
+function oneGroup({ groups }: System): ParameterGroup {
+  return { name: 'all', takes: (name) => groups.some((group) => group.takes(name)), stepOffset: 0 };
 }
 
 /** The trainer's part of a configuration. */

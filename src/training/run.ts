@@ -11,6 +11,7 @@ import { readOptimizerState, writeTrainingCheckpoint } from './checkpoint.js';
 import type { TrainingConfig } from './config.js';
 import type { ExampleSource } from './example-source.js';
 import type { Optimizer } from './optimizer.js';
+import { roundParameters } from './param-dtype.js';
 import {
   createModel,
   createOptimizer,
@@ -131,6 +132,7 @@ async function openRun(directory: RunDirectory, config: TrainingConfig): Promise
     ['model.hint', (c) => c.model.hint],
     ['optimizer.name', (c) => c.optimizer.name],
     ['firstStep', (c) => c.firstStep],
+    ['paramDtype', (c) => c.paramDtype],
     ['seed', (c) => c.seed],
   ];
   for (const [key, value] of fixed) {
@@ -162,6 +164,7 @@ async function prepare(
     : await createModel(device, config, system, { signal, onProgress });
   checkVocabulary(tokenizer, model);
   const optimizer = createOptimizer(model, config, system);
+  roundParameters(model, optimizer, config.paramDtype);
   const trainer = new Trainer({ model, source, optimizer }, trainerSettings(config));
   if (checkpoint) {
     await readOptimizerState(checkpoint.path, optimizer, signal);

@@ -67,12 +67,6 @@ describe('systems', () => {
     });
   });
 
-  it('hint refuses options that contradict each other', () => {
-    expect(messageOf(() => hint.hint(base, { generator: 'hypter' }))).toMatch(
-      /instruction_fusion must be false/,
-    );
-  });
-
   it('baselines are plain T5, and options of a hypernetwork they do not have are an error', () => {
     for (const name of ['tk-instruct', 'no-instruct']) {
       const system = findSystem(name);
