@@ -6,6 +6,9 @@ import {
   type TokenizeResult,
   type TokenizerSource,
 } from './tokenize-job.js';
+import type { Ragged } from './batch.js';
+import { readParquetRows, type ParquetJob, type ParquetRows } from './text/parquet.js';
+import { runTextJob, type TextJob } from './text/text-job.js';
 import { Tokenizer } from './tokenizer.js';
 
 /** What a worker is started with. */
@@ -17,6 +20,8 @@ export interface TokenizerWorkerData {
 /** The kinds of job a worker does. A new one is a row here and in `kinds`. */
 export interface WorkerJobs {
   'sni-task': { job: TokenizeJob; result: TokenizeResult };
+  text: { job: TextJob; result: Ragged };
+  'parquet-rows': { job: ParquetJob; result: ParquetRows };
 }
 
 /** A worker's answer to a job. Errors cross as code and sentence, since a clone loses their class. */
@@ -29,6 +34,8 @@ type Run<Kind extends keyof WorkerJobs> = (
 
 const kinds: { [Kind in keyof WorkerJobs]: Run<Kind> } = {
   'sni-task': runTokenizeJob,
+  text: runTextJob,
+  'parquet-rows': readParquetRows,
 };
 
 const { tokenizerFile, fingerprint } = workerData as TokenizerWorkerData;

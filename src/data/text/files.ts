@@ -1,0 +1,104 @@
+import { open, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { escapePath, glob, isDynamicPattern } from 'tinyglobby';
+import { HintError, throwIfAborted } from '../../errors.js';
+import { sha256Hex } from '../../util/hash.js';
+
+/** How the documents lie in a file: JSON objects, one a line; plain text, one a line or one a file; rows of a table. */
+export type TextForm = 'json-lines' | 'text-lines' | 'text-file' | 'parquet';
+
+/** One file (shard) of a corpus. */
+export interface TextFile {
+  path: string;
+  form: TextForm;
+  gzip: boolean;
+  bytes: number;
+}
+
+const ENDINGS = /\.(jsonl|json|ndjson|txt)(\.gz)?$|\.parquet$/i;
+const ENDINGS_SHOWN = '.jsonl, .json, .ndjson (JSON lines), .txt, each also with .gz, or .parquet';
+
+/**
+ * Finds the files of a corpus: files, folders (every text file in them, at any depth) and glob patterns.
+ *
+ * @param documents what a document of a .txt file is: a line of it, or the whole file
+ * @returns each file once, in the order of their paths
+ * @throws HintError `NOT_FOUND` for a path or pattern that matches nothing, `INVALID_DATA` for a file of another kind
+ */
+export async function findTextFiles(
+  patterns: readonly string[],
+  documents: 'line' | 'file' = 'line',
+  signal?: AbortSignal,
+): Promise<TextFile[]> {
+  const found = new Map<string, TextFile>();
+  for (const pattern of patterns) {
+    throwIfAborted(signal);
+    for (const path of await expand(pattern)) {
+      if (!ENDINGS.test(path))
+        throw new HintError(
+          'INVALID_DATA',
+          `${path} is no text file of a known kind; give ${ENDINGS_SHOWN}.`,
+        );
+      const gzip = /\.gz$/i.test(path);
+      const { size } = await stat(path);
+      found.set(path, { path, form: formOf(path.replace(/\.gz$/i, ''), documents), gzip, bytes: size });
+    }
+  }
+  const files = [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  if (files.length > 0) return files;
+  throw new HintError('INVALID_ARGUMENT', 'No text was named; give a file, a folder or a glob pattern.');
+}
+
+async function expand(pattern: string): Promise<string[]> {
+  const entry = await stat(pattern).catch(() => undefined);
+  if (entry?.isFile()) return [pattern];
+  const options = { absolute: true, onlyFiles: true, expandDirectories: false };
+  if (entry?.isDirectory()) {
+    const inside = await glob(`${escapePath(pattern.replaceAll('\\', '/'))}/**`, options);
+    const texts = inside.filter((path) => ENDINGS.test(path));
+    if (texts.length > 0) return texts;
+    throw new HintError('NOT_FOUND', `${pattern} holds no text file; text files end in ${ENDINGS_SHOWN}.`);
+  }
+  const matches = isDynamicPattern(pattern) ? await glob(pattern, options) : [];
+  if (matches.length > 0) return matches;
+  throw new HintError(
+    'NOT_FOUND',
+    `Nothing is at ${pattern}; give text files, a folder of them or a glob pattern, in quotes.`,
+  );
+}
+
+function formOf(path: string, documents: 'line' | 'file'): TextForm {
+  if (/\.parquet$/i.test(path)) return 'parquet';
+  if (!/\.txt$/i.test(path)) return 'json-lines';
+  return documents === 'line' ? 'text-lines' : 'text-file';
+}
+
+// Bytes of either end of a file that tell it from another of the same name and size.
+const SAMPLED_BYTES = 4096;
+
+/**
+ * A name for a corpus: names, sizes and both ends of its files. Nothing else of them is read, since a corpus may have
+ * hundreds of gigabytes.
+ *
+ * @throws HintError `IO`, `ABORTED`
+ */
+export async function corpusFingerprint(files: readonly TextFile[], signal?: AbortSignal): Promise<string> {
+  const parts: (string | Uint8Array)[] = [];
+  for (const { path, form, bytes } of files) {
+    throwIfAborted(signal);
+    parts.push(`${basename(path)} ${form} ${bytes}`);
+    const file = await open(path).catch((cause: unknown) => {
+      throw new HintError('IO', `Could not read ${path}: ${(cause as Error).message}.`, { cause });
+    });
+    try {
+      for (const position of [0, Math.max(0, bytes - SAMPLED_BYTES)]) {
+        const sample = new Uint8Array(SAMPLED_BYTES);
+        const { bytesRead } = await file.read(sample, 0, SAMPLED_BYTES, position);
+        parts.push(sample.subarray(0, bytesRead));
+      }
+    } finally {
+      await file.close();
+    }
+  }
+  return sha256Hex(...parts);
+}

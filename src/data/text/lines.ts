@@ -1,0 +1,113 @@
+import { createReadStream } from 'node:fs';
+import { pipeline, type Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { HintError, throwIfAborted } from '../../errors.js';
+import type { TextFile } from './files.js';
+
+/** A line of a file. */
+export interface Line {
+  /** Without its end, and without the byte order mark of a file. */
+  bytes: Uint8Array;
+  /** Counted from 1. */
+  line: number;
+  /** Where the next line begins in the unpacked file. */
+  nextByte: number;
+}
+
+/** Longer lines are no documents but a sign that the file holds something else. */
+export const MAX_LINE_BYTES = 64 * 2 ** 20;
+
+const READ_BYTES = 2 ** 18;
+const LINE_FEED = 10;
+
+/**
+ * The lines of a file from a place on, as a stream: memory does not grow with the file. A plain file is entered at the
+ * byte; a packed one is unpacked from its start, without looking at what is passed over.
+ *
+ * @param from lines and bytes that were read already
+ * @param split false: the whole file is one line
+ * @throws HintError `NOT_FOUND`, `IO`, `INVALID_FILE` (a damaged .gz), `INVALID_DATA` (a line over 64 MiB), `ABORTED`
+ */
+export async function* readLines(
+  file: TextFile,
+  from: { line: number; byte: number },
+  split = true,
+  signal?: AbortSignal,
+): AsyncGenerator<Line, void, undefined> {
+  let [line, byte] = [from.line, from.byte];
+  let toSkip = file.gzip ? byte : 0;
+  const rest: Uint8Array[] = [];
+  let restBytes = 0;
+  const take = (last: Uint8Array, ended: boolean): Line => {
+    const whole = rest.length === 0 ? last : Buffer.concat([...rest, last]);
+    rest.length = restBytes = 0;
+    const bytes = byte === 0 ? withoutMark(whole) : whole;
+    byte += whole.length + (ended ? 1 : 0);
+    return { bytes, line: ++line, nextByte: byte };
+  };
+  for await (let chunk of chunksOf(file, byte, signal)) {
+    if (toSkip > 0) {
+      const skipped = Math.min(toSkip, chunk.length);
+      toSkip -= skipped;
+      chunk = chunk.subarray(skipped);
+    }
+    let begin = 0;
+    while (split && begin < chunk.length) {
+      const end = chunk.indexOf(LINE_FEED, begin);
+      if (end < 0) break;
+      yield take(chunk.subarray(begin, end), true);
+      begin = end + 1;
+    }
+    if (begin < chunk.length) {
+      rest.push(chunk.subarray(begin));
+      restBytes += chunk.length - begin;
+    }
+    if (restBytes > MAX_LINE_BYTES)
+      throw new HintError(
+        'INVALID_DATA',
+        `${file.path}:${line + 1} is longer than ${MAX_LINE_BYTES / 2 ** 20} MiB; ${split ? 'a document has to be a line of its own' : 'with one document a file, split the file'}.`,
+      );
+  }
+  if (restBytes > 0) yield take(new Uint8Array(0), false);
+}
+
+async function* chunksOf(
+  file: TextFile,
+  byte: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Buffer, void, undefined> {
+  throwIfAborted(signal);
+  const source = createReadStream(file.path, { start: file.gzip ? 0 : byte, highWaterMark: READ_BYTES });
+  // The iteration below sees every error; the callback only says that errors of either stream are expected.
+  const stream: Readable = file.gzip
+    ? pipeline(source, createGunzip({ chunkSize: READ_BYTES }), () => undefined)
+    : source;
+  try {
+    for await (const chunk of stream) {
+      throwIfAborted(signal);
+      yield chunk as Buffer;
+    }
+  } catch (cause) {
+    if (cause instanceof HintError) throw cause;
+    throw readError(file, cause as NodeJS.ErrnoException);
+  } finally {
+    source.destroy();
+    stream.destroy();
+  }
+}
+
+function readError({ path }: TextFile, cause: NodeJS.ErrnoException): HintError {
+  if (cause.code === 'ENOENT')
+    return new HintError('NOT_FOUND', `No file ${path}; it was there when the corpus was listed.`, { cause });
+  if (cause.code?.startsWith('Z_'))
+    return new HintError(
+      'INVALID_FILE',
+      `${path} is no whole gzip file (${cause.message}); fetch it again.`,
+      { cause },
+    );
+  return new HintError('IO', `Could not read ${path}: ${cause.message}.`, { cause });
+}
+
+function withoutMark(bytes: Uint8Array): Uint8Array {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
+}

@@ -1,0 +1,97 @@
+import { HintError } from '../../errors.js';
+import type { Ragged } from '../batch.js';
+import type { TokenizerSource } from '../tokenize-job.js';
+import { cutIntoExamples, cutIntoSegments, groupRandom, type SegmentSettings } from './segments.js';
+
+/** Where a document stands, for errors. */
+export interface DocumentPlace {
+  file: string;
+  /** Line or row, counted from 1; 0: the document is the whole file. */
+  line: number;
+  /** Whether the bytes are a JSON object that holds the text, or the text itself. */
+  json: boolean;
+}
+
+/** A group of documents as they were read: what crosses into a worker thread. */
+export interface DocumentGroup {
+  /** UTF-8, documents end to end. */
+  bytes: Uint8Array;
+  /** Per document where it ends in `bytes`. */
+  ends: number[];
+  places: DocumentPlace[];
+}
+
+/** A group to be parsed, tokenised and cut into examples. */
+export interface TextJob extends DocumentGroup, SegmentSettings {
+  /** The field of a JSON object that holds the text. */
+  column: string;
+  epoch: number;
+  /** Number of the group within its pass. */
+  group: number;
+}
+
+/**
+ * Does one job.
+ *
+ * @returns three sequences per example: hypernetwork text, input, target
+ * @throws HintError `INVALID_DATA`, `INVALID_JSON` naming file and line of a document that cannot be read
+ */
+export async function runTextJob(job: TextJob, source: TokenizerSource): Promise<Ragged> {
+  const tokenizer = await source.get();
+  const documents = job.places.map((place, i) => {
+    const bytes = job.bytes.subarray(job.ends[i - 1] ?? 0, job.ends[i]);
+    return tokenizer.encode(documentText(bytes, place, job.column), { addEos: false });
+  });
+  const random = groupRandom(job.seed, job.epoch, job.group);
+  const segments = cutIntoSegments(documents, job, tokenizer.eosId, random);
+  return cutIntoExamples(segments, job, tokenizer.eosId, random);
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
+
+function documentText(bytes: Uint8Array, place: DocumentPlace, column: string): string {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch (cause) {
+    throw new HintError(
+      'INVALID_DATA',
+      `${where(place)} is not UTF-8; convert the file, or remove the line.`,
+      { cause },
+    );
+  }
+  return place.json ? fieldOf(text, place, column) : text;
+}
+
+function fieldOf(line: string, place: DocumentPlace, column: string): string {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new HintError(
+      'INVALID_JSON',
+      `${where(place)} is not valid JSON (${reason}); JSON lines hold one whole object a line.`,
+      { cause },
+    );
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new HintError(
+      'INVALID_DATA',
+      `${where(place)} is no JSON object; JSON lines hold one object with a field "${column}" a line.`,
+    );
+  const text = (value as Record<string, unknown>)[column];
+  if (typeof text === 'string') return text;
+  const keys = Object.keys(value);
+  throw new HintError(
+    'INVALID_DATA',
+    text === undefined
+      ? `${where(place)} has no field "${column}" (it has ${keys.join(', ') || 'none'}); set data.column to the field that holds the text.`
+      : `${where(place)} has a field "${column}" that is no text but ${JSON.stringify(text).slice(0, 60)}; set data.column to the field that holds the text.`,
+  );
+}
+
+/** `file:line`, or the file alone. */
+export function where({ file, line }: DocumentPlace): string {
+  return line > 0 ? `${file}:${line}` : file;
+}
