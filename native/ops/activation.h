@@ -4,11 +4,9 @@
 #include <string>
 
 #include "native/ops/op.h"
+#include "native/runtime/activation_kind.h"
 
 namespace hint {
-
-/// Functions that may follow a matrix product: "none", "gelu" (tanh approximation) and "tanh".
-enum class Activation { none, gelu, tanh };
 
 /// Reads the attribute `activation`; throws INVALID_ARGUMENT on another word.
 Activation activationOf(const Call& call);

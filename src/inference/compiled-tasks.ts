@@ -1,6 +1,7 @@
 import type { Ragged } from '../data/batch.js';
 import type { EncodedTasks, HintModel } from '../model/hint.js';
 import type { SharedKeys } from '../model/t5.js';
+import { packModules } from '../model/task-modules.js';
 import type { Tensor } from '../tensor/tensor.js';
 
 /** Everything about some tasks that does not depend on the input (method §9.1). */
@@ -20,7 +21,7 @@ export interface CompiledTasks {
 export function compileTasks(model: HintModel, instructions: Ragged): CompiledTasks {
   return keepAll(
     model,
-    model.device.tidy(() => withSharedKeys(model, model.encodeTasks(instructions))),
+    model.device.tidy(() => withSharedKeys(model, packed(model, model.encodeTasks(instructions)))),
   );
 }
 
@@ -28,8 +29,13 @@ export function compileTasks(model: HintModel, instructions: Ragged): CompiledTa
 export function restoreTasks(model: HintModel, encoded: EncodedTasks): CompiledTasks {
   return keepAll(
     model,
-    model.device.tidy(() => withSharedKeys(model, encoded)),
+    model.device.tidy(() => withSharedKeys(model, packed(model, encoded))),
   );
+}
+
+/** With packed modules where the model's own weights are packed. */
+function packed(model: HintModel, encoded: EncodedTasks): EncodedTasks {
+  return model.t5.inferenceWeights ? { ...encoded, modules: packModules(encoded.modules) } : encoded;
 }
 
 function withSharedKeys(model: HintModel, encoded: EncodedTasks): CompiledTasks {
@@ -53,7 +59,9 @@ function taskNumbers(offsets: Int32Array): Int32Array {
 export function tensorsOf({ encoded, shared }: CompiledTasks): Tensor[] {
   return [
     ...(encoded.instructions ? [encoded.instructions.rows] : []),
-    ...[...encoded.modules.values()].map(({ tensor }) => tensor),
+    ...[...encoded.modules.values()].flatMap(({ tensor, packed }) =>
+      packed ? [tensor, packed.tensor] : [tensor],
+    ),
     ...shared.flatMap(({ sharedKey, sharedValue }) => [sharedKey, sharedValue]),
   ];
 }

@@ -135,6 +135,7 @@ export class Engine implements TaskHost {
   async loadTask(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
     return this.run(options.signal, async (signal) => {
       const stored = await loadTaskFile(path, this.model, await this.fingerprint(), signal);
+      this.model.prepareInference();
       const compiled = restoreTasks(this.model, stored.encoded);
       await this.settle(compiled, signal);
       return new Task(this, compiled, stored.source, stored.inputPrefix);
@@ -214,6 +215,7 @@ export class Engine implements TaskHost {
   }
 
   private async compileIds(instructions: Int32Array[], signal: AbortSignal): Promise<CompiledTasks> {
+    this.model.prepareInference();
     const compiled = compileTasks(this.model, concatenate(instructions));
     await this.settle(compiled, signal);
     return compiled;

@@ -94,6 +94,7 @@ export async function generateWithTask(
 ): Promise<GeneratedTokens[]> {
   const limits = checkLimits(options);
   checkInputs(inputs);
+  model.prepareInference();
   const results = new Array<GeneratedTokens>(inputs.length);
   const order = inputs.map((_, input) => input);
   let done = 0;
@@ -121,6 +122,7 @@ export async function generateWithTask(
  */
 export async function generateTokens(model: HintModel, request: GenerateRequest): Promise<GeneratedTokens[]> {
   const { instructions = [], inputs, taskIndex, ...options } = request;
+  model.prepareInference();
   if (instructions.length === 0) {
     const task = compileTasks(model, concatenate([]));
     try {

@@ -6,6 +6,7 @@ import { checkTokenIds, type Ragged, type RaggedBatch } from '../data/batch.js';
 import type { ModelConfig } from './config.js';
 import { NO_DROPOUT, type DropoutPlan } from './dropout.js';
 import { Hypernetwork, type EncodedInstructions } from './hypernetwork.js';
+import { InferenceWeights } from './inference-weights.js';
 import type { Parameters } from './parameters.js';
 import { T5, type Memory } from './t5.js';
 import { taskRowOffsets, type TaskModules, type TaskRows } from './task-modules.js';
@@ -30,6 +31,7 @@ export interface EncodedTasks {
 export class HintModel {
   readonly t5: T5;
   readonly hypernetwork: Hypernetwork | undefined;
+  private inference: InferenceWeights | undefined;
 
   constructor(
     readonly device: Device,
@@ -141,7 +143,26 @@ export class HintModel {
     return { modules: tasks.modules, taskIndex, rowOffsets: taskRowOffsets(offsets, taskIndex, count) };
   }
 
+  /**
+   * Makes the weights that inference reads ({@link InferenceWeights}) unless they are there and current; they take as
+   * much memory as the parameters. Only enqueues.
+   */
+  prepareInference(): void {
+    if (this.inference?.isCurrent) return;
+    this.releaseInference();
+    this.inference = new InferenceWeights(this.device, this.config, this.parameters);
+    this.t5.inferenceWeights = this.inference;
+  }
+
+  /** Gives the memory of {@link prepareInference} back. */
+  releaseInference(): void {
+    this.inference?.dispose();
+    this.inference = undefined;
+    this.t5.inferenceWeights = undefined;
+  }
+
   dispose(): void {
+    this.releaseInference();
     this.parameters.dispose();
   }
 }

@@ -3,6 +3,7 @@ import type { Tensor } from '../tensor/tensor.js';
 import { HintError } from '../errors.js';
 import { readsInstruction, type HintConfig } from './config.js';
 import { NO_DROPOUT, type DropoutPlan } from './dropout.js';
+import { COMPONENT_ATTENTION } from './inference-weights.js';
 import {
   adaptationTable,
   generatorWidth,
@@ -101,7 +102,7 @@ export class Hypernetwork {
     if (!instructions || this.table.length === 0) return [];
     const blocks =
       generator === 'cross_attention'
-        ? ['hypernetwork.attention']
+        ? [COMPONENT_ATTENTION]
         : generator === 'decoder'
           ? Array.from({ length: this.t5.config.numDecoderLayers }, (_, layer) => hyperdecoderBlock(layer))
           : [];
@@ -135,8 +136,9 @@ export class Hypernetwork {
     const tasks = this.hint.generator === 'embedding' ? 1 : this.require(instructions).offsets.length - 1;
     const slots = this.slotsOf(adaptation).length;
     const width = generatorWidth(this.t5.config);
+    const packed = this.t5.inferenceWeights?.generator(name);
     const vectors = this.componentVectors(adaptation, instructions, keys, dropout);
-    let z = vectors.reshape([vectors.size / width, width]);
+    let z = packed?.folded ? vectors : vectors.reshape([vectors.size / width, width]);
     if (this.hint.generatorLayerNorm) {
       z = ops.rmsNorm(
         z,
@@ -145,16 +147,20 @@ export class Hypernetwork {
       );
     }
     const tanh = name.startsWith('prefix') && this.hint.prefixActivation === 'tanh';
-    let hidden = ops.linear(z, parameters.get(`hypernetwork.${name}.wi.weight`), {
-      activation: tanh ? 'tanh' : 'gelu',
-    });
+    const activation = tanh ? 'tanh' : 'gelu';
+    let hidden = packed
+      ? ops.packedLinear(z, packed.first, { activation })
+      : ops.linear(z, parameters.get(`hypernetwork.${name}.wi.weight`), { activation });
     // One mask for all components of a slot (§2.5).
     const perMask = this.hint.generator === 'hypter' ? 1 : components;
-    const seqOffsets = Int32Array.from({ length: z.size / width / perMask + 1 }, (_, i) => i * perMask);
+    const seqOffsets = Int32Array.from(
+      { length: (z.shape[0] as number) / perMask + 1 },
+      (_, i) => i * perMask,
+    );
     hidden = ops.dropout(hidden, dropout.at('generator', adaptation.offset, 'hidden'), seqOffsets);
-    const made = ops.linear(hidden, parameters.get(`hypernetwork.${name}.wo.weight`), {
-      alpha: 1 / Math.sqrt(width),
-    });
+    const made = packed
+      ? ops.packedLinear(hidden, packed.second)
+      : ops.linear(hidden, parameters.get(`hypernetwork.${name}.wo.weight`), { alpha: 1 / Math.sqrt(width) });
     // A raw reshape: the [A, d] block of adapter_down is read as [d, A], not transposed (§2.5).
     return made.reshape([tasks, slots, ...shape]);
   }
@@ -170,32 +176,40 @@ export class Hypernetwork {
       const { rows, offsets } = this.require(instructions);
       return ops.segmentMean(rows, offsets);
     }
-    const embeddings = ops.embedding(
+    if (this.hint.generator === 'embedding') return this.embeddings(adaptation);
+    const { offsets } = this.require(instructions);
+    return this.hint.generator === 'decoder'
+      ? this.hyperdecode(this.embeddings(adaptation), offsets, keys, dropout)
+      : this.attend(adaptation, offsets, keys[0] as InstructionKeys, dropout);
+  }
+
+  private embeddings(adaptation: Adaptation): Tensor {
+    return ops.embedding(
       this.embeddingRows(adaptation),
       this.t5.parameters.get('hypernetwork.embedding.weight'),
     );
-    if (this.hint.generator === 'embedding') return embeddings;
-    const encoded = this.require(instructions);
-    return this.hint.generator === 'decoder'
-      ? this.hyperdecode(embeddings, encoded.offsets, keys, dropout)
-      : this.attend(embeddings, encoded.offsets, keys[0] as InstructionKeys, dropout);
   }
 
   /** §2.4: one cross-attention; no norm, no residual. The queries do not depend on the task and are projected once. */
   private attend(
-    embeddings: Tensor,
+    adaptation: Adaptation,
     offsets: Int32Array,
     { key, value }: InstructionKeys,
     dropout: DropoutPlan,
   ): Tensor {
-    const block = 'hypernetwork.attention';
-    const o = ops.attention(this.t5.project(embeddings, block, 'q', undefined, 0), key, value, {
+    const { name } = adaptation;
+    const inference = this.t5.inferenceWeights;
+    const project = (): Tensor =>
+      this.t5.project(this.embeddings(adaptation), COMPONENT_ATTENTION, 'q', undefined, 0);
+    const o = ops.attention(inference ? inference.componentQueries(name, project) : project(), key, value, {
       numHeads: this.t5.config.numHeads,
       kOffsets: offsets,
       sharedQueries: true,
       dropout: dropout.at('generator', 0, 'attention') ?? dropout.at('hyperdecoder', 0, 'attention'),
     });
-    return this.t5.project(o, block, 'o', undefined, 0);
+    return inference?.generator(name)?.folded
+      ? o
+      : this.t5.project(o, COMPONENT_ATTENTION, 'o', undefined, 0);
   }
 
   /** §3.4: the embeddings through T5 decoder layers without self-attention, with residuals and norms. */

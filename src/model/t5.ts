@@ -2,6 +2,7 @@ import * as ops from '../tensor/ops.js';
 import type { Device } from '../tensor/device.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { ModelConfig } from './config.js';
+import type { InferenceWeights } from './inference-weights.js';
 import { NO_DROPOUT, type DropoutPlan, type DropoutStack } from './dropout.js';
 import type { Parameters } from './parameters.js';
 import { addAdapter, addLora, hasAdapter, prefixOptions, type TaskRows } from './task-modules.js';
@@ -61,6 +62,8 @@ export interface StackOptions {
 
 /** T5 v1.1 over ragged rows: the equations of method §1.1, with the task's modules where §2.7 puts them. */
 export class T5 {
+  private packed: InferenceWeights | undefined;
+
   constructor(
     readonly device: Device,
     readonly config: ModelConfig,
@@ -69,6 +72,21 @@ export class T5 {
 
   private weight(name: string): Tensor {
     return this.parameters.get(`${name}.weight`);
+  }
+
+  /** The weights that inference reads instead of the parameters; absent while a tape records and after an update. */
+  get inferenceWeights(): InferenceWeights | undefined {
+    return this.device.tape || !this.packed?.isCurrent ? undefined : this.packed;
+  }
+
+  set inferenceWeights(weights: InferenceWeights | undefined) {
+    this.packed = weights;
+  }
+
+  /** x times a parameter's transpose. */
+  private linear(x: Tensor, name: string): Tensor {
+    const matrix = this.inferenceWeights?.matrix(`${name}.weight`);
+    return matrix ? ops.packedLinear(x, matrix) : ops.linear(x, this.weight(name));
   }
 
   /** Tokens → rows after the final norm, [rows, dModel]. `stack` names the weights, `masks` the dropout's masks. */
@@ -122,7 +140,7 @@ export class T5 {
 
   /** Logits of every row, [rows, vocabSize]; unscaled (§1.1). Training never makes them: see HintModel.loss. */
   logits(hidden: Tensor): Tensor {
-    return ops.linear(hidden, this.weight('lm_head'));
+    return this.linear(hidden, 'lm_head');
   }
 
   /** Projection `which` of an attention block, with its LoRA. */
@@ -133,7 +151,7 @@ export class T5 {
     tasks: TaskRows | undefined,
     slot: number,
   ): Tensor {
-    return addLora(x, ops.linear(x, this.weight(`${block}.${which}`)), which, tasks, slot);
+    return addLora(x, this.linear(x, `${block}.${which}`), which, tasks, slot);
   }
 
   /** sum = x + delta, y = RMS norm of it. */
@@ -343,15 +361,11 @@ export class T5 {
     at: Pick<LayerPlace, 'offsets' | 'layer' | 'dropout' | 'masks'>,
   ): Tensor {
     const block = `${layer}.DenseReluDense`;
-    const hidden = ops.gatedGelu(
-      ops.linear(n, this.weight(`${block}.wi_0`)),
-      ops.linear(n, this.weight(`${block}.wi_1`)),
-      {
-        seqOffsets: at.offsets,
-        dropout: at.dropout.at(at.masks, at.layer, 'hidden'),
-      },
-    );
-    return ops.linear(hidden, this.weight(`${block}.wo`));
+    const hidden = ops.gatedGelu(this.linear(n, `${block}.wi_0`), this.linear(n, `${block}.wi_1`), {
+      seqOffsets: at.offsets,
+      dropout: at.dropout.at(at.masks, at.layer, 'hidden'),
+    });
+    return this.linear(hidden, `${block}.wo`);
   }
 }
 

@@ -1,5 +1,12 @@
 import type { Tensor } from '../tensor/tensor.js';
-import { groupedLinear } from '../tensor/ops.js';
+import {
+  groupedLinear,
+  packedLinear,
+  packWeight,
+  scale,
+  type GroupedLinearOptions,
+  type PackedMatrix,
+} from '../tensor/ops.js';
 import type { AdaptationName } from './parameter-shapes.js';
 
 /** One kind of generated tensor for all tasks of a batch: [tasks, slots.length, ...shape]. */
@@ -7,6 +14,8 @@ export interface GeneratedTensor {
   tensor: Tensor;
   /** The model's slots it holds, in order; slots that nothing reads are not generated. */
   slots: readonly number[];
+  /** The same in the machine's order, where inference multiplies by it; see {@link packModules}. */
+  packed?: PackedMatrix | undefined;
 }
 
 /** Everything generated (or learned) for the tasks of a batch. */
@@ -33,14 +42,38 @@ export function taskRowOffsets(seqOffsets: Int32Array, taskIndex: Int32Array, ta
   return offsets;
 }
 
-function find(
-  rows: TaskRows | undefined,
-  name: AdaptationName,
-  slot: number,
-): { weight: Tensor; slot: number } | undefined {
+/** The modules with what matrix products read of them packed. What was packed belongs to the caller. */
+export function packModules(modules: TaskModules): TaskModules {
+  const isMatrix = (name: AdaptationName): boolean =>
+    name === 'adapter_down' || name === 'adapter_up' || name.startsWith('lora');
+  return new Map(
+    [...modules].map(([name, module]) => [
+      name,
+      isMatrix(name) ? { ...module, packed: packWeight(module.tensor) } : module,
+    ]),
+  );
+}
+
+interface Module {
+  weight: Tensor;
+  slot: number;
+  packed: PackedMatrix | undefined;
+}
+
+function find(rows: TaskRows | undefined, name: AdaptationName, slot: number): Module | undefined {
   const generated = rows?.modules.get(name);
   if (!generated) return undefined;
-  return { weight: generated.tensor, slot: generated.slots.indexOf(slot) };
+  return { weight: generated.tensor, slot: generated.slots.indexOf(slot), packed: generated.packed };
+}
+
+function multiply(
+  x: Tensor,
+  { weight, slot, packed }: Module,
+  options: Omit<GroupedLinearOptions, 'alpha'>,
+): Tensor {
+  return packed
+    ? packedLinear(x, packed, { ...options, slot })
+    : groupedLinear(x, weight, { ...options, slot });
 }
 
 /** The prefixes of a slot, as options of attention. */
@@ -65,9 +98,10 @@ export function addLora(
   const b = find(rows, `lora_${projection}_b`, slot);
   if (!a || !b) return base;
   const rowOffsets = rows?.rowOffsets;
-  const low = groupedLinear(x, a.weight, { rowOffsets, slot: a.slot });
   const rank = b.weight.shape[2] as number;
-  return groupedLinear(low, b.weight, { rowOffsets, slot: b.slot, residual: base, alpha: 1 / rank });
+  // Scaling the few low-rank columns costs less than scaling the result would.
+  const low = scale(multiply(x, a, { rowOffsets }), 1 / rank);
+  return multiply(low, b, { rowOffsets, residual: base });
 }
 
 /** Whether the slot has an adapter. */
@@ -81,15 +115,13 @@ export function addAdapter(n: Tensor, feedForward: Tensor, rows: TaskRows, slot:
   const up = find(rows, 'adapter_up', slot);
   if (!down || !up) return feedForward;
   const { rowOffsets } = rows;
-  const hidden = groupedLinear(n, down.weight, {
+  const hidden = multiply(n, down, {
     rowOffsets,
-    slot: down.slot,
     bias: find(rows, 'adapter_bias_down', slot)?.weight,
     activation: 'gelu',
   });
-  return groupedLinear(hidden, up.weight, {
+  return multiply(hidden, up, {
     rowOffsets,
-    slot: up.slot,
     bias: find(rows, 'adapter_bias_up', slot)?.weight,
     residual: feedForward,
   });

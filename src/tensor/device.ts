@@ -48,6 +48,8 @@ interface OpEntry {
   index: number;
   spec: OpSpec;
   attributeIndex: Map<string, number>;
+  /** Inputs that the op changes in place. */
+  mutable: number[];
 }
 
 let opEntries: Map<string, OpEntry> | undefined;
@@ -58,7 +60,12 @@ function opEntry(name: string): OpEntry {
       .ops()
       .map((spec, index) => [
         spec.name,
-        { index, spec, attributeIndex: new Map(spec.attributes.map((attribute, i) => [attribute.name, i])) },
+        {
+          index,
+          spec,
+          attributeIndex: new Map(spec.attributes.map((attribute, i) => [attribute.name, i])),
+          mutable: spec.inputs.flatMap(({ mutable }, i) => (mutable ? [i] : [])),
+        },
       ]),
   );
   const entry = opEntries.get(name);
@@ -122,6 +129,7 @@ export class Device {
     const values = this.orderAttributes(entry, attributes);
     const handles = inputs.map((input) => (input ? input.handle : null));
     const results = guarded(() => native().enqueue(this.handle, entry.index, handles, values));
+    for (const index of entry.mutable) inputs[index]?.onChange?.();
     const outputs = results.map((result) =>
       result ? this.adopt(new Tensor(this, result[0], result[1], result[2])) : null,
     );
@@ -219,6 +227,7 @@ export class Device {
 
   write(tensor: Tensor, data: TypedArray, byteOffset = 0): void {
     guarded(() => native().writeTensor(this.handle, tensor.handle, byteOffset, data));
+    tensor.onChange?.();
   }
 
   /** Resolves when everything enqueued so far has run; rejects with the first failure that no read has reported. */

@@ -66,6 +66,35 @@ export function groupedLinear(x: Tensor, weight: Tensor, options: GroupedLinearO
   );
 }
 
+/** A matrix in the order in which this machine's kernels read it; see {@link packWeight}. */
+export interface PackedMatrix {
+  /** [groups, slots, floats]. */
+  readonly tensor: Tensor;
+  /** Columns of the result. */
+  readonly dOut: number;
+}
+
+/**
+ * Weights for {@link packedLinear}: [dOut, dIn] as `linear` takes them, or [groups, slots, dIn, dOut] as `groupedLinear`
+ * does. The values are the same; only this process on this machine can read them.
+ */
+export function packWeight(weight: Tensor): PackedMatrix {
+  const plain = weight.shape.length === 2;
+  const matrices = plain ? weight.reshape([1, 1, ...weight.shape]) : weight;
+  const tensor = first(weight.device.apply('pack_weight', [matrices], { transposed: plain }));
+  return { tensor, dOut: weight.shape[plain ? 0 : 3] as number };
+}
+
+/** residual + activation(x W[group, slot] + bias): linear and groupedLinear of inference. It has no gradient. */
+export function packedLinear(
+  x: Tensor,
+  { tensor, dOut }: PackedMatrix,
+  options: Omit<GroupedLinearOptions, 'alpha'> = {},
+): Tensor {
+  const { bias, residual, ...attributes } = options;
+  return first(x.device.apply('packed_linear', [x, tensor, bias, residual], { ...attributes, dOut }));
+}
+
 /** RMS norm: weight * x / sqrt(mean(x²) + epsilon), no mean subtraction (method §1.1). */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
   return first(x.device.apply('rms_norm', [x, null, weight], { epsilon }));

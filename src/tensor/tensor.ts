@@ -13,6 +13,8 @@ export class Tensor {
   id = nextId++;
   /** Whether ops on it are recorded so that it receives a gradient. */
   requiresGrad = false;
+  /** Called when an op that changes its values in place was enqueued: what was made from them is out of date. */
+  onChange: (() => void) | undefined;
   /** For views: the tensor whose gradient holds this one's, and where in it. */
   base: { tensor: Tensor; offset: number } | undefined;
   private native: NativeTensor | undefined;

@@ -1,0 +1,56 @@
+#include "native/ops/packed_linear/packed_linear.h"
+
+#include "native/ops/activation.h"
+#include "native/runtime/error.h"
+#include "native/runtime/packed_matrix.h"
+
+namespace hint {
+namespace {
+
+void resolve(Call& call) {
+  activationOf(call);
+  const int64_t dOut = call.integer("dOut");
+  if (dOut < 0) fail("INVALID_ARGUMENT", call.describe(), ": dOut is ", dOut, "; give the width of the result.");
+  call.setDim("dOut", dOut);
+  const int64_t floats = packedFloats(call.dim("dIn"), dOut);
+  if (call.dim("floats") != floats)
+    fail("INVALID_SHAPE", call.describe(), ": packed holds ", call.dim("floats"), " floats a matrix, but one of [",
+         call.dim("dIn"), ", ", dOut, "] takes ", floats, "; pass the result of pack_weight.");
+  const int64_t groups = call.dim("groups"), slots = call.dim("slots"), slot = call.integer("slot");
+  if (slot < 0 || slot >= slots)
+    fail("INVALID_ARGUMENT", call.describe(), ": slot ", slot, " is not below the ", slots, " slots of packed.");
+  const IntList& offsets = call.list("rowOffsets");
+  if (offsets.empty() && groups == 1) return;
+  if (static_cast<int64_t>(offsets.size()) != groups + 1)
+    fail("INVALID_SHAPE", call.describe(), ": rowOffsets must have ", groups + 1,
+         " entries, one more than groups; it has ", offsets.size(), ".");
+  checkOffsets(call, "rowOffsets", call.dim("rows"));
+}
+
+}  // namespace
+
+OpSpec declare_packed_linear() {
+  using namespace packed_linear;
+  OpSpec op;
+  op.name = "packed_linear";
+  op.summary = "y = residual + activation(x packed[group, slot] + bias[group, slot])";
+  op.inputs = {{"x", "rows dIn"},
+               {"packed", "groups slots floats"},
+               {"bias", "groups slots dOut", kOptional},
+               {"residual", "rows dOut", kOptional}};
+  op.outputs = {{"y", "rows dOut"}};
+  op.attributes = {
+      {"dOut", int64_t{0}, true}, {"rowOffsets", IntList{}}, {"slot", int64_t{0}}, {"activation", std::string("none")}};
+  op.kernels[0] = {forward, nullptr};
+  op.resolve = resolve;
+  op.flops = [](const Call& call) { return 2.0 * call.dim("rows") * call.dim("dIn") * call.dim("dOut"); };
+  // One matrix a group is read, whatever the slots.
+  op.traffic = [](const Call& call) {
+    const double width = static_cast<double>(call.dim("dIn") + call.dim("dOut") * (call.has(kResidual) ? 2 : 1));
+    return 4.0 * (static_cast<double>(call.dim("groups") * call.dim("floats")) +
+                  static_cast<double>(call.dim("rows")) * width);
+  };
+  return op;
+}
+
+}  // namespace hint

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "native/ops/op.h"
+
+/// y = residual + activation(x W[group, slot] + bias[group, slot]): linear and grouped_linear of inference, over
+/// weights that pack_weight has put in the machine's order. A product of few rows, a decoder's step, is about twice as
+/// fast.
+namespace hint::packed_linear {
+
+enum Input { kX, kPacked, kBias, kResidual };
+enum Output { kY };
+
+void forward(Call& call);
+
+}  // namespace hint::packed_linear

@@ -1,0 +1,116 @@
+import type { Device } from '../tensor/device.js';
+import * as ops from '../tensor/ops.js';
+import type { Tensor } from '../tensor/tensor.js';
+import type { ModelConfig } from './config.js';
+import { adaptationTable, generatorWidth, type AdaptationName } from './parameter-shapes.js';
+import type { Parameters } from './parameters.js';
+
+/** The one cross-attention of the component embeddings (method §2.4). */
+export const COMPONENT_ATTENTION = 'hypernetwork.attention';
+
+/** How the two layers of a module's generator are read by inference. */
+export interface PackedGenerator {
+  /** `wi`, with the component attention's output projection folded in where nothing lies between the two. */
+  readonly first: ops.PackedMatrix;
+  /** Whether {@link first} takes what the attention gathered, before its output projection. */
+  readonly folded: boolean;
+  /** `wo`, 1/√width included. */
+  readonly second: ops.PackedMatrix;
+}
+
+/**
+ * Weights as inference reads them: matrices in the machine's order, so that a step of few rows is not spent on
+ * rearranging them; products of weights alone multiplied out (method §2.4, "free optimisations"). Made from the
+ * parameters once; {@link isCurrent} is false as soon as one of them was changed. A model has one at a time.
+ */
+export class InferenceWeights {
+  private readonly packed = new Map<string, ops.PackedMatrix>();
+  private readonly generators = new Map<AdaptationName, PackedGenerator>();
+  private readonly queries = new Map<AdaptationName, Tensor>();
+  private changed = false;
+
+  constructor(
+    private readonly device: Device,
+    config: ModelConfig,
+    private readonly parameters: Parameters,
+  ) {
+    for (const parameter of parameters.all())
+      parameter.onChange = () => {
+        this.changed = true;
+      };
+    device.tidy(() => {
+      for (const [name, weight] of parameters.entries()) {
+        if (isMatrix(name)) this.packed.set(name, this.keep(ops.packWeight(weight)));
+      }
+      this.packGenerators(config);
+    });
+  }
+
+  /** Whether the parameters still have the values these weights were made from. */
+  get isCurrent(): boolean {
+    return !this.changed;
+  }
+
+  /** A parameter whose name ends in `.weight`, packed; undefined for one that no linear map reads. */
+  matrix(name: string): ops.PackedMatrix | undefined {
+    return this.packed.get(name);
+  }
+
+  generator(name: AdaptationName): PackedGenerator | undefined {
+    return this.generators.get(name);
+  }
+
+  /** The component queries of a kind of module, which depend on nothing but weights: made by `project` once. */
+  componentQueries(name: AdaptationName, project: () => Tensor): Tensor {
+    let queries = this.queries.get(name);
+    if (!queries) {
+      queries = this.device.keep(this.device.tidy(project));
+      this.queries.set(name, queries);
+    }
+    return queries;
+  }
+
+  dispose(): void {
+    for (const parameter of this.parameters.all()) parameter.onChange = undefined;
+    for (const { tensor } of this.packed.values()) tensor.dispose();
+    for (const { first, second } of this.generators.values())
+      for (const { tensor } of [first, second]) tensor.dispose();
+    for (const queries of this.queries.values()) queries.dispose();
+  }
+
+  private packGenerators(config: ModelConfig): void {
+    const { hint } = config;
+    if (!hint || hint.generator === 'static') return;
+    const folded =
+      hint.generator === 'cross_attention' && !hint.generatorLayerNorm && !hint.perLayerGenerators;
+    for (const { name } of adaptationTable(config)) {
+      const wi = this.parameters.get(`hypernetwork.${name}.wi.weight`);
+      const wo = this.parameters.get(`hypernetwork.${name}.wo.weight`);
+      this.generators.set(name, {
+        first: this.keep(ops.packWeight(folded ? this.withOutputProjection(wi) : wi)),
+        folded,
+        second: this.keep(ops.packWeight(ops.scale(wo, 1 / Math.sqrt(generatorWidth(config))))),
+      });
+    }
+  }
+
+  /** wi · o, so that wi (o a) is one product. */
+  private withOutputProjection(wi: Tensor): Tensor {
+    const o = this.parameters.get(`${COMPONENT_ATTENTION}.o.weight`);
+    return ops.groupedLinear(wi, o.reshape([1, 1, ...o.shape]));
+  }
+
+  private keep(matrix: ops.PackedMatrix): ops.PackedMatrix {
+    this.device.keep(matrix.tensor);
+    return matrix;
+  }
+}
+
+/** What `linear` multiplies by: not tables, norms or generators, which are packed in a form of their own. */
+function isMatrix(name: string): boolean {
+  return (
+    name === 'lm_head.weight' ||
+    /\.(SelfAttention|EncDecAttention|DenseReluDense)\.(q|k|v|o|wi_0|wi_1|wo)\.weight$/.test(name) ||
+    (name.startsWith(`${COMPONENT_ATTENTION}.`) && name.endsWith('.weight'))
+  );
+}
