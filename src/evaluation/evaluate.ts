@@ -101,14 +101,15 @@ async function toPredictions(
   return predictions;
 }
 
-/** Of all examples, each instruction once. */
+/** Of all examples, each instruction once; modules that need none are made once too. */
 function countFlops(
   { config }: HintModel,
   instructions: readonly Int32Array[],
   examples: readonly TokenizedExample[],
   generated: readonly GeneratedTokens[],
 ): number {
-  const tasks = instructions.reduce((total, { length }) => total + taskMultiplyAdds(config, length).total, 0);
+  const compiled = instructions.length > 0 ? instructions.map(({ length }) => length) : [0];
+  const tasks = compiled.reduce((total, length) => total + taskMultiplyAdds(config, length).total, 0);
   const inputs = examples.reduce((total, { instruction, input }, i) => {
     const output = (generated[i] as GeneratedTokens).tokens.length;
     return (

@@ -143,6 +143,12 @@ export class Device {
    * @throws HintError INVALID_SHAPE
    */
   assign(destination: Tensor, source: Tensor): void {
+    if (source.shape.join() !== destination.shape.join() || source.dtype !== destination.dtype) {
+      throw new HintError(
+        'INVALID_SHAPE',
+        `Cannot assign ${source.dtype} [${source.shape.join(', ')}] to a tensor of ${destination.dtype} [${destination.shape.join(', ')}]; dtype and shape must be equal.`,
+      );
+    }
     const { index } = opEntry('copy');
     const { handle } = source;
     // Of all kernels, copy's backward is the one that writes plain values to memory that is there already.
