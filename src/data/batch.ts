@@ -6,14 +6,23 @@ export interface TokenizedExample {
   id: string;
   /** The task's name. */
   task: string;
-  /** Hypernetwork input with EOS; empty when the system feeds none. */
+  /** Hypernetwork input, with EOS where the data have one; empty when the system feeds none. */
   instruction: Int32Array;
-  /** Model input with EOS, at least one token. */
+  /** Model input, with EOS where the data have one, at least one token. */
   input: Int32Array;
   /** Target with EOS, at least one token. */
   target: Int32Array;
   /** All acceptable outputs as text, for scoring. */
   references: string[];
+  /** What rank classification chooses from; absent where the dataset has no choices. */
+  choices?: Choice[];
+}
+
+/** An answer that can be scored. */
+export interface Choice {
+  text: string;
+  /** With EOS, at least one token. */
+  ids: Int32Array;
 }
 
 /** Sequences laid end to end: sequence i is `ids[offsets[i] … offsets[i+1])`. Nothing is padded. */

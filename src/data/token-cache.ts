@@ -2,10 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { sha256 } from '../util/hash.js';
-import { concatenate, InstructionRows, type TokenizedExample } from './batch.js';
+import { concatenate, InstructionRows, type Choice, type TokenizedExample } from './batch.js';
 
 /** Raise when the layout, a prompt format or the tokenizer's behaviour changes: old files are then not found. */
-export const TOKEN_CACHE_VERSION = 1;
+export const TOKEN_CACHE_VERSION = 2;
 
 const MAGIC = 'HINTTOK1';
 const HEADER_BYTES = 72;
@@ -14,10 +14,10 @@ const CHECKSUM_AT = 40;
 const COUNTS_AT = 56;
 
 /**
- * Packs examples of one task into one buffer, the form in which they cross threads and lie on disk:
+ * Packs examples into one buffer, the form in which they cross threads and lie on disk:
  * magic (8 bytes), key (32), first 16 bytes of the body's SHA-256, three little-endian u32 (sequences, tokens,
  * bytes of JSON), 4 bytes of zero; then the body: i32 offsets, i32 token ids, and JSON of what is text. The
- * sequences are the distinct instructions, then input and target of every example.
+ * sequences are the distinct instructions, then input and target of every example, then the distinct choices.
  *
  * @param key SHA-256 of everything the ids depend on, 32 bytes
  */
@@ -26,20 +26,25 @@ export function packExamples(
   key: Uint8Array,
 ): Uint8Array<ArrayBuffer> {
   const rows = new InstructionRows();
-  const described = examples.map(({ id, task, instruction, references }) => ({
+  const choices = new Map<Choice, number>();
+  const described = examples.map(({ id, task, instruction, references, choices: own }) => ({
     id,
     task,
     references,
     instruction: instruction.length > 0 ? rows.row(instruction) : -1,
+    ...(own ? { choices: own.map((choice) => numberOf(choices, choice)) } : {}),
   }));
   const { ids, offsets } = concatenate([
     ...rows.distinct,
     ...examples.flatMap(({ input, target }) => [input, target]),
+    ...[...choices.keys()].map((choice) => choice.ids),
   ]);
-  const json = Buffer.from(
-    JSON.stringify({ instructions: rows.distinct.length, examples: described }),
-    'utf8',
-  );
+  const text: PackedText = {
+    instructions: rows.distinct.length,
+    choices: [...choices.keys()].map((choice) => choice.text),
+    examples: described,
+  };
+  const json = Buffer.from(JSON.stringify(text), 'utf8');
   const packed = Buffer.alloc(HEADER_BYTES + offsets.byteLength + ids.byteLength + json.byteLength);
   packed.write(MAGIC, 0, 'latin1');
   packed.set(key, KEY_AT);
@@ -53,28 +58,66 @@ export function packExamples(
   return packed as Uint8Array<ArrayBuffer>;
 }
 
-/** The examples of a packed buffer; their arrays are views into it. The buffer has been checked. */
-export function unpackExamples(packed: Uint8Array): TokenizedExample[] {
+/** The JSON of a packed buffer. */
+interface PackedText {
+  /** Number of distinct instructions. */
+  instructions: number;
+  /** Texts of the distinct choices. */
+  choices: string[];
+  /** `instruction` and `choices` are numbers of distinct ones, −1 for no instruction. */
+  examples: { id: string; task: string; references: string[]; instruction: number; choices?: number[] }[];
+}
+
+/** Where everything is in a packed buffer: for reading single examples without unpacking the others. */
+export interface PackedLayout extends PackedText {
+  /** Sequence i is at `ids[offsets[i] … offsets[i+1])`; see {@link packExamples} for their order. */
+  offsets: Int32Array;
+  /** A view into the buffer. */
+  ids: Int32Array;
+  /** Byte of the first id in the buffer. */
+  idsAt: number;
+}
+
+/** Reads the layout of a packed buffer that has been checked. */
+export function packedLayout(packed: Uint8Array): PackedLayout {
   const view = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
   const [sequences, tokens] = [view.readUInt32LE(COUNTS_AT), view.readUInt32LE(COUNTS_AT + 4)];
   const idsAt = HEADER_BYTES + 4 * (sequences + 1);
   const offsets = new Int32Array(packed.buffer, packed.byteOffset + HEADER_BYTES, sequences + 1);
   const ids = new Int32Array(packed.buffer, packed.byteOffset + idsAt, tokens);
+  const text = JSON.parse(view.toString('utf8', idsAt + 4 * tokens)) as PackedText;
+  return { ...text, offsets, ids, idsAt };
+}
+
+/** The examples of a packed buffer; their arrays are views into it. The buffer has been checked. */
+export function unpackExamples(packed: Uint8Array): TokenizedExample[] {
+  const { instructions, choices, examples, offsets, ids } = packedLayout(packed);
   const sequence = (i: number): Int32Array => ids.subarray(offsets[i], offsets[i + 1]);
-  const { instructions, examples } = JSON.parse(view.toString('utf8', idsAt + 4 * tokens)) as {
-    instructions: number;
-    examples: { id: string; task: string; references: string[]; instruction: number }[];
-  };
   const rows = Array.from({ length: instructions }, (_, i) => sequence(i));
+  const firstChoice = instructions + 2 * examples.length;
+  const known = choices.map((text, i): Choice => ({ text, ids: sequence(firstChoice + i) }));
   const none = new Int32Array(0);
-  return examples.map(({ id, task, references, instruction }, i) => ({
+  return examples.map(({ id, task, references, instruction, choices: own }, i) => ({
     id,
     task,
     instruction: rows[instruction] ?? none,
     input: sequence(instructions + 2 * i),
     target: sequence(instructions + 2 * i + 1),
     references,
+    ...(own ? { choices: own.map((choice) => known[choice]!) } : {}),
   }));
+}
+
+function numberOf<T>(numbers: Map<T, number>, value: T): number {
+  const known = numbers.get(value);
+  if (known !== undefined) return known;
+  numbers.set(value, numbers.size);
+  return numbers.size - 1;
+}
+
+/** The key that packed examples were made under. */
+export function packedKey(packed: Uint8Array): Uint8Array {
+  return packed.subarray(KEY_AT, CHECKSUM_AT);
 }
 
 /**
@@ -85,7 +128,7 @@ export async function readTokenCache(
   directory: string,
   key: Uint8Array,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  const bytes = await readFile(cacheFile(directory, key)).catch(() => undefined);
+  const bytes = await readFile(tokenCacheFile(directory, key)).catch(() => undefined);
   if (bytes === undefined || !isWhole(bytes, key)) return undefined;
   // Token ids are read in place, which needs them aligned in the buffer.
   return new Uint8Array(bytes);
@@ -97,10 +140,11 @@ export async function readTokenCache(
  * @throws HintError `IO` when the folder cannot be written
  */
 export async function writeTokenCache(directory: string, packed: Uint8Array): Promise<void> {
-  await writeFileAtomic(cacheFile(directory, packed.subarray(KEY_AT, CHECKSUM_AT)), packed);
+  await writeFileAtomic(tokenCacheFile(directory, packedKey(packed)), packed);
 }
 
-function cacheFile(directory: string, key: Uint8Array): string {
+/** The file of packed examples with this key. */
+export function tokenCacheFile(directory: string, key: Uint8Array): string {
   return join(directory, `${Buffer.from(key).toString('hex')}.tokens`);
 }
 

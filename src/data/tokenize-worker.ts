@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { HintError } from '../errors.js';
+import { runP3Job, type P3Job } from './p3/tokenize.js';
 import {
   runTokenizeJob,
   type TokenizeJob,
@@ -22,6 +23,7 @@ export interface WorkerJobs {
   'sni-task': { job: TokenizeJob; result: TokenizeResult };
   text: { job: TextJob; result: Ragged };
   'parquet-rows': { job: ParquetJob; result: ParquetRows };
+  'p3-block': { job: P3Job; result: TokenizeResult };
 }
 
 /** A worker's answer to a job. Errors cross as code and sentence, since a clone loses their class. */
@@ -36,6 +38,7 @@ const kinds: { [Kind in keyof WorkerJobs]: Run<Kind> } = {
   'sni-task': runTokenizeJob,
   text: runTextJob,
   'parquet-rows': readParquetRows,
+  'p3-block': runP3Job,
 };
 
 const { tokenizerFile, fingerprint } = workerData as TokenizerWorkerData;

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { P3_LIMITS } from '../data/p3/forms.js';
+import { MIXTURE_CAP } from '../data/p3/mixture.js';
 
 const count = (min: number) =>
   z
@@ -25,16 +27,42 @@ const sniSchema = z.strictObject({
   cache: path().optional(),
 });
 
-const SCHEMAS = { sni: sniSchema };
+/** Prompted examples of P3. */
+const p3Schema = z.strictObject({
+  kind: z.literal('p3'),
+  /** Holds templates.json, splits.json and train/. */
+  directory: path(),
+  split: z.enum(['train', 'eval', 'fewshot', 'extra']).default('train'),
+  /** Only these datasets of the split. */
+  datasets: z.array(path()).min(1).optional(),
+  /** For systems whose hypernetwork reads the prompt: whether the model reads all of it too, or the fields alone. */
+  form: z.enum(['joint', 'split']).optional(),
+  /** Worked examples in front of the instruction, or of the prompt where there is none. */
+  shots: count(0).default(0),
+  /** Rows above which a dataset is capped: each of its templates then counts as cap div templates. */
+  cap: count(1).default(MIXTURE_CAP),
+  /** Whether tasks are mixed by the rows that are there, or as the published mixture is. */
+  mixture: z.enum(['rows', 'published']).default('rows'),
+  maxInstructionTokens: count(1).default(P3_LIMITS.maxInstructionTokens),
+  maxInputTokens: count(1).default(P3_LIMITS.maxInputTokens),
+  maxTargetTokens: count(1).default(P3_LIMITS.maxTargetTokens),
+  /** Where tokenised lines are kept between runs; with it, examples stay on disk instead of in memory. */
+  cache: path().optional(),
+});
+
+const SCHEMAS = { sni: sniSchema, p3: p3Schema };
 
 /** What a run trains on; `kind` says which data it is, `sni` where nothing is said. */
-export const dataSchema = z.discriminatedUnion('kind', [SCHEMAS.sni], {
+export const dataSchema = z.discriminatedUnion('kind', [SCHEMAS.sni, SCHEMAS.p3], {
   error: `must be an object whose kind is one of ${Object.keys(SCHEMAS).join(', ')}`,
 });
 
 /** Settings of one kind of data, defaults filled in. */
 export type DataConfig = z.infer<typeof dataSchema>;
 export type SniDataConfig = z.infer<typeof sniSchema>;
+/** What a file needs to say about SNI tasks. */
+export type SniDataInput = z.input<typeof sniSchema>;
+export type P3DataConfig = z.infer<typeof p3Schema>;
 
 /** The settings there are for the kind of data that `json` names. */
 export function dataKeys(json: unknown): object {

@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import { loadSniDataset } from '../data/dataset.js';
 import { Tokenizer } from '../data/tokenizer.js';
 import { HintError } from '../errors.js';
 import { adaptConfig, loadModel } from '../model/checkpoint.js';
@@ -15,16 +14,10 @@ import { initialiseWithCopies } from '../model/parameters.js';
 import { SYSTEMS, type ParameterGroup, type System } from '../systems/index.js';
 import type { Device } from '../tensor/device.js';
 import type { TrainingConfig } from './config.js';
-import { PoolSource, type ExampleSource } from './example-source.js';
+import { resolveDataPaths, type PrepareOptions } from './data-sources.js';
 import { Optimizer } from './optimizer.js';
 import { assignGroups } from './parameter-groups.js';
 import type { TrainerSettings } from './trainer.js';
-
-/** What long preparations report to. */
-export interface PrepareOptions {
-  signal?: AbortSignal | undefined;
-  onProgress?: ((done: number, total: number) => void) | undefined;
-}
 
 /** The configuration with absolute paths, so that the run can be resumed from any working directory. */
 export function resolvePaths(config: TrainingConfig): TrainingConfig {
@@ -37,11 +30,7 @@ export function resolvePaths(config: TrainingConfig): TrainingConfig {
       init: typeof model.init === 'string' ? resolve(model.init) : model.init,
       ...(model.tokenizer === undefined ? {} : { tokenizer: resolve(model.tokenizer) }),
     },
-    data: {
-      ...data,
-      directory: resolve(data.directory),
-      ...(data.cache === undefined ? {} : { cache: resolve(data.cache) }),
-    },
+    data: resolveDataPaths(data),
   };
 }
 
@@ -55,31 +44,6 @@ export async function loadTokenizer({ model }: TrainingConfig): Promise<Tokenize
     );
   }
   return Tokenizer.load(path);
-}
-
-/** The training examples as the system is shown them. @throws HintError as loadSniDataset */
-export async function openSource(
-  { data, seed }: TrainingConfig,
-  system: System,
-  tokenizer: Tokenizer,
-  { signal, onProgress }: PrepareOptions,
-): Promise<ExampleSource> {
-  const pool = await loadSniDataset({
-    directory: data.directory,
-    split: data.split,
-    track: data.track,
-    setting: system.setting(data.positives),
-    tokenizer,
-    instancesPerTask: data.instancesPerTask,
-    maxInstructionTokens: data.maxInstructionTokens,
-    maxInputTokens: data.maxInputTokens,
-    maxTargetTokens: data.maxTargetTokens,
-    seed,
-    cacheDirectory: data.cache,
-    signal,
-    onProgress: ({ tasksDone, tasksTotal }) => onProgress?.(tasksDone, tasksTotal),
-  });
-  return PoolSource.of(pool, seed, signal);
 }
 
 /**

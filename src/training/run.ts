@@ -9,17 +9,11 @@ import { Device } from '../tensor/device.js';
 import { ioError, writeDirectoryAtomically } from './atomic-directory.js';
 import { readOptimizerState, writeTrainingCheckpoint } from './checkpoint.js';
 import type { TrainingConfig } from './config.js';
+import { dataMetadata, openSource } from './data-sources.js';
 import type { ExampleSource } from './example-source.js';
 import type { Optimizer } from './optimizer.js';
 import { roundParameters } from './param-dtype.js';
-import {
-  createModel,
-  createOptimizer,
-  loadTokenizer,
-  openSource,
-  resolvePaths,
-  trainerSettings,
-} from './prepare.js';
+import { createModel, createOptimizer, loadTokenizer, resolvePaths, trainerSettings } from './prepare.js';
 import { RunDirectory, type Checkpoint } from './run-directory.js';
 import { Trainer, type StepReport } from './trainer.js';
 
@@ -242,7 +236,7 @@ async function train(run: Run, { signal, onEvent }: TrainOptions): Promise<Train
 /** The trained model beside its tokenizer: a directory that every other command takes. */
 async function saveTrainedModel({ config, directory, model, tokenizer }: Run): Promise<void> {
   await writeDirectoryAtomically(directory.modelPath, async (folder) => {
-    const metadata = { system: config.system, positives: String(config.data.positives) };
+    const metadata = { system: config.system, ...dataMetadata(config.data) };
     await saveModel(model, folder, { metadata });
     const copy = join(folder, 'tokenizer.json');
     await copyFile(tokenizer.file, copy).catch((cause: unknown) => {

@@ -4,7 +4,19 @@ import {
   type TrainingConfig,
   type TrainingConfigInput,
 } from '../../src/training/config.js';
+import type { SniDataInput } from '../../src/training/data-config.js';
 import { FIXTURES } from './tiny.js';
+
+/** The data of {@link tinyRun}. */
+export function tinyData(output: string): SniDataInput {
+  return {
+    kind: 'sni',
+    directory: join(FIXTURES, 'sni'),
+    instancesPerTask: 8,
+    maxTargetTokens: 16,
+    cache: join(dirname(output), 'tokens'),
+  };
+}
 
 /** A run of six steps on the real-text fixture with a model of width 16. */
 export function tinyRun(output: string, changes: Partial<TrainingConfigInput> = {}): TrainingConfig {
@@ -23,12 +35,7 @@ export function tinyRun(output: string, changes: Partial<TrainingConfigInput> = 
       tokenizer: join(FIXTURES, 'tokenizer'),
       hint: { adapterSize: 4, prefixLength: 2 },
     },
-    data: {
-      directory: join(FIXTURES, 'sni'),
-      instancesPerTask: 8,
-      maxTargetTokens: 16,
-      cache: join(dirname(output), 'tokens'),
-    },
+    data: tinyData(output),
     output,
     steps: 6,
     batchSize: 4,

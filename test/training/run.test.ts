@@ -8,7 +8,7 @@ import type { TrainingConfig } from '../../src/training/config.js';
 import { RunDirectory, type CheckpointState } from '../../src/training/run-directory.js';
 import { trainFromConfig, type TrainingEvent, type TrainingSummary } from '../../src/training/run.js';
 import { sha256Hex } from '../../src/util/hash.js';
-import { tinyRun } from './run-setup.js';
+import { tinyData, tinyRun } from './run-setup.js';
 
 let scratch: string;
 let whole: string;
@@ -210,7 +210,7 @@ describe('resuming', () => {
       message: expect.stringMatching(/seed 6.*with 5/),
     });
     await expect(resume({ system: 'tk-instruct' })).rejects.toMatchObject({ code: 'INVALID_CONFIG' });
-    await expect(resume({ data: { ...tinyRun(whole).data, instancesPerTask: 7 } })).rejects.toMatchObject({
+    await expect(resume({ data: { ...tinyData(whole), instancesPerTask: 7 } })).rejects.toMatchObject({
       code: 'INVALID_DATA',
       message: expect.stringContaining('not those of the run'),
     });

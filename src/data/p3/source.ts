@@ -1,0 +1,103 @@
+import { z } from 'zod';
+import { HintError, throwIfAborted } from '../../errors.js';
+import { sha256Hex } from '../../util/hash.js';
+import type { TokenizedExample } from '../batch.js';
+import { packedKey } from '../token-cache.js';
+import { streamP3, type P3Options } from './dataset.js';
+import { p3Files, readP3Templates } from './format.js';
+import { MixtureSampler, mixtureRates, type MixtureRates, type MixtureState } from './mixture.js';
+import { P3Pool } from './pool.js';
+
+/** Options of {@link P3Source.open}. */
+export interface P3SourceOptions extends Omit<P3Options, 'keep' | 'shots' | 'withChoices'> {
+  /** Where the sizes behind the rates come from (default `rows`). */
+  mixture?: MixtureRates | undefined;
+  /** Rows above which a dataset is capped (default 500,000). */
+  cap?: number | undefined;
+}
+
+// Files of the token cache that are read at once.
+const READS_AT_ONCE = 64;
+
+const stateSchema = z.object({ drawn: z.int().min(0), counts: z.array(z.int().min(0)) });
+
+/** P3's training mixture (method §8.1) as a source of examples: see MixtureSampler for what it draws. */
+export class P3Source {
+  private constructor(
+    private readonly pool: P3Pool,
+    private readonly sampler: MixtureSampler,
+    private readonly names: readonly string[],
+    readonly fingerprint: string,
+  ) {}
+
+  /**
+   * Tokenises the data, or finds them in the cache. With a cache directory the examples stay on disk.
+   *
+   * @throws HintError as streamP3 and mixtureRates; INVALID_DATA when no row can be shown in the form
+   */
+  static async open(options: P3SourceOptions): Promise<P3Source> {
+    const { directory, split, datasets, seed = 0, cacheDirectory = null, signal } = options;
+    const [templates, files] = [await readP3Templates(directory), await p3Files(directory, split, datasets)];
+    const mixed = new Set(files.map(({ dataset }) => dataset));
+    const rates = mixtureRates(
+      new Map([...templates].filter(([, { dataset }]) => mixed.has(dataset))),
+      options.mixture,
+      options.cap,
+    );
+    const keep = new Map([...rates].map(([task, rate]) => [task, rate.keep]));
+    const pool = new P3Pool();
+    const keys: Uint8Array[] = [];
+    for await (const packed of streamP3({ ...options, keep })) {
+      throwIfAborted(signal);
+      pool.add(packed, cacheDirectory);
+      keys.push(Uint8Array.from(packedKey(packed)));
+    }
+    const tasks = pool.tasks.map((task) => ({ ...task, rate: rates.get(task.name)?.rate ?? 0 }));
+    if (tasks.length === 0)
+      throw new HintError(
+        'INVALID_DATA',
+        `No row of ${directory}/${split} can be shown in the form ${options.setting.form}; rows need ${options.setting.form === 't0' ? 'a prompt' : 'the fields "instruction" and "fields"'}.`,
+      );
+    const fingerprint = sha256Hex(JSON.stringify(tasks), ...keys);
+    return new P3Source(
+      pool,
+      new MixtureSampler(tasks, seed),
+      tasks.map(({ name }) => name),
+      fingerprint,
+    );
+  }
+
+  /** Examples in the pool. */
+  get size(): number {
+    return this.pool.size;
+  }
+
+  get state(): MixtureState {
+    return this.sampler.state;
+  }
+
+  /** @throws HintError INVALID_CHECKPOINT */
+  restore(state: unknown): void {
+    const parsed = stateSchema.safeParse(state);
+    if (!parsed.success)
+      throw new HintError(
+        'INVALID_CHECKPOINT',
+        `The checkpoint's place in its examples is ${JSON.stringify(state)}, a mixture needs the examples drawn of each task; resume with the kind of data the run was started on.`,
+      );
+    this.sampler.restore(parsed.data);
+  }
+
+  /** The next examples of the mixture. @throws HintError IO, ABORTED */
+  async next(count: number, signal?: AbortSignal): Promise<TokenizedExample[]> {
+    const draws = Array.from({ length: count }, () => this.sampler.next());
+    const examples: TokenizedExample[] = [];
+    for (let begin = 0; begin < count; begin += READS_AT_ONCE) {
+      throwIfAborted(signal);
+      const reads = draws
+        .slice(begin, begin + READS_AT_ONCE)
+        .map(({ task, example }) => this.pool.read(this.names[task] as string, example));
+      examples.push(...(await Promise.all(reads)));
+    }
+    return examples;
+  }
+}
