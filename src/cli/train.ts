@@ -4,6 +4,7 @@ import { parseTrainingConfig } from '../training/config.js';
 import { applyOverrides } from '../training/overrides.js';
 import { trainFromConfig, type TrainingEvent, type TrainingSummary } from '../training/run.js';
 import { HintError } from '../errors.js';
+import { MODEL_SIZES } from '../model/sizes.js';
 import { parseJson } from '../util/read-file.js';
 import { action, EXIT, note, print, printJson } from './context.js';
 import { Progress } from './progress.js';
@@ -13,6 +14,7 @@ interface TrainOptions {
   data?: string;
   system?: string;
   init?: string;
+  size?: string;
   output?: string;
   steps?: string;
   set: string[];
@@ -33,6 +35,10 @@ export function addTrainCommand(program: Command): void {
     .option('--data <directory>', 'a dataset in the Super-NaturalInstructions schema (data.directory)')
     .option('--system <name>', 'a name that "hint systems" lists (system)')
     .option('--init <directory>', 'the model to start from (model.init)')
+    .option(
+      '--size <name>',
+      `or a new model of a published size: ${MODEL_SIZES.join(', ')} (model.init.size)`,
+    )
     .option('--output <directory>', 'where the run is written (output)')
     .option('--steps <n>', 'updates (steps)')
     .option(
@@ -46,7 +52,7 @@ export function addTrainCommand(program: Command): void {
     .addHelpText(
       'after',
       '\nExamples:\n  $ hint train --data natural-instructions --system hint --init t5-base-lm-adapt --output runs/hint --steps 1000\n' +
-        '  $ hint train --config hint.json --set batchSize=32 --set model.hint.adapterSize=64\n  $ hint train --config hint.json --resume',
+        '  $ hint train --config hint.json --set batchSize=32 --set model.hint.adapterSize=64\n  $ hint train --data natural-instructions --system lora --size small --set model.tokenizer=t5-base --output runs/lora\n  $ hint train --config hint.json --resume',
     )
     .action(
       action(async (signal, options: TrainOptions) => {
@@ -75,10 +81,17 @@ async function settings(options: TrainOptions): Promise<unknown> {
     });
     json = parseJson(text, options.config, 'the settings');
   }
+  if (options.init !== undefined && options.size !== undefined) {
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `--init ${options.init} and --size ${options.size} exclude each other: a model starts from a directory or from nothing.`,
+    );
+  }
   const shorthands: [string, string | undefined][] = [
     ['data.directory', options.data],
     ['system', options.system],
     ['model.init', options.init],
+    ['model.init', options.size && JSON.stringify({ size: options.size })],
     ['output', options.output],
     ['steps', options.steps],
   ];

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { HintError } from '../errors.js';
+import { MODEL_SIZES } from '../model/sizes.js';
 import { parseJson, readBytes } from '../util/read-file.js';
 import { dataKeys, dataSchema } from './data-config.js';
 import { nearest } from './nearest.js';
@@ -39,10 +40,20 @@ const hintOptionsSchema = z.strictObject({
 });
 
 const modelSchema = z.strictObject({
-  /** A model directory to start from, or `{"config": {...}}` with the fields of a T5 config.json to start from nothing. */
-  init: z.union([text(), z.strictObject({ config: z.record(z.string(), z.unknown()) })], {
-    error: 'must be a model directory, or {"config": {...}} with the fields of a T5 config.json',
-  }),
+  /**
+   * A model directory to start from; to start from nothing, `{"size": "base"}` for a published size or
+   * `{"config": {...}}` with the fields of a T5 config.json.
+   */
+  init: z.union(
+    [
+      text(),
+      z.strictObject({ size: z.enum(MODEL_SIZES) }),
+      z.strictObject({ config: z.record(z.string(), z.unknown()) }),
+    ],
+    {
+      error: `must be a model directory, {"size": ...} with one of ${MODEL_SIZES.join(', ')}, or {"config": {...}} with the fields of a T5 config.json`,
+    },
+  ),
   /** Folder or file of the tokenizer.json; the default is the one in the directory of `init`. */
   tokenizer: text().optional(),
   /** What the hypernetwork has differently from its system's. */

@@ -11,6 +11,7 @@ import {
 } from '../model/config.js';
 import { HintModel } from '../model/hint.js';
 import { initialiseWithCopies } from '../model/parameters.js';
+import { sizedConfig } from '../model/sizes.js';
 import { SYSTEMS, type ParameterGroup, type System } from '../systems/index.js';
 import type { Device } from '../tensor/device.js';
 import type { TrainingConfig } from './config.js';
@@ -89,11 +90,12 @@ function checkHyperencoderInit({ system, model }: TrainingConfig, hint: HintConf
 }
 
 async function baseConfig({ model: { init }, dropout }: TrainingConfig): Promise<ModelConfig> {
-  const stored =
-    typeof init === 'string'
-      ? await readModelConfig(init)
-      : parseModelConfig(init.config, 'model.init.config');
-  return { ...stored, dropoutRate: dropout };
+  return { ...(await storedConfig(init)), dropoutRate: dropout };
+}
+
+async function storedConfig(init: TrainingConfig['model']['init']): Promise<ModelConfig> {
+  if (typeof init === 'string') return readModelConfig(init);
+  return 'size' in init ? sizedConfig(init.size) : parseModelConfig(init.config, 'model.init.config');
 }
 
 /** The optimizer a configuration asks for, its moments at 0. @throws HintError INVALID_CONFIG */

@@ -38,6 +38,7 @@ describe('the command line', () => {
     for (const command of [
       'demo',
       'train',
+      'systems',
       'eval',
       'compile',
       'run',
@@ -88,6 +89,18 @@ describe('the command line', () => {
     expect(code).toBeGreaterThan(0);
     expect(stderr).toMatch(sentence);
     expect(stderr).not.toMatch(/\n\s+at /);
+  });
+
+  it('lists the systems, for people and as JSON', async () => {
+    const [text, json] = await Promise.all([hint('systems'), hint('systems', '--json')]);
+    const systems = JSON.parse(json.stdout) as { name: string; options: string[] }[];
+    expect(systems.find(({ name }) => name === 'lora')?.options).toContain('loraRanks');
+    for (const { name } of systems) expect(text.stdout).toMatch(new RegExp(`^${name} `, 'm'));
+  });
+
+  it('starts a model from a directory or from a size, not from both', async () => {
+    const { code, stderr } = await hint('train', '--init', 'x', '--size', 'base');
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/--init x and --size base exclude each other/)]);
   });
 
   it('gives errors as JSON to those who asked for JSON', async () => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { parseModelConfig } from '../../src/model/config.js';
+import { parseModelConfig, serializeModelConfig } from '../../src/model/config.js';
 import {
   adaptationTable,
   componentsPerSlot,
@@ -11,16 +11,10 @@ import {
   sizeOf,
   slotCount,
 } from '../../src/model/parameter-shapes.js';
+import { sizedConfig, type ModelSize } from '../../src/model/sizes.js';
 
-const SIZES = {
-  small: { d_model: 512, num_heads: 6, d_ff: 1024, num_layers: 8 },
-  base: { d_model: 768, num_heads: 12, d_ff: 2048, num_layers: 12 },
-  large: { d_model: 1024, num_heads: 16, d_ff: 2816, num_layers: 24 },
-  xl: { d_model: 2048, num_heads: 32, d_ff: 5120, num_layers: 24 },
-  xxl: { d_model: 4096, num_heads: 64, d_ff: 10240, num_layers: 24 },
-};
-const model = (size: keyof typeof SIZES, hint?: object) =>
-  parseModelConfig({ vocab_size: 32128, d_kv: 64, ...SIZES[size], ...(hint && { hint }) });
+const model = (size: ModelSize, hint?: object) =>
+  parseModelConfig({ ...serializeModelConfig(sizedConfig(size)), ...(hint && { hint }) });
 
 describe('the tensor table', () => {
   const path = new URL('../fixtures/safetensors/shapes.json', import.meta.url);

@@ -105,6 +105,19 @@ describe('a hyperencoder of its own', () => {
   });
 });
 
+describe('a model of a published size', () => {
+  it('starts from nothing under its name; another name is answered with those there are', async () => {
+    const system = findSystem('hint');
+    const { model } = await tinyRun(device, system, {
+      model: { ...tinyConfig(system).model, init: { size: 'tiny' } },
+    });
+    expect(model.config).toMatchObject({ vocabSize: 32128, dModel: 8, dKv: 3, numHeads: 4, numLayers: 2 });
+    expect(() => tinyConfig(system, { model: { init: { size: 'huge' as 'base' } } })).toThrow(
+      /init is {"size":"huge"}.*tiny, small, base, large, xl, xxl/,
+    );
+  });
+});
+
 describe('a checkpoint with a hypernetwork', () => {
   it('is continued by its own system, whole', async () => {
     const folder = join(directory, 'untied');

@@ -64,7 +64,7 @@ describe('training configuration', () => {
     );
     expect(message).toMatch(/output is missing/);
     expect(message).toMatch(/steps is 0/);
-    expect(message).toMatch(/model\.init is 7: must be a model directory/);
+    expect(message).toMatch(/model\.init is 7: must be a model directory.*tiny, small, base/);
     expect(message).toMatch(/dropout is "no"/);
   });
 

@@ -1,0 +1,22 @@
+import { parseModelConfig, type ModelConfig } from './config.js';
+
+/** The published sizes of T5 v1.1 (method §1.5), and the original's toy size. */
+export type ModelSize = 'tiny' | 'small' | 'base' | 'large' | 'xl' | 'xxl';
+
+/** dModel, dKv, heads, dFf, layers of each stack. */
+const SIZES: Readonly<Record<ModelSize, readonly [number, number, number, number, number]>> = {
+  tiny: [8, 3, 4, 16, 2],
+  small: [512, 64, 6, 1024, 8],
+  base: [768, 64, 12, 2048, 12],
+  large: [1024, 64, 16, 2816, 24],
+  xl: [2048, 64, 32, 5120, 24],
+  xxl: [4096, 64, 64, 10240, 24],
+};
+
+export const MODEL_SIZES = Object.keys(SIZES) as readonly ModelSize[];
+
+/** The configuration of a T5 v1.1 of a published size, without a hypernetwork. */
+export function sizedConfig(size: ModelSize): ModelConfig {
+  const [d_model, d_kv, num_heads, d_ff, num_layers] = SIZES[size];
+  return parseModelConfig({ vocab_size: 32128, d_model, d_kv, num_heads, d_ff, num_layers });
+}
