@@ -1,20 +1,24 @@
 #include "native/runtime/packed_matrix.h"
 
+#include <algorithm>
 #include <dnnl.hpp>
 #include <map>
-#include <memory>
+#include <string>
 #include <tuple>
 #include <unordered_map>
 
+#include "native/runtime/bf16.h"
 #include "native/runtime/error.h"
+#include "native/runtime/parallel.h"
+#include "native/runtime/quantize.h"
+#include "native/runtime/scratch.h"
 
 namespace hint {
 namespace {
 
 using dnnl::memory;
 using Desc = memory::desc;
-
-constexpr auto kFloat = memory::data_type::f32;
+using Type = memory::data_type;
 
 const dnnl::engine& engine() {
   static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
@@ -27,7 +31,18 @@ dnnl::stream& stream() {
   return own;
 }
 
-Desc rowMajor(int64_t rows, int64_t columns) { return {{rows, columns}, kFloat, memory::format_tag::ab}; }
+/// What rows, weights and results are to oneDNN.
+struct Types {
+  Type x, weight, y;
+};
+
+Types typesOf(DType dtype) {
+  if (dtype == DType::bf16) return {Type::bf16, Type::bf16, Type::f32};
+  if (dtype == DType::i8) return {Type::u8, Type::s8, Type::s32};
+  return {Type::f32, Type::f32, Type::f32};
+}
+
+Desc rowMajor(int64_t rows, int64_t columns, Type type) { return {{rows, columns}, type, memory::format_tag::ab}; }
 
 dnnl::matmul::primitive_desc describe(const Desc& x, const Desc& weight, const Desc& bias, const Desc& y,
                                       const dnnl::primitive_attr& attributes) {
@@ -43,17 +58,20 @@ dnnl::matmul::primitive_desc describe(const Desc& x, const Desc& weight, const D
 /// Rows on whose behalf the order is chosen; oneDNN's choice depends on k and n.
 constexpr int64_t kTypicalRows = 64;
 
-const Desc& packedDesc(int64_t k, int64_t n) {
-  thread_local std::map<std::pair<int64_t, int64_t>, Desc> known;
-  const auto found = known.find({k, n});
+const Desc& packedDesc(int64_t k, int64_t n, DType dtype) {
+  thread_local std::map<std::tuple<int64_t, int64_t, DType>, Desc> known;
+  const auto key = std::tuple(k, n, dtype);
+  const auto found = known.find(key);
   if (found != known.end()) return found->second;
-  const Desc any({k, n}, kFloat, memory::format_tag::any);
-  const auto chosen = describe(rowMajor(kTypicalRows, k), any, Desc(), rowMajor(kTypicalRows, n), {});
-  return known.emplace(std::pair(k, n), chosen.weights_desc()).first->second;
+  const Types types = typesOf(dtype);
+  const Desc any({k, n}, types.weight, memory::format_tag::any);
+  const auto chosen = describe(rowMajor(kTypicalRows, k, types.x), any, Desc(), rowMajor(kTypicalRows, n, types.y), {});
+  return known.emplace(key, chosen.weights_desc()).first->second;
 }
 
 struct Key {
   int64_t m, k, n;
+  DType dtype;
   bool bias, residual;
   Activation activation;
   bool operator==(const Key&) const = default;
@@ -61,9 +79,9 @@ struct Key {
 
 struct KeyHash {
   size_t operator()(const Key& key) const {
+    const int64_t flags = (int64_t{key.bias} * 2 + int64_t{key.residual}) * 8 + static_cast<int64_t>(key.dtype);
     size_t hash = 0;
-    for (const int64_t part :
-         {key.m, key.k, key.n, int64_t{key.bias} * 2 + int64_t{key.residual}, static_cast<int64_t>(key.activation)})
+    for (const int64_t part : {key.m, key.k, key.n, flags, static_cast<int64_t>(key.activation)})
       hash = hash * 1000003 + static_cast<size_t>(part);
     return hash;
   }
@@ -75,29 +93,28 @@ struct Product {
   int residualArgument;
 };
 
-dnnl::algorithm algorithmOf(Activation activation) {
-  return activation == Activation::gelu ? dnnl::algorithm::eltwise_gelu_tanh : dnnl::algorithm::eltwise_tanh;
-}
-
 Product make(const Key& key) {
-  const Desc x = rowMajor(key.m, key.k), y = rowMajor(key.m, key.n);
-  const Desc bias = key.bias ? rowMajor(1, key.n) : Desc();
+  const Types types = typesOf(key.dtype);
+  const Desc x = rowMajor(key.m, key.k, types.x), y = rowMajor(key.m, key.n, types.y);
+  const Desc weight = packedDesc(key.k, key.n, key.dtype);
+  const Desc bias = key.bias ? rowMajor(1, key.n, Type::f32) : Desc();
   dnnl::post_ops after;
   if (key.activation != Activation::none) {
+    const auto algorithm =
+        key.activation == Activation::gelu ? dnnl::algorithm::eltwise_gelu_tanh : dnnl::algorithm::eltwise_tanh;
 #if DNNL_VERSION_MAJOR >= 3
-    after.append_eltwise(algorithmOf(key.activation), 0.0f, 0.0f);
+    after.append_eltwise(algorithm, 0.0f, 0.0f);
 #else
-    after.append_eltwise(1.0f, algorithmOf(key.activation), 0.0f, 0.0f);
+    after.append_eltwise(1.0f, algorithm, 0.0f, 0.0f);
 #endif
   }
   if (key.residual) after.append_binary(dnnl::algorithm::binary_add, y);
   dnnl::primitive_attr attributes;
   attributes.set_post_ops(after);
-  const auto description = describe(x, packedDesc(key.k, key.n), bias, y, attributes);
   const auto window = [](const Desc& desc) { return memory(desc, engine(), nullptr); };
-  return {dnnl::matmul(description),
+  return {dnnl::matmul(describe(x, weight, bias, y, attributes)),
           window(x),
-          window(packedDesc(key.k, key.n)),
+          window(weight),
           window(key.bias ? bias : x),
           window(y),
           window(y),
@@ -115,6 +132,51 @@ Product& productOf(const Key& key) {
   return known.emplace(key, make(key)).first->second;
 }
 
+void multiply(int64_t m, int64_t k, int64_t n, const void* x, const PackedMatrix& matrix, const Epilogue& epilogue,
+              void* y) {
+  const auto handle = [](const void* data) { return const_cast<void*>(data); };
+  Product& product =
+      productOf({m, k, n, matrix.dtype, epilogue.bias != nullptr, epilogue.residual != nullptr, epilogue.activation});
+  product.x.set_data_handle(handle(x));
+  product.weight.set_data_handle(handle(matrix.values));
+  product.y.set_data_handle(y);
+  std::unordered_map<int, memory> arguments = {
+      {DNNL_ARG_SRC, product.x}, {DNNL_ARG_WEIGHTS, product.weight}, {DNNL_ARG_DST, product.y}};
+  if (epilogue.bias) {
+    product.bias.set_data_handle(handle(epilogue.bias));
+    arguments.emplace(DNNL_ARG_BIAS, product.bias);
+  }
+  if (epilogue.residual) {
+    product.residual.set_data_handle(handle(epilogue.residual));
+    arguments.emplace(product.residualArgument, product.residual);
+  }
+  product.primitive.execute(stream(), arguments);
+  stream().wait();
+}
+
+/// Rows whose 32-bit results lie in the cache until they are scaled.
+constexpr int64_t kQuantizedRows = 256;
+
+void multiplyQuantized(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,
+                       const Epilogue& epilogue, float* y) {
+  const int64_t rows = std::min(m, kQuantizedRows);
+  Scratch steps((rows * k + 3) / 4), scales(rows), sums(rows * n);
+  auto* bytes = reinterpret_cast<uint8_t*>(steps.data());
+  auto* totals = reinterpret_cast<int32_t*>(sums.data());
+  for (int64_t first = 0; first < m; first += rows) {
+    const int64_t count = std::min(rows, m - first);
+    parallelFor(count, std::max<int64_t>(1, 16384 / k), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) scales[i] = quantizeRow(x + (first + i) * k, k, bytes + i * k);
+    });
+    multiply(count, k, n, bytes, {DType::i8, matrix.values}, {}, totals);
+    parallelFor(count, std::max<int64_t>(1, 16384 / n), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        dequantizeRow(totals + i * n, n, scales[i], matrix.scale, matrix.columnSum, epilogue.bias, epilogue.activation,
+                      epilogue.residual ? epilogue.residual + (first + i) * n : nullptr, y + (first + i) * n);
+    });
+  }
+}
+
 template <typename Body>
 void guarded(const Body& body) {
   try {
@@ -124,46 +186,61 @@ void guarded(const Body& body) {
   }
 }
 
+bool supports(int isa) { return (static_cast<int>(dnnl_get_effective_cpu_isa()) & isa) == isa; }
+
 }  // namespace
 
-int64_t packedFloats(int64_t k, int64_t n) {
-  if (k == 0 || n == 0) return 0;
-  int64_t floats = 0;
-  guarded([&] { floats = static_cast<int64_t>((packedDesc(k, n).get_size() + 3) / 4); });
-  return floats;
+DType packedDType(DType wanted) {
+  return wanted == DType::bf16 && !supports(dnnl_cpu_isa_avx512_core_bf16) ? DType::f32 : wanted;
 }
 
-void packMatrix(int64_t k, int64_t n, bool transposed, const float* weight, float* packed) {
+int64_t packedSize(int64_t k, int64_t n, DType dtype) {
+  if (k == 0 || n == 0) return 0;
+  size_t bytes = 0;
+  guarded([&] { bytes = packedDesc(k, n, dtype).get_size(); });
+  return static_cast<int64_t>((bytes + sizeOf(dtype) - 1) / sizeOf(dtype));
+}
+
+void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const void* values, void* packed) {
   if (k == 0 || n == 0) return;
   guarded([&] {
-    const Desc stored({k, n}, kFloat, transposed ? memory::format_tag::ba : memory::format_tag::ab);
-    memory from(stored, engine(), const_cast<float*>(weight)), to(packedDesc(k, n), engine(), packed);
+    const Desc stored({k, n}, typesOf(dtype).weight, transposed ? memory::format_tag::ba : memory::format_tag::ab);
+    memory from(stored, engine(), const_cast<void*>(values)), to(packedDesc(k, n, dtype), engine(), packed);
     dnnl::reorder(from, to).execute(stream(), from, to);
     stream().wait();
   });
 }
 
-void packedProduct(int64_t m, int64_t k, int64_t n, const float* x, const float* packed, const Epilogue& epilogue,
-                   float* y) {
+void packMatrix(int64_t k, int64_t n, bool transposed, const float* weight, DType wanted, void* packed, float* scale,
+                float* columnSum) {
+  const DType held = packedDType(wanted);
+  if (wanted == DType::f32) return arrangeMatrix(k, n, transposed, held, weight, packed);
+  Scratch rounded(k * n);
+  if (held == DType::i8) {
+    // Without VNNI oneDNN adds pairs of products in 16 bits; steps below 64 keep those from saturating.
+    const int limit = supports(dnnl_cpu_isa_avx512_core_vnni) ? 127 : 63;
+    auto* steps = reinterpret_cast<int8_t*>(rounded.data());
+    quantizeColumns(weight, k, n, transposed, limit, steps, scale, columnSum);
+    return arrangeMatrix(k, n, transposed, held, steps, packed);
+  }
+  auto* halves = reinterpret_cast<uint16_t*>(rounded.data());
+  toBf16(weight, halves, k * n);
+  if (held == DType::bf16) return arrangeMatrix(k, n, transposed, held, halves, packed);
+  Scratch widened(k * n);
+  fromBf16(halves, widened, k * n);
+  arrangeMatrix(k, n, transposed, held, widened.data(), packed);
+}
+
+void packedProduct(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,
+                   const Epilogue& epilogue, float* y) {
   if (m == 0 || n == 0) return;
   guarded([&] {
-    Product& product =
-        productOf({m, k, n, epilogue.bias != nullptr, epilogue.residual != nullptr, epilogue.activation});
-    product.x.set_data_handle(const_cast<float*>(x));
-    product.weight.set_data_handle(const_cast<float*>(packed));
-    product.y.set_data_handle(y);
-    std::unordered_map<int, memory> arguments = {
-        {DNNL_ARG_SRC, product.x}, {DNNL_ARG_WEIGHTS, product.weight}, {DNNL_ARG_DST, product.y}};
-    if (epilogue.bias) {
-      product.bias.set_data_handle(const_cast<float*>(epilogue.bias));
-      arguments.emplace(DNNL_ARG_BIAS, product.bias);
-    }
-    if (epilogue.residual) {
-      product.residual.set_data_handle(const_cast<float*>(epilogue.residual));
-      arguments.emplace(product.residualArgument, product.residual);
-    }
-    product.primitive.execute(stream(), arguments);
-    stream().wait();
+    if (matrix.dtype == DType::f32) return multiply(m, k, n, x, matrix, epilogue, y);
+    if (matrix.dtype == DType::i8) return multiplyQuantized(m, k, n, x, matrix, epilogue, y);
+    Scratch rounded((m * k + 1) / 2);
+    auto* halves = reinterpret_cast<uint16_t*>(rounded.data());
+    parallelFor(m * k, 16384, [&](int64_t begin, int64_t end) { toBf16(x + begin, halves + begin, end - begin); });
+    multiply(m, k, n, halves, matrix, epilogue, y);
   });
 }
 

@@ -3,11 +3,21 @@
 #include <cstdint>
 
 #include "native/runtime/activation_kind.h"
+#include "native/runtime/tensor.h"
 
 namespace hint {
 
 /// A weight matrix in the order in which oneDNN's kernels read it, so that a product with few rows costs one pass over
-/// it and none is spent on rearranging. The order depends on the machine; it never leaves the process.
+/// it and none is spent on rearranging. The order depends on the machine and never leaves the process.
+///
+/// f32; bf16, whose products take rows rounded to bf16 and add up in f32; or i8, whose columns have a scale each and
+/// whose products quantise every row to 8 bits around zero.
+struct PackedMatrix {
+  DType dtype = DType::f32;
+  const void* values = nullptr;
+  const float* scale = nullptr;      ///< i8: [n], the value of one step
+  const float* columnSum = nullptr;  ///< i8: [n], the sum of each column's steps
+};
 
 /// What follows the product, in this order; each is optional.
 struct Epilogue {
@@ -16,15 +26,23 @@ struct Epilogue {
   const float* residual = nullptr;  ///< [m, n], added last
 };
 
-/// Floats that the packed form of a [k, n] matrix takes.
-int64_t packedFloats(int64_t k, int64_t n);
+/// How a matrix asked for in `wanted` is held: f32 instead of bf16 where the processor has no bf16 products, which
+/// would be several times slower than f32 ones. The values are rounded to bf16 all the same.
+DType packedDType(DType wanted);
 
-/// Packs the matrix whose product with [m, k] rows is wanted: stored [n, k] when `transposed`, else [k, n].
-void packMatrix(int64_t k, int64_t n, bool transposed, const float* weight, float* packed);
+/// Elements of `dtype` that the packed form of a [k, n] matrix takes.
+int64_t packedSize(int64_t k, int64_t n, DType dtype);
+
+/// Puts the values of a matrix, [n, k] when `transposed`, else [k, n], in the machine's order.
+void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const void* values, void* packed);
+
+/// Rounds or quantises as `wanted` says, then arranges. `scale` and `columnSum` [n] are written for i8 only.
+void packMatrix(int64_t k, int64_t n, bool transposed, const float* weight, DType wanted, void* packed, float* scale,
+                float* columnSum);
 
 /// y[m, n] = residual + activation(x[m, k] W + bias). Uses the calling thread's team. Throws INTERNAL when oneDNN
 /// refuses.
-void packedProduct(int64_t m, int64_t k, int64_t n, const float* x, const float* packed, const Epilogue& epilogue,
-                   float* y);
+void packedProduct(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,
+                   const Epilogue& epilogue, float* y);
 
 }  // namespace hint

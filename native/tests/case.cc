@@ -104,6 +104,8 @@ void fillNoise(const Tensor& tensor, uint64_t seed, double scale, double shift) 
       uint32_t bits;
       std::memcpy(&bits, &value, sizeof bits);
       tensor.data<uint16_t>()[i] = static_cast<uint16_t>(bits >> 16);
+    } else if (tensor.dtype == DType::i8) {
+      tensor.data<int8_t>()[i] = static_cast<int8_t>(std::clamp(value, -63.0f, 63.0f));
     } else {
       tensor.data<float>()[i] = value;
     }

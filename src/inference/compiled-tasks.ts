@@ -2,6 +2,7 @@ import type { Ragged } from '../data/batch.js';
 import type { EncodedTasks, HintModel } from '../model/hint.js';
 import type { SharedKeys } from '../model/t5.js';
 import { packModules } from '../model/task-modules.js';
+import { packedTensors } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 
 /** Everything about some tasks that does not depend on the input (method §9.1). */
@@ -35,7 +36,9 @@ export function restoreTasks(model: HintModel, encoded: EncodedTasks): CompiledT
 
 /** With packed modules where the model's own weights are packed. */
 function packed(model: HintModel, encoded: EncodedTasks): EncodedTasks {
-  return model.t5.inferenceWeights ? { ...encoded, modules: packModules(encoded.modules) } : encoded;
+  const { inferenceWeights } = model.t5;
+  if (!inferenceWeights) return encoded;
+  return { ...encoded, modules: packModules(encoded.modules, inferenceWeights.dtype) };
 }
 
 function withSharedKeys(model: HintModel, encoded: EncodedTasks): CompiledTasks {
@@ -59,9 +62,10 @@ function taskNumbers(offsets: Int32Array): Int32Array {
 export function tensorsOf({ encoded, shared }: CompiledTasks): Tensor[] {
   return [
     ...(encoded.instructions ? [encoded.instructions.rows] : []),
-    ...[...encoded.modules.values()].flatMap(({ tensor, packed }) =>
-      packed ? [tensor, packed.tensor] : [tensor],
-    ),
+    ...[...encoded.modules.values()].flatMap(({ tensor, packed }) => [
+      tensor,
+      ...(packed ? packedTensors(packed) : []),
+    ]),
     ...shared.flatMap(({ sharedKey, sharedValue }) => [sharedKey, sharedValue]),
   ];
 }

@@ -7,6 +7,7 @@ import { HintError, throwIfAborted } from '../errors.js';
 import { loadModel, modelFingerprint, type LoadModelOptions } from '../model/checkpoint.js';
 import type { HintModel } from '../model/hint.js';
 import { Device, type DeviceOptions } from '../tensor/device.js';
+import type { WeightDType } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { abortable } from '../util/abortable.js';
 import { compileTasks, disposeTasks, restoreTasks, tensorsOf, type CompiledTasks } from './compiled-tasks.js';
@@ -17,6 +18,11 @@ import { promptTokenizer, requireTokenizer, Task, type TaskHost, type TaskSource
 export interface EngineOptions extends DeviceOptions, Pick<LoadModelOptions, 'signal' | 'onProgress'> {
   /** A tokenizer, or the path of a tokenizer.json; default: that of the model directory, if there is one. */
   tokenizer?: Tokenizer | string;
+  /**
+   * What matrices are held and multiplied in (default f32). Compiled modules, norms, softmax and sums stay f32; `int8`
+   * quantises rows as they come. Processors without bf16 products take bf16-rounded weights in f32 products.
+   */
+  dtype?: WeightDType;
 }
 
 /** What a task is compiled from. */
@@ -62,13 +68,14 @@ export class Engine implements TaskHost {
    */
   static async open(directory: string, options: EngineOptions = {}): Promise<Engine> {
     throwIfAborted(options.signal);
-    const { tokenizer } = options;
+    const { tokenizer, dtype = 'f32' } = options;
     const device = new Device(options);
     try {
       const [model, words] = await Promise.all([
         loadModel(device, directory, { signal: options.signal, onProgress: options.onProgress }),
         tokenizer instanceof Tokenizer ? tokenizer : loadTokenizer(directory, tokenizer),
       ]);
+      model.inferenceDType = dtype;
       return new Engine(model, words, true);
     } catch (error) {
       device.close();

@@ -31,6 +31,8 @@ export interface EncodedTasks {
 export class HintModel {
   readonly t5: T5;
   readonly hypernetwork: Hypernetwork | undefined;
+  /** What {@link prepareInference} holds matrices in. */
+  inferenceDType: ops.WeightDType = 'f32';
   private inference: InferenceWeights | undefined;
 
   constructor(
@@ -144,13 +146,13 @@ export class HintModel {
   }
 
   /**
-   * Makes the weights that inference reads ({@link InferenceWeights}) unless they are there and current; they take as
-   * much memory as the parameters. Only enqueues.
+   * Makes the weights that inference reads ({@link InferenceWeights}) unless they are there and current; in f32
+   * they take as much memory as the parameters. Only enqueues.
    */
   prepareInference(): void {
-    if (this.inference?.isCurrent) return;
+    if (this.inference?.isCurrent && this.inference.dtype === this.inferenceDType) return;
     this.releaseInference();
-    this.inference = new InferenceWeights(this.device, this.config, this.parameters);
+    this.inference = new InferenceWeights(this.device, this.config, this.parameters, this.inferenceDType);
     this.t5.inferenceWeights = this.inference;
   }
 

@@ -33,6 +33,8 @@ export class InferenceWeights {
     private readonly device: Device,
     config: ModelConfig,
     private readonly parameters: Parameters,
+    /** What matrices are held in; the generators and the map that ends a feed-forward block are never quantised. */
+    readonly dtype: ops.WeightDType,
   ) {
     for (const parameter of parameters.all())
       parameter.onChange = () => {
@@ -40,7 +42,7 @@ export class InferenceWeights {
       };
     device.tidy(() => {
       for (const [name, weight] of parameters.entries()) {
-        if (isMatrix(name)) this.packed.set(name, this.keep(ops.packWeight(weight)));
+        if (isMatrix(name)) this.packed.set(name, this.keep(ops.packWeight(weight, this.dtypeOf(name))));
       }
       this.packGenerators(config);
     });
@@ -72,9 +74,9 @@ export class InferenceWeights {
 
   dispose(): void {
     for (const parameter of this.parameters.all()) parameter.onChange = undefined;
-    for (const { tensor } of this.packed.values()) tensor.dispose();
-    for (const { first, second } of this.generators.values())
-      for (const { tensor } of [first, second]) tensor.dispose();
+    const matrices = [...this.generators.values()].flatMap(({ first, second }) => [first, second]);
+    for (const matrix of [...this.packed.values(), ...matrices])
+      for (const tensor of ops.packedTensors(matrix)) tensor.dispose();
     for (const queries of this.queries.values()) queries.dispose();
   }
 
@@ -101,8 +103,12 @@ export class InferenceWeights {
   }
 
   private keep(matrix: ops.PackedMatrix): ops.PackedMatrix {
-    this.device.keep(matrix.tensor);
+    for (const tensor of ops.packedTensors(matrix)) this.device.keep(tensor);
     return matrix;
+  }
+
+  private dtypeOf(name: string): ops.WeightDType {
+    return this.dtype === 'int8' && name.endsWith('.wo.weight') ? 'bf16' : this.dtype;
   }
 }
 

@@ -6,6 +6,7 @@ import {
   scale,
   type GroupedLinearOptions,
   type PackedMatrix,
+  type WeightDType,
 } from '../tensor/ops.js';
 import type { AdaptationName } from './parameter-shapes.js';
 
@@ -43,13 +44,13 @@ export function taskRowOffsets(seqOffsets: Int32Array, taskIndex: Int32Array, ta
 }
 
 /** The modules with what matrix products read of them packed. What was packed belongs to the caller. */
-export function packModules(modules: TaskModules): TaskModules {
+export function packModules(modules: TaskModules, dtype: WeightDType): TaskModules {
   const isMatrix = (name: AdaptationName): boolean =>
     name === 'adapter_down' || name === 'adapter_up' || name.startsWith('lora');
   return new Map(
     [...modules].map(([name, module]) => [
       name,
-      isMatrix(name) ? { ...module, packed: packWeight(module.tensor) } : module,
+      isMatrix(name) ? { ...module, packed: packWeight(module.tensor, dtype) } : module,
     ]),
   );
 }

@@ -68,31 +68,47 @@ export function groupedLinear(x: Tensor, weight: Tensor, options: GroupedLinearO
 
 /** A matrix in the order in which this machine's kernels read it; see {@link packWeight}. */
 export interface PackedMatrix {
-  /** [groups, slots, floats]. */
+  /** [groups, slots, values]. */
   readonly tensor: Tensor;
   /** Columns of the result. */
   readonly dOut: number;
+  /** i8 only, [groups, slots, dOut] each. */
+  readonly scale?: Tensor | undefined;
+  readonly columnSum?: Tensor | undefined;
 }
+
+/** What packed weights are held in. int8: a scale per column, and rows quantised as they come. */
+export type WeightDType = 'f32' | 'bf16' | 'int8';
 
 /**
  * Weights for {@link packedLinear}: [dOut, dIn] as `linear` takes them, or [groups, slots, dIn, dOut] as `groupedLinear`
- * does. The values are the same; only this process on this machine can read them.
+ * does. Only this process on this machine can read them.
  */
-export function packWeight(weight: Tensor): PackedMatrix {
+export function packWeight(weight: Tensor, dtype: WeightDType = 'f32'): PackedMatrix {
   const plain = weight.shape.length === 2;
   const matrices = plain ? weight.reshape([1, 1, ...weight.shape]) : weight;
-  const tensor = first(weight.device.apply('pack_weight', [matrices], { transposed: plain }));
-  return { tensor, dOut: weight.shape[plain ? 0 : 3] as number };
+  const [tensor, scale, columnSum] = weight.device.apply('pack_weight', [matrices], {
+    transposed: plain,
+    dtype: dtype === 'int8' ? 'i8' : dtype,
+  });
+  const dOut = weight.shape[plain ? 0 : 3] as number;
+  return { tensor: tensor as Tensor, dOut, scale: scale ?? undefined, columnSum: columnSum ?? undefined };
+}
+
+/** Every tensor of a packed matrix. */
+export function packedTensors({ tensor, scale, columnSum }: PackedMatrix): Tensor[] {
+  return [tensor, scale, columnSum].filter((part) => part !== undefined);
 }
 
 /** residual + activation(x W[group, slot] + bias): linear and groupedLinear of inference. It has no gradient. */
 export function packedLinear(
   x: Tensor,
-  { tensor, dOut }: PackedMatrix,
+  { tensor, dOut, scale, columnSum }: PackedMatrix,
   options: Omit<GroupedLinearOptions, 'alpha'> = {},
 ): Tensor {
   const { bias, residual, ...attributes } = options;
-  return first(x.device.apply('packed_linear', [x, tensor, bias, residual], { ...attributes, dOut }));
+  const inputs = [x, tensor, scale, columnSum, bias, residual];
+  return first(x.device.apply('packed_linear', inputs, { ...attributes, dOut }));
 }
 
 /** RMS norm: weight * x / sqrt(mean(x²) + epsilon), no mean subtraction (method §1.1). */

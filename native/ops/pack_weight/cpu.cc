@@ -4,11 +4,17 @@
 namespace hint::pack_weight {
 
 void forward(Call& call) {
-  const int64_t rows = call.dim("rows"), columns = call.dim("columns"), floats = call.dim("floats");
+  const int64_t rows = call.dim("rows"), columns = call.dim("columns"), dOut = call.dim("dOut");
   const bool transposed = call.integer("transposed") != 0;
-  const int64_t dIn = transposed ? columns : rows, dOut = transposed ? rows : columns;
+  const int64_t dIn = transposed ? columns : rows;
+  const DType wanted = dtypeFromName(call.word("dtype"));
+  const Tensor& packed = call.out(kPacked);
+  const auto bytes = static_cast<int64_t>(sizeOf(packed.dtype)) * call.dim("values");
+  auto* to = static_cast<char*>(packed.buffer->data()) + packed.offset * static_cast<int64_t>(sizeOf(packed.dtype));
+  float *scale = call.o(kScale), *columnSum = call.o(kColumnSum);
   for (int64_t i = 0; i < call.dim("groups") * call.dim("slots"); ++i)
-    packMatrix(dIn, dOut, transposed, call.f(kWeight) + i * rows * columns, call.o(kPacked) + i * floats);
+    packMatrix(dIn, dOut, transposed, call.f(kWeight) + i * rows * columns, wanted, to + i * bytes,
+               scale ? scale + i * dOut : nullptr, columnSum ? columnSum + i * dOut : nullptr);
 }
 
 }  // namespace hint::pack_weight

@@ -1,23 +1,39 @@
 #include "native/ops/pack_weight/pack_weight.h"
 
+#include "native/runtime/error.h"
 #include "native/runtime/packed_matrix.h"
 
 namespace hint {
+namespace {
+
+bool isQuantized(const Call& call) { return call.word("dtype") == "i8"; }
+
+void resolve(Call& call) {
+  const DType wanted = dtypeFromName(call.word("dtype"));
+  if (wanted == DType::i32)
+    fail("INVALID_ARGUMENT", call.describe(), ": weights cannot be packed as i32; choose f32, bf16 or i8.");
+  const bool transposed = call.integer("transposed") != 0;
+  const int64_t rows = call.dim("rows"), columns = call.dim("columns");
+  call.setDim("dOut", transposed ? rows : columns);
+  const DType held = packedDType(wanted);
+  call.setOutputDType(pack_weight::kPacked, held);
+  call.setDim("values", packedSize(transposed ? columns : rows, transposed ? rows : columns, held));
+}
+
+}  // namespace
 
 OpSpec declare_pack_weight() {
   using namespace pack_weight;
   OpSpec op;
   op.name = "pack_weight";
-  op.summary = "the weights of packed_linear, in the machine's order";
+  op.summary = "the weights of packed_linear, in the machine's order, as f32, bf16 or i8";
   op.inputs = {{"weight", "groups slots rows columns"}};
-  op.outputs = {{"packed", "groups slots floats"}};
-  op.attributes = {{"transposed", int64_t{1}}};
+  op.outputs = {{"packed", "groups slots values", kRequired, std::nullopt},
+                {"scale", "groups slots dOut", kRequired, DType::f32, isQuantized},
+                {"columnSum", "groups slots dOut", kRequired, DType::f32, isQuantized}};
+  op.attributes = {{"transposed", int64_t{1}}, {"dtype", std::string("f32")}};
   op.kernels[0] = {forward, nullptr};
-  op.resolve = [](Call& call) {
-    const bool transposed = call.integer("transposed") != 0;
-    call.setDim("floats",
-                packedFloats(call.dim(transposed ? "columns" : "rows"), call.dim(transposed ? "rows" : "columns")));
-  };
+  op.resolve = resolve;
   return op;
 }
 

@@ -1,27 +1,55 @@
 #include "native/ops/reference.h"
 
+#include <cmath>
+
 #include "native/ops/pack_weight/pack_weight.h"
-#include "native/runtime/packed_matrix.h"
+#include "native/ops/packed_linear/packed_order.h"
 
 namespace hint {
 namespace {
 
-/// The machine's order is read off a matrix of the numbers 1, 2, 3 …: what pads it stays 0.
+/// Steps that a column may have: see packMatrix. Read off a column of ones.
+int stepLimit() {
+  const float one = 1.0f;
+  float scale = 0, columnSum = 0;
+  std::vector<int8_t> packed(static_cast<size_t>(packedSize(1, 1, DType::i8)));
+  packMatrix(1, 1, false, &one, DType::i8, packed.data(), &scale, &columnSum);
+  return static_cast<int>(columnSum);
+}
+
+double toBf16(double value) {
+  if (value == 0) return 0;
+  int exponent;
+  std::frexp(value, &exponent);
+  const double place = std::ldexp(1.0, exponent - 8);
+  return std::nearbyint(value / place) * place;
+}
+
 void forward(ReferenceCall& r) {
   using namespace pack_weight;
-  const int64_t rows = r.call.dim("rows"), columns = r.call.dim("columns"), floats = r.call.dim("floats");
+  const int64_t rows = r.call.dim("rows"), columns = r.call.dim("columns"), values = r.call.dim("values");
   const bool transposed = r.call.integer("transposed") != 0;
-  const int64_t dIn = transposed ? columns : rows, dOut = transposed ? rows : columns;
-  std::vector<float> numbers(static_cast<size_t>(rows * columns)), order(static_cast<size_t>(floats));
-  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i + 1);
-  packMatrix(dIn, dOut, false, numbers.data(), order.data());
+  const int64_t dOut = r.call.dim("dOut"), dIn = transposed ? columns : rows;
+  const DType wanted = dtypeFromName(r.call.word("dtype"));
+  const std::vector<int64_t> order = packedOrder(dIn, dOut, packedDType(wanted));
+  const int limit = wanted == DType::i8 ? stepLimit() : 0;
   for (int64_t matrix = 0; matrix < r.call.dim("groups") * r.call.dim("slots"); ++matrix)
-    for (int64_t i = 0; i < floats; ++i) {
-      const auto number = static_cast<int64_t>(order[static_cast<size_t>(i)]) - 1;
-      if (number < 0) continue;
-      const int64_t in = number / dOut, out = number % dOut;
-      const int64_t from = transposed ? out * columns + in : in * columns + out;
-      r.out(kPacked)[matrix * floats + i] = r.in(kWeight)[matrix * rows * columns + from];
+    for (int64_t out = 0; out < dOut; ++out) {
+      const auto weight = [&](int64_t in) {
+        return r.in(kWeight)[matrix * rows * columns + (transposed ? out * columns + in : in * columns + out)];
+      };
+      double largest = 0, sum = 0;
+      for (int64_t in = 0; in < dIn; ++in) largest = std::fmax(largest, std::fabs(weight(in)));
+      const float inverse = largest > 0 ? static_cast<float>(limit) / static_cast<float>(largest) : 0.0f;
+      for (int64_t in = 0; in < dIn; ++in) {
+        double value = weight(in);
+        if (wanted == DType::bf16) value = toBf16(value);
+        if (wanted == DType::i8) sum += value = std::nearbyint(value * static_cast<double>(inverse));
+        r.out(kPacked)[matrix * values + order[static_cast<size_t>(in * dOut + out)]] = value;
+      }
+      if (wanted != DType::i8) continue;
+      r.out(kScale)[matrix * dOut + out] = largest / limit;
+      r.out(kColumnSum)[matrix * dOut + out] = sum;
     }
 }
 
@@ -30,8 +58,8 @@ void forward(ReferenceCall& r) {
 OpReference reference_pack_weight() {
   OpReference reference;
   reference.forward = forward;
-  reference.forwardTolerance = 0;
   const std::pair<std::string, Attribute> generated("transposed", int64_t{0});
+  const auto dtype = [](const char* name) { return std::pair<std::string, Attribute>("dtype", std::string(name)); };
   reference.cases = {
       {"odd sizes", {{{{1, 1, 13, 17}}}}},
       {"odd sizes, as generated", {{{{1, 1, 17, 13}}}}, {generated}},
@@ -39,7 +67,14 @@ OpReference reference_pack_weight() {
       {"one input column", {{{{1, 1, 70, 1}}}}},
       {"tasks and slots", {{{{2, 3, 33, 50}}}}, {generated}},
       {"no inputs", {{{{1, 1, 3, 0}}}}},
+      {"bf16, odd sizes", {{{{1, 1, 13, 17}}}}, {dtype("bf16")}},
+      {"bf16, tasks and slots", {{{{2, 2, 33, 50}}}}, {generated, dtype("bf16")}},
+      {"i8, odd sizes", {{{{1, 1, 13, 17}}}}, {dtype("i8")}},
+      {"i8, tasks and slots", {{{{2, 2, 33, 50}}}}, {generated, dtype("i8")}},
+      {"i8, a matrix of zeros", {{{{1, 1, 4, 5}, {}, 0.0}}}, {dtype("i8")}},
+      {"another dtype is refused", {{{{1, 1, 4, 5}}}}, {dtype("i32")}, false, "INVALID_ARGUMENT"},
       {"T5-base projection", {{{{1, 1, 768, 768}}}}, {}, true},
+      {"T5-base projection, i8", {{{{1, 1, 768, 768}}}}, {dtype("i8")}, true},
       {"T5-base adapters of a task", {{{{1, 24, 768, 512}}}}, {generated}, true},
   };
   return reference;

@@ -12,10 +12,17 @@ void resolve(Call& call) {
   const int64_t dOut = call.integer("dOut");
   if (dOut < 0) fail("INVALID_ARGUMENT", call.describe(), ": dOut is ", dOut, "; give the width of the result.");
   call.setDim("dOut", dOut);
-  const int64_t floats = packedFloats(call.dim("dIn"), dOut);
-  if (call.dim("floats") != floats)
-    fail("INVALID_SHAPE", call.describe(), ": packed holds ", call.dim("floats"), " floats a matrix, but one of [",
-         call.dim("dIn"), ", ", dOut, "] takes ", floats, "; pass the result of pack_weight.");
+  const DType dtype = call.in(packed_linear::kPacked).dtype;
+  if (dtype == DType::i32)
+    fail("INVALID_ARGUMENT", call.describe(), ": packed must be f32, bf16 or i8; pass the result of pack_weight.");
+  const int64_t values = packedSize(call.dim("dIn"), dOut, dtype);
+  if (call.dim("values") != values)
+    fail("INVALID_SHAPE", call.describe(), ": packed holds ", call.dim("values"), " values a matrix, but one of [",
+         call.dim("dIn"), ", ", dOut, "] takes ", values, "; pass the result of pack_weight.");
+  const bool quantized = dtype == DType::i8;
+  if (call.has(packed_linear::kScale) != quantized || call.has(packed_linear::kColumnSum) != quantized)
+    fail("INVALID_ARGUMENT", call.describe(),
+         ": scale and columnSum belong to weights of dtype i8, and to those only.");
   const int64_t groups = call.dim("groups"), slots = call.dim("slots"), slot = call.integer("slot");
   if (slot < 0 || slot >= slots)
     fail("INVALID_ARGUMENT", call.describe(), ": slot ", slot, " is not below the ", slots, " slots of packed.");
@@ -35,7 +42,9 @@ OpSpec declare_packed_linear() {
   op.name = "packed_linear";
   op.summary = "y = residual + activation(x packed[group, slot] + bias[group, slot])";
   op.inputs = {{"x", "rows dIn"},
-               {"packed", "groups slots floats"},
+               {"packed", "groups slots values", kRequired, std::nullopt},
+               {"scale", "groups slots dOut", kOptional},
+               {"columnSum", "groups slots dOut", kOptional},
                {"bias", "groups slots dOut", kOptional},
                {"residual", "rows dOut", kOptional}};
   op.outputs = {{"y", "rows dOut"}};
@@ -47,8 +56,8 @@ OpSpec declare_packed_linear() {
   // One matrix a group is read, whatever the slots.
   op.traffic = [](const Call& call) {
     const double width = static_cast<double>(call.dim("dIn") + call.dim("dOut") * (call.has(kResidual) ? 2 : 1));
-    return 4.0 * (static_cast<double>(call.dim("groups") * call.dim("floats")) +
-                  static_cast<double>(call.dim("rows")) * width);
+    const auto matrix = static_cast<double>(call.dim("values") * static_cast<int64_t>(sizeOf(call.in(kPacked).dtype)));
+    return static_cast<double>(call.dim("groups")) * matrix + 4.0 * static_cast<double>(call.dim("rows")) * width;
   };
   return op;
 }

@@ -7,7 +7,7 @@
 /// fast.
 namespace hint::packed_linear {
 
-enum Input { kX, kPacked, kBias, kResidual };
+enum Input { kX, kPacked, kScale, kColumnSum, kBias, kResidual };
 enum Output { kY };
 
 void forward(Call& call);

@@ -1,0 +1,104 @@
+#include "native/runtime/quantize.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "native/runtime/parallel.h"
+#include "native/runtime/vector_math.h"
+
+namespace hint {
+namespace {
+
+constexpr int kZero = 128;
+constexpr float kRowLimit = 127.0f;
+/// Adding 1.5 * 2^23 rounds to the nearest integer, ties to even, without a conversion instruction.
+constexpr float kRounder = 12582912.0f;
+
+/// NaN stays once it was met.
+inline float larger(float magnitude, float known) {
+  return magnitude > known || magnitude != magnitude ? magnitude : known;
+}
+
+HINT_CLONES float largestMagnitude(const float* x, int64_t count) {
+  constexpr int64_t kLanes = 16;
+  float lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] = larger(std::fabs(x[i + lane]), lanes[lane]);
+  float largest = 0.0f;
+  for (const float lane : lanes) largest = larger(lane, largest);
+  for (; i < count; ++i) largest = larger(std::fabs(x[i]), largest);
+  return largest;
+}
+
+HINT_CLONES void roundRow(const float* x, int64_t count, float inverse, uint8_t* steps) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float shifted = x[i] * inverse + kRounder;
+    steps[i] = static_cast<uint8_t>(static_cast<int32_t>(shifted - kRounder) + kZero);
+  }
+}
+
+HINT_CLONES void scaleRow(const int32_t* totals, int64_t n, float step, const float* scale, const float* columnSum,
+                          float* y) {
+  for (int64_t j = 0; j < n; ++j)
+    y[j] = step * scale[j] * static_cast<float>(totals[j] - kZero * static_cast<int32_t>(columnSum[j]));
+}
+
+HINT_CLONES void addRow(float* y, const float* x, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) y[j] += x[j];
+}
+
+HINT_CLONES void geluRow(float* y, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) y[j] = gelu(y[j]);
+}
+
+HINT_CLONES void tanhRow(float* y, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) y[j] = fastTanh(y[j]);
+}
+
+}  // namespace
+
+float quantizeRow(const float* x, int64_t k, uint8_t* steps) {
+  const float largest = largestMagnitude(x, k);
+  // What is not finite must not look like an ordinary number in the result.
+  if (!std::isfinite(largest)) {
+    std::memset(steps, kZero, static_cast<size_t>(k));
+    return std::nanf("");
+  }
+  roundRow(x, k, largest > 0.0f ? kRowLimit / largest : 0.0f, steps);
+  return largest / kRowLimit;
+}
+
+void quantizeColumns(const float* weight, int64_t k, int64_t n, bool transposed, int limit, int8_t* steps, float* scale,
+                     float* columnSum) {
+  const int64_t along = transposed ? 1 : n, across = transposed ? k : 1;
+  parallelFor(n, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t j = begin; j < end; ++j) {
+      float largest = 0.0f;
+      for (int64_t i = 0; i < k; ++i) largest = larger(std::fabs(weight[j * across + i * along]), largest);
+      // A column that is not finite gives a step of NaN, which no result hides.
+      const bool finite = std::isfinite(largest);
+      const float inverse = finite && largest > 0.0f ? static_cast<float>(limit) / largest : 0.0f;
+      int32_t sum = 0;
+      for (int64_t i = 0; i < k; ++i) {
+        const float value = finite ? weight[j * across + i * along] : 0.0f;
+        const auto step = static_cast<int32_t>(value * inverse + kRounder - kRounder);
+        steps[j * across + i * along] = static_cast<int8_t>(step);
+        sum += step;
+      }
+      scale[j] = finite ? largest / static_cast<float>(limit) : std::nanf("");
+      columnSum[j] = static_cast<float>(sum);
+    }
+  });
+}
+
+void dequantizeRow(const int32_t* totals, int64_t n, float step, const float* scale, const float* columnSum,
+                   const float* bias, Activation activation, const float* residual, float* y) {
+  scaleRow(totals, n, step, scale, columnSum, y);
+  if (bias) addRow(y, bias, n);
+  if (activation == Activation::gelu) geluRow(y, n);
+  if (activation == Activation::tanh) tanhRow(y, n);
+  if (residual) addRow(y, residual, n);
+}
+
+}  // namespace hint
