@@ -56,6 +56,10 @@ HINT_CLONES void addTo(float* y, const float* a, const float* b, int64_t count) 
   for (int64_t i = 0; i < count; ++i) y[i] = a[i] + b[i];
 }
 
+HINT_CLONES void addMasked(float* y, const float* a, const float* b, const float* mask, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) y[i] = a[i] + mask[i] * b[i];
+}
+
 void zero(float* destination, int64_t count) {
   parallelFor(count, kElementGrain, [&](int64_t begin, int64_t end) {
     std::memset(destination + begin, 0, static_cast<size_t>(end - begin) * sizeof(float));

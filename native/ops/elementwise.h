@@ -21,6 +21,8 @@ void storeProduct(float* destination, float beta, const float* a, const float* b
 void storeConstant(float* destination, float beta, float value, int64_t count);
 /// y = a + b.
 void addTo(float* y, const float* a, const float* b, int64_t count);
+/// y = a + mask * b.
+void addMasked(float* y, const float* a, const float* b, const float* mask, int64_t count);
 /// Zeroes, on several threads.
 void zero(float* destination, int64_t count);
 

@@ -2,7 +2,7 @@
 
 namespace hint {
 
-/// Functions that may follow a matrix product: "none", "gelu" (tanh approximation) and "tanh".
-enum class Activation { none, gelu, tanh };
+/// Functions that may follow a matrix product: "none", "gelu" (tanh approximation), "tanh" and "relu".
+enum class Activation { none, gelu, tanh, relu };
 
 }  // namespace hint

@@ -93,6 +93,11 @@ struct Product {
   int residualArgument;
 };
 
+dnnl::algorithm algorithmOf(Activation activation) {
+  if (activation == Activation::relu) return dnnl::algorithm::eltwise_relu;
+  return activation == Activation::gelu ? dnnl::algorithm::eltwise_gelu_tanh : dnnl::algorithm::eltwise_tanh;
+}
+
 Product make(const Key& key) {
   const Types types = typesOf(key.dtype);
   const Desc x = rowMajor(key.m, key.k, types.x), y = rowMajor(key.m, key.n, types.y);
@@ -100,8 +105,7 @@ Product make(const Key& key) {
   const Desc bias = key.bias ? rowMajor(1, key.n, Type::f32) : Desc();
   dnnl::post_ops after;
   if (key.activation != Activation::none) {
-    const auto algorithm =
-        key.activation == Activation::gelu ? dnnl::algorithm::eltwise_gelu_tanh : dnnl::algorithm::eltwise_tanh;
+    const auto algorithm = algorithmOf(key.activation);
 #if DNNL_VERSION_MAJOR >= 3
     after.append_eltwise(algorithm, 0.0f, 0.0f);
 #else

@@ -8,7 +8,7 @@ import type { Tensor } from './tensor.js';
  * there; all errors are HintError. Sequences are never padded: a batch is rows plus offsets.
  */
 
-export type Activation = 'none' | 'gelu' | 'tanh';
+export type Activation = 'none' | 'gelu' | 'tanh' | 'relu';
 
 /** A place where dropout happens: the same (seed, site) draws the same mask, forward, backward and recomputed. */
 export interface DropoutSite {
@@ -34,13 +34,14 @@ function training(device: Device): boolean {
   return device.tape !== undefined;
 }
 
-/** activation(alpha * x weightᵀ). x [rows, dIn], weight [dOut, dIn] → [rows, dOut]. */
+/** activation(alpha * (x weightᵀ + bias)). x [rows, dIn], weight [dOut, dIn], bias [dOut] → [rows, dOut]. */
 export function linear(
   x: Tensor,
   weight: Tensor,
-  options: { activation?: Activation; alpha?: number } = {},
+  options: { bias?: Tensor | undefined; activation?: Activation; alpha?: number } = {},
 ): Tensor {
-  return first(x.device.apply('linear', [x, weight], { ...options, training: training(x.device) }));
+  const { bias, ...attributes } = options;
+  return first(x.device.apply('linear', [x, weight, bias], { ...attributes, training: training(x.device) }));
 }
 
 export interface GroupedLinearOptions {
@@ -132,6 +133,32 @@ export function addRmsNorm(
   return { y: y as Tensor, sum: sum as Tensor };
 }
 
+/** Layer norm: weight * (x - mean) / sqrt(variance + epsilon) + bias, of each row. */
+export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number): Tensor {
+  return first(x.device.apply('layer_norm', [x, null, weight, bias], { epsilon }));
+}
+
+/** The residual add of one block and the norm of the next in one pass: sum = x + dropout(delta), y = norm(sum). */
+export function addLayerNorm(
+  x: Tensor,
+  delta: Tensor,
+  weight: Tensor,
+  bias: Tensor,
+  epsilon: number,
+  options: { dropout?: DropoutSite | undefined } = {},
+): { y: Tensor; sum: Tensor } {
+  const [y, sum] = x.device.apply('layer_norm', [x, delta, weight, bias], {
+    epsilon,
+    ...dropoutAttributes(options.dropout),
+  });
+  return { y: y as Tensor, sum: sum as Tensor };
+}
+
+/** x = min(x + by, limit) in place, for i32 counters of a recorded step. */
+export function increment(x: Tensor, options: { by?: number; limit?: number } = {}): void {
+  x.device.apply('increment', [x], options);
+}
+
 /** Rows of a table. ids i32 [rows], table [vocab, d] → [rows, d]. Ids out of range fail with INVALID_TOKEN. */
 export function embedding(ids: Tensor, table: Tensor): Tensor {
   return first(table.device.apply('embedding', [ids, table]));
@@ -201,11 +228,20 @@ export interface DecodeAttentionOptions {
   slot?: number;
   bias?: Tensor | undefined;
   maxDistance?: number;
+  /** Keys and values of a segment per task, read by all its rows: the instruction of a decoder-only model. */
+  sharedKey?: Tensor | undefined;
+  sharedValue?: Tensor | undefined;
+  sharedOffsets?: Int32Array | undefined;
+  /** Keys and values that were there before decoding began: row i reads sequence contextIndex[i] of them. */
+  contextKey?: Tensor | undefined;
+  contextValue?: Tensor | undefined;
+  contextOffsets?: Int32Array | undefined;
+  contextIndex?: Int32Array | undefined;
 }
 
 /**
  * One step of causal self-attention: writes k and v at `position` of the caches [rows, capacity, width] and attends
- * over prefix and cache. For recorded decode loops, where the position is a tensor.
+ * over prefix, shared segment, context and cache. For recorded decode loops, where the position is a tensor.
  */
 export function decodeAttention(
   q: Tensor,
@@ -214,11 +250,14 @@ export function decodeAttention(
   cache: { key: Tensor; value: Tensor; position: Tensor },
   options: DecodeAttentionOptions,
 ): Tensor {
-  const { prefixKey, prefixValue, bias, ...attributes } = options;
+  const { prefixKey, prefixValue, bias, sharedKey, sharedValue, contextKey, contextValue, ...attributes } =
+    options;
+  const caches = [cache.key, cache.value, cache.position];
+  const context = [sharedKey, sharedValue, contextKey, contextValue];
   return first(
     q.device.apply(
       'decode_attention',
-      [q, k, v, cache.key, cache.value, cache.position, prefixKey, prefixValue, bias],
+      [q, k, v, ...caches, prefixKey, prefixValue, bias, ...context],
       attributes,
     ),
   );

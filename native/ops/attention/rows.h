@@ -49,13 +49,15 @@ struct KeyRows {
   int64_t count;
 };
 
+constexpr int kMaxQuerySegments = 4;  ///< what decoding reads: prefix, shared, the row's context, its cache
+
 /// Attention of one query for heads [firstHead, endHead): reads keys and values once, in place, row by row.
 struct SingleQuery {
   const float* q;
   float* o;
   float* logSumExp;  ///< [heads], may be null
   int segments;
-  KeyRows rows[kMaxSegments];
+  KeyRows rows[kMaxQuerySegments];
   int64_t width, headDim, firstHead, endHead;
   const float* bias;  ///< bias[head * biasStride + key] over the keys of the last segment; null for none
   int64_t biasStride;

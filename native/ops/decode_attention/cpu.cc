@@ -38,11 +38,12 @@ void forward(Call& call) {
   const int64_t prefix = call.has(kPrefixKey) ? call.dim("prefix") : 0;
   const int64_t slots = prefix ? call.dim("slots") : 0, slot = call.integer("slot");
   const IntList& taskIndex = call.list("taskIndex");
-  const int64_t keys = prefix + position + 1;
+  int64_t allKeys = rows * (position + 1);
+  for (int64_t row = 0; row < rows; ++row) allKeys += fixedKeys(call, row);
 
   // With few rows the heads are divided too.
   const int64_t groups = std::clamp<int64_t>(2 * threadCount() / std::max<int64_t>(rows, 1), 1, heads);
-  const double flops = 4.0 * static_cast<double>(rows * width) * static_cast<double>(keys);
+  const double flops = 4.0 * static_cast<double>(width) * static_cast<double>(allKeys);
   attention::runUnits(rows * groups, flops, [&](int64_t unit) {
     const int64_t row = unit / groups, group = unit % groups;
     const int64_t firstHead = heads * group / groups, endHead = heads * (group + 1) / groups;
@@ -52,11 +53,11 @@ void forward(Call& call) {
     std::copy(call.f(kK) + row * width + begin, call.f(kK) + row * width + end, keyCache + position * width + begin);
     std::copy(call.f(kV) + row * width + begin, call.f(kV) + row * width + end, valueCache + position * width + begin);
 
-    const Scratch scratch((endHead - firstHead) * keys);
+    const Scratch scratch((endHead - firstHead) * (fixedKeys(call, row) + position + 1));
     attention::SingleQuery query{call.f(kQ) + row * width,
                                  call.o(kO) + row * width,
                                  nullptr,
-                                 2,
+                                 attention::kMaxQuerySegments,
                                  {},
                                  width,
                                  dim,
@@ -71,7 +72,17 @@ void forward(Call& call) {
       const int64_t from = (task * slots + slot) * prefix * width;
       query.rows[0] = {call.f(kPrefixKey) + from, call.f(kPrefixValue) + from, prefix};
     }
-    query.rows[1] = {keyCache, valueCache, position + 1};
+    if (call.has(kSharedKey)) {
+      const RowRange shared = rowsOf(call, "sharedOffsets", "taskIndex", row);
+      const int64_t from = shared.begin * width;
+      query.rows[1] = {call.f(kSharedKey) + from, call.f(kSharedValue) + from, shared.count};
+    }
+    if (call.has(kContextKey)) {
+      const RowRange context = rowsOf(call, "contextOffsets", "contextIndex", row);
+      const int64_t from = context.begin * width;
+      query.rows[2] = {call.f(kContextKey) + from, call.f(kContextValue) + from, context.count};
+    }
+    query.rows[3] = {keyCache, valueCache, position + 1};
     attention::attendSingle(query);
   });
 }

@@ -3,12 +3,37 @@
 #include "native/ops/op.h"
 
 /// Causal self-attention of one new token per row while decoding: stores the token's key and value at `position` of the
-/// row's caches, then attends to the prefix of the row's task and to cache entries 0..position, these with the
-/// relative-position bias. `position` is a tensor, so that a recorded step can be replayed for every token.
+/// row's caches, then attends to, in this order, the prefix of the row's task, the shared segment of that task, the
+/// row's context contextOffsets[c]..contextOffsets[c+1] with c = contextIndex[row], and cache entries 0..position; only
+/// these have a relative-position bias. Shared and context rows are keys that were there before decoding began: of a
+/// decoder-only model's instruction and input. `position` is a tensor, so that a recorded step can be replayed for
+/// every token.
 namespace hint::decode_attention {
 
-enum Input { kQ, kK, kV, kKeyCache, kValueCache, kPosition, kPrefixKey, kPrefixValue, kBias };
+enum Input {
+  kQ,
+  kK,
+  kV,
+  kKeyCache,
+  kValueCache,
+  kPosition,
+  kPrefixKey,
+  kPrefixValue,
+  kBias,
+  kSharedKey,
+  kSharedValue,
+  kContextKey,
+  kContextValue
+};
 enum Output { kO };
+
+struct RowRange {
+  int64_t begin, count;
+};
+/// Rows of a ragged segment that `row` reads: entry `index`[row] of `offsets`.
+RowRange rowsOf(const Call& call, const char* offsets, const char* index, int64_t row);
+/// Keys in front of the cache that `row` sees.
+int64_t fixedKeys(const Call& call, int64_t row);
 
 /// Throws INVALID_SHAPE when position is outside the caches. Decoding is not differentiated: no backward.
 void forward(Call& call);

@@ -1,7 +1,11 @@
+#include <algorithm>
+
 #include "native/ops/activation.h"
+#include "native/ops/elementwise.h"
 #include "native/ops/linear/linear.h"
 #include "native/runtime/error.h"
 #include "native/runtime/gemm.h"
+#include "native/runtime/parallel.h"
 #include "native/runtime/scratch.h"
 
 namespace hint::linear {
@@ -12,7 +16,17 @@ void forward(Call& call) {
   float* product = call.hasOut(kPreActivation) ? call.o(kPreActivation) : call.o(kY);
   gemm(false, true, rows, dOut, dIn, alpha, call.f(kX), dIn, call.f(kWeight), dIn, 0.0f, product, dOut);
   const Activation activation = activationOf(call);
-  if (activation != Activation::none) applyActivation(activation, product, call.o(kY), rows * dOut);
+  if (const float* bias = call.f(kBias)) {
+    float* y = call.o(kY);
+    parallelFor(rows, rowGrain(dOut), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        store(product + row * dOut, 1.0f, alpha, bias, dOut);
+        if (activation != Activation::none) applyActivation(activation, product + row * dOut, y + row * dOut, dOut);
+      }
+    });
+  } else if (activation != Activation::none) {
+    applyActivation(activation, product, call.o(kY), rows * dOut);
+  }
 }
 
 void backward(Call& call) {
@@ -31,6 +45,15 @@ void backward(Call& call) {
     gemm(false, false, rows, dIn, dOut, alpha, gradient, dOut, call.f(kWeight), dIn, call.beta(kX), gx, dIn);
   if (float* gw = call.gi(kWeight))
     gemm(true, false, dOut, dIn, rows, alpha, gradient, dOut, call.f(kX), dIn, call.beta(kWeight), gw, dIn);
+  if (float* gb = call.gi(kBias)) {
+    const float beta = call.beta(kBias);
+    parallelFor(dOut, std::max<int64_t>(16, rowGrain(rows)), [&](int64_t begin, int64_t end) {
+      Scratch sums(end - begin);
+      std::fill(sums.data(), sums.data() + (end - begin), 0.0f);
+      for (int64_t row = 0; row < rows; ++row) store(sums, 1.0f, 1.0f, gradient + row * dOut + begin, end - begin);
+      store(gb + begin, beta, alpha, sums, end - begin);
+    });
+  }
 }
 
 }  // namespace hint::linear

@@ -8,8 +8,10 @@ OpSpec declare_linear() {
   using namespace linear;
   OpSpec op;
   op.name = "linear";
-  op.summary = "y = activation(alpha * x weight^T)";
-  op.inputs = {{"x", "rows dIn", kDifferentiable | kSaved}, {"weight", "dOut dIn", kDifferentiable | kSaved}};
+  op.summary = "y = activation(alpha * (x weight^T + bias))";
+  op.inputs = {{"x", "rows dIn", kDifferentiable | kSaved},
+               {"weight", "dOut dIn", kDifferentiable | kSaved},
+               {"bias", "dOut", kDifferentiable | kOptional}};
   op.outputs = {{"y", "rows dOut", kDifferentiable},
                 // Kept for the backward pass only, and only when there is an activation to differentiate.
                 {"preActivation", "rows dOut", kSaved, DType::f32, [](const Call& call) {

@@ -38,10 +38,6 @@ HINT_CLONES float sumOfProducts(const float* a, const float* b, const float* c, 
   return sumLanes(lanes);
 }
 
-HINT_CLONES void addMasked(float* s, const float* x, const float* delta, const float* mask, int64_t d) {
-  for (int64_t i = 0; i < d; ++i) s[i] = x[i] + mask[i] * delta[i];
-}
-
 HINT_CLONES void normalise(float* y, const float* s, const float* weight, float rstd, int64_t d) {
   for (int64_t i = 0; i < d; ++i) y[i] = weight[i] * (s[i] * rstd);
 }

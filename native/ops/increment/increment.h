@@ -1,0 +1,13 @@
+#pragma once
+
+#include "native/ops/op.h"
+
+/// x = min(x + by, limit) for integers, in place: counts the positions of rows in a recorded decoding step, and keeps
+/// those of rows that are done inside the table.
+namespace hint::increment {
+
+enum Input { kX };
+
+void forward(Call& call);
+
+}  // namespace hint::increment

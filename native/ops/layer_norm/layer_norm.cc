@@ -1,0 +1,27 @@
+#include "native/ops/layer_norm/layer_norm.h"
+
+#include "native/ops/dropout/mask.h"
+
+namespace hint {
+
+OpSpec declare_layer_norm() {
+  using namespace layer_norm;
+  OpSpec op;
+  op.name = "layer_norm";
+  op.summary = "y = weight * (s - mean) * rstd + bias, s = x + dropout(delta)";
+  op.inputs = {{"x", "rows d", kDifferentiable | kSaved},
+               {"delta", "rows d", kDifferentiable | kOptional},
+               {"weight", "d", kDifferentiable | kSaved},
+               {"bias", "d", kDifferentiable}};
+  op.outputs = {
+      {"y", "rows d", kDifferentiable},
+      {"sum", "rows d", kDifferentiable | kSaved, DType::f32, [](const Call& call) { return call.has(kDelta); }},
+      {"mean", "rows", kSaved},
+      {"rstd", "rows", kSaved}};
+  op.attributes = withDropout({{"epsilon", 1e-5}, {"seqOffsets", IntList{}}});
+  op.kernels[0] = {forward, backward};
+  op.resolve = [](Call& call) { checkSequenceDropout(call, call.dim("rows")); };
+  return op;
+}
+
+}  // namespace hint

@@ -1,0 +1,59 @@
+#include "native/ops/reference.h"
+
+#include <cmath>
+
+#include "native/ops/dropout/mask.h"
+#include "native/ops/layer_norm/layer_norm.h"
+
+namespace hint {
+
+OpReference reference_layer_norm() {
+  using namespace layer_norm;
+  OpReference reference;
+  reference.forward = [](ReferenceCall& r) {
+    const int64_t rows = r.call.dim("rows"), d = r.call.dim("d");
+    const auto mask = maskReference(r.call, rows, d);
+    for (int64_t row = 0; row < rows; ++row) {
+      Doubles s(static_cast<size_t>(d));
+      double mean = 0, variance = 0;
+      for (int64_t i = 0; i < d; ++i) {
+        double& value = s[static_cast<size_t>(i)];
+        value = r.in(kX)[row * d + i];
+        if (r.has(kDelta)) value += r.in(kDelta)[row * d + i] * mask[static_cast<size_t>(row * d + i)];
+        if (r.has(kDelta)) r.out(kSum)[row * d + i] = value;
+        mean += value / static_cast<double>(d);
+      }
+      for (double value : s) variance += (value - mean) * (value - mean) / static_cast<double>(d);
+      const double rstd = 1 / std::sqrt(variance + r.call.number("epsilon"));
+      r.out(kMean)[row] = mean;
+      r.out(kRstd)[row] = rstd;
+      for (int64_t i = 0; i < d; ++i)
+        r.out(kY)[row * d + i] = r.in(kWeight)[i] * (s[static_cast<size_t>(i)] - mean) * rstd + r.in(kBias)[i];
+    }
+  };
+  const std::pair<std::string, Attribute> rate = {"dropoutRate", 0.25}, seed = {"dropoutSeed", 11.0};
+  const CaseInput weight = {{33}, {}, 0.2, 1.0}, bias = {{33}, {}, 0.5};
+  reference.cases = {
+      {"no delta", {{{{5, 33}}}, {}, weight, bias}},
+      {"a row far from zero keeps its variance", {{{{3, 33}, {}, 1.0, 50.0}}, {}, weight, bias}},
+      {"delta", {{{{5, 33}}}, {{{5, 33}}}, weight, bias}},
+      {"delta dropped per row", {{{{5, 33}}}, {{{5, 33}}}, weight, bias}, {rate, seed}},
+      {"delta dropped per sequence, some empty",
+       {{{{7, 33}}}, {{{7, 33}}}, weight, bias},
+       {rate, seed, {"seqOffsets", IntList{0, 0, 1, 5, 5, 7}}}},
+      {"dropout without delta changes nothing", {{{{3, 33}}}, {}, weight, bias}, {rate, seed}},
+      {"split between threads",
+       {{{{150, 515}}}, {{{150, 515}}}, {{{515}}}, {{{515}}}},
+       {rate, {"seqOffsets", IntList{0, 90, 150}}}},
+      {"one row", {{{{1, 16}}}, {{{1, 16}}}, {{{16}}}, {{{16}}}}},
+      {"values near zero lean on epsilon", {{{{3, 16}, {}, 1e-4}}, {}, {{{16}}}, {{{16}}}}, {{"epsilon", 1e-2}}},
+      {"no rows", {{{{0, 33}}}, {{{0, 33}}}, weight, bias}},
+      {"a bias of another width is refused", {{{{3, 33}}}, {}, weight, {{{16}}}}, {}, false, "INVALID_SHAPE"},
+      {"GPT-2", {{{{4096, 768}}}, {}, {{{768}}}, {{{768}}}}, {}, true},
+      {"GPT-2 with residual", {{{{4096, 768}}}, {{{4096, 768}}}, {{{768}}}, {{{768}}}}, {}, true},
+      {"one row of GPT-2", {{{{1, 768}}}, {{{1, 768}}}, {{{768}}}, {{{768}}}}, {}, true},
+  };
+  return reference;
+}
+
+}  // namespace hint
