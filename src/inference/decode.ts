@@ -1,9 +1,13 @@
+import type { Ragged } from '../data/batch.js';
 import { throwIfAborted } from '../errors.js';
+import type { HintModel } from '../model/hint.js';
 import type { Program } from '../tensor/device.js';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { abortable } from '../util/abortable.js';
+import type { CompiledTasks } from './compiled-tasks.js';
 import type { Cache, DecodeNetwork, DecodeStep } from './decode-network.js';
+import { EncoderDecoderNetwork } from './encoder-decoder-network.js';
 
 /** What was generated for one input. */
 export interface GeneratedTokens {
@@ -11,6 +15,12 @@ export interface GeneratedTokens {
   tokens: Int32Array;
   /** False when the row was cut at the limit before the model ended it. */
   finished: boolean;
+}
+
+/** How far and until when rows are decoded. */
+interface DecodeOptions {
+  maxTokens: number;
+  signal?: AbortSignal | undefined;
 }
 
 const FIRST_CAPACITY = 32;
@@ -23,6 +33,29 @@ function pieceLength(rows: number): number {
 }
 
 /**
+ * Greedy decoding of a ragged batch.
+ *
+ * @param inputs one sequence per row, ordered by task
+ * @param taskIndex per row its task, nondecreasing
+ * @returns per row what was generated, at most `maxTokens` ids
+ * @throws HintError INVALID_TOKEN, INVALID_DATA (empty input), NUMERIC (the model yields NaN), OUT_OF_MEMORY, ABORTED
+ */
+export async function decodeGreedy(
+  model: HintModel,
+  tasks: CompiledTasks,
+  inputs: Ragged,
+  taskIndex: Int32Array,
+  options: DecodeOptions,
+): Promise<GeneratedTokens[]> {
+  const network = new EncoderDecoderNetwork(model, tasks, inputs, taskIndex);
+  try {
+    return await decodeNetwork(network, inputs.offsets.length - 1, options);
+  } finally {
+    network.dispose();
+  }
+}
+
+/**
  * Greedy decoding of the batch that a network has read. One recorded step is replayed natively, and JavaScript only
  * looks in between pieces of it. Ties go to the lowest id.
  *
@@ -30,10 +63,10 @@ function pieceLength(rows: number): number {
  * @returns per row what was generated, at most `maxTokens` ids
  * @throws HintError NUMERIC (the model yields NaN), OUT_OF_MEMORY, ABORTED, and what reading the inputs failed with
  */
-export async function decodeGreedy(
+async function decodeNetwork(
   network: DecodeNetwork,
   rows: number,
-  options: { maxTokens: number; signal?: AbortSignal | undefined },
+  options: DecodeOptions,
 ): Promise<GeneratedTokens[]> {
   const loop = new DecodeLoop(network, rows, options.maxTokens);
   try {

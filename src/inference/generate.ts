@@ -4,7 +4,6 @@ import type { HintModel } from '../model/hint.js';
 import { adaptationTable, sizeOf, slotCount } from '../model/parameter-shapes.js';
 import { compileTasks, disposeTasks, type CompiledTasks } from './compiled-tasks.js';
 import { decodeGreedy, type GeneratedTokens } from './decode.js';
-import { EncoderDecoderNetwork } from './encoder-decoder-network.js';
 
 export type { GeneratedTokens } from './decode.js';
 
@@ -70,13 +69,13 @@ async function generateOrdered(
       if (tokens > options.tokenBudget && end > begin) break;
     }
     const batch = order.slice(begin, end);
-    const network = new EncoderDecoderNetwork(
+    const generated = await decodeGreedy(
       model,
       tasks,
       concatenate(batch.map((input) => inputs[input] as Int32Array)),
       Int32Array.from(batch, taskOf),
+      options,
     );
-    const generated = await decodeGreedy(network, batch.length, options).finally(() => network.dispose());
     batch.forEach((input, i) => give(input, generated[i] as GeneratedTokens));
     begin = end;
   }
