@@ -1,14 +1,21 @@
-import type { Ragged } from '../data/batch.js';
+import { concatenate, type Ragged } from '../data/batch.js';
 import type { EncodedTasks, HintModel } from '../model/hint.js';
+import type { LanguageModel } from '../model/language-model/language-model.js';
+import { instructionTokens } from '../model/language-model/prompt.js';
+import { isLanguageModel, type AnyModel } from '../model/open-model.js';
 import type { SharedKeys } from '../model/t5.js';
 import { packModules } from '../model/task-modules.js';
 import { packedTensors } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { runForKeys } from './decoder-only-network.js';
 
 /** Everything about some tasks that does not depend on the input (method §9.1). */
 export interface CompiledTasks {
   encoded: EncodedTasks;
-  /** Per decoder layer the cross-attention keys and values of the encoded instructions; empty without fusion. */
+  /**
+   * Per decoder layer the keys and values of the instructions: those of cross-attention for encoded instructions (none
+   * without fusion), those of self-attention where the model is decoder-only.
+   */
   shared: SharedKeys[];
 }
 
@@ -19,11 +26,30 @@ export interface CompiledTasks {
  * @param instructions one sequence per task, end of sequence included; none for models that read no instruction
  * @throws HintError INVALID_TOKEN, INVALID_DATA for an instruction without tokens
  */
-export function compileTasks(model: HintModel, instructions: Ragged): CompiledTasks {
+export function compileTasks(model: AnyModel, instructions: Ragged): CompiledTasks {
+  if (isLanguageModel(model)) return compileForLanguageModel(model, instructions);
   return keepAll(
     model,
     model.device.tidy(() => withSharedKeys(model, packed(model, model.encodeTasks(instructions)))),
   );
+}
+
+/** A decoder-only model's tasks: the keys and values of the instruction's own tokens in every layer. */
+function compileForLanguageModel(model: LanguageModel, { ids, offsets }: Ragged): CompiledTasks {
+  const encoded = { instructions: undefined, modules: new Map() };
+  const count = offsets.length - 1;
+  if (count === 0) return { encoded, shared: [] };
+  const sequences = concatenate(
+    Array.from({ length: count }, (_, task) =>
+      instructionTokens(model.config, ids.subarray(offsets[task], offsets[task + 1])),
+    ),
+  );
+  const shared = runForKeys(model, sequences, undefined, undefined).map(({ key, value }) => ({
+    sharedKey: key,
+    sharedValue: value,
+    sharedOffsets: sequences.offsets,
+  }));
+  return { encoded, shared };
 }
 
 /** Tasks whose modules and encoded instructions exist already, as in a task file. */

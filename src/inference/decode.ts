@@ -1,12 +1,13 @@
 import type { Ragged } from '../data/batch.js';
 import { throwIfAborted } from '../errors.js';
-import type { HintModel } from '../model/hint.js';
+import { isLanguageModel, type AnyModel } from '../model/open-model.js';
 import type { Program } from '../tensor/device.js';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { abortable } from '../util/abortable.js';
 import type { CompiledTasks } from './compiled-tasks.js';
 import type { Cache, DecodeNetwork, DecodeStep } from './decode-network.js';
+import { DecoderOnlyNetwork } from './decoder-only-network.js';
 import { EncoderDecoderNetwork } from './encoder-decoder-network.js';
 
 /** What was generated for one input. */
@@ -41,13 +42,15 @@ function pieceLength(rows: number): number {
  * @throws HintError INVALID_TOKEN, INVALID_DATA (empty input), NUMERIC (the model yields NaN), OUT_OF_MEMORY, ABORTED
  */
 export async function decodeGreedy(
-  model: HintModel,
+  model: AnyModel,
   tasks: CompiledTasks,
   inputs: Ragged,
   taskIndex: Int32Array,
   options: DecodeOptions,
 ): Promise<GeneratedTokens[]> {
-  const network = new EncoderDecoderNetwork(model, tasks, inputs, taskIndex);
+  const network = isLanguageModel(model)
+    ? new DecoderOnlyNetwork(model, tasks, inputs, taskIndex)
+    : new EncoderDecoderNetwork(model, tasks, inputs, taskIndex);
   try {
     return await decodeNetwork(network, inputs.offsets.length - 1, options);
   } finally {

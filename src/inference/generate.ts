@@ -1,6 +1,6 @@
 import { concatenate } from '../data/batch.js';
 import { HintError, throwIfAborted } from '../errors.js';
-import type { HintModel } from '../model/hint.js';
+import { isLanguageModel, type AnyModel } from '../model/open-model.js';
 import { adaptationTable, sizeOf, slotCount } from '../model/parameter-shapes.js';
 import { compileTasks, disposeTasks, type CompiledTasks } from './compiled-tasks.js';
 import { decodeGreedy, type GeneratedTokens } from './decode.js';
@@ -53,7 +53,7 @@ export function checkLimits(options: GenerateOptions): Limits {
  * `order`, the inputs to run.
  */
 async function generateOrdered(
-  model: HintModel,
+  model: AnyModel,
   tasks: CompiledTasks,
   inputs: readonly Int32Array[],
   taskOf: (input: number) => number,
@@ -87,14 +87,14 @@ async function generateOrdered(
  * @throws HintError as {@link generateTokens}
  */
 export async function generateWithTask(
-  model: HintModel,
+  model: AnyModel,
   task: CompiledTasks,
   inputs: readonly Int32Array[],
   options: GenerateOptions = {},
 ): Promise<GeneratedTokens[]> {
   const limits = checkLimits(options);
   checkInputs(inputs);
-  model.prepareInference();
+  if (!isLanguageModel(model)) model.prepareInference();
   const results = new Array<GeneratedTokens>(inputs.length);
   const order = inputs.map((_, input) => input);
   let done = 0;
@@ -120,9 +120,9 @@ export async function generateWithTask(
  * @throws HintError INVALID_ARGUMENT (options, task index), INVALID_DATA (an empty input or instruction), INVALID_TOKEN,
  *   NUMERIC (the model yields NaN), OUT_OF_MEMORY, ABORTED
  */
-export async function generateTokens(model: HintModel, request: GenerateRequest): Promise<GeneratedTokens[]> {
+export async function generateTokens(model: AnyModel, request: GenerateRequest): Promise<GeneratedTokens[]> {
   const { instructions = [], inputs, taskIndex, ...options } = request;
-  model.prepareInference();
+  if (!isLanguageModel(model)) model.prepareInference();
   if (instructions.length === 0) {
     const task = compileTasks(model, concatenate([]));
     try {
@@ -194,15 +194,21 @@ function groupByTask(count: number, tasks: number, taskIndex: ArrayLike<number> 
   return inputsOf;
 }
 
+/** Values generated for one task; a decoder-only model generates none. */
+function generatedValues(model: AnyModel): number {
+  if (isLanguageModel(model)) return 0;
+  const perSlot = adaptationTable(model.config).reduce((total, { shape }) => total + sizeOf(shape), 0);
+  return perSlot * slotCount(model.config);
+}
+
 /** Whole tasks that fit one batch together; a task of many inputs is alone. Tasks without inputs are left out. */
 function groupTasks(
-  model: HintModel,
+  model: AnyModel,
   instructions: readonly Int32Array[],
   inputsOf: readonly number[][],
   { batchSize, tokenBudget }: Limits,
 ): number[][] {
-  const perSlot = adaptationTable(model.config).reduce((total, { shape }) => total + sizeOf(shape), 0);
-  const most = Math.max(1, Math.floor(GENERATED_VALUES / Math.max(1, perSlot * slotCount(model.config))));
+  const most = Math.max(1, Math.floor(GENERATED_VALUES / Math.max(1, generatedValues(model))));
   const groups: number[][] = [];
   let rows = Infinity;
   let tokens = 0;

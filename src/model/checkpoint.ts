@@ -6,11 +6,12 @@ import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { sha256Hex } from '../util/hash.js';
-import { readModelConfig, serializeModelConfig, type HintConfig, type ModelConfig } from './config.js';
+import { readModelConfig, type HintConfig, type ModelConfig } from './config.js';
 import { HintModel } from './hint.js';
 import { initialisations, parameterShapes, sizeOf } from './parameter-shapes.js';
 import { copiedFrom, initialValues, Parameters } from './parameters.js';
 import { openSafetensors, toFloat32, writeSafetensors, type SafetensorsFile } from './safetensors.js';
+import type { TrainableModel } from './trainable.js';
 
 /** How a model directory is opened. */
 export interface LoadModelOptions {
@@ -92,7 +93,11 @@ export function adaptConfig(stored: ModelConfig, options: LoadModelOptions): Mod
   return { ...plain, dropoutRate: options.dropoutRate ?? stored.dropoutRate, ...(hint ? { hint } : {}) };
 }
 
-async function readValues(
+/**
+ * A tensor of a checkpoint as f32, every value of it finite.
+ * @throws HintError INVALID_CHECKPOINT when it is missing or has another shape, ABORTED
+ */
+export async function readValues(
   file: SafetensorsFile,
   name: string,
   shape: readonly number[],
@@ -131,7 +136,7 @@ export async function checkFinite(values: Float32Array, what: string, signal?: A
 
 /** Writes config.json and model.safetensors (f32 or bf16) into `directory`, each atomically. */
 export async function saveModel(
-  model: HintModel,
+  model: TrainableModel,
   directory: string,
   options: {
     dtype?: 'F32' | 'BF16';
@@ -147,13 +152,13 @@ export async function saveModel(
     );
   });
   const dtype = options.dtype ?? 'F32';
-  const tensors = [...model.parameters.entries()].map(([name, tensor]) => ({
+  const tensors = model.storedTensors().map(({ name, shape, read }) => ({
     name,
     dtype,
-    shape: tensor.shape,
+    shape,
     data: async () => {
-      const bytes = new Uint8Array(await tensor.readBytes());
-      return dtype === 'F32' ? bytes : toBfloat16(new Float32Array(bytes.buffer));
+      const values = await read();
+      return dtype === 'F32' ? new Uint8Array(values.buffer) : toBfloat16(values);
     },
   }));
   await writeSafetensors(
@@ -162,10 +167,7 @@ export async function saveModel(
     { format: 'pt', ...options.metadata },
     options.signal,
   );
-  await writeFileAtomic(
-    join(directory, 'config.json'),
-    `${JSON.stringify(serializeModelConfig(model.config), null, 2)}\n`,
-  );
+  await writeFileAtomic(join(directory, 'config.json'), `${JSON.stringify(model.configFile(), null, 2)}\n`);
 }
 
 /** Rounds to the nearest bfloat16, ties to even. */
@@ -183,11 +185,9 @@ export function toBfloat16(values: Float32Array): Uint8Array {
  * What tells two models apart: their configuration, and of every tensor its square norm and first values. Training
  * for a single step changes it; loading the same files does not.
  */
-export async function modelFingerprint(model: HintModel): Promise<string> {
+export async function modelFingerprint(model: TrainableModel): Promise<string> {
   const { device } = model;
-  const parts: (string | Uint8Array)[] = [
-    JSON.stringify({ ...serializeModelConfig(model.config), dropout_rate: 0 }),
-  ];
+  const parts: (string | Uint8Array)[] = [JSON.stringify({ ...model.configFile(), dropout_rate: 0 })];
   const totals = device.tidy(() =>
     [...model.parameters.entries()].map(([name, tensor]) => {
       const total = device.full([1], 0);

@@ -3,22 +3,16 @@ import * as ops from '../tensor/ops.js';
 import type { Device } from '../tensor/device.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkTokenIds, type Ragged, type RaggedBatch } from '../data/batch.js';
-import type { ModelConfig } from './config.js';
-import { NO_DROPOUT, type DropoutPlan } from './dropout.js';
+import { serializeModelConfig, type ModelConfig } from './config.js';
+import { NO_DROPOUT } from './dropout.js';
 import { Hypernetwork, type EncodedInstructions } from './hypernetwork.js';
 import { InferenceWeights } from './inference-weights.js';
 import type { Parameters } from './parameters.js';
 import { T5, type Memory } from './t5.js';
 import { taskRowOffsets, type TaskModules, type TaskRows } from './task-modules.js';
+import type { ForwardOptions, StoredTensor, TrainableModel } from './trainable.js';
 
-/** How a forward pass is run. */
-export interface ForwardOptions {
-  dropout?: DropoutPlan | undefined;
-  /** Trade a second forward pass of each layer for the memory of its activations. */
-  recompute?: boolean | undefined;
-  /** See HypernetworkOptions. */
-  instructionLength?: number | undefined;
-}
+export type { ForwardOptions } from './trainable.js';
 
 /** What the instructions of a batch have become. */
 export interface EncodedTasks {
@@ -28,7 +22,7 @@ export interface EncodedTasks {
 }
 
 /** A T5 v1.1 model with an optional hypernetwork: paper Section 3. */
-export class HintModel {
+export class HintModel implements TrainableModel {
   readonly t5: T5;
   readonly hypernetwork: Hypernetwork | undefined;
   /** What {@link prepareInference} holds matrices in. */
@@ -161,6 +155,18 @@ export class HintModel {
     this.inference?.dispose();
     this.inference = undefined;
     this.t5.inferenceWeights = undefined;
+  }
+
+  configFile(): Record<string, unknown> {
+    return serializeModelConfig(this.config);
+  }
+
+  storedTensors(): StoredTensor[] {
+    return [...this.parameters.entries()].map(([name, tensor]) => ({
+      name,
+      shape: tensor.shape,
+      read: () => tensor.read(),
+    }));
   }
 
   dispose(): void {

@@ -1,0 +1,75 @@
+import { HintError, throwIfAborted } from '../../errors.js';
+import type { Device } from '../../tensor/device.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { readValues, type LoadModelOptions } from '../checkpoint.js';
+import { initialValues, Parameters } from '../parameters.js';
+import { sizeOf } from '../parameter-shapes.js';
+import { openSafetensors, type SafetensorsFile } from '../safetensors.js';
+import type { LanguageModelConfig } from './config.js';
+import { LanguageModel } from './language-model.js';
+import { namePrefixes, split, storedGroups, storedShape, type StoredGroup } from './layout.js';
+import { languageModelParameters } from './parameter-table.js';
+
+/** A model of random weights, as its family starts its own. */
+export function initialiseLanguageModel(
+  device: Device,
+  config: LanguageModelConfig,
+  seed: number,
+): LanguageModel {
+  const tensors = new Map<string, Tensor>();
+  for (const [name, { shape, start }] of languageModelParameters(config)) {
+    const values = initialValues(start, sizeOf(shape), seed, name);
+    tensors.set(name, device.keep(device.tensor(values, shape, 'f32')));
+  }
+  return new LanguageModel(device, config, new Parameters(tensors));
+}
+
+/**
+ * Opens a Hugging Face directory of GPT-2 or OPT as it is: model.safetensors or a sharded index, names with and without
+ * the prefix of the base model. Other tensors of the file (masks, a tied head) are left aside.
+ *
+ * @param config of the directory's config.json
+ * @throws HintError NOT_FOUND, INVALID_CHECKPOINT (missing tensor, wrong shape, NaN), ABORTED
+ */
+export async function loadLanguageModel(
+  device: Device,
+  directory: string,
+  config: LanguageModelConfig,
+  { signal, onProgress }: Pick<LoadModelOptions, 'signal' | 'onProgress'> = {},
+): Promise<LanguageModel> {
+  await using file = await openSafetensors(directory);
+  const table = languageModelParameters(config);
+  const groups = storedGroups(config);
+  const tensors = new Map<string, Tensor>();
+  try {
+    for (const [done, group] of groups.entries()) {
+      throwIfAborted(signal);
+      const shapes = group.parameters.map((name) => table.get(name)?.shape ?? []);
+      const stored = await readValues(
+        file,
+        storedName(config, group, file),
+        storedShape(group, shapes),
+        signal,
+      );
+      for (const [i, values] of (await split(group, shapes, stored)).entries()) {
+        const tensor = device.keep(device.tensor(values, shapes[i] as readonly number[], 'f32'));
+        tensors.set(group.parameters[i] as string, tensor);
+      }
+      onProgress?.(done + 1, groups.length);
+    }
+  } catch (error) {
+    for (const tensor of tensors.values()) tensor.dispose();
+    throw error;
+  }
+  return new LanguageModel(device, config, new Parameters(tensors));
+}
+
+function storedName(config: LanguageModelConfig, group: StoredGroup, file: SafetensorsFile): string {
+  const names = group.bare ? [group.name] : namePrefixes(config).map((prefix) => prefix + group.name);
+  const found = names.find((name) => file.tensors.has(name));
+  if (found !== undefined) return found;
+  throw new HintError(
+    'INVALID_CHECKPOINT',
+    `${file.path} has no tensor ${names.join(' or ')}, which its config.json asks for.`,
+  );
+}

@@ -1,0 +1,39 @@
+import type { RaggedBatch } from '../data/batch.js';
+import type { Device } from '../tensor/device.js';
+import type { Tensor } from '../tensor/tensor.js';
+import type { DropoutPlan } from './dropout.js';
+import type { Parameters } from './parameters.js';
+
+/** How a forward pass is run. */
+export interface ForwardOptions {
+  dropout?: DropoutPlan | undefined;
+  /** Trade a second forward pass of each layer for the memory of its activations. */
+  recompute?: boolean | undefined;
+  /** See HypernetworkOptions. */
+  instructionLength?: number | undefined;
+}
+
+/** A tensor as a checkpoint file holds it. */
+export interface StoredTensor {
+  name: string;
+  shape: readonly number[];
+  /** Row-major values. */
+  read(): Promise<Float32Array>;
+}
+
+/** What trainer, optimizer and checkpoints need of a model, whatever its family. */
+export interface TrainableModel {
+  readonly device: Device;
+  readonly config: {
+    readonly vocabSize: number;
+    readonly eosTokenId: number;
+  };
+  readonly parameters: Parameters;
+  /** Cross entropy and z-loss of every target token (method §6), not summed: [target rows] each. */
+  loss(batch: RaggedBatch, options?: ForwardOptions & { zLoss?: number }): { loss: Tensor; zTerm: Tensor };
+  /** The object of config.json. */
+  configFile(): Record<string, unknown>;
+  /** The tensors of model.safetensors, under the names their family has for them. */
+  storedTensors(): StoredTensor[];
+  dispose(): void;
+}
