@@ -10,6 +10,7 @@ import { addDemoCommand } from './demo/command.js';
 import { addDoctorCommand } from './doctor.js';
 import { addEvalCommand } from './eval.js';
 import { addInspectCommand } from './inspect.js';
+import { addPretrainCommand } from './pretrain.js';
 import { addScoreCommand } from './score.js';
 import { addSystemsCommand } from './systems.js';
 import { addTrainCommand } from './train.js';
@@ -27,6 +28,7 @@ const program = new Command('hint')
 // Commands inherit it when they are added: wrong use exits with 2, not with commander's 1.
 program.exitOverride();
 addDemoCommand(program);
+addPretrainCommand(program);
 addTrainCommand(program);
 addSystemsCommand(program);
 addEvalCommand(program);

@@ -63,42 +63,57 @@ export function addTrainCommand(program: Command): void {
           onEvent: reporter(options.json),
         });
         if (options.json) printJson(summary);
-        else print(describe(summary));
+        else print(describe(summary, (model) => `evaluate it with: hint eval ${model} --data DIR`));
         return summary.status === 'finished' ? EXIT.ok : EXIT.interrupted;
       }),
     );
 }
 
-async function settings(options: TrainOptions): Promise<unknown> {
-  let json: unknown = {};
-  if (options.config) {
-    const text = await readFile(options.config, 'utf8').catch((cause: unknown) => {
-      throw new HintError(
-        'NOT_FOUND',
-        `The settings ${options.config} cannot be read (${(cause as Error).message}); check --config.`,
-        { cause },
-      );
-    });
-    json = parseJson(text, options.config, 'the settings');
-  }
-  if (options.init !== undefined && options.size !== undefined) {
-    throw new HintError(
-      'INVALID_ARGUMENT',
-      `--init ${options.init} and --size ${options.size} exclude each other: a model starts from a directory or from nothing.`,
-    );
-  }
-  const shorthands: [string, string | undefined][] = [
+function settings(options: TrainOptions): Promise<unknown> {
+  refuseTwoStarts(options);
+  return readSettings(options, [
     ['data.directory', options.data],
     ['system', options.system],
     ['model.init', options.init],
     ['model.init', options.size && JSON.stringify({ size: options.size })],
     ['output', options.output],
     ['steps', options.steps],
-  ];
-  const given = shorthands
-    .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => `${key}=${value}`);
-  return applyOverrides(json, [...given, ...options.set]);
+  ]);
+}
+
+/** @throws HintError INVALID_ARGUMENT when a model is to start from a directory and from nothing */
+export function refuseTwoStarts({ init, size }: { init?: string; size?: string }): void {
+  if (init === undefined || size === undefined) return;
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    `--init ${init} and --size ${size} exclude each other: a model starts from a directory or from nothing.`,
+  );
+}
+
+/**
+ * The settings of a run as JSON: those of its file, over them the options that have a name of their own, over those
+ * the assignments of --set.
+ *
+ * @param shorthands setting and value of each option; undefined: not given
+ * @throws HintError NOT_FOUND, INVALID_JSON, INVALID_ARGUMENT
+ */
+export async function readSettings(
+  { config, set }: { config?: string; set: readonly string[] },
+  shorthands: readonly (readonly [string, string | undefined])[],
+): Promise<unknown> {
+  let json: unknown = {};
+  if (config) {
+    const text = await readFile(config, 'utf8').catch((cause: unknown) => {
+      throw new HintError(
+        'NOT_FOUND',
+        `The settings ${config} cannot be read (${(cause as Error).message}); check --config.`,
+        { cause },
+      );
+    });
+    json = parseJson(text, config, 'the settings');
+  }
+  const given = shorthands.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]));
+  return applyOverrides(json, [...given, ...set]);
 }
 
 /** Shows a run's events as progress lines. */
@@ -118,11 +133,12 @@ export function reporter(quiet: boolean, label = 'training'): (event: TrainingEv
   };
 }
 
-function describe(summary: TrainingSummary): string {
+/** How a run went, in two lines; `next` says what its model is for. */
+export function describe(summary: TrainingSummary, next: (model: string) => string): string {
   const { status, system, step, steps, loss, seconds, tokens, model, checkpoint } = summary;
   const rate = seconds > 0 ? Math.round(tokens / seconds) : 0;
   const head = `${system}: ${step} of ${steps} steps in ${seconds.toFixed(1)} s, loss ${loss?.toFixed(4) ?? '-'}, ${rate} tokens/s`;
-  return status === 'finished'
-    ? `${head}\nThe model is in ${model}; evaluate it with: hint eval ${model} --data DIR`
+  return status === 'finished' && model !== undefined
+    ? `${head}\nThe model is in ${model}; ${next(model)}`
     : `${head}\nStopped; the checkpoint is ${checkpoint ?? 'not yet written'}. Go on with --resume.`;
 }

@@ -105,7 +105,8 @@ const configSchema = z.strictObject({
   data: dataSchema,
   /** The run directory. */
   output: text(),
-  steps: count(1).default(1000),
+  /** Updates; with 0 the run only writes its starting model. */
+  steps: count(0).default(1000),
   batchSize: count(1).default(1024),
   /** Tokens per microbatch; bounds memory, changes results only in rounding and dropout masks. */
   tokenBudget: count(1).default(16384),
@@ -118,8 +119,11 @@ const configSchema = z.strictObject({
    * are stored and computed with as f32 all the same.
    */
   paramDtype: paramDtype().default('f32'),
-  /** Steps the starting checkpoint was trained for; 1,100,000 for an LM-adapted T5 (method §5.4). */
-  firstStep: step().default(0),
+  /**
+   * Steps the starting checkpoint was trained for; 1,100,000 for an LM-adapted T5 (method §5.4). Default: what its file
+   * says, else 0, or 1,100,000 where the data are text.
+   */
+  firstStep: step().optional(),
   dropout: rate().default(0.1),
   generatorDropout: rate().default(0),
   zLoss: z.number().min(0).default(1e-4),

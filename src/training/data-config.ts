@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { P3_LIMITS } from '../data/p3/forms.js';
 import { MIXTURE_CAP } from '../data/p3/mixture.js';
+import { textSchema } from './text-data.js';
 
 const count = (min: number) =>
   z
@@ -50,10 +51,10 @@ const p3Schema = z.strictObject({
   cache: path().optional(),
 });
 
-const SCHEMAS = { sni: sniSchema, p3: p3Schema };
+const SCHEMAS = { sni: sniSchema, p3: p3Schema, text: textSchema };
 
 /** What a run trains on; `kind` says which data it is, `sni` where nothing is said. */
-export const dataSchema = z.discriminatedUnion('kind', [SCHEMAS.sni, SCHEMAS.p3], {
+export const dataSchema = z.discriminatedUnion('kind', [SCHEMAS.sni, SCHEMAS.p3, SCHEMAS.text], {
   error: `must be an object whose kind is one of ${Object.keys(SCHEMAS).join(', ')}`,
 });
 

@@ -6,6 +6,7 @@ import type { System } from '../systems/index.js';
 import type { TrainingConfig } from './config.js';
 import type { DataConfig, P3DataConfig, SniDataConfig } from './data-config.js';
 import { PoolSource, type ExampleSource } from './example-source.js';
+import { openText, resolveTextPaths } from './text-data.js';
 
 /** What long preparations report to. */
 export interface PrepareOptions {
@@ -36,6 +37,8 @@ export function openSource(
       return openSni(data, context);
     case 'p3':
       return openP3(data, context);
+    case 'text':
+      return openText(data, context);
   }
 }
 
@@ -79,6 +82,7 @@ function openP3(
 
 /** The same data with absolute paths. */
 export function resolveDataPaths(data: DataConfig): DataConfig {
+  if (data.kind === 'text') return resolveTextPaths(data);
   return {
     ...data,
     directory: resolve(data.directory),
@@ -96,5 +100,15 @@ export function dataMetadata(data: DataConfig): Record<string, string> {
         shots: String(data.shots),
         ...(data.form === undefined ? {} : { form: data.form }),
       };
+    case 'text':
+      return { objective: data.objective };
   }
+}
+
+/** What a run reads, for messages. */
+export function describeData(data: DataConfig): string {
+  if (data.kind !== 'text') return data.directory;
+  return data.files.length > 3
+    ? `${data.files.length} files and folders`
+    : data.files.join(', ') || 'no text';
 }

@@ -100,7 +100,7 @@ async function storedConfig(init: TrainingConfig['model']['init']): Promise<Mode
 
 /** The optimizer a configuration asks for, its moments at 0. @throws HintError INVALID_CONFIG */
 export function createOptimizer(model: HintModel, config: TrainingConfig, system: System): Optimizer {
-  const { optimizer: settings, firstStep, paramDtype } = config;
+  const { optimizer: settings, firstStep = 0, paramDtype } = config;
   const isSingle = settings.name === 'adafactor' && settings.grouping === 'single';
   const groups = assignGroups(model.parameters.entries(), isSingle ? [oneGroup(system)] : system.groups, {
     firstStep,
@@ -118,7 +118,7 @@ function oneGroup({ groups }: System): ParameterGroup {
 
 /** The trainer's part of a configuration. */
 export function trainerSettings(config: TrainingConfig): TrainerSettings {
-  const { batchSize, tokenBudget, firstStep, dropout, generatorDropout, zLoss, seed, recompute } = config;
+  const { batchSize, tokenBudget, firstStep = 0, dropout, generatorDropout, zLoss, seed, recompute } = config;
   return {
     batchSize,
     tokenBudget,

@@ -9,8 +9,9 @@ import { Device } from '../tensor/device.js';
 import { ioError, writeDirectoryAtomically } from './atomic-directory.js';
 import { readOptimizerState, writeTrainingCheckpoint } from './checkpoint.js';
 import type { TrainingConfig } from './config.js';
-import { dataMetadata, openSource } from './data-sources.js';
+import { dataMetadata, describeData, openSource } from './data-sources.js';
 import type { ExampleSource } from './example-source.js';
+import { continueFrom, continueRun, lineageMetadata } from './lineage.js';
 import type { Optimizer } from './optimizer.js';
 import { roundParameters } from './param-dtype.js';
 import { createModel, createOptimizer, loadTokenizer, resolvePaths, trainerSettings } from './prepare.js';
@@ -72,17 +73,20 @@ export async function trainFromConfig(
   given: TrainingConfig,
   options: TrainOptions = {},
 ): Promise<TrainingSummary> {
-  const config = resolvePaths(given);
-  const system = findSystem(config.system);
+  const resolved = resolvePaths(given);
+  const system = findSystem(resolved.system);
   throwIfAborted(options.signal);
-  const directory = new RunDirectory(config.output);
+  const directory = new RunDirectory(resolved.output);
+  const config = options.resume
+    ? continueRun(resolved, await directory.readConfig())
+    : await continueFrom(resolved, system);
   const checkpoint = options.resume ? await openRun(directory, config) : undefined;
   if (!options.resume) await directory.create(config);
   const device = new Device({ threads: config.threads });
   let source: ExampleSource | undefined;
   try {
     const { signal, onEvent } = options;
-    onEvent?.({ kind: 'phase', phase: 'data', message: `Tokenising ${config.data.directory}` });
+    onEvent?.({ kind: 'phase', phase: 'data', message: `Tokenising ${describeData(config.data)}` });
     const tokenizer = await loadTokenizer(config);
     source = await openSource(config, system, tokenizer, { signal, onProgress: progressOf('data', onEvent) });
     checkSameSource(directory, checkpoint, source);
@@ -234,9 +238,15 @@ async function train(run: Run, { signal, onEvent }: TrainOptions): Promise<Train
 }
 
 /** The trained model beside its tokenizer: a directory that every other command takes. */
-async function saveTrainedModel({ config, directory, model, tokenizer }: Run): Promise<void> {
+async function saveTrainedModel(run: Run): Promise<void> {
+  const { config, directory, model, tokenizer, optimizer, trainer } = run;
   await writeDirectoryAtomically(directory.modelPath, async (folder) => {
-    const metadata = { system: config.system, ...dataMetadata(config.data) };
+    const step = (config.firstStep ?? 0) + trainer.state.step;
+    const metadata = {
+      system: config.system,
+      ...dataMetadata(config.data),
+      ...lineageMetadata(step, optimizer.groups),
+    };
     await saveModel(model, folder, { metadata });
     const copy = join(folder, 'tokenizer.json');
     await copyFile(tokenizer.file, copy).catch((cause: unknown) => {

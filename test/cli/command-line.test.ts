@@ -37,6 +37,7 @@ describe('the command line', () => {
     expect(code).toBe(0);
     for (const command of [
       'demo',
+      'pretrain',
       'train',
       'systems',
       'eval',
@@ -54,6 +55,7 @@ describe('the command line', () => {
 
   it('shows examples in the help of every command', async () => {
     for (const command of [
+      'pretrain',
       'train',
       'eval',
       'compile',

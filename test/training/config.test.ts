@@ -60,10 +60,10 @@ describe('training configuration', () => {
 
   it('names every field at fault with its value, not only the first', () => {
     const { message } = faultOf(() =>
-      parseTrainingConfig({ ...minimal, output: undefined, steps: 0, model: { init: 7 }, dropout: 'no' }),
+      parseTrainingConfig({ ...minimal, output: undefined, steps: -1, model: { init: 7 }, dropout: 'no' }),
     );
     expect(message).toMatch(/output is missing/);
-    expect(message).toMatch(/steps is 0/);
+    expect(message).toMatch(/steps is -1/);
     expect(message).toMatch(/model\.init is 7: must be a model directory.*tiny, small, base/);
     expect(message).toMatch(/dropout is "no"/);
   });
