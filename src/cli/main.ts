@@ -4,12 +4,15 @@ import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../util/package-root.js';
 import { EXIT } from './context.js';
+import { addBenchCommand } from './bench/command.js';
 import { addCompileCommand, addRunCommand } from './compile.js';
 import { addDataCommand } from './data.js';
 import { addDemoCommand } from './demo/command.js';
 import { addDoctorCommand } from './doctor.js';
 import { addEvalCommand } from './eval.js';
+import { addFlopsCommand } from './flops/command.js';
 import { addInspectCommand } from './inspect.js';
+import { addMemoryCommand } from './memory.js';
 import { addPretrainCommand } from './pretrain.js';
 import { addScoreCommand } from './score.js';
 import { addSystemsCommand } from './systems.js';
@@ -38,6 +41,9 @@ addVerifyCommand(program);
 addScoreCommand(program);
 addDataCommand(program);
 addInspectCommand(program);
+addFlopsCommand(program);
+addMemoryCommand(program);
+addBenchCommand(program);
 addDoctorCommand(program);
 
 try {

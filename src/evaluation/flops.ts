@@ -132,7 +132,7 @@ function decode(
 }
 
 /** Slots whose tensor of this kind is read: adapters sit beside feed-forward blocks, of which cross-attention has none. */
-function usedSlots(config: ModelConfig, { name }: Adaptation): number {
+export function usedSlots(config: ModelConfig, { name }: Adaptation): number {
   return name.startsWith('adapter') ? config.numLayers + config.numDecoderLayers : slotCount(config);
 }
 
@@ -172,7 +172,8 @@ function generate(
   }
 }
 
-function checkLengths(lengths: Readonly<Record<string, number>>): void {
+/** @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0 */
+export function checkLengths(lengths: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(lengths)) {
     if (!Number.isSafeInteger(value) || value < 0) {
       throw new HintError(

@@ -31,6 +31,40 @@ export function paperFlopsHint(
   );
 }
 
+/** What the paper's generated modules are sized by: adapters of 512 and prefixes of 30. */
+export interface PaperShape {
+  /** d: model width. */
+  readonly width: number;
+  /** h k: width of all attention heads together. */
+  readonly attentionWidth: number;
+  readonly encoderLayers: number;
+  readonly decoderLayers: number;
+}
+
+/** A = l (1024 d + 60 h k): generated parameters that every token passes through, l layers in both stacks together. */
+export function paperGeneratedParameters(shape: PaperShape): number {
+  return layersOf(shape) * (1024 * shape.width + 60 * shape.attentionWidth);
+}
+
+/** l 60 h k: the prefixes alone, as HyperTune generates them. */
+export function paperGeneratedPrefixes(shape: PaperShape): number {
+  return layersOf(shape) * 60 * shape.attentionWidth;
+}
+
+/**
+ * G = κ M d², once per task: M = 1024 (Le + Ld) + 60 (Le + 2 Ld) vectors, each through κ matrices of d × d (one of the
+ * component attention and two of the generator when κ is 3).
+ */
+export function paperGenerationFlops(shape: PaperShape, kappa = 3): number {
+  const { encoderLayers, decoderLayers, width } = shape;
+  const vectors = 1024 * (encoderLayers + decoderLayers) + 60 * (encoderLayers + 2 * decoderLayers);
+  return kappa * vectors * width * width;
+}
+
+function layersOf({ encoderLayers, decoderLayers }: PaperShape): number {
+  return encoderLayers + decoderLayers;
+}
+
 /** 2 N per token, the instruction's keys and values being computed once: a decoder-only model. */
 export function paperFlopsDecoderOnly(parameters: number, lengths: PaperLengths): number {
   return 2 * parameters * (lengths.instruction + lengths.examples * (lengths.input + lengths.output));

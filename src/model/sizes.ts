@@ -1,3 +1,4 @@
+import { HintError } from '../errors.js';
 import { parseModelConfig, type ModelConfig } from './config.js';
 
 /** The published sizes of T5 v1.1 (method §1.5), and the original's toy size. */
@@ -15,8 +16,25 @@ const SIZES: Readonly<Record<ModelSize, readonly [number, number, number, number
 
 export const MODEL_SIZES = Object.keys(SIZES) as readonly ModelSize[];
 
+/** The sizes that have checkpoints; the paper calls base 250M, xl 3B and xxl 11B. */
+export const PUBLISHED_SIZES = MODEL_SIZES.filter((size) => size !== 'tiny');
+
 /** The configuration of a T5 v1.1 of a published size, without a hypernetwork. */
 export function sizedConfig(size: ModelSize): ModelConfig {
   const [d_model, d_kv, num_heads, d_ff, num_layers] = SIZES[size];
   return parseModelConfig({ vocab_size: 32128, d_model, d_kv, num_heads, d_ff, num_layers });
+}
+
+/**
+ * {@link sizedConfig} of a name that a user gave.
+ *
+ * @throws HintError INVALID_ARGUMENT listing the sizes there are
+ */
+export function modelOfSize(size: string): ModelConfig {
+  const known = MODEL_SIZES.find((name) => name === size);
+  if (known) return sizedConfig(known);
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    `There is no size ${JSON.stringify(size)}; choose one of ${MODEL_SIZES.join(', ')}.`,
+  );
 }

@@ -114,7 +114,10 @@ export function legendRows(entries: readonly Look[], width: number): Look[][] {
     (rows.at(-1) as Look[]).push(entry);
     used += needed;
   }
-  return rows;
+  // No row longer than needed: four entries that take two rows stand two and two.
+  const even = Math.ceil(entries.length / rows.length);
+  const balanced = rows.map((_, i) => entries.slice(i * even, (i + 1) * even));
+  return balanced.every((row, i) => row.length <= (rows[i] as Look[]).length || i > 0) ? balanced : rows;
 }
 
 /** Where data goes once title, legend, labels and ticks have their room. */

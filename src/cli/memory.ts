@@ -1,0 +1,111 @@
+import { Option, type Command } from 'commander';
+import { memoryReport, type MemoryReport } from '../evaluation/memory.js';
+import { PAPER_LENGTHS } from '../evaluation/paper-tables.js';
+import { HintError } from '../errors.js';
+import { slotCount } from '../model/parameter-shapes.js';
+import { PUBLISHED_SIZES } from '../model/sizes.js';
+import { action, print, printJson, table, wholeNumber } from './context.js';
+import { addModelChoice, chooseModel, type ModelChoice, type ModelChoiceOptions } from './model-choice.js';
+
+interface MemoryOptions extends ModelChoiceOptions {
+  instruction: number;
+  dtype: 'f32' | 'bf16';
+  json: boolean;
+}
+
+const BYTES = { f32: 4, bf16: 2 } as const;
+
+/** `hint memory`: what a compiled task takes, against caches of decoder-only models. */
+export function addMemoryCommand(program: Command): void {
+  const command = program
+    .command('memory')
+    .summary('what a compiled task takes, by the paper and as held, against decoder-only caches')
+    .description(
+      "Appendix C.2's formula beside what the engine holds for a compiled task, and the instruction length from which either\n" +
+        'takes less than the key/value cache of a decoder-only model of the same width. Without a model: every published size.',
+    )
+    .argument('[model]', 'a model directory (its config.json is all that is read)');
+  addModelChoice(command)
+    .option(
+      '--instruction <tokens>',
+      'tokens of the instruction',
+      wholeNumber('--instruction'),
+      PAPER_LENGTHS.sni.twoPositive.instruction,
+    ) // prettier-ignore
+    .addOption(
+      new Option('--dtype <name>', 'of every value; the engine holds f32')
+        .choices(['f32', 'bf16'])
+        .default('f32'),
+    )
+    .option('--json', 'print the result as JSON', false)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ hint memory\n  $ hint memory --size xl --instruction 1024\n  $ hint memory runs/hint/model --json',
+    )
+    .action(
+      action(async (_signal, model: string | undefined, options: MemoryOptions) => {
+        const sizes = model === undefined && options.size === undefined ? PUBLISHED_SIZES : [options.size];
+        const reports = await Promise.all(
+          sizes.map(async (size) => {
+            const choice = await chooseModel(model, { ...options, ...(size === undefined ? {} : { size }) });
+            if (!choice.config.hint) {
+              throw new HintError(
+                'INVALID_ARGUMENT',
+                `${choice.name} with the system ${choice.system} compiles nothing; choose --system hint or a model with a hypernetwork.`,
+              );
+            }
+            return { choice, report: memoryReport(choice.config, options.instruction, BYTES[options.dtype]) };
+          }),
+        );
+        if (options.json) {
+          printJson(
+            reports.map(({ choice, report }) => ({
+              ...{ model: choice.name, system: choice.system, dtype: options.dtype },
+              ...{ hint: choice.config.hint, prefixSites: slotCount(choice.config) },
+              ...report,
+            })),
+          );
+        } else print(describe(reports, options));
+      }),
+    );
+}
+
+function describe(
+  reports: readonly { choice: ModelChoice; report: MemoryReport }[],
+  { instruction, dtype }: MemoryOptions,
+): string {
+  const tokens = (crossover: number | null): string => (crossover === null ? 'never' : String(crossover));
+  const rows = reports.flatMap(({ choice, report }) => [
+    ...report.rows.map(({ name, bytes, crossover }) => [
+      choice.name,
+      name,
+      mebibytes(bytes),
+      tokens(crossover.oneStack),
+      tokens(crossover.bothStacks),
+    ]),
+    [choice.name, 'decoder-only cache, layers of one stack', mebibytes(report.decoderOnly.oneStack), '', ''],
+    [choice.name, 'decoder-only cache, layers of both', mebibytes(report.decoderOnly.bothStacks), '', ''],
+  ]);
+  const parts = reports.map(({ choice, report }) => [
+    choice.name,
+    mebibytes(report.task.adapters * report.bytesPerValue),
+    mebibytes(report.task.prefixes * report.bytesPerValue),
+    slotCount(choice.config),
+    mebibytes(report.task.lora * report.bytesPerValue),
+    mebibytes(report.task.instruction * report.bytesPerValue),
+    mebibytes(report.task.instructionKeys * report.bytesPerValue),
+    `${(report.perInputToken / 1024).toFixed(0)}`,
+  ]);
+  return [
+    `A task compiled from ${instruction} tokens, ${dtype}; crossover: tokens from which it takes less than a decoder-only cache.`,
+    '',
+    table(['model', 'what', 'MiB', 'below one stack from', 'below both from'], rows),
+    '',
+    'What is held, in MiB (prefix sites: one an encoder layer, two a decoder layer; the formula counts one a layer of one stack):',
+    table(['model', 'adapters', 'prefixes', 'sites', 'LoRA', 'encoded instruction', 'its keys and values', 'KiB a token of input or output'], parts), // prettier-ignore
+  ].join('\n');
+}
+
+function mebibytes(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(2);
+}

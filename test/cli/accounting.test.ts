@@ -1,0 +1,127 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const root = resolve(import.meta.dirname, '../..');
+const model = join(root, 'test/fixtures/greedy-model');
+
+interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+function hint(...parameters: string[]): Promise<Outcome> {
+  return new Promise((done) => {
+    execFile(process.execPath, [join(root, 'dist/cli/main.js'), ...parameters], (error, stdout, stderr) =>
+      done({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
+    );
+  });
+}
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'hint-accounting-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('hint flops', () => {
+  it('prints the paper’s cells with ours, for people and for machines', async () => {
+    const [text, json] = await Promise.all([hint('flops', '--paper'), hint('flops', '--paper', '--json')]);
+    expect(text.code).toBe(0);
+    expect(text.stdout).toMatch(/OPT-13B 13B +Def +15\.9 +35\.46 +not by any formula/);
+    expect(text.stdout).toContain('53 of 53 cells agree');
+    const { cells } = JSON.parse(json.stdout) as { cells: Record<string, unknown>[] };
+    expect(cells[0]).toMatchObject({
+      ...{ table: 1, row: 'Tk-Instruct (our replication) 250M', column: 'Def Rel. FLOPs' },
+      ...{ value: 1, computed: 1, within: true, tested: true },
+    });
+  });
+
+  it('exits with 1 when a convention is changed so that cells no longer agree', async () => {
+    const { code, stdout } = await hint('flops', '--paper', '--kappa', '30');
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/HINT \(ours\) 3B .* NO/);
+  });
+
+  it('counts a model directory, phase by phase', async () => {
+    const { stdout } = await hint(
+      'flops',
+      model,
+      '--instruction',
+      '7',
+      '--tasks',
+      '2',
+      '--examples',
+      '3',
+      '--json',
+    );
+    const report = JSON.parse(stdout) as {
+      multiplyAdds: number;
+      phases: { times: number; each: { total: number } }[];
+    };
+    const sum = report.phases.reduce((total, { times, each }) => total + times * each.total, 0);
+    expect(report.multiplyAdds).toBe(sum);
+    expect(report.phases.map(({ times }) => times)).toEqual([2, 2, 2, 6, 6]);
+  });
+
+  it('draws the curve into files', async () => {
+    const files = ['curve.svg', 'curve.png'].map((name) => join(folder, name));
+    const { code, stdout } = await hint('flops', '--curve', '--size', 'small', '--plot', ...files);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/costs HINT 1\.00 % of what it costs Tk-Instruct by the formula/);
+    const [svg, png] = await Promise.all(files.map((file) => readFile(file)));
+    expect(svg?.toString()).toContain('Instruction tokens');
+    expect(png?.subarray(1, 4).toString()).toBe('PNG');
+  });
+
+  it.each([
+    [['flops'], /Give either a model directory or --size/],
+    [['flops', model, '--size', 'base'], /Give either a model directory or --size/],
+    [['flops', '--size', 'huge'], /small, base, large, xl, xxl/],
+    [['flops', '--size', 'base', '--system', 'gpt'], /no system "gpt"/],
+    [['flops', '--size', 'base', '--system', 'tk-instruct', '--adapter-size', '8'], /has no hypernetwork/],
+    [['flops', '--size', 'base', '--recompute'], /add --training/],
+    [['flops', '--size', 'base', '--input', '-1'], /--input is "-1"/],
+    [['flops', '--size', 'base', '--plot', 'a.svg'], /add --curve/],
+    [['flops', '--curve', '--plot', 'a.jpg'], /must end in \.svg or \.png/],
+    [['flops', '--curve', 'depth'], /no curve over "depth"/],
+    [['flops', '--paper', model], /leave .* out/],
+    [['memory', '--size', 'base', '--system', 'no-instruct'], /compiles nothing/],
+    [['bench', 'compare', 'a.json', 'b.json', '--margin', 'much'], /--margin is "much"/],
+  ])('refuses %j with one sentence', async (parameters, message) => {
+    const { code, stdout, stderr } = await hint(...parameters);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(message);
+    expect(stdout).toBe('');
+  });
+});
+
+describe('hint memory', () => {
+  it('shows formula, file and device for every size, or for one model', async () => {
+    const all = await hint('memory');
+    expect(all.stdout).toMatch(/T5 v1\.1 xl +paper, Appendix C\.2 +204\.79 +554 +274/);
+    expect(all.stdout).toMatch(/T5 v1\.1 xxl +held on the device +\d+\.\d\d +never +\d+/);
+    const one = JSON.parse((await hint('memory', model, '--json')).stdout) as { prefixSites: number }[];
+    expect(one).toHaveLength(1);
+    expect(one[0]?.prefixSites).toBeGreaterThan(0);
+  });
+});
+
+describe('hint bench compare', () => {
+  it('names what got slower, and fails when asked to', async () => {
+    const [before, after] = [join(folder, 'before.json'), join(folder, 'after.json')];
+    const write = (path: string, seconds: number[]) =>
+      writeFile(path, JSON.stringify({ parts: { inference: { samples: { 'engine t5 44': seconds } } } }));
+    await write(before, [1, 1.01, 0.99]);
+    await write(after, [1.3, 1.31, 1.32]);
+    const told = await hint('bench', 'compare', before, after);
+    expect(told.stdout).toMatch(/engine t5 44 .* 1\.31× +slower/);
+    expect(told.code).toBe(0);
+    expect((await hint('bench', 'compare', before, after, '--fail')).code).toBe(1);
+    expect((await hint('bench', 'compare', after, before, '--fail')).code).toBe(0);
+    expect((await hint('bench', 'compare', before, model)).stderr).toMatch(/^hint: .+\n$/);
+  });
+});
