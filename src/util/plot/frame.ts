@@ -103,21 +103,18 @@ export function errorBar(x: number, low: number, high: number, color: string): s
 
 /** Rows of legend entries that fit `width`. */
 export function legendRows(entries: readonly Look[], width: number): Look[][] {
+  const widthOf = (row: readonly Look[]): number =>
+    row.reduce((sum, { name }) => sum + SWATCH + textWidth(name) + 26, 0);
   const rows: Look[][] = [];
-  let used = Infinity;
   for (const entry of entries) {
-    const needed = SWATCH + textWidth(entry.name) + 26;
-    if (used + needed > width) {
-      rows.push([]);
-      used = 0;
-    }
-    (rows.at(-1) as Look[]).push(entry);
-    used += needed;
+    const last = rows.at(-1);
+    if (last && widthOf([...last, entry]) <= width) last.push(entry);
+    else rows.push([entry]);
   }
-  // No row longer than needed: four entries that take two rows stand two and two.
+  // Four entries that take two rows stand two and two, not three and one.
   const even = Math.ceil(entries.length / rows.length);
   const balanced = rows.map((_, i) => entries.slice(i * even, (i + 1) * even));
-  return balanced.every((row, i) => row.length <= (rows[i] as Look[]).length || i > 0) ? balanced : rows;
+  return balanced.every((row) => row.length > 0 && widthOf(row) <= width) ? balanced : rows;
 }
 
 /** Where data goes once title, legend, labels and ticks have their room. */
