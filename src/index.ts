@@ -26,6 +26,8 @@ export { exactMatch } from './evaluation/exact-match.js';
 export { inferenceFlops, type InferenceCost, type InferenceLengths } from './evaluation/flops.js';
 export { parseTrainingConfig, readTrainingConfig, type TrainingConfig } from './training/config.js';
 export { trainFromConfig, type TrainingEvent, type TrainingSummary } from './training/run.js';
+export { TextSource, type TextSourceOptions } from './training/text-source.js';
+export { findTextFiles, type TextFile } from './data/text/files.js';
 export { PoolSource, type ExampleSource, type SourceState } from './training/example-source.js';
 export { Trainer, type StepReport } from './training/trainer.js';
 export { findSystem, type System } from './systems/index.js';

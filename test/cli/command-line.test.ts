@@ -56,6 +56,7 @@ describe('the command line', () => {
   it('shows examples in the help of every command', async () => {
     for (const command of [
       'pretrain',
+      'pretrain',
       'train',
       'eval',
       'compile',
