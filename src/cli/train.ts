@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { parseTrainingConfig } from '../training/config.js';
-import { applyOverrides } from '../training/overrides.js';
+import { applyOverrides, mergeSettings } from '../training/overrides.js';
+import { findRecipe, RECIPES } from '../training/recipes.js';
 import { trainFromConfig, type TrainingEvent, type TrainingSummary } from '../training/run.js';
 import { HintError } from '../errors.js';
 import { MODEL_SIZES } from '../model/sizes.js';
@@ -11,6 +12,7 @@ import { Progress } from './progress.js';
 
 interface TrainOptions {
   config?: string;
+  recipe?: string;
   data?: string;
   system?: string;
   init?: string;
@@ -32,6 +34,10 @@ export function addTrainCommand(program: Command): void {
         'Ctrl-C saves a checkpoint and stops; --resume goes on bit for bit where the run was.',
     )
     .option('--config <file>', 'settings as JSON')
+    .option(
+      '--recipe <name>',
+      `a published run, under all other settings: ${RECIPES.map(({ name }) => name).join(', ')}`,
+    )
     .option('--data <directory>', 'a dataset in the Super-NaturalInstructions schema (data.directory)')
     .option('--system <name>', 'a name that "hint systems" lists (system)')
     .option('--init <directory>', 'the model to start from (model.init)')
@@ -51,7 +57,7 @@ export function addTrainCommand(program: Command): void {
     .option('--json', 'print the summary as JSON', false)
     .addHelpText(
       'after',
-      '\nExamples:\n  $ hint train --data natural-instructions --system hint --init t5-base-lm-adapt --output runs/hint --steps 1000\n' +
+      '\nExamples:\n  $ hint train --data natural-instructions --system hint --recipe sni --init t5-base-lm-adapt --output runs/hint\n' +
         '  $ hint train --config hint.json --set batchSize=32 --set model.hint.adapterSize=64\n  $ hint train --data natural-instructions --system lora --size small --set model.tokenizer=t5-base --output runs/lora\n  $ hint train --config hint.json --resume',
     )
     .action(
@@ -71,14 +77,16 @@ export function addTrainCommand(program: Command): void {
 
 function settings(options: TrainOptions): Promise<unknown> {
   refuseTwoStarts(options);
-  return readSettings(options, [
+  const recipe = options.recipe === undefined ? {} : findRecipe(options.recipe).settings;
+  const shorthands: [string, string | undefined][] = [
     ['data.directory', options.data],
     ['system', options.system],
     ['model.init', options.init],
     ['model.init', options.size && JSON.stringify({ size: options.size })],
     ['output', options.output],
     ['steps', options.steps],
-  ]);
+  ];
+  return readSettings(options, shorthands, recipe);
 }
 
 /** @throws HintError INVALID_ARGUMENT when a model is to start from a directory and from nothing */
@@ -95,11 +103,13 @@ export function refuseTwoStarts({ init, size }: { init?: string; size?: string }
  * the assignments of --set.
  *
  * @param shorthands setting and value of each option; undefined: not given
+ * @param under settings that the file's go over
  * @throws HintError NOT_FOUND, INVALID_JSON, INVALID_ARGUMENT
  */
 export async function readSettings(
   { config, set }: { config?: string; set: readonly string[] },
   shorthands: readonly (readonly [string, string | undefined])[],
+  under: object = {},
 ): Promise<unknown> {
   let json: unknown = {};
   if (config) {
@@ -113,7 +123,7 @@ export async function readSettings(
     json = parseJson(text, config, 'the settings');
   }
   const given = shorthands.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]));
-  return applyOverrides(json, [...given, ...set]);
+  return applyOverrides(mergeSettings(under, json), [...given, ...set]);
 }
 
 /** Shows a run's events as progress lines. */

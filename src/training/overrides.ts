@@ -32,8 +32,26 @@ export function applyOverrides(json: unknown, assignments: readonly string[]): u
   return result;
 }
 
+/**
+ * Puts settings over others: objects are merged field by field, everything else is replaced. What is no object is
+ * left for the configuration's own check to refuse.
+ */
+export function mergeSettings(under: unknown, over: unknown): unknown {
+  if (!isPlainObject(under) || !isPlainObject(over)) return structuredClone(over);
+  const merged: JsonObject = structuredClone(under);
+  for (const [key, value] of Object.entries(over)) {
+    if (key === '__proto__') continue;
+    merged[key] = key in merged ? mergeSettings(merged[key], value) : structuredClone(value);
+  }
+  return merged;
+}
+
+function isPlainObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 function asObject(value: unknown, assignment: string, path: string): JsonObject {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
+  if (isPlainObject(value)) return value;
   throw new HintError(
     'INVALID_ARGUMENT',
     `Cannot set ${JSON.stringify(assignment)}: ${path} is ${JSON.stringify(value)}, not an object with fields.`,
