@@ -195,7 +195,9 @@ bool supports(int isa) { return (static_cast<int>(dnnl_get_effective_cpu_isa()) 
 }  // namespace
 
 DType packedDType(DType wanted) {
-  return wanted == DType::bf16 && !supports(dnnl_cpu_isa_avx512_core_bf16) ? DType::f32 : wanted;
+  const bool missing = (wanted == DType::bf16 && !supports(dnnl_cpu_isa_avx512_core_bf16)) ||
+                       (wanted == DType::i8 && !supports(dnnl_cpu_isa_avx512_core_vnni));
+  return missing ? DType::f32 : wanted;
 }
 
 int64_t packedSize(int64_t k, int64_t n, DType dtype) {
@@ -218,13 +220,11 @@ void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const voi
 void packMatrix(int64_t k, int64_t n, bool transposed, const float* weight, DType wanted, void* packed, float* scale,
                 float* columnSum) {
   const DType held = packedDType(wanted);
-  if (wanted == DType::f32) return arrangeMatrix(k, n, transposed, held, weight, packed);
+  if (held == DType::f32 && wanted != DType::bf16) return arrangeMatrix(k, n, transposed, held, weight, packed);
   Scratch rounded(k * n);
   if (held == DType::i8) {
-    // Without VNNI oneDNN adds pairs of products in 16 bits; steps below 64 keep those from saturating.
-    const int limit = supports(dnnl_cpu_isa_avx512_core_vnni) ? 127 : 63;
     auto* steps = reinterpret_cast<int8_t*>(rounded.data());
-    quantizeColumns(weight, k, n, transposed, limit, steps, scale, columnSum);
+    quantizeColumns(weight, k, n, transposed, steps, scale, columnSum);
     return arrangeMatrix(k, n, transposed, held, steps, packed);
   }
   auto* halves = reinterpret_cast<uint16_t*>(rounded.data());

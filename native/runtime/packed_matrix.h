@@ -26,8 +26,9 @@ struct Epilogue {
   const float* residual = nullptr;  ///< [m, n], added last
 };
 
-/// How a matrix asked for in `wanted` is held: f32 instead of bf16 where the processor has no bf16 products, which
-/// would be several times slower than f32 ones. The values are rounded to bf16 all the same.
+/// How a matrix asked for in `wanted` is held: f32 where the processor has no such products. bf16 ones would be several
+/// times slower than f32 ones there (the values are rounded to bf16 all the same); those of 8 bits would saturate in 16
+/// bits, as oneDNN adds them up in pairs without VNNI.
 DType packedDType(DType wanted);
 
 /// Elements of `dtype` that the packed form of a [k, n] matrix takes.

@@ -10,7 +10,7 @@ namespace hint {
 namespace {
 
 constexpr int kZero = 128;
-constexpr float kRowLimit = 127.0f;
+constexpr float kLimit = 127.0f;
 /// Adding 1.5 * 2^23 rounds to the nearest integer, ties to even, without a conversion instruction.
 constexpr float kRounder = 12582912.0f;
 
@@ -65,11 +65,11 @@ float quantizeRow(const float* x, int64_t k, uint8_t* steps) {
     std::memset(steps, kZero, static_cast<size_t>(k));
     return std::nanf("");
   }
-  roundRow(x, k, largest > 0.0f ? kRowLimit / largest : 0.0f, steps);
-  return largest / kRowLimit;
+  roundRow(x, k, largest > 0.0f ? kLimit / largest : 0.0f, steps);
+  return largest / kLimit;
 }
 
-void quantizeColumns(const float* weight, int64_t k, int64_t n, bool transposed, int limit, int8_t* steps, float* scale,
+void quantizeColumns(const float* weight, int64_t k, int64_t n, bool transposed, int8_t* steps, float* scale,
                      float* columnSum) {
   const int64_t along = transposed ? 1 : n, across = transposed ? k : 1;
   parallelFor(n, 16, [&](int64_t begin, int64_t end) {
@@ -78,7 +78,7 @@ void quantizeColumns(const float* weight, int64_t k, int64_t n, bool transposed,
       for (int64_t i = 0; i < k; ++i) largest = larger(std::fabs(weight[j * across + i * along]), largest);
       // A column that is not finite gives a step of NaN, which no result hides.
       const bool finite = std::isfinite(largest);
-      const float inverse = finite && largest > 0.0f ? static_cast<float>(limit) / largest : 0.0f;
+      const float inverse = finite && largest > 0.0f ? kLimit / largest : 0.0f;
       int32_t sum = 0;
       for (int64_t i = 0; i < k; ++i) {
         const float value = finite ? weight[j * across + i * along] : 0.0f;
@@ -86,7 +86,7 @@ void quantizeColumns(const float* weight, int64_t k, int64_t n, bool transposed,
         steps[j * across + i * along] = static_cast<int8_t>(step);
         sum += step;
       }
-      scale[j] = finite ? largest / static_cast<float>(limit) : std::nanf("");
+      scale[j] = finite ? largest / kLimit : std::nanf("");
       columnSum[j] = static_cast<float>(sum);
     }
   });

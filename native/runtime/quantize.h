@@ -11,8 +11,8 @@ namespace hint {
 /// Quantises a row and returns its step, 0 for a row of zeros.
 float quantizeRow(const float* x, int64_t k, uint8_t* steps);
 
-/// Quantises the columns of a matrix, [n, k] when `transposed`, else [k, n], to -limit … limit; keeps the layout.
-void quantizeColumns(const float* weight, int64_t k, int64_t n, bool transposed, int limit, int8_t* steps, float* scale,
+/// Quantises the columns of a matrix, [n, k] when `transposed`, else [k, n], to -127 … 127; keeps the layout.
+void quantizeColumns(const float* weight, int64_t k, int64_t n, bool transposed, int8_t* steps, float* scale,
                      float* columnSum);
 
 /// y = residual + activation(x·w + bias) of one row from Σ u v; bias and residual may be null.

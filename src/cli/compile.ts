@@ -4,7 +4,8 @@ import type { Command } from 'commander';
 import { readSniTask } from '../data/natural-instructions.js';
 import { HintError } from '../errors.js';
 import { Engine, type CompileRequest } from '../inference/engine.js';
-import { action, note, print, printJson, wholeNumber } from './context.js';
+import type { WeightDType } from '../tensor/ops.js';
+import { action, dtypeOption, note, print, printJson, wholeNumber } from './context.js';
 
 interface CompileOptions {
   definition?: string;
@@ -12,6 +13,7 @@ interface CompileOptions {
   positives: number;
   output: string;
   tokenizer?: string;
+  dtype: WeightDType;
   threads: number;
   json: boolean;
 }
@@ -37,6 +39,7 @@ export function addCompileCommand(program: Command): void {
     .option('--positives <n>', 'positive examples to use of the task file', wholeNumber('--positives'), 0)
     .requiredOption('--output <file>', 'the task file to write (.safetensors)')
     .option('--tokenizer <path>', 'a tokenizer.json elsewhere')
+    .addOption(dtypeOption())
     .option('--threads <n>', 'compute threads, 0 for every core', wholeNumber('--threads'), 0)
     .option('--json', 'print the result as JSON', false)
     .addHelpText(
@@ -75,6 +78,7 @@ export function addRunCommand(program: Command): void {
     .option('--inputs <file>', 'a file with one input a line')
     .option('--max-tokens <n>', 'most tokens generated', wholeNumber('--max-tokens', 1), 128)
     .option('--tokenizer <path>', 'a tokenizer.json elsewhere')
+    .addOption(dtypeOption())
     .option('--threads <n>', 'compute threads, 0 for every core', wholeNumber('--threads'), 0)
     .option('--json', 'print the outputs as JSON', false)
     .addHelpText(
@@ -122,10 +126,11 @@ export function addRunCommand(program: Command): void {
 
 function open(
   directory: string,
-  options: { threads: number; tokenizer?: string },
+  options: { dtype: WeightDType; threads: number; tokenizer?: string },
   signal: AbortSignal,
 ): Promise<Engine> {
   return Engine.open(directory, {
+    dtype: options.dtype,
     threads: options.threads,
     signal,
     ...(options.tokenizer === undefined ? {} : { tokenizer: options.tokenizer }),

@@ -1,3 +1,4 @@
+import { Option } from 'commander';
 import type { SniSplit } from '../data/natural-instructions.js';
 import { HintError } from '../errors.js';
 
@@ -59,6 +60,13 @@ function report(error: unknown, given: unknown[]): number {
     );
   if (code === 'ABORTED') return EXIT.interrupted;
   return code === 'INVALID_ARGUMENT' || code === 'INVALID_CONFIG' ? EXIT.usage : EXIT.failed;
+}
+
+/** `--dtype`: what the matrices of inference are held in. */
+export function dtypeOption(): Option {
+  return new Option('--dtype <name>', 'what matrices are held and multiplied in')
+    .choices(['f32', 'bf16', 'int8'])
+    .default('f32');
 }
 
 /** Parses a whole number option. */

@@ -6,7 +6,8 @@ import { HintError } from '../errors.js';
 import { Engine } from '../inference/engine.js';
 import { openSafetensors } from '../model/safetensors.js';
 import { findSystem } from '../systems/index.js';
-import { action, print, printJson, splitName, table, wholeNumber } from './context.js';
+import type { WeightDType } from '../tensor/ops.js';
+import { action, dtypeOption, print, printJson, splitName, table, wholeNumber } from './context.js';
 import { Progress } from './progress.js';
 
 interface EvalOptions {
@@ -19,6 +20,7 @@ interface EvalOptions {
   batchSize: number;
   predictions?: string;
   tokenizer?: string;
+  dtype: WeightDType;
   threads: number;
   json: boolean;
 }
@@ -45,6 +47,7 @@ export function addEvalCommand(program: Command): void {
     .option('--batch-size <n>', 'inputs decoded together', wholeNumber('--batch-size', 1), 64)
     .option('--predictions <file>', 'also write the predictions as JSON lines')
     .option('--tokenizer <path>', 'a tokenizer.json elsewhere')
+    .addOption(dtypeOption())
     .option('--threads <n>', 'compute threads, 0 for every core', wholeNumber('--threads'), 0)
     .option('--json', 'print the result as JSON', false)
     .addHelpText(
@@ -62,6 +65,7 @@ export function addEvalCommand(program: Command): void {
 
 async function evaluate(directory: string, options: EvalOptions, signal: AbortSignal): Promise<Evaluation> {
   await using engine = await Engine.open(directory, {
+    dtype: options.dtype,
     threads: options.threads,
     signal,
     ...(options.tokenizer === undefined ? {} : { tokenizer: options.tokenizer }),

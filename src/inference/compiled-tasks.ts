@@ -62,9 +62,9 @@ export function restoreTasks(model: HintModel, encoded: EncodedTasks): CompiledT
 
 /** With packed modules where the model's own weights are packed. */
 function packed(model: HintModel, encoded: EncodedTasks): EncodedTasks {
-  const { inferenceWeights } = model.t5;
+  const { inferenceWeights } = model;
   if (!inferenceWeights) return encoded;
-  return { ...encoded, modules: packModules(encoded.modules, inferenceWeights.dtype) };
+  return { ...encoded, modules: packModules(encoded.modules, inferenceWeights.exactDType) };
 }
 
 function withSharedKeys(model: HintModel, encoded: EncodedTasks): CompiledTasks {

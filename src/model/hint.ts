@@ -25,6 +25,8 @@ export interface EncodedTasks {
 export class HintModel implements TrainableModel {
   readonly t5: T5;
   readonly hypernetwork: Hypernetwork | undefined;
+  /** The same T5 as the hypernetwork reads it, which may be more exactly. */
+  private readonly hyperT5: T5;
   /** What {@link prepareInference} holds matrices in. */
   inferenceDType: ops.WeightDType = 'f32';
   private inference: InferenceWeights | undefined;
@@ -35,7 +37,8 @@ export class HintModel implements TrainableModel {
     readonly parameters: Parameters,
   ) {
     this.t5 = new T5(device, config, parameters);
-    this.hypernetwork = config.hint ? new Hypernetwork(this.t5, config.hint) : undefined;
+    this.hyperT5 = new T5(device, config, parameters);
+    this.hypernetwork = config.hint ? new Hypernetwork(this.hyperT5, config.hint) : undefined;
   }
 
   /** Instructions → encoded instructions and modules; each distinct instruction once (design law 5). */
@@ -148,6 +151,12 @@ export class HintModel implements TrainableModel {
     this.releaseInference();
     this.inference = new InferenceWeights(this.device, this.config, this.parameters, this.inferenceDType);
     this.t5.inferenceWeights = this.inference;
+    this.hyperT5.inferenceWeights = this.inference.ofHypernetwork;
+  }
+
+  /** What {@link prepareInference} made, if it is current. */
+  get inferenceWeights(): InferenceWeights | undefined {
+    return this.inference?.isCurrent ? this.inference : undefined;
   }
 
   /** Gives the memory of {@link prepareInference} back. */
@@ -155,6 +164,7 @@ export class HintModel implements TrainableModel {
     this.inference?.dispose();
     this.inference = undefined;
     this.t5.inferenceWeights = undefined;
+    this.hyperT5.inferenceWeights = undefined;
   }
 
   configFile(): Record<string, unknown> {

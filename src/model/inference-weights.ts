@@ -8,6 +8,17 @@ import type { Parameters } from './parameters.js';
 /** The one cross-attention of the component embeddings (method §2.4). */
 export const COMPONENT_ATTENTION = 'hypernetwork.attention';
 
+/** What a part of the model reads in inference instead of parameters. */
+export interface WeightReader {
+  /** False as soon as a parameter was changed. */
+  readonly isCurrent: boolean;
+  /** A parameter whose name ends in `.weight`, packed; undefined for one that is read as it is. */
+  matrix(name: string): ops.PackedMatrix | undefined;
+  generator(name: AdaptationName): PackedGenerator | undefined;
+  /** The component queries of a kind of module, which depend on nothing but weights: made by `project` once. */
+  componentQueries(name: AdaptationName, project: () => Tensor): Tensor;
+}
+
 /** How the two layers of a module's generator are read by inference. */
 export interface PackedGenerator {
   /** `wi`, with the component attention's output projection folded in where nothing lies between the two. */
@@ -23,7 +34,7 @@ export interface PackedGenerator {
  * rearranging them; products of weights alone multiplied out (method §2.4, "free optimisations"). Made from the
  * parameters once; {@link isCurrent} is false as soon as one of them was changed. A model has one at a time.
  */
-export class InferenceWeights {
+export class InferenceWeights implements WeightReader {
   private readonly packed = new Map<string, ops.PackedMatrix>();
   private readonly generators = new Map<AdaptationName, PackedGenerator>();
   private readonly queries = new Map<AdaptationName, Tensor>();
@@ -33,7 +44,7 @@ export class InferenceWeights {
     private readonly device: Device,
     config: ModelConfig,
     private readonly parameters: Parameters,
-    /** What matrices are held in; the generators and the map that ends a feed-forward block are never quantised. */
+    /** What matrices are held in; see {@link dtypeOf} for what is never quantised. */
     readonly dtype: ops.WeightDType,
   ) {
     for (const parameter of parameters.all())
@@ -48,12 +59,10 @@ export class InferenceWeights {
     });
   }
 
-  /** Whether the parameters still have the values these weights were made from. */
   get isCurrent(): boolean {
     return !this.changed;
   }
 
-  /** A parameter whose name ends in `.weight`, packed; undefined for one that no linear map reads. */
   matrix(name: string): ops.PackedMatrix | undefined {
     return this.packed.get(name);
   }
@@ -62,7 +71,23 @@ export class InferenceWeights {
     return this.generators.get(name);
   }
 
-  /** The component queries of a kind of module, which depend on nothing but weights: made by `project` once. */
+  /**
+   * What the hypernetwork reads: the same, but nothing quantised. It runs once a task, and its errors would be every
+   * input's.
+   */
+  get ofHypernetwork(): WeightReader {
+    if (this.dtype !== 'int8') return this;
+    const isCurrent = (): boolean => this.isCurrent;
+    return {
+      get isCurrent() {
+        return isCurrent();
+      },
+      matrix: () => undefined,
+      generator: (name) => this.generator(name),
+      componentQueries: (name, project) => this.componentQueries(name, project),
+    };
+  }
+
   componentQueries(name: AdaptationName, project: () => Tensor): Tensor {
     let queries = this.queries.get(name);
     if (!queries) {
@@ -107,8 +132,18 @@ export class InferenceWeights {
     return matrix;
   }
 
+  /** Of what is not quantised where the encoder is: generated modules, and what {@link dtypeOf} says. */
+  get exactDType(): ops.WeightDType {
+    return this.dtype === 'int8' ? 'bf16' : this.dtype;
+  }
+
+  /**
+   * int8 is for the encoder, where the work is, and for the keys and values made of its output: a decoder whose every
+   * step is off by a percent soon says something else. The map that ends a feed-forward block has the largest sums.
+   */
   private dtypeOf(name: string): ops.WeightDType {
-    return this.dtype === 'int8' && name.endsWith('.wo.weight') ? 'bf16' : this.dtype;
+    const quantizable = name.startsWith('encoder.') || /\.EncDecAttention\.[kv]\./.test(name);
+    return quantizable && !name.endsWith('.wo.weight') ? this.dtype : this.exactDType;
   }
 }
 

@@ -2,7 +2,7 @@ import * as ops from '../tensor/ops.js';
 import type { Device } from '../tensor/device.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { ModelConfig } from './config.js';
-import type { InferenceWeights } from './inference-weights.js';
+import type { WeightReader } from './inference-weights.js';
 import { NO_DROPOUT, type DropoutPlan, type DropoutStack } from './dropout.js';
 import type { Parameters } from './parameters.js';
 import { addAdapter, addLora, hasAdapter, prefixOptions, type TaskRows } from './task-modules.js';
@@ -62,7 +62,7 @@ export interface StackOptions {
 
 /** T5 v1.1 over ragged rows: the equations of method §1.1, with the task's modules where §2.7 puts them. */
 export class T5 {
-  private packed: InferenceWeights | undefined;
+  private packed: WeightReader | undefined;
 
   constructor(
     readonly device: Device,
@@ -75,11 +75,11 @@ export class T5 {
   }
 
   /** The weights that inference reads instead of the parameters; absent while a tape records and after an update. */
-  get inferenceWeights(): InferenceWeights | undefined {
+  get inferenceWeights(): WeightReader | undefined {
     return this.device.tape || !this.packed?.isCurrent ? undefined : this.packed;
   }
 
-  set inferenceWeights(weights: InferenceWeights | undefined) {
+  set inferenceWeights(weights: WeightReader | undefined) {
     this.packed = weights;
   }
 

@@ -6,7 +6,7 @@
 namespace hint {
 namespace {
 
-bool isQuantized(const Call& call) { return call.word("dtype") == "i8"; }
+bool isQuantized(const Call& call) { return packedDType(dtypeFromName(call.word("dtype"))) == DType::i8; }
 
 void resolve(Call& call) {
   const DType wanted = dtypeFromName(call.word("dtype"));

@@ -8,15 +8,6 @@
 namespace hint {
 namespace {
 
-/// Steps that a column may have: see packMatrix. Read off a column of ones.
-int stepLimit() {
-  const float one = 1.0f;
-  float scale = 0, columnSum = 0;
-  std::vector<int8_t> packed(static_cast<size_t>(packedSize(1, 1, DType::i8)));
-  packMatrix(1, 1, false, &one, DType::i8, packed.data(), &scale, &columnSum);
-  return static_cast<int>(columnSum);
-}
-
 double toBf16(double value) {
   if (value == 0) return 0;
   int exponent;
@@ -31,8 +22,8 @@ void forward(ReferenceCall& r) {
   const bool transposed = r.call.integer("transposed") != 0;
   const int64_t dOut = r.call.dim("dOut"), dIn = transposed ? columns : rows;
   const DType wanted = dtypeFromName(r.call.word("dtype"));
-  const std::vector<int64_t> order = packedOrder(dIn, dOut, packedDType(wanted));
-  const int limit = wanted == DType::i8 ? stepLimit() : 0;
+  const DType held = packedDType(wanted);
+  const std::vector<int64_t> order = packedOrder(dIn, dOut, held);
   for (int64_t matrix = 0; matrix < r.call.dim("groups") * r.call.dim("slots"); ++matrix)
     for (int64_t out = 0; out < dOut; ++out) {
       const auto weight = [&](int64_t in) {
@@ -40,15 +31,15 @@ void forward(ReferenceCall& r) {
       };
       double largest = 0, sum = 0;
       for (int64_t in = 0; in < dIn; ++in) largest = std::fmax(largest, std::fabs(weight(in)));
-      const float inverse = largest > 0 ? static_cast<float>(limit) / static_cast<float>(largest) : 0.0f;
+      const float inverse = largest > 0 ? 127.0f / static_cast<float>(largest) : 0.0f;
       for (int64_t in = 0; in < dIn; ++in) {
         double value = weight(in);
         if (wanted == DType::bf16) value = toBf16(value);
-        if (wanted == DType::i8) sum += value = std::nearbyint(value * static_cast<double>(inverse));
+        if (held == DType::i8) sum += value = std::nearbyint(value * static_cast<double>(inverse));
         r.out(kPacked)[matrix * values + order[static_cast<size_t>(in * dOut + out)]] = value;
       }
-      if (wanted != DType::i8) continue;
-      r.out(kScale)[matrix * dOut + out] = largest / limit;
+      if (held != DType::i8) continue;
+      r.out(kScale)[matrix * dOut + out] = largest / 127;
       r.out(kColumnSum)[matrix * dOut + out] = sum;
     }
 }

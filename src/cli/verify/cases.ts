@@ -2,6 +2,7 @@ import { access, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { HintError, throwIfAborted } from '../../errors.js';
 import type { Device } from '../../tensor/device.js';
+import type { WeightDType } from '../../tensor/ops.js';
 import { caseResult, type CaseResult, type Comparison } from './difference.js';
 import { readFixtureInputs, readFixtureJson } from './fixture-inputs.js';
 import { verifyModelCase } from './model-case.js';
@@ -9,16 +10,17 @@ import { verifyAdafactorCase, verifyTrainingCase } from './optimizer-cases.js';
 import { verifyBucketCase } from './bucket-case.js';
 import { verifyGreedyCase } from './greedy-case.js';
 
-/** f32 against the original (design, "Numbers that must hold"). */
-const FORWARD_BOUND = 2e-5;
+/** Against the original's f32 (design, "Numbers that must hold"). */
+const FORWARD_BOUND: Readonly<Record<WeightDType, number>> = { f32: 2e-5, bf16: 3e-2, int8: 5e-2 };
 const OPTIMIZER_BOUND = 2e-6;
 
 type Kind = 'model' | 'greedy' | 'adafactor' | 'training' | 'buckets';
 
-/** Runs every fixture below `directory` (or itself) and reports each as it ends. */
+/** Runs every fixture below `directory` (or itself) that says something of the dtype, and reports each as it ends. */
 export async function verifyDirectory(
   device: Device,
   directory: string,
+  dtype: WeightDType,
   signal: AbortSignal | undefined,
   onResult: (result: CaseResult) => void = () => undefined,
 ): Promise<CaseResult[]> {
@@ -26,7 +28,8 @@ export async function verifyDirectory(
   const results: CaseResult[] = [];
   for (const { path, kind } of cases) {
     throwIfAborted(signal);
-    const result = caseResult(basename(path), kind, await run(device, path, kind, signal));
+    if (dtype !== 'f32' && kind !== 'model' && kind !== 'greedy') continue;
+    const result = caseResult(basename(path), kind, await run(device, path, kind, dtype, signal));
     results.push(result);
     onResult(result);
   }
@@ -37,13 +40,16 @@ async function run(
   device: Device,
   path: string,
   kind: Kind,
+  dtype: WeightDType,
   signal: AbortSignal | undefined,
 ): Promise<Comparison[]> {
   switch (kind) {
-    case 'model':
-      return verifyModelCase(device, path, await readFixtureInputs(path), FORWARD_BOUND, signal);
+    case 'model': {
+      const exactness = { dtype, bound: FORWARD_BOUND[dtype] };
+      return verifyModelCase(device, path, await readFixtureInputs(path), exactness, signal);
+    }
     case 'greedy':
-      return verifyGreedyCase(device, path, await readFixtureInputs(path), signal);
+      return verifyGreedyCase(device, path, await readFixtureInputs(path), dtype, signal);
     case 'adafactor':
       return verifyAdafactorCase(device, path, OPTIMIZER_BOUND);
     case 'training':

@@ -3,16 +3,24 @@ import { z } from 'zod';
 import { generateTokens } from '../../inference/generate.js';
 import { loadModel } from '../../model/checkpoint.js';
 import type { Device } from '../../tensor/device.js';
+import type { WeightDType } from '../../tensor/ops.js';
 import type { Comparison } from './difference.js';
 import { readFixtureJson, validate, type FixtureInputs } from './fixture-inputs.js';
 
 const schema = z.object({ tokens: z.array(z.array(z.int())) });
 
-/** Greedy token ids, which must be equal one by one: in a mixed-task batch, through the compiled path. */
+/** Share of inputs whose greedy tokens may differ where weights are rounded (design, "Numbers that must hold"). */
+const ROUNDED_BOUND = 0.02;
+
+/**
+ * Greedy token ids, in a mixed-task batch, through the compiled path: in f32 equal one by one, else for at least 98 % of
+ * the inputs.
+ */
 export async function verifyGreedyCase(
   device: Device,
   directory: string,
   inputs: FixtureInputs,
+  dtype: WeightDType,
   signal: AbortSignal | undefined,
 ): Promise<Comparison[]> {
   const expected = validate(
@@ -21,6 +29,7 @@ export async function verifyGreedyCase(
     join(directory, 'expected.json'),
   );
   const model = await loadModel(device, directory, { dropoutRate: 0, signal });
+  model.inferenceDType = dtype;
   try {
     const readsInstruction = model.hypernetwork?.readsInstruction ?? false;
     const generated = await generateTokens(model, {
@@ -32,11 +41,13 @@ export async function verifyGreedyCase(
       maxTokens: inputs.max_tokens ?? 128,
       signal,
     });
-    return expected.tokens.map((wanted, i) => ({
-      name: `tokens.${i}`,
-      difference: JSON.stringify([...(generated[i]?.tokens ?? [])]) === JSON.stringify(wanted) ? 0 : 1,
-      bound: 0,
-    }));
+    const differs = expected.tokens.map((wanted, i) =>
+      JSON.stringify([...(generated[i]?.tokens ?? [])]) === JSON.stringify(wanted) ? 0 : 1,
+    );
+    if (dtype === 'f32')
+      return differs.map((difference, i) => ({ name: `tokens.${i}`, difference, bound: 0 }));
+    const share = differs.reduce<number>((sum, one) => sum + one, 0) / differs.length;
+    return [{ name: 'inputs whose tokens differ', difference: share, bound: ROUNDED_BOUND }];
   } finally {
     model.dispose();
   }

@@ -8,19 +8,24 @@ import { openSafetensors, toFloat32, type SafetensorsFile } from '../../model/sa
 import type { TaskModules } from '../../model/task-modules.js';
 import type { Device } from '../../tensor/device.js';
 import * as ops from '../../tensor/ops.js';
+import type { WeightDType } from '../../tensor/ops.js';
 import { Gradients, Tape } from '../../tensor/tape.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { relativeDifference, type Comparison } from './difference.js';
 import type { FixtureInputs } from './fixture-inputs.js';
 
 type Values = (name: string) => Promise<Float32Array>;
+type Compare = (name: string, actual: Float32Array) => Promise<void>;
 
-/** Compares every tensor of a model fixture: forward values, losses and the gradient of every parameter. */
+/**
+ * Compares every tensor of a model fixture: forward values and losses, as training computes them (f32 only) and through
+ * the packed weights of inference; in f32 also the gradient of every parameter.
+ */
 export async function verifyModelCase(
   device: Device,
   directory: string,
   inputs: FixtureInputs,
-  bound: number,
+  { dtype, bound }: { dtype: WeightDType; bound: number },
   signal: AbortSignal | undefined,
 ): Promise<Comparison[]> {
   await using file = await openSafetensors(join(directory, 'expected.safetensors'));
@@ -32,20 +37,32 @@ export async function verifyModelCase(
     return toFloat32(await file.read(name, signal), info.dtype);
   };
   const comparisons: Comparison[] = [];
-  const compare = async (name: string, actual: Float32Array): Promise<void> => {
-    comparisons.push({ name, difference: relativeDifference(actual, await expected(name)), bound });
-  };
+  const compared = new Set<string>();
+  const comparing =
+    (how: string): Compare =>
+    async (name, actual) => {
+      compared.add(name);
+      const difference = relativeDifference(actual, await expected(name));
+      comparisons.push({ name: `${name}${how}`, difference, bound });
+    };
+  const isGradient = (name: string): boolean => /^grad(_z)?\./.test(name);
   try {
-    await compareForward(model, batch, inputs, file, compare);
-    await compareGradients(model, batch, inputs, file, 'grad', compare);
-    if ([...file.tensors.keys()].some((name) => name.startsWith('grad_z.'))) {
-      await compareGradients(model, batch, inputs, file, 'grad_z', compare);
+    if (dtype === 'f32') {
+      await compareForward(model, batch, inputs, file, comparing(''));
+      await compareGradients(model, batch, inputs, file, 'grad', comparing(''));
+      if ([...file.tensors.keys()].some((name) => name.startsWith('grad_z.'))) {
+        await compareGradients(model, batch, inputs, file, 'grad_z', comparing(''));
+      }
     }
+    model.inferenceDType = dtype;
+    model.prepareInference();
+    await compareForward(model, batch, inputs, file, comparing(' (inference)'));
   } finally {
     model.dispose();
   }
-  const compared = new Set(comparisons.map(({ name }) => name));
-  const forgotten = [...file.tensors.keys()].filter((name) => !compared.has(name));
+  const forgotten = [...file.tensors.keys()].filter(
+    (name) => !compared.has(name) && (dtype === 'f32' || !isGradient(name)),
+  );
   for (const name of forgotten)
     comparisons.push({ name: `${name} (not computed)`, difference: Infinity, bound });
   return comparisons;
@@ -69,7 +86,7 @@ async function compareForward(
   batch: RaggedBatch,
   inputs: FixtureInputs,
   file: SafetensorsFile,
-  compare: (name: string, actual: Float32Array) => Promise<void>,
+  compare: Compare,
 ): Promise<void> {
   const { device } = model;
   const instructionLength = inputs.instruction_length;
@@ -127,7 +144,7 @@ async function compareGenerated(
   modules: TaskModules,
   batch: RaggedBatch,
   file: SafetensorsFile,
-  compare: (name: string, actual: Float32Array) => Promise<void>,
+  compare: Compare,
 ): Promise<void> {
   for (const [name, { tensor, slots }] of modules) {
     const key = `generated.${name}`;
@@ -158,7 +175,7 @@ async function compareGradients(
   inputs: FixtureInputs,
   file: SafetensorsFile,
   prefix: 'grad' | 'grad_z',
-  compare: (name: string, actual: Float32Array) => Promise<void>,
+  compare: Compare,
 ): Promise<void> {
   const { device } = model;
   const tape = new Tape(device, model.parameters.all());
