@@ -52,8 +52,8 @@ export function encoderMeasurement(model, uniform, rows, length, instruction = n
       references: [],
     })),
   );
-  const tasks = device.tidy(() => model.encodeTasks(batch.instructions));
-  const pass = () => model.encodeInputs(batch.inputs, tasks, batch.taskIndex).encoded;
+  const tasks = device.now(device.tidied(model.encodeTasks(batch.instructions)));
+  const pass = () => device.now(model.encodeInputs(batch.inputs, tasks, batch.taskIndex)).encoded;
   return {
     /** @returns {Promise<number>} FLOPs of one pass as the engine counts them */
     async flops() {

@@ -73,8 +73,12 @@ function engineStep(model) {
   return (batch, update) =>
     secondsOf(async () => {
       const dropout = new DropoutPlan(model.config.dropoutRate, update);
-      const sums = accumulateGradients(model, batch, gradients, { parameters, zLoss: 1e-4, dropout });
-      optimizer.apply(gradients, { update, step: update, learningRate: 1e-3 });
+      const { sums } = await accumulateGradients(model, batch, gradients, {
+        parameters,
+        zLoss: 1e-4,
+        dropout,
+      });
+      await optimizer.apply(gradients, { update, step: update, learningRate: 1e-3 });
       gradients.reset();
       const { crossEntropy } = await sums;
       await device.synchronize();

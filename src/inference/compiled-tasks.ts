@@ -6,6 +6,7 @@ import { isLanguageModel, type AnyModel } from '../model/open-model.js';
 import type { SharedKeys } from '../model/t5.js';
 import { packModules } from '../model/task-modules.js';
 import { packedTensors } from '../tensor/ops.js';
+import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { runForKeys } from './decoder-only-network.js';
 
@@ -21,17 +22,18 @@ export interface CompiledTasks {
 
 /**
  * Runs the hypernetwork over distinct instructions, once: adapters, prefixes, LoRA, encoded instructions, and their
- * keys and values in every decoder layer. Only enqueues. The tensors belong to the caller: {@link disposeTasks}.
+ * keys and values in every decoder layer. Resolves when all is enqueued. The tensors belong to the caller: {@link disposeTasks}.
  *
  * @param instructions one sequence per task, end of sequence included; none for models that read no instruction
  * @throws HintError INVALID_TOKEN, INVALID_DATA for an instruction without tokens
  */
-export function compileTasks(model: AnyModel, instructions: Ragged): CompiledTasks {
+export async function compileTasks(model: AnyModel, instructions: Ragged): Promise<CompiledTasks> {
   if (isLanguageModel(model)) return compileForLanguageModel(model, instructions);
-  return keepAll(
-    model,
-    model.device.tidy(() => withSharedKeys(model, packed(model, model.encodeTasks(instructions)))),
-  );
+  return model.device.inSlices(model.device.tidied(compile(model, instructions)));
+}
+
+function* compile(model: HintModel, instructions: Ragged): Sliced<CompiledTasks> {
+  return yield* withSharedKeys(model, packed(model, yield* model.encodeTasks(instructions)));
 }
 
 /** A decoder-only model's tasks: the keys and values of the instruction's own tokens in every layer. */
@@ -53,11 +55,12 @@ function compileForLanguageModel(model: LanguageModel, { ids, offsets }: Ragged)
 }
 
 /** Tasks whose modules and encoded instructions exist already, as in a task file. */
-export function restoreTasks(model: HintModel, encoded: EncodedTasks): CompiledTasks {
-  return keepAll(
-    model,
-    model.device.tidy(() => withSharedKeys(model, packed(model, encoded))),
-  );
+export function restoreTasks(model: HintModel, encoded: EncodedTasks): Promise<CompiledTasks> {
+  return model.device.inSlices(model.device.tidied(restore(model, encoded)));
+}
+
+function* restore(model: HintModel, encoded: EncodedTasks): Sliced<CompiledTasks> {
+  return yield* withSharedKeys(model, packed(model, encoded));
 }
 
 /** With packed modules where the model's own weights are packed. */
@@ -67,17 +70,16 @@ function packed(model: HintModel, encoded: EncodedTasks): EncodedTasks {
   return { ...encoded, modules: packModules(encoded.modules, inferenceWeights.exactDType) };
 }
 
-function withSharedKeys(model: HintModel, encoded: EncodedTasks): CompiledTasks {
+function* withSharedKeys(model: HintModel, encoded: EncodedTasks): Sliced<CompiledTasks> {
   const { instructions } = encoded;
   if (!instructions || !model.config.hint?.instructionFusion) return { encoded, shared: [] };
   const tasks = model.taskRows(encoded, taskNumbers(instructions.offsets), instructions.offsets);
-  const layers = Array.from({ length: model.config.numDecoderLayers }, (_, layer) => layer);
-  return { encoded, shared: layers.map((layer) => model.t5.sharedKeys(layer, instructions, tasks)) };
-}
-
-function keepAll(model: HintModel, tasks: CompiledTasks): CompiledTasks {
-  for (const tensor of tensorsOf(tasks)) model.device.keep(tensor);
-  return tasks;
+  const shared: SharedKeys[] = [];
+  for (let layer = 0; layer < model.config.numDecoderLayers; layer++) {
+    shared.push(model.t5.sharedKeys(layer, instructions, tasks));
+    yield;
+  }
+  return { encoded, shared };
 }
 
 function taskNumbers(offsets: Int32Array): Int32Array {

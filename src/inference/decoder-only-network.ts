@@ -1,6 +1,6 @@
 import type { Ragged } from '../data/batch.js';
 import { concatenate } from '../data/batch.js';
-import type { LanguageModel } from '../model/language-model/language-model.js';
+import type { Attend, LanguageModel } from '../model/language-model/language-model.js';
 import { promptTokens } from '../model/language-model/prompt.js';
 import type { SharedKeys } from '../model/t5.js';
 import type { Device } from '../tensor/device.js';
@@ -30,7 +30,7 @@ export function runForKeys(
   const { device, config } = model;
   const kept: Keys[] = [];
   device.tidy(() => {
-    model.run(model.place(sequences, first), (q, k, v, layer) => {
+    const attend: Attend = (q, k, v, layer) => {
       kept[layer] = { key: device.keep(k), value: device.keep(v) };
       return ops.attention(q, k, v, {
         numHeads: config.numHeads,
@@ -40,7 +40,8 @@ export function runForKeys(
         ...instructions?.shared[layer],
         ...(instructions ? { taskIndex: instructions.taskIndex } : {}),
       });
-    });
+    };
+    device.now(model.run(model.place(sequences, first), attend));
   });
   return kept;
 }
@@ -110,9 +111,9 @@ export class DecoderOnlyNetwork implements DecodeNetwork {
     const index = Int32Array.from(rows);
     return {
       logits: ({ token, position: place, caches }: StepInputs): Tensor => {
-        const hidden = this.model.run({ ids: token, positions }, (q, k, v, layer) =>
-          this.attend(q, k, v, layer, caches[layer] as Cache, place, index),
-        );
+        const attend: Attend = (q, k, v, layer) =>
+          this.attend(q, k, v, layer, caches[layer] as Cache, place, index);
+        const hidden = device.now(this.model.run({ ids: token, positions }, attend));
         ops.increment(positions, { limit });
         return this.model.logits(hidden);
       },

@@ -51,7 +51,7 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
   }
 
   begin(rows: readonly number[]): DecodeStep {
-    const { t5 } = this.model;
+    const { t5, device } = this.model;
     const rowOffsets = Int32Array.from({ length: rows.length + 1 }, (_, i) => i);
     const tasks = this.model.taskRows(
       this.tasks.encoded,
@@ -61,7 +61,7 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
     return {
       logits: ({ token, position, caches }: StepInputs): Tensor => {
         const keys = this.keys(rows, caches, position, tasks);
-        return t5.logits(t5.decodeOver({ ids: token, offsets: rowOffsets }, keys, { tasks }));
+        return t5.logits(device.now(t5.decodeOver({ ids: token, offsets: rowOffsets }, keys, { tasks })));
       },
       dispose: () => undefined,
     };
@@ -76,7 +76,7 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
     const { model, tasks, taskIndex } = this;
     const { device, t5, config } = model;
     const cross = device.tidy(() => {
-      const memory = model.encodeInputs(inputs, tasks.encoded, taskIndex);
+      const memory = device.now(model.encodeInputs(inputs, tasks.encoded, taskIndex));
       return Array.from({ length: config.numDecoderLayers }, (_, layer) => {
         const { key, value } = t5.crossKeys(layer, memory, this.sequenceTasks, tasks.shared[layer]);
         return { key, value };

@@ -143,7 +143,7 @@ export class Engine implements TaskHost {
     return this.run(options.signal, async (signal) => {
       const stored = await loadTaskFile(path, this.model, await this.fingerprint(), signal);
       this.model.prepareInference();
-      const compiled = restoreTasks(this.model, stored.encoded);
+      const compiled = await restoreTasks(this.model, stored.encoded);
       await this.settle(compiled, signal);
       return new Task(this, compiled, stored.source, stored.inputPrefix);
     });
@@ -223,7 +223,7 @@ export class Engine implements TaskHost {
 
   private async compileIds(instructions: Int32Array[], signal: AbortSignal): Promise<CompiledTasks> {
     this.model.prepareInference();
-    const compiled = compileTasks(this.model, concatenate(instructions));
+    const compiled = await compileTasks(this.model, concatenate(instructions));
     await this.settle(compiled, signal);
     return compiled;
   }

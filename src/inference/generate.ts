@@ -124,7 +124,7 @@ export async function generateTokens(model: AnyModel, request: GenerateRequest):
   const { instructions = [], inputs, taskIndex, ...options } = request;
   if (!isLanguageModel(model)) model.prepareInference();
   if (instructions.length === 0) {
-    const task = compileTasks(model, concatenate([]));
+    const task = await compileTasks(model, concatenate([]));
     try {
       return await generateWithTask(model, task, inputs, options);
     } finally {
@@ -138,7 +138,10 @@ export async function generateTokens(model: AnyModel, request: GenerateRequest):
   let done = 0;
   for (const group of groupTasks(model, instructions, inputsOf, limits)) {
     throwIfAborted(options.signal);
-    const tasks = compileTasks(model, concatenate(group.map((task) => instructions[task] as Int32Array)));
+    const tasks = await compileTasks(
+      model,
+      concatenate(group.map((task) => instructions[task] as Int32Array)),
+    );
     try {
       const order = group.flatMap((task) => inputsOf[task] as number[]);
       const local = new Map(

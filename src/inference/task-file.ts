@@ -139,11 +139,8 @@ async function readEncoded(
 ): Promise<EncodedTasks> {
   const { config, device } = model;
   if (!model.hypernetwork?.readsInstruction) {
-    const encoded = device.tidy(() =>
-      model.encodeTasks({ ids: new Int32Array(), offsets: Int32Array.of(0) }),
-    );
-    for (const { tensor } of encoded.modules.values()) device.keep(tensor);
-    return encoded;
+    const none = { ids: new Int32Array(), offsets: Int32Array.of(0) };
+    return device.inSlices(device.tidied(model.encodeTasks(none)));
   }
   const read = async (name: string, shape: readonly number[]): Promise<Tensor> => {
     const info = file.tensors.get(name);

@@ -1,6 +1,7 @@
 import { HintError } from '../errors.js';
 import * as ops from '../tensor/ops.js';
 import type { Device } from '../tensor/device.js';
+import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkTokenIds, type Ragged, type RaggedBatch } from '../data/batch.js';
 import { serializeModelConfig, type ModelConfig } from './config.js';
@@ -21,7 +22,10 @@ export interface EncodedTasks {
   modules: TaskModules;
 }
 
-/** A T5 v1.1 model with an optional hypernetwork: paper Section 3. */
+/**
+ * A T5 v1.1 model with an optional hypernetwork: paper Section 3. What runs whole stacks is work for `device.now` or
+ * `device.inSlices`.
+ */
 export class HintModel implements TrainableModel {
   readonly t5: T5;
   readonly hypernetwork: Hypernetwork | undefined;
@@ -42,7 +46,7 @@ export class HintModel implements TrainableModel {
   }
 
   /** Instructions → encoded instructions and modules; each distinct instruction once (design law 5). */
-  encodeTasks(instructions: Ragged, options: ForwardOptions = {}): EncodedTasks {
+  *encodeTasks(instructions: Ragged, options: ForwardOptions = {}): Sliced<EncodedTasks> {
     if (!this.hypernetwork) return { instructions: undefined, modules: new Map() };
     checkTokenIds(instructions.ids, this.config.vocabSize);
     let encoded: EncodedInstructions | undefined;
@@ -54,63 +58,64 @@ export class HintModel implements TrainableModel {
           'This model generates its modules from an instruction, but the batch has none; use a system that feeds instructions.',
         );
       }
-      encoded = this.hypernetwork.encode(instructions, options);
+      encoded = yield* this.hypernetwork.encode(instructions, options);
     }
-    return { instructions: encoded, modules: this.hypernetwork.generate(encoded, options) };
+    return { instructions: encoded, modules: yield* this.hypernetwork.generate(encoded, options) };
   }
 
   /** Inputs through the encoder with their tasks' modules → what the decoder reads. */
-  encodeInputs(
+  *encodeInputs(
     inputs: Ragged,
     tasks: EncodedTasks,
     taskIndex: Int32Array,
     options: ForwardOptions = {},
-  ): Memory {
+  ): Sliced<Memory> {
     checkTokenIds(inputs.ids, this.config.vocabSize);
     checkNoEmptySequence(inputs, 'input');
     const rows = this.taskRows(tasks, taskIndex, inputs.offsets);
-    const encoded = this.device.tidy(() =>
+    const ids = this.device.tensor(inputs.ids, [inputs.ids.length]);
+    const encoded = yield* this.device.tidied(
       this.t5.encode(
-        { ids: this.device.tensor(inputs.ids, [inputs.ids.length]), offsets: inputs.offsets },
+        { ids, offsets: inputs.offsets },
         { tasks: rows, dropout: options.dropout, recompute: options.recompute },
       ),
     );
+    ids.dispose();
     const fused = this.config.hint?.instructionFusion ? tasks.instructions : undefined;
     return { encoded, offsets: inputs.offsets, tasks: rows, instruction: fused };
   }
 
   /** Decoder rows after the final norm, teacher-forced: the target shifted right behind the start token. */
-  decode(
+  *decode(
     targets: Ragged,
     memory: Memory,
     tasks: EncodedTasks,
     taskIndex: Int32Array,
     options: ForwardOptions = {},
-  ): Tensor {
+  ): Sliced<Tensor> {
     checkTokenIds(targets.ids, this.config.vocabSize);
     checkNoEmptySequence(targets, 'target');
     const shifted = shiftRight(targets, this.config.decoderStartTokenId);
-    return this.device.tidy(() =>
-      this.t5.decode(
-        { ids: this.device.tensor(shifted, [shifted.length]), offsets: targets.offsets },
-        memory,
-        {
-          tasks: this.taskRows(tasks, taskIndex, targets.offsets),
-          dropout: options.dropout,
-          recompute: options.recompute,
-        },
-      ),
+    const ids = this.device.tensor(shifted, [shifted.length]);
+    const hidden = yield* this.device.tidied(
+      this.t5.decode({ ids, offsets: targets.offsets }, memory, {
+        tasks: this.taskRows(tasks, taskIndex, targets.offsets),
+        dropout: options.dropout,
+        recompute: options.recompute,
+      }),
     );
+    ids.dispose();
+    return hidden;
   }
 
   /** Encoder, hypernetwork and decoder in one: a training step's forward pass (method §2.9). */
-  forward(
+  *forward(
     batch: RaggedBatch,
     options: ForwardOptions = {},
-  ): { tasks: EncodedTasks; memory: Memory; hidden: Tensor } {
-    const tasks = this.encodeTasks(batch.instructions, options);
-    const memory = this.encodeInputs(batch.inputs, tasks, batch.taskIndex, options);
-    const hidden = this.decode(batch.targets, memory, tasks, batch.taskIndex, options);
+  ): Sliced<{ tasks: EncodedTasks; memory: Memory; hidden: Tensor }> {
+    const tasks = yield* this.encodeTasks(batch.instructions, options);
+    const memory = yield* this.encodeInputs(batch.inputs, tasks, batch.taskIndex, options);
+    const hidden = yield* this.decode(batch.targets, memory, tasks, batch.taskIndex, options);
     return { tasks, memory, hidden };
   }
 
@@ -121,16 +126,21 @@ export class HintModel implements TrainableModel {
   loss(
     batch: RaggedBatch,
     options: ForwardOptions & { zLoss?: number } = {},
-  ): { loss: Tensor; zTerm: Tensor } {
-    const body = (): { loss: Tensor; zTerm: Tensor } => {
-      const { hidden } = this.forward(batch, options);
-      const targets = this.device.tensor(batch.targets.ids, [batch.targets.ids.length]);
-      return ops.crossEntropy(hidden, this.parameters.get('lm_head.weight'), targets, {
-        zLoss: options.zLoss ?? 0,
-      });
-    };
+  ): Sliced<{ loss: Tensor; zTerm: Tensor }> {
+    const work = this.untidyLoss(batch, options);
     // Layers that run again in the backward pass still need the modules and the memory then.
-    return options.recompute ? body() : this.device.tidy(body);
+    return options.recompute ? work : this.device.tidied(work);
+  }
+
+  private *untidyLoss(
+    batch: RaggedBatch,
+    options: ForwardOptions & { zLoss?: number },
+  ): Sliced<{ loss: Tensor; zTerm: Tensor }> {
+    const { hidden } = yield* this.forward(batch, options);
+    const targets = this.device.tensor(batch.targets.ids, [batch.targets.ids.length]);
+    return ops.crossEntropy(hidden, this.parameters.get('lm_head.weight'), targets, {
+      zLoss: options.zLoss ?? 0,
+    });
   }
 
   /** How rows belong to tasks; undefined when nothing task-specific acts on them. */

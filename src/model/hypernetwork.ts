@@ -1,4 +1,5 @@
 import * as ops from '../tensor/ops.js';
+import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { HintError } from '../errors.js';
 import { readsInstruction, type HintConfig } from './config.js';
@@ -58,42 +59,54 @@ export class Hypernetwork {
   }
 
   /** §2.2: the model's own encoder (or a second one), without any module. */
-  encode(
+  *encode(
     instructions: { ids: Int32Array; offsets: Int32Array },
     options: HypernetworkOptions = {},
-  ): EncodedInstructions {
+  ): Sliced<EncodedInstructions> {
     const { offsets } = instructions;
     this.encodedTasks += offsets.length - 1;
-    const stack = this.hint.tieHyperencoder ? 'encoder' : 'hypernetwork.encoder';
-    const run = (ids: Int32Array, at: Int32Array): Tensor => {
-      const device = this.t5.device;
-      return device.tidy(() =>
-        this.t5.encode(
-          { ids: device.tensor(ids, [ids.length]), offsets: at },
-          { stack, masks: 'hyperencoder', dropout: options.dropout, recompute: options.recompute },
-        ),
-      );
-    };
-    if (this.hint.instructionPaddingMask) return { rows: run(instructions.ids, offsets), offsets };
+    if (this.hint.instructionPaddingMask)
+      return { rows: yield* this.encodeRows(instructions, options), offsets };
     const padded = pad(instructions, options.instructionLength ?? 0);
+    const rows = yield* this.encodeRows(padded, options);
     const kept = this.t5.device.tensor(padded.real, [padded.real.length]);
-    return { rows: ops.embedding(kept, run(padded.ids, padded.offsets)), offsets };
+    return { rows: ops.embedding(kept, rows), offsets };
+  }
+
+  private *encodeRows(
+    { ids, offsets }: { ids: Int32Array; offsets: Int32Array },
+    { dropout, recompute }: HypernetworkOptions,
+  ): Sliced<Tensor> {
+    const { device } = this.t5;
+    const stack = this.hint.tieHyperencoder ? 'encoder' : 'hypernetwork.encoder';
+    const tokens = device.tensor(ids, [ids.length]);
+    const rows = yield* device.tidied(
+      this.t5.encode({ ids: tokens, offsets }, { stack, masks: 'hyperencoder', dropout, recompute }),
+    );
+    tokens.dispose();
+    return rows;
   }
 
   /** §2.4–2.5: every module of every task. `instructions` may be absent where they are not read. */
-  generate(instructions: EncodedInstructions | undefined, options: HypernetworkOptions = {}): TaskModules {
-    const { device } = this.t5;
-    return device.tidy(() => {
-      const keys = this.instructionKeys(instructions);
-      const modules = new Map<AdaptationName, GeneratedTensor>();
-      for (const adaptation of this.table) {
-        const made = device.tidy(() =>
-          this.generateOne(adaptation, instructions, keys, options.dropout ?? NO_DROPOUT),
-        );
-        modules.set(adaptation.name, { tensor: made, slots: this.slotsOf(adaptation) });
-      }
-      return modules;
-    });
+  generate(
+    instructions: EncodedInstructions | undefined,
+    options: HypernetworkOptions = {},
+  ): Sliced<TaskModules> {
+    return this.t5.device.tidied(this.generateAll(instructions, options.dropout ?? NO_DROPOUT));
+  }
+
+  private *generateAll(
+    instructions: EncodedInstructions | undefined,
+    dropout: DropoutPlan,
+  ): Sliced<TaskModules> {
+    const keys = this.instructionKeys(instructions);
+    const modules = new Map<AdaptationName, GeneratedTensor>();
+    for (const adaptation of this.table) {
+      const made = yield* this.t5.device.tidied(this.generateOne(adaptation, instructions, keys, dropout));
+      yield;
+      modules.set(adaptation.name, { tensor: made, slots: this.slotsOf(adaptation) });
+    }
+    return modules;
   }
 
   /** Keys and values of the instructions in every attention of the generator: all kinds of modules read the same. */
@@ -121,12 +134,12 @@ export class Hypernetwork {
     return all.filter((slot) => slot < numLayers || (slot - numLayers) % 2 === 0);
   }
 
-  private generateOne(
+  private *generateOne(
     adaptation: Adaptation,
     instructions: EncodedInstructions | undefined,
     keys: readonly InstructionKeys[],
     dropout: DropoutPlan,
-  ): Tensor {
+  ): Sliced<Tensor> {
     const { parameters } = this.t5;
     const { name, shape, components } = adaptation;
     if (this.hint.generator === 'static') {
@@ -136,8 +149,8 @@ export class Hypernetwork {
     const tasks = this.hint.generator === 'embedding' ? 1 : this.require(instructions).offsets.length - 1;
     const slots = this.slotsOf(adaptation).length;
     const width = generatorWidth(this.t5.config);
+    const vectors = yield* this.componentVectors(adaptation, instructions, keys, dropout);
     const packed = this.t5.inferenceWeights?.generator(name);
-    const vectors = this.componentVectors(adaptation, instructions, keys, dropout);
     let z = packed?.folded ? vectors : vectors.reshape([vectors.size / width, width]);
     if (this.hint.generatorLayerNorm) {
       z = ops.rmsNorm(
@@ -166,12 +179,12 @@ export class Hypernetwork {
   }
 
   /** The vectors the generator of one kind reads, task after task. */
-  private componentVectors(
+  private *componentVectors(
     adaptation: Adaptation,
     instructions: EncodedInstructions | undefined,
     keys: readonly InstructionKeys[],
     dropout: DropoutPlan,
-  ): Tensor {
+  ): Sliced<Tensor> {
     if (this.hint.generator === 'hypter') {
       const { rows, offsets } = this.require(instructions);
       return ops.segmentMean(rows, offsets);
@@ -179,7 +192,7 @@ export class Hypernetwork {
     if (this.hint.generator === 'embedding') return this.embeddings(adaptation);
     const { offsets } = this.require(instructions);
     return this.hint.generator === 'decoder'
-      ? this.hyperdecode(this.embeddings(adaptation), offsets, keys, dropout)
+      ? yield* this.hyperdecode(this.embeddings(adaptation), offsets, keys, dropout)
       : this.attend(adaptation, offsets, keys[0] as InstructionKeys, dropout);
   }
 
@@ -213,12 +226,12 @@ export class Hypernetwork {
   }
 
   /** §3.4: the embeddings through T5 decoder layers without self-attention, with residuals and norms. */
-  private hyperdecode(
+  private *hyperdecode(
     embeddings: Tensor,
     offsets: Int32Array,
     keys: readonly InstructionKeys[],
     dropout: DropoutPlan,
-  ): Tensor {
+  ): Sliced<Tensor> {
     const count = embeddings.shape[0] as number;
     const tasks = offsets.length - 1;
     const device = this.t5.device;
@@ -251,6 +264,7 @@ export class Hypernetwork {
       x = fed.x;
       delta = this.t5.denseReluDense(fed.y, `${layer}.2`, { offsets: taskOffsets, layer: j, dropout, masks });
       pending = dropout.at(masks, j, 'feed-forward-output');
+      yield;
     }
     const { y } = this.t5.addNorm(
       { x, delta, dropout: pending },

@@ -1,5 +1,6 @@
 import * as ops from '../tensor/ops.js';
 import type { Device } from '../tensor/device.js';
+import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { ModelConfig } from './config.js';
 import type { WeightReader } from './inference-weights.js';
@@ -90,10 +91,10 @@ export class T5 {
   }
 
   /** Tokens → rows after the final norm, [rows, dModel]. `stack` names the weights, `masks` the dropout's masks. */
-  encode(
+  *encode(
     { ids, offsets }: Sequences,
     options: StackOptions & { stack?: string; masks?: DropoutStack } = {},
-  ): Tensor {
+  ): Sliced<Tensor> {
     const { stack = 'encoder', masks = 'encoder', tasks, dropout = NO_DROPOUT } = options;
     const stream = this.embed(ids, offsets, dropout, masks);
     const layers = range(this.config.numLayers, (i) => (s: Stream) => {
@@ -104,7 +105,7 @@ export class T5 {
       );
       return this.feedForward(attended, `${layer}.1`, at);
     });
-    const { x, delta } = this.run(stream, layers, options);
+    const { x, delta } = yield* this.run(stream, layers, options);
     const { y } = this.addNorm(
       { x, delta, dropout: this.lastDropout(masks, this.config.numLayers, tasks, dropout) },
       `${stack}.final_layer_norm`,
@@ -115,12 +116,12 @@ export class T5 {
   }
 
   /** Decoder input tokens and memory → rows after the final norm, teacher-forced. */
-  decode(sequences: Sequences, memory: Memory, options: StackOptions = {}): Tensor {
+  decode(sequences: Sequences, memory: Memory, options: StackOptions = {}): Sliced<Tensor> {
     return this.decodeOver(sequences, this.teacherForced(sequences.offsets, memory, options), options);
   }
 
   /** The decoder's layers over any way to reach the keys; {@link decode} in training, a step of a decode loop else. */
-  decodeOver({ ids, offsets }: Sequences, keys: DecoderKeys, options: StackOptions = {}): Tensor {
+  *decodeOver({ ids, offsets }: Sequences, keys: DecoderKeys, options: StackOptions = {}): Sliced<Tensor> {
     const { tasks, dropout = NO_DROPOUT } = options;
     const { numDecoderLayers } = this.config;
     const stream = this.embed(ids, offsets, dropout, 'decoder');
@@ -132,7 +133,7 @@ export class T5 {
       next = this.crossAttention(next, `${layer}.1`, { ...at, slot: slot + 1 }, (q) => keys.cross(q, j));
       return this.feedForward(next, `${layer}.2`, at);
     });
-    const { x, delta } = this.run(stream, layers, options);
+    const { x, delta } = yield* this.run(stream, layers, options);
     const last = this.lastDropout('decoder', numDecoderLayers, tasks, dropout);
     const { y } = this.addNorm({ x, delta, dropout: last }, 'decoder.final_layer_norm', offsets);
     return ops.dropout(y, dropout.at('decoder', 0, 'final'), offsets);
@@ -176,11 +177,11 @@ export class T5 {
   }
 
   /** Runs layers one after the other; what a layer leaves behind is freed when it returns. */
-  private run(
+  private *run(
     stream: Stream,
     layers: ((stream: Stream) => Stream)[],
     options: StackOptions,
-  ): { x: Tensor; delta: Tensor | undefined } {
+  ): Sliced<{ x: Tensor; delta: Tensor | undefined }> {
     let current = stream;
     for (const layer of layers) {
       const { tape } = this.device;
@@ -197,6 +198,7 @@ export class T5 {
       } else {
         current = this.device.tidy(() => layer(current));
       }
+      yield;
     }
     return current;
   }

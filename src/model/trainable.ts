@@ -1,5 +1,6 @@
 import type { RaggedBatch } from '../data/batch.js';
 import type { Device } from '../tensor/device.js';
+import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { DropoutPlan } from './dropout.js';
 import type { Parameters } from './parameters.js';
@@ -30,7 +31,10 @@ export interface TrainableModel {
   };
   readonly parameters: Parameters;
   /** Cross entropy and z-loss of every target token (method §6), not summed: [target rows] each. */
-  loss(batch: RaggedBatch, options?: ForwardOptions & { zLoss?: number }): { loss: Tensor; zTerm: Tensor };
+  loss(
+    batch: RaggedBatch,
+    options?: ForwardOptions & { zLoss?: number },
+  ): Sliced<{ loss: Tensor; zTerm: Tensor }>;
   /** The object of config.json. */
   configFile(): Record<string, unknown>;
   /** The tensors of model.safetensors, under the names their family has for them. */

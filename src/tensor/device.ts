@@ -12,6 +12,7 @@ import {
   type OpSpec,
   type TypedArray,
 } from './native.js';
+import { runToEnd, SLICE_MILLISECONDS, type Sliced } from './slices.js';
 import type { Tape } from './tape.js';
 import { Tensor } from './tensor.js';
 
@@ -42,6 +43,12 @@ export class Program {
   dispose(): void {
     native().releaseProgram(this.handle);
   }
+}
+
+/** What the calls around an op decide about it. */
+interface Surroundings {
+  tape: Tape | undefined;
+  scopes: Tensor[][];
 }
 
 interface OpEntry {
@@ -195,13 +202,64 @@ export class Device {
       result = body();
       return result;
     } finally {
-      const kept = new Set<Tensor>(tensorsIn(result));
-      const made = this.scopes.pop() ?? [];
-      for (const tensor of made) {
-        if (!kept.has(tensor)) tensor.dispose();
-        else this.scopes.at(-1)?.push(tensor);
-      }
+      this.leaveScope(result);
     }
+  }
+
+  /** {@link tidy} for work in slices. */
+  *tidied<T>(work: Sliced<T>): Sliced<T> {
+    this.scopes.push([]);
+    let result: T | undefined;
+    try {
+      result = yield* work;
+      return result;
+    } finally {
+      this.leaveScope(result);
+    }
+  }
+
+  private leaveScope(result: unknown): void {
+    const kept = new Set<Tensor>(tensorsIn(result));
+    const made = this.scopes.pop() ?? [];
+    for (const tensor of made) {
+      if (!kept.has(tensor)) tensor.dispose();
+      else this.scopes.at(-1)?.push(tensor);
+    }
+  }
+
+  /** Runs work to its end within this turn of the event loop, in the scopes and on the tape around the call. */
+  now<T>(work: Sliced<T>): T {
+    return runToEnd(work);
+  }
+
+  /**
+   * Runs work in slices of about 2 ms, between which the event loop turns. The work has scopes and a tape of its own:
+   * what else enqueues meanwhile lands in neither, and nothing around this call adopts its tensors or records its ops.
+   * Resolves when everything is enqueued. Work that was begun is always brought to its end; abort between two.
+   */
+  async inSlices<T>(work: Sliced<T>): Promise<T> {
+    let own: Surroundings = { tape: undefined, scopes: [] };
+    for (;;) {
+      const end = performance.now() + SLICE_MILLISECONDS;
+      const outer = this.enter(own);
+      try {
+        do {
+          const step = work.next();
+          if (step.done) return step.value;
+        } while (performance.now() < end);
+      } finally {
+        own = this.enter(outer);
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** Exchanges scopes and tape; returns those there were. */
+  private enter({ tape, scopes }: Surroundings): Surroundings {
+    const left = { tape: this.tape, scopes: this.scopes };
+    this.tape = tape;
+    this.scopes = scopes;
+    return left;
   }
 
   /** Takes a tensor out of the scopes around it: its maker disposes it. */

@@ -1,6 +1,7 @@
 import { HintError } from '../errors.js';
 import type { Device } from './device.js';
 import { guarded, native, type AttributeValue, type NativeTensor, type OpSpec } from './native.js';
+import type { Sliced } from './slices.js';
 import { Tensor } from './tensor.js';
 
 /** Where gradients of parameters gather, across microbatches, until the optimiser takes them. */
@@ -90,6 +91,17 @@ export class Tape {
     }
   }
 
+  /** {@link run} for work in slices. */
+  *recording<T>(work: Sliced<T>): Sliced<T> {
+    const outer = this.device.tape;
+    this.device.tape = this;
+    try {
+      return yield* work;
+    } finally {
+      this.device.tape = outer;
+    }
+  }
+
   /** Called by the device for every op that is enqueued. */
   record(
     op: number,
@@ -146,25 +158,32 @@ export class Tape {
    * afterwards.
    */
   backward(roots: Tensor[], gradients: Gradients): void {
-    const device = this.device;
-    device.tidy(() => {
-      const seeds = new Map<number, Tensor>();
-      for (const root of roots) {
-        if (root.size !== 1)
-          throw new HintError('INVALID_SHAPE', `A loss has one element; this one has ${root.size}.`);
-        seeds.set(root.id, device.full(root.shape, 1));
-      }
-      this.walk(seeds, gradients);
-    });
+    this.device.now(this.backwardSliced(roots, gradients));
   }
 
-  private walk(gradientOf: Map<number, Tensor>, gradients: Gradients): void {
+  /** {@link backward} as work in slices. */
+  backwardSliced(roots: Tensor[], gradients: Gradients): Sliced<void> {
+    return this.device.tidied(this.walkFrom(roots, gradients));
+  }
+
+  private *walkFrom(roots: Tensor[], gradients: Gradients): Sliced<void> {
+    const seeds = new Map<number, Tensor>();
+    for (const root of roots) {
+      if (root.size !== 1)
+        throw new HintError('INVALID_SHAPE', `A loss has one element; this one has ${root.size}.`);
+      seeds.set(root.id, this.device.full(root.shape, 1));
+    }
+    yield* this.walk(seeds, gradients);
+  }
+
+  private *walk(gradientOf: Map<number, Tensor>, gradients: Gradients): Sliced<void> {
     const outer = this.device.tape;
     this.device.tape = undefined;
     try {
       for (let node = this.nodes.pop(); node; node = this.nodes.pop()) {
         if (node.kind === 'op') this.backwardOp(node, gradientOf, gradients);
-        else this.backwardRecompute(node, gradientOf, gradients);
+        else yield* this.backwardRecompute(node, gradientOf, gradients);
+        yield;
       }
     } finally {
       this.device.tape = outer;
@@ -205,11 +224,11 @@ export class Tape {
     for (const saved of [...node.inputs, ...node.outputs]) if (saved) native().releaseTensor(saved.handle);
   }
 
-  private backwardRecompute(
+  private *backwardRecompute(
     node: RecomputeNode,
     gradientOf: Map<number, Tensor>,
     gradients: Gradients,
-  ): void {
+  ): Sliced<void> {
     const seeds = new Map<number, Tensor>();
     node.outputs.forEach((output, i) => {
       const gradient = gradientOf.get(output.id);
@@ -218,16 +237,24 @@ export class Tape {
     });
     if (seeds.size > 0) {
       // The second forward's values die here; only gradients travel on.
-      this.device.tidy(() => {
-        const inner = new Tape(this.device, []);
-        const outputs = inner.run(() => node.body(...node.inputs));
-        for (const [i, gradient] of seeds) gradientOf.set((outputs[i] as Tensor).id, gradient);
-        for (const leaf of this.leaves) inner.leaves.add(leaf);
-        inner.walk(gradientOf, gradients);
-        return [...gradientOf.values()];
-      });
+      yield* this.device.tidied(this.runAgain(node, seeds, gradientOf, gradients));
     }
     for (const input of node.inputs) input.dispose();
+  }
+
+  /** @returns the gradients that travel on */
+  private *runAgain(
+    node: RecomputeNode,
+    seeds: Map<number, Tensor>,
+    gradientOf: Map<number, Tensor>,
+    gradients: Gradients,
+  ): Sliced<Tensor[]> {
+    const inner = new Tape(this.device, []);
+    const outputs = inner.run(() => node.body(...node.inputs));
+    for (const [i, gradient] of seeds) gradientOf.set((outputs[i] as Tensor).id, gradient);
+    for (const leaf of this.leaves) inner.leaves.add(leaf);
+    yield* inner.walk(gradientOf, gradients);
+    return [...gradientOf.values()];
   }
 
   /** Where the gradient of `tensor` goes: a leaf's sum, a window of its base's gradient, or a passing value. */

@@ -3,6 +3,7 @@ import type { RaggedBatch } from '../data/batch.js';
 import type { DropoutPlan } from '../model/dropout.js';
 import type { HintModel } from '../model/hint.js';
 import * as ops from '../tensor/ops.js';
+import type { Sliced } from '../tensor/slices.js';
 import { Tape, type Gradients } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 
@@ -21,40 +22,57 @@ export interface LossSums {
   zLoss: number;
 }
 
+/** A microbatch that the device has before it. */
+export interface EnqueuedMicrobatch {
+  /** Resolves once the device has got there; rejects with the error of what it depends on. */
+  readonly sums: Promise<LossSums>;
+}
+
 /**
  * Enqueues forward and backward pass of a microbatch and adds d(sum of the loss over tokens)/d(parameter) to
- * `gradients` (method §6: a sum, not a mean, so that microbatches just add up).
+ * `gradients` (method §6: a sum, not a mean, so that microbatches just add up). The event loop turns in between.
  *
- * @returns the sums once the device has got there
+ * @returns when everything is enqueued
  */
-export function accumulateGradients(
+export async function accumulateGradients(
   model: HintModel,
   batch: RaggedBatch,
   gradients: Gradients,
   options: MicrobatchOptions,
-): Promise<LossSums> {
+): Promise<EnqueuedMicrobatch> {
   const { device } = model;
-  const { zLoss, dropout, recompute } = options;
-  const sums = device.tidy(() => {
-    const tape = new Tape(device, options.parameters);
-    const roots = tape.run(() => {
-      const { loss, zTerm } = model.loss(batch, { zLoss, dropout, recompute });
-      return [ops.sum(loss), ops.sum(zTerm)];
-    });
-    tape.backward(roots, gradients);
-    return roots;
-  });
-  return readSums(sums);
+  const roots = await device.inSlices(device.tidied(forwardAndBackward(model, batch, gradients, options)));
+  const sums = readSums(roots);
+  // Whoever awaits the sums gets their error; until then it is not unhandled.
+  sums.catch(() => undefined);
+  return { sums };
 }
 
-/** Enqueues a forward pass only. */
-export function evaluateLoss(model: HintModel, batch: RaggedBatch, zLoss: number): Promise<LossSums> {
-  return readSums(
-    model.device.tidy(() => {
-      const { loss, zTerm } = model.loss(batch, { zLoss });
-      return [ops.sum(loss), ops.sum(zTerm)];
-    }),
-  );
+function* forwardAndBackward(
+  model: HintModel,
+  batch: RaggedBatch,
+  gradients: Gradients,
+  options: MicrobatchOptions,
+): Sliced<Tensor[]> {
+  const tape = new Tape(model.device, options.parameters);
+  const roots = yield* tape.recording(lossSums(model, batch, options));
+  yield* tape.backwardSliced(roots, gradients);
+  return roots;
+}
+
+/** Forward pass only. */
+export async function evaluateLoss(model: HintModel, batch: RaggedBatch, zLoss: number): Promise<LossSums> {
+  const { device } = model;
+  return readSums(await device.inSlices(device.tidied(lossSums(model, batch, { zLoss }))));
+}
+
+function* lossSums(
+  model: HintModel,
+  batch: RaggedBatch,
+  { zLoss, dropout, recompute }: Omit<MicrobatchOptions, 'parameters'>,
+): Sliced<Tensor[]> {
+  const { loss, zTerm } = yield* model.loss(batch, { zLoss, dropout, recompute });
+  return [ops.sum(loss), ops.sum(zTerm)];
 }
 
 async function readSums(sums: Tensor[]): Promise<LossSums> {

@@ -1,6 +1,7 @@
 import { HintError } from '../errors.js';
 import type { Device } from '../tensor/device.js';
 import * as ops from '../tensor/ops.js';
+import type { Sliced } from '../tensor/slices.js';
 import type { Gradients } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { OptimizerGroup } from './parameter-groups.js';
@@ -98,14 +99,22 @@ export class Optimizer {
     return this.members.map(({ parameter }) => parameter);
   }
 
-  /** Enqueues one update of every parameter. */
-  apply(gradients: Gradients, at: UpdateStep): void {
+  /**
+   * Enqueues one update of every parameter; the event loop turns in between. Resolves when all are enqueued: until then
+   * the gradients must stay, and whoever uses the parameters finds some of them updated.
+   */
+  apply(gradients: Gradients, at: UpdateStep): Promise<void> {
+    return this.device.inSlices(this.updateAll(gradients, at));
+  }
+
+  private *updateAll(gradients: Gradients, at: UpdateStep): Sliced<void> {
     for (const member of this.members) {
       this.device.tidy(() => {
         const { parameter } = member;
         this.updateOne(member, gradients.get(parameter) ?? this.device.full(parameter.shape, 0), at);
         if (member.group.paramDtype === 'bf16') roundToBfloat16(parameter);
       });
+      yield;
     }
   }
 

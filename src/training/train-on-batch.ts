@@ -32,13 +32,16 @@ export async function trainOnBatch(
     for (let update = 0; update <= updates; update++) {
       const sums =
         update < updates
-          ? await accumulateGradients(model, batch, gradients, { parameters, zLoss })
+          ? await (
+              await accumulateGradients(model, batch, gradients, { parameters, zLoss })
+            ).sums
           : await evaluateLoss(model, batch, zLoss);
       losses.push({
         crossEntropyMean: sums.crossEntropy / tokens,
         totalMean: (sums.crossEntropy + sums.zLoss) / tokens,
       });
-      if (update < updates) optimizer.apply(gradients, { update, step: firstStep + update, learningRate });
+      if (update < updates)
+        await optimizer.apply(gradients, { update, step: firstStep + update, learningRate });
       gradients.reset();
     }
   } finally {

@@ -4,6 +4,7 @@ import { HintError, throwIfAborted } from '../errors.js';
 import { DropoutPlan } from '../model/dropout.js';
 import type { HintModel } from '../model/hint.js';
 import * as ops from '../tensor/ops.js';
+import type { Sliced } from '../tensor/slices.js';
 import { Gradients } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { ExampleSource, SourceState } from './example-source.js';
@@ -202,7 +203,7 @@ export class Trainer {
       const batch = buildBatch(microbatch);
       pending.tokens += batch.instructions.ids.length + batch.inputs.ids.length + batch.targets.ids.length;
       pending.targetTokens += batch.targets.ids.length;
-      const sums = accumulateGradients(model, batch, this.gradients, {
+      const { sums } = await accumulateGradients(model, batch, this.gradients, {
         parameters,
         zLoss: settings.zLoss,
         recompute: settings.recompute,
@@ -212,11 +213,13 @@ export class Trainer {
           settings.generatorDropout,
         ),
       });
-      pending.sums.push(handled(sums));
+      pending.sums.push(sums);
       this.underWay.push(sums);
     }
-    pending.squareNorm = this.lastNorm = handled(this.gradientSquareNorm(parameters));
-    this.optimizer.apply(this.gradients, {
+    const norm = await model.device.inSlices(this.gradientSquareNorm(parameters));
+    pending.squareNorm = this.lastNorm = handled(norm.item());
+    norm.dispose();
+    await this.optimizer.apply(this.gradients, {
       update: step,
       step: settings.firstStep + step,
       learningRate: pending.learningRate,
@@ -232,16 +235,14 @@ export class Trainer {
     while (this.underWay.length >= RUN_AHEAD) await this.underWay.shift();
   }
 
-  private gradientSquareNorm(parameters: readonly Tensor[]): Promise<number> {
-    const { device } = this.model;
-    const total = device.full([1], 0);
+  private *gradientSquareNorm(parameters: readonly Tensor[]): Sliced<Tensor> {
+    const total = this.model.device.full([1], 0);
     for (const parameter of parameters) {
       const gradient = this.gradients.get(parameter);
       if (gradient) ops.addSquareNorm(gradient, total);
+      yield;
     }
-    const read = total.item();
-    total.dispose();
-    return read;
+    return total;
   }
 
   private async report(pending: Pending, settled: boolean): Promise<StepReport> {

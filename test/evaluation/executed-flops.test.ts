@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { buildBatch, type Ragged } from '../../src/data/batch.js';
 import { compileMultiplyAdds, exampleMultiplyAdds } from '../../src/evaluation/flops.js';
 import { trainingFlops } from '../../src/evaluation/training-flops.js';
-import { compileTasks, disposeTasks } from '../../src/inference/compiled-tasks.js';
+import { compileTasks, disposeTasks, type CompiledTasks } from '../../src/inference/compiled-tasks.js';
 import { decodeGreedy } from '../../src/inference/decode.js';
 import { Device } from '../../src/tensor/device.js';
 import { Gradients } from '../../src/tensor/tape.js';
@@ -69,9 +69,11 @@ describe('the multiply-adds counted are those the engine executes', () => {
   it.each(MODELS)('compiling tasks and answering: %s', async (_, hint) => {
     using device = new Device({ threads: 1 });
     const model = randomModel(device, tinyConfig(hint, { vocab_size: 200, eos_token_id: NEVER_GENERATED }));
-    let tasks: ReturnType<typeof compileTasks> | undefined;
-    const compiling = await executed(device, () => (tasks = compileTasks(model, ragged([7, 7]))));
-    const compiled = tasks as ReturnType<typeof compileTasks>;
+    let tasks: CompiledTasks | undefined;
+    const compiling = await executed(device, async () => {
+      tasks = await compileTasks(model, ragged([7, 7]));
+    });
+    const compiled = tasks as unknown as CompiledTasks;
     const answering = await executed(device, async () => {
       const rows = await decodeGreedy(model, compiled, ragged([5, 5, 5]), Int32Array.of(0, 1, 1), {
         maxTokens: 4,

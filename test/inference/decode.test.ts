@@ -87,11 +87,11 @@ describe('greedy decoding', () => {
     const { inputs: all, taskIndex } = manyRows();
     const generated = await generateTokens(model, { instructions, inputs: all, taskIndex, maxTokens: 40 });
     const predicted = await device.tidy(() => {
-      const tasks = model.encodeTasks(concatenate(instructions));
+      const tasks = device.now(model.encodeTasks(concatenate(instructions)));
       const index = Int32Array.from(taskIndex);
-      const memory = model.encodeInputs(concatenate(all), tasks, index);
+      const memory = device.now(model.encodeInputs(concatenate(all), tasks, index));
       const targets = concatenate(generated.map(({ tokens }) => tokens));
-      const logits = model.t5.logits(model.decode(targets, memory, tasks, index));
+      const logits = model.t5.logits(device.now(model.decode(targets, memory, tasks, index)));
       return logits.read();
     });
     const { vocabSize } = model.config;

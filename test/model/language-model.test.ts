@@ -76,7 +76,7 @@ describe.each(['gpt2', 'opt', 'opt-norm-after'])('%s as Hugging Face computes it
       const { model, directory, batch, expected } = await open(name);
       const gradients = new Gradients(device);
       const tape = new Tape(device, model.parameters.all());
-      const roots = tape.run(() => model.loss(batch, { recompute }));
+      const roots = tape.run(() => device.now(model.loss(batch, { recompute })));
       const losses = await roots.loss.read();
       expect(difference(losses, expected.losses)).toBeLessThan(TOLERANCE);
       const total = tape.run(() => ops.sum(roots.loss));

@@ -70,7 +70,7 @@ describe('Adafactor', () => {
       [1, [-1, 1, 1, 2, -2, 1], second],
     ] as const) {
       const values = Float32Array.from(gradient, (value) => value * 1e-2);
-      optimizer.apply(gradientsOf([[w, values]]), { update, step: update, learningRate: 1e-3 });
+      await optimizer.apply(gradientsOf([[w, values]]), { update, step: update, learningRate: 1e-3 });
       const after = await w.read();
       expected.forEach((value, i) => expect(after[i]).toBeCloseTo(value, 7));
     }
@@ -81,7 +81,7 @@ describe('Adafactor', () => {
     const unused = device.full([3], 1);
     const optimizer = new Optimizer(device, ADAFACTOR, [group({ used, unused })]);
     const ones = Float32Array.of(1, 1, 1);
-    optimizer.apply(
+    await optimizer.apply(
       gradientsOf([
         [used, ones],
         [unused, ones],
@@ -89,7 +89,7 @@ describe('Adafactor', () => {
       { update: 0, step: 0, learningRate: 0.1 },
     );
     const before = await unused.read();
-    optimizer.apply(gradientsOf([[used, ones]]), { update: 1, step: 1, learningRate: 0.1 });
+    await optimizer.apply(gradientsOf([[used, ones]]), { update: 1, step: 1, learningRate: 0.1 });
     expect(await unused.read()).toEqual(before);
     const moment = await optimizer.state().get('full.unused')!.read();
     expect(moment[0]).toBeCloseTo(0.42565083, 6);
@@ -107,7 +107,11 @@ describe('AdamW', () => {
     for (let update = 0; update < 3; update++) {
       const gradient = Float32Array.of(0.3 * (update + 1), -0.01);
       // A start at step 1,100,000 must not spoil the bias correction of moments that start at 0.
-      optimizer.apply(gradientsOf([[w, gradient]]), { update, step: 1_100_000 + update, learningRate: 0.01 });
+      await optimizer.apply(gradientsOf([[w, gradient]]), {
+        update,
+        step: 1_100_000 + update,
+        learningRate: 0.01,
+      });
       for (const i of [0, 1]) {
         m[i] = 0.9 * m[i]! + 0.1 * gradient[i]!;
         v[i] = 0.99 * v[i]! + 0.01 * gradient[i]! ** 2;
@@ -127,7 +131,7 @@ describe('optimizer state', () => {
     const gradient = Float32Array.from({ length: 130 * 140 }, (_, i) => Math.cos(3 * i));
     const [a, b] = [values, values].map((data) => device.tensor(data, [130, 140])) as [Tensor, Tensor];
     const first = new Optimizer(device, ADAFACTOR, [group({ w: a })]);
-    first.apply(gradientsOf([[a, gradient]]), { update: 0, step: 0, learningRate: 0.1 });
+    await first.apply(gradientsOf([[a, gradient]]), { update: 0, step: 0, learningRate: 0.1 });
     device.write(b, await a.read());
     const second = new Optimizer(device, ADAFACTOR, [group({ w: b })]);
     await second.restore((name) => first.state().get(name)!.read());
@@ -135,7 +139,7 @@ describe('optimizer state', () => {
       [first, a],
       [second, b],
     ] as const) {
-      optimizer.apply(gradientsOf([[w, gradient]]), { update: 1, step: 1, learningRate: 0.1 });
+      await optimizer.apply(gradientsOf([[w, gradient]]), { update: 1, step: 1, learningRate: 0.1 });
     }
     expect(await b.read()).toEqual(await a.read());
     await expect(second.restore(() => Promise.resolve(undefined))).rejects.toMatchObject({

@@ -90,7 +90,7 @@ async function compareForward(
 ): Promise<void> {
   const { device } = model;
   const instructionLength = inputs.instruction_length;
-  const { tasks, memory, hidden } = model.forward(batch, { instructionLength });
+  const { tasks, memory, hidden } = await device.inSlices(model.forward(batch, { instructionLength }));
   const logits = model.t5.logits(hidden);
   const targets = device.tensor(batch.targets.ids, [batch.targets.ids.length]);
   const head = model.parameters.get('lm_head.weight');
@@ -181,12 +181,10 @@ async function compareGradients(
   const tape = new Tape(device, model.parameters.all());
   const gradients = new Gradients(device);
   const perToken = 1 / batch.targets.ids.length;
+  const options = { zLoss: inputs.z_loss, instructionLength: inputs.instruction_length };
   device.tidy(() => {
     const roots = tape.run(() => {
-      const { loss, zTerm } = model.loss(batch, {
-        zLoss: inputs.z_loss,
-        instructionLength: inputs.instruction_length,
-      });
+      const { loss, zTerm } = device.now(model.loss(batch, options));
       const mean = ops.sum(loss, perToken);
       return prefix === 'grad' ? [mean] : [mean, ops.sum(zTerm, perToken)];
     });

@@ -2,6 +2,7 @@ import { checkTokenIds, concatenate, type Ragged, type RaggedBatch } from '../..
 import { HintError } from '../../errors.js';
 import type { Device } from '../../tensor/device.js';
 import * as ops from '../../tensor/ops.js';
+import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { NO_DROPOUT, type DropoutPlan, type DropoutPlace } from '../dropout.js';
 import type { Parameters } from '../parameters.js';
@@ -48,29 +49,33 @@ export class LanguageModel implements TrainableModel {
   loss(
     batch: RaggedBatch,
     options: ForwardOptions & { zLoss?: number } = {},
-  ): { loss: Tensor; zTerm: Tensor } {
+  ): Sliced<{ loss: Tensor; zTerm: Tensor }> {
+    const work = this.untidyLoss(batch, options);
+    // Layers that run again in the backward pass still need what they read.
+    return options.recompute ? work : this.device.tidied(work);
+  }
+
+  private *untidyLoss(
+    batch: RaggedBatch,
+    options: ForwardOptions & { zLoss?: number },
+  ): Sliced<{ loss: Tensor; zTerm: Tensor }> {
     const { sequences, predicting } = this.trainingSequences(batch);
     checkTokenIds(batch.targets.ids, this.config.vocabSize);
-    const body = (): { loss: Tensor; zTerm: Tensor } => {
-      const { device } = this;
-      const integers = (values: Int32Array): Tensor => device.tensor(values, [values.length]);
-      const hidden = this.run(
-        this.place(sequences),
-        this.attendWithin(sequences.offsets, options.dropout),
-        options,
-      );
-      // A table's rows by number are also how some rows are picked out, with their gradient.
-      const rows = this.toHead(ops.embedding(integers(predicting), hidden));
-      return ops.crossEntropy(rows, this.head, integers(batch.targets.ids), { zLoss: options.zLoss ?? 0 });
-    };
-    // Layers that run again in the backward pass still need what they read.
-    return options.recompute ? body() : this.device.tidy(body);
+    const integers = (values: Int32Array): Tensor => this.device.tensor(values, [values.length]);
+    const hidden = yield* this.run(
+      this.place(sequences),
+      this.attendWithin(sequences.offsets, options.dropout),
+      options,
+    );
+    // A table's rows by number are also how some rows are picked out, with their gradient.
+    const rows = this.toHead(ops.embedding(integers(predicting), hidden));
+    return ops.crossEntropy(rows, this.head, integers(batch.targets.ids), { zLoss: options.zLoss ?? 0 });
   }
 
   /** Logits of every row of causal sequences, [rows, vocabSize]; for tests and comparisons. */
   forward(sequences: Ragged): Tensor {
     return this.device.tidy(() =>
-      this.logits(this.run(this.place(sequences), this.attendWithin(sequences.offsets))),
+      this.logits(this.device.now(this.run(this.place(sequences), this.attendWithin(sequences.offsets)))),
     );
   }
 
@@ -111,7 +116,7 @@ export class LanguageModel implements TrainableModel {
   }
 
   /** Tokens through all layers and the final norm: [rows, dModel]. */
-  run({ ids, positions }: PlacedTokens, attend: Attend, options: ForwardOptions = {}): Tensor {
+  *run({ ids, positions }: PlacedTokens, attend: Attend, options: ForwardOptions = {}): Sliced<Tensor> {
     const { numLayers, finalNorm, embeddingDropout } = this.config;
     const { dropout = NO_DROPOUT, recompute } = options;
     const site = embeddingDropout ? dropout.at('decoder', 0, 'embedding') : undefined;
@@ -122,6 +127,7 @@ export class LanguageModel implements TrainableModel {
     };
     for (let layer = 0; layer < numLayers; layer++) {
       stream = this.runLayer(stream, (s) => this.layer(s, layer, attend, dropout), recompute);
+      yield;
     }
     if (finalNorm) return this.addNorm(stream, 'final_norm').y;
     return stream.delta ? ops.add(stream.x, ops.dropout(stream.delta, stream.dropout)) : stream.x;
