@@ -1,0 +1,147 @@
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { buildBatch } from '../../src/data/batch.js';
+import { generateTokens } from '../../src/inference/generate.js';
+import { DropoutPlan } from '../../src/model/dropout.js';
+import type { HintModel } from '../../src/model/hint.js';
+import { Device } from '../../src/tensor/device.js';
+import * as ops from '../../src/tensor/ops.js';
+import type { Sliced } from '../../src/tensor/slices.js';
+import { Gradients, Tape } from '../../src/tensor/tape.js';
+import type { Tensor } from '../../src/tensor/tensor.js';
+import { accumulateGradients } from '../../src/training/microbatch.js';
+import { sha256Hex } from '../../src/util/hash.js';
+import { tinyPool, tinyTrainer, valuesOf } from '../training/tiny.js';
+
+const device = new Device({ threads: 1 });
+afterAll(() => device.close());
+
+// Every look at the clock finds a slice used up, so that work is interrupted wherever it may be.
+beforeEach(() => {
+  let now = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => (now += 10));
+});
+afterEach(() => vi.restoreAllMocks());
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Calls `body` in every turn of the event loop until `work` is done; how often that was. */
+async function meanwhile(work: Promise<unknown>, body: () => void): Promise<number> {
+  let done = false;
+  let turns = 0;
+  const ended = work.finally(() => (done = true));
+  for (; !done; turns++) {
+    body();
+    await turn();
+  }
+  await ended;
+  return turns;
+}
+
+describe('work in slices', () => {
+  it('keeps its tape and its scopes from what is enqueued meanwhile', async () => {
+    const weight = device.tensor(Float32Array.of(1, 2), [2]);
+    const gradients = new Gradients(device);
+    const tape = new Tape(device, [weight]);
+    const made: Tensor[] = [];
+    function* forward(): Sliced<Tensor> {
+      let x = ops.scale(weight, 3);
+      for (let i = 0; i < 5; i++) {
+        yield;
+        x = ops.scale(x, 2);
+        made.push(x);
+      }
+      return ops.sum(x);
+    }
+    function* step(): Sliced<void> {
+      const root = yield* tape.recording(forward());
+      yield* tape.backwardSliced([root], gradients);
+    }
+    const others: Tensor[] = [];
+    const work = device.inSlices(device.tidied(step()));
+    const turns = await meanwhile(work, () => {
+      expect(device.tape).toBeUndefined();
+      others.push(ops.scale(weight, 100));
+    });
+    expect(turns).toBeGreaterThan(5);
+    expect(made.every(({ disposed }) => disposed)).toBe(true);
+    expect(others.some(({ disposed, requiresGrad }) => disposed || requiresGrad)).toBe(false);
+    expect(await gradients.get(weight)?.read()).toEqual(Float32Array.of(96, 96));
+    for (const tensor of [...others, weight]) tensor.dispose();
+    gradients.dispose();
+  });
+
+  it('leaves the scope and the tape of its caller alone, also when it fails', async () => {
+    const tape = new Tape(device, []);
+    function* failing(): Sliced<void> {
+      ops.scale(device.full([2], 1), 2);
+      yield;
+      throw new Error('half way');
+    }
+    let outer: Tensor | undefined;
+    const work = device.tidy(() =>
+      tape.run(() => {
+        const promise = device.inSlices(device.tidied(failing()));
+        expect(device.tape).toBe(tape);
+        outer = device.full([1], 1);
+        return promise;
+      }),
+    );
+    await expect(work).rejects.toThrow('half way');
+    expect(outer?.disposed).toBe(true);
+    expect(device.tape).toBeUndefined();
+    const free = device.full([1], 1);
+    expect(await free.item()).toBe(1);
+    free.dispose();
+  });
+});
+
+async function gradientsOf(model: HintModel, gradients: Gradients): Promise<string[]> {
+  const hashes: string[] = [];
+  for (const [name, parameter] of model.parameters.entries()) {
+    const gradient = gradients.get(parameter);
+    hashes.push(`${name} ${gradient ? sha256Hex(new Uint8Array(await gradient.readBytes())) : 'none'}`);
+  }
+  return hashes;
+}
+
+describe.each([false, true])('a training step in slices, recomputing: %s', (recompute) => {
+  it('has the bits of one at once while other work runs on the device', async () => {
+    const { model } = tinyTrainer(device);
+    const parameters = model.parameters.all();
+    const batch = buildBatch(tinyPool(12));
+    const options = { parameters, zLoss: 1e-4, dropout: new DropoutPlan(0.1, 7), recompute };
+    const before = await valuesOf(model);
+    const inputs = tinyPool(4).map(({ input }) => input);
+    const instructions = [tinyPool(1)[0]!.instruction];
+    const answers = await generateTokens(model, { instructions, inputs, maxTokens: 5 });
+
+    const whole = new Gradients(device);
+    const tape = new Tape(device, parameters);
+    const expectedSums = await Promise.all(
+      device
+        .tidy(() => {
+          const roots = tape.run(() => {
+            const { loss, zTerm } = device.now(model.loss(batch, options));
+            return [ops.sum(loss), ops.sum(zTerm)];
+          });
+          tape.backward(roots, whole);
+          return roots;
+        })
+        .map((root) => root.item()),
+    );
+
+    const sliced = new Gradients(device);
+    const weight = parameters[0]!;
+    const step = accumulateGradients(model, batch, sliced, options);
+    const generating = generateTokens(model, { instructions, inputs, maxTokens: 5 });
+    const turns = await meanwhile(step, () => device.tidy(() => void ops.scale(weight, 2)));
+    expect(turns).toBeGreaterThan(50);
+    const { crossEntropy, zLoss } = await (await step).sums;
+    expect([crossEntropy, zLoss]).toEqual(expectedSums);
+    expect(await generating).toEqual(answers);
+    expect(await gradientsOf(model, sliced)).toEqual(await gradientsOf(model, whole));
+    expect(await valuesOf(model)).toEqual(before);
+    whole.dispose();
+    sliced.dispose();
+  });
+});
