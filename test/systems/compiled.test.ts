@@ -35,7 +35,7 @@ describe.each(SYSTEMS.map((system) => ({ name: system.name, system })))('$name',
       examples.map((example, i) => ({ ...example, target: Int32Array.from(generated[i]!.tokens) })),
     );
     const logits = device.tidy(() =>
-      ops.linear(model.forward(batch).hidden, model.parameters.get('lm_head.weight')),
+      ops.linear(device.now(model.forward(batch)).hidden, model.parameters.get('lm_head.weight')),
     );
     const chosen = argmaxRows(new Float32Array(await logits.readBytes()), TINY_T5.vocab_size);
     expect(chosen).toEqual([...batch.targets.ids]);
