@@ -44,6 +44,7 @@ export interface Checkpoint {
  *     metrics.jsonl                   one line per logged step
  *     checkpoints/step-N/             config.json, model.safetensors, optimizer.safetensors, state.json
  *     model/                          the trained model and its tokenizer
+ *     lock.json                       the process at work, see lockRun
  *
  * A checkpoint is complete once it has its name; one that a killed process was writing is never seen.
  */
@@ -66,16 +67,21 @@ export class RunDirectory {
     return join(this.path, 'checkpoints');
   }
 
-  /**
-   * Begins a run.
-   * @throws HintError INVALID_ARGUMENT when there is one already, IO when the folder cannot be written
-   */
-  async create(config: TrainingConfig): Promise<void> {
+  /** Makes the folders. @throws HintError IO when they cannot be written */
+  async make(): Promise<void> {
     try {
       await mkdir(this.checkpointsPath, { recursive: true });
     } catch (cause) {
       throw ioError('make the run directory', this.path, cause);
     }
+  }
+
+  /**
+   * Begins a run.
+   * @throws HintError INVALID_ARGUMENT when there is one already, IO when the folder cannot be written
+   */
+  async create(config: TrainingConfig): Promise<void> {
+    await this.make();
     if ((await this.checkpointSteps()).length > 0 || (await this.readMetrics()).length > 0) {
       throw new HintError(
         'INVALID_ARGUMENT',

@@ -16,6 +16,7 @@ import type { Optimizer } from './optimizer.js';
 import { roundParameters } from './param-dtype.js';
 import { createModel, createOptimizer, loadTokenizer, resolvePaths, trainerSettings } from './prepare.js';
 import { RunDirectory, type Checkpoint } from './run-directory.js';
+import { lockRun } from './run-lock.js';
 import { Trainer, type StepReport } from './trainer.js';
 
 /** The stages of a run, in order. */
@@ -66,8 +67,8 @@ export interface TrainOptions {
  * A whole training run: loads tokenizer, data and model, trains, and writes everything into the run directory (see
  * {@link RunDirectory}).
  *
- * @throws HintError INVALID_CONFIG, INVALID_ARGUMENT (the output holds a run, and `resume` is not set), NOT_FOUND, INVALID_DATA,
- *   INVALID_CHECKPOINT, NUMERIC (diverged; earlier checkpoints are intact), IO, OUT_OF_MEMORY, ABORTED
+ * @throws HintError INVALID_CONFIG, INVALID_ARGUMENT (the output holds a run, and `resume` is not set, or another process
+ *   works on it), NOT_FOUND, INVALID_DATA, INVALID_CHECKPOINT, NUMERIC (diverged; earlier checkpoints are intact), IO, OUT_OF_MEMORY, ABORTED
  */
 export async function trainFromConfig(
   given: TrainingConfig,
@@ -80,6 +81,21 @@ export async function trainFromConfig(
   const config = options.resume
     ? continueRun(resolved, await directory.readConfig())
     : await continueFrom(resolved, system);
+  if (!options.resume) await directory.make();
+  const unlock = await lockRun(directory.path);
+  try {
+    return await trainLocked(directory, config, system, options);
+  } finally {
+    await unlock();
+  }
+}
+
+async function trainLocked(
+  directory: RunDirectory,
+  config: TrainingConfig,
+  system: System,
+  options: TrainOptions,
+): Promise<TrainingSummary> {
   const checkpoint = options.resume ? await openRun(directory, config) : undefined;
   if (!options.resume) await directory.create(config);
   const device = new Device({ threads: config.threads });

@@ -231,6 +231,26 @@ describe('bad circumstances', () => {
     expect(await readFile(join(whole, 'metrics.jsonl'))).toEqual(before);
   });
 
+  it('two runs at once are refused, and the first goes on', async () => {
+    const output = join(scratch, 'twice');
+    const errors: unknown[] = [];
+    let second: Promise<unknown> | undefined;
+    await trainFromConfig(tinyRun(output), {
+      onEvent: ({ kind }) => {
+        if (kind !== 'step') return;
+        second ??= trainFromConfig(tinyRun(output), { resume: true }).catch((error) => errors.push(error));
+      },
+    });
+    await second;
+    expect(errors).toEqual([
+      expect.objectContaining({
+        code: 'INVALID_ARGUMENT',
+        message: expect.stringContaining('has been training in'),
+      }),
+    ]);
+    await expectSameEnd(output);
+  });
+
   it('an output that cannot be written is told before anything is loaded', async () => {
     const file = join(scratch, 'file');
     await writeFile(file, '');

@@ -1,0 +1,82 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { lockRun } from '../../src/training/run-lock.js';
+
+let directory: string;
+let file: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'hint-lock-'));
+  file = join(directory, 'lock.json');
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+/** The lock of this process with other details. */
+async function leaveLock(changes: object): Promise<void> {
+  const unlock = await lockRun(directory);
+  const text = await readFile(file, 'utf8');
+  await unlock();
+  await writeFile(file, JSON.stringify({ ...(JSON.parse(text) as object), ...changes }));
+}
+
+describe('the lock of a run directory', () => {
+  it('lets one in at a time, and the next after it, and leaves nothing behind', async () => {
+    const unlock = await lockRun(directory);
+    await expect(lockRun(directory)).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringContaining(`Process ${process.pid} has been training in ${directory}`),
+    });
+    await unlock();
+    await (
+      await lockRun(directory)
+    )();
+    expect(await readdir(directory)).toEqual([]);
+  });
+
+  it('of a living process is respected', async () => {
+    const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+    await once(other, 'spawn');
+    try {
+      await leaveLock({ pid: other.pid, processStart: null });
+      await expect(lockRun(directory)).rejects.toThrow(`Process ${other.pid}`);
+    } finally {
+      other.kill('SIGKILL');
+      await once(other, 'exit');
+    }
+    await (
+      await lockRun(directory)
+    )();
+  });
+
+  it('of a process whose number another one has now is taken over', async () => {
+    await leaveLock({ processStart: 'an earlier start' });
+    await (
+      await lockRun(directory)
+    )();
+  });
+
+  it('that is damaged is taken over', async () => {
+    await writeFile(file, '{"pid": 12');
+    await (
+      await lockRun(directory)
+    )();
+  });
+
+  it('of another machine is respected, and the error says what to delete', async () => {
+    await leaveLock({ host: 'elsewhere', pid: 1 });
+    await expect(lockRun(directory)).rejects.toThrow(new RegExp(`on elsewhere; .*delete ${file}`));
+  });
+
+  it('goes to exactly one of many that come at once, also over a stale one', async () => {
+    await leaveLock({ processStart: 'an earlier start' });
+    const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => lockRun(directory)));
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+  });
+
+  it('that cannot be written is an error naming the file', async () => {
+    await expect(lockRun(join(directory, 'missing'))).rejects.toMatchObject({ code: 'IO' });
+  });
+});
