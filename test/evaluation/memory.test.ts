@@ -28,7 +28,7 @@ describe('the memory of a compiled task', () => {
   ])('is what the engine holds, on the device and in a file: %s', async (_, hint) => {
     using device = new Device({ threads: 1 });
     const model = randomModel(device, tinyConfig(hint, { vocab_size: 64 }));
-    const tasks = compileTasks(model, instruction);
+    const tasks = await compileTasks(model, instruction);
     const held = tensorsOf(tasks).reduce((sum, tensor) => sum + tensor.size, 0);
     const values = taskValues(model.config, TOKENS);
     expect(values.total).toBe(held);
