@@ -41,6 +41,8 @@ export async function accumulateGradients(
   options: MicrobatchOptions,
 ): Promise<EnqueuedMicrobatch> {
   const { device } = model;
+  // What generating before has made of the weights is memory now, and must not stand in for them in a recomputed layer.
+  model.releaseInference();
   const roots = await device.inSlices(device.tidied(forwardAndBackward(model, batch, gradients, options)));
   const sums = readSums(roots);
   // Whoever awaits the sums gets their error; until then it is not unhandled.
