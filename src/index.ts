@@ -12,13 +12,26 @@
  */
 export { HintError, type HintErrorCode } from './errors.js';
 export { Engine, type CompileRequest, type EngineOptions } from './inference/engine.js';
-export { Task, type Generation, type TaskGenerateOptions, type TaskSource } from './inference/task.js';
+export {
+  Task,
+  type Generation,
+  type TaskGenerateOptions,
+  type TaskScoreOptions,
+  type TaskSource,
+} from './inference/task.js';
 export {
   generateTokens,
   type GeneratedTokens,
   type GenerateOptions,
   type GenerateRequest,
 } from './inference/generate.js';
+export {
+  scoreChoices,
+  type ChoiceScores,
+  type ScoreChoicesOptions,
+  type ScoreChoicesRequest,
+} from './inference/score-choices.js';
+export { evaluateP3, type P3Evaluation, type P3EvaluateOptions } from './evaluation/rank-classification.js';
 export { evaluateModel, type EvaluateOptions, type Evaluation } from './evaluation/evaluate.js';
 export { scoreFile, scorePredictions, type ScoreReport, type Scores } from './evaluation/score.js';
 export { rougeL } from './evaluation/rouge.js';
@@ -45,7 +58,16 @@ export { parameterCount, parameterShapes } from './model/parameter-shapes.js';
 export { openSafetensors, writeSafetensors } from './model/safetensors.js';
 export { Tokenizer } from './data/tokenizer.js';
 export { loadSniDataset, streamSniDataset, type SniDatasetOptions } from './data/dataset.js';
-export { buildBatch, type Ragged, type RaggedBatch, type TokenizedExample } from './data/batch.js';
+export { P3Source, type P3SourceOptions } from './data/p3/source.js';
+export { loadP3Evaluation, type P3EvaluationOptions } from './data/p3/evaluation.js';
+export type { P3Form, P3Setting } from './data/p3/forms.js';
+export {
+  buildBatch,
+  type Choice,
+  type Ragged,
+  type RaggedBatch,
+  type TokenizedExample,
+} from './data/batch.js';
 export { Device, opTable, type DeviceOptions } from './tensor/device.js';
 export { Tensor } from './tensor/tensor.js';
 export { Gradients, Tape } from './tensor/tape.js';

@@ -1,28 +1,26 @@
 import type { Command } from 'commander';
 import { loadSniDataset } from '../data/dataset.js';
-import type { SniSplit } from '../data/natural-instructions.js';
+import { checkDatasetKind, detectDatasetKind } from '../data/detect.js';
+import type { Tokenizer } from '../data/tokenizer.js';
 import { evaluateModel, type Evaluation } from '../evaluation/evaluate.js';
 import { HintError } from '../errors.js';
 import { Engine } from '../inference/engine.js';
 import { openSafetensors } from '../model/safetensors.js';
-import { findSystem } from '../systems/index.js';
+import type { HintModel } from '../model/hint.js';
+import { findSystem, type System } from '../systems/index.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { action, dtypeOption, print, printJson, splitName, table, wholeNumber } from './context.js';
+import { describeP3, evaluateOnP3, type P3EvalOptions } from './eval-p3.js';
 import { Progress } from './progress.js';
 
-interface EvalOptions {
-  data: string;
+interface EvalOptions extends P3EvalOptions {
+  kind?: string;
   system?: string;
   positives?: number;
-  split: SniSplit;
   instances: number;
-  maxTokens: number;
-  batchSize: number;
-  predictions?: string;
   tokenizer?: string;
   dtype: WeightDType;
   threads: number;
-  json: boolean;
 }
 
 /** `hint eval MODEL`: predictions and scores on a dataset. */
@@ -31,20 +29,31 @@ export function addEvalCommand(program: Command): void {
     .command('eval')
     .summary('evaluate a model on the test tasks of a dataset')
     .description(
-      'Compiles each task once, generates greedily, and scores with RougeL and exact match as Tk-Instruct does.',
+      'Compiles each task once, generates greedily, and scores with RougeL and exact match as Tk-Instruct does.\n' +
+        'On P3, scores every answer choice and takes the most probable: accuracy per template, dataset and overall.',
     )
     .argument('<model>', 'a model directory with its tokenizer.json')
-    .requiredOption('--data <directory>', 'a dataset in the Super-NaturalInstructions schema')
+    .requiredOption('--data <directory>', 'a dataset: Super-NaturalInstructions or P3')
+    .option('--kind <name>', 'sni or p3; default: by what the folder holds')
     .option('--system <name>', 'whose format; default: the one the model was trained as')
     .option(
       '--positives <n>',
       'positive examples in the instruction; default: as in training',
       wholeNumber('--positives'),
     )
-    .option('--split <name>', 'train, test or excluded', splitName, 'test')
+    .option(
+      '--split <name>',
+      'SNI: train, test (default) or excluded; P3: train, eval (default), fewshot or extra',
+    )
     .option('--instances <n>', 'instances of each task', wholeNumber('--instances', 1), 100)
     .option('--max-tokens <n>', 'most tokens generated', wholeNumber('--max-tokens', 1), 128)
     .option('--batch-size <n>', 'inputs decoded together', wholeNumber('--batch-size', 1), 64)
+    .option('--datasets <names>', 'P3: only these, separated by commas')
+    .option('--form <name>', 'P3: joint or split; default: as in training')
+    .option('--shots <n>', 'P3: worked examples; default: as in training', wholeNumber('--shots'))
+    .option('--all-templates', 'P3: also templates that ask for something else than the dataset', false)
+    .option('--length-normalised', "P3: rank by the mean instead of the sum over a choice's tokens", false)
+    .option('--seed <n>', 'P3: chooses the worked examples', wholeNumber('--seed'), 0)
     .option('--predictions <file>', 'also write the predictions as JSON lines')
     .option('--tokenizer <path>', 'a tokenizer.json elsewhere')
     .addOption(dtypeOption())
@@ -52,18 +61,26 @@ export function addEvalCommand(program: Command): void {
     .option('--json', 'print the result as JSON', false)
     .addHelpText(
       'after',
-      '\nExample:\n  $ hint eval runs/hint/model --data natural-instructions --predictions predictions.jsonl',
+      '\nExamples:\n  $ hint eval runs/hint/model --data natural-instructions --predictions predictions.jsonl\n' +
+        '  $ hint eval runs/hint-p3/model --data p3 --shots 2 --json',
     )
     .action(
       action(async (signal, directory: string, options: EvalOptions) => {
-        const result = await evaluate(directory, options, signal);
+        const [result, text] = await evaluate(directory, options, signal);
         if (options.json) printJson({ ...result, predictions: undefined });
-        else print(describe(result));
+        else print(text);
       }),
     );
 }
 
-async function evaluate(directory: string, options: EvalOptions, signal: AbortSignal): Promise<Evaluation> {
+/** The result, and the same as text. */
+async function evaluate(
+  directory: string,
+  options: EvalOptions,
+  signal: AbortSignal,
+): Promise<[result: object, text: string]> {
+  const kind =
+    options.kind === undefined ? await detectDatasetKind(options.data) : checkDatasetKind(options.kind);
   await using engine = await Engine.open(directory, {
     dtype: options.dtype,
     threads: options.threads,
@@ -78,12 +95,38 @@ async function evaluate(directory: string, options: EvalOptions, signal: AbortSi
     );
   const trained = await trainedAs(directory);
   const fallback = model.hypernetwork?.readsInstruction ? 'hint' : 'tk-instruct';
-  const system = findSystem(options.system ?? trained.system ?? fallback);
+  const system = findSystem(options.system ?? trained.get('system') ?? fallback);
+  const parts = { model, tokenizer, system };
+  if (kind === 'p3') {
+    const known = { form: trained.get('form'), shots: Number(trained.get('shots') ?? 0) };
+    // What another system was trained with says nothing about this one.
+    const isSame = options.system === undefined || options.system === trained.get('system');
+    const result = await evaluateOnP3(
+      parts,
+      {
+        ...options,
+        form: options.form ?? (isSame ? known.form : undefined),
+        shots: options.shots ?? (isSame ? known.shots : 0),
+      },
+      signal,
+    );
+    return [result, describeP3(result)];
+  }
+  const positives = options.positives ?? Number(trained.get('positives') ?? 0);
+  const result = await evaluateOnSni(parts, { ...options, positives }, signal);
+  return [result, describe(result)];
+}
+
+async function evaluateOnSni(
+  { model, tokenizer, system }: { model: HintModel; tokenizer: Tokenizer; system: System },
+  options: EvalOptions & { positives: number },
+  signal: AbortSignal,
+): Promise<Evaluation> {
   const loading = new Progress('tokenising', options.json);
   const examples = await loadSniDataset({
     directory: options.data,
-    split: options.split,
-    setting: system.setting(options.positives ?? trained.positives),
+    split: splitName(options.split ?? 'test'),
+    setting: system.setting(options.positives),
     tokenizer,
     instancesPerTask: options.instances,
     signal,
@@ -104,9 +147,9 @@ async function evaluate(directory: string, options: EvalOptions, signal: AbortSi
 }
 
 /** What the trainer wrote into the model file about how it was trained. */
-async function trainedAs(directory: string): Promise<{ system: string | undefined; positives: number }> {
+async function trainedAs(directory: string): Promise<ReadonlyMap<string, string>> {
   await using file = await openSafetensors(directory);
-  return { system: file.metadata.get('system'), positives: Number(file.metadata.get('positives') ?? 0) };
+  return file.metadata;
 }
 
 function describe({ scores, secondsPer100, flopsPer100, tasksCompiled, outputTokens }: Evaluation): string {

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { detectDatasetKind } from '../data/detect.js';
 import { parseTrainingConfig } from '../training/config.js';
 import { applyOverrides, mergeSettings } from '../training/overrides.js';
 import { findRecipe, RECIPES } from '../training/recipes.js';
@@ -14,6 +15,7 @@ interface TrainOptions {
   config?: string;
   recipe?: string;
   data?: string;
+  kind?: string;
   system?: string;
   init?: string;
   size?: string;
@@ -38,7 +40,8 @@ export function addTrainCommand(program: Command): void {
       '--recipe <name>',
       `a published run, under all other settings: ${RECIPES.map(({ name }) => name).join(', ')}`,
     )
-    .option('--data <directory>', 'a dataset in the Super-NaturalInstructions schema (data.directory)')
+    .option('--data <directory>', 'a dataset: Super-NaturalInstructions or P3 (data.directory)')
+    .option('--kind <name>', 'sni or p3; default: by what the folder holds (data.kind)')
     .option('--system <name>', 'a name that "hint systems" lists (system)')
     .option('--init <directory>', 'the model to start from (model.init)')
     .option(
@@ -75,18 +78,22 @@ export function addTrainCommand(program: Command): void {
     );
 }
 
-function settings(options: TrainOptions): Promise<unknown> {
+async function settings(options: TrainOptions): Promise<unknown> {
   refuseTwoStarts(options);
   const recipe = options.recipe === undefined ? {} : findRecipe(options.recipe).settings;
   const shorthands: [string, string | undefined][] = [
     ['data.directory', options.data],
+    ['data.kind', options.kind],
     ['system', options.system],
     ['model.init', options.init],
     ['model.init', options.size && JSON.stringify({ size: options.size })],
     ['output', options.output],
     ['steps', options.steps],
   ];
-  return readSettings(options, shorthands, recipe);
+  const merged = await readSettings(options, shorthands, recipe);
+  const { kind } = (merged as { data?: { kind?: unknown } }).data ?? {};
+  if (options.data === undefined || kind !== undefined) return merged;
+  return applyOverrides(merged, [`data.kind=${await detectDatasetKind(options.data)}`]);
 }
 
 /** @throws HintError INVALID_ARGUMENT when a model is to start from a directory and from nothing */

@@ -166,7 +166,8 @@ export async function generateTokens(model: AnyModel, request: GenerateRequest):
   return results;
 }
 
-function checkInputs(inputs: readonly Int32Array[]): void {
+/** @throws HintError INVALID_DATA for an input without tokens */
+export function checkInputs(inputs: readonly Int32Array[]): void {
   const empty = inputs.findIndex((input) => input.length === 0);
   if (empty < 0) return;
   throw new HintError(
@@ -175,7 +176,12 @@ function checkInputs(inputs: readonly Int32Array[]): void {
   );
 }
 
-function groupByTask(count: number, tasks: number, taskIndex: ArrayLike<number> | undefined): number[][] {
+/** The inputs of each task. @throws HintError INVALID_ARGUMENT for an index that fits no input or no task */
+export function groupByTask(
+  count: number,
+  tasks: number,
+  taskIndex: ArrayLike<number> | undefined,
+): number[][] {
   if (taskIndex && taskIndex.length !== count) {
     throw new HintError(
       'INVALID_ARGUMENT',
@@ -205,7 +211,7 @@ function generatedValues(model: AnyModel): number {
 }
 
 /** Whole tasks that fit one batch together; a task of many inputs is alone. Tasks without inputs are left out. */
-function groupTasks(
+export function groupTasks(
   model: AnyModel,
   instructions: readonly Int32Array[],
   inputsOf: readonly number[][],

@@ -5,6 +5,7 @@ import type { HintModel } from '../model/hint.js';
 import { createYielder } from '../util/event-loop-lag.js';
 import { disposeTasks, type CompiledTasks } from './compiled-tasks.js';
 import { generateWithTask, type GenerateOptions, type GeneratedTokens } from './generate.js';
+import { scoreChoicesWithTask, type ChoiceScores, type ScoreChoicesOptions } from './score-choices.js';
 import { saveTaskFile } from './task-file.js';
 
 /** What a task was compiled from. */
@@ -25,6 +26,12 @@ export interface Generation extends GeneratedTokens {
 /** Options of {@link Task.generate}. */
 export interface TaskGenerateOptions extends GenerateOptions {
   /** Longer inputs are refused (default 1,024, what the systems are trained on). */
+  maxInputTokens?: number;
+}
+
+/** Options of {@link Task.scoreChoices}. */
+export interface TaskScoreOptions extends ScoreChoicesOptions {
+  /** Longer inputs are refused (default 1,024). */
   maxInputTokens?: number;
 }
 
@@ -86,6 +93,39 @@ export class Task {
         results.push({ text: tokenizer ? tokenizer.decodePrediction(tokens) : '', tokens, finished });
       }
       return results;
+    });
+  }
+
+  /**
+   * Rank classification (method §8.5): scores given answers instead of generating one. Each input is encoded once.
+   *
+   * @param inputs as for {@link generate}
+   * @param choices the answers that every input chooses from, or per input its own; texts, or token ids with the
+   *   end-of-sequence id
+   * @returns in the order of the inputs
+   * @throws HintError as {@link generate}, and INVALID_DATA where there are no choices
+   */
+  async scoreChoices(
+    inputs: readonly string[] | readonly Int32Array[],
+    choices: readonly (string | Int32Array)[] | readonly (readonly (string | Int32Array)[])[],
+    options: TaskScoreOptions = {},
+  ): Promise<ChoiceScores[]> {
+    this.checkUsable();
+    return this.host.run(options.signal, async (signal) => {
+      const ids = await this.tokenize(inputs, options.maxInputTokens ?? 1024, signal);
+      const encode = (choice: string | Int32Array): Int32Array =>
+        typeof choice === 'string' ? requireTokenizer(this.host.tokenizer).encode(choice) : choice;
+      const own = choices.filter((choice) => Array.isArray(choice)) as (readonly (string | Int32Array)[])[];
+      const shared = choices.filter((choice) => !Array.isArray(choice)) as (string | Int32Array)[];
+      if (own.length > 0 && shared.length > 0) {
+        throw new HintError(
+          'INVALID_ARGUMENT',
+          'The choices are answers and lists of answers mixed; give one list for all inputs, or one list per input.',
+        );
+      }
+      const encoded = shared.map(encode);
+      const perInput = own.length > 0 ? own.map((list) => list.map(encode)) : ids.map(() => encoded);
+      return scoreChoicesWithTask(this.host.model, this.compiled, ids, perInput, { ...options, signal });
     });
   }
 

@@ -23,6 +23,13 @@ export interface Memory {
   /** Task rows of `encoded`. */
   tasks?: TaskRows | undefined;
   instruction?: { rows: Tensor; offsets: Int32Array } | undefined;
+  /** Per decoder layer the keys and values of `instruction`, where they are at hand from compiling the tasks. */
+  shared?: readonly SharedKeys[] | undefined;
+  /**
+   * Offsets of the decoder rows that read each sequence, where several targets read the same one: their rows lie next
+   * to each other. Absent: one target per sequence.
+   */
+  readers?: Int32Array | undefined;
 }
 
 /** How the attentions of a decoder layer reach their keys: all at once in training, through caches when generating. */
@@ -279,10 +286,14 @@ export class T5 {
       self: (q, k, v, layer) =>
         this.attendWithin(q, k, v, { ...place, layer, slot: this.decoderSlot(layer) }),
       cross: (q, layer) =>
-        this.attendAcross(q, offsets, memory.offsets, this.crossKeys(layer, memory, tasks), layer, {
-          tasks,
-          dropout,
-        }),
+        this.attendAcross(
+          q,
+          memory.readers ?? offsets,
+          memory.offsets,
+          this.crossKeys(layer, memory, tasks, memory.shared?.[layer]),
+          layer,
+          { tasks: memory.readers ? memory.tasks : tasks, dropout },
+        ),
     };
   }
 

@@ -85,7 +85,11 @@ describe('the command line', () => {
     [['train', '--steps', 'many', '--output', 'x'], /steps/],
     [['data', '/nowhere', '--tokenizer', join(root, 'test/fixtures/tokenizer')], /nowhere/],
     [['demo', '--output', model], /is not empty; give --output a new folder/],
-    [['eval', model, '--data', '/nowhere', '--split', 'dev'], /The split "dev" is unknown/],
+    [['eval', model, '--data', '/nowhere'], /\/nowhere is no dataset that is known/],
+    [
+      ['eval', model, '--data', join(root, 'test/fixtures/sni'), '--split', 'dev'],
+      /The split "dev" is unknown/,
+    ],
     [['doctor', '--threads', '4'], /unknown option/],
   ])('answers %j with one sentence and a failing exit code', async (parameters, sentence) => {
     const { code, stderr } = await hint(...parameters);

@@ -1,0 +1,99 @@
+import { HintError } from '../../errors.js';
+import { CounterRng } from '../../util/counter-rng.js';
+import { fnv1a32 } from '../../util/hash.js';
+import type { TokenizedExample } from '../batch.js';
+import { readLineBlocks } from '../line-blocks.js';
+import { unpackExamples } from '../token-cache.js';
+import { streamP3, type P3Options } from './dataset.js';
+import { p3Files, p3TaskName, parseP3Row, readP3Templates, type P3Template } from './format.js';
+import { formatP3Row, type P3Setting, type P3Shot } from './forms.js';
+
+/** Options of {@link loadP3Evaluation}. */
+export interface P3EvaluationOptions extends Omit<P3Options, 'split' | 'keep' | 'shots' | 'withChoices'> {
+  /** Default `eval`. */
+  split?: P3Options['split'] | undefined;
+  /** Also templates that ask for something else than their dataset was made for (default false; method §8.5). */
+  allTemplates?: boolean | undefined;
+}
+
+/** Examples to be evaluated, and the templates they come from. */
+export interface P3EvaluationSet {
+  examples: TokenizedExample[];
+  /** By task name; only those that are evaluated. */
+  templates: ReadonlyMap<string, P3Template>;
+}
+
+/**
+ * The examples that P3 is evaluated on, choices included. In a dataset that has templates with answer choices, only
+ * those are taken; others are generated. Worked examples are drawn from `fewshot/`, the same for all examples of a
+ * template.
+ *
+ * @throws HintError as streamP3; INVALID_DATA when no template is left, or one has fewer worked examples than shots
+ */
+export async function loadP3Evaluation(options: P3EvaluationOptions): Promise<P3EvaluationSet> {
+  const { directory, split = 'eval', datasets, setting, seed = 0, allTemplates = false } = options;
+  const all = await readP3Templates(directory);
+  const files = await p3Files(directory, split, datasets);
+  const chosen = new Map(
+    files.flatMap(({ dataset }) => {
+      const own = [...all].filter(([, template]) => template.dataset === dataset);
+      const ranked = own.some(
+        ([, { hasChoices, originalTask }]) => hasChoices && (originalTask || allTemplates),
+      );
+      return own.filter(
+        ([, { hasChoices, originalTask }]) =>
+          (allTemplates || originalTask) && (allTemplates || !ranked || hasChoices),
+      );
+    }),
+  );
+  const keep = new Map([...all.keys()].map((task) => [task, chosen.has(task) ? 1 : 0]));
+  const shots = setting.shots > 0 ? await readShots(directory, datasets, setting, seed, chosen) : undefined;
+  const examples: TokenizedExample[] = [];
+  for await (const packed of streamP3({ ...options, split, keep, shots, withChoices: true })) {
+    for (const example of unpackExamples(packed)) examples.push(example);
+  }
+  if (examples.length === 0)
+    throw new HintError(
+      'INVALID_DATA',
+      `${directory}/${split} has no example to evaluate in the form ${setting.form}; take all templates, or other datasets.`,
+    );
+  return { examples, templates: chosen };
+}
+
+/** Worked examples of each task, a random choice of the rows of `fewshot/`. */
+async function readShots(
+  directory: string,
+  datasets: readonly string[] | undefined,
+  { form, shots: count }: P3Setting,
+  seed: number,
+  tasks: ReadonlyMap<string, P3Template>,
+): Promise<Map<string, P3Shot[]>> {
+  // The rows of a task in the order of a random number each, as long as they are among the first `count`.
+  const drawn = new Map<string, { order: number; shot: P3Shot }[]>();
+  for (const { file } of await p3Files(directory, 'fewshot', datasets)) {
+    for await (const { bytes, firstLine } of readLineBlocks(file, 'the worked examples')) {
+      const lines = Buffer.from(bytes).toString('utf8').split('\n');
+      for (const [i, line] of lines.entries()) {
+        if (line.trim() === '') continue;
+        const row = parseP3Row(line, `${file}, line ${firstLine + i}`);
+        const task = p3TaskName(row);
+        const prompt = tasks.has(task) ? formatP3Row(row, form, '') : undefined;
+        if (!prompt) continue;
+        const order = new CounterRng(seed, fnv1a32(`${task} ${row.source} ${row.idx}`)).nextUint32();
+        const own = drawn.get(task) ?? [];
+        own.push({ order, shot: { input: prompt.input, target: row.target } });
+        own.sort((a, b) => a.order - b.order);
+        drawn.set(task, own.slice(0, count));
+      }
+    }
+  }
+  for (const task of tasks.keys()) {
+    const found = drawn.get(task)?.length ?? 0;
+    if (found < count)
+      throw new HintError(
+        'INVALID_DATA',
+        `${directory}/fewshot has ${found} worked examples of ${task}, ${count} are asked for; give fewer shots.`,
+      );
+  }
+  return new Map([...drawn].map(([task, own]) => [task, own.map(({ shot }) => shot)]));
+}

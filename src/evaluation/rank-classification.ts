@@ -1,0 +1,177 @@
+import { performance } from 'node:perf_hooks';
+import { InstructionRows, type Choice, type TokenizedExample } from '../data/batch.js';
+import type { P3EvaluationSet } from '../data/p3/evaluation.js';
+import type { Tokenizer } from '../data/tokenizer.js';
+import { HintError } from '../errors.js';
+import { scoreChoices, type ChoiceScores, type ScoreChoicesOptions } from '../inference/score-choices.js';
+import type { HintModel } from '../model/hint.js';
+import { writeFileAtomic } from '../util/atomic-file.js';
+import { evaluateModel } from './evaluate.js';
+import type { Prediction } from './prediction-files.js';
+
+/** How a model is evaluated on P3. */
+export interface P3EvaluateOptions extends ScoreChoicesOptions {
+  /** Most tokens generated for datasets without choices (default 128). */
+  maxTokens?: number;
+  /** Also write the predictions here, as JSON lines that `hint score` reads, all or nothing. */
+  predictionsFile?: string | undefined;
+}
+
+/** A prediction; ranked ones have the choices and their log probabilities. */
+export interface P3Prediction extends Prediction {
+  readonly choices?: readonly string[];
+  readonly scores?: readonly number[];
+}
+
+/** Percentages of one template, or their means over the templates of a dataset. */
+export interface P3Scores {
+  /** Ranked datasets: how often the right choice is the most probable one. */
+  readonly accuracy?: number;
+  /** Generated datasets. */
+  readonly rougeL?: number;
+  readonly exactMatch?: number;
+  readonly count: number;
+}
+
+/** What evaluating a model on P3 gave. */
+export interface P3Evaluation {
+  predictions: P3Prediction[];
+  templates: (P3Scores & { dataset: string; template: string })[];
+  /** Means over templates; the rounds of ANLI are one dataset, the mean of its rounds (method §8.5). */
+  datasets: (P3Scores & { dataset: string; templates: number })[];
+  /** Mean accuracy over the ranked datasets, each counting the same; undefined when there is none. */
+  average: number | undefined;
+  /** Ranked examples whose target is none of their choices: always wrong. */
+  unanswerable: number;
+  /** Wall time, tokenising left out. */
+  seconds: number;
+}
+
+/**
+ * Evaluates a model on P3 (method §8.5): examples with choices by rank classification, the others by what the model
+ * generates.
+ *
+ * @param set from loadP3Evaluation
+ * @throws HintError INVALID_DATA for no examples, or an example with an empty list of choices; IO; as scoreChoices and
+ *   evaluateModel
+ */
+export async function evaluateP3(
+  { model, tokenizer }: { model: HintModel; tokenizer: Tokenizer },
+  { examples, templates }: P3EvaluationSet,
+  options: P3EvaluateOptions = {},
+): Promise<P3Evaluation> {
+  if (examples.length === 0)
+    throw new HintError('INVALID_DATA', 'There are 0 examples to evaluate; at least 1 is needed.');
+  const { maxTokens, predictionsFile, lengthNormalised, ...batching } = options;
+  const began = performance.now();
+  const onProgress = (offset: number) => (done: number) =>
+    options.onProgress?.(offset + done, examples.length);
+  const ranked = examples.filter((example): example is RankedExample => example.choices !== undefined);
+  const generated = examples.filter(({ choices }) => choices === undefined);
+  const scored = await rank(model, ranked, {
+    ...batching,
+    onProgress: onProgress(0),
+    ...(lengthNormalised === undefined ? {} : { lengthNormalised }),
+  });
+  const predictions: P3Prediction[] = ranked.map(({ id, task, references, choices }, i) => {
+    const { scores, best } = scored[i] as ChoiceScores;
+    const texts = choices.map(({ text }) => text);
+    return { id, task, prediction: texts[best] as string, references, choices: texts, scores };
+  });
+  const byTask = new Map<string, P3Scores>();
+  let unanswerable = 0;
+  for (const { task, prediction, references, choices } of predictions) {
+    const [right] = references as [string];
+    if (!choices?.includes(right)) unanswerable++;
+    const { accuracy = 0, count } = byTask.get(task as string) ?? { count: 0 };
+    const hits = (accuracy / 100) * count + (prediction === right ? 1 : 0);
+    byTask.set(task as string, { accuracy: (100 * hits) / (count + 1), count: count + 1 });
+  }
+  if (generated.length > 0) {
+    const free = await evaluateModel({ model, tokenizer }, generated, {
+      ...batching,
+      onProgress: onProgress(ranked.length),
+      ...(maxTokens === undefined ? {} : { maxTokens }),
+    });
+    predictions.push(...free.predictions);
+    for (const [task, scores] of Object.entries(free.scores.perTask)) byTask.set(task, scores);
+  }
+  const seconds = (performance.now() - began) / 1000;
+  if (predictionsFile !== undefined)
+    await writeFileAtomic(predictionsFile, predictions.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  const perTemplate = [...templates].flatMap(([task, { dataset, template }]) => {
+    const scores = byTask.get(task);
+    return scores ? [{ dataset, template, ...scores }] : [];
+  });
+  const datasets = averageDatasets(perTemplate);
+  const accuracies = datasets.flatMap(({ accuracy }) => (accuracy === undefined ? [] : [accuracy]));
+  return {
+    predictions,
+    templates: perTemplate,
+    datasets,
+    average: accuracies.length > 0 ? mean(accuracies) : undefined,
+    unanswerable,
+    seconds,
+  };
+}
+
+type RankedExample = TokenizedExample & { choices: Choice[] };
+
+async function rank(
+  model: HintModel,
+  examples: readonly RankedExample[],
+  options: ScoreChoicesOptions,
+): Promise<ChoiceScores[]> {
+  if (examples.length === 0) return [];
+  const empty = examples.find(({ choices }) => choices.length === 0);
+  if (empty)
+    throw new HintError(
+      'INVALID_DATA',
+      `Example ${empty.id} has an empty list of choices; give it choices, or leave the list out to have it generated.`,
+    );
+  const rows = new InstructionRows();
+  const withInstruction = examples.filter(({ instruction }) => instruction.length > 0);
+  const taskIndex = withInstruction.map(({ instruction }) => rows.row(instruction));
+  return scoreChoices(model, {
+    ...options,
+    inputs: examples.map(({ input }) => input),
+    choices: examples.map(({ choices }) => choices.map(({ ids }) => ids)),
+    ...(withInstruction.length > 0 ? { instructions: rows.distinct, taskIndex } : {}),
+  });
+}
+
+/** Means over templates, then over the rounds of ANLI. */
+export function averageDatasets(
+  templates: readonly (P3Scores & { dataset: string })[],
+): (P3Scores & { dataset: string; templates: number })[] {
+  const rounds = averageBy(
+    templates.map((scores) => ({ ...scores, templates: 1 })),
+    ({ dataset }) => dataset,
+  );
+  return averageBy(rounds, ({ dataset }) => (/^anli_r\d$/.test(dataset) ? 'anli' : dataset));
+}
+
+type Counted = P3Scores & { dataset: string; templates: number };
+
+function averageBy(scores: readonly Counted[], keyOf: (scores: Counted) => string): Counted[] {
+  const groups = new Map<string, Counted[]>();
+  for (const one of scores) groups.set(keyOf(one), [...(groups.get(keyOf(one)) ?? []), one]);
+  return [...groups].map(([dataset, group]) => {
+    const average = (name: 'accuracy' | 'rougeL' | 'exactMatch'): Partial<P3Scores> => {
+      const values = group.flatMap((one) => (one[name] === undefined ? [] : [one[name]]));
+      return values.length > 0 ? { [name]: mean(values) } : {};
+    };
+    return {
+      dataset,
+      ...average('accuracy'),
+      ...average('rougeL'),
+      ...average('exactMatch'),
+      count: group.reduce((sum, { count }) => sum + count, 0),
+      templates: group.reduce((sum, { templates }) => sum + templates, 0),
+    };
+  });
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,0 +1,216 @@
+import { concatenate } from '../data/batch.js';
+import { HintError, throwIfAborted } from '../errors.js';
+import type { HintModel } from '../model/hint.js';
+import * as ops from '../tensor/ops.js';
+import { compileTasks, disposeTasks, type CompiledTasks } from './compiled-tasks.js';
+import { checkInputs, checkLimits, groupByTask, groupTasks } from './generate.js';
+
+/** How choices are scored. */
+export interface ScoreChoicesOptions {
+  /** Mean instead of sum over the tokens of a choice (default false, as the paper; method §8.5). */
+  lengthNormalised?: boolean;
+  /** Most inputs scored together (default 64). */
+  batchSize?: number;
+  /** Most tokens of inputs and choices scored together (default 4,096); an input with more runs alone. */
+  tokenBudget?: number;
+  signal?: AbortSignal | undefined;
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** The choices of one input, scored. */
+export interface ChoiceScores {
+  /** Log probability of each choice given the input, EOS included. */
+  scores: number[];
+  /** Number of the most probable choice, the first of equal ones. */
+  best: number;
+}
+
+/** Inputs of one task or of several, with what each chooses from. */
+export interface ScoreChoicesRequest extends ScoreChoicesOptions {
+  /** The distinct instructions; none for models that read no instruction. */
+  instructions?: readonly Int32Array[];
+  /** At least one token each. */
+  inputs: readonly Int32Array[];
+  /** Per input its choices: at least one, each of at least one token, EOS included. */
+  choices: readonly (readonly Int32Array[])[];
+  /** Per input the number of its instruction (default 0). */
+  taskIndex?: ArrayLike<number>;
+}
+
+/**
+ * Rank classification (method §8.5) of mixed-task inputs: each distinct instruction is compiled once, each input is
+ * encoded once, and all choices of a batch go through the decoder together, without z-loss and dropout.
+ *
+ * @returns in the order of the inputs
+ * @throws HintError INVALID_ARGUMENT (options, task index, number of choice lists), INVALID_DATA (no choices; an empty
+ *   input, choice or instruction), INVALID_TOKEN, NUMERIC (the model yields NaN), OUT_OF_MEMORY, ABORTED
+ */
+export async function scoreChoices(model: HintModel, request: ScoreChoicesRequest): Promise<ChoiceScores[]> {
+  const { instructions = [], inputs, choices, taskIndex, ...options } = request;
+  model.prepareInference();
+  if (instructions.length === 0) {
+    const task = compileTasks(model, concatenate([]));
+    try {
+      return await scoreChoicesWithTask(model, task, inputs, choices, options);
+    } finally {
+      disposeTasks(task);
+    }
+  }
+  checkRequest(inputs, choices);
+  const limits = checkLimits(options);
+  const inputsOf = groupByTask(inputs.length, instructions.length, taskIndex);
+  const results = new Array<ChoiceScores>(inputs.length);
+  let done = 0;
+  for (const group of groupTasks(model, instructions, inputsOf, limits)) {
+    throwIfAborted(options.signal);
+    const tasks = compileTasks(model, concatenate(group.map((task) => instructions[task] as Int32Array)));
+    try {
+      const order = group.flatMap((task) => inputsOf[task] as number[]);
+      const local = new Map(group.flatMap((task, i) => (inputsOf[task] ?? []).map((input) => [input, i])));
+      for (const batch of batches(order, inputs, choices, limits)) {
+        throwIfAborted(options.signal);
+        const taskOf = Int32Array.from(batch, (input) => local.get(input) as number);
+        const scored = await scoreBatch(
+          model,
+          tasks,
+          pick(inputs, batch),
+          pick(choices, batch),
+          taskOf,
+          options,
+        );
+        batch.forEach((input, i) => (results[input] = scored[i] as ChoiceScores));
+        options.onProgress?.((done += batch.length), inputs.length);
+      }
+    } finally {
+      disposeTasks(tasks);
+    }
+  }
+  return results;
+}
+
+/**
+ * {@link scoreChoices} for inputs of one compiled task.
+ *
+ * @throws HintError as {@link scoreChoices}
+ */
+export async function scoreChoicesWithTask(
+  model: HintModel,
+  task: CompiledTasks,
+  inputs: readonly Int32Array[],
+  choices: readonly (readonly Int32Array[])[],
+  options: ScoreChoicesOptions = {},
+): Promise<ChoiceScores[]> {
+  checkRequest(inputs, choices);
+  const limits = checkLimits(options);
+  model.prepareInference();
+  const results: ChoiceScores[] = [];
+  for (const batch of batches([...inputs.keys()], inputs, choices, limits)) {
+    throwIfAborted(options.signal);
+    const taskOf = new Int32Array(batch.length);
+    results.push(
+      ...(await scoreBatch(model, task, pick(inputs, batch), pick(choices, batch), taskOf, options)),
+    );
+    options.onProgress?.(results.length, inputs.length);
+  }
+  return results;
+}
+
+/** One ragged pass: encoder over the inputs, decoder over all their choices; `taskOf` is nondecreasing. */
+async function scoreBatch(
+  model: HintModel,
+  tasks: CompiledTasks,
+  inputs: readonly Int32Array[],
+  choices: readonly (readonly Int32Array[])[],
+  taskOf: Int32Array,
+  { lengthNormalised = false }: ScoreChoicesOptions,
+): Promise<ChoiceScores[]> {
+  const { device } = model;
+  const targets = concatenate(choices.flat());
+  const readers = new Int32Array(inputs.length + 1);
+  choices.forEach((own, i) => {
+    readers[i + 1] = (readers[i] as number) + own.reduce((sum, { length }) => sum + length, 0);
+  });
+  const taskOfChoice = Int32Array.from(choices.flatMap((own, i) => own.map(() => taskOf[i] as number)));
+  const loss = device.tidy(() => {
+    const memory = model.encodeInputs(concatenate(inputs), tasks.encoded, taskOf);
+    const hidden = model.decode(
+      targets,
+      { ...memory, readers, shared: tasks.shared },
+      tasks.encoded,
+      taskOfChoice,
+    );
+    const ids = device.tensor(targets.ids, [targets.ids.length]);
+    return ops.crossEntropy(hidden, model.parameters.get('lm_head.weight'), ids).loss;
+  });
+  let losses: Float32Array;
+  try {
+    losses = await loss.read();
+  } finally {
+    loss.dispose();
+  }
+  let choice = 0;
+  return choices.map((own) => {
+    const scores = own.map(({ length }) => {
+      const begin = targets.offsets[choice++] as number;
+      let sum = 0;
+      for (let at = begin; at < begin + length; at++) sum -= losses[at] as number;
+      return lengthNormalised ? sum / length : sum;
+    });
+    return { scores, best: argmax(scores) };
+  });
+}
+
+function argmax(scores: readonly number[]): number {
+  if (scores.some(Number.isNaN))
+    throw new HintError(
+      'NUMERIC',
+      'The model gives a choice the score NaN; its weights are damaged or diverged.',
+    );
+  return scores.indexOf(scores.reduce((best, score) => Math.max(best, score), -Infinity));
+}
+
+/** Runs of inputs that fit together. */
+function* batches(
+  order: readonly number[],
+  inputs: readonly Int32Array[],
+  choices: readonly (readonly Int32Array[])[],
+  { batchSize, tokenBudget }: { batchSize: number; tokenBudget: number },
+): Generator<number[]> {
+  let batch: number[] = [];
+  let tokens = 0;
+  for (const input of order) {
+    const own = choices[input] as readonly Int32Array[];
+    const cost = own.reduce((sum, { length }) => sum + length, (inputs[input] as Int32Array).length);
+    if (batch.length > 0 && (batch.length === batchSize || tokens + cost > tokenBudget)) {
+      yield batch;
+      batch = [];
+      tokens = 0;
+    }
+    batch.push(input);
+    tokens += cost;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+function pick<T>(from: readonly T[], numbers: readonly number[]): T[] {
+  return numbers.map((number) => from[number] as T);
+}
+
+function checkRequest(inputs: readonly Int32Array[], choices: readonly (readonly Int32Array[])[]): void {
+  checkInputs(inputs);
+  if (choices.length !== inputs.length)
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `There are ${choices.length} lists of choices for ${inputs.length} inputs; give one per input.`,
+    );
+  choices.forEach((own, input) => {
+    if (own.length === 0)
+      throw new HintError('INVALID_DATA', `Input number ${input} has 0 choices; give at least one to score.`);
+    const empty = own.findIndex(({ length }) => length === 0);
+    if (empty >= 0)
+      throw new HintError(
+        'INVALID_DATA',
+        `Choice number ${empty} of input number ${input} has no token; give it at least the end-of-sequence token.`,
+      );
+  });
+}
