@@ -14,6 +14,7 @@ export function renderReport(results) {
     ...(parts.training ? trainingSection(parts.training) : []),
     ...(parts.ops ? opsSection(parts.ops) : []),
     ...(parts.small ? smallSection(parts.small) : []),
+    ...(parts.data ? dataSection(parts.data) : []),
   ].join('\n\n');
 }
 
@@ -150,6 +151,21 @@ function opsSection(part) {
     moment(part),
     `${part.threads} threads; oneDNN matrix product ${part.gemmGflops} GFLOP/s. Copies are compared at the op's own size.`,
     table(['op', 'case', 'pass', 'µs', 'rate', 'roof', 'share'], rows),
+  ];
+}
+
+function dataSection({ rows }) {
+  return [
+    '### Reading data',
+    'Reader, formatter and tokenizer together, against the trainer on a model of two layers of width 64, hungrier than any real one.',
+    [
+      '| data | examples | examples/s | trainer, examples/s | ratio |',
+      '| --- | ---: | ---: | ---: | ---: |',
+      ...rows.map(
+        ({ data, examples, examplesPerSecond, trainerExamplesPerSecond }) =>
+          `| ${data} | ${examples} | ${Math.round(examplesPerSecond)} | ${Math.round(trainerExamplesPerSecond)} | ${(examplesPerSecond / trainerExamplesPerSecond).toFixed(1)} |`,
+      ),
+    ].join('\n'),
   ];
 }
 

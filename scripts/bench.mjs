@@ -1,5 +1,5 @@
 // Measures the engine on this machine, writes bench/results/<date>-<cpu>.json and the tables of docs/performance.md.
-//   node scripts/bench.mjs [ops|inference|training|small|all|report]   report: only the tables, from a results file
+//   node scripts/bench.mjs [ops|inference|training|small|data|all|report]   report: only the tables, from a results file
 //     --json FILE      the results file; parts it has already and that do not run now stay
 //     --size SIZE      shape of T5: small or base (default: base for inference, small for training)
 //     --samples N      samples of each measurement (default 5)
@@ -24,7 +24,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const PARTS = ['inference', 'training', 'ops', 'small'];
+const PARTS = ['inference', 'training', 'ops', 'small', 'data'];
 const DOCUMENT = join(root, 'docs', 'performance.md');
 
 function refuse(message) {
@@ -103,6 +103,10 @@ async function measure(part, options) {
   if (part === 'small') {
     const { benchSmall } = await import('../bench/small.mjs');
     return { rows: await benchSmall({ seconds: quick ? 0.5 : 3, onProgress }) };
+  }
+  if (part === 'data') {
+    const { benchData } = await import('../bench/data.mjs');
+    return benchData({ rounds, onProgress });
   }
   if (part === 'training') {
     const { benchTraining } = await import('../bench/training.mjs');
