@@ -1,7 +1,9 @@
-import { concatenate } from '../data/batch.js';
+import { concatenate, type Ragged } from '../data/batch.js';
 import { HintError, throwIfAborted } from '../errors.js';
 import type { HintModel } from '../model/hint.js';
 import * as ops from '../tensor/ops.js';
+import type { Sliced } from '../tensor/slices.js';
+import type { Tensor } from '../tensor/tensor.js';
 import { compileTasks, disposeTasks, type CompiledTasks } from './compiled-tasks.js';
 import { checkInputs, checkLimits, groupByTask, groupTasks } from './generate.js';
 
@@ -49,7 +51,7 @@ export async function scoreChoices(model: HintModel, request: ScoreChoicesReques
   const { instructions = [], inputs, choices, taskIndex, ...options } = request;
   model.prepareInference();
   if (instructions.length === 0) {
-    const task = compileTasks(model, concatenate([]));
+    const task = await compileTasks(model, concatenate([]));
     try {
       return await scoreChoicesWithTask(model, task, inputs, choices, options);
     } finally {
@@ -63,7 +65,10 @@ export async function scoreChoices(model: HintModel, request: ScoreChoicesReques
   let done = 0;
   for (const group of groupTasks(model, instructions, inputsOf, limits)) {
     throwIfAborted(options.signal);
-    const tasks = compileTasks(model, concatenate(group.map((task) => instructions[task] as Int32Array)));
+    const tasks = await compileTasks(
+      model,
+      concatenate(group.map((task) => instructions[task] as Int32Array)),
+    );
     try {
       const order = group.flatMap((task) => inputsOf[task] as number[]);
       const local = new Map(group.flatMap((task, i) => (inputsOf[task] ?? []).map((input) => [input, i])));
@@ -126,22 +131,9 @@ async function scoreBatch(
 ): Promise<ChoiceScores[]> {
   const { device } = model;
   const targets = concatenate(choices.flat());
-  const readers = new Int32Array(inputs.length + 1);
-  choices.forEach((own, i) => {
-    readers[i + 1] = (readers[i] as number) + own.reduce((sum, { length }) => sum + length, 0);
-  });
-  const taskOfChoice = Int32Array.from(choices.flatMap((own, i) => own.map(() => taskOf[i] as number)));
-  const loss = device.tidy(() => {
-    const memory = model.encodeInputs(concatenate(inputs), tasks.encoded, taskOf);
-    const hidden = model.decode(
-      targets,
-      { ...memory, readers, shared: tasks.shared },
-      tasks.encoded,
-      taskOfChoice,
-    );
-    const ids = device.tensor(targets.ids, [targets.ids.length]);
-    return ops.crossEntropy(hidden, model.parameters.get('lm_head.weight'), ids).loss;
-  });
+  const loss = await device.inSlices(
+    device.tidied(choiceLosses(model, tasks, { inputs, choices, taskOf, targets })),
+  );
   let losses: Float32Array;
   try {
     losses = await loss.read();
@@ -158,6 +150,30 @@ async function scoreBatch(
     });
     return { scores, best: argmax(scores) };
   });
+}
+
+/** −log p of every token of every choice, [target rows]. */
+function* choiceLosses(
+  model: HintModel,
+  tasks: CompiledTasks,
+  batch: {
+    inputs: readonly Int32Array[];
+    choices: readonly (readonly Int32Array[])[];
+    taskOf: Int32Array;
+    targets: Ragged;
+  },
+): Sliced<Tensor> {
+  const { inputs, choices, taskOf, targets } = batch;
+  const readers = new Int32Array(inputs.length + 1);
+  choices.forEach((own, i) => {
+    readers[i + 1] = (readers[i] as number) + own.reduce((sum, { length }) => sum + length, 0);
+  });
+  const taskOfChoice = Int32Array.from(choices.flatMap((own, i) => own.map(() => taskOf[i] as number)));
+  const memory = yield* model.encodeInputs(concatenate(inputs), tasks.encoded, taskOf);
+  const read = { ...memory, readers, shared: tasks.shared };
+  const hidden = yield* model.decode(targets, read, tasks.encoded, taskOfChoice);
+  const ids = model.device.tensor(targets.ids, [targets.ids.length]);
+  return ops.crossEntropy(hidden, model.parameters.get('lm_head.weight'), ids).loss;
 }
 
 function argmax(scores: readonly number[]): number {

@@ -31,7 +31,7 @@ async function byHand(model: HintModel, input: number, choice: Int32Array): Prom
     taskIndex: ids(0),
     examples: [],
   };
-  const logits = device.tidy(() => model.t5.logits(model.forward(batch).hidden));
+  const logits = device.tidy(() => model.t5.logits(device.now(model.forward(batch)).hidden));
   const values = await logits.read();
   logits.dispose();
   const width = values.length / choice.length;
