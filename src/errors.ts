@@ -12,6 +12,7 @@ export type HintErrorCode =
   | 'NOT_SUPPORTED'
   | 'NUMERIC'
   | 'OUT_OF_MEMORY'
+  | 'BUSY'
   | 'IO'
   | 'FINGERPRINT_MISMATCH'
   | 'ABORTED'

@@ -19,6 +19,8 @@ export {
   type TaskScoreOptions,
   type TaskSource,
 } from './inference/task.js';
+export type { ServingOptions, ServingStatistics, SubmitRequest } from './inference/serving/scheduler.js';
+export type { MixedGenerateOptions, MixedRequest } from './inference/serving/generate-mixed.js';
 export {
   generateTokens,
   type GeneratedTokens,

@@ -11,8 +11,22 @@ import type { WeightDType } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { abortable } from '../util/abortable.js';
 import { compileTasks, disposeTasks, restoreTasks, tensorsOf, type CompiledTasks } from './compiled-tasks.js';
+import { generateMixed, type MixedGenerateOptions, type MixedRequest } from './serving/generate-mixed.js';
+import {
+  Scheduler,
+  type ServingOptions,
+  type ServingStatistics,
+  type SubmitRequest,
+} from './serving/scheduler.js';
 import { loadTaskFile } from './task-file.js';
-import { promptTokenizer, requireTokenizer, Task, type TaskHost, type TaskSource } from './task.js';
+import {
+  promptTokenizer,
+  requireTokenizer,
+  Task,
+  type Generation,
+  type TaskHost,
+  type TaskSource,
+} from './task.js';
 
 /** How an engine is opened. */
 export interface EngineOptions extends DeviceOptions, Pick<LoadModelOptions, 'signal' | 'onProgress'> {
@@ -23,6 +37,8 @@ export interface EngineOptions extends DeviceOptions, Pick<LoadModelOptions, 'si
    * quantises rows as they come. Processors without bf16 products take bf16-rounded weights in f32 products.
    */
   dtype?: WeightDType;
+  /** How much {@link Engine.submit} and {@link Engine.generate} take at once. */
+  serving?: ServingOptions;
 }
 
 /** What a task is compiled from. */
@@ -46,13 +62,16 @@ export class Engine implements TaskHost {
   private readonly closing = new AbortController();
   private readonly running = new Set<Promise<unknown>>();
   private knownFingerprint: Promise<string> | undefined;
+  private readonly scheduler: Scheduler;
 
   /** For a model that is loaded already; its device stays the caller's when `ownsDevice` is false. */
   constructor(
     readonly model: HintModel,
     readonly tokenizer: Tokenizer | undefined = undefined,
     private readonly ownsDevice = false,
+    options: Pick<EngineOptions, 'serving'> = {},
   ) {
+    this.scheduler = new Scheduler(this, options.serving);
     if (tokenizer && tokenizer.vocabSize > model.config.vocabSize) {
       throw new HintError(
         'INVALID_ARGUMENT',
@@ -76,7 +95,7 @@ export class Engine implements TaskHost {
         tokenizer instanceof Tokenizer ? tokenizer : loadTokenizer(directory, tokenizer),
       ]);
       model.inferenceDType = dtype;
-      return new Engine(model, words, true);
+      return new Engine(model, words, true, options);
     } catch (error) {
       device.close();
       throw error;
@@ -147,6 +166,36 @@ export class Engine implements TaskHost {
       await this.settle(compiled, signal);
       return new Task(this, compiled, stored.source, stored.inputPrefix);
     });
+  }
+
+  /**
+   * Runs one input of one task, together with whatever else was submitted: it joins the running batch between two tokens
+   * and leaves it when it is done. Greedy; the output is that of running it alone.
+   *
+   * @example
+   * ```ts
+   * const answers = await Promise.all(questions.map((input) => engine.submit({ task, input })));
+   * ```
+   * @throws HintError BUSY when too many requests wait (see {@link SubmitRequest.whenFull}), INVALID_ARGUMENT, INVALID_DATA,
+   *   INVALID_TOKEN, NUMERIC, OUT_OF_MEMORY, ABORTED; never because of what another request was given
+   */
+  submit(request: SubmitRequest): Promise<Generation> {
+    return this.scheduler.submit(request);
+  }
+
+  /**
+   * Runs inputs of any tasks of this engine in common batches, as {@link submit} does.
+   *
+   * @returns in the order of the requests
+   * @throws HintError as {@link submit}, for the first request that fails; the others are then cancelled
+   */
+  generate(requests: readonly MixedRequest[], options: MixedGenerateOptions = {}): Promise<Generation[]> {
+    return generateMixed(this.scheduler, requests, options);
+  }
+
+  /** How much is being served. */
+  get serving(): ServingStatistics {
+    return this.scheduler.statistics;
   }
 
   /** What a task file remembers of its model; computed once. */

@@ -35,6 +35,14 @@ export interface TaskScoreOptions extends ScoreChoicesOptions {
   maxInputTokens?: number;
 }
 
+/** A use of a compiled task, which stays on the device until it is released. */
+export interface TaskHold {
+  readonly compiled: CompiledTasks;
+  /** Another use, released by itself; possible after the task was disposed too. */
+  share(): TaskHold;
+  release(): void;
+}
+
 /** What a task needs of its engine. */
 export interface TaskHost {
   readonly model: HintModel;
@@ -51,6 +59,7 @@ export interface TaskHost {
  */
 export class Task {
   private disposed = false;
+  private holds = 0;
   private formatInput: ((input: string) => string) | undefined;
 
   /** Made by Engine.compile and Engine.loadTask. */
@@ -61,6 +70,8 @@ export class Task {
     readonly source: TaskSource | undefined,
     /** Token ids put in front of every input: of an instruction given as ids to a plain T5 model. */
     readonly inputPrefix: Int32Array = new Int32Array(0),
+    /** Called when it was disposed and nothing uses it any more. */
+    private readonly free: (compiled: CompiledTasks) => void = disposeTasks,
   ) {}
 
   /** Tokens of the encoded instruction; 0 where none is encoded. */
@@ -80,8 +91,7 @@ export class Task {
     inputs: readonly string[] | readonly Int32Array[],
     options: TaskGenerateOptions = {},
   ): Promise<Generation[]> {
-    this.checkUsable();
-    return this.host.run(options.signal, async (signal) => {
+    return this.run(options.signal, async (signal) => {
       const ids = await this.tokenize(inputs, options.maxInputTokens ?? 1024, signal);
       const generated = await generateWithTask(this.host.model, this.compiled, ids, { ...options, signal });
       const { tokenizer } = this.host;
@@ -110,8 +120,7 @@ export class Task {
     choices: readonly (string | Int32Array)[] | readonly (readonly (string | Int32Array)[])[],
     options: TaskScoreOptions = {},
   ): Promise<ChoiceScores[]> {
-    this.checkUsable();
-    return this.host.run(options.signal, async (signal) => {
+    return this.run(options.signal, async (signal) => {
       const ids = await this.tokenize(inputs, options.maxInputTokens ?? 1024, signal);
       const encode = (choice: string | Int32Array): Int32Array =>
         typeof choice === 'string' ? requireTokenizer(this.host.tokenizer).encode(choice) : choice;
@@ -135,8 +144,7 @@ export class Task {
    * @throws HintError IO, ABORTED
    */
   async save(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
-    this.checkUsable();
-    await this.host.run(options.signal, async (signal) =>
+    await this.run(options.signal, async (signal) =>
       saveTaskFile(path, {
         model: this.host.model,
         fingerprint: await this.host.fingerprint(),
@@ -148,11 +156,45 @@ export class Task {
     );
   }
 
-  /** Gives the task's memory back. */
+  /**
+   * Keeps what lies on the device there, even when the task is disposed meanwhile.
+   *
+   * @internal
+   */
+  hold(): TaskHold {
+    this.checkUsable();
+    return this.retain();
+  }
+
+  /** Runs work of this task, which stays until the work has ended. */
+  private async run<T>(
+    signal: AbortSignal | undefined,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const { release } = this.hold();
+    return this.host.run(signal, work).finally(release);
+  }
+
+  private retain(): TaskHold {
+    this.holds++;
+    let held = true;
+    return {
+      compiled: this.compiled,
+      share: () => this.retain(),
+      release: () => {
+        if (!held) return;
+        held = false;
+        this.holds--;
+        if (this.disposed && this.holds === 0) this.free(this.compiled);
+      },
+    };
+  }
+
+  /** Gives the task's memory back, once what runs with it has ended. */
   dispose(): void {
     if (this.disposed) return;
     this.disposed = true;
-    disposeTasks(this.compiled);
+    if (this.holds === 0) this.free(this.compiled);
   }
 
   [Symbol.dispose](): void {
@@ -176,17 +218,28 @@ export class Task {
       const pause = breathe();
       if (pause) await pause;
       if (signal.aborted) break;
-      const own = typeof input === 'string' ? this.encodeText(input, ids.length) : this.checkIds(input);
-      // A text that holds the instruction too has its own budget, checked when it is made.
-      if (own.length > maxTokens && this.source?.format !== 'tk-instruct') {
-        throw new HintError(
-          'INVALID_ARGUMENT',
-          `Input number ${ids.length} has ${own.length} tokens, the limit is ${maxTokens}; shorten it or raise maxInputTokens.`,
-        );
-      }
-      ids.push(this.inputPrefix.length > 0 ? Int32Array.of(...this.inputPrefix, ...own) : own);
+      ids.push(this.encodeInput(input, maxTokens, ids.length));
     }
     return ids;
+  }
+
+  /**
+   * An input as the model reads it.
+   *
+   * @internal
+   * @param index for error messages
+   * @throws HintError INVALID_ARGUMENT (too long, ids where only texts go), INVALID_DATA (an empty text), NOT_FOUND
+   */
+  encodeInput(input: string | Int32Array, maxTokens = 1024, index = 0): Int32Array {
+    const own = typeof input === 'string' ? this.encodeText(input, index) : this.checkIds(input);
+    // A text that holds the instruction too has its own budget, checked when it is made.
+    if (own.length > maxTokens && this.source?.format !== 'tk-instruct') {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `Input number ${index} has ${own.length} tokens, the limit is ${maxTokens}; shorten it or raise maxInputTokens.`,
+      );
+    }
+    return this.inputPrefix.length > 0 ? Int32Array.of(...this.inputPrefix, ...own) : own;
   }
 
   private encodeText(input: string, index: number): Int32Array {

@@ -6,7 +6,15 @@ import type { ModelConfig } from './config.js';
 import type { WeightReader } from './inference-weights.js';
 import { NO_DROPOUT, type DropoutPlan, type DropoutStack } from './dropout.js';
 import type { Parameters } from './parameters.js';
-import { addAdapter, addLora, hasAdapter, prefixOptions, type TaskRows } from './task-modules.js';
+import {
+  addAdapter,
+  addLora,
+  hasAdapter,
+  hasPrefix,
+  overParts,
+  prefixOptions,
+  type TaskRows,
+} from './task-modules.js';
 
 /** Sequences of one side of a batch, on the device. */
 export interface Sequences {
@@ -245,6 +253,13 @@ export class T5 {
     v: Tensor,
     at: LayerPlace & { stack: string; causal: boolean },
   ): Tensor {
+    const { parts } = at.tasks ?? {};
+    if (parts && hasPrefix(at.tasks)) {
+      return overParts(parts, [q, k, v], ([ownQ, ownK, ownV], tasks, { sequences, rows }) => {
+        const offsets = at.offsets.slice(sequences[0], sequences[1] + 1).map((offset) => offset - rows[0]);
+        return this.attendWithin(ownQ as Tensor, ownK as Tensor, ownV as Tensor, { ...at, tasks, offsets });
+      });
+    }
     return ops.attention(q, k, v, {
       numHeads: this.config.numHeads,
       qOffsets: at.offsets,

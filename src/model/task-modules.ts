@@ -1,5 +1,6 @@
 import type { Tensor } from '../tensor/tensor.js';
 import {
+  concatRows,
   groupedLinear,
   packedLinear,
   packWeight,
@@ -22,6 +23,14 @@ export interface GeneratedTensor {
 /** Everything generated (or learned) for the tasks of a batch. */
 export type TaskModules = ReadonlyMap<AdaptationName, GeneratedTensor>;
 
+/** A stretch of a batch whose task was compiled by itself, so that its modules are tensors of their own. */
+export interface TaskPart {
+  modules: TaskModules;
+  /** Its sequences and its rows, [begin, end) of the batch's. */
+  sequences: readonly [number, number];
+  rows: readonly [number, number];
+}
+
 /** How the rows of a stack belong to tasks: examples are ordered by task, so a task's rows are contiguous. */
 export interface TaskRows {
   modules: TaskModules;
@@ -29,6 +38,66 @@ export interface TaskRows {
   taskIndex: Int32Array | undefined;
   /** Rows of each task, tasks + 1 entries; absent when one task serves all. */
   rowOffsets: Int32Array | undefined;
+  /**
+   * Tasks compiled apart, one after the other over the whole batch; `modules` are then those of the first, the others
+   * have the same kinds. Inference only: each task's products are made with its own tensors instead of copying these
+   * into one, which would cost more than a batch of inputs does.
+   */
+  parts?: readonly TaskPart[] | undefined;
+}
+
+/**
+ * The rows of tasks that were compiled apart.
+ *
+ * @param tasks in the order of the batch: the modules of each, and how many sequences it has
+ * @param offsets of all sequences
+ */
+export function partedTaskRows(
+  tasks: readonly { modules: TaskModules; sequences: number }[],
+  offsets: Int32Array,
+): TaskRows {
+  let begin = 0;
+  const parts = tasks.map(({ modules, sequences }): TaskPart => {
+    const end = begin + sequences;
+    const part: TaskPart = {
+      modules,
+      sequences: [begin, end],
+      rows: [offsets[begin] as number, offsets[end] as number],
+    };
+    begin = end;
+    return part;
+  });
+  const [first] = parts;
+  return {
+    modules: first ? first.modules : new Map(),
+    taskIndex: undefined,
+    rowOffsets: undefined,
+    parts: parts.length > 1 ? parts : undefined,
+  };
+}
+
+/** What `body` makes of each part's rows of some tensors, under each other. */
+export function overParts(
+  parts: readonly TaskPart[],
+  inputs: readonly Tensor[],
+  body: (inputs: Tensor[], task: TaskRows, part: TaskPart) => Tensor,
+): Tensor {
+  return stackRows(
+    parts.map((part) =>
+      body(
+        inputs.map((input) => input.narrow(...part.rows)),
+        { modules: part.modules, taskIndex: undefined, rowOffsets: undefined },
+        part,
+      ),
+    ),
+  );
+}
+
+/** Tensors [rows, d] under each other; in pairs, so that a row is copied log n times and not n times. */
+export function stackRows(tensors: readonly Tensor[]): Tensor {
+  if (tensors.length === 1) return tensors[0] as Tensor;
+  const half = tensors.length >> 1;
+  return concatRows(stackRows(tensors.slice(0, half)), stackRows(tensors.slice(half)));
 }
 
 /** Rows of each task, from the offsets of its sequences. */
@@ -95,6 +164,11 @@ export function addLora(
   rows: TaskRows | undefined,
   slot: number,
 ): Tensor {
+  if (rows?.parts && rows.modules.has(`lora_${projection}_a`)) {
+    return overParts(rows.parts, [x, base], ([own, ownBase], task) =>
+      addLora(own as Tensor, ownBase as Tensor, projection, task, slot),
+    );
+  }
   const a = find(rows, `lora_${projection}_a`, slot);
   const b = find(rows, `lora_${projection}_b`, slot);
   if (!a || !b) return base;
@@ -110,8 +184,18 @@ export function hasAdapter(rows: TaskRows | undefined): boolean {
   return rows?.modules.has('adapter_down') ?? false;
 }
 
+/** Whether attention has generated keys and values in front of its own. */
+export function hasPrefix(rows: TaskRows | undefined): boolean {
+  return rows?.modules.has('prefix_key') ?? false;
+}
+
 /** feedForward + gelu(n down + bias) up + bias, n being the normed input of the feed-forward (method §2.7). */
 export function addAdapter(n: Tensor, feedForward: Tensor, rows: TaskRows, slot: number): Tensor {
+  if (rows.parts) {
+    return overParts(rows.parts, [n, feedForward], ([own, ownForward], task) =>
+      addAdapter(own as Tensor, ownForward as Tensor, task, slot),
+    );
+  }
   const down = find(rows, 'adapter_down', slot);
   const up = find(rows, 'adapter_up', slot);
   if (!down || !up) return feedForward;

@@ -1,0 +1,64 @@
+import { HintError, throwIfAborted } from '../../errors.js';
+import { createYielder } from '../../util/event-loop-lag.js';
+import type { Generation } from '../task.js';
+import type { Scheduler, SubmitRequest } from './scheduler.js';
+
+/** One of many inputs: its task, and what it needs of its own. */
+export type MixedRequest = Pick<SubmitRequest, 'task' | 'input' | 'maxTokens' | 'maxInputTokens'>;
+
+/** What holds for all requests that say nothing else. */
+export interface MixedGenerateOptions extends Pick<SubmitRequest, 'maxTokens' | 'maxInputTokens' | 'signal'> {
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/**
+ * Runs requests of different tasks together.
+ *
+ * @returns in their order
+ * @throws HintError what the first request to fail does; none goes on then
+ */
+export async function generateMixed(
+  scheduler: Scheduler,
+  requests: readonly MixedRequest[],
+  { signal, onProgress, ...common }: MixedGenerateOptions,
+): Promise<Generation[]> {
+  throwIfAborted(signal);
+  const stop = new AbortController();
+  const abort = (): void => stop.abort(signal?.reason);
+  signal?.addEventListener('abort', abort);
+  const results = new Array<Generation>(requests.length);
+  let failure: { error: unknown } | undefined;
+  let done = 0;
+  const one = async (request: MixedRequest, index: number): Promise<void> => {
+    try {
+      const signalled = { ...common, ...request, signal: stop.signal, whenFull: 'wait' as const };
+      results[index] = await scheduler.submit(signalled);
+      onProgress?.(++done, requests.length);
+    } catch (error) {
+      failure ??= { error: numbered(error, index, requests.length) };
+      stop.abort(error);
+    }
+  };
+  const work: Promise<void>[] = [];
+  const breathe = createYielder();
+  try {
+    for (const [index, request] of requests.entries()) {
+      const pause = breathe();
+      if (pause) await pause;
+      if (stop.signal.aborted) break;
+      work.push(one(request, index));
+    }
+    await Promise.all(work);
+  } finally {
+    signal?.removeEventListener('abort', abort);
+  }
+  throwIfAborted(signal);
+  if (failure) throw failure.error;
+  return results;
+}
+
+/** The error of one request of several, which request it was included. */
+function numbered(error: unknown, index: number, count: number): unknown {
+  if (!(error instanceof HintError) || count === 1 || error.code === 'ABORTED') return error;
+  return new HintError(error.code, `Request number ${index}: ${error.message}`, { cause: error });
+}

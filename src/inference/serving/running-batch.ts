@@ -1,0 +1,177 @@
+import type { HintModel } from '../../model/hint.js';
+import { stackRows } from '../../model/task-modules.js';
+import type { Program } from '../../tensor/device.js';
+import * as ops from '../../tensor/ops.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { encodeNewcomers, isActive, taskRowsOf, type Newcomers, type Row, type Segment } from './segment.js';
+
+/** Most steps replayed natively between two looks at who comes and who has ended. */
+const MOST_STEPS = 16;
+
+/** The recorded step of a set of rows and its state on the device; replaced when the rows or their caches change. */
+interface Stage {
+  rows: Row[];
+  state: ops.GreedyState;
+  program: Program;
+}
+
+/**
+ * Rows of any tasks that are decoded together, greedily. Rows join and leave between two pieces of a few steps. What
+ * reads the model's weights runs over all rows at once; what belongs to a task or to rows of one age (adapters, prefixes,
+ * attention) runs over their stretch of the batch, with tensors that stay where compiling has put them.
+ */
+export class RunningBatch {
+  private segments: Segment[] = [];
+  private stage: Stage | undefined;
+  /** Milliseconds of a step, as measured last. */
+  private stepTime: number | undefined;
+
+  /** @param pieceMilliseconds how long a newcomer may have to wait for a piece to end */
+  constructor(
+    private readonly model: HintModel,
+    private readonly pieceMilliseconds: number,
+  ) {}
+
+  /** Rows that are decoded further. */
+  get activeRows(): number {
+    return this.segments.reduce((total, segment) => total + segment.activeRows, 0);
+  }
+
+  get segmentCount(): number {
+    return this.segments.length;
+  }
+
+  /** Input tokens whose keys and values it keeps. */
+  get inputTokens(): number {
+    return this.segments.reduce((total, segment) => total + segment.inputTokens, 0);
+  }
+
+  /**
+   * Enqueues reading the inputs of newcomers; the next step decodes them too.
+   *
+   * @throws what cannot be enqueued; the newcomers' holds are then given back and the batch is as before
+   */
+  async join(newcomers: readonly Newcomers[]): Promise<void> {
+    let joined: Segment[];
+    try {
+      joined = await encodeNewcomers(this.model, newcomers);
+    } catch (error) {
+      for (const { hold } of newcomers) hold.release();
+      throw error;
+    }
+    const order = new Map<unknown, number>();
+    const all = [...this.segments, ...joined];
+    for (const { hold } of all) if (!order.has(hold.compiled)) order.set(hold.compiled, order.size);
+    // A task's rows lie side by side, so that its adapters are multiplied by once.
+    this.segments = all.sort(
+      (a, b) => (order.get(a.hold.compiled) as number) - (order.get(b.hold.compiled) as number),
+    );
+    this.leaveStage();
+  }
+
+  /**
+   * Decodes a few more tokens of every row. Rows that have ended are no longer part of it.
+   *
+   * @throws HintError NUMERIC, OUT_OF_MEMORY, and what reading the inputs failed with; then {@link clear} it
+   */
+  async advance(): Promise<void> {
+    const isFirst = this.stage === undefined;
+    this.arrange();
+    if (this.segments.length === 0) return;
+    const { rows, state, program } = (this.stage ??= this.begin());
+    const room = Math.min(...this.segments.map(({ capacity, position }) => capacity - position));
+    const steps = Math.min(this.pieceLength(), room);
+    const { device } = this.model;
+    device.write(state.position, Int32Array.of(0));
+    const began = performance.now();
+    program.replay(steps, state.stop);
+    const tokens = await state.tokens.readIntegers();
+    // The first piece also waits for the inputs to be read.
+    if (!isFirst) this.stepTime = (performance.now() - began) / steps;
+    for (const segment of this.segments) segment.position += steps;
+    rows.forEach((row, i) => {
+      for (let at = 0; at < steps && isActive(row); at++) {
+        const token = tokens[i * MOST_STEPS + at] as number;
+        row.tokens.push(token);
+        row.finished = token === this.model.config.eosTokenId;
+      }
+    });
+  }
+
+  /** Ends the batch, wherever it is. */
+  clear(): void {
+    this.leaveStage();
+    for (const segment of this.segments) segment.dispose();
+    this.segments = [];
+  }
+
+  private pieceLength(): number {
+    const steps = this.stepTime === undefined ? 2 : Math.round(this.pieceMilliseconds / this.stepTime);
+    return Math.max(1, Math.min(MOST_STEPS, steps));
+  }
+
+  /** Lets ended segments go and gives the others room. */
+  private arrange(): void {
+    const alive = this.segments.filter((segment) => segment.activeRows > 0);
+    let changed = alive.length < this.segments.length;
+    if (changed) {
+      this.leaveStage();
+      for (const segment of this.segments) if (!alive.includes(segment)) segment.dispose();
+      this.segments = alive;
+    }
+    for (const segment of alive) changed = segment.makeRoom() || changed;
+    if (changed) this.leaveStage();
+  }
+
+  private leaveStage(): void {
+    if (!this.stage) return;
+    this.stage.program.dispose();
+    for (const tensor of Object.values(this.stage.state) as Tensor[]) tensor.dispose();
+    this.stage = undefined;
+  }
+
+  /** Puts the state of all rows on the device and records the step that advances it. */
+  private begin(): Stage {
+    const { device, config } = this.model;
+    const rows = this.segments.flatMap((segment) => segment.rows);
+    const integers = (values: number[] | Int32Array, shape: number[]): Tensor =>
+      device.keep(device.tensor(Int32Array.from(values), shape));
+    const state: ops.GreedyState = {
+      token: integers(
+        rows.map(({ tokens }) => tokens.at(-1) ?? config.decoderStartTokenId),
+        [rows.length],
+      ),
+      finished: integers(
+        rows.map((row) => (isActive(row) ? 0 : 1)),
+        [rows.length],
+      ),
+      tokens: integers(new Int32Array(rows.length * MOST_STEPS), [rows.length, MOST_STEPS]),
+      position: integers([0], [1]),
+      stop: integers([0], [1]),
+    };
+    const program = device.record(() =>
+      device.tidy(() => {
+        ops.greedy(this.logits(state.token, rows.length), state, config.eosTokenId);
+        for (const segment of this.segments) segment.advance();
+      }),
+    );
+    return { rows, state, program };
+  }
+
+  /** Enqueues a step: logits [rows, vocabSize]. */
+  private logits(token: Tensor, count: number): Tensor {
+    const { t5, device } = this.model;
+    const offsets = Int32Array.from({ length: count + 1 }, (_, i) => i);
+    let at = 0;
+    const ranges = this.segments.map(({ rows }) => [at, (at += rows.length)] as const);
+    const own = (x: Tensor, i: number): Tensor => x.narrow(...(ranges[i] as readonly [number, number]));
+    const keys = {
+      self: (q: Tensor, k: Tensor, v: Tensor, layer: number) =>
+        stackRows(this.segments.map((s, i) => s.attendBack(own(q, i), own(k, i), own(v, i), layer))),
+      cross: (q: Tensor, layer: number) =>
+        stackRows(this.segments.map((s, i) => s.attendAcross(own(q, i), layer))),
+    };
+    const tasks = taskRowsOf(this.segments, offsets);
+    return t5.logits(device.now(t5.decodeOver({ ids: token, offsets }, keys, { tasks })));
+  }
+}

@@ -1,0 +1,311 @@
+import { setMaxListeners } from 'node:events';
+import { checkTokenIds } from '../../data/batch.js';
+import { HintError, throwIfAborted } from '../../errors.js';
+import { abortable } from '../../util/abortable.js';
+import type { CompiledTasks } from '../compiled-tasks.js';
+import { checkLimits } from '../generate.js';
+import type { Generation, Task, TaskHold, TaskHost } from '../task.js';
+import { FairQueue } from './fair-queue.js';
+import { Places } from './places.js';
+import { RunningBatch } from './running-batch.js';
+import { isActive, type Newcomers, type Row } from './segment.js';
+
+/** How much an engine serves at once. */
+export interface ServingOptions {
+  /** Most inputs decoded together (default 64). */
+  maxRows?: number;
+  /** Most input tokens whose keys and values are kept at once (default 8,192); a longer input runs alone. */
+  maxBatchTokens?: number;
+  /** Most stretches of rows of one task and age in a batch (default 24): each costs its own attention in every step. */
+  maxSegments?: number;
+  /** Most requests that wait (default 1,024). */
+  maxQueued?: number;
+  /** For about how long a batch is decoded before newcomers join it (default 20). */
+  pieceMilliseconds?: number;
+}
+
+/** One input of one task. */
+export interface SubmitRequest {
+  task: Task;
+  /** A text, or token ids with the end-of-sequence id. */
+  input: string | Int32Array;
+  /** Most tokens generated, end of sequence included (default 128). */
+  maxTokens?: number;
+  /** A longer input is refused (default 1,024). */
+  maxInputTokens?: number;
+  signal?: AbortSignal | undefined;
+  /** What to do when as many requests wait as may: reject with BUSY (the default), or wait for a place. */
+  whenFull?: 'reject' | 'wait';
+}
+
+/** What a scheduler has done and has to do. */
+export interface ServingStatistics {
+  /** Requests that wait, and that are being decoded. */
+  queued: number;
+  running: number;
+  /** Requests answered, failed and cancelled since the engine was opened. */
+  completed: number;
+  failed: number;
+  cancelled: number;
+}
+
+interface Pending extends Row {
+  /** Kept by whoever submitted it. */
+  readonly hold: TaskHold;
+  /** Whether it waits in the queue, in whose places it counts. */
+  queued: boolean;
+  /** Whether something failed in its batch, so that it is tried by itself. */
+  alone: boolean;
+  resolve(generation: Generation): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Continuous batching: requests of any tasks join the running batch and leave it between two pieces of a few tokens.
+ * Tasks take turns, requests of one task come in the order of submitting. Outputs are those of running each alone.
+ */
+export class Scheduler {
+  private readonly options: Required<ServingOptions>;
+  private readonly queue = new FairQueue<CompiledTasks, Pending>();
+  private readonly places: Places;
+  /** Requests of a batch that failed; each runs by itself, so that only the cause of the failure fails. */
+  private suspects: Pending[] = [];
+  private running: Pending[] = [];
+  private isRunning = false;
+  private readonly counts = { completed: 0, failed: 0, cancelled: 0 };
+
+  /** @throws HintError INVALID_ARGUMENT naming the option, its value and what it may be */
+  constructor(
+    private readonly host: TaskHost,
+    options: ServingOptions = {},
+  ) {
+    this.options = {
+      maxRows: 64,
+      maxBatchTokens: 8192,
+      maxSegments: 24,
+      maxQueued: 1024,
+      pieceMilliseconds: 20,
+      ...options,
+    };
+    for (const [name, value] of Object.entries(this.options)) {
+      if (!Number.isInteger(value) || value < 1 || value > 1 << 24)
+        throw new HintError('INVALID_ARGUMENT', `${name} is ${value}; give an integer from 1 to ${1 << 24}.`);
+    }
+    this.places = new Places(this.options.maxQueued);
+  }
+
+  get statistics(): ServingStatistics {
+    return { queued: this.places.used, running: this.running.length, ...this.counts };
+  }
+
+  /**
+   * Queues one input.
+   *
+   * @throws HintError BUSY when the queue is full; INVALID_ARGUMENT, INVALID_DATA, INVALID_TOKEN, NOT_FOUND for this
+   *   request only; NUMERIC, OUT_OF_MEMORY, ABORTED (its signal, or the engine was closed)
+   */
+  async submit(request: SubmitRequest): Promise<Generation> {
+    const { task, maxInputTokens, signal, whenFull = 'reject' } = request;
+    throwIfAborted(signal);
+    const { maxTokens } = checkLimits(
+      request.maxTokens === undefined ? {} : { maxTokens: request.maxTokens },
+    );
+    const input = task.encodeInput(request.input, maxInputTokens);
+    if (input.length === 0)
+      throw new HintError('INVALID_DATA', 'The input has no token; give at least the end-of-sequence token.');
+    checkTokenIds(input, this.host.model.config.vocabSize);
+    const hold = task.hold();
+    try {
+      await this.enter(whenFull, signal);
+      return await this.enqueue({ hold, input, maxTokens }, signal);
+    } finally {
+      hold.release();
+    }
+  }
+
+  private async enter(whenFull: 'reject' | 'wait', signal: AbortSignal | undefined): Promise<void> {
+    if (whenFull === 'wait') return this.places.take(signal);
+    if (this.places.tryTake()) return;
+    throw new HintError(
+      'BUSY',
+      `${this.options.maxQueued} requests wait already, the limit; try again later, submit with whenFull "wait", or raise maxQueued.`,
+    );
+  }
+
+  private async enqueue(
+    request: Pick<Pending, 'hold' | 'input' | 'maxTokens'>,
+    signal: AbortSignal | undefined,
+  ): Promise<Generation> {
+    let cancel = (): void => undefined;
+    try {
+      return await new Promise<Generation>((resolve, reject) => {
+        const pending: Pending = {
+          ...request,
+          tokens: [],
+          finished: false,
+          dropped: false,
+          queued: true,
+          alone: false,
+          resolve,
+          reject,
+        };
+        // One signal may well cancel a hundred requests.
+        if (signal) setMaxListeners(0, signal);
+        cancel = () => this.cancel(pending, signal?.reason);
+        signal?.addEventListener('abort', cancel, { once: true });
+        this.queue.push(pending.hold.compiled, pending);
+        if (signal?.aborted) cancel();
+        this.start();
+      });
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  private cancel(pending: Pending, reason: unknown): void {
+    pending.dropped = true;
+    if (pending.queued) this.leaveQueue(pending);
+    this.counts.cancelled++;
+    pending.reject(new HintError('ABORTED', 'The operation was aborted.', { cause: reason }));
+  }
+
+  private leaveQueue(pending: Pending): void {
+    this.queue.remove(pending.hold.compiled, pending);
+    pending.queued = false;
+    this.places.give();
+  }
+
+  private start(): void {
+    if (this.isRunning) return;
+    this.isRunning = true;
+    this.host
+      .run(undefined, (signal) => this.serve(signal))
+      .catch((error: unknown) => {
+        this.isRunning = false;
+        this.rejectAll(error);
+      });
+  }
+
+  /** Serves until nothing waits and nothing runs. */
+  private async serve(signal: AbortSignal): Promise<void> {
+    // What is submitted in the same turn of the event loop begins together.
+    await new Promise((resolve) => setImmediate(resolve));
+    const { model } = this.host;
+    const batch = new RunningBatch(model, this.options.pieceMilliseconds);
+    try {
+      for (;;) {
+        throwIfAborted(signal);
+        const newcomers = this.admit(batch);
+        if (newcomers.length === 0 && this.running.length === 0) break;
+        try {
+          if (newcomers.length > 0) {
+            model.prepareInference();
+            await batch.join(newcomers);
+          }
+          await abortable(batch.advance(), signal);
+          this.deliver();
+        } catch (error) {
+          throwIfAborted(signal);
+          batch.clear();
+          this.isolate(error);
+        }
+      }
+    } finally {
+      batch.clear();
+      this.isRunning = false;
+    }
+  }
+
+  /** Takes those whose turn it is out of the queue, as many as the batch has room for. */
+  private admit(batch: RunningBatch): Newcomers[] {
+    const { maxRows, maxBatchTokens, maxSegments } = this.options;
+    this.suspects = this.suspects.filter(({ dropped }) => !dropped);
+    if (this.running.some(({ alone }) => alone)) return [];
+    if (this.suspects.length > 0) {
+      if (this.running.length > 0) return [];
+      this.running = [this.suspects.shift() as Pending];
+      return this.grouped(this.running);
+    }
+    const admitted: Pending[] = [];
+    const keys = new Set<unknown>();
+    let tokens = batch.inputTokens;
+    for (;;) {
+      const next = this.queue.peek();
+      if (!next) break;
+      const isFirst = this.running.length + admitted.length === 0;
+      const segments = batch.segmentCount + new Set([...keys, this.groupOf(next)]).size;
+      tokens += next.input.length;
+      const isFull = this.running.length + admitted.length >= maxRows || segments > maxSegments;
+      if (!isFirst && (isFull || tokens > maxBatchTokens)) break;
+      this.queue.take();
+      next.queued = false;
+      this.places.give();
+      keys.add(this.groupOf(next));
+      admitted.push(next);
+    }
+    this.running.push(...admitted);
+    return this.grouped(admitted);
+  }
+
+  /** What must be equal for rows to share modules: the task, where there is an instruction that makes them. */
+  private groupOf({ hold }: Pending): unknown {
+    return this.host.model.hypernetwork?.readsInstruction ? hold.compiled : undefined;
+  }
+
+  private grouped(rows: readonly Pending[]): Newcomers[] {
+    const groups = new Map<unknown, Pending[]>();
+    for (const row of rows) {
+      const group = groups.get(this.groupOf(row));
+      if (group) group.push(row);
+      else groups.set(this.groupOf(row), [row]);
+    }
+    return [...groups.values()].map((group) => ({ hold: (group[0] as Pending).hold.share(), rows: group }));
+  }
+
+  private deliver(): void {
+    const { tokenizer } = this.host;
+    this.running = this.running.filter((row) => {
+      if (isActive(row)) return true;
+      if (row.dropped) return false;
+      const tokens = Int32Array.from(row.tokens);
+      const text = tokenizer ? tokenizer.decodePrediction(tokens) : '';
+      this.counts.completed++;
+      row.resolve({ text, tokens, finished: row.finished });
+      return false;
+    });
+  }
+
+  /** After a failure: who was alone is the cause, the others are tried again, one by one. */
+  private isolate(error: unknown): void {
+    const rows = this.running.filter(({ dropped }) => !dropped);
+    this.running = [];
+    const [only] = rows;
+    if (rows.length === 1 && only) {
+      this.counts.failed++;
+      only.reject(error);
+      return;
+    }
+    for (const row of rows) {
+      row.tokens = [];
+      row.finished = false;
+      row.alone = true;
+    }
+    this.suspects.push(...rows);
+  }
+
+  private rejectAll(error: unknown): void {
+    const rows = [...this.running, ...this.suspects];
+    this.running = [];
+    this.suspects = [];
+    for (let next = this.queue.take(); next; next = this.queue.take()) rows.push(next);
+    this.places.fail(error);
+    for (const row of rows) {
+      if (row.queued) this.places.give();
+      row.queued = false;
+      if (row.dropped) continue;
+      row.dropped = true;
+      this.counts.failed++;
+      row.reject(error);
+    }
+  }
+}
