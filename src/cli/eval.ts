@@ -10,7 +10,7 @@ import type { HintModel } from '../model/hint.js';
 import { findSystem, type System } from '../systems/index.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { action, dtypeOption, print, printJson, splitName, table, wholeNumber } from './context.js';
-import { describeP3, evaluateOnP3, type P3EvalOptions } from './eval-p3.js';
+import { describeP3, evaluateOnP3, p3SplitName, type P3EvalOptions } from './eval-p3.js';
 import { Progress } from './progress.js';
 
 interface EvalOptions extends P3EvalOptions {
@@ -81,6 +81,8 @@ async function evaluate(
 ): Promise<[result: object, text: string]> {
   const kind =
     options.kind === undefined ? await detectDatasetKind(options.data) : checkDatasetKind(options.kind);
+  // Before minutes of loading.
+  if (options.split !== undefined) (kind === 'p3' ? p3SplitName : splitName)(options.split);
   await using engine = await Engine.open(directory, {
     dtype: options.dtype,
     threads: options.threads,
