@@ -1,11 +1,14 @@
+#include <dlfcn.h>
 #include <napi.h>
 
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "bindings/convert.h"
 #include "bindings/environment.h"
+#include "native/runtime/cuda_library.h"
 #include "native/runtime/gemm.h"
 #include "native/runtime/parallel.h"
 
@@ -42,10 +45,24 @@ Bytes bytesOf(const Napi::Value& value) {
   fail("INVALID_ARGUMENT", "A typed array was expected here.");
 }
 
+/// Where this module lies, which is where its companion for CUDA is.
+std::string moduleFolder() {
+  Dl_info where;
+  if (!dladdr(reinterpret_cast<void*>(&moduleFolder), &where) || !where.dli_fname) return ".";
+  const std::string path = where.dli_fname;
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash);
+}
+
+/// (threads, memory limit, kind, index)
 Napi::Value createDevice(const Info& info) {
   const int threads = info[0].ToNumber().Int32Value();
   const double limit = info[1].ToNumber().DoubleValue();
-  auto* device = new DeviceHandle{std::make_unique<Stream>(threads, static_cast<size_t>(limit))};
+  const std::string kind = info[2].IsUndefined() ? "cpu" : info[2].ToString().Utf8Value();
+  if (kind != "cpu" && kind != "cuda")
+    fail("INVALID_ARGUMENT", "The device \"", kind, "\" is unknown; use cpu or cuda.");
+  auto backend = kind == "cuda" ? cudaBackend(moduleFolder(), info[3].ToNumber().Int32Value()) : hostBackend();
+  auto* device = new DeviceHandle{std::make_unique<Stream>(std::move(backend), threads, static_cast<size_t>(limit))};
   return Napi::External<DeviceHandle>::New(info.Env(), device, [](Napi::Env, DeviceHandle* handle) { delete handle; });
 }
 
@@ -66,8 +83,11 @@ Napi::Value createTensor(const Info& info) {
     if (bytes.size != tensor.bytes())
       fail("INVALID_SHAPE", "A ", nameOf(tensor.dtype), " tensor of shape ", toString(tensor.shape), " takes ",
            tensor.bytes(), " bytes; the data has ", bytes.size, ".");
-    // Nobody else knows this buffer yet, so the copy needs no place in the stream.
-    if (bytes.size) std::memcpy(tensor.buffer->ensure(), bytes.data, bytes.size);
+    if (stream.type() != DeviceType::cpu)
+      stream.write(tensor, 0, std::vector<uint8_t>(bytes.data, bytes.data + bytes.size));
+    else if (bytes.size)
+      // Nobody else knows this buffer yet, so the copy needs no place in the stream.
+      std::memcpy(tensor.buffer->ensure(), bytes.data, bytes.size);
   }
   return wrap(info.Env(), std::move(tensor));
 }
@@ -160,14 +180,17 @@ Napi::Value writeTensor(const Info& info) {
   if (offset + bytes.size > tensor.bytes())
     fail("INVALID_SHAPE", "Writing ", bytes.size, " bytes at byte ", offset, " exceeds a tensor of ", tensor.bytes(),
          " bytes.");
-  stream.post([tensor, offset, copy = std::vector<uint8_t>(bytes.data, bytes.data + bytes.size)] {
-    if (copy.empty()) return;
-    tensor.buffer->ensure();
-    std::memcpy(tensor.data<uint8_t>() + (sizeOf(tensor.dtype) - 1) * static_cast<size_t>(tensor.offset) + offset,
-                copy.data(), copy.size());
-    tensor.buffer->failure = nullptr;
-  });
+  stream.write(std::move(tensor), offset, std::vector<uint8_t>(bytes.data, bytes.data + bytes.size));
   return info.Env().Undefined();
+}
+
+/// Throws what a device found out too late to stop the commands behind it.
+void throwFirst(const std::vector<std::shared_ptr<DeferredCheck>>& checks) {
+  for (const auto& check : checks)
+    if (const auto error = check->error()) {
+      check->reported = true;
+      throw Error(*error);
+    }
 }
 
 /// (device, tensor) -> Promise<ArrayBuffer>
@@ -176,9 +199,9 @@ Napi::Value readTensor(const Info& info) {
   Tensor tensor = tensorOf(info[1]).tensor;
   if (!tensor) fail("INVALID_ARGUMENT", "This tensor was released; read it before disposing it.");
   return Environment::of(info.Env()).promise(info.Env(), stream, [tensor, &stream]() -> Environment::Finish {
-    if (tensor.buffer->failure) {
+    if (const auto failure = tensor.buffer->knownFailure()) {
       stream.takeFailure();
-      throw Error(*tensor.buffer->failure);
+      throw Error(*failure);
     }
     if (tensor.bytes() && !tensor.buffer->data())
       fail("INVALID_ARGUMENT", "A tensor of shape ", toString(tensor.shape),
@@ -186,10 +209,9 @@ Napi::Value readTensor(const Info& info) {
     const size_t bytes = tensor.bytes();
     auto copy = std::shared_ptr<void>(std::malloc(bytes ? bytes : 1), std::free);
     if (!copy) fail("OUT_OF_MEMORY", "No host memory for a copy of ", bytes, " bytes.");
-    if (bytes)
-      std::memcpy(copy.get(), tensor.data<uint8_t>() + (sizeOf(tensor.dtype) - 1) * static_cast<size_t>(tensor.offset),
-                  bytes);
-    return [copy, bytes](Napi::Env env) -> Napi::Value {
+    if (bytes) stream.read(tensor, copy.get());
+    return [copy, bytes, checks = tensor.buffer->checks](Napi::Env env) -> Napi::Value {
+      throwFirst(checks);
       // The copy is handed over, not copied again: a checkpoint must not stall the event loop.
       auto* keep = new std::shared_ptr<void>(copy);
       return Napi::ArrayBuffer::New(
@@ -203,7 +225,13 @@ Napi::Value synchronize(const Info& info) {
   Stream& stream = streamOf(info[0]);
   return Environment::of(info.Env()).promise(info.Env(), stream, [&stream]() -> Environment::Finish {
     if (const auto failure = stream.takeFailure()) throw Error(*failure);
-    return [](Napi::Env env) -> Napi::Value { return env.Undefined(); };
+    return [checks = stream.takeChecks()](Napi::Env env) -> Napi::Value {
+      std::vector<std::shared_ptr<DeferredCheck>> unreported;
+      for (const auto& check : checks)
+        if (!check->reported) unreported.push_back(check);
+      throwFirst(unreported);
+      return env.Undefined();
+    };
   });
 }
 
@@ -212,22 +240,30 @@ Napi::Value beginRecording(const Info& info) {
   return info.Env().Undefined();
 }
 
+/// What a JavaScript program handle points to.
+struct ProgramHandle {
+  std::shared_ptr<Program> program;
+  DeviceHandle* device;
+};
+
 Napi::Value endRecording(const Info& info) {
-  auto* program = new std::shared_ptr<Program>(streamOf(info[0]).endRecording());
-  return Napi::External<std::shared_ptr<Program>>::New(info.Env(), program,
-                                                       [](Napi::Env, std::shared_ptr<Program>* held) { delete held; });
+  auto* handle = new ProgramHandle{streamOf(info[0]).endRecording(), info[0].As<Napi::External<DeviceHandle>>().Data()};
+  return Napi::External<ProgramHandle>::New(info.Env(), handle, [](Napi::Env, ProgramHandle* held) { delete held; });
 }
 
-/// (program): its calls and their memory go once what is queued has run; collecting the handle may come much later.
+/// (program), while its device lives: its calls and their memory go once what is queued has run, on the stream's
+/// thread; collecting the handle may come much later.
 Napi::Value releaseProgram(const Info& info) {
-  info[0].As<Napi::External<std::shared_ptr<Program>>>().Data()->reset();
+  auto* handle = info[0].As<Napi::External<ProgramHandle>>().Data();
+  auto program = std::exchange(handle->program, nullptr);
+  if (program && handle->device->stream) handle->device->stream->post([held = std::move(program)] {});
   return info.Env().Undefined();
 }
 
 /// (device, program, times, stop tensor | null): long replays are sent in pieces, so that JavaScript can cancel
 /// between.
 Napi::Value replay(const Info& info) {
-  auto program = *info[1].As<Napi::External<std::shared_ptr<Program>>>().Data();
+  auto program = info[1].As<Napi::External<ProgramHandle>>().Data()->program;
   if (!program) fail("INVALID_ARGUMENT", "This program was disposed; record it again.");
   const Tensor stop = info[3].IsNull() ? Tensor{} : tensorOf(info[3]).tensor;
   streamOf(info[0]).replay(std::move(program), info[2].ToNumber().Int32Value(), stop, nullptr);
@@ -277,6 +313,27 @@ Napi::Value platform(const Info& info) {
   return object;
 }
 
+/// What CUDA offers here: devices, versions, or the reason why there is none.
+Napi::Value cuda(const Info& info) {
+  const CudaStatus status = cudaStatus(moduleFolder());
+  Napi::Object object = Napi::Object::New(info.Env());
+  Napi::Array devices = Napi::Array::New(info.Env(), status.devices.size());
+  for (uint32_t i = 0; i < status.devices.size(); ++i) {
+    const CudaDevice& device = status.devices[i];
+    Napi::Object entry = Napi::Object::New(info.Env());
+    entry.Set("name", device.name);
+    entry.Set("computeCapability", std::to_string(device.major) + "." + std::to_string(device.minor));
+    entry.Set("memory", static_cast<double>(device.memory));
+    devices.Set(i, entry);
+  }
+  object.Set("devices", devices);
+  object.Set("reason", status.reason);
+  object.Set("gemmLibrary", status.gemmLibrary);
+  object.Set("runtime", status.runtime);
+  object.Set("driver", status.driver);
+  return object;
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Environment(env));
 #define HINT_EXPORT(name) exports.Set(#name, Napi::Function::New<guarded<name>>(env, #name))
@@ -300,6 +357,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   HINT_EXPORT(setThreads);
   HINT_EXPORT(ops);
   HINT_EXPORT(platform);
+  HINT_EXPORT(cuda);
 #undef HINT_EXPORT
   return exports;
 }

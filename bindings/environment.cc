@@ -35,7 +35,7 @@ Napi::Promise Environment::promise(Napi::Env env, Stream& stream, std::function<
   const Napi::Promise promise = answer->deferred.Promise();
   if (pending_++ == 0) toJavaScript_.Ref(env);
   auto pending = std::shared_ptr<Pending>(new Pending{*this, answer, toJavaScript_});
-  stream.post([pending = std::move(pending), work = std::move(work)] {
+  stream.post([&stream, pending = std::move(pending), work = std::move(work)] {
     try {
       pending->answer->finish = work();
     } catch (const Error& error) {
@@ -43,7 +43,7 @@ Napi::Promise Environment::promise(Napi::Env env, Stream& stream, std::function<
     } catch (const std::exception& error) {
       pending->answer->error = std::make_shared<Error>("INTERNAL", error.what());
     }
-    pending->send();
+    stream.whenDone([pending] { pending->send(); });
   });
   return promise;
 }
@@ -52,10 +52,15 @@ void Environment::deliver(Napi::Env env, Answer* answer) {
   const std::unique_ptr<Answer> owner(answer);
   const Napi::HandleScope scope(env);
   if (--pending_ == 0) toJavaScript_.Unref(env);
-  if (answer->error)
+  if (answer->error) {
     answer->deferred.Reject(toJavaScript(env, *answer->error).Value());
-  else
+    return;
+  }
+  try {
     answer->deferred.Resolve(answer->finish(env));
+  } catch (const Error& error) {
+    answer->deferred.Reject(toJavaScript(env, error).Value());
+  }
 }
 
 Napi::Error toJavaScript(Napi::Env env, const Error& error) {

@@ -18,7 +18,8 @@ class Environment {
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
   /// The one way anything asynchronous is answered. `work` runs on the stream's thread and returns the function that,
-  /// back on the JavaScript thread, makes the value; a hint::Error thrown by `work` rejects the promise.
+  /// back on the JavaScript thread and once the device has done what was enqueued, makes the value; a hint::Error
+  /// thrown by either rejects the promise.
   using Finish = std::function<Napi::Value(Napi::Env)>;
   Napi::Promise promise(Napi::Env env, Stream& stream, std::function<Finish()> work);
 

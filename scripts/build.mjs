@@ -1,5 +1,7 @@
 // Builds the native engine (build/Release/hint.node) and the TypeScript (dist/).
-//   node scripts/build.mjs [--native | --ts] [--tests]     --tests: also the native tests and bench binaries
+//   node scripts/build.mjs [--native | --ts] [--tests] [--cuda]
+//     --tests: also the native tests and bench binaries
+//     --cuda: the CUDA back end too, where there is no NVIDIA driver; it is built unasked where there is one
 import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -26,7 +28,10 @@ if (!flags.has('--ts')) {
   const tests = flags.has('--tests') ? 'ON' : 'OFF';
   const started = Date.now();
   // Configured each time: cmake-js itself would keep what an earlier build was configured for.
-  const options = ['-O', 'build', '-G', 'Unix Makefiles', `--CDBUILD_TESTING=${tests}`];
+  const cuda = flags.has('--cuda') ? 'ON' : 'AUTO';
+  const options = ['-O', 'build', '-G', 'Unix Makefiles', `--CDBUILD_TESTING=${tests}`, `--CDHINT_CUDA=${cuda}`];
+  for (const name of ['HINT_CUBLAS_ROOT', 'HINT_CUDA_ARCHITECTURES'])
+    if (process.env[name]) options.push(`--CD${name}=${process.env[name]}`);
   run('npx', ['--no-install', 'cmake-js', 'configure', ...options]);
   run('npx', ['--no-install', 'cmake-js', 'compile', ...options]);
   console.log(`Built the native engine in ${Math.round((Date.now() - started) / 1000)} s`);

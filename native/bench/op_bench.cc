@@ -1,5 +1,5 @@
 // Times every bench case of every op, forward and backward, against roofs measured in the same run.
-//   hint_op_bench [--op NAME]... [--threads N] [--samples N] [--json]
+//   hint_op_bench [--op NAME]... [--device cpu|cuda|cuda:N] [--threads N] [--samples N] [--json]
 
 #include <cstdio>
 #include <cstdlib>
@@ -7,11 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "native/bench/device_bench.h"
 #include "native/bench/roofs.h"
 #include "native/runtime/error.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/stream.h"
 #include "native/tests/case.h"
+#include "native/tests/device_call.h"
 
 namespace {
 
@@ -21,6 +23,7 @@ struct Options {
   std::vector<std::string> ops;
   int threads = availableCores();
   int samples = 15;
+  std::string device = "cpu";
   bool json = false;
 };
 
@@ -50,11 +53,15 @@ class IntegerState {
   std::vector<std::pair<Tensor, IntList>> saved_;
 };
 
-Row measure(Call& call, const std::string& name, const bench::Roofs& roofs, int samples) {
+double secondsOnCpu(Call& call, int samples) {
   const IntegerState state(call);
   const auto run = [&] { Stream::execute(call); };
-  const double seconds =
-      state.empty() ? bench::medianSeconds(samples, run) : bench::medianSeconds(samples, run, [&] { state.restore(); });
+  return state.empty() ? bench::medianSeconds(samples, run)
+                       : bench::medianSeconds(samples, run, [&] { state.restore(); });
+}
+
+Row measure(Call& call, const std::string& name, const bench::Roofs& roofs, int samples, Stream* device) {
+  const double seconds = device ? bench::secondsOnDevice(*device, call, samples) : secondsOnCpu(call, samples);
   const double flops = call.flops(), bytes = call.spec->traffic ? call.spec->traffic(call) : call.bytes();
   const double computing = flops / (roofs.gflops * 1e9), moving = bytes / (roofs.bandwidth(bytes) * 1e9);
   return {call.spec->name,        name,
@@ -71,16 +78,18 @@ bool isInference(const Call& call) {
   return false;
 }
 
-std::vector<Row> measureOp(const OpSpec& op, const bench::Roofs& roofs, int samples) {
+std::vector<Row> measureOp(const OpSpec& op, const bench::Roofs& roofs, int samples, Stream* device) {
   std::vector<Row> rows;
   for (const OpCase& example : findReference(op.name).cases) {
     if (!example.bench) continue;
     Call forward = testing::makeCall(op, example);
-    rows.push_back(measure(forward, example.name, roofs, samples));
+    rows.push_back(measure(forward, example.name, roofs, samples, device));
     if (op.kernels[0].backward && !isInference(forward)) {
+      // A backward pass reads what the forward pass left on the host.
+      if (device) Stream::execute(forward);
       const auto inputs = testing::differentiableInputs(forward);
       Call backward = testing::makeBackward(forward, {inputs, testing::differentiableOutputs(forward), 0.0f});
-      rows.push_back(measure(backward, example.name, roofs, samples));
+      rows.push_back(measure(backward, example.name, roofs, samples, device));
     }
     testing::caseAllocator()->trim();
   }
@@ -107,21 +116,24 @@ void run(const Options& options) {
   for (const std::string& name : options.ops) ops.push_back(&findOp(name));
   if (options.ops.empty())
     for (const OpSpec& op : opTable()) ops.push_back(&op);
-  const bench::Roofs roofs = bench::measureRoofs();
+  std::unique_ptr<Stream> device;
+  if (options.device != "cpu") device = testing::openDevice(options.device);
+  const bench::Roofs roofs = device ? bench::measureDeviceRoofs(*device) : bench::measureRoofs();
   if (options.json) {
-    std::printf("{\"threads\": %d, \"gemmGflops\": %.1f, \"copies\": [", options.threads, roofs.gflops);
+    std::printf("{\"device\": \"%s\", \"threads\": %d, \"gemmGflops\": %.1f, \"copies\": [", options.device.c_str(), options.threads,
+                roofs.gflops);
     for (size_t i = 0; i < roofs.copies.size(); ++i)
       std::printf("%s{\"bytes\": %.0f, \"gigabytesPerSecond\": %.2f}", i ? ", " : "", roofs.copies[i].first,
                   roofs.copies[i].second);
     std::printf("], \"rows\": [");
   } else {
-    std::printf("%d threads; gemm %.1f GFLOP/s; copy", options.threads, roofs.gflops);
+    std::printf("%s, %d threads; gemm %.1f GFLOP/s; copy", options.device.c_str(), options.threads, roofs.gflops);
     for (const auto& [bytes, rate] : roofs.copies) std::printf(" %.1f GB/s (%.2f MiB)", rate, bytes / (1 << 20));
     std::printf("\n");
   }
   bool first = true;
   for (const OpSpec* op : ops)
-    for (const Row& row : measureOp(*op, roofs, options.samples)) {
+    for (const Row& row : measureOp(*op, roofs, options.samples, device.get())) {
       printRow(row, options.json, first);
       first = false;
     }
@@ -144,6 +156,8 @@ int main(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
       if (!std::strcmp(argv[i], "--op") && i + 1 < argc)
         options.ops.emplace_back(argv[++i]);
+      else if (!std::strcmp(argv[i], "--device") && i + 1 < argc)
+        options.device = argv[++i];
       else if (!std::strcmp(argv[i], "--threads") && i + 1 < argc)
         options.threads = positive("--threads", argv[++i]);
       else if (!std::strcmp(argv[i], "--samples") && i + 1 < argc)
@@ -151,7 +165,7 @@ int main(int argc, char** argv) {
       else if (!std::strcmp(argv[i], "--json"))
         options.json = true;
       else
-        fail("INVALID_ARGUMENT", "Usage: hint_op_bench [--op NAME]... [--threads N] [--samples N] [--json]; ", argv[i],
+        fail("INVALID_ARGUMENT", "Usage: hint_op_bench [--op NAME]... [--device NAME] [--threads N] [--samples N] [--json]; ", argv[i],
              " is not an option.");
     }
     run(options);

@@ -153,5 +153,7 @@ std::vector<AttributeSpec> withDropout(std::vector<AttributeSpec> attributes);
 const std::vector<OpSpec>& opTable();
 /// Throws INVALID_ARGUMENT when there is no such op.
 const OpSpec& findOp(std::string_view name);
+/// Sets the kernels of a device type for every op. Call before any stream of that type exists.
+void installKernels(DeviceType type, Kernels (*lookup)(const char* op));
 
 }  // namespace hint

@@ -7,13 +7,23 @@ namespace hint {
 #include "native/ops/table.def"
 #undef HINT_OP
 
-const std::vector<OpSpec>& opTable() {
-  static const std::vector<OpSpec> table = {
+namespace {
+
+std::vector<OpSpec>& mutableTable() {
+  static std::vector<OpSpec> table = {
 #define HINT_OP(name) declare_##name(),
 #include "native/ops/table.def"
 #undef HINT_OP
   };
   return table;
+}
+
+}  // namespace
+
+const std::vector<OpSpec>& opTable() { return mutableTable(); }
+
+void installKernels(DeviceType type, Kernels (*lookup)(const char* op)) {
+  for (OpSpec& op : mutableTable()) op.kernels[static_cast<size_t>(type)] = lookup(op.name);
 }
 
 const OpSpec& findOp(std::string_view name) {

@@ -45,6 +45,7 @@ void* Allocator::acquire(size_t bytes) {
     }
     if (!pointer)
       fail("OUT_OF_MEMORY", "Out of memory: ", size, " bytes asked, ", stats_.inUse, " bytes held by tensors",
+           source_->available() ? ", " + std::to_string(source_->available()) + " bytes free" : "",
            limit_ ? ", limit " + std::to_string(limit_) + " bytes" : "",
            ". Lower the batch's token budget or turn on recompute.");
     ++stats_.sourceCalls;

@@ -16,6 +16,8 @@ class MemorySource {
   /// Returns nullptr when there is no more.
   virtual void* take(size_t bytes) = 0;
   virtual void give(void* pointer) = 0;
+  /// Bytes that the source could still give, for messages; 0 when it does not know.
+  virtual size_t available() const { return 0; }
 };
 
 struct AllocatorStats {

@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 #include "native/runtime/allocator.h"
+#include "native/runtime/deferred_check.h"
 #include "native/runtime/error.h"
 
 namespace hint {
@@ -32,6 +34,16 @@ class Buffer {
   /// Set when the command that was to write this buffer failed; commands that read it are skipped and reading it
   /// rejects with this error, so a failure reaches exactly those who depend on it.
   std::shared_ptr<const Error> failure;
+  /// What the device has yet to say, or has said, about the commands that these contents come from.
+  std::vector<std::shared_ptr<DeferredCheck>> checks;
+
+  /// `failure`, or what a check has found by now; null when all is well so far.
+  std::shared_ptr<const Error> knownFailure() const {
+    if (failure) return failure;
+    for (const auto& check : checks)
+      if (auto error = check->error()) return error;
+    return nullptr;
+  }
 
  private:
   std::shared_ptr<Allocator> allocator_;

@@ -2,6 +2,12 @@
 
 #include <cstdint>
 
+#ifdef __CUDACC__
+#define HINT_HOST_DEVICE __host__ __device__
+#else
+#define HINT_HOST_DEVICE
+#endif
+
 namespace hint {
 
 /// Philox4x32-10 (Salmon et al., 2011): a counter-based generator, so that a random number is a pure function of
@@ -9,7 +15,7 @@ namespace hint {
 struct Philox {
   uint32_t word[4];
 
-  static inline Philox at(uint64_t seed, uint64_t counterLow, uint64_t counterHigh) {
+  HINT_HOST_DEVICE static inline Philox at(uint64_t seed, uint64_t counterLow, uint64_t counterHigh) {
     uint32_t c0 = static_cast<uint32_t>(counterLow), c1 = static_cast<uint32_t>(counterLow >> 32);
     uint32_t c2 = static_cast<uint32_t>(counterHigh), c3 = static_cast<uint32_t>(counterHigh >> 32);
     uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);

@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "native/runtime/error.h"
 #include "native/runtime/parallel.h"
 
@@ -27,24 +29,41 @@ void forEachWritten(Call& call, const Visit& visit) {
     if (call.inputs[i] && (call.spec->inputs[i].flags & kMutable)) visit(call.inputs[i]);
 }
 
-std::shared_ptr<const Error> failureOfInputs(const Call& call) {
+template <typename Visit>
+void forEachRead(const Call& call, const Visit& visit) {
   for (const auto* tensors : {&call.inputs, &call.gradOutputs})
     for (const Tensor& tensor : *tensors)
-      if (tensor && tensor.buffer->failure) return tensor.buffer->failure;
-  if (call.backward) {
-    for (const Tensor& tensor : call.outputs)
-      if (tensor && tensor.buffer->failure) return tensor.buffer->failure;
-    for (size_t i = 0; i < call.gradInputs.size(); ++i)
-      if (call.gradInputs[i] && call.betas[i] != 0.0f && call.gradInputs[i].buffer->failure)
-        return call.gradInputs[i].buffer->failure;
-  }
-  return nullptr;
+      if (tensor) visit(tensor);
+  if (!call.backward) return;
+  for (const Tensor& tensor : call.outputs)
+    if (tensor) visit(tensor);
+  for (size_t i = 0; i < call.gradInputs.size(); ++i)
+    if (call.gradInputs[i] && call.betas[i] != 0.0f) visit(call.gradInputs[i]);
+}
+
+std::shared_ptr<const Error> failureOfInputs(const Call& call) {
+  std::shared_ptr<const Error> failure;
+  forEachRead(call, [&](const Tensor& tensor) {
+    if (!failure) failure = tensor.buffer->knownFailure();
+  });
+  return failure;
+}
+
+/// Adds the checks that may still fail and are not there yet.
+void addOpen(std::vector<std::shared_ptr<DeferredCheck>>& checks,
+             const std::vector<std::shared_ptr<DeferredCheck>>& more) {
+  for (const auto& check : more)
+    if (!(check->settled() && !check->error()) && std::find(checks.begin(), checks.end(), check) == checks.end())
+      checks.push_back(check);
 }
 
 }  // namespace
 
-Stream::Stream(int threads, size_t memoryLimit)
-    : allocator_(std::make_shared<Allocator>(hostMemory(), memoryLimit)),
+Stream::Stream(int threads, size_t memoryLimit) : Stream(hostBackend(), threads, memoryLimit) {}
+
+Stream::Stream(std::unique_ptr<Backend> backend, int threads, size_t memoryLimit)
+    : backend_(std::move(backend)),
+      allocator_(std::make_shared<Allocator>(backend_->memory(), memoryLimit)),
       threads_(threads > 0 ? threads : availableCores()) {
   worker_ = std::thread([this] { loop(); });
 }
@@ -93,22 +112,49 @@ std::shared_ptr<Program> Stream::endRecording() {
 void Stream::replay(std::shared_ptr<Program> program, int times, Tensor stop,
                     std::shared_ptr<std::atomic<bool>> cancel) {
   post([this, program = std::move(program), times, stop = std::move(stop), cancel = std::move(cancel)] {
-    for (int round = 0; round < times; ++round) {
-      if (cancel && cancel->load()) return;
-      for (const auto& call : program->calls) run(*call);
-      if (stop && (stop.buffer->failure || *stop.data<int32_t>() != 0)) return;
+    try {
+      backend_->replay(*program, times, stop, cancel.get(), [this](Call& call) { run(call); });
+    } catch (const Error& error) {
+      const auto failure = std::make_shared<Error>(error);
+      for (const auto& call : program->calls)
+        forEachWritten(*call, [&](Tensor& tensor) { tensor.buffer->failure = failure; });
+      if (!failure_) failure_ = failure;
     }
   });
 }
 
+void Stream::write(Tensor tensor, size_t offset, std::vector<uint8_t> bytes) {
+  if (bytes.empty()) return;
+  post([this, tensor = std::move(tensor), offset, bytes = std::move(bytes)] {
+    std::shared_ptr<const Error> failure;
+    try {
+      tensor.buffer->ensure();
+      backend_->upload(static_cast<unsigned char*>(addressOf(tensor)) + offset, bytes.data(), bytes.size());
+    } catch (const Error& error) {
+      failure = std::make_shared<Error>(error);
+      if (!failure_) failure_ = failure;
+    }
+    tensor.buffer->failure = failure;
+    tensor.buffer->checks.clear();
+  });
+}
+
 void Stream::execute(Call& call) {
+  static const std::unique_ptr<Backend> host = hostBackend();
   forEachWritten(call, [](Tensor& tensor) { tensor.buffer->ensure(); });
-  const Kernels& kernels = call.spec->kernels[static_cast<size_t>(DeviceType::cpu)];
-  const auto kernel = call.backward ? kernels.backward : kernels.forward;
-  if (!kernel)
-    fail("NOT_SUPPORTED", call.describe(), ": this op has no ", call.backward ? "backward" : "forward",
-         " pass on the CPU.");
-  kernel(call);
+  host->run(call);
+}
+
+void Stream::collectChecks(Call& call) {
+  std::vector<std::shared_ptr<DeferredCheck>> checks = backend_->takeChecks();
+  if (!checks.empty()) {
+    std::vector<std::shared_ptr<DeferredCheck>> open;
+    addOpen(open, openChecks_);
+    addOpen(open, checks);
+    openChecks_ = std::move(open);
+  }
+  forEachRead(call, [&](const Tensor& tensor) { addOpen(checks, tensor.buffer->checks); });
+  forEachWritten(call, [&](Tensor& tensor) { tensor.buffer->checks = checks; });
 }
 
 void Stream::run(Call& call) {
@@ -125,7 +171,9 @@ void Stream::run(Call& call) {
     try {
       // A buffer about to be overwritten starts clean; one that is accumulated into was checked above.
       forEachWritten(call, [](Tensor& tensor) { tensor.buffer->failure = nullptr; });
-      execute(call);
+      forEachWritten(call, [](Tensor& tensor) { tensor.buffer->ensure(); });
+      backend_->run(call);
+      collectChecks(call);
       commands_.fetch_add(1, std::memory_order_relaxed);
       flops_.store(flops_.load(std::memory_order_relaxed) + call.flops(), std::memory_order_relaxed);
       return;
@@ -154,6 +202,7 @@ size_t Stream::queued() const {
 
 void Stream::loop() {
   lowerPriority();
+  backend_->enter(allocator_);
   setThreadCount(threads_);
   for (;;) {
     std::function<void()> task;

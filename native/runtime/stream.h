@@ -8,9 +8,11 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "native/ops/op.h"
+#include "native/runtime/backend.h"
 
 namespace hint {
 
@@ -20,16 +22,13 @@ struct StreamStats {
   double flops = 0;
 };
 
-/// A recorded sequence of commands that the stream can run again without the thread that recorded it.
-struct Program {
-  std::vector<std::unique_ptr<Call>> calls;
-};
-
 /// A device's queue, executed in order by one native thread. Enqueuing never waits. See design law 3.
 class Stream {
  public:
-  /// `threads` 0 means every core; `memoryLimit` in bytes, 0 means none.
+  /// A stream of the CPU. `threads` 0 means every core; `memoryLimit` in bytes, 0 means none.
   explicit Stream(int threads = 0, size_t memoryLimit = 0);
+  /// A stream of the device that `backend` drives.
+  explicit Stream(std::unique_ptr<Backend> backend, int threads = 0, size_t memoryLimit = 0);
   /// Finishes the command in hand and drops the rest of the queue.
   ~Stream();
   Stream(const Stream&) = delete;
@@ -42,6 +41,12 @@ class Stream {
   void enqueue(std::unique_ptr<Call> call);
   /// Queues any work: host copies, callbacks. Runs even after failures; never recorded.
   void post(std::function<void()> task);
+  /// Queues a copy of host bytes into a tensor, from byte `offset` on.
+  void write(Tensor tensor, size_t offset, std::vector<uint8_t> bytes);
+  /// Copies a tensor to `to`, which holds it by the time of a whenDone that follows. Call on the stream.
+  void read(const Tensor& tensor, void* to) { backend_->download(to, addressOf(tensor), tensor.bytes()); }
+  /// Calls `then`, on some thread, once all commands so far are done. Call on the stream.
+  void whenDone(std::function<void()> then) { backend_->whenDone(std::move(then)); }
 
   void beginRecording();
   std::shared_ptr<Program> endRecording();
@@ -51,25 +56,31 @@ class Stream {
 
   /// The first failure since the last call, for those who wait on no tensor; null when all is well. Call on the stream.
   std::shared_ptr<const Error> takeFailure();
+  /// The checks made since the last call that may still fail. Call on the stream.
+  std::vector<std::shared_ptr<DeferredCheck>> takeChecks() { return std::exchange(openChecks_, {}); }
 
   void setThreads(int threads);
   Allocator& allocator() { return *allocator_; }
   StreamStats stats() const;
   size_t queued() const;
 
-  /// Runs one bound call now on the calling thread: what the stream's thread does, also used by native tests.
+  DeviceType type() const { return backend_->type(); }
+  /// Runs one bound call now on the calling thread on the CPU, for native tests and the bench.
   static void execute(Call& call);
 
  private:
   void loop();
   void run(Call& call);
+  void collectChecks(Call& call);
 
+  std::unique_ptr<Backend> backend_;
   std::shared_ptr<Allocator> allocator_;
   mutable std::mutex mutex_;
   std::condition_variable ready_;
   std::deque<std::function<void()>> queue_;
   std::shared_ptr<Program> recording_;
   std::shared_ptr<const Error> failure_;
+  std::vector<std::shared_ptr<DeferredCheck>> openChecks_;
   // Written by the stream's thread, read by any.
   std::atomic<uint64_t> commands_{0};
   std::atomic<double> flops_{0};

@@ -44,4 +44,10 @@ struct Tensor {
   }
 };
 
+/// Where the first element of a tensor is, whatever its dtype; null without memory.
+inline void* addressOf(const Tensor& tensor) {
+  auto* base = static_cast<unsigned char*>(tensor.buffer->data());
+  return base ? base + tensor.offset * static_cast<int64_t>(sizeOf(tensor.dtype)) : nullptr;
+}
+
 }  // namespace hint

@@ -52,8 +52,8 @@ std::vector<unsigned char> bytesOf(const Tensor& tensor) {
 
 class Check {
  public:
-  Check(const OpSpec& op, const OpReference& reference, const OpCase& example)
-      : op_(op), reference_(reference), example_(example) {}
+  Check(const OpSpec& op, const OpReference& reference, const OpCase& example, const Target& target)
+      : op_(op), reference_(reference), example_(example), target_(target) {}
 
   CaseResult run() {
     try {
@@ -93,7 +93,7 @@ class Check {
           if (tensor) constants.emplace_back(&tensor, bytesOf(tensor));
     {
       PoisonedGuards poisoned(call);
-      Stream::execute(call);
+      target_.execute(call);
     }
     for (const auto& [tensor, bytes] : constants)
       if (bytesOf(*tensor) != bytes)
@@ -145,8 +145,8 @@ class Check {
   void compare(const char* name, const Tensor& actual, const Doubles& expected) {
     const double error = relativeError(toDoubles(actual), expected);
     result_.forwardError = std::max(result_.forwardError, error);
-    if (!(error <= reference_.forwardTolerance))
-      report(name, " is off by ", error, ", more than ", reference_.forwardTolerance);
+    const double limit = reference_.forwardTolerance * target_.slack;
+    if (!(error <= limit)) report(name, " is off by ", error, ", more than ", limit);
   }
 
   using Gradients = std::vector<Doubles>;
@@ -169,9 +169,9 @@ class Check {
   void compareGradient(const std::string& what, size_t input, const Doubles& actual, const Doubles& expected) {
     const double error = relativeError(actual, expected);
     result_.gradientError = std::max(result_.gradientError, error);
-    if (!(error <= reference_.gradientTolerance))
-      report(what, ": gradient of ", op_.inputs[input].name, " is off by ", error, ", more than ",
-             reference_.gradientTolerance);
+    const double limit = reference_.gradientTolerance * target_.slack;
+    if (!(error <= limit))
+      report(what, ": gradient of ", op_.inputs[input].name, " is off by ", error, ", more than ", limit);
   }
 
   void gradients(const Call& forward, const std::vector<bool>& inputs, const std::vector<bool>& outputs) {
@@ -255,7 +255,7 @@ class Check {
         return loss(moved, weights);
       };
       const double difference = (shifted(kStep) - shifted(-kStep)) / (2 * kStep);
-      const double limit = 4 * reference_.gradientTolerance * std::sqrt(static_cast<double>(count)) *
+      const double limit = 4 * reference_.gradientTolerance * target_.slack * std::sqrt(static_cast<double>(count)) *
                            std::max(largest(gradients[i]), 1e-3);
       if (!(std::fabs(along - difference) <= limit))
         report(what, ": gradient of ", op_.inputs[i].name, " along a random direction is ", along, ", should be ",
@@ -266,6 +266,7 @@ class Check {
   const OpSpec& op_;
   const OpReference& reference_;
   const OpCase& example_;
+  const Target& target_;
   std::unique_ptr<Call> referenceCall_;
   std::vector<Doubles> referenceInputs_;
   CaseResult result_;
@@ -276,9 +277,13 @@ class Check {
 CaseResult checkCase(const OpSpec& op, const OpReference& reference, const OpCase& example, int threads) {
   const int before = threadCount();
   setThreadCount(threads);
-  CaseResult result = Check(op, reference, example).run();
+  CaseResult result = checkCase(op, reference, example, Target{Stream::execute});
   setThreadCount(before);
   return result;
+}
+
+CaseResult checkCase(const OpSpec& op, const OpReference& reference, const OpCase& example, const Target& target) {
+  return Check(op, reference, example, target).run();
 }
 
 }  // namespace hint::testing

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,8 +14,16 @@ struct CaseResult {
   std::vector<std::string> failures;
 };
 
+/// Where a case runs: how a call is executed, and how much looser its bounds are than those of the CPU.
+struct Target {
+  std::function<void(Call&)> execute;
+  double slack = 1;
+};
+
 /// Runs one case of an op on `threads` threads: parity with the double reference, equality of two runs, guards, and,
 /// when the op is differentiable, its gradients against central finite differences of the reference.
 CaseResult checkCase(const OpSpec& op, const OpReference& reference, const OpCase& example, int threads);
+/// The same wherever `target` runs it.
+CaseResult checkCase(const OpSpec& op, const OpReference& reference, const OpCase& example, const Target& target);
 
 }  // namespace hint::testing

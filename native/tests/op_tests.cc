@@ -1,5 +1,5 @@
 // Checks every case of every op against its double-precision reference.
-//   hint_op_tests [--op NAME]... [--list] [--json]
+//   hint_op_tests [--op NAME]... [--device cpu|cuda|cuda:N] [--list] [--json]
 
 #include <cstdio>
 #include <cstring>
@@ -8,6 +8,7 @@
 
 #include "native/runtime/error.h"
 #include "native/tests/case_check.h"
+#include "native/tests/device_call.h"
 
 namespace {
 
@@ -31,7 +32,17 @@ std::string number(double value) {
   return value == value && value < 1e300 ? text : "null";
 }
 
-int run(const std::vector<std::string>& wanted, bool list, bool json) {
+/// Bounds of f32 on a GPU over those on the CPU: its sums run in another order, its exponentials are less exact.
+constexpr double kDeviceSlack = 10;
+
+int run(const std::vector<std::string>& wanted, const std::string& device, bool list, bool json) {
+  std::unique_ptr<Stream> stream;
+  if (device != "cpu") stream = testing::openDevice(device);
+  const auto check = [&](const OpSpec& op, const OpReference& reference, const OpCase& example, int threads) {
+    if (!stream) return testing::checkCase(op, reference, example, threads);
+    const testing::Target target{[&](Call& call) { testing::runOn(*stream, call); }, kDeviceSlack};
+    return testing::checkCase(op, reference, example, target);
+  };
   std::vector<const OpSpec*> ops;
   for (const std::string& name : wanted) ops.push_back(&findOp(name));
   if (wanted.empty())
@@ -48,10 +59,11 @@ int run(const std::vector<std::string>& wanted, bool list, bool json) {
         continue;
       }
       for (int threads : {1, 2}) {
+        if (stream && threads > 1) continue;
         // Printed before the run, so that a crash names its case.
         if (!json) std::printf("%s: %s, %d thread%s", op->name, example.name.c_str(), threads, threads > 1 ? "s" : "");
         std::fflush(stdout);
-        const testing::CaseResult result = testing::checkCase(*op, reference, example, threads);
+        const testing::CaseResult result = check(*op, reference, example, threads);
         ++total;
         if (!result.failures.empty()) ++failed;
         if (json) {
@@ -78,21 +90,26 @@ int run(const std::vector<std::string>& wanted, bool list, bool json) {
 
 int main(int argc, char** argv) {
   std::vector<std::string> wanted;
+  std::string device = "cpu";
   bool list = false, json = false;
   for (int i = 1; i < argc; ++i) {
     if (!std::strcmp(argv[i], "--op") && i + 1 < argc)
       wanted.emplace_back(argv[++i]);
+    else if (!std::strcmp(argv[i], "--device") && i + 1 < argc)
+      device = argv[++i];
     else if (!std::strcmp(argv[i], "--list"))
       list = true;
     else if (!std::strcmp(argv[i], "--json"))
       json = true;
     else {
-      std::fprintf(stderr, "Usage: hint_op_tests [--op NAME]... [--list] [--json]; %s is not an option.\n", argv[i]);
+      std::fprintf(stderr,
+                   "Usage: hint_op_tests [--op NAME]... [--device NAME] [--list] [--json]; %s is not an option.\n",
+                   argv[i]);
       return 2;
     }
   }
   try {
-    return run(wanted, list, json);
+    return run(wanted, device, list, json);
   } catch (const Error& error) {
     std::fprintf(stderr, "%s: %s\n", error.code().c_str(), error.what());
     return 2;

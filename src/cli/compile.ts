@@ -14,6 +14,7 @@ interface CompileOptions {
   output: string;
   tokenizer?: string;
   dtype: WeightDType;
+  device: string;
   threads: number;
   json: boolean;
 }
@@ -40,6 +41,7 @@ export function addCompileCommand(program: Command): void {
     .requiredOption('--output <file>', 'the task file to write (.safetensors)')
     .option('--tokenizer <path>', 'a tokenizer.json elsewhere')
     .addOption(dtypeOption())
+    .option('--device <name>', 'cpu, cuda or cuda:N', 'cpu')
     .option('--threads <n>', 'compute threads, 0 for every core', wholeNumber('--threads'), 0)
     .option('--json', 'print the result as JSON', false)
     .addHelpText(
@@ -79,6 +81,7 @@ export function addRunCommand(program: Command): void {
     .option('--max-tokens <n>', 'most tokens generated', wholeNumber('--max-tokens', 1), 128)
     .option('--tokenizer <path>', 'a tokenizer.json elsewhere')
     .addOption(dtypeOption())
+    .option('--device <name>', 'cpu, cuda or cuda:N', 'cpu')
     .option('--threads <n>', 'compute threads, 0 for every core', wholeNumber('--threads'), 0)
     .option('--json', 'print the outputs as JSON', false)
     .addHelpText(
@@ -126,10 +129,11 @@ export function addRunCommand(program: Command): void {
 
 function open(
   directory: string,
-  options: { dtype: WeightDType; threads: number; tokenizer?: string },
+  options: { device: string; dtype: WeightDType; threads: number; tokenizer?: string },
   signal: AbortSignal,
 ): Promise<Engine> {
   return Engine.open(directory, {
+    device: options.device,
     dtype: options.dtype,
     threads: options.threads,
     signal,

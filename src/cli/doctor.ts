@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import type { Command } from 'commander';
 import { HintError } from '../errors.js';
-import { platformReport } from '../tensor/device.js';
+import { cudaReport, platformReport } from '../tensor/device.js';
 import { action, EXIT, print, printJson } from './context.js';
 
 interface Finding {
@@ -84,19 +84,37 @@ function examine(): Finding[] {
       advice: `Needed to build only: apt-get install ${command}.`,
     });
   }
-  const nvcc = version('nvcc');
-  const driver = version('nvidia-smi');
-  findings.push({
-    what: 'CUDA compiler',
-    found: nvcc ?? 'not found',
-    ok: nvcc !== undefined,
-    advice: 'Not needed: this build computes on the CPU.',
-  });
-  findings.push({
-    what: 'NVIDIA driver',
-    found: driver ?? 'not found',
-    ok: driver !== undefined,
-    advice: 'Not needed: this build computes on the CPU.',
-  });
+  findings.push(...examineCuda());
   return findings;
+}
+
+/** The GPUs this build can use, or why it can use none. */
+function examineCuda(): Finding[] {
+  const advice = 'Not needed: everything works on the CPU.';
+  try {
+    const { devices, reason, gemmLibrary, runtime, driver } = cudaReport();
+    if (devices.length === 0) return [{ what: 'CUDA', found: reason, ok: false, advice }];
+    const version = (number: number): string =>
+      `${Math.floor(number / 1000)}.${Math.floor((number % 1000) / 10)}`;
+    return [
+      {
+        what: 'CUDA',
+        found: devices
+          .map((one) => `${one.name} (${one.computeCapability}, ${(one.memory / 2 ** 30).toFixed(0)} GiB)`)
+          .join(', '),
+        ok: true,
+      },
+      { what: 'CUDA runtime', found: `${version(runtime)}, driver for ${version(driver)}`, ok: true },
+      {
+        what: 'cuBLASLt',
+        found: gemmLibrary,
+        ok: /^cuBLASLt \d/.test(gemmLibrary),
+        advice: 'Without it matrix products are several times slower.',
+      },
+    ];
+  } catch (error) {
+    return [
+      { what: 'CUDA', found: error instanceof Error ? error.message : String(error), ok: false, advice },
+    ];
+  }
 }

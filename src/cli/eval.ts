@@ -20,6 +20,7 @@ interface EvalOptions extends P3EvalOptions {
   instances: number;
   tokenizer?: string;
   dtype: WeightDType;
+  device: string;
   threads: number;
 }
 
@@ -57,6 +58,7 @@ export function addEvalCommand(program: Command): void {
     .option('--predictions <file>', 'also write the predictions as JSON lines')
     .option('--tokenizer <path>', 'a tokenizer.json elsewhere')
     .addOption(dtypeOption())
+    .option('--device <name>', 'cpu, cuda or cuda:N', 'cpu')
     .option('--threads <n>', 'compute threads, 0 for every core', wholeNumber('--threads'), 0)
     .option('--json', 'print the result as JSON', false)
     .addHelpText(
@@ -85,6 +87,7 @@ async function evaluate(
   if (options.split !== undefined) (kind === 'p3' ? p3SplitName : splitName)(options.split);
   await using engine = await Engine.open(directory, {
     dtype: options.dtype,
+    device: options.device,
     threads: options.threads,
     signal,
     ...(options.tokenizer === undefined ? {} : { tokenizer: options.tokenizer }),

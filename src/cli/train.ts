@@ -21,6 +21,7 @@ interface TrainOptions {
   size?: string;
   output?: string;
   steps?: string;
+  device?: string;
   set: string[];
   resume: boolean;
   json: boolean;
@@ -50,6 +51,7 @@ export function addTrainCommand(program: Command): void {
     )
     .option('--output <directory>', 'where the run is written (output)')
     .option('--steps <n>', 'updates (steps)')
+    .option('--device <name>', 'cpu, cuda or cuda:N (device)')
     .option(
       '--set <key=value>',
       'any setting, repeatable',
@@ -89,6 +91,7 @@ async function settings(options: TrainOptions): Promise<unknown> {
     ['model.init', options.size && JSON.stringify({ size: options.size })],
     ['output', options.output],
     ['steps', options.steps],
+    ['device', options.device],
   ];
   const merged = await readSettings(options, shorthands, recipe);
   const { kind } = (merged as { data?: { kind?: unknown } }).data ?? {};

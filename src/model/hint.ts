@@ -154,9 +154,10 @@ export class HintModel implements TrainableModel {
 
   /**
    * Makes the weights that inference reads ({@link InferenceWeights}) unless they are there and current; in f32
-   * they take as much memory as the parameters. Only enqueues.
+   * they take as much memory as the parameters. Only enqueues; does nothing where the device reads weights as they are.
    */
   prepareInference(): void {
+    if (!this.device.packsWeights) return;
     if (this.inference?.isCurrent && this.inference.dtype === this.inferenceDType) return;
     this.releaseInference();
     this.inference = new InferenceWeights(this.device, this.config, this.parameters, this.inferenceDType);

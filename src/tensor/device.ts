@@ -4,6 +4,7 @@ import {
   guarded,
   native,
   type AttributeValue,
+  type CudaReport,
   type DeviceStatistics,
   type DType,
   type NativeDevice,
@@ -18,6 +19,8 @@ import { Tensor } from './tensor.js';
 
 /** Where tensors live and ops run. */
 export interface DeviceOptions {
+  /** `cpu` (the default), or an NVIDIA GPU: `cuda`, `cuda:1`. */
+  device?: string;
   /** Compute threads; 0 or absent: every core. */
   threads?: number;
   /** Most bytes tensors may take; 0 or absent: no limit. */
@@ -91,13 +94,26 @@ export function opTable(): OpSpec[] {
  */
 export class Device {
   readonly handle: NativeDevice;
+  readonly kind: 'cpu' | 'cuda';
+  /** Whether inference should multiply by packed weights (`packWeight`), whose order is that of the CPU's kernels. */
+  get packsWeights(): boolean {
+    return this.kind === 'cpu';
+  }
   /** The tape that records ops now, if any. */
   tape: Tape | undefined;
   private scopes: Tensor[][] = [];
   private closed = false;
 
+  /**
+   * @throws HintError INVALID_ARGUMENT for a device of another name or number, NOT_SUPPORTED when CUDA cannot be used,
+   *   naming the reason, NATIVE_MISSING
+   */
   constructor(options: DeviceOptions = {}) {
-    this.handle = guarded(() => native().createDevice(options.threads ?? 0, options.memoryLimit ?? 0));
+    const { kind, index } = parseDevice(options.device ?? 'cpu');
+    this.kind = kind;
+    this.handle = guarded(() =>
+      native().createDevice(options.threads ?? 0, options.memoryLimit ?? 0, kind, index),
+    );
   }
 
   /** A tensor with the given values, or, without data, one that an op will write. */
@@ -327,6 +343,14 @@ export class Device {
   }
 }
 
+/** Splits `cuda:1` into kind and index. */
+function parseDevice(name: string): { kind: 'cpu' | 'cuda'; index: number } {
+  const match = /^(cpu|cuda)(?::(\d{1,4}))?$/.exec(name);
+  if (!match || (match[1] === 'cpu' && match[2] !== undefined))
+    throw new HintError('INVALID_ARGUMENT', `The device "${name}" is unknown; use cpu, cuda or cuda:N.`);
+  return { kind: match[1] as 'cpu' | 'cuda', index: Number(match[2] ?? 0) };
+}
+
 function tensorsIn(value: unknown): Tensor[] {
   if (value instanceof Tensor) return [value];
   if (Array.isArray(value)) return value.flatMap(tensorsIn);
@@ -340,6 +364,11 @@ function tensorsIn(value: unknown): Tensor[] {
 /** For tests and the CLI: the native platform report. */
 export function platformReport(): { oneDNN: string; cores: number; isa: string[] } {
   return native().platform();
+}
+
+/** For the CLI: what CUDA offers on this machine, or why it offers nothing. */
+export function cudaReport(): CudaReport {
+  return native().cuda();
 }
 
 export type { NativeTensor };

@@ -44,11 +44,22 @@ export interface DeviceStatistics {
   queued: number;
 }
 
+/** What CUDA offers on this machine; without devices, `reason` says why. */
+export interface CudaReport {
+  devices: { name: string; computeCapability: string; memory: number }[];
+  reason: string;
+  /** cuBLASLt's version, or why matrix products do without it. */
+  gemmLibrary: string;
+  /** Versions as CUDA counts them: 13000 is 13.0; 0: none. */
+  runtime: number;
+  driver: number;
+}
+
 type NativeOutput = [NativeTensor, number[], DType] | null;
 
 /** The functions of the native module; everything above it goes through {@link Device} and {@link Tensor}. */
 export interface NativeModule {
-  createDevice(threads: number, memoryLimit: number): NativeDevice;
+  createDevice(threads: number, memoryLimit: number, kind: string, index: number): NativeDevice;
   closeDevice(device: NativeDevice): void;
   createTensor(
     device: NativeDevice,
@@ -87,6 +98,7 @@ export interface NativeModule {
   setThreads(device: NativeDevice, threads: number): void;
   ops(): OpSpec[];
   platform(): { oneDNN: string; cores: number; isa: string[] };
+  cuda(): CudaReport;
 }
 
 let loaded: NativeModule | undefined;

@@ -135,6 +135,11 @@ const configSchema = z.strictObject({
   keepCheckpoints: count(1).default(2),
   /** Steps between lines of metrics.jsonl. */
   logEvery: count(1).default(1),
+  /** Where to compute: cpu, cuda or cuda:N. */
+  device: z
+    .string()
+    .regex(/^(cpu|cuda(:\d+)?)$/, { error: 'must be cpu, cuda or cuda:N' })
+    .default('cpu'),
   /** Compute threads; 0: every core. */
   threads: count(0, 4096).default(0),
 });

@@ -98,7 +98,7 @@ async function trainLocked(
 ): Promise<TrainingSummary> {
   const checkpoint = options.resume ? await openRun(directory, config) : undefined;
   if (!options.resume) await directory.create(config);
-  const device = new Device({ threads: config.threads });
+  const device = new Device({ device: config.device, threads: config.threads });
   let source: ExampleSource | undefined;
   try {
     const { signal, onEvent } = options;

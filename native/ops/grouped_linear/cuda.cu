@@ -1,0 +1,173 @@
+#include <algorithm>
+
+#include "native/ops/grouped_linear/grouped_linear.h"
+#include "native/runtime/cuda/activation.cuh"
+#include "native/runtime/cuda/gemm.h"
+
+namespace hint {
+namespace grouped_linear {
+namespace {
+
+using namespace cuda;
+
+/// Sizes of a call, and its offsets on the device (null for one group of all rows).
+struct Groups {
+  int64_t rows, dIn, dOut, groups, slots, slot, largest;
+  const int32_t* offsets = nullptr;
+
+  explicit Groups(const Call& call)
+      : rows(call.dim("rows")),
+        dIn(call.dim("dIn")),
+        dOut(call.dim("dOut")),
+        groups(call.dim("groups")),
+        slots(call.dim("slots")),
+        slot(call.integer("slot")),
+        largest(rows) {
+    const IntList& list = call.list("rowOffsets");
+    if (list.empty()) return;
+    offsets = Context::current().table(list);
+    largest = 0;
+    for (size_t i = 1; i < list.size(); ++i) largest = std::max<int64_t>(largest, list[i] - list[i - 1]);
+  }
+  __device__ int64_t group(int64_t row) const { return offsets ? groupOf(offsets, static_cast<int>(groups), row) : 0; }
+};
+
+/// A product over all groups, with the weights of this call's slot on one side.
+GroupedGemm productOf(const Call& call, const Groups& g, GroupedGemm::Ragged ragged) {
+  GroupedGemm product;
+  product.ragged = ragged;
+  product.groups = g.groups;
+  product.rowOffsets = g.offsets;
+  product.alpha = static_cast<float>(call.number("alpha"));
+  return product;
+}
+
+const void* slotOf(const Tensor& weight, const Groups& g, int64_t size) {
+  return static_cast<const unsigned char*>(addressOf(weight)) + g.slot * size * sizeOf(weight.dtype);
+}
+
+/// y = residual + activation(product + bias); the sum in front of the activation is kept in `product`.
+template <typename T>
+void finish(const Call& call, const Groups& g, Activation activation, T* product, T* y) {
+  const T *bias = input<T>(call, kBias), *residual = input<T>(call, kResidual);
+  if (!bias && !residual && activation == Activation::none) return;
+  each(g.rows * g.dOut, [=] __device__(int64_t i) {
+    float value = load(product + i);
+    if (bias) {
+      value += load(bias + (g.group(i / g.dOut) * g.slots + g.slot) * g.dOut + i % g.dOut);
+      put(product + i, value);
+    }
+    value = activate(activation, value);
+    put(y + i, residual ? value + load(residual + i) : value);
+  });
+}
+
+template <typename T>
+void forwardOf(const Call& call) {
+  const Groups g(call);
+  T* y = output<T>(call, kY);
+  T* product = call.hasOut(kPreActivation) ? output<T>(call, kPreActivation) : y;
+  const Tensor &x = call.in(kX), &weight = call.in(kWeight);
+  GroupedGemm p = productOf(call, g, GroupedGemm::Ragged::rows);
+  p.m = g.largest;
+  p.n = g.dOut;
+  p.k = g.dIn;
+  p.a = {addressOf(x), x.dtype, g.dIn, false};
+  p.b = {slotOf(weight, g, g.dIn * g.dOut), weight.dtype, g.dOut, false};
+  p.bStep = g.slots * g.dIn * g.dOut;
+  p.c = product;
+  p.cType = x.dtype;
+  p.cStride = g.dOut;
+  groupedGemm(p);
+  finish(call, g, activationOf(call), product, y);
+}
+
+template <typename T>
+void storeResidual(T* to, float beta, const T* gradient, int64_t count) {
+  each(count, [=] __device__(int64_t i) { store(to + i, beta, load(gradient + i)); });
+}
+
+template <typename T>
+void multiplyBySlope(Activation activation, const T* x, const T* gy, T* gradient, int64_t count) {
+  each(count,
+       [=] __device__(int64_t i) { put(gradient + i, load(gy + i) * activationSlope(activation, load(x + i))); });
+}
+
+/// Gradient of the bias: column sums over the rows of each group.
+template <typename T, typename G>
+void biasGradient(const Groups& g, const T* gradient, G* gb, float beta) {
+  each(g.groups * g.dOut, [=] __device__(int64_t i) {
+    const int64_t group = i / g.dOut, column = i % g.dOut;
+    const int64_t first = g.offsets ? g.offsets[group] : 0, last = g.offsets ? g.offsets[group + 1] : g.rows;
+    float sum = 0;
+    for (int64_t row = first; row < last; ++row) sum += load(gradient + row * g.dOut + column);
+    store(gb + (group * g.slots + g.slot) * g.dOut + column, beta, sum);
+  });
+}
+
+template <typename T>
+void backwardOf(const Call& call) {
+  const Groups g(call);
+  const Activation activation = activationOf(call);
+  if (activation != Activation::none && !call.hasOut(kPreActivation))
+    fail("INVALID_ARGUMENT", call.describe(), ": a call with training 0 keeps nothing for a backward pass.");
+  const T* gradient = outputGradient<T>(call, kY);
+  if (T* gr = dataOf<T>(inputGradient(call, kResidual)))
+    storeResidual(gr, call.beta(kResidual), gradient, g.rows * g.dOut);
+  const Tensor &gx = inputGradient(call, kX), &gw = inputGradient(call, kWeight), &gb = inputGradient(call, kBias);
+  if (!gx && !gw && !gb) return;
+  const Scratch<T> scratch(activation == Activation::none ? 0 : g.rows * g.dOut);
+  if (activation != Activation::none) {
+    multiplyBySlope(activation, output<T>(call, kPreActivation), gradient, scratch.get(), g.rows * g.dOut);
+    gradient = scratch;
+  }
+  const Tensor &x = call.in(kX), &weight = call.in(kWeight);
+  if (gx) {
+    GroupedGemm p = productOf(call, g, GroupedGemm::Ragged::rows);
+    p.m = g.largest;
+    p.n = g.dIn;
+    p.k = g.dOut;
+    p.a = {gradient, x.dtype, g.dOut, false};
+    p.b = {slotOf(weight, g, g.dIn * g.dOut), weight.dtype, g.dOut, true};
+    p.bStep = g.slots * g.dIn * g.dOut;
+    p.c = addressOf(gx);
+    p.cType = gx.dtype;
+    p.cStride = g.dIn;
+    p.beta = call.beta(kX);
+    groupedGemm(p);
+  }
+  // Slots that this call does not use get a zero gradient when it is to be overwritten.
+  if (gw) {
+    if (g.slots > 1) zeroGradient(call, kWeight);
+    GroupedGemm p = productOf(call, g, GroupedGemm::Ragged::depth);
+    p.m = g.dIn;
+    p.n = g.dOut;
+    p.k = g.largest;
+    p.a = {addressOf(x), x.dtype, g.dIn, true};
+    p.b = {gradient, x.dtype, g.dOut, false};
+    p.c = const_cast<void*>(slotOf(gw, g, g.dIn * g.dOut));
+    p.cStep = g.slots * g.dIn * g.dOut;
+    p.cType = gw.dtype;
+    p.cStride = g.dOut;
+    p.beta = call.beta(kWeight);
+    groupedGemm(p);
+  }
+  if (gb) {
+    if (g.slots > 1) zeroGradient(call, kBias);
+    byType(gb.dtype, [&](auto type) { biasGradient(g, gradient, dataOf<decltype(type)>(gb), call.beta(kBias)); });
+  }
+}
+
+void forwardCuda(Call& call) {
+  byType(call.in(kX).dtype, [&](auto type) { forwardOf<decltype(type)>(call); });
+}
+void backwardCuda(Call& call) {
+  byType(call.in(kX).dtype, [&](auto type) { backwardOf<decltype(type)>(call); });
+}
+
+}  // namespace
+}  // namespace grouped_linear
+
+Kernels cuda_grouped_linear() { return {grouped_linear::forwardCuda, grouped_linear::backwardCuda}; }
+
+}  // namespace hint

@@ -1,0 +1,46 @@
+#include "native/ops/sum/sum.h"
+#include "native/runtime/cuda/reduce.cuh"
+
+namespace hint {
+namespace sum {
+namespace {
+
+using namespace cuda;
+
+template <typename T>
+void forwardOf(const Call& call) {
+  const T* x = input<T>(call, kX);
+  T* y = output<T>(call, kY);
+  const double factor = call.number("factor");
+  sumAll(
+      call.dim("n"), [=] __device__(int64_t i) { return static_cast<double>(load(x + i)); },
+      [=] __device__(double total) { put(y, static_cast<float>(factor * total)); });
+}
+
+template <typename T>
+void backwardOf(const Call& call) {
+  T* gx = dataOf<T>(inputGradient(call, kX));
+  if (!gx) return;
+  const T* gy = outputGradient<T>(call, kY);
+  if (!gy) {
+    zeroGradient(call, kX);
+    return;
+  }
+  const double factor = call.number("factor");
+  const float beta = call.beta(kX);
+  each(call.dim("n"), [=] __device__(int64_t i) { store(gx + i, beta, static_cast<float>(factor * load(gy))); });
+}
+
+void forwardCuda(Call& call) {
+  byType(call.in(kX).dtype, [&](auto type) { forwardOf<decltype(type)>(call); });
+}
+void backwardCuda(Call& call) {
+  byType(call.in(kX).dtype, [&](auto type) { backwardOf<decltype(type)>(call); });
+}
+
+}  // namespace
+}  // namespace sum
+
+Kernels cuda_sum() { return {sum::forwardCuda, sum::backwardCuda}; }
+
+}  // namespace hint

@@ -1,0 +1,119 @@
+#include "native/runtime/cuda/context.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "native/runtime/cuda/gemm.h"
+
+namespace hint::cuda {
+namespace {
+
+thread_local Context* currentContext = nullptr;
+
+cudaStream_t newStream(int device) {
+  check(cudaSetDevice(device), "select the device");
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "create a stream");
+  return stream;
+}
+
+}  // namespace
+
+Staging::Staging(cudaStream_t stream) : stream_(stream) {
+  check(cudaHostAlloc(reinterpret_cast<void**>(&memory_), 2 * kHalf, cudaHostAllocDefault), "allocate staging memory");
+  for (cudaEvent_t& event : done_)
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "create an event");
+}
+
+Staging::~Staging() {
+  cudaFreeHost(memory_);
+  for (cudaEvent_t event : done_) cudaEventDestroy(event);
+}
+
+void Staging::upload(void* to, const void* from, size_t bytes) {
+  while (bytes > 0) {
+    if (used_ == kHalf) {
+      check(cudaEventRecord(done_[half_], stream_), "record an event");
+      half_ = 1 - half_;
+      used_ = 0;
+      // An event never recorded counts as done.
+      check(cudaEventSynchronize(done_[half_]), "wait for a copy");
+    }
+    const size_t count = std::min(bytes, kHalf - used_);
+    unsigned char* here = memory_ + static_cast<size_t>(half_) * kHalf + used_;
+    std::memcpy(here, from, count);
+    check(cudaMemcpyAsync(to, here, count, cudaMemcpyHostToDevice, stream_), "copy to the device");
+    used_ = std::min(kHalf, (used_ + count + 63) / 64 * 64);
+    to = static_cast<unsigned char*>(to) + count;
+    from = static_cast<const unsigned char*>(from) + count;
+    bytes -= count;
+  }
+}
+
+Context::Context(int device)
+    : device_(device), stream_(newStream(device)), staging_(stream_), faults_(std::make_shared<Faults>(stream_)) {
+  check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device), "read the device");
+  check(cudaDeviceGetAttribute(&sharedMemoryPerBlock_, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+        "read the device");
+  gemm_ = std::make_unique<Gemm>();
+}
+
+Context::~Context() {
+  cudaSetDevice(device_);
+  cudaStreamSynchronize(stream_);
+  gemm_.reset();
+  tables_.clear();
+  cudaStreamDestroy(stream_);
+}
+
+Context& Context::current() {
+  if (!currentContext) fail("INTERNAL", "A CUDA kernel ran outside a CUDA stream.");
+  return *currentContext;
+}
+
+void Context::enter(std::shared_ptr<Allocator> allocator) {
+  cudaSetDevice(device_);
+  allocator_ = std::move(allocator);
+  currentContext = this;
+}
+
+size_t Context::Hash::operator()(const IntList& values) const {
+  size_t hash = values.size();
+  for (int32_t value : values) hash = (hash ^ static_cast<uint32_t>(value)) * 0x9E3779B97F4A7C15ull + (hash >> 29);
+  return hash;
+}
+
+void Context::beginCommand() {
+  constexpr size_t kTables = 2048;
+  if (tables_.size() >= kTables) tables_.clear();
+}
+
+const int32_t* Context::table(const IntList& values) {
+  if (values.empty()) return nullptr;
+  auto found = tables_.find(values);
+  if (found == tables_.end()) {
+    if (keep_)
+      fail("INTERNAL", "A command reads a list of ", values.size(),
+           " integers in its second run that it did not read in its first; it cannot be recorded.");
+    auto buffer = scratch(values.size() * sizeof(int32_t));
+    staging_.upload(buffer->data(), values.data(), values.size() * sizeof(int32_t));
+    found = tables_.emplace(values, std::move(buffer)).first;
+  }
+  if (keep_) keep_->push_back(found->second);
+  return static_cast<const int32_t*>(found->second->data());
+}
+
+std::shared_ptr<Buffer> Context::scratch(size_t bytes) {
+  auto buffer = std::make_shared<Buffer>(allocator_, bytes);
+  buffer->ensure();
+  if (keep_) keep_->push_back(buffer);
+  return buffer;
+}
+
+FaultWord* Context::faultWord(FaultText text) {
+  checks_.push_back(faults_->take(std::move(text)));
+  return checks_.back()->word();
+}
+
+}  // namespace hint::cuda

@@ -1,0 +1,69 @@
+#include "native/runtime/cuda_library.h"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <mutex>
+
+#include "native/runtime/error.h"
+
+namespace hint {
+namespace {
+
+/// The library of this process, or why there is none. Never unloaded: threads and memory of its own live as long.
+struct Loaded {
+  const CudaLibrary* library = nullptr;
+  std::string reason;
+
+  explicit Loaded(const std::string& folder) {
+    // Another build of the library, such as the emulator's.
+    const char* other = std::getenv("HINT_CUDA_FOLDER");
+    const std::string path = (other ? std::string(other) : folder) + "/hint_cuda.so";
+    void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!handle) {
+      const char* message = dlerror();
+      const std::string text = message ? message : "unknown error";
+      reason = text.find("No such file") != std::string::npos && text.find(path) != std::string::npos
+                   ? "this build has no CUDA code; where nvcc is, \"node scripts/build.mjs --cuda\" adds it"
+                   : "the CUDA library could not be loaded: " + text;
+      return;
+    }
+    const auto* found = static_cast<const CudaLibrary*>(dlsym(handle, "hint_cuda_library"));
+    if (!found || found->abi != kCudaAbi) {
+      reason = path + " belongs to another version of the engine; run \"npm run build\"";
+      return;
+    }
+    library = found;
+    installKernels(DeviceType::cuda, library->kernels);
+  }
+};
+
+const Loaded& load(const std::string& folder) {
+  static std::mutex mutex;
+  static std::unique_ptr<const Loaded> loaded;
+  const std::lock_guard lock(mutex);
+  if (!loaded) loaded = std::make_unique<const Loaded>(folder);
+  return *loaded;
+}
+
+}  // namespace
+
+CudaStatus cudaStatus(const std::string& folder) {
+  const Loaded& loaded = load(folder);
+  if (loaded.library) return loaded.library->status();
+  CudaStatus status;
+  status.reason = loaded.reason;
+  return status;
+}
+
+std::unique_ptr<Backend> cudaBackend(const std::string& folder, int device) {
+  const CudaStatus status = cudaStatus(folder);
+  if (status.devices.empty())
+    fail("NOT_SUPPORTED", "CUDA cannot be used: ", status.reason, ". Use the device \"cpu\", or see \"hint doctor\".");
+  if (device < 0 || device >= static_cast<int>(status.devices.size()))
+    fail("INVALID_ARGUMENT", "There is no CUDA device number ", device, "; this machine has ", status.devices.size(),
+         ", counted from 0.");
+  return load(folder).library->open(device);
+}
+
+}  // namespace hint

@@ -1,0 +1,43 @@
+#include <cstring>
+
+#include "native/runtime/backend.h"
+#include "native/runtime/error.h"
+
+namespace hint {
+namespace {
+
+class HostBackend final : public Backend {
+ public:
+  DeviceType type() const override { return DeviceType::cpu; }
+  std::unique_ptr<MemorySource> memory() const override { return hostMemory(); }
+  void enter(std::shared_ptr<Allocator>) override {}
+
+  void run(Call& call) override {
+    const Kernels& kernels = call.spec->kernels[static_cast<size_t>(DeviceType::cpu)];
+    const auto kernel = call.backward ? kernels.backward : kernels.forward;
+    if (!kernel)
+      fail("NOT_SUPPORTED", call.describe(), ": this op has no ", call.backward ? "backward" : "forward",
+           " pass on the CPU.");
+    kernel(call);
+  }
+
+  void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void download(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void whenDone(std::function<void()> then) override { then(); }
+  std::vector<std::shared_ptr<DeferredCheck>> takeChecks() override { return {}; }
+
+  void replay(Program& program, int times, const Tensor& stop, const std::atomic<bool>* cancel,
+              const std::function<void(Call&)>& runCall) override {
+    for (int round = 0; round < times; ++round) {
+      if (cancel && cancel->load()) return;
+      for (const auto& call : program.calls) runCall(*call);
+      if (stop && (stop.buffer->failure || *stop.data<int32_t>() != 0)) return;
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> hostBackend() { return std::make_unique<HostBackend>(); }
+
+}  // namespace hint

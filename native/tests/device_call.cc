@@ -1,0 +1,82 @@
+#include "native/tests/device_call.h"
+
+#include <array>
+#include <future>
+#include <map>
+
+#include "native/runtime/cuda_library.h"
+#include "native/runtime/error.h"
+
+#ifndef HINT_CUDA_FOLDER
+#define HINT_CUDA_FOLDER "."
+#endif
+
+namespace hint::testing {
+namespace {
+
+using Copies = std::map<std::shared_ptr<Buffer>, std::shared_ptr<Buffer>>;
+
+std::array<std::vector<Tensor>*, 4> groupsOf(Call& call) {
+  return {&call.inputs, &call.outputs, &call.gradOutputs, &call.gradInputs};
+}
+
+Tensor bytesOf(const std::shared_ptr<Buffer>& buffer) {
+  return {buffer, 0, DType::i8, {static_cast<int64_t>(buffer->bytes())}};
+}
+
+std::unique_ptr<Call> mirror(Stream& stream, const Call& call, Copies& copies) {
+  auto mirrored = std::make_unique<Call>(call);
+  for (std::vector<Tensor>* group : groupsOf(*mirrored))
+    for (Tensor& tensor : *group) {
+      if (!tensor) continue;
+      std::shared_ptr<Buffer>& copy = copies[tensor.buffer];
+      if (!copy) {
+        copy = stream.buffer(tensor.buffer->bytes());
+        const auto* from = static_cast<const uint8_t*>(tensor.buffer->data());
+        if (from) stream.write(bytesOf(copy), 0, std::vector<uint8_t>(from, from + tensor.buffer->bytes()));
+      }
+      tensor.buffer = copy;
+    }
+  return mirrored;
+}
+
+}  // namespace
+
+std::unique_ptr<Stream> openDevice(const std::string& name) {
+  if (name != "cuda" && name.rfind("cuda:", 0) != 0)
+    fail("INVALID_ARGUMENT", "The device \"", name, "\" is unknown; use cpu, cuda or cuda:N.");
+  const int index = name == "cuda" ? 0 : std::stoi(name.substr(5));
+  return std::make_unique<Stream>(cudaBackend(HINT_CUDA_FOLDER, index));
+}
+
+std::unique_ptr<Call> mirror(Stream& stream, const Call& call) {
+  Copies copies;
+  return mirror(stream, call, copies);
+}
+
+void runOn(Stream& stream, Call& call) {
+  Copies copies;
+  stream.enqueue(mirror(stream, call, copies));
+  stream.post([&] {
+    for (const auto& [host, device] : copies)
+      if (host->data()) stream.read(bytesOf(device), host->data());
+  });
+  waitFor(stream);
+}
+
+void waitFor(Stream& stream) {
+  std::promise<void> done;
+  std::shared_ptr<const Error> failure;
+  std::vector<std::shared_ptr<DeferredCheck>> checks;
+  stream.post([&] {
+    failure = stream.takeFailure();
+    checks = stream.takeChecks();
+    stream.whenDone([&] { done.set_value(); });
+  });
+  done.get_future().wait();
+  for (const auto& check : checks)
+    if (!failure) failure = check->error();
+  if (failure) throw Error(*failure);
+}
+
+}  // namespace hint::testing

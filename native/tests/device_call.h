@@ -1,0 +1,24 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "native/runtime/stream.h"
+
+/// Cases live in host memory; these run them on another device and bring everything back, guards included.
+namespace hint::testing {
+
+/// A stream of the device named "cuda" or "cuda:N", with the CUDA library of this build. Throws what cudaBackend
+/// throws.
+std::unique_ptr<Stream> openDevice(const std::string& name);
+
+/// The call with copies of its tensors in the device's memory; tensors that share a buffer share its copy.
+std::unique_ptr<Call> mirror(Stream& stream, const Call& call);
+
+/// Runs the call on the device and copies every buffer back. Throws what the command failed with.
+void runOn(Stream& stream, Call& call);
+
+/// Waits until everything on the stream is done. Throws the first failure.
+void waitFor(Stream& stream);
+
+}  // namespace hint::testing

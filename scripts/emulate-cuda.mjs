@@ -1,0 +1,56 @@
+// Turns a CUDA source into C++ for the emulator in native/tests/emulator: launches become calls, dynamic shared memory a
+// pointer.
+//   node scripts/emulate-cuda.mjs INPUT OUTPUT
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+const [input, output] = process.argv.slice(2);
+if (!input || !output) {
+  console.error('Usage: node scripts/emulate-cuda.mjs INPUT OUTPUT');
+  process.exit(2);
+}
+
+/** The index behind the bracket that closes the one at `open`. */
+function closing(text, open) {
+  let depth = 0;
+  for (let i = open; i < text.length; i++) {
+    if ('([{'.includes(text[i])) depth++;
+    else if (')]}'.includes(text[i]) && --depth === 0) return i + 1;
+  }
+  throw new Error(`${input}: a bracket at ${open} is never closed`);
+}
+
+/** Splits at commas outside of brackets. */
+function splitTopLevel(text) {
+  const parts = [''];
+  let depth = 0;
+  for (const character of text) {
+    if ('([{'.includes(character)) depth++;
+    if (')]}'.includes(character)) depth--;
+    if (character === ',' && depth === 0) parts.push('');
+    else parts[parts.length - 1] += character;
+  }
+  return parts.map((part) => part.trim());
+}
+
+let text = readFileSync(input, 'utf8').replace(
+  /extern __shared__ float (\w+)\[\];/g,
+  'float* $1 = ::hint::emulator::sharedMemory();',
+);
+for (let at = text.indexOf('<<<'); at >= 0; at = text.indexOf('<<<')) {
+  const begin = Math.max(...[';', '{', '}', '>\n'].map((mark) => text.lastIndexOf(mark, at))) + 1;
+  const configuration = text.indexOf('>>>', at);
+  const [grid, threads, shared = '0'] = splitTopLevel(text.slice(at + 3, configuration));
+  const open = configuration + 3;
+  const end = closing(text, open);
+  const head = text.slice(begin, at);
+  // A kernel launched as the only statement of an `if`.
+  const condition = /^\s*if \([^]*?\)\n/.exec(head)?.[0] ?? '';
+  const kernel = head.slice(condition.length).trim();
+  const given = text.slice(open + 1, end - 1).trim();
+  text =
+    `${text.slice(0, begin)}${condition}\n  ::hint::emulator::launch(dim3(${grid}), dim3(${threads}), ${shared}, ` +
+    `[](const auto&... given) { ${kernel}(given...); }${given ? `, ${given}` : ''})${text.slice(end)}`;
+}
+mkdirSync(dirname(output), { recursive: true });
+writeFileSync(output, text);
