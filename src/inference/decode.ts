@@ -50,7 +50,7 @@ export async function decodeGreedy(
 ): Promise<GeneratedTokens[]> {
   const network = isLanguageModel(model)
     ? new DecoderOnlyNetwork(model, tasks, inputs, taskIndex)
-    : new EncoderDecoderNetwork(model, tasks, inputs, taskIndex);
+    : await EncoderDecoderNetwork.open(model, tasks, inputs, taskIndex);
   try {
     return await decodeNetwork(network, inputs.offsets.length - 1, options);
   } finally {

@@ -4,6 +4,7 @@ import type { CrossKeys, DecoderKeys } from '../model/t5.js';
 import { prefixOptions, type TaskRows } from '../model/task-modules.js';
 import type { Device } from '../tensor/device.js';
 import * as ops from '../tensor/ops.js';
+import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { CompiledTasks } from './compiled-tasks.js';
 import type { Cache, DecodeNetwork, DecodeStep, StepInputs } from './decode-network.js';
@@ -12,10 +13,9 @@ import type { Cache, DecodeNetwork, DecodeStep, StepInputs } from './decode-netw
 export class EncoderDecoderNetwork implements DecodeNetwork {
   private readonly offsets: Int32Array;
   private readonly sequenceTasks: TaskRows | undefined;
-  private readonly cross: CrossKeys[];
+  private cross: CrossKeys[] = [];
 
-  /** Enqueues the encoder. @throws HintError INVALID_TOKEN, INVALID_DATA (empty input) */
-  constructor(
+  private constructor(
     private readonly model: HintModel,
     private readonly tasks: CompiledTasks,
     inputs: Ragged,
@@ -23,7 +23,19 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
   ) {
     this.offsets = inputs.offsets;
     this.sequenceTasks = model.taskRows(tasks.encoded, taskIndex, inputs.offsets);
-    this.cross = this.encode(inputs);
+  }
+
+  /** Enqueues the encoder, in slices. @throws HintError INVALID_TOKEN, INVALID_DATA (empty input) */
+  static async open(
+    model: HintModel,
+    tasks: CompiledTasks,
+    inputs: Ragged,
+    taskIndex: Int32Array,
+  ): Promise<EncoderDecoderNetwork> {
+    const network = new EncoderDecoderNetwork(model, tasks, inputs, taskIndex);
+    const { device } = model;
+    network.cross = await device.inSlices(device.tidied(network.encode(inputs)));
+    return network;
   }
 
   get device(): Device {
@@ -72,21 +84,18 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
   }
 
   /** Inputs → encoder → keys and values of every decoder layer's cross-attention. */
-  private encode(inputs: Ragged): CrossKeys[] {
+  private *encode(inputs: Ragged): Sliced<CrossKeys[]> {
     const { model, tasks, taskIndex } = this;
     const { device, t5, config } = model;
-    const cross = device.tidy(() => {
-      const memory = device.now(model.encodeInputs(inputs, tasks.encoded, taskIndex));
-      return Array.from({ length: config.numDecoderLayers }, (_, layer) => {
-        const { key, value } = t5.crossKeys(layer, memory, this.sequenceTasks, tasks.shared[layer]);
-        return { key, value };
-      });
-    });
-    return cross.map(({ key, value }, layer) => ({
-      key: device.keep(key),
-      value: device.keep(value),
-      shared: tasks.shared[layer],
-    }));
+    const memory = yield* model.encodeInputs(inputs, tasks.encoded, taskIndex);
+    const cross: CrossKeys[] = [];
+    for (let layer = 0; layer < config.numDecoderLayers; layer++) {
+      const shared = tasks.shared[layer];
+      const { key, value } = t5.crossKeys(layer, memory, this.sequenceTasks, shared);
+      cross.push({ key: device.keep(key), value: device.keep(value), shared });
+      yield;
+    }
+    return cross;
   }
 
   private keys(

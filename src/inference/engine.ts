@@ -161,7 +161,7 @@ export class Engine implements TaskHost {
   async loadTask(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
     return this.run(options.signal, async (signal) => {
       const stored = await loadTaskFile(path, this.model, await this.fingerprint(), signal);
-      this.model.prepareInference();
+      await this.model.prepareInference();
       const compiled = await restoreTasks(this.model, stored.encoded);
       await this.settle(compiled, signal);
       return new Task(this, compiled, stored.source, stored.inputPrefix);
@@ -271,7 +271,7 @@ export class Engine implements TaskHost {
   }
 
   private async compileIds(instructions: Int32Array[], signal: AbortSignal): Promise<CompiledTasks> {
-    this.model.prepareInference();
+    await this.model.prepareInference();
     const compiled = await compileTasks(this.model, concatenate(instructions));
     await this.settle(compiled, signal);
     return compiled;

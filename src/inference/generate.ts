@@ -94,7 +94,7 @@ export async function generateWithTask(
 ): Promise<GeneratedTokens[]> {
   const limits = checkLimits(options);
   checkInputs(inputs);
-  if (!isLanguageModel(model)) model.prepareInference();
+  if (!isLanguageModel(model)) await model.prepareInference();
   const results = new Array<GeneratedTokens>(inputs.length);
   const order = inputs.map((_, input) => input);
   let done = 0;
@@ -122,7 +122,7 @@ export async function generateWithTask(
  */
 export async function generateTokens(model: AnyModel, request: GenerateRequest): Promise<GeneratedTokens[]> {
   const { instructions = [], inputs, taskIndex, ...options } = request;
-  if (!isLanguageModel(model)) model.prepareInference();
+  if (!isLanguageModel(model)) await model.prepareInference();
   if (instructions.length === 0) {
     const task = await compileTasks(model, concatenate([]));
     try {

@@ -49,7 +49,7 @@ export interface ScoreChoicesRequest extends ScoreChoicesOptions {
  */
 export async function scoreChoices(model: HintModel, request: ScoreChoicesRequest): Promise<ChoiceScores[]> {
   const { instructions = [], inputs, choices, taskIndex, ...options } = request;
-  model.prepareInference();
+  await model.prepareInference();
   if (instructions.length === 0) {
     const task = await compileTasks(model, concatenate([]));
     try {
@@ -107,7 +107,7 @@ export async function scoreChoicesWithTask(
 ): Promise<ChoiceScores[]> {
   checkRequest(inputs, choices);
   const limits = checkLimits(options);
-  model.prepareInference();
+  await model.prepareInference();
   const results: ChoiceScores[] = [];
   for (const batch of batches([...inputs.keys()], inputs, choices, limits)) {
     throwIfAborted(options.signal);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { HintError, throwIfAborted } from '../errors.js';
 import type { Device } from '../tensor/device.js';
 import * as ops from '../tensor/ops.js';
+import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { sha256Hex } from '../util/hash.js';
@@ -10,7 +11,13 @@ import { readModelConfig, type HintConfig, type ModelConfig } from './config.js'
 import { HintModel } from './hint.js';
 import { initialisations, parameterShapes, sizeOf } from './parameter-shapes.js';
 import { copiedFrom, initialValues, Parameters } from './parameters.js';
-import { openSafetensors, toFloat32, writeSafetensors, type SafetensorsFile } from './safetensors.js';
+import {
+  openSafetensors,
+  toBfloat16InPieces,
+  toFloat32InPieces,
+  writeSafetensors,
+  type SafetensorsFile,
+} from './safetensors.js';
 import type { TrainableModel } from './trainable.js';
 
 /** How a model directory is opened. */
@@ -53,10 +60,18 @@ export async function loadModel(
     for (const [name, shape] of shapes) {
       throwIfAborted(options.signal);
       const source = sourceOf(name, file);
-      const values = source
-        ? await readValues(file, source, shape, options.signal)
-        : initialValues(starts.get(name) ?? missing(name, directory), sizeOf(shape), options.seed ?? 0, name);
-      tensors.set(name, device.keep(device.tensor(values, shape, 'f32')));
+      const tensor = source
+        ? await device.upload(await readValues(file, source, shape, options.signal), shape)
+        : await device.upload(
+            initialValues(
+              starts.get(name) ?? missing(name, directory),
+              sizeOf(shape),
+              options.seed ?? 0,
+              name,
+            ),
+            shape,
+          );
+      tensors.set(name, tensor);
       options.onProgress?.(++done, shapes.size);
     }
   } catch (error) {
@@ -110,7 +125,7 @@ export async function readValues(
       `The tensor ${name} of ${file.path} has shape [${info?.shape.join(', ')}]; config.json asks for [${shape.join(', ')}].`,
     );
   }
-  const values = toFloat32(await file.read(name, signal), info.dtype);
+  const values = await toFloat32InPieces(await file.read(name, signal), info.dtype);
   await checkFinite(values, `The tensor ${name} of ${file.path}`, signal);
   return values;
 }
@@ -158,7 +173,7 @@ export async function saveModel(
     shape,
     data: async () => {
       const values = await read();
-      return dtype === 'F32' ? new Uint8Array(values.buffer) : toBfloat16(values);
+      return dtype === 'F32' ? new Uint8Array(values.buffer) : toBfloat16InPieces(values);
     },
   }));
   await writeSafetensors(
@@ -170,17 +185,6 @@ export async function saveModel(
   await writeFileAtomic(join(directory, 'config.json'), `${JSON.stringify(model.configFile(), null, 2)}\n`);
 }
 
-/** Rounds to the nearest bfloat16, ties to even. */
-export function toBfloat16(values: Float32Array): Uint8Array {
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const halves = new Uint16Array(values.length);
-  for (let i = 0; i < bits.length; i++) {
-    const word = bits[i] as number;
-    halves[i] = (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
-  }
-  return new Uint8Array(halves.buffer);
-}
-
 /**
  * What tells two models apart: their configuration, and of every tensor its square norm and first values. Training
  * for a single step changes it; loading the same files does not.
@@ -188,18 +192,26 @@ export function toBfloat16(values: Float32Array): Uint8Array {
 export async function modelFingerprint(model: TrainableModel): Promise<string> {
   const { device } = model;
   const parts: (string | Uint8Array)[] = [JSON.stringify({ ...model.configFile(), dropout_rate: 0 })];
-  const totals = device.tidy(() =>
-    [...model.parameters.entries()].map(([name, tensor]) => {
-      const total = device.full([1], 0);
-      ops.addSquareNorm(tensor, total);
-      const head = tensor.reshape([tensor.size]).narrow(0, Math.min(256, tensor.size));
-      return { name, total, head };
-    }),
-  );
+  const totals = await device.inSlices(device.tidied(summaries(model)));
   for (const { name, total, head } of totals) {
     parts.push(name, new Uint8Array(await total.readBytes()), new Uint8Array(await head.readBytes()));
     total.dispose();
     head.dispose();
   }
   return sha256Hex(...parts);
+}
+
+function* summaries({
+  device,
+  parameters,
+}: TrainableModel): Sliced<{ name: string; total: Tensor; head: Tensor }[]> {
+  const all = [];
+  for (const [name, tensor] of parameters.entries()) {
+    const total = device.full([1], 0);
+    ops.addSquareNorm(tensor, total);
+    const head = tensor.reshape([tensor.size]).narrow(0, Math.min(256, tensor.size));
+    all.push({ name, total, head });
+    yield;
+  }
+  return all;
 }

@@ -34,6 +34,7 @@ export class HintModel implements TrainableModel {
   /** What {@link prepareInference} holds matrices in. */
   inferenceDType: ops.WeightDType = 'f32';
   private inference: InferenceWeights | undefined;
+  private preparing: Promise<void> | undefined;
 
   constructor(
     readonly device: Device,
@@ -154,15 +155,31 @@ export class HintModel implements TrainableModel {
 
   /**
    * Makes the weights that inference reads ({@link InferenceWeights}) unless they are there and current; in f32
-   * they take as much memory as the parameters. Only enqueues; does nothing where the device reads weights as they are.
+   * they take as much memory as the parameters. Resolves when all is enqueued, which is done in slices; does nothing
+   * where the device reads weights as they are.
    */
-  prepareInference(): void {
+  async prepareInference(): Promise<void> {
     if (!this.device.packsWeights) return;
     if (this.inference?.isCurrent && this.inference.dtype === this.inferenceDType) return;
+    // Who asks while they are being made gets the same.
+    this.preparing ??= this.device.inSlices(this.makeInferenceWeights()).finally(() => {
+      this.preparing = undefined;
+    });
+    await this.preparing;
+  }
+
+  private *makeInferenceWeights(): Sliced<void> {
     this.releaseInference();
-    this.inference = new InferenceWeights(this.device, this.config, this.parameters, this.inferenceDType);
-    this.t5.inferenceWeights = this.inference;
-    this.hyperT5.inferenceWeights = this.inference.ofHypernetwork;
+    const weights = new InferenceWeights(this.device, this.config, this.parameters, this.inferenceDType);
+    try {
+      yield* weights.pack();
+    } catch (error) {
+      weights.dispose();
+      throw error;
+    }
+    this.inference = weights;
+    this.t5.inferenceWeights = weights;
+    this.hyperT5.inferenceWeights = weights.ofHypernetwork;
   }
 
   /** What {@link prepareInference} made, if it is current. */

@@ -1,5 +1,6 @@
 import type { Device } from '../tensor/device.js';
 import * as ops from '../tensor/ops.js';
+import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { ModelConfig } from './config.js';
 import { adaptationTable, generatorWidth, type AdaptationName } from './parameter-shapes.js';
@@ -32,7 +33,8 @@ export interface PackedGenerator {
 /**
  * Weights as inference reads them: matrices in the machine's order, so that a step of few rows is not spent on
  * rearranging them; products of weights alone multiplied out (method §2.4, "free optimisations"). Made from the
- * parameters once; {@link isCurrent} is false as soon as one of them was changed. A model has one at a time.
+ * parameters once, by {@link pack}; {@link isCurrent} is false as soon as one of them was changed. A model has one at a
+ * time.
  */
 export class InferenceWeights implements WeightReader {
   private readonly packed = new Map<string, ops.PackedMatrix>();
@@ -42,7 +44,7 @@ export class InferenceWeights implements WeightReader {
 
   constructor(
     private readonly device: Device,
-    config: ModelConfig,
+    private readonly config: ModelConfig,
     private readonly parameters: Parameters,
     /** What matrices are held in; see {@link dtypeOf} for what is never quantised. */
     readonly dtype: ops.WeightDType,
@@ -51,12 +53,19 @@ export class InferenceWeights implements WeightReader {
       parameter.onChange = () => {
         this.changed = true;
       };
-    device.tidy(() => {
-      for (const [name, weight] of parameters.entries()) {
-        if (isMatrix(name)) this.packed.set(name, this.keep(ops.packWeight(weight, this.dtypeOf(name))));
-      }
-      this.packGenerators(config);
-    });
+  }
+
+  /** Enqueues the making of them all; to be run once, before anything reads them. */
+  pack(): Sliced<void> {
+    return this.device.tidied(this.packAll());
+  }
+
+  private *packAll(): Sliced<void> {
+    for (const [name, weight] of this.parameters.entries()) {
+      if (isMatrix(name)) this.packed.set(name, this.keep(ops.packWeight(weight, this.dtypeOf(name))));
+      yield;
+    }
+    yield* this.packGenerators();
   }
 
   get isCurrent(): boolean {
@@ -105,7 +114,8 @@ export class InferenceWeights implements WeightReader {
     for (const queries of this.queries.values()) queries.dispose();
   }
 
-  private packGenerators(config: ModelConfig): void {
+  private *packGenerators(): Sliced<void> {
+    const { config } = this;
     const { hint } = config;
     if (!hint || hint.generator === 'static') return;
     const folded =
@@ -118,6 +128,7 @@ export class InferenceWeights implements WeightReader {
         folded,
         second: this.keep(ops.packWeight(ops.scale(wo, 1 / Math.sqrt(generatorWidth(config))))),
       });
+      yield;
     }
   }
 

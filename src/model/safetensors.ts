@@ -7,12 +7,12 @@ import {
   invalidSafetensors,
   MAX_HEADER_BYTES,
   parseHeader,
-  type SafetensorsDtype,
   type SafetensorsHeader,
   type TensorInfo,
 } from './safetensors-header.js';
 
 export type { SafetensorsDtype, TensorInfo } from './safetensors-header.js';
+export { toBfloat16, toBfloat16InPieces, toFloat32, toFloat32InPieces } from './safetensors-floats.js';
 export { writeSafetensors, type TensorToWrite } from './safetensors-writer.js';
 
 // One read call holds a thread of libuv's pool until it is done; this is also how often an abort is noticed.
@@ -224,58 +224,4 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     'NOT_FOUND',
     `${path} holds neither model.safetensors nor model.safetensors.index.json; convert the checkpoint to safetensors.`,
   );
-}
-
-// float32 bits of each float16: 256 kB once instead of a branch per element.
-let halfBits: Uint32Array | undefined;
-
-function halfTable(): Uint32Array {
-  if (halfBits !== undefined) return halfBits;
-  const floats = new Float32Array(1 << 16);
-  for (let bits = 0; bits < floats.length; bits++) {
-    const fraction = bits & 0x3ff;
-    const exponent = (bits >> 10) & 0x1f;
-    let magnitude = (1 + fraction / 1024) * 2 ** (exponent - 15);
-    if (exponent === 0) magnitude = fraction * 2 ** -24;
-    if (exponent === 0x1f) magnitude = fraction === 0 ? Infinity : NaN;
-    floats[bits] = bits & 0x8000 ? -magnitude : magnitude;
-  }
-  return (halfBits = new Uint32Array(floats.buffer));
-}
-
-/** `bytes` at an offset that a typed array can view. */
-function aligned(bytes: Uint8Array, elementBytes: number): Uint8Array {
-  return bytes.byteOffset % elementBytes === 0 ? bytes : bytes.slice();
-}
-
-/**
- * Converts a tensor's bytes to float32. F32 bytes are viewed, not copied, where their alignment allows; F64 is rounded,
- * F16 and BF16 are exact.
- *
- * @throws HintError NOT_SUPPORTED for an integer dtype, INVALID_SHAPE if the bytes are not a whole number of elements
- */
-export function toFloat32(bytes: Uint8Array, dtype: SafetensorsDtype): Float32Array {
-  const elementBytes = { F16: 2, BF16: 2, F32: 4, F64: 8, U8: 0, I8: 0, I32: 0, I64: 0 }[dtype];
-  if (elementBytes === 0) {
-    throw new HintError('NOT_SUPPORTED', `A tensor of dtype ${dtype} holds no floating-point weights.`);
-  }
-  if (bytes.byteLength % elementBytes !== 0) {
-    throw new HintError(
-      'INVALID_SHAPE',
-      `${bytes.byteLength} bytes are no whole number of ${dtype} elements.`,
-    );
-  }
-  const { buffer, byteOffset } = aligned(bytes, elementBytes);
-  const length = bytes.byteLength / elementBytes;
-  if (dtype === 'F32') return new Float32Array(buffer, byteOffset, length);
-  if (dtype === 'F64') return new Float32Array(new Float64Array(buffer, byteOffset, length));
-  const halves = new Uint16Array(buffer, byteOffset, length);
-  const bits = new Uint32Array(length);
-  if (dtype === 'BF16') {
-    for (let i = 0; i < length; i++) bits[i] = halves[i]! << 16;
-  } else {
-    const table = halfTable();
-    for (let i = 0; i < length; i++) bits[i] = table[halves[i]!]!;
-  }
-  return new Float32Array(bits.buffer);
 }

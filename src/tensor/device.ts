@@ -13,6 +13,7 @@ import {
   type OpSpec,
   type TypedArray,
 } from './native.js';
+import { createYielder } from '../util/event-loop-lag.js';
 import { runToEnd, SLICE_MILLISECONDS, type Sliced } from './slices.js';
 import type { Tape } from './tape.js';
 import { Tensor } from './tensor.js';
@@ -47,6 +48,9 @@ export class Program {
     native().releaseProgram(this.handle);
   }
 }
+
+// Values copied without a break: a megabyte, well under a millisecond.
+const PIECE_VALUES = 1 << 18;
 
 /** What the calls around an op decide about it. */
 interface Surroundings {
@@ -194,7 +198,7 @@ export class Device {
     attributes: Record<string, AttributeValue | undefined>,
   ): (AttributeValue | undefined)[] {
     const values = new Array<AttributeValue | undefined>(entry.spec.attributes.length).fill(undefined);
-    for (const [key, value] of Object.entries(attributes)) {
+    for (const key in attributes) {
       const index = entry.attributeIndex.get(key);
       if (index === undefined) {
         throw new HintError(
@@ -202,7 +206,7 @@ export class Device {
           `The op ${entry.spec.name} has no attribute ${key}; it has ${[...entry.attributeIndex.keys()].join(', ')}.`,
         );
       }
-      values[index] = value;
+      values[index] = attributes[key];
     }
     return values;
   }
@@ -308,6 +312,32 @@ export class Device {
   write(tensor: Tensor, data: TypedArray, byteOffset = 0): void {
     guarded(() => native().writeTensor(this.handle, tensor.handle, byteOffset, data));
     tensor.onChange?.();
+  }
+
+  /**
+   * {@link write} for many values: copies them piece by piece, between which the event loop turns. Resolves when all
+   * are enqueued; `data` must stay as it is until then.
+   */
+  async writeInPieces(tensor: Tensor, data: Float32Array | Int32Array): Promise<void> {
+    const yielded = createYielder(SLICE_MILLISECONDS);
+    for (let begin = 0; begin < data.length; begin += PIECE_VALUES) {
+      const piece = data.subarray(begin, begin + PIECE_VALUES);
+      this.write(tensor, piece, begin * data.BYTES_PER_ELEMENT);
+      await yielded();
+    }
+  }
+
+  /** {@link tensor} for many values, in pieces as {@link writeInPieces}. No scope adopts it: its maker disposes it. */
+  async upload(data: Float32Array | Int32Array, shape: readonly number[]): Promise<Tensor> {
+    if (data.length <= PIECE_VALUES) return this.keep(this.tensor(data, shape));
+    const tensor = this.keep(this.tensor(null, shape, data instanceof Int32Array ? 'i32' : 'f32'));
+    try {
+      await this.writeInPieces(tensor, data);
+    } catch (error) {
+      tensor.dispose();
+      throw error;
+    }
+    return tensor;
   }
 
   /** Resolves when everything enqueued so far has run; rejects with the first failure that no read has reported. */

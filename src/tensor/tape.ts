@@ -67,6 +67,8 @@ interface RecomputeNode {
 export class Tape {
   private nodes: (OpNode | RecomputeNode)[] = [];
   private readonly leaves: Set<number>;
+  /** While a body runs that will run again: the tape stays the device's, so that both runs read the same weights. */
+  private paused = false;
 
   /** `parameters`: the leaves whose gradients are wanted. */
   constructor(
@@ -110,7 +112,7 @@ export class Tape {
     attributes: (AttributeValue | undefined)[],
     outputs: (Tensor | null)[],
   ): void {
-    if (!spec.differentiable) return;
+    if (this.paused || !spec.differentiable) return;
     if (!inputs.some((input, i) => input?.requiresGrad && spec.inputs[i]?.differentiable)) return;
     const save = (tensor: Tensor, saved: boolean | undefined): SavedInput => ({
       tensor,
@@ -134,14 +136,14 @@ export class Tape {
    * gradient is needed. `body` must depend only on its inputs, on parameters and on counter-based dropout.
    */
   recompute(inputs: Tensor[], body: (...inputs: Tensor[]) => Tensor[]): Tensor[] {
+    if (this.paused) return body(...inputs);
     const device = this.device;
-    const outer = device.tape;
-    device.tape = undefined;
     let outputs: Tensor[];
+    this.paused = true;
     try {
       outputs = device.tidy(() => body(...inputs));
     } finally {
-      device.tape = outer;
+      this.paused = false;
     }
     for (const output of outputs) output.requiresGrad = true;
     this.nodes.push({

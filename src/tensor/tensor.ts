@@ -4,10 +4,10 @@ import { asHintError, guarded, native, type DType, type NativeTensor } from './n
 
 let nextId = 1;
 
-// Tensors that nobody disposed still give their memory back, only later: when the garbage collector finds them.
-const forgotten = new FinalizationRegistry<NativeTensor>((handle) => native().releaseTensor(handle));
-
-/** A dense row-major array on a device. Its values exist once the ops enqueued before have run. */
+/**
+ * A dense row-major array on a device. Its values exist once the ops enqueued before have run. One that nobody disposed
+ * still gives its memory back, only later: when the garbage collector finds its handle.
+ */
 export class Tensor {
   /** Identity for gradients: aliases made for recomputation share it. */
   id = nextId++;
@@ -26,7 +26,6 @@ export class Tensor {
     readonly dtype: DType,
   ) {
     this.native = handle;
-    forgotten.register(this, handle, this);
   }
 
   get handle(): NativeTensor {
@@ -118,7 +117,6 @@ export class Tensor {
 
   dispose(): void {
     if (!this.native) return;
-    forgotten.unregister(this);
     native().releaseTensor(this.native);
     this.native = undefined;
   }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { saveModel } from '../model/checkpoint.js';
 import type { HintModel } from '../model/hint.js';
-import { openSafetensors, toFloat32, writeSafetensors } from '../model/safetensors.js';
+import { openSafetensors, toFloat32InPieces, writeSafetensors } from '../model/safetensors.js';
 import type { Optimizer } from './optimizer.js';
 
 const OPTIMIZER_FILE = 'optimizer.safetensors';
@@ -34,6 +34,6 @@ export async function readOptimizerState(
   await using file = await openSafetensors(join(directory, OPTIMIZER_FILE));
   await optimizer.restore(async (name) => {
     const info = file.tensors.get(name);
-    return info && toFloat32(await file.read(name, signal), info.dtype);
+    return info && toFloat32InPieces(await file.read(name, signal), info.dtype);
   });
 }

@@ -76,22 +76,22 @@ interface Member {
  * tokens (method §6), and a parameter without a gradient counts as one whose gradient is 0.
  */
 export class Optimizer {
-  private readonly members: Member[] = [];
-
   /** Moments start at 0. */
   constructor(
     private readonly device: Device,
     readonly settings: OptimizerSettings,
     readonly groups: readonly OptimizerGroup[],
-  ) {
-    for (const group of groups) {
-      for (const [name, parameter] of group.parameters) {
-        const moments = Object.entries(momentShapes(settings, parameter.shape)).map(
-          ([moment, shape]): [string, Tensor] => [moment, device.keep(device.full(shape, 0))],
-        );
-        this.members.push({ name, parameter, group, moments: Object.fromEntries(moments) });
-      }
-    }
+    private readonly members: readonly Member[] = device.now(startMembers(device, settings, groups)),
+  ) {}
+
+  /** An optimizer of a large model, whose moments are enqueued in slices. */
+  static async create(
+    device: Device,
+    settings: OptimizerSettings,
+    groups: readonly OptimizerGroup[],
+  ): Promise<Optimizer> {
+    const members = await device.inSlices(startMembers(device, settings, groups));
+    return new Optimizer(device, settings, groups, members);
   }
 
   /** The parameters it trains. */
@@ -166,13 +166,31 @@ export class Optimizer {
           `The optimizer state ${name} has ${values ? `${values.length} values` : 'no values'} in the checkpoint, ${this.settings.name} needs ${tensor.size}; resume with the optimizer and model the run was started with.`,
         );
       }
-      this.device.write(tensor, values);
+      await this.device.writeInPieces(tensor, values);
     }
   }
 
   dispose(): void {
     for (const tensor of this.state().values()) tensor.dispose();
   }
+}
+
+function* startMembers(
+  device: Device,
+  settings: OptimizerSettings,
+  groups: readonly OptimizerGroup[],
+): Sliced<Member[]> {
+  const members: Member[] = [];
+  for (const group of groups) {
+    for (const [name, parameter] of group.parameters) {
+      const moments = Object.entries(momentShapes(settings, parameter.shape)).map(
+        ([moment, shape]): [string, Tensor] => [moment, device.keep(device.full(shape, 0))],
+      );
+      members.push({ name, parameter, group, moments: Object.fromEntries(moments) });
+      yield;
+    }
+  }
+  return members;
 }
 
 function momentShapes(

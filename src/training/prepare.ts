@@ -99,7 +99,11 @@ async function storedConfig(init: TrainingConfig['model']['init']): Promise<Mode
 }
 
 /** The optimizer a configuration asks for, its moments at 0. @throws HintError INVALID_CONFIG */
-export function createOptimizer(model: HintModel, config: TrainingConfig, system: System): Optimizer {
+export async function createOptimizer(
+  model: HintModel,
+  config: TrainingConfig,
+  system: System,
+): Promise<Optimizer> {
   const { optimizer: settings, firstStep = 0, paramDtype } = config;
   const isSingle = settings.name === 'adafactor' && settings.grouping === 'single';
   const groups = assignGroups(model.parameters.entries(), isSingle ? [oneGroup(system)] : system.groups, {
@@ -108,7 +112,7 @@ export function createOptimizer(model: HintModel, config: TrainingConfig, system
     groups: settings.groups,
     paramDtype,
   });
-  return new Optimizer(model.device, settings, groups);
+  return Optimizer.create(model.device, settings, groups);
 }
 
 /** All that a system trains, as one group whose schedule goes on from pretraining. */

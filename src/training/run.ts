@@ -177,7 +177,7 @@ async function prepare(
     ? await loadModel(device, checkpoint.path, { signal, onProgress })
     : await createModel(device, config, system, { signal, onProgress });
   checkVocabulary(tokenizer, model);
-  const optimizer = createOptimizer(model, config, system);
+  const optimizer = await createOptimizer(model, config, system);
   roundParameters(model, optimizer, config.paramDtype);
   const trainer = new Trainer({ model, source, optimizer }, trainerSettings(config));
   if (checkpoint) {

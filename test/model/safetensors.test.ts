@@ -7,7 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   openSafetensors,
+  toBfloat16,
+  toBfloat16InPieces,
   toFloat32,
+  toFloat32InPieces,
   writeSafetensors,
   type SafetensorsDtype,
 } from '../../src/model/safetensors.js';
@@ -325,6 +328,26 @@ describe('writing', () => {
     await writeSafetensors(path, []);
     await using file = await openSafetensors(path);
     expect(file.tensors.size).toBe(0);
+  });
+});
+
+describe('conversions in pieces', () => {
+  // More than a piece, and no multiple of one.
+  const values = Float32Array.from({ length: (1 << 18) + 1003 }, (_, i) => Math.sin(i) * 3 ** (i % 40));
+
+  it('give the bytes of the conversion in one', async () => {
+    const halves = toBfloat16(values);
+    expect(Buffer.from(await toBfloat16InPieces(values)).equals(halves)).toBe(true);
+    const whole = toFloat32(halves, 'BF16');
+    expect(
+      Buffer.from((await toFloat32InPieces(halves, 'BF16')).buffer).equals(Buffer.from(whole.buffer)),
+    ).toBe(true);
+  });
+
+  it('refuse what the conversion in one refuses', async () => {
+    const bytes = new Uint8Array((1 << 19) + 3);
+    await expect(toFloat32InPieces(bytes, 'BF16')).rejects.toThrow(/no whole number of BF16/);
+    await expect(toFloat32InPieces(bytes.subarray(3), 'U8')).rejects.toThrow(/no floating-point/);
   });
 });
 

@@ -68,15 +68,15 @@ export async function tinyRun(
 ): Promise<{ model: HintModel; optimizer: Optimizer; trainer: Trainer; config: TrainingConfig }> {
   const config = tinyConfig(system, changes);
   const model = await createModel(device, config, system, {});
-  return { model, config, ...trainerOf(model, config, system) };
+  return { model, config, ...(await trainerOf(model, config, system)) };
 }
 
-export function trainerOf(
+export async function trainerOf(
   model: HintModel,
   config: TrainingConfig,
   system: System,
-): { optimizer: Optimizer; trainer: Trainer } {
-  const optimizer = createOptimizer(model, config, system);
+): Promise<{ optimizer: Optimizer; trainer: Trainer }> {
+  const optimizer = await createOptimizer(model, config, system);
   const source = new PoolSource(tinyExamples(system), config.seed, 'tiny');
   return { optimizer, trainer: new Trainer({ model, source, optimizer }, trainerSettings(config)) };
 }

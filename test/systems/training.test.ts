@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildBatch } from '../../src/data/batch.js';
-import { loadModel, toBfloat16 } from '../../src/model/checkpoint.js';
+import { loadModel } from '../../src/model/checkpoint.js';
+import { toBfloat16 } from '../../src/model/safetensors.js';
 import { findSystem, SYSTEMS } from '../../src/systems/index.js';
 import { Device } from '../../src/tensor/device.js';
 import { Gradients } from '../../src/tensor/tape.js';
@@ -85,7 +86,7 @@ describe.each(SYSTEMS.map((system) => ({ name: system.name, system, cases: PARIT
       const folder = join(scratch, system.name);
       await writeTrainingCheckpoint(folder, half.model, half.optimizer);
       const model = await loadModel(device, folder, { dropoutRate: 0.1 });
-      const { optimizer, trainer } = trainerOf(model, half.config, system);
+      const { optimizer, trainer } = await trainerOf(model, half.config, system);
       await readOptimizerState(folder, optimizer);
       await trainer.restore(half.trainer.state);
       const reports = await train(trainer);

@@ -29,3 +29,17 @@ describe('casting', () => {
     expect([...(await rounded.read())]).toEqual([1, 1 + 2 ** -6, 1 + 2 ** -7, -0.10009765625]);
   });
 });
+
+describe('tensors of many values', () => {
+  it('arrive whole and in order, though they are copied in pieces', async () => {
+    const values = Float32Array.from({ length: (1 << 19) + 77 }, (_, i) => i);
+    const tensor = await device.upload(values, [values.length]);
+    expect(Buffer.from(await tensor.readBytes()).equals(Buffer.from(values.buffer))).toBe(true);
+    await device.writeInPieces(
+      tensor,
+      values.map((value) => -value),
+    );
+    expect((await tensor.read()).every((value, i) => value === -i)).toBe(true);
+    tensor.dispose();
+  });
+});

@@ -55,7 +55,7 @@ export async function verifyModelCase(
       }
     }
     model.inferenceDType = dtype;
-    model.prepareInference();
+    await model.prepareInference();
     await compareForward(model, batch, inputs, file, comparing(' (inference)'));
   } finally {
     model.dispose();

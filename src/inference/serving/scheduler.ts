@@ -199,7 +199,7 @@ export class Scheduler {
         if (newcomers.length === 0 && this.running.length === 0) break;
         try {
           if (newcomers.length > 0) {
-            model.prepareInference();
+            await model.prepareInference();
             await batch.join(newcomers);
           }
           await abortable(batch.advance(), signal);

@@ -52,7 +52,7 @@ export async function loadLanguageModel(
         signal,
       );
       for (const [i, values] of (await split(group, shapes, stored)).entries()) {
-        const tensor = device.keep(device.tensor(values, shapes[i] as readonly number[], 'f32'));
+        const tensor = await device.upload(values, shapes[i] as readonly number[]);
         tensors.set(group.parameters[i] as string, tensor);
       }
       onProgress?.(done + 1, groups.length);
