@@ -20,7 +20,8 @@ import {
 import { ADAFACTOR, Optimizer } from '../dist/training/optimizer.js';
 import { assignGroups } from '../dist/training/parameter-groups.js';
 import { writeDemoDataset } from '../dist/demo/files.js';
-import { median, secondsOf } from './statistics.mjs';
+import { secondsOf } from '../dist/benchmark/turns.js';
+import { median } from '../dist/util/statistics.js';
 
 const FIXTURES = fileURLToPath(new URL('../test/fixtures', import.meta.url));
 const MODEL = { d_model: 64, d_kv: 16, d_ff: 128, num_layers: 2, num_heads: 4 };

@@ -1,8 +1,9 @@
 /* eslint-disable @typescript-eslint/explicit-module-boundary-types -- the types stand in JSDoc */
 // The encoder's forward pass against the fastest matrix product of the same run, and where its time goes.
 import { buildBatch, ops } from '../dist/index.js';
-import { median, secondsOf } from './statistics.mjs';
-import { randomTokens } from './random.mjs';
+import { randomTokens } from '../dist/benchmark/random-model.js';
+import { secondsOf } from '../dist/benchmark/turns.js';
+import { median } from '../dist/util/statistics.js';
 
 const ROOF_SIDES = [1024, 2048, 3072];
 

@@ -1,70 +1,78 @@
 /* eslint-disable @typescript-eslint/explicit-module-boundary-types -- the types stand in JSDoc */
 // Time per 100 examples: plain T5 and compiled HINT on this engine, plain T5 on Hugging Face transformers.
-import { Device, Engine, generateTokens, parameterCount } from '../dist/index.js';
+import { Device, Engine, parameterCount } from '../dist/index.js';
+import { observePlain, observeTask } from '../dist/benchmark/generation.js';
+import { OUTPUT_TOKENS, sniLengths } from '../dist/benchmark/lengths.js';
+import { fastestBatch, loadHuggingFace, peerGeneration } from '../dist/benchmark/peers.js';
+import {
+  benchConfig,
+  plainModel,
+  randomModel,
+  randomTokens,
+  uniforms,
+} from '../dist/benchmark/random-model.js';
+import { alternate, secondsOf } from '../dist/benchmark/turns.js';
 import { platformReport } from '../dist/tensor/device.js';
-import { watchEventLoopLag } from '../dist/util/event-loop-lag.js';
 import { encoderMeasurement, roofMeasurement } from './encoder.mjs';
-import { peerConfig, startPeer } from './peer.mjs';
-import { benchConfig, plainModel, randomModel, randomTokens, uniforms } from './random.mjs';
-import { alternate, secondsOf } from './statistics.mjs';
+import { startPeer } from './start-peer.mjs';
 
-// Token counts of Super-NaturalInstructions: an input; definition and input; the same with two examples.
-const LENGTHS = { input: 44, definition: 133, fewShot: 199 };
+const EXAMPLES = 100;
+const NONE = sniLengths(0);
+const TWO = sniLengths(2);
+// What plain T5 reads: an input; definition and input; the same with two examples.
+const INPUTS = [NONE.input, NONE.full, TWO.full];
 // What HINT's hypernetwork reads instead, once a task: the instruction without the input.
-const INSTRUCTIONS = { definition: 69, fewShot: 197 };
-const OUTPUT = 6;
-const BATCH = 25;
-// Limits far above the batch, so that a batch is what is given.
-const GENERATE = { maxTokens: OUTPUT, batchSize: BATCH, tokenBudget: 1 << 20 };
+const INSTRUCTIONS = [NONE.instruction, TWO.instruction];
+const ENCODER_ROWS = 25;
 
 /**
- * One sample of a generation is a batch of 25 inputs with exactly 6 new tokens each; all measurements take turns.
+ * One sample of a generation is one call with 100 inputs and exactly 6 new tokens each: the engine chooses its batches, HF
+ * gets the faster of 25 and 100. All measurements take turns.
  *
  * @param {{ size: 'small' | 'base', adapterSize: number, rounds: number, profile: boolean,
  *   note: (text: string) => void, onProgress?: (done: number, total: number) => void }} options
  */
 export async function benchInference({ size, adapterSize, rounds, profile, note, onProgress }) {
-  const { peer, skipped } = startPeer();
-  if (skipped) note(`Hugging Face is left out: ${skipped}.`);
+  const { peer, skipped } = await startPeer(note);
   const device = new Device();
   try {
     const uniform = uniforms(2);
-    const hint = randomModel(device, benchConfig(size, adapterSize));
+    const hint = await randomModel(device, benchConfig(size, adapterSize));
     const plain = plainModel(hint);
     const { config } = plain;
     const threads = platformReport().cores;
-    const peerVersions = peer
-      ? await peer.ask({ do: 'load', config: peerConfig(config), threads, seed: 1 })
-      : { skipped };
+    const peerVersions = peer ? await loadHuggingFace(peer, config, { threads }) : { skipped };
+    const hfBatch = peer && (await fastestBatch(peer, batchOf(uniform, NONE.full), OUTPUT_TOKENS));
 
-    const lags = [];
+    const seen = [];
     const encoders = {
-      t5: encoderMeasurement(plain, uniform, BATCH, LENGTHS.definition),
+      t5: encoderMeasurement(plain, uniform, ENCODER_ROWS, NONE.full),
       hint: encoderMeasurement(
         hint,
         uniform,
-        BATCH,
-        LENGTHS.input,
-        randomTokens(uniform, INSTRUCTIONS.definition),
+        ENCODER_ROWS,
+        NONE.input,
+        randomTokens(uniform, NONE.instruction),
       ),
     };
     const measurements = {
-      ...plainMeasurements(plain, peer, uniform, lags),
-      ...(await hintMeasurements(hint, uniform, lags)),
+      ...plainMeasurements(plain, peer, hfBatch, uniform, seen),
+      ...(await hintMeasurements(hint, uniform, seen)),
       ...encoderMeasurements(device, encoders),
     };
-    device.resetPeakMemory();
-    const samples = await alternate(measurements, rounds, onProgress);
+    const samples = await alternate([{ measurements }], { rounds, warmUp: true, onProgress });
     return {
       size,
       adapterSize,
       parameters: { t5: parameterCount(config), hint: parameterCount(hint.config) },
-      batch: BATCH,
-      outputTokens: OUTPUT,
+      examples: EXAMPLES,
+      encoderRows: ENCODER_ROWS,
+      outputTokens: OUTPUT_TOKENS,
+      hfBatch,
       peer: peerVersions,
       samples,
-      eventLoopLag: lags,
-      memory: device.statistics(),
+      eventLoopLag: seen.map(({ eventLoopLag }) => eventLoopLag),
+      memory: peakMemory(device, seen),
       encoderFlops: { t5: await encoders.t5.flops(), hint: await encoders.hint.flops() },
       ...(profile && { profile: { t5: await encoders.t5.profile(), hint: await encoders.hint.profile() } }),
     };
@@ -74,34 +82,37 @@ export async function benchInference({ size, adapterSize, rounds, profile, note,
   }
 }
 
-function plainMeasurements(model, peer, uniform, lags) {
+function plainMeasurements(model, peer, hfBatch, uniform, seen) {
   const measurements = {};
-  for (const length of Object.values(LENGTHS)) {
+  for (const length of INPUTS) {
     const inputs = batchOf(uniform, length);
-    measurements[`engine t5 ${length}`] = () =>
-      watchedSeconds(lags, () => generateTokens(model, { inputs, ...GENERATE }));
-    if (peer) {
-      const rows = inputs.map((input) => [...input]);
-      measurements[`hf t5 ${length}`] = async () => {
-        const { seconds, tokens } = await peer.ask({ do: 'generate', inputs: rows, tokens: OUTPUT });
-        checkTokens([tokens]);
-        return seconds;
-      };
-    }
+    measurements[`engine t5 ${length} × ${EXAMPLES}`] = async () => {
+      const observation = await observePlain(model, inputs);
+      seen.push(observation);
+      return observation.seconds;
+    };
+    if (!peer) continue;
+    const run = { tokens: OUTPUT_TOKENS, batch: hfBatch };
+    measurements[`hf t5 ${length} × ${EXAMPLES}`] = async () =>
+      (await peerGeneration(peer, inputs, run)).seconds;
   }
   return measurements;
 }
 
-async function hintMeasurements(model, uniform, lags) {
+async function hintMeasurements(model, uniform, seen) {
   const engine = new Engine(model);
   const measurements = {};
-  for (const length of Object.values(INSTRUCTIONS)) {
+  for (const length of INSTRUCTIONS) {
     const instruction = randomTokens(uniform, length);
-    const inputs = batchOf(uniform, LENGTHS.input);
+    const inputs = batchOf(uniform, NONE.input);
     const task = await engine.compileTokens(instruction);
     measurements[`engine compile ${length}`] = () =>
       secondsOf(async () => (await engine.compileTokens(instruction)).dispose());
-    measurements[`engine hint ${length}`] = () => watchedSeconds(lags, () => task.generate(inputs, GENERATE));
+    measurements[`engine hint ${length} × ${EXAMPLES}`] = async () => {
+      const observation = await observeTask(task, model.device, inputs);
+      seen.push(observation);
+      return observation.seconds;
+    };
   }
   return measurements;
 }
@@ -116,24 +127,13 @@ function encoderMeasurements(device, encoders) {
   );
 }
 
-/** Seconds of one generation; the event loop's lag meanwhile goes to `lags`. */
-async function watchedSeconds(lags, generate) {
-  const stop = watchEventLoopLag();
-  let generated = [];
-  const seconds = await secondsOf(async () => {
-    generated = await generate();
-  });
-  lags.push(stop());
-  checkTokens(generated.map(({ tokens }) => tokens.length));
-  return seconds;
-}
-
-function checkTokens(counts) {
-  const wrong = counts.find((count) => count !== OUTPUT);
-  if (wrong !== undefined)
-    throw new Error(`A row has ${wrong} new tokens, not ${OUTPUT}: not the same work.`);
+/** Tensor memory held at the end, and at its most while generating. */
+function peakMemory(device, seen) {
+  const statistics = device.statistics();
+  const working = Math.max(...seen.map(({ workingBytes }) => workingBytes));
+  return { ...statistics, peakBytesInUse: statistics.bytesInUse + working };
 }
 
 function batchOf(uniform, length) {
-  return Array.from({ length: BATCH }, () => randomTokens(uniform, length));
+  return Array.from({ length: EXAMPLES }, () => randomTokens(uniform, length));
 }

@@ -1,6 +1,8 @@
 /* eslint-disable @typescript-eslint/explicit-module-boundary-types -- the types stand in JSDoc */
 // A results file as tables: for the terminal and, between two marks, for docs/performance.md.
-import { median } from './statistics.mjs';
+import { latencyMarkdown } from '../dist/benchmark/latency-report.js';
+import { momentSentence } from '../dist/benchmark/machine.js';
+import { median } from '../dist/util/statistics.js';
 
 const BEGIN = '<!-- bench:begin -->';
 const END = '<!-- bench:end -->';
@@ -10,6 +12,7 @@ export function renderReport(results) {
   const { machine, parts } = results;
   return [
     `Machine: ${machine.cpu}, ${machine.cores} cores (${machine.isa.join(', ')}), ${machine.memoryGiB} GiB; Node.js ${machine.node}, oneDNN ${machine.oneDNN}.`,
+    ...(parts.latency ? latencySection(parts.latency) : []),
     ...(parts.inference ? inferenceSection(parts.inference) : []),
     ...(parts.training ? trainingSection(parts.training) : []),
     ...(parts.ops ? opsSection(parts.ops) : []),
@@ -27,9 +30,14 @@ export function replaceReport(document, results, file) {
   return `${document.slice(0, begin + BEGIN.length)}\n\n${body}\n\n${document.slice(end)}`;
 }
 
-/** Milliseconds per 100 examples, by name: a batch's median, scaled, and for HINT the compilation once. */
-export function millisecondsPer100({ samples, batch }) {
-  const of = (name) => samples[name] && (median(samples[name]) * 1000 * 100) / batch;
+/** Milliseconds per 100 examples, by name: the median, and for HINT the compilation once. */
+export function millisecondsPer100({ samples, examples, batch }) {
+  // Older results have a batch of 25 as a sample.
+  const inputs = examples ?? batch;
+  const of = (name) => {
+    const found = samples[examples ? `${name} × ${examples}` : name];
+    return found && (median(found) * 1000 * 100) / inputs;
+  };
   const hint = (instruction) =>
     of(`engine hint ${instruction}`) + median(samples[`engine compile ${instruction}`]) * 1000;
   return {
@@ -44,6 +52,14 @@ export function encoderShare({ samples, encoderFlops }, name) {
   const peak = 1 / median(samples[`roof beside encoder ${name}`]);
   const rate = encoderFlops[name] / median(samples[`encoder ${name}`]);
   return { peak, rate, share: rate / peak };
+}
+
+function latencySection(part) {
+  return [
+    "### Time per 100 examples by shots, the paper's Figure 4",
+    '![Seconds per 100 examples by shots](images/latency.png)',
+    latencyMarkdown(part),
+  ];
 }
 
 function inferenceSection(part) {
@@ -81,17 +97,23 @@ function inferenceSection(part) {
   ];
   const lag = Math.max(...part.eventLoopLag.map(({ p99 }) => p99));
   const { peer } = part;
+  const encoderRows = part.encoderRows ?? part.batch;
+  const rounds = Object.values(part.samples)[0].length;
+  const hfBatches = part.hfBatch ? `, batches of ${part.hfBatch}, its faster of 25 and 100` : '';
+  const how = part.examples
+    ? `one call with ${part.examples} inputs, the engine choosing its batches; median of ${rounds} calls`
+    : `batches of ${part.batch}; median of ${rounds} batches, scaled to 100 examples`;
   return [
     `### Time per 100 examples, T5-${part.size} shape, f32`,
-    moment(part),
-    `${part.outputTokens} greedy tokens for every input, batches of ${part.batch}; median of ${part.samples['engine t5 133'].length} batches, scaled to 100 examples. HINT has adapters of ${part.adapterSize} and prefixes of 30. ${peer.skipped ? `HF transformers was left out: ${peer.skipped}.` : `HF transformers ${peer.transformers} on torch ${peer.torch}, ${peer.attention} attention, ${peer.threads} threads.`}`,
+    momentSentence(part),
+    `${part.outputTokens} greedy tokens for every input, ${how}. HINT has adapters of ${part.adapterSize} and prefixes of 30. ${peer.skipped ? `HF transformers was left out: ${peer.skipped}.` : `HF transformers ${peer.transformers} on torch ${peer.torch}, ${peer.attention} attention, ${peer.threads} threads${hfBatches}.`}`,
     table(['system', 'input tokens', 'ms per 100 examples', 'note'], rows.map(([name, length, value, note]) => [name, length, value.toFixed(0), note])), // prettier-ignore
     table(['target', 'to reach', 'measured', ''], targets),
     ...(part.size === 'base'
       ? []
       : ['The targets are set for the T5-base shape; in a smaller one adapters and decoder weigh more.']),
     `HINT against plain T5, both on this engine: ${times(plain[133] / hint[69])} at 133 tokens, ${times(plain[199] / hint[197])} at 199.`,
-    `Encoder forward: plain T5, ${part.batch} × 133 tokens: ${gflops(t5.rate)} of a matrix product's ${gflops(t5.peak)} (${percent(t5.share)}); with adapters and prefixes, ${part.batch} × 44 tokens: ${gflops(adapted.rate)} of ${gflops(adapted.peak)} (${percent(adapted.share)}).`,
+    `Encoder forward: plain T5, ${encoderRows} × 133 tokens: ${gflops(t5.rate)} of a matrix product's ${gflops(t5.peak)} (${percent(t5.share)}); with adapters and prefixes, ${encoderRows} × 44 tokens: ${gflops(adapted.rate)} of ${gflops(adapted.peak)} (${percent(adapted.share)}).`,
     `Event loop lag while generating, worst p99 of all batches: ${lag.toFixed(1)} ms. Tensor memory at its peak: ${gibibytes(part.memory.peakBytesInUse)}.`,
     ...(part.profile ? [profileTable(part.profile.t5)] : []),
   ];
@@ -121,7 +143,7 @@ function trainingSection(part) {
   const { lengths } = part;
   return [
     `### Training, plain T5-${part.size} shape, f32`,
-    moment(part),
+    momentSentence(part),
     `Forward, backward and Adafactor on ${part.steps.length} batches of ${part.batchSize} examples; input lengths log-normal with median ${lengths.inputMedian} (at most ${lengths.inputMost}), targets ${lengths.targetMedian}, sigma ${lengths.sigma}.`,
     table(
       ['system', 'useful tokens/s'],
@@ -148,7 +170,7 @@ function opsSection(part) {
   ]);
   return [
     '### Every op against the roof that binds it',
-    moment(part),
+    momentSentence(part),
     `${part.threads} threads; oneDNN matrix product ${part.gemmGflops} GFLOP/s. Copies are compared at the op's own size.`,
     table(['op', 'case', 'pass', 'µs', 'rate', 'roof', 'share'], rows),
   ];
@@ -172,17 +194,12 @@ function dataSection({ rows }) {
 function smallSection(part) {
   return [
     '### Small things',
-    moment(part),
+    momentSentence(part),
     table(
       ['what', 'time', '±'],
       part.rows.map(({ name, seconds, relativeError }) => [name, duration(seconds), percent(relativeError)]),
     ),
   ];
-}
-
-function moment({ started, commit, uncommitted, loadAverage, cores }) {
-  const busy = loadAverage[0] > 1.5 * cores;
-  return `Measured ${started.slice(0, 16).replace('T', ' ')} UTC at ${commit}${uncommitted ? ' with uncommitted changes' : ''}, load average ${loadAverage.join(', ')} before the start${busy ? ': **the machine was busy with other work**, times are too high and ratios rough' : ''}.`;
 }
 
 function compileTime({ samples }, instruction) {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Benchmark from 'benchmark';
 import { Device, Engine, ops, Tokenizer } from '../dist/index.js';
-import { benchConfig, randomModel, randomTokens, uniforms } from './random.mjs';
+import { benchConfig, randomModel, randomTokens, uniforms } from '../dist/benchmark/random-model.js';
 
 const TOKENIZER = fileURLToPath(new URL('../test/fixtures/tokenizer/tokenizer.json', import.meta.url));
 const TEXT =
@@ -48,7 +48,7 @@ export async function benchSmall({ seconds, onProgress }) {
       await device.synchronize();
     });
 
-    const engine = new Engine(randomModel(device, benchConfig('small', 64)));
+    const engine = new Engine(await randomModel(device, benchConfig('small', 64)));
     const instruction = randomTokens(uniforms(4), 69);
     const path = join(directory, 'task.safetensors');
     const task = await engine.compileTokens(instruction);

@@ -6,9 +6,10 @@ import { platformReport } from '../dist/tensor/device.js';
 import { watchEventLoopLag } from '../dist/util/event-loop-lag.js';
 import { accumulateGradients } from '../dist/training/microbatch.js';
 import { ADAFACTOR, Optimizer } from '../dist/training/optimizer.js';
-import { peerConfig, startPeer } from './peer.mjs';
-import { benchConfig, normal, randomModel, randomTokens, uniforms } from './random.mjs';
-import { secondsOf } from './statistics.mjs';
+import { loadHuggingFace } from '../dist/benchmark/peers.js';
+import { benchConfig, normal, randomModel, randomTokens, uniforms } from '../dist/benchmark/random-model.js';
+import { secondsOf } from '../dist/benchmark/turns.js';
+import { startPeer } from './start-peer.mjs';
 
 // Lengths as in Super-NaturalInstructions: log-normal, cut where the systems cut. With this spread the longest of a
 // batch is about three times the mean.
@@ -22,17 +23,14 @@ const LENGTHS = { inputMedian: 133, inputMost: 1024, targetMedian: 6, targetMost
  *   onProgress?: (done: number, total: number) => void }} options `rounds`: batches measured
  */
 export async function benchTraining({ size, rounds, note, onProgress }) {
-  const { peer, skipped } = startPeer();
-  if (skipped) note(`Hugging Face is left out: ${skipped}.`);
+  const { peer, skipped } = await startPeer(note);
   // The peer's scores of a base-size batch of 16 would take more memory than many machines have.
   const batchSize = size === 'base' ? 8 : 16;
   const device = new Device();
   try {
-    const model = randomModel(device, benchConfig(size));
+    const model = await randomModel(device, benchConfig(size));
     const threads = platformReport().cores;
-    const peerVersions = peer
-      ? await peer.ask({ do: 'load', config: peerConfig(model.config), threads, seed: 1 })
-      : { skipped };
+    const peerVersions = peer ? await loadHuggingFace(peer, model.config, { threads }) : { skipped };
     const step = engineStep(model);
     const uniform = uniforms(3);
     const steps = [];

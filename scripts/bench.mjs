@@ -1,10 +1,11 @@
 // Measures the engine on this machine, writes bench/results/<date>-<cpu>.json and the tables of docs/performance.md.
-//   node scripts/bench.mjs [ops|inference|training|small|data|all|report]   report: only the tables, from a results file
+//   node scripts/bench.mjs [latency|inference|training|ops|small|data|all|report]   report: only the tables, from a results file
 //     --json FILE      the results file; parts it has already and that do not run now stay
-//     --size SIZE      shape of T5: small or base (default: base for inference, small for training)
-//     --samples N      samples of each measurement (default 5)
+//     --size SIZE      shape of T5: small or base (default: base for latency and inference, small for training)
+//     --samples N      samples of each measurement (default 5; at least 3 for inference)
+//     --onnx DIR       for latency: an exported T5 of that shape, measured too
 //     --adapters N     HINT's adapter size (default 512)
-//     --quick          2 samples of the small shape; prints, and writes only what --json names
+//     --quick          2 samples of the small shape, latency 1 of 8 examples; prints, and writes only what --json names
 //     --profile        also where the encoder's time goes
 //     --no-build       measure what is built
 //   HINT_OP_BENCH      a hint_op_bench built elsewhere (default build/native/bench/hint_op_bench)
@@ -24,7 +25,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const PARTS = ['inference', 'training', 'ops', 'small', 'data'];
+const PARTS = ['latency', 'inference', 'training', 'ops', 'small', 'data'];
 const DOCUMENT = join(root, 'docs', 'performance.md');
 
 function refuse(message) {
@@ -40,6 +41,7 @@ function readOptions() {
       size: { type: 'string' },
       samples: { type: 'string' },
       adapters: { type: 'string', default: '512' },
+      onnx: { type: 'string' },
       quick: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
       'no-build': { type: 'boolean', default: false },
@@ -113,8 +115,30 @@ async function measure(part, options) {
     return benchTraining({ size: options.size ?? 'small', rounds, note, onProgress });
   }
   const size = options.size ?? (quick ? 'small' : 'base');
+  if (part === 'latency') {
+    const { measureLatency } = await import('../dist/benchmark/latency.js');
+    return measureLatency({
+      size,
+      adapterSize,
+      shots: [0, 1, 2, 3, 4, 5],
+      examples: quick ? 8 : 100,
+      rounds: quick ? 1 : rounds,
+      dtypes: ['f32', 'bf16', 'int8'],
+      systems: ['hint', 't5', 'hf', ...(options.onnx ? ['onnx'] : [])],
+      onnx: options.onnx,
+      note,
+      onProgress,
+    });
+  }
   const { benchInference } = await import('../bench/inference.mjs');
-  return benchInference({ size, adapterSize, rounds, profile, note, onProgress });
+  return benchInference({
+    size,
+    adapterSize,
+    rounds: quick ? rounds : Math.max(3, rounds),
+    profile,
+    note,
+    onProgress,
+  });
 }
 
 /** All or nothing: a results file holds hours of measurement. */
@@ -133,7 +157,7 @@ async function resultsFile(options, machine, slug) {
 const options = readOptions();
 const parts = options.part === 'all' ? PARTS : options.part === 'report' ? [] : [options.part];
 if (!options['no-build']) build(parts.includes('ops'));
-const { cpuSlug, describeMachine, describeMoment } = await import('../bench/machine.mjs');
+const { cpuSlug, describeMachine, describeMoment } = await import('../dist/benchmark/machine.js');
 const { renderReport, replaceReport } = await import('../bench/report.mjs');
 
 const machine = describeMachine();
@@ -143,9 +167,9 @@ const results =
     ? JSON.parse(readFileSync(file, 'utf8'))
     : { machine, date: new Date().toISOString(), parts: {} };
 for (const part of parts) {
-  const moment = describeMoment();
+  const moment = await describeMoment();
   try {
-    results.parts[part] = { ...moment, cores: machine.cores, ...(await measure(part, options)) };
+    results.parts[part] = { ...moment, ...(await measure(part, options)) };
   } catch (error) {
     console.error(`The part ${part} failed, its earlier results stay: ${error.message}`);
     process.exitCode = 1;
@@ -156,6 +180,11 @@ for (const part of parts) {
 }
 console.log(renderReport(results));
 if (file && !options.quick) {
+  if (results.parts.latency) {
+    const { latencyChart } = await import('../dist/benchmark/latency-report.js');
+    const { svgToPng } = await import('../dist/util/plot/png.js');
+    write(join(root, 'docs/images/latency.png'), await svgToPng(latencyChart(results.parts.latency)));
+  }
   write(DOCUMENT, replaceReport(readFileSync(DOCUMENT, 'utf8'), results, relative(root, file)));
   console.log(`\nWritten: ${relative(root, file)}, docs/performance.md`);
 }

@@ -9,6 +9,7 @@ const source = join(root, 'src');
 const levels: Record<string, number> = {
   cli: 5,
   demo: 4,
+  benchmark: 4,
   training: 3,
   inference: 3,
   evaluation: 3,

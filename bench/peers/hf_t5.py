@@ -1,14 +1,19 @@
-"""Hugging Face transformers' T5 on PyTorch, timed on command of `npm run bench`.
+"""Hugging Face transformers' T5 on PyTorch, timed on command of `npm run bench` and `hint bench latency`.
 
 One JSON object per line on standard input, one per line on standard output. Every request holds what is run, so that
 the caller can alternate between this process and the engine and both see the same load of the machine.
 
-  {"do": "load", "config": {...}, "threads": n, "seed": n}       T5ForConditionalGeneration, random weights, float32
-  {"do": "generate", "inputs": [[id]], "tokens": n}              exactly n greedy tokens for every input, cached
+  {"do": "versions"}
+  {"do": "load", "config": {...}, "threads": n, "seed": n, "dtype": "f32" | "bf16"}
+                                                                 T5ForConditionalGeneration, random weights
+  {"do": "generate", "inputs": [[id]], "tokens": n, "batch": n, "dtype": "f32" | "bf16"}
+                                                                 exactly n greedy tokens for every input, cached
   {"do": "train", "inputs": [[id]], "targets": [[id]]}           one Adafactor step, padded to the longest of the batch
 """
 
 import json
+import os
+import resource
 import sys
 import time
 
@@ -18,61 +23,82 @@ from transformers import T5Config, T5ForConditionalGeneration
 from transformers.optimization import Adafactor
 
 
+DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
+
+
 class Peer:
     def __init__(self):
-        self.model = None
+        self.models = {}
         self.optimizer = None
+
+    def versions(self, request):
+        return {"torch": torch.__version__, "transformers": transformers.__version__}
 
     def load(self, request):
         torch.set_num_threads(request["threads"])
         torch.manual_seed(request["seed"])
-        self.model = T5ForConditionalGeneration(T5Config(**request["config"])).float()
+        model = T5ForConditionalGeneration(T5Config(**request["config"]))
         # T5 v1.1 has an output matrix of its own; recent transformers tie it to the embedding whatever the config says.
-        if self.model.lm_head.weight is self.model.shared.weight:
-            self.model.lm_head.weight = torch.nn.Parameter(self.model.shared.weight.detach().clone())
-        self.model.eval()
+        if model.lm_head.weight is model.shared.weight:
+            model.lm_head.weight = torch.nn.Parameter(model.shared.weight.detach().clone())
+        dtype = request.get("dtype", "f32")
+        self.models[dtype] = model.to(DTYPES[dtype]).eval()
         self.optimizer = None
         return {
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "attention": self.model.config._attn_implementation,
+            **self.versions(request),
+            "attention": model.config._attn_implementation,
             "threads": torch.get_num_threads(),
-            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "parameters": sum(p.numel() for p in model.parameters()),
         }
 
     def generate(self, request):
-        self.model.eval()
-        ids, mask = pad(request["inputs"], 0)
+        model = self.models[request.get("dtype", "f32")].eval()
         tokens = request["tokens"]
+        inputs = request["inputs"]
+        batch = request["batch"]
+        generated = set()
         begin = time.perf_counter()
-        with torch.inference_mode():
-            out = self.model.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                max_new_tokens=tokens,
-                min_new_tokens=tokens,
-                do_sample=False,
-                num_beams=1,
-                use_cache=True,
-            )
+        for at in range(0, len(inputs), batch):
+            ids, mask = pad(inputs[at : at + batch], 0)
+            with torch.inference_mode():
+                out = model.generate(
+                    input_ids=ids,
+                    attention_mask=mask,
+                    max_new_tokens=tokens,
+                    min_new_tokens=tokens,
+                    do_sample=False,
+                    num_beams=1,
+                    use_cache=True,
+                )
+            generated.add(int(out.shape[1]) - 1)
         seconds = time.perf_counter() - begin
-        return {"seconds": seconds, "tokens": int(out.shape[1]) - 1}
+        return {"seconds": seconds, "tokens": min(generated), "residentBytes": resident_bytes()}
 
     def train(self, request):
-        self.model.train()
+        model = self.models["f32"].train()
         if self.optimizer is None:
             self.optimizer = Adafactor(
-                self.model.parameters(), lr=1e-3, scale_parameter=True, relative_step=False, warmup_init=False
+                model.parameters(), lr=1e-3, scale_parameter=True, relative_step=False, warmup_init=False
             )
         begin = time.perf_counter()
         ids, mask = pad(request["inputs"], 0)
         labels, _ = pad(request["targets"], -100)
-        loss = self.model(input_ids=ids, attention_mask=mask, labels=labels).loss
+        loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
         loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         seconds = time.perf_counter() - begin
         return {"seconds": seconds, "loss": float(loss.detach()), "paddedTokens": ids.numel() + labels.numel()}
+
+
+def resident_bytes():
+    """Memory of this process now; its most ever where the system does not tell."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024
 
 
 def pad(rows, value):
@@ -88,7 +114,7 @@ def pad(rows, value):
 def main():
     transformers.utils.logging.set_verbosity_error()
     peer = Peer()
-    actions = {"load": peer.load, "generate": peer.generate, "train": peer.train}
+    actions = {"versions": peer.versions, "load": peer.load, "generate": peer.generate, "train": peer.train}
     for line in sys.stdin:
         request = json.loads(line)
         try:

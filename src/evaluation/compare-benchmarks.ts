@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { HintError } from '../errors.js';
+import { spread, type Spread } from '../util/statistics.js';
 
 /** Samples of one measurement: seconds, or a single figure that a bench has taken together. */
 export interface BenchmarkSeries {
@@ -10,14 +11,6 @@ export interface BenchmarkSeries {
   readonly relativeError?: number;
   /** Something measured beside the engine: a peer, or what the machine can do. */
   readonly control: boolean;
-}
-
-/** Median and tenth and ninetieth percentile. */
-export interface Spread {
-  readonly median: number;
-  readonly p10: number;
-  readonly p90: number;
-  readonly samples: number;
 }
 
 export type Verdict = 'faster' | 'slower' | 'no difference';
@@ -169,20 +162,7 @@ function compareSeries(earlier: BenchmarkSeries, later: BenchmarkSeries, margin:
 }
 
 function spreadOf({ samples, relativeError = 0 }: BenchmarkSeries): Spread {
-  const sorted = [...samples].sort((a, b) => a - b);
+  const plain = spread(samples);
   const around = samples.length === 1 ? relativeError : 0;
-  return {
-    median: percentile(sorted, 0.5),
-    p10: percentile(sorted, 0.1) * (1 - around),
-    p90: percentile(sorted, 0.9) * (1 + around),
-    samples: samples.length,
-  };
-}
-
-/** With linear interpolation between the neighbouring samples. */
-function percentile(sorted: readonly number[], share: number): number {
-  const at = share * (sorted.length - 1);
-  const low = sorted[Math.floor(at)] as number;
-  const high = sorted[Math.ceil(at)] as number;
-  return low + (high - low) * (at - Math.floor(at));
+  return { ...plain, p10: plain.p10 * (1 - around), p90: plain.p90 * (1 + around) };
 }

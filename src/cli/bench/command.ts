@@ -1,12 +1,19 @@
 import type { Command } from 'commander';
 import { addCompareCommand } from './compare.js';
+import { addLatencyCommand } from './latency.js';
 
 /** `hint bench`: measurements and what has changed between them. */
 export function addBenchCommand(program: Command): void {
   const bench = program
     .command('bench')
-    .summary('compare measurements of the engine')
-    .description('Works on the results files of npm run bench, which hold every sample.')
-    .addHelpText('after', '\nExamples:\n  $ hint bench compare before.json after.json --fail');
+    .summary('measure the engine beside other runtimes, and compare measurements')
+    .description(
+      'Measures on this machine; compares results files, which hold every sample, also those of npm run bench.',
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ hint bench latency --shots 0..5\n  $ hint bench compare before.json after.json --fail',
+    );
+  addLatencyCommand(bench);
   addCompareCommand(bench);
 }

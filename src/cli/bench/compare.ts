@@ -4,10 +4,10 @@ import {
   compareBenchmarks,
   type BenchmarkComparison,
   type BenchmarkSeries,
-  type Spread,
 } from '../../evaluation/compare-benchmarks.js';
 import { HintError } from '../../errors.js';
 import { parseJson, readBytes } from '../../util/read-file.js';
+import type { Spread } from '../../util/statistics.js';
 import { action, EXIT, print, printJson, table } from '../context.js';
 
 interface CompareOptions {

@@ -1,0 +1,78 @@
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { HintError } from '../errors.js';
+import { abortable } from '../util/abortable.js';
+
+const KEPT_MESSAGE = 2000;
+
+/**
+ * Another program that is measured beside the engine: a process that answers one JSON object per line, one at a time,
+ * so that measurements can alternate and its memory is its own.
+ */
+export class PeerProcess {
+  private readonly child: ChildProcessWithoutNullStreams;
+  private readonly answers: AsyncIterator<string>;
+  private messages = '';
+  private failure: Error | undefined;
+
+  constructor(
+    readonly name: string,
+    command: string,
+    parameters: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ) {
+    // In a process group of its own, a Ctrl-C reaches this process alone, which then ends the peer.
+    this.child = spawn(command, parameters, {
+      stdio: 'pipe',
+      detached: true,
+      env: { ...process.env, ...environment },
+    });
+    this.answers = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
+    this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.messages = (this.messages + text).slice(-KEPT_MESSAGE);
+    });
+    this.child.on('error', (error) => (this.failure = error));
+    // A peer that ended is noticed by its missing answer; what was still to be written to it is of no use.
+    this.child.stdin.on('error', () => undefined);
+  }
+
+  /**
+   * @param request has the key `do`
+   * @returns the peer's answer
+   * @throws HintError NOT_SUPPORTED with what went wrong in the peer; ABORTED, which leaves the peer of no use
+   */
+  async ask<Answer extends object>(request: object, signal?: AbortSignal): Promise<Answer> {
+    this.child.stdin.write(`${JSON.stringify(request)}\n`);
+    const { value, done } = await abortable(this.answers.next(), signal);
+    if (done) throw this.refusal(this.failure?.message ?? (await this.lastWords()));
+    const answer = parseAnswer(value);
+    if (!answer) throw this.refusal(`it answered ${JSON.stringify(value.slice(0, 200))}`);
+    if ('error' in answer) throw this.refusal(String(answer.error));
+    return answer as Answer;
+  }
+
+  /** Ends the process, whatever it is doing. */
+  close(): void {
+    this.child.kill('SIGKILL');
+  }
+
+  private refusal(why: string): HintError {
+    return new HintError('NOT_SUPPORTED', `${this.name} cannot be measured: ${why}`);
+  }
+
+  /** The last line of its messages once they are complete. */
+  private async lastWords(): Promise<string> {
+    const { stderr } = this.child;
+    if (!stderr.readableEnded) await new Promise((resolve) => stderr.once('close', resolve));
+    return this.messages.trim().split('\n').at(-1) || 'its process ended without a word';
+  }
+}
+
+function parseAnswer(line: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,55 @@
+import { throwIfAborted } from '../errors.js';
+
+/** Measurements that need something set up before they take their turns, such as weights in one dtype. */
+export interface MeasurementGroup {
+  /** Not timed; runs in every round. */
+  readonly prepare?: () => Promise<void>;
+  /** Each gives the seconds of one sample. */
+  readonly measurements: Readonly<Record<string, () => Promise<number>>>;
+}
+
+/** How often and under whose control measurements take turns. */
+export interface TurnOptions {
+  /** Samples of each measurement. */
+  readonly rounds: number;
+  /** One more round in front, which is not kept. */
+  readonly warmUp?: boolean;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
+}
+
+/** @returns seconds that `work` takes */
+export async function secondsOf(work: () => Promise<unknown>): Promise<number> {
+  const began = performance.now();
+  await work();
+  return (performance.now() - began) / 1000;
+}
+
+/**
+ * Samples of several measurements, taken in turns: what else the machine does falls on all of them alike.
+ *
+ * @returns by name, seconds in the order of the rounds
+ * @throws HintError ABORTED, and what a measurement throws
+ */
+export async function alternate(
+  groups: readonly MeasurementGroup[],
+  { rounds, warmUp = false, signal, onProgress }: TurnOptions,
+): Promise<Record<string, number[]>> {
+  const samples: Record<string, number[]> = {};
+  const perRound = groups.reduce((sum, { measurements }) => sum + Object.keys(measurements).length, 0);
+  const total = (rounds + Number(warmUp)) * perRound;
+  let done = 0;
+  for (let round = warmUp ? -1 : 0; round < rounds; round++) {
+    for (const { prepare, measurements } of groups) {
+      throwIfAborted(signal);
+      await prepare?.();
+      for (const [name, measure] of Object.entries(measurements)) {
+        throwIfAborted(signal);
+        const seconds = await measure();
+        if (round >= 0) (samples[name] ??= []).push(seconds);
+        onProgress?.(++done, total, name);
+      }
+    }
+  }
+  return samples;
+}

@@ -1,0 +1,160 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InvalidArgumentError, type Command } from 'commander';
+import {
+  LATENCY_SYSTEMS,
+  measureLatency,
+  type LatencyPart,
+  type LatencySystem,
+} from '../../benchmark/latency.js';
+import { MOST_SHOTS } from '../../benchmark/lengths.js';
+import { latencyChart, latencyMarkdown, latencyTargets } from '../../benchmark/latency-report.js';
+import { describeMachine } from '../../benchmark/machine.js';
+import { HintError, throwIfAborted } from '../../errors.js';
+import type { WeightDType } from '../../tensor/ops.js';
+import { writeFileAtomic } from '../../util/atomic-file.js';
+import { svgToPng } from '../../util/plot/png.js';
+import { action, note, print, printJson, wholeNumber } from '../context.js';
+import { Progress } from '../progress.js';
+import { PUBLISHED_SIZES } from '../../model/sizes.js';
+
+const DTYPES: readonly WeightDType[] = ['f32', 'bf16', 'int8'];
+
+interface LatencyCommandOptions {
+  shots: number[];
+  size?: string;
+  model?: string;
+  adapterSize: number;
+  examples: number;
+  rounds: number;
+  dtypes: WeightDType[];
+  systems: LatencySystem[];
+  onnx?: string;
+  log: boolean;
+  output: string;
+  json: boolean;
+}
+
+/** `hint bench latency`: the paper's Figure 4 on this machine. */
+export function addLatencyCommand(bench: Command): void {
+  bench
+    .command('latency')
+    .summary("time 100 examples by the number of shots: the paper's Figure 4 on this machine")
+    .description(
+      'Times compiled HINT and plain T5 at the median lengths of Super-NaturalInstructions, in turns with plain T5 under Hugging Face\n' +
+        'transformers (with the Python that HINT_PEER_PYTHON names, else python3) and, with --onnx, under ONNX Runtime. Peers that are not\n' +
+        'installed are left out and named. Keeps every sample; writes latency.json, .md, .svg and .png when all is measured.',
+    )
+    .option(
+      '--shots <list>',
+      'few-shot examples in the instruction: numbers, ranges',
+      shotList,
+      [0, 1, 2, 3, 4, 5],
+    )
+    .option(
+      '--size <name>',
+      `T5 v1.1's shape with random weights: ${PUBLISHED_SIZES.join(', ')} (default: base)`,
+      sizeName,
+    )
+    .option('--model <dir>', 'a model directory instead; a plain T5 leaves HINT out')
+    .option(
+      '--adapter-size <n>',
+      "with --size: the width of HINT's adapters",
+      wholeNumber('--adapter-size', 1),
+      512,
+    )
+    .option('--examples <n>', 'examples of one sample', wholeNumber('--examples', 1), 100)
+    .option('--rounds <n>', 'samples of each measurement', wholeNumber('--rounds', 1), 5)
+    .option('--dtypes <list>', 'what matrices are held in', oneOf('--dtypes', DTYPES), [...DTYPES])
+    .option('--systems <list>', 'hint, t5, hf', oneOf('--systems', LATENCY_SYSTEMS), ['hint', 't5', 'hf'])
+    .option('--onnx <dir>', 'an exported T5 of the same shape: config.json and onnx/ as optimum writes them')
+    .option('--log', 'draw the charts with a logarithmic axis of seconds', false)
+    .option('--output <dir>', 'where the files go', join('runs', 'bench-latency'))
+    .option('--json', 'print the result as JSON', false)
+    .addHelpText(
+      'after',
+      '\nExamples:\n' +
+        '  $ HINT_PEER_PYTHON=~/venv/bin/python hint bench latency --shots 0..5\n' +
+        '  $ hint bench latency --size small --examples 8 --rounds 1 --systems hint,t5\n' +
+        '  $ hint bench latency --model runs/hint/model --shots 0,2,5 --dtypes int8 --log\n' +
+        '  $ hint bench compare before/latency.json after/latency.json',
+    )
+    .action(action((signal, options: LatencyCommandOptions) => latency(options, signal)));
+}
+
+async function latency(options: LatencyCommandOptions, signal: AbortSignal): Promise<void> {
+  const { output, onnx, json, log } = options;
+  const machine = describeMachine();
+  // Before measuring: a folder that cannot be made would cost the whole run.
+  await mkdir(output, { recursive: true }).catch((cause: unknown) => {
+    throw new HintError('IO', `Cannot make the folder ${output}; choose another --output.`, { cause });
+  });
+  const systems = onnx === undefined ? options.systems : [...new Set([...options.systems, 'onnx' as const])];
+  const progress = new Progress('latency');
+  let part: LatencyPart;
+  try {
+    part = await measureLatency({
+      ...options,
+      systems,
+      signal,
+      note,
+      onProgress: (done, total, name) => progress.update(done, total, name),
+    });
+  } finally {
+    progress.stop();
+  }
+  const result = { machine, date: part.started, parts: { latency: part } };
+  const svg = latencyChart(part, log);
+  const png = await svgToPng(svg);
+  const { cpu, cores, isa, memoryGiB, node } = machine;
+  const where = `Machine: ${cpu}, ${cores} cores (${isa.join(', ')}), ${memoryGiB} GiB; Node.js ${node}, oneDNN ${machine.oneDNN}.`;
+  const report = `# Time per 100 examples\n\n${where}\n\n${latencyMarkdown(part)}\n\n![Seconds per 100 examples by shots](latency.png)\n`;
+  throwIfAborted(signal);
+  for (const [name, content] of Object.entries({
+    'latency.json': `${JSON.stringify(result)}\n`,
+    'latency.md': report,
+    'latency.svg': svg,
+    'latency.png': png,
+  })) {
+    await writeFileAtomic(join(output, name), content);
+  }
+  if (json) printJson({ ...result, targets: latencyTargets(part) });
+  else print(report);
+  note(`Written: ${join(output, 'latency.{json,md,svg,png}')}`);
+}
+
+/** `0..5`, `0,2,5` or both mixed. */
+export function shotList(text: string): number[] {
+  const shots = text.split(',').flatMap((word) => {
+    const match = /^\s*(\d+)(?:\.\.(\d+))?\s*$/.exec(word);
+    const first = Number(match?.[1]);
+    const last = match?.[2] === undefined ? first : Number(match[2]);
+    if (!match || last > MOST_SHOTS || first > last) {
+      throw new InvalidArgumentError(
+        `"${word}" is no number of shots; give numbers and ranges up to ${MOST_SHOTS}, such as 0..5 or 0,2,5.`,
+      );
+    }
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
+  return [...new Set(shots)].sort((a, b) => a - b);
+}
+
+function oneOf<T extends string>(option: string, known: readonly T[]): (text: string) => T[] {
+  return (text) => {
+    const words = text.split(',').map((word) => word.trim());
+    return [
+      ...new Set(
+        words.map((word) => {
+          const match = known.find((value) => value === word);
+          if (match !== undefined) return match;
+          throw new InvalidArgumentError(`${option} has "${word}"; choose from ${known.join(', ')}.`);
+        }),
+      ),
+    ];
+  };
+}
+
+function sizeName(text: string): string {
+  if (PUBLISHED_SIZES.some((size) => size === text)) return text;
+  throw new InvalidArgumentError(`Choose one of ${PUBLISHED_SIZES.join(', ')}.`);
+}
