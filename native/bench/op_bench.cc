@@ -120,8 +120,8 @@ void run(const Options& options) {
   if (options.device != "cpu") device = testing::openDevice(options.device);
   const bench::Roofs roofs = device ? bench::measureDeviceRoofs(*device) : bench::measureRoofs();
   if (options.json) {
-    std::printf("{\"device\": \"%s\", \"threads\": %d, \"gemmGflops\": %.1f, \"copies\": [", options.device.c_str(), options.threads,
-                roofs.gflops);
+    std::printf("{\"device\": \"%s\", \"threads\": %d, \"gemmGflops\": %.1f, \"copies\": [", options.device.c_str(),
+                options.threads, roofs.gflops);
     for (size_t i = 0; i < roofs.copies.size(); ++i)
       std::printf("%s{\"bytes\": %.0f, \"gigabytesPerSecond\": %.2f}", i ? ", " : "", roofs.copies[i].first,
                   roofs.copies[i].second);
@@ -165,7 +165,8 @@ int main(int argc, char** argv) {
       else if (!std::strcmp(argv[i], "--json"))
         options.json = true;
       else
-        fail("INVALID_ARGUMENT", "Usage: hint_op_bench [--op NAME]... [--device NAME] [--threads N] [--samples N] [--json]; ", argv[i],
+        fail("INVALID_ARGUMENT",
+             "Usage: hint_op_bench [--op NAME]... [--device NAME] [--threads N] [--samples N] [--json]; ", argv[i],
              " is not an option.");
     }
     run(options);
