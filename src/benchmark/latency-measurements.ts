@@ -1,5 +1,7 @@
+import { HintError } from '../errors.js';
 import { Engine } from '../inference/engine.js';
 import type { HintModel } from '../model/hint.js';
+import { isLanguageModel } from '../model/open-model.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { observeHint, observePlain, type Observation } from './generation.js';
 import { OUTPUT_TOKENS, sniLengths } from './lengths.js';
@@ -45,8 +47,15 @@ export function latencyMeasurements(
   observations: Observations,
 ): { groups: MeasurementGroup[]; cases: Map<string, LatencyCase> } {
   const { systems, dtypes, shots, signal } = options;
-  const hintModel = systems.includes('hint') && engine.model.hypernetwork?.readsInstruction === true;
-  const plain = plainModel(engine.model);
+  const own = engine.model;
+  if (isLanguageModel(own)) {
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      'Latency is compared between HINT and T5, and this is a decoder-only model; give a T5 or HINT directory.',
+    );
+  }
+  const hintModel = systems.includes('hint') && own.hypernetwork?.readsInstruction === true;
+  const plain = plainModel(own);
   const work = workload(options, engine.model.config.vocabSize);
   const cases = new Map<string, LatencyCase>();
   const weightBytes = { hint: 0, t5: 0 };
@@ -121,7 +130,7 @@ export function latencyMeasurements(
       await observePlain(plain, rows, { signal });
     }
     if (hintModel) {
-      weightBytes.hint = await pack(engine.model, dtype);
+      weightBytes.hint = await pack(own, dtype);
       const instruction = work.byShots.get(shots[0] as number)?.instruction as Int32Array;
       await observeHint(engine, instruction, rows, { signal });
     }

@@ -5,8 +5,8 @@ import type { Tokenizer } from '../data/tokenizer.js';
 import { evaluateModel, type Evaluation } from '../evaluation/evaluate.js';
 import { HintError } from '../errors.js';
 import { Engine } from '../inference/engine.js';
+import { isLanguageModel, type AnyModel } from '../model/open-model.js';
 import { openSafetensors } from '../model/safetensors.js';
-import type { HintModel } from '../model/hint.js';
 import { findSystem, type System } from '../systems/index.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { action, dtypeOption, print, printJson, splitName, table, wholeNumber } from './context.js';
@@ -99,15 +99,24 @@ async function evaluate(
       `${directory} has no tokenizer.json; copy the model's there or give --tokenizer.`,
     );
   const trained = await trainedAs(directory);
-  const fallback = model.hypernetwork?.readsInstruction ? 'hint' : 'tk-instruct';
+  const fallback = isLanguageModel(model)
+    ? model.config.family
+    : model.hypernetwork?.readsInstruction
+      ? 'hint'
+      : 'tk-instruct';
   const system = findSystem(options.system ?? trained.get('system') ?? fallback);
-  const parts = { model, tokenizer, system };
   if (kind === 'p3') {
+    if (isLanguageModel(model)) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `${directory} is a decoder-only model, and P3's choices are ranked with T5 and HINT only; evaluate it on Super-NaturalInstructions.`,
+      );
+    }
     const known = { form: trained.get('form'), shots: Number(trained.get('shots') ?? 0) };
     // What another system was trained with says nothing about this one.
     const isSame = options.system === undefined || options.system === trained.get('system');
     const result = await evaluateOnP3(
-      parts,
+      { model, tokenizer, system },
       {
         ...options,
         form: options.form ?? (isSame ? known.form : undefined),
@@ -118,12 +127,12 @@ async function evaluate(
     return [result, describeP3(result)];
   }
   const positives = options.positives ?? Number(trained.get('positives') ?? 0);
-  const result = await evaluateOnSni(parts, { ...options, positives }, signal);
+  const result = await evaluateOnSni({ model, tokenizer, system }, { ...options, positives }, signal);
   return [result, describe(result)];
 }
 
 async function evaluateOnSni(
-  { model, tokenizer, system }: { model: HintModel; tokenizer: Tokenizer; system: System },
+  { model, tokenizer, system }: { model: AnyModel; tokenizer: Tokenizer; system: System },
   options: EvalOptions & { positives: number },
   signal: AbortSignal,
 ): Promise<Evaluation> {

@@ -9,10 +9,11 @@ const PYTHON_SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u20
 
 /**
  * How a task is shown to a system. `hint`: the instruction goes to the hypernetwork and the model sees the bare
- * input; `hint-mimic`: the same split of the baseline's own text; `tk-instruct`: everything is in the input;
+ * input; `hint-mimic`: the same split of the baseline's own text; `causal`: that text cut where nothing of it changes, for
+ * decoder-only models, which run its first part once per task; `tk-instruct`: everything is in the input;
  * `no-instruct`: the input alone.
  */
-export type PromptFormat = 'hint' | 'hint-mimic' | 'tk-instruct' | 'no-instruct';
+export type PromptFormat = 'hint' | 'hint-mimic' | 'causal' | 'tk-instruct' | 'no-instruct';
 
 /** A format and the number of positive examples in it: `Def` is 0, `Def + 2 Pos` is 2. */
 export interface PromptSetting {
@@ -61,6 +62,11 @@ export function createPrompt(
       };
     case 'hint-mimic':
       return { instruction: mimicInstruction(task.definition), formatInput: mimicInput };
+    case 'causal':
+      return {
+        instruction: causalInstruction(task, positives, (text) => tokenizer.tokenLength(text), maxTokens),
+        formatInput: causalInput,
+      };
     case 'tk-instruct':
       return {
         instruction: null,
@@ -73,10 +79,10 @@ export function createPrompt(
 
 /** @throws HintError `INVALID_ARGUMENT` for an unknown format or a number of positives it cannot have */
 export function checkPromptSetting({ format, positives }: PromptSetting): void {
-  if (!['hint', 'hint-mimic', 'tk-instruct', 'no-instruct'].includes(format))
+  if (!['hint', 'hint-mimic', 'causal', 'tk-instruct', 'no-instruct'].includes(format))
     throw new HintError(
       'INVALID_ARGUMENT',
-      `No prompt format ${JSON.stringify(format)}; there are hint, hint-mimic, tk-instruct and no-instruct.`,
+      `No prompt format ${JSON.stringify(format)}; there are hint, hint-mimic, causal, tk-instruct and no-instruct.`,
     );
   if (!Number.isInteger(positives) || positives < 0)
     throw new HintError(
@@ -144,6 +150,33 @@ export function tkInstructSource(
   }
   const source = strip(definition + examples.join('') + rest);
   return tokenizer.tokenLength(source) <= maxTokens ? source : tokenizer.truncate(source, maxTokens);
+}
+
+/**
+ * §7.3 up to the instance: definition and examples, as many as fit whatever the input, without the white space at the end.
+ * With {@link causalInput} behind it, it is the baseline's source to the letter where that has the same examples.
+ */
+export function causalInstruction(
+  task: PromptTask,
+  positives: number,
+  tokenLength: (text: string) => number,
+  maxTokens = PROMPT_TOKENS,
+): string {
+  let instruction = mimicInstruction(task.definition);
+  for (const [i, example] of task.positiveExamples.slice(0, positives).entries()) {
+    const next = `${instruction}${positiveExample(example, i + 1)}\n`;
+    if (tokenLength(strip(next)) > maxTokens) break;
+    instruction = next;
+  }
+  return strip(instruction);
+}
+
+/**
+ * §7.3 from the instance on. It begins with the white space between: byte-level BPE never joins a word with what is in
+ * front of white space, so that the two parts have the tokens of the whole.
+ */
+export function causalInput(input: string): string {
+  return `\n\n${strip(mimicInput(input))}`;
 }
 
 /** One example block; the leading spaces are the original's. */

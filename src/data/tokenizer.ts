@@ -16,6 +16,17 @@ const LONGEST_CACHED_WORD = 48;
 const CACHED_WORDS = 131_072;
 
 const precompiled = z.object({ type: z.literal('Precompiled'), precompiled_charsmap: z.string() });
+const bpeSchema = z.looseObject({
+  added_tokens: z.array(z.looseObject({ id: z.int().nonnegative(), content: z.string().min(1) })),
+  model: z.looseObject({
+    type: z.literal('BPE'),
+    vocab: z.record(z.string(), z.int().nonnegative()),
+    // Newer files have pairs where the package reads two words; bytes have no space in their names.
+    merges: z.array(
+      z.union([z.string(), z.tuple([z.string(), z.string()]).transform((pair) => pair.join(' '))]),
+    ),
+  }),
+});
 const tokenizerSchema = z.looseObject({
   added_tokens: z.array(z.looseObject({ id: z.int().nonnegative(), content: z.string().min(1) })),
   normalizer: z.union([
@@ -48,9 +59,11 @@ export interface DecodeOptions {
 }
 
 /**
- * A T5 tokenizer from a Hugging Face `tokenizer.json`, with the ids of SentencePiece (method document §7.4).
+ * A tokenizer from a Hugging Face `tokenizer.json`: T5's, with the ids of SentencePiece (method document §7.4), or the
+ * byte-level BPE of GPT-2 and OPT, which @xenova/transformers does as it is. What begins a sequence of OPT is the
+ * model's business: no token is put in front.
  *
- * The file is read, checked and decoded by @xenova/transformers; encoding is done here, because that package
+ * The file is read, checked and decoded by @xenova/transformers; encoding T5's is done here, because that package
  * approximates the normaliser, cannot find pieces outside the basic plane, and overflows the stack on very long
  * words. Where SentencePiece and the Rust tokenizers disagree: combining marks and U+0085 follow SentencePiece,
  * ties of equal score follow the Rust tokenizers, and the names of special tokens inside text become their
@@ -69,7 +82,8 @@ export class Tokenizer {
 
   readonly #hf: PreTrainedTokenizer;
   readonly #charsmap: Normalizer;
-  readonly #unigram: Unigram;
+  /** Absent in a byte-level BPE tokenizer, whose encoding is the package's. */
+  readonly #unigram: Unigram | undefined;
   readonly #special: Map<string, number>;
   readonly #specialPattern: RegExp;
   readonly #separators: RegExp;
@@ -79,7 +93,7 @@ export class Tokenizer {
   private constructor(
     file: string,
     fingerprint: string,
-    json: z.infer<typeof tokenizerSchema>,
+    json: z.infer<typeof tokenizerSchema> | z.infer<typeof bpeSchema>,
     charsmap: Normalizer,
     hf: PreTrainedTokenizer,
   ) {
@@ -89,11 +103,19 @@ export class Tokenizer {
     this.#charsmap = charsmap;
     this.#special = new Map(json.added_tokens.map(({ content, id }) => [content, id]));
     this.vocabSize = hf.model.vocab.length;
-    this.unkId = json.model.unk_id;
-    this.eosId = this.#idOf('</s>');
-    this.padId = this.#idOf('<pad>');
-    const specialIds = new Set(this.#special.values()).add(this.unkId);
-    this.#unigram = new Unigram(json.model.vocab, this.unkId, (id) => !specialIds.has(id));
+    if (isUnigram(json)) {
+      this.unkId = json.model.unk_id;
+      this.eosId = this.#idOf('</s>');
+      this.padId = this.#idOf('<pad>');
+      const specialIds = new Set(this.#special.values()).add(this.unkId);
+      this.#unigram = new Unigram(json.model.vocab, this.unkId, (id) => !specialIds.has(id));
+    } else {
+      // OPT ends sequences with </s>, GPT-2 with its one special token.
+      const known = (name: string): number | undefined => this.#special.get(name) ?? json.model.vocab[name];
+      this.eosId = known('</s>') ?? known('<|endoftext|>') ?? this.#idOf('<|endoftext|>');
+      this.padId = known('<pad>') ?? this.eosId;
+      this.unkId = known('<unk>') ?? this.eosId;
+    }
     const names = [...this.#special.keys()].sort((a, b) => b.length - a.length);
     this.#specialPattern = new RegExp(`(${names.map(escapePattern).join('|')})`);
     this.#separators = new RegExp(`[${[...' \n\t\r'].filter((c) => charsmap.isSeparator(c)).join('')}]+`);
@@ -114,25 +136,33 @@ export class Tokenizer {
     const file = resolve(isFolder ? join(path, 'tokenizer.json') : path);
     const bytes = await readBytes(file, 'the tokenizer');
     const raw = parseJson(bytes.toString('utf8'), file, 'the tokenizer');
+    const bpe = bpeSchema.safeParse(raw);
+    if (bpe.success) return Tokenizer.#open(file, bytes, bpe.data, NFKC, { unk_token: '<unk>' });
     const parsed = tokenizerSchema.safeParse(raw);
     if (!parsed.success) {
       const issue = parsed.error.issues[0]!;
       throw new HintError(
         'INVALID_FILE',
         `${file} is not a T5 tokenizer: field ${issue.path.join('.') || '(whole file)'}: ${issue.message}. ` +
-          'Give the tokenizer.json of a T5 model (Unigram model, Precompiled normalizer).',
+          'Give the tokenizer.json of a T5 model (Unigram model, Precompiled normalizer), of GPT-2 or of OPT (byte-level BPE).',
       );
     }
     const { normalizer } = parsed.data;
     const charsmap = normalizer.type === 'NFKC' ? NFKC : new Charsmap(findCharsmap(normalizer, file));
+    const names = { eos_token: '</s>', unk_token: '<unk>', pad_token: '<pad>' };
+    return Tokenizer.#open(file, bytes, parsed.data, charsmap, names);
+  }
+
+  static async #open(
+    file: string,
+    bytes: Uint8Array,
+    json: z.infer<typeof tokenizerSchema> | z.infer<typeof bpeSchema>,
+    charsmap: Normalizer,
+    names: Record<string, string>,
+  ): Promise<Tokenizer> {
     const { PreTrainedTokenizer } = await loadXenovaTokenizers();
     try {
-      const hf = new PreTrainedTokenizer(raw as object, {
-        eos_token: '</s>',
-        unk_token: '<unk>',
-        pad_token: '<pad>',
-      });
-      return new Tokenizer(file, sha256Hex(bytes), parsed.data, charsmap, hf);
+      return new Tokenizer(file, sha256Hex(bytes), json, charsmap, new PreTrainedTokenizer(json, names));
     } catch (cause) {
       if (cause instanceof HintError) throw cause;
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -141,18 +171,13 @@ export class Tokenizer {
   }
 
   /**
-   * The token ids of a text. White space at either end is dropped and runs of it count as one space. An empty
+   * The token ids of a text. In T5's tokenizers, white space at either end is dropped and runs of it count as one space. An empty
    * text gives [EOS] (or nothing without `addEos`).
    */
   encode(text: string, { addEos = true, maxLength = Infinity }: EncodeOptions = {}): Int32Array {
     if (!(maxLength >= 0))
       throw new HintError('INVALID_ARGUMENT', `maxLength is ${maxLength}; give a number of tokens ≥ 0.`);
-    const ids: number[] = [];
-    const parts = text.split(this.#specialPattern);
-    for (let i = 0; i < parts.length; i++) {
-      if (i % 2 === 1) ids.push(this.#special.get(parts[i]!)!);
-      else this.#encodePlain(parts[i]!, ids);
-    }
+    const ids = this.#unigram ? this.#encodeUnigram(text, this.#unigram) : this.#encodeBytes(text);
     if (addEos) ids.push(this.eosId);
     if (ids.length > maxLength) ids.length = Math.floor(maxLength);
     return new Int32Array(ids);
@@ -191,16 +216,30 @@ export class Tokenizer {
     return this.decode(end < 0 ? ids : ids.slice(0, end), { skipSpecialTokens: true, cleanUp: true });
   }
 
-  #encodePlain(text: string, ids: number[]): void {
+  #encodeBytes(text: string): number[] {
+    return text === '' ? [] : [...this.#hf.encode(text, null, { add_special_tokens: false })];
+  }
+
+  #encodeUnigram(text: string, unigram: Unigram): number[] {
+    const ids: number[] = [];
+    const parts = text.split(this.#specialPattern);
+    for (let i = 0; i < parts.length; i++) {
+      if (i % 2 === 1) ids.push(this.#special.get(parts[i]!)!);
+      else this.#encodePlain(parts[i]!, ids, unigram);
+    }
+    return ids;
+  }
+
+  #encodePlain(text: string, ids: number[], unigram: Unigram): void {
     for (const word of text.split(this.#separators)) {
       if (word.length === 0) continue;
-      const pieces = this.#wordPieces(word);
+      const pieces = this.#wordPieces(word, unigram);
       for (let i = 0; i < pieces.length; i++) ids.push(pieces[i]!);
     }
   }
 
   /** The ids of a word of raw text; several normalised words when its normal form has spaces in it. */
-  #wordPieces(word: string): readonly number[] {
+  #wordPieces(word: string, unigram: Unigram): readonly number[] {
     let pieces = this.#words.get(word);
     if (pieces) return pieces;
     pieces = this.#olderWords.get(word);
@@ -210,7 +249,7 @@ export class Tokenizer {
       const found: number[] = [];
       for (const part of normal) {
         if (part.length === 0) continue;
-        for (const id of this.#unigram.segment(SPACE_SIGN + part)) found.push(id);
+        for (const id of unigram.segment(SPACE_SIGN + part)) found.push(id);
       }
       pieces = found;
     }
@@ -233,10 +272,14 @@ export class Tokenizer {
     if (id === undefined)
       throw new HintError(
         'INVALID_FILE',
-        `${this.file} has no special token ${name}; T5 needs </s> and <pad> in added_tokens.`,
+        `${this.file} has no special token ${name}; it belongs in added_tokens.`,
       );
     return id;
   }
+}
+
+function isUnigram(json: { model: { type: string } }): json is z.infer<typeof tokenizerSchema> {
+  return json.model.type === 'Unigram';
 }
 
 function findCharsmap(

@@ -3,9 +3,12 @@ import { InstructionRows, type TokenizedExample } from '../data/batch.js';
 import type { Tokenizer } from '../data/tokenizer.js';
 import { HintError } from '../errors.js';
 import { generateTokens, type GeneratedTokens, type GenerateOptions } from '../inference/generate.js';
-import type { HintModel } from '../model/hint.js';
+import type { LanguageModel } from '../model/language-model/language-model.js';
+import { instructionTokens, promptTokens } from '../model/language-model/prompt.js';
+import { isLanguageModel, readsInstructionApart, type AnyModel } from '../model/open-model.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { createYielder } from '../util/event-loop-lag.js';
+import { decoderOnlyExampleMultiplyAdds, decoderOnlyTaskMultiplyAdds } from './decoder-only-flops.js';
 import { exampleMultiplyAdds, taskMultiplyAdds } from './flops.js';
 import type { Prediction } from './prediction-files.js';
 import { scorePredictions, type ScoreReport } from './score.js';
@@ -45,7 +48,7 @@ export interface Evaluation {
  *   be written; otherwise as generateTokens
  */
 export async function evaluateModel(
-  { model, tokenizer }: { model: HintModel; tokenizer: Tokenizer },
+  { model, tokenizer }: { model: AnyModel; tokenizer: Tokenizer },
   examples: readonly TokenizedExample[],
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
@@ -76,7 +79,7 @@ export async function evaluateModel(
   return {
     predictions,
     scores: scorePredictions(predictions),
-    tasksCompiled: model.hypernetwork?.readsInstruction ? rows.distinct.length : 0,
+    tasksCompiled: readsInstructionApart(model) ? rows.distinct.length : 0,
     seconds,
     secondsPer100: (100 * seconds) / examples.length,
     flopsPer100: (100 * countFlops(model, rows.distinct, examples, generated)) / examples.length,
@@ -101,13 +104,36 @@ async function toPredictions(
   return predictions;
 }
 
-/** Of all examples, each instruction once; modules that need none are made once too. */
-function countFlops(
-  { config }: HintModel,
+function countDecoderOnlyFlops(
+  { config }: LanguageModel,
   instructions: readonly Int32Array[],
   examples: readonly TokenizedExample[],
   generated: readonly GeneratedTokens[],
 ): number {
+  let multiplyAdds = 0;
+  for (const instruction of instructions) {
+    multiplyAdds += decoderOnlyTaskMultiplyAdds(config, instructionTokens(config, instruction).length);
+  }
+  for (const [i, example] of examples.entries()) {
+    const { instruction, input } = promptTokens(config, example.instruction, example.input);
+    multiplyAdds += decoderOnlyExampleMultiplyAdds(config, {
+      instruction: instruction.length,
+      input: input.length,
+      output: (generated[i] as GeneratedTokens).tokens.length,
+    });
+  }
+  return 2 * multiplyAdds;
+}
+
+/** Of all examples, each instruction once; modules that need none are made once too. */
+function countFlops(
+  model: AnyModel,
+  instructions: readonly Int32Array[],
+  examples: readonly TokenizedExample[],
+  generated: readonly GeneratedTokens[],
+): number {
+  if (isLanguageModel(model)) return countDecoderOnlyFlops(model, instructions, examples, generated);
+  const { config } = model;
   const compiled = instructions.length > 0 ? instructions.map(({ length }) => length) : [0];
   const tasks = compiled.reduce((total, length) => total + taskMultiplyAdds(config, length).total, 0);
   const inputs = examples.reduce((total, { instruction, input }, i) => {

@@ -18,6 +18,8 @@ export interface CompiledTasks {
    * without fusion), those of self-attention where the model is decoder-only.
    */
   shared: SharedKeys[];
+  /** The instructions as they were given, of decoder-only models: what a task file holds of them. */
+  prompts?: Ragged;
 }
 
 /**
@@ -51,7 +53,7 @@ function compileForLanguageModel(model: LanguageModel, { ids, offsets }: Ragged)
     sharedValue: value,
     sharedOffsets: sequences.offsets,
   }));
-  return { encoded, shared };
+  return { encoded, shared, prompts: { ids, offsets } };
 }
 
 /** Tasks whose modules and encoded instructions exist already, as in a task file. */

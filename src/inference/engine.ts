@@ -4,8 +4,8 @@ import { concatenate } from '../data/batch.js';
 import { createPrompt, PROMPT_TOKENS, type PromptFormat } from '../data/formats.js';
 import { Tokenizer } from '../data/tokenizer.js';
 import { HintError, throwIfAborted } from '../errors.js';
-import { loadModel, modelFingerprint, type LoadModelOptions } from '../model/checkpoint.js';
-import type { HintModel } from '../model/hint.js';
+import { modelFingerprint, type LoadModelOptions } from '../model/checkpoint.js';
+import { isLanguageModel, openModel, readsInstructionApart, type AnyModel } from '../model/open-model.js';
 import { Device, type DeviceOptions } from '../tensor/device.js';
 import type { WeightDType } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -18,7 +18,7 @@ import {
   type ServingStatistics,
   type SubmitRequest,
 } from './serving/scheduler.js';
-import { loadTaskFile } from './task-file.js';
+import { loadTaskFile, type StoredTask } from './task-file.js';
 import {
   promptTokenizer,
   requireTokenizer,
@@ -47,7 +47,7 @@ export interface CompileRequest {
   definition: string;
   /** Few-shot examples that belong to the instruction; those that do not fit its budget are left out (method §7.2). */
   examples?: readonly { input: string; output: string }[];
-  /** Default: `hint` where a hypernetwork reads the instruction, else `tk-instruct`. */
+  /** Default: `hint` where a hypernetwork reads the instruction, `causal` for decoder-only models, else `tk-instruct`. */
   format?: PromptFormat;
   /** Token budget of the instruction (default 1,024, what the systems are trained on). */
   maxInstructionTokens?: number;
@@ -66,7 +66,7 @@ export class Engine implements TaskHost {
 
   /** For a model that is loaded already; its device stays the caller's when `ownsDevice` is false. */
   constructor(
-    readonly model: HintModel,
+    readonly model: AnyModel,
     readonly tokenizer: Tokenizer | undefined = undefined,
     private readonly ownsDevice = false,
     options: Pick<EngineOptions, 'serving'> = {},
@@ -81,7 +81,7 @@ export class Engine implements TaskHost {
   }
 
   /**
-   * Opens a model directory: config.json, model.safetensors and tokenizer.json; HINT or any T5 v1.1.
+   * Opens a model directory: config.json, model.safetensors and tokenizer.json; HINT, any T5 v1.1, GPT-2 or OPT.
    *
    * @throws HintError NOT_FOUND, INVALID_CONFIG, INVALID_CHECKPOINT, INVALID_FILE, NATIVE_MISSING, OUT_OF_MEMORY, ABORTED
    */
@@ -91,10 +91,16 @@ export class Engine implements TaskHost {
     const device = new Device(options);
     try {
       const [model, words] = await Promise.all([
-        loadModel(device, directory, { signal: options.signal, onProgress: options.onProgress }),
+        openModel(device, directory, { signal: options.signal, onProgress: options.onProgress }),
         tokenizer instanceof Tokenizer ? tokenizer : loadTokenizer(directory, tokenizer),
       ]);
-      model.inferenceDType = dtype;
+      if (!isLanguageModel(model)) model.inferenceDType = dtype;
+      else if (dtype !== 'f32') {
+        throw new HintError(
+          'INVALID_ARGUMENT',
+          `The dtype ${dtype} is for T5 and HINT; decoder-only models run in f32, so leave it out.`,
+        );
+      }
       return new Engine(model, words, true, options);
     } catch (error) {
       device.close();
@@ -144,9 +150,9 @@ export class Engine implements TaskHost {
         'The instruction has no token; give at least the end-of-sequence token.',
       );
     }
-    const { hypernetwork, config } = this.model;
+    const { config } = this.model;
     const prefix = ids.at(-1) === config.eosTokenId ? ids.slice(0, -1) : ids.slice();
-    const isRead = hypernetwork?.readsInstruction === true;
+    const isRead = readsInstructionApart(this.model);
     return this.run(options.signal, async (signal) => {
       const compiled = await this.compileIds(isRead ? [ids] : [], signal);
       return new Task(this, compiled, undefined, isRead ? undefined : prefix);
@@ -161,10 +167,13 @@ export class Engine implements TaskHost {
   async loadTask(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
     return this.run(options.signal, async (signal) => {
       const stored = await loadTaskFile(path, this.model, await this.fingerprint(), signal);
-      await this.model.prepareInference();
-      const compiled = await restoreTasks(this.model, stored.encoded);
-      await this.settle(compiled, signal);
-      return new Task(this, compiled, stored.source, stored.inputPrefix);
+      const compiled = await this.restore(stored, signal);
+      return new Task(
+        this,
+        compiled,
+        stored.source,
+        isLanguageModel(this.model) ? undefined : stored.inputPrefix,
+      );
     });
   }
 
@@ -244,18 +253,19 @@ export class Engine implements TaskHost {
   }
 
   private sourceOf(request: CompileRequest): TaskSource {
-    const isRead = this.model.hypernetwork?.readsInstruction === true;
+    const isRead = readsInstructionApart(this.model);
+    const isCausal = isLanguageModel(this.model);
     const {
       definition,
       examples = [],
-      format = isRead ? 'hint' : 'tk-instruct',
+      format = isCausal ? 'causal' : isRead ? 'hint' : 'tk-instruct',
       maxInstructionTokens = PROMPT_TOKENS,
     } = request;
     const givesInstruction = format === 'hint' || format === 'hint-mimic';
-    if (givesInstruction !== isRead) {
+    if (isCausal ? format !== 'causal' : format === 'causal' || givesInstruction !== isRead) {
       throw new HintError(
         'INVALID_ARGUMENT',
-        `The format ${format} is not one of this model, ${isRead ? 'whose hypernetwork reads the instruction (hint, hint-mimic)' : 'which has no hypernetwork that reads instructions (tk-instruct, no-instruct)'}.`,
+        `The format ${format} is not one of this model, ${isCausal ? 'which is decoder-only (causal)' : isRead ? 'whose hypernetwork reads the instruction (hint, hint-mimic)' : 'which has no hypernetwork that reads instructions (tk-instruct, no-instruct)'}.`,
       );
     }
     if (format !== 'no-instruct' && definition.trim() === '') {
@@ -270,8 +280,19 @@ export class Engine implements TaskHost {
     return { format, definition, examples: [...examples], maxTokens: maxInstructionTokens };
   }
 
-  private async compileIds(instructions: Int32Array[], signal: AbortSignal): Promise<CompiledTasks> {
+  /** A decoder-only model's instruction is run again: its keys and values are larger than any file of theirs is worth. */
+  private async restore(stored: StoredTask, signal: AbortSignal): Promise<CompiledTasks> {
+    if (isLanguageModel(this.model)) {
+      return this.compileIds(stored.inputPrefix.length > 0 ? [stored.inputPrefix] : [], signal);
+    }
     await this.model.prepareInference();
+    const compiled = await restoreTasks(this.model, stored.encoded);
+    await this.settle(compiled, signal);
+    return compiled;
+  }
+
+  private async compileIds(instructions: Int32Array[], signal: AbortSignal): Promise<CompiledTasks> {
+    if (!isLanguageModel(this.model)) await this.model.prepareInference();
     const compiled = await compileTasks(this.model, concatenate(instructions));
     await this.settle(compiled, signal);
     return compiled;

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { HintError } from '../errors.js';
 import { checkFinite } from '../model/checkpoint.js';
-import type { EncodedTasks, HintModel } from '../model/hint.js';
+import type { EncodedTasks } from '../model/hint.js';
+import { isLanguageModel, type AnyModel } from '../model/open-model.js';
 import { adaptationTable, slotCount, type AdaptationName } from '../model/parameter-shapes.js';
 import { openSafetensors, toFloat32, writeSafetensors, type SafetensorsFile } from '../model/safetensors.js';
 import type { GeneratedTensor } from '../model/task-modules.js';
@@ -15,12 +16,13 @@ const metadataSchema = z.object({
   fingerprint: z.string().regex(/^[0-9a-f]{64}$/),
   source: z
     .object({
-      format: z.enum(['hint', 'hint-mimic', 'tk-instruct', 'no-instruct']),
+      format: z.enum(['hint', 'hint-mimic', 'causal', 'tk-instruct', 'no-instruct']),
       definition: z.string(),
       examples: z.array(z.object({ input: z.string(), output: z.string() })),
       maxTokens: z.int().min(1),
     })
     .optional(),
+  /** Ids in front of every input; for decoder-only models, the instruction itself. */
   inputPrefix: z.array(z.int().min(0)),
   /** Per kind of module the slots it holds. */
   slots: z.record(z.string(), z.array(z.int().min(0))),
@@ -44,11 +46,12 @@ export interface StoredTask {
  */
 export async function saveTaskFile(
   path: string,
-  task: StoredTask & { model: HintModel; fingerprint: string; signal?: AbortSignal },
+  task: StoredTask & { model: AnyModel; fingerprint: string; signal?: AbortSignal },
 ): Promise<void> {
   const { model, encoded } = task;
   // Modules that no instruction made are the model's own and come back with it.
-  const modules = model.hypernetwork?.readsInstruction ? [...encoded.modules] : [];
+  const isGenerated = !isLanguageModel(model) && model.hypernetwork?.readsInstruction;
+  const modules = isGenerated ? [...encoded.modules] : [];
   const tensors: [string, Tensor][] = modules.map(([name, { tensor }]) => [name, tensor]);
   if (encoded.instructions) tensors.push([INSTRUCTION, encoded.instructions.rows]);
   const metadata: TaskMetadata = {
@@ -107,7 +110,7 @@ function parseMetadata(file: SafetensorsFile): TaskMetadata {
  */
 export async function loadTaskFile(
   path: string,
-  model: HintModel,
+  model: AnyModel,
   fingerprint: string,
   signal?: AbortSignal,
 ): Promise<StoredTask> {
@@ -133,10 +136,11 @@ export async function loadTaskFile(
 async function readEncoded(
   file: SafetensorsFile,
   metadata: TaskMetadata,
-  model: HintModel,
+  model: AnyModel,
   made: Tensor[],
   signal: AbortSignal | undefined,
 ): Promise<EncodedTasks> {
+  if (isLanguageModel(model)) return { instructions: undefined, modules: new Map() };
   const { config, device } = model;
   if (!model.hypernetwork?.readsInstruction) {
     const none = { ids: new Int32Array(), offsets: Int32Array.of(0) };

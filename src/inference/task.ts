@@ -1,7 +1,7 @@
 import { createPrompt, type PromptFormat, type PromptTokenizer } from '../data/formats.js';
 import type { Tokenizer } from '../data/tokenizer.js';
 import { HintError } from '../errors.js';
-import type { HintModel } from '../model/hint.js';
+import { isLanguageModel, type AnyModel } from '../model/open-model.js';
 import { createYielder } from '../util/event-loop-lag.js';
 import { disposeTasks, type CompiledTasks } from './compiled-tasks.js';
 import { generateWithTask, type GenerateOptions, type GeneratedTokens } from './generate.js';
@@ -45,7 +45,7 @@ export interface TaskHold {
 
 /** What a task needs of its engine. */
 export interface TaskHost {
-  readonly model: HintModel;
+  readonly model: AnyModel;
   readonly tokenizer: Tokenizer | undefined;
   fingerprint(): Promise<string>;
   /** Runs work that closing the engine aborts. */
@@ -76,7 +76,8 @@ export class Task {
 
   /** Tokens of the encoded instruction; 0 where none is encoded. */
   get instructionTokens(): number {
-    return this.compiled.encoded.instructions?.rows.shape[0] ?? 0;
+    const { encoded, shared } = this.compiled;
+    return encoded.instructions?.rows.shape[0] ?? shared[0]?.sharedOffsets.at(-1) ?? 0;
   }
 
   /**
@@ -113,13 +114,21 @@ export class Task {
    * @param choices the answers that every input chooses from, or per input its own; texts, or token ids with the
    *   end-of-sequence id
    * @returns in the order of the inputs
-   * @throws HintError as {@link generate}, and INVALID_DATA where there are no choices
+   * @throws HintError as {@link generate}, INVALID_DATA where there are no choices, INVALID_ARGUMENT for a decoder-only
+   *   model
    */
   async scoreChoices(
     inputs: readonly string[] | readonly Int32Array[],
     choices: readonly (string | Int32Array)[] | readonly (readonly (string | Int32Array)[])[],
     options: TaskScoreOptions = {},
   ): Promise<ChoiceScores[]> {
+    const { model } = this.host;
+    if (isLanguageModel(model)) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        'Choices are scored by T5 and HINT only, and this task is one of a decoder-only model; let it generate an answer.',
+      );
+    }
     return this.run(options.signal, async (signal) => {
       const ids = await this.tokenize(inputs, options.maxInputTokens ?? 1024, signal);
       const encode = (choice: string | Int32Array): Int32Array =>
@@ -134,7 +143,7 @@ export class Task {
       }
       const encoded = shared.map(encode);
       const perInput = own.length > 0 ? own.map((list) => list.map(encode)) : ids.map(() => encoded);
-      return scoreChoicesWithTask(this.host.model, this.compiled, ids, perInput, { ...options, signal });
+      return scoreChoicesWithTask(model, this.compiled, ids, perInput, { ...options, signal });
     });
   }
 
@@ -150,7 +159,7 @@ export class Task {
         fingerprint: await this.host.fingerprint(),
         encoded: this.compiled.encoded,
         source: this.source,
-        inputPrefix: this.inputPrefix,
+        inputPrefix: this.compiled.prompts?.ids ?? this.inputPrefix,
         signal,
       }),
     );

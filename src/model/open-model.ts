@@ -41,3 +41,8 @@ export async function openModel(
 export function isLanguageModel(model: AnyModel): model is LanguageModel {
   return model instanceof LanguageModel;
 }
+
+/** Whether a model takes the instruction apart from the input, to read it once per task. */
+export function readsInstructionApart(model: AnyModel): boolean {
+  return isLanguageModel(model) || model.hypernetwork?.readsInstruction === true;
+}

@@ -39,5 +39,7 @@ export interface TrainableModel {
   configFile(): Record<string, unknown>;
   /** The tensors of model.safetensors, under the names their family has for them. */
   storedTensors(): StoredTensor[];
+  /** Gives back what inference has made of the weights, where a family makes anything. */
+  releaseInference?(): void;
   dispose(): void;
 }

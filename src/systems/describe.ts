@@ -26,7 +26,7 @@ export function describeSystem(system: System): SystemDescription {
     name: system.name,
     summary: system.summary,
     hypernetworkReads: hint && readsInstruction(hint) ? 'instruction' : 'nothing',
-    modelReads: format === 'tk-instruct' ? 'instruction and input' : 'input',
+    modelReads: format === 'tk-instruct' || format === 'causal' ? 'instruction and input' : 'input',
     generates: hint ? modulesOf(hint) : 'nothing',
     trains: trainedParts(system),
     paper: system.paper,
@@ -46,7 +46,8 @@ function modulesOf(hint: HintConfig): string {
   ].join(', ');
 }
 
-function trainedParts({ groups }: System): string {
-  if (groups.includes(T5_GROUP)) return 'everything';
+function trainedParts(system: System): string {
+  const { groups } = system;
+  if (groups.includes(T5_GROUP) || system.family) return 'everything';
   return groups.includes(HYPERNETWORK_GROUP) ? 'hypernetwork' : groups.map(({ name }) => name).join(', ');
 }

@@ -1,5 +1,6 @@
 import { HintError } from '../errors.js';
 import { adaptersOnly } from './adapters-only.js';
+import { gpt2 } from './gpt2.js';
 import { hint } from './hint.js';
 import { hintDecoder } from './hint-decoder.js';
 import { hintNoFusion } from './hint-no-fusion.js';
@@ -10,6 +11,7 @@ import { hypter } from './hypter.js';
 import { lora } from './lora.js';
 import { noInstruct } from './no-instruct.js';
 import { noPrompt } from './no-prompt.js';
+import { opt } from './opt.js';
 import { prefixesOnly } from './prefixes-only.js';
 import type { System } from './system.js';
 import { t0 } from './t0.js';
@@ -39,6 +41,8 @@ export const SYSTEMS: readonly System[] = [
   noPrompt,
   hypter,
   hypertune,
+  gpt2,
+  opt,
 ];
 
 /** @throws HintError INVALID_ARGUMENT listing the systems there are */

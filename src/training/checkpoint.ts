@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { saveModel } from '../model/checkpoint.js';
-import type { HintModel } from '../model/hint.js';
+import type { TrainableModel } from '../model/trainable.js';
 import { openSafetensors, toFloat32InPieces, writeSafetensors } from '../model/safetensors.js';
 import type { Optimizer } from './optimizer.js';
 
@@ -9,7 +9,7 @@ const OPTIMIZER_FILE = 'optimizer.safetensors';
 /** Writes the model's files and the optimizer's moments, all f32, so that nothing is rounded. */
 export async function writeTrainingCheckpoint(
   directory: string,
-  model: HintModel,
+  model: TrainableModel,
   optimizer: Optimizer,
 ): Promise<void> {
   await saveModel(model, directory);

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { HintError } from '../errors.js';
 import { MODEL_SIZES } from '../model/sizes.js';
 import { parseJson, readBytes } from '../util/read-file.js';
+import { SYSTEMS } from '../systems/index.js';
 import { dataKeys, dataSchema } from './data-config.js';
 import { nearest } from './nearest.js';
 import { applyOverrides } from './overrides.js';
@@ -158,7 +159,7 @@ export type TrainingConfigInput = z.input<typeof configSchema>;
  *   known one most like it
  */
 export function parseTrainingConfig(json: unknown, source = 'The training configuration'): TrainingConfig {
-  const parsed = configSchema.safeParse(withOptimizerName(json));
+  const parsed = configSchema.safeParse(withOptimizerName(withSystemDefaults(json)));
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map((issue) => describeIssue(issue, json));
   throw new HintError('INVALID_CONFIG', `${source} cannot be used: ${faults.join('; ')}.`);
@@ -177,6 +178,18 @@ export async function readTrainingConfig(
   const bytes = await readBytes(file, 'the training configuration');
   const json = parseJson(bytes.toString('utf8'), file, 'the training configuration');
   return parseTrainingConfig(applyOverrides(json, overrides), file);
+}
+
+/** What a system of another family than T5 is trained with, under what the run says. */
+function withSystemDefaults(json: unknown): unknown {
+  if (!isObject(json)) return json;
+  const defaults = SYSTEMS.find(({ name }) => name === json['system'])?.training;
+  if (!defaults) return json;
+  const [own, theirs] = [json['optimizer'], defaults['optimizer']];
+  // Settings of another optimizer are none of this one's.
+  const isOther = isObject(own) && isObject(theirs) && 'name' in own && own['name'] !== theirs['name'];
+  const optimizer = isObject(own) && isObject(theirs) && !isOther ? { ...theirs, ...own } : (own ?? theirs);
+  return { ...defaults, ...json, optimizer };
 }
 
 /** Settings of the default optimizer need not name it. */

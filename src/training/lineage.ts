@@ -66,7 +66,7 @@ export async function continueFrom(config: TrainingConfig, system: System): Prom
   const isAdapted = config.data.kind === 'text';
   const firstStep = config.firstStep ?? lineage?.step ?? (isAdapted ? LM_ADAPTED_STEPS : 0);
   const { optimizer } = config;
-  if (!lineage || optimizer.name !== 'adafactor' || optimizer.grouping === 'single')
+  if (!lineage || system.family || optimizer.name !== 'adafactor' || optimizer.grouping === 'single')
     return { ...config, firstStep };
   const stored = await readModelConfig(init);
   const promised = parameterShapes(stored);

@@ -1,7 +1,7 @@
 import { HintError } from '../errors.js';
 import type { RaggedBatch } from '../data/batch.js';
 import type { DropoutPlan } from '../model/dropout.js';
-import type { HintModel } from '../model/hint.js';
+import type { TrainableModel } from '../model/trainable.js';
 import * as ops from '../tensor/ops.js';
 import type { Sliced } from '../tensor/slices.js';
 import { Tape, type Gradients } from '../tensor/tape.js';
@@ -35,14 +35,14 @@ export interface EnqueuedMicrobatch {
  * @returns when everything is enqueued
  */
 export async function accumulateGradients(
-  model: HintModel,
+  model: TrainableModel,
   batch: RaggedBatch,
   gradients: Gradients,
   options: MicrobatchOptions,
 ): Promise<EnqueuedMicrobatch> {
   const { device } = model;
   // What generating before has made of the weights is memory now, and must not stand in for them in a recomputed layer.
-  model.releaseInference();
+  model.releaseInference?.();
   const roots = await device.inSlices(device.tidied(forwardAndBackward(model, batch, gradients, options)));
   const sums = readSums(roots);
   // Whoever awaits the sums gets their error; until then it is not unhandled.
@@ -51,7 +51,7 @@ export async function accumulateGradients(
 }
 
 function* forwardAndBackward(
-  model: HintModel,
+  model: TrainableModel,
   batch: RaggedBatch,
   gradients: Gradients,
   options: MicrobatchOptions,
@@ -63,13 +63,17 @@ function* forwardAndBackward(
 }
 
 /** Forward pass only. */
-export async function evaluateLoss(model: HintModel, batch: RaggedBatch, zLoss: number): Promise<LossSums> {
+export async function evaluateLoss(
+  model: TrainableModel,
+  batch: RaggedBatch,
+  zLoss: number,
+): Promise<LossSums> {
   const { device } = model;
   return readSums(await device.inSlices(device.tidied(lossSums(model, batch, { zLoss }))));
 }
 
 function* lossSums(
-  model: HintModel,
+  model: TrainableModel,
   batch: RaggedBatch,
   { zLoss, dropout, recompute }: Omit<MicrobatchOptions, 'parameters'>,
 ): Sliced<Tensor[]> {

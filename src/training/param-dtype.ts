@@ -1,4 +1,4 @@
-import type { HintModel } from '../model/hint.js';
+import type { TrainableModel } from '../model/trainable.js';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Optimizer } from './optimizer.js';
@@ -15,7 +15,7 @@ export function roundToBfloat16(tensor: Tensor): void {
  * rounded to the dtype of its group, every other one to the run's. Rounding what is rounded already changes nothing, so
  * a resumed run may do it again.
  */
-export function roundParameters(model: HintModel, optimizer: Optimizer, paramDtype: ParamDtype): void {
+export function roundParameters(model: TrainableModel, optimizer: Optimizer, paramDtype: ParamDtype): void {
   const dtypes = new Map<Tensor, ParamDtype>();
   for (const group of optimizer.groups) {
     for (const parameter of group.parameters.values()) dtypes.set(parameter, group.paramDtype ?? 'f32');

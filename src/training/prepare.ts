@@ -10,8 +10,12 @@ import {
   type ModelConfig,
 } from '../model/config.js';
 import { HintModel } from '../model/hint.js';
+import { initialiseLanguageModel, loadLanguageModel } from '../model/language-model/checkpoint.js';
+import { parseLanguageModelConfig, type LanguageModelConfig } from '../model/language-model/config.js';
+import { readLanguageModelConfig, type AnyModel } from '../model/open-model.js';
 import { initialiseWithCopies } from '../model/parameters.js';
 import { sizedConfig } from '../model/sizes.js';
+import type { TrainableModel } from '../model/trainable.js';
 import { SYSTEMS, type ParameterGroup, type System } from '../systems/index.js';
 import type { Device } from '../tensor/device.js';
 import type { TrainingConfig } from './config.js';
@@ -77,6 +81,45 @@ export async function createModel(
   });
 }
 
+/** {@link createModel} of any family: decoder-only systems start from a directory of theirs. */
+export function createAnyModel(
+  device: Device,
+  config: TrainingConfig,
+  system: System,
+  options: PrepareOptions,
+): Promise<AnyModel> {
+  return system.family
+    ? createLanguageModel(device, config, system, options)
+    : createModel(device, config, system, options);
+}
+
+async function createLanguageModel(
+  device: Device,
+  { model: { init, hint: options, hyperencoderInit }, dropout, seed }: TrainingConfig,
+  system: System,
+  report: PrepareOptions,
+): Promise<AnyModel> {
+  const stored = await storedLanguageModelConfig(init);
+  const extra = hyperencoderInit !== undefined || Object.values(options).some((value) => value !== undefined);
+  if (!stored || stored.family !== system.family || extra) {
+    throw new HintError(
+      'INVALID_CONFIG',
+      `The system ${system.name} trains a ${system.family} model without a hypernetwork, but ${extra ? 'model.hint or model.hyperencoderInit is set' : `model.init is ${stored?.family ?? 'a T5 or HINT model'}`}; give a directory whose config.json has the model_type "${system.family}".`,
+    );
+  }
+  const config = { ...stored, dropoutRate: dropout };
+  return typeof init === 'string'
+    ? loadLanguageModel(device, init, config, report)
+    : initialiseLanguageModel(device, config, seed);
+}
+
+async function storedLanguageModelConfig(
+  init: TrainingConfig['model']['init'],
+): Promise<LanguageModelConfig | undefined> {
+  if (typeof init === 'string') return readLanguageModelConfig(init);
+  return 'config' in init ? parseLanguageModelConfig(init.config, 'model.init.config') : undefined;
+}
+
 /** @throws HintError INVALID_CONFIG for an option about a hyperencoder that there is not */
 function checkHyperencoderInit({ system, model }: TrainingConfig, hint: HintConfig | undefined): void {
   const isSeparate = (one: HintConfig | undefined): boolean =>
@@ -100,7 +143,7 @@ async function storedConfig(init: TrainingConfig['model']['init']): Promise<Mode
 
 /** The optimizer a configuration asks for, its moments at 0. @throws HintError INVALID_CONFIG */
 export async function createOptimizer(
-  model: HintModel,
+  model: TrainableModel,
   config: TrainingConfig,
   system: System,
 ): Promise<Optimizer> {

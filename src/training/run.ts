@@ -2,8 +2,8 @@ import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Tokenizer } from '../data/tokenizer.js';
 import { HintError, throwIfAborted } from '../errors.js';
-import { loadModel, saveModel } from '../model/checkpoint.js';
-import type { HintModel } from '../model/hint.js';
+import { saveModel } from '../model/checkpoint.js';
+import { openModel, type AnyModel } from '../model/open-model.js';
 import { findSystem, type System } from '../systems/index.js';
 import { Device } from '../tensor/device.js';
 import { ioError, writeDirectoryAtomically } from './atomic-directory.js';
@@ -14,7 +14,7 @@ import type { ExampleSource } from './example-source.js';
 import { continueFrom, continueRun, lineageMetadata } from './lineage.js';
 import type { Optimizer } from './optimizer.js';
 import { roundParameters } from './param-dtype.js';
-import { createModel, createOptimizer, loadTokenizer, resolvePaths, trainerSettings } from './prepare.js';
+import { createAnyModel, createOptimizer, loadTokenizer, resolvePaths, trainerSettings } from './prepare.js';
 import { RunDirectory, type Checkpoint } from './run-directory.js';
 import { lockRun } from './run-lock.js';
 import { Trainer, type StepReport } from './trainer.js';
@@ -128,7 +128,7 @@ interface Ingredients {
 }
 
 interface Run extends Pick<Ingredients, 'config' | 'directory' | 'tokenizer' | 'source'> {
-  model: HintModel;
+  model: AnyModel;
   optimizer: Optimizer;
   trainer: Trainer;
   checkpoint: string | undefined;
@@ -174,8 +174,8 @@ async function prepare(
       : 'Initialising a new model';
   onEvent?.({ kind: 'phase', phase: 'model', message: from });
   const model = checkpoint
-    ? await loadModel(device, checkpoint.path, { signal, onProgress })
-    : await createModel(device, config, system, { signal, onProgress });
+    ? await openModel(device, checkpoint.path, { signal, onProgress })
+    : await createAnyModel(device, config, system, { signal, onProgress });
   checkVocabulary(tokenizer, model);
   const optimizer = await createOptimizer(model, config, system);
   roundParameters(model, optimizer, config.paramDtype);
@@ -283,7 +283,7 @@ function checkSameSource(
   );
 }
 
-function checkVocabulary(tokenizer: Tokenizer, model: HintModel): void {
+function checkVocabulary(tokenizer: Tokenizer, model: AnyModel): void {
   if (tokenizer.vocabSize <= model.config.vocabSize) return;
   throw new HintError(
     'INVALID_CONFIG',

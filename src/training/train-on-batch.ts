@@ -1,5 +1,5 @@
 import type { RaggedBatch } from '../data/batch.js';
-import type { HintModel } from '../model/hint.js';
+import type { TrainableModel } from '../model/trainable.js';
 import { Gradients } from '../tensor/tape.js';
 import { accumulateGradients, evaluateLoss } from './microbatch.js';
 import type { Optimizer } from './optimizer.js';
@@ -18,7 +18,7 @@ export interface BatchLoss {
  * @returns the losses before each update and after the last one, `updates` + 1 in all
  */
 export async function trainOnBatch(
-  model: HintModel,
+  model: TrainableModel,
   batch: RaggedBatch,
   optimizer: Optimizer,
   settings: { updates: number; learningRate: number; zLoss: number; firstStep?: number },

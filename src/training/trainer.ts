@@ -2,7 +2,7 @@ import { buildBatch } from '../data/batch.js';
 import { splitByTokens } from '../data/sampling.js';
 import { HintError, throwIfAborted } from '../errors.js';
 import { DropoutPlan } from '../model/dropout.js';
-import type { HintModel } from '../model/hint.js';
+import type { TrainableModel } from '../model/trainable.js';
 import * as ops from '../tensor/ops.js';
 import type { Sliced } from '../tensor/slices.js';
 import { Gradients } from '../tensor/tape.js';
@@ -36,7 +36,7 @@ export interface TrainerSettings {
 
 /** What a trainer works on. It owns none of it. */
 export interface TrainerParts {
-  readonly model: HintModel;
+  readonly model: TrainableModel;
   /** Nobody else may draw from it while steps are taken. */
   readonly source: ExampleSource;
   readonly optimizer: Optimizer;
@@ -99,7 +99,7 @@ interface Pending {
  * across {@link Trainer.state} and {@link Trainer.restore}.
  */
 export class Trainer {
-  private readonly model: HintModel;
+  private readonly model: TrainableModel;
   private readonly optimizer: Optimizer;
   private readonly source: ExampleSource;
   private readonly gradients: Gradients;

@@ -1,3 +1,4 @@
+import type { HintModel } from '../../src/model/hint.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/inference/engine.js';
 import type { Generation, Task } from '../../src/inference/task.js';
@@ -61,7 +62,7 @@ describe('inputs of different tasks in one batch', () => {
   ])('of a model with %s, too', async (_, config) => {
     directories.push(await writeModel(tinyConfig(config)));
     await using engine = await Engine.open(directories.at(-1) as string, { threads: 1 });
-    const format = engine.model.hypernetwork?.readsInstruction ? 'hint' : 'tk-instruct';
+    const format = (engine.model as HintModel).hypernetwork?.readsInstruction ? 'hint' : 'tk-instruct';
     const own = await Promise.all(
       definitions.slice(0, 3).map((definition) => engine.compile({ definition, format })),
     );

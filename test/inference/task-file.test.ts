@@ -1,3 +1,4 @@
+import type { HintModel } from '../../src/model/hint.js';
 import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -54,7 +55,7 @@ describe('a task file', () => {
     const second = await Engine.open(directory, { threads: 1 });
     const loaded = await second.loadTask(path);
     expect(await loaded.generate(inputs, { maxTokens: 8 })).toEqual(before);
-    expect(second.model.hypernetwork?.encodedTasks ?? 0).toBe(0);
+    expect((second.model as HintModel).hypernetwork?.encodedTasks ?? 0).toBe(0);
     expect(loaded.source).toMatchObject({ definition, examples });
     await second.close();
   });

@@ -6,6 +6,7 @@ import { HintError } from '../../errors.js';
 import { Engine } from '../../inference/engine.js';
 import { findSystem } from '../../systems/index.js';
 import { Progress } from '../progress.js';
+import type { ModelConfig } from '../../model/config.js';
 import type { DemoSystem } from './settings.js';
 
 /** One row of the demo's table. */
@@ -57,7 +58,7 @@ export async function measureSystem(
   const mean = (length: (example: TokenizedExample) => number): number =>
     Math.round(examples.reduce((sum, example) => sum + length(example), 0) / examples.length);
   const inputTokens = mean(({ input }) => input.length);
-  const { flops } = inferenceFlops(engine.model.config, {
+  const { flops } = inferenceFlops(engine.model.config as ModelConfig, {
     instruction: mean(({ instruction }) => instruction.length),
     input: inputTokens,
     output: mean(({ target }) => target.length),

@@ -1,6 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import { checkTokenIds } from '../../data/batch.js';
 import { HintError, throwIfAborted } from '../../errors.js';
+import type { HintModel } from '../../model/hint.js';
+import { isLanguageModel } from '../../model/open-model.js';
 import { abortable } from '../../util/abortable.js';
 import type { CompiledTasks } from '../compiled-tasks.js';
 import { checkLimits } from '../generate.js';
@@ -117,9 +119,37 @@ export class Scheduler {
     const hold = task.hold();
     try {
       await this.enter(whenFull, signal);
+      // Running batches are those of an encoder-decoder; a decoder-only model answers one request after the other.
+      if (isLanguageModel(this.host.model)) return await this.answerAlone(request, maxTokens);
       return await this.enqueue({ hold, input, maxTokens }, signal);
     } finally {
       hold.release();
+    }
+  }
+
+  /** Only what an encoder-decoder is asked comes as far as a running batch. */
+  private get model(): HintModel {
+    return this.host.model as HintModel;
+  }
+
+  private async answerAlone(
+    { task, input, maxInputTokens, signal }: SubmitRequest,
+    maxTokens: number,
+  ): Promise<Generation> {
+    try {
+      const [answer] = await task.generate([input] as string[] | Int32Array[], {
+        maxTokens,
+        signal,
+        ...(maxInputTokens === undefined ? {} : { maxInputTokens }),
+      });
+      this.counts.completed++;
+      return answer as Generation;
+    } catch (error) {
+      if (signal?.aborted) this.counts.cancelled++;
+      else this.counts.failed++;
+      throw error;
+    } finally {
+      this.places.give();
     }
   }
 
@@ -190,7 +220,7 @@ export class Scheduler {
   private async serve(signal: AbortSignal): Promise<void> {
     // What is submitted in the same turn of the event loop begins together.
     await new Promise((resolve) => setImmediate(resolve));
-    const { model } = this.host;
+    const { model } = this;
     const batch = new RunningBatch(model, this.options.pieceMilliseconds);
     try {
       for (;;) {
@@ -249,7 +279,7 @@ export class Scheduler {
 
   /** What must be equal for rows to share modules: the task, where there is an instruction that makes them. */
   private groupOf({ hold }: Pending): unknown {
-    return this.host.model.hypernetwork?.readsInstruction ? hold.compiled : undefined;
+    return this.model.hypernetwork?.readsInstruction ? hold.compiled : undefined;
   }
 
   private grouped(rows: readonly Pending[]): Newcomers[] {

@@ -1,0 +1,30 @@
+import type { LanguageModelFamily } from '../model/language-model/config.js';
+import { plainT5 } from './hypernetwork-plan.js';
+import { readsWholePrompt, type ParameterGroup, type System } from './system.js';
+
+const ALL: ParameterGroup = { name: 'all', takes: () => true, stepOffset: 0 };
+
+/**
+ * A decoder-only baseline (method §3.5): fully fine-tuned with AdamW, a linear warm-up over 1,000 steps and then a
+ * linear decay, on the target tokens only. It reads the baseline's text, whose first part, the instruction, is run
+ * once per task when the model is used.
+ */
+export function decoderOnly(name: LanguageModelFamily, rest: Pick<System, 'summary' | 'paper'>): System {
+  return {
+    name,
+    ...rest,
+    family: name,
+    setting: (positives) => ({ format: 'causal', positives }),
+    p3Setting: readsWholePrompt(name),
+    ...plainT5(name),
+    groups: [ALL],
+    training: {
+      optimizer: { name: 'adamw' },
+      learningRate: 2e-5,
+      schedule: 'linear',
+      warmupSteps: 1000,
+      batchSize: 32,
+      zLoss: 0,
+    },
+  };
+}
