@@ -10,6 +10,7 @@ const levels: Record<string, number> = {
   cli: 5,
   demo: 4,
   benchmark: 4,
+  reproduce: 4,
   training: 3,
   inference: 3,
   evaluation: 3,

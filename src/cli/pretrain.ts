@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { HintError } from '../errors.js';
 import { MODEL_SIZES } from '../model/sizes.js';
 import { parseTrainingConfig, type TrainingConfig } from '../training/config.js';
+import { PRETRAINING } from '../training/recipes.js';
 import { trainFromConfig } from '../training/run.js';
 import { action, EXIT, print, printJson } from './context.js';
 import { describe, readSettings, refuseTwoStarts, reporter } from './train.js';
@@ -20,9 +21,6 @@ interface PretrainOptions {
   resume: boolean;
   json: boolean;
 }
-
-/** What pretraining sets differently from fine-tuning (method §4.4). */
-const PRETRAINING_DEFAULTS = { steps: 10_000, batchSize: 1024, dropout: 0, saveEvery: 500 };
 
 /** `hint pretrain`: teaches a hypernetwork on plain text, before any task. */
 export function addPretrainCommand(program: Command): void {
@@ -93,7 +91,7 @@ async function readPretraining(options: PretrainOptions): Promise<TrainingConfig
     ['steps', options.steps],
   ]);
   const { data, ...rest } = given as { data?: object };
-  const settings = { ...PRETRAINING_DEFAULTS, ...rest, data: { kind: 'text', ...data } };
+  const settings = { ...PRETRAINING, ...rest, data: { kind: 'text', ...data } };
   const objective = (settings.data as { objective?: unknown }).objective;
   if (objective === 'none' && !('steps' in rest)) settings.steps = 0;
   const config = parseTrainingConfig(settings, options.config ?? 'The settings');

@@ -1,0 +1,150 @@
+import type { TokenizedExample } from '../data/batch.js';
+import { loadSniDataset } from '../data/dataset.js';
+import { loadP3Evaluation } from '../data/p3/evaluation.js';
+import type { Tokenizer } from '../data/tokenizer.js';
+import { evaluateModel } from '../evaluation/evaluate.js';
+import { averageDatasets, evaluateP3 } from '../evaluation/rank-classification.js';
+import { HintError } from '../errors.js';
+import { Engine } from '../inference/engine.js';
+import type { HintModel } from '../model/hint.js';
+import { findSystem } from '../systems/index.js';
+import type { PlannedCell } from './plan.js';
+
+/** The score of a trained cell. */
+export interface CellScore {
+  /** RougeL over instances, or the mean accuracy over ranked P3 datasets, times 100. */
+  readonly score: number;
+  readonly exactMatch?: number;
+  readonly instances: number;
+  /** Of 100 examples, tasks compiled once included; counted where answers are generated. */
+  readonly flopsPer100?: number;
+  /** Of each P3 dataset. */
+  readonly datasets?: Readonly<Record<string, number>>;
+  /** Accuracy of guessing, averaged as the score is. */
+  readonly chance?: number;
+}
+
+/** What evaluating reports to. */
+export interface EvaluationContext {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/**
+ * Evaluates the trained model of a cell on unseen tasks, shown as it was trained (method §7.5, §8.5).
+ *
+ * @throws HintError as Engine.open, the loading of the data, evaluateModel and evaluateP3
+ */
+export async function evaluateCell(
+  planned: PlannedCell,
+  model: string,
+  context: EvaluationContext,
+): Promise<CellScore> {
+  const { threads, device } = planned.config as { threads: number; device?: string };
+  const where = { threads, ...(device === undefined ? {} : { device }) };
+  await using engine = await Engine.open(model, { ...where, signal: context.signal });
+  const { tokenizer } = engine;
+  if (!tokenizer) throw new HintError('INTERNAL', `${model} was written without its tokenizer.`);
+  const tools = { model: engine.model, tokenizer };
+  return planned.config.data.kind === 'p3'
+    ? evaluateOnP3(planned, tools, context)
+    : evaluateOnSni(planned, tools, context);
+}
+
+interface Tools {
+  model: HintModel;
+  tokenizer: Tokenizer;
+}
+
+async function evaluateOnSni(
+  { config: { data, system }, evaluation }: PlannedCell,
+  tools: Tools,
+  { signal, onProgress }: EvaluationContext,
+): Promise<CellScore> {
+  if (data.kind !== 'sni') throw unknownData(data.kind);
+  const examples = await loadSniDataset({
+    directory: data.directory,
+    split: 'test',
+    track: data.track,
+    setting: findSystem(system).setting(data.positives),
+    tokenizer: tools.tokenizer,
+    instancesPerTask: evaluation.instances,
+    maxInstructionTokens: data.maxInstructionTokens,
+    maxInputTokens: data.maxInputTokens,
+    signal,
+  });
+  const { maxTokens, batchSize } = evaluation;
+  const options = { maxTokens, batchSize, signal, onProgress };
+  const { scores, flopsPer100 } = await evaluateModel(tools, examples, options);
+  const { rougeL: score, exactMatch, count: instances } = scores;
+  return { score, exactMatch, instances, flopsPer100 };
+}
+
+async function evaluateOnP3(
+  { config: { data, system }, evaluation }: PlannedCell,
+  tools: Tools,
+  { signal, onProgress }: EvaluationContext,
+): Promise<CellScore> {
+  if (data.kind !== 'p3') throw unknownData(data.kind);
+  const { form, shots } = data;
+  const set = await loadP3Evaluation({
+    directory: data.directory,
+    setting: findSystem(system).p3Setting({ form, shots }),
+    tokenizer: tools.tokenizer,
+    maxInstructionTokens: data.maxInstructionTokens,
+    maxInputTokens: data.maxInputTokens,
+    signal,
+  });
+  const examples = firstOfEach(set.examples, evaluation.instances);
+  const { batchSize, maxTokens } = evaluation;
+  const { datasets, average } = await evaluateP3(
+    tools,
+    { ...set, examples },
+    { maxTokens, batchSize, signal, onProgress },
+  );
+  if (average === undefined)
+    throw new HintError(
+      'INVALID_DATA',
+      `${data.directory} has no evaluation dataset with answer choices, so there is no accuracy; use P3's.`,
+    );
+  return {
+    score: average,
+    instances: examples.length,
+    datasets: Object.fromEntries(
+      datasets.flatMap(({ dataset, accuracy }) => (accuracy === undefined ? [] : [[dataset, accuracy]])),
+    ),
+    chance: chanceOf(examples, set.templates),
+  };
+}
+
+/** The first examples of each task. */
+function firstOfEach(examples: readonly TokenizedExample[], count: number): TokenizedExample[] {
+  const taken = new Map<string, number>();
+  return examples.filter(({ task }) => {
+    const before = taken.get(task) ?? 0;
+    taken.set(task, before + 1);
+    return before < count;
+  });
+}
+
+function chanceOf(
+  examples: readonly TokenizedExample[],
+  templates: ReadonlyMap<string, { readonly dataset: string }>,
+): number {
+  const ranked = examples.flatMap(({ task, choices }) =>
+    choices ? [{ task, accuracy: 100 / choices.length }] : [],
+  );
+  const perTemplate = [...templates].flatMap(([name, { dataset }]) => {
+    const own = ranked.filter(({ task }) => task === name);
+    return own.length > 0 ? [{ dataset, accuracy: mean(own), count: own.length }] : [];
+  });
+  return mean(averageDatasets(perTemplate).map(({ accuracy = 0 }) => ({ accuracy })));
+}
+
+function mean(values: readonly { readonly accuracy: number }[]): number {
+  return values.reduce((sum, { accuracy }) => sum + accuracy, 0) / values.length;
+}
+
+function unknownData(kind: string): HintError {
+  return new HintError('INVALID_CONFIG', `Tables are evaluated on SNI or P3, not on data of kind "${kind}".`);
+}

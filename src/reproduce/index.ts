@@ -1,0 +1,27 @@
+import { HintError } from '../errors.js';
+import { figure3 } from './figure3.js';
+import type { Grid } from './grid.js';
+import { table1 } from './table1.js';
+import { table2 } from './table2.js';
+import { table3 } from './table3.js';
+import { table4 } from './table4.js';
+import { table5 } from './table5.js';
+import { table6 } from './table6.js';
+
+export type { Claim, Grid, GridCell, ModuleSizes, PaperSize } from './grid.js';
+export type { ReproduceSettings, StartingModel } from './plan.js';
+export { markdownOf, reportOf, writeReport, type GridReport } from './report.js';
+export { runGrid, type CellOutcome, type GridEvent, type GridResult } from './runner.js';
+
+/** Every table that is a grid of training runs, in the order of the paper. A new one is a file here and a row in this list. */
+export const GRIDS: readonly Grid[] = [table1, table2, table3, table4, table5, table6, figure3];
+
+/** @throws HintError INVALID_ARGUMENT listing the tables there are */
+export function findGrid(name: string): Grid {
+  const grid = GRIDS.find((candidate) => candidate.name === name);
+  if (grid) return grid;
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    `There is no table ${JSON.stringify(name)}; choose one of ${GRIDS.map((known) => known.name).join(', ')}, figure4.`,
+  );
+}

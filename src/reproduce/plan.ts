@@ -1,0 +1,253 @@
+import { join, resolve } from 'node:path';
+import { corpusFingerprint, findTextFiles } from '../data/text/files.js';
+import { HintError } from '../errors.js';
+import { parseModelConfig, readModelConfig, type ModelConfig } from '../model/config.js';
+import { sizedConfig, type ModelSize } from '../model/sizes.js';
+import { parseTrainingConfig, type TrainingConfig, type TrainingConfigInput } from '../training/config.js';
+import { readLineage } from '../training/lineage.js';
+import { mergeSettings } from '../training/overrides.js';
+import { findRecipe, PRETRAINING } from '../training/recipes.js';
+import { sha256Hex } from '../util/hash.js';
+import { contentsOf } from './contents.js';
+import type { Grid, GridCell, ModuleSizes, PaperSize } from './grid.js';
+
+/** A T5 that cells start from. */
+export interface StartingModel {
+  /** What it is called in the results. */
+  readonly label: string;
+  readonly init: TrainingConfigInput['model']['init'];
+  /** Folder or file of its tokenizer.json; a directory brings its own. */
+  readonly tokenizer?: string | undefined;
+}
+
+/** How a cell is evaluated. */
+export interface EvaluationSettings {
+  /** Instances of each test task, or of each P3 template. */
+  readonly instances: number;
+  readonly maxTokens: number;
+  readonly batchSize: number;
+}
+
+/** What a user says about a reproduction; everything else is the paper's. */
+export interface ReproduceSettings {
+  /** A Super-NaturalInstructions checkout, or a P3 directory, as the table needs. */
+  readonly data: string;
+  /** Files, folders and patterns to pretrain hypernetworks on. */
+  readonly text: readonly string[];
+  readonly models: readonly StartingModel[];
+  readonly seeds: readonly number[];
+  /** Updates of fine-tuning; the recipe's unless given. */
+  readonly steps?: number | undefined;
+  /** Updates of pretraining; 0 leaves it out. The paper's 10,000 unless given. */
+  readonly pretrainSteps?: number | undefined;
+  readonly sizes: ModuleSizes;
+  /** Settings over those of every fine-tuning, and of every pretraining. */
+  readonly training: object;
+  readonly pretraining: object;
+  readonly evaluation: EvaluationSettings;
+  readonly device?: string | undefined;
+  readonly threads?: number | undefined;
+  /** Where everything is written. Tables in one place share the cells and pretrainings they have in common. */
+  readonly output: string;
+}
+
+/** A training run of a plan; its folder's name says what it is, and a hash of all that its result depends on. */
+export interface PlannedRun {
+  readonly id: string;
+  readonly folder: string;
+  readonly config: TrainingConfig;
+}
+
+/** A cell with one starting model and one seed. */
+export interface PlannedCell extends PlannedRun {
+  readonly cell: GridCell;
+  readonly model: string;
+  /** Where the starting model has a size that the paper names. */
+  readonly size: PaperSize | undefined;
+  readonly seed: number;
+  /** `config` starts from its result. */
+  readonly pretraining: PlannedRun | undefined;
+  readonly evaluation: EvaluationSettings;
+}
+
+/**
+ * Every run of a grid, in the order of models, seeds and cells. Nothing is written.
+ *
+ * @throws HintError INVALID_ARGUMENT for settings that do not fit the grid, INVALID_CONFIG for overrides that cannot be,
+ *   NOT_FOUND for a model or data that are not there
+ */
+export async function planCells(grid: Grid, settings: ReproduceSettings): Promise<PlannedCell[]> {
+  checkSettings(grid, settings);
+  const dataContents = await contentsOf(settings.data, 'the data');
+  const textContents = await corpusFingerprint(await findTextFiles(settings.text));
+  const cells: PlannedCell[] = [];
+  for (const model of settings.models) {
+    const start = await describeStart(model);
+    for (const seed of settings.seeds) {
+      for (const cell of grid.cells) {
+        const pretraining = planPretraining(cell, model, { ...start, text: textContents }, seed, settings);
+        const config = fineTuning(grid, cell, model, start, seed, settings, pretraining);
+        const identity = [
+          pretraining?.id ?? start.contents,
+          dataContents,
+          lasting(config),
+          settings.evaluation,
+        ];
+        const id = idOf(`${cell.system}-s${seed}`, identity);
+        const folder = join(resolve(settings.output), 'cells', id);
+        cells.push({
+          id,
+          folder,
+          config: { ...config, output: join(folder, 'run') },
+          cell,
+          model: model.label,
+          size: start.size,
+          seed,
+          pretraining,
+          evaluation: settings.evaluation,
+        });
+      }
+    }
+  }
+  return cells;
+}
+
+function checkSettings(grid: Grid, { text, pretrainSteps, seeds, models }: ReproduceSettings): void {
+  const wrong = (message: string): HintError => new HintError('INVALID_ARGUMENT', message);
+  if (models.length === 0) throw wrong('There is no model to start from; give at least one.');
+  if (seeds.length === 0) throw wrong('There is no seed; give at least one, such as 0.');
+  const pretrains = grid.cells.some(({ pretraining }) => pretraining !== undefined);
+  if (grid.comparesPretraining && pretrainSteps === 0)
+    throw wrong(
+      `${grid.name} compares ways to pretrain, so 0 pretraining steps leave nothing of it; give more.`,
+    );
+  if (pretrains && pretrainSteps !== 0 && text.length === 0)
+    throw wrong(
+      `${grid.name} pretrains hypernetworks, but there is no text; name text files, or give 0 pretraining steps to leave that out.`,
+    );
+}
+
+interface Start {
+  size: PaperSize | undefined;
+  /** Stands for the model's and its tokenizer's contents. */
+  contents: string;
+  /** Where the step counter begins in fine-tuning without pretraining; undefined: as the engine finds it. */
+  firstStep: number | undefined;
+}
+
+const PAPER_NAMES: readonly (readonly [ModelSize, PaperSize])[] = [
+  ['base', '250M'],
+  ['xl', '3B'],
+  ['xxl', '11B'],
+];
+
+async function describeStart({ init, tokenizer }: StartingModel): Promise<Start> {
+  const words = tokenizer === undefined ? '' : await contentsOf(tokenizer, 'the tokenizer');
+  const config = await configOf(init);
+  const size = PAPER_NAMES.find(([name]) => {
+    const { dModel, numLayers } = sizedConfig(name);
+    return dModel === config.dModel && numLayers === config.numLayers;
+  })?.[1];
+  if (typeof init !== 'string')
+    return { size, contents: `${JSON.stringify(init)} ${words}`, firstStep: undefined };
+  // What says nothing of its steps is taken for an LM-adapted T5, as the recipes do.
+  const firstStep = (await readLineage(init)) ? undefined : findRecipe('sni').settings.firstStep;
+  return { size, contents: `${await contentsOf(init, 'the model')} ${words}`, firstStep };
+}
+
+async function configOf(init: StartingModel['init']): Promise<ModelConfig> {
+  if (typeof init === 'string') return readModelConfig(init);
+  return 'size' in init ? sizedConfig(init.size) : parseModelConfig(init.config, 'The starting model');
+}
+
+function planPretraining(
+  cell: GridCell,
+  model: StartingModel,
+  start: Start & { text: string },
+  seed: number,
+  settings: ReproduceSettings,
+): PlannedRun | undefined {
+  if (cell.pretraining === undefined || settings.pretrainSteps === 0) return undefined;
+  const own = {
+    system: cell.system,
+    model: modelSettings(cell, model, start, settings),
+    data: { kind: 'text', files: settings.text, objective: cell.pretraining },
+    steps: settings.pretrainSteps,
+    ...machine(settings),
+    seed,
+    output: settings.output,
+    keepCheckpoints: 1,
+  };
+  const merged = mergeSettings(mergeSettings(PRETRAINING, defined(own)), settings.pretraining);
+  const config = parseTrainingConfig(merged, 'The pretraining');
+  const identity = [start.contents, start.text, lasting(config)];
+  const id = idOf(`pretrained-${cell.system}-${cell.pretraining}-s${seed}`, identity);
+  const folder = join(resolve(settings.output), 'pretrained', id);
+  return { id, folder, config: { ...config, output: join(folder, 'run') } };
+}
+
+function fineTuning(
+  grid: Grid,
+  cell: GridCell,
+  model: StartingModel,
+  start: Start,
+  seed: number,
+  settings: ReproduceSettings,
+  pretraining: PlannedRun | undefined,
+): TrainingConfig {
+  const recipe = without(findRecipe(grid.dataset).settings, ['firstStep']);
+  const plain = modelSettings(cell, model, start, settings);
+  const trained = pretraining && join(pretraining.config.output, 'model');
+  const own = {
+    system: cell.system,
+    model: trained === undefined ? plain : { ...plain, init: trained },
+    data: {
+      kind: grid.dataset,
+      directory: settings.data,
+      cache: join(resolve(settings.output), 'tokens'),
+      ...cell.data,
+    },
+    steps: settings.steps,
+    ...machine(settings),
+    seed,
+    output: settings.output,
+    keepCheckpoints: 1,
+    firstStep: pretraining ? undefined : start.firstStep,
+  };
+  const merged = mergeSettings(mergeSettings(recipe, defined(own)), settings.training);
+  return parseTrainingConfig(merged, `The training of ${cell.row}`);
+}
+
+function modelSettings(
+  { modules }: GridCell,
+  { init, tokenizer }: StartingModel,
+  { size }: Start,
+  { sizes }: ReproduceSettings,
+): object {
+  return defined({ init, tokenizer, hint: modules?.(sizes, size) });
+}
+
+function machine({ device, threads }: ReproduceSettings): object {
+  return defined({ device, threads });
+}
+
+function defined(settings: object): object {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+}
+
+/** What of a configuration its result depends on, but for files, whose contents count instead. */
+function lasting(config: TrainingConfig): object {
+  return {
+    ...without(config, ['output', 'threads', 'saveEvery', 'keepCheckpoints', 'logEvery']),
+    model: without(config.model, ['init', 'tokenizer']),
+    data: without(config.data, ['directory', 'files', 'cache', 'threads']),
+  };
+}
+
+function without(settings: object, keys: readonly string[]): object {
+  return Object.fromEntries(Object.entries(settings).filter(([key]) => !keys.includes(key)));
+}
+
+function idOf(name: string, identity: unknown): string {
+  return `${name}-${sha256Hex(JSON.stringify(identity)).slice(0, 12)}`;
+}

@@ -1,0 +1,195 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../util/atomic-file.js';
+import { barChart, lineChart } from '../util/plot/charts.js';
+import { writeChart } from '../util/plot/png.js';
+import { PAPER_SIZES, type Grid } from './grid.js';
+import type { ReproduceSettings } from './plan.js';
+import type { CellOutcome, GridResult } from './runner.js';
+import { claimsOf, figuresOf, type ClaimOutcome, type TableFigure } from './summary.js';
+
+/** What of a grid's results is written, for programs. */
+export interface GridReport {
+  readonly table: string;
+  readonly title: string;
+  readonly metric: Grid['metric'];
+  readonly complete: boolean;
+  readonly settings: object;
+  readonly figures: readonly TableFigure[];
+  readonly claims: readonly ClaimOutcome[];
+  readonly cells: readonly object[];
+}
+
+/** The results of a grid as data. */
+export function reportOf(result: GridResult, settings: ReproduceSettings): GridReport {
+  const { grid, cells } = result;
+  return {
+    table: grid.name,
+    title: grid.title,
+    metric: grid.metric,
+    complete: cells.every(({ status }) => status === 'done'),
+    settings,
+    figures: figuresOf(result),
+    claims: claimsOf(result),
+    cells: cells.map(({ cell, ...rest }) => ({
+      row: cell.row,
+      column: cell.column,
+      system: cell.system,
+      pretraining: cell.pretraining ?? 'none',
+      ...rest,
+    })),
+  };
+}
+
+/**
+ * Writes a grid's results into its output: NAME.json, NAME.md and, once a cell is done, NAME.svg and NAME.png.
+ *
+ * @returns the files written
+ * @throws HintError IO
+ */
+export async function writeReport(result: GridResult, settings: ReproduceSettings): Promise<string[]> {
+  const { grid } = result;
+  await mkdir(settings.output, { recursive: true });
+  const file = (ending: string): string => join(settings.output, `${grid.name}.${ending}`);
+  const report = reportOf(result, settings);
+  await writeFileAtomic(file('json'), `${JSON.stringify(report, null, 2)}\n`);
+  await writeFileAtomic(file('md'), markdownOf(report, result.cells));
+  const svg = draw(grid, report.figures);
+  if (svg === undefined) return [file('json'), file('md')];
+  const charts = [file('svg'), file('png')];
+  for (const path of charts) await writeChart(path, svg);
+  return [file('json'), file('md'), ...charts];
+}
+
+/** The Markdown of a report: our figures beside the paper's, its orderings, and cells without a result. */
+export function markdownOf(report: GridReport, cells: readonly CellOutcome[]): string {
+  const { title, metric, figures, claims } = report;
+  const models = new Set(figures.map(({ model }) => model));
+  const named = models.size > 1;
+  const withFlops = figures.some(({ flopsPer100 }) => flopsPer100 !== undefined);
+  const sizes = PAPER_SIZES.filter((size) => figures.some(({ paper }) => paper[size] !== undefined));
+  const chances = cells.flatMap(({ result }) => (result?.chance === undefined ? [] : [result.chance]));
+  const missing = cells.filter(({ status }) => status !== 'done');
+  const lines = [
+    `# ${title}`,
+    '',
+    `${metric} on unseen tasks, mean over seeds (lowest to highest where there are several); starting from ${[...models].join(', ')}.`,
+    ...(chances[0] === undefined ? [] : [`Guessing gives ${chances[0].toFixed(1)}.`]),
+    '',
+    ...markdownTable(
+      [
+        'system',
+        'setting',
+        ...(named ? ['model'] : []),
+        `${metric}, ours`,
+        'seeds',
+        ...(withFlops ? ['GFLOP per 100 examples'] : []),
+        ...sizes.map((size) => `paper ${size}`),
+      ],
+      figures.map((figure) => [
+        figure.row,
+        figure.column,
+        ...(named ? [figure.model] : []),
+        scoreText(figure),
+        String(figure.seeds.length),
+        ...(withFlops ? [figure.flopsPer100 === undefined ? '' : gigaFlops(figure.flopsPer100)] : []),
+        ...sizes.map((size) => figure.paper[size]?.toFixed(1) ?? ''),
+      ]),
+    ),
+    '',
+    '## Orderings of the paper',
+    '',
+    ...markdownTable(
+      ['ordering', ...(named ? ['model'] : []), 'here', 'difference', 'seeds for it'],
+      claims.map((claim) => [
+        claim.says,
+        ...(named ? [claim.model] : []),
+        claim.difference === undefined ? '' : claim.difference > 0 ? 'yes' : 'no',
+        claim.difference?.toFixed(1) ?? '',
+        `${claim.seedsFor} of ${claim.seeds}`,
+      ]),
+    ),
+    ...(missing.length > 0
+      ? ['', '## Cells without a result', '', ...missing.map((one) => `- ${describeMissing(one)}`)]
+      : []),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function scoreText({ score, low, high, seeds }: TableFigure): string {
+  if (score === undefined) return '';
+  const range = seeds.length > 1 ? ` (${low?.toFixed(1)} to ${high?.toFixed(1)})` : '';
+  return `${score.toFixed(1)}${range}`;
+}
+
+function gigaFlops(flops: number): string {
+  return (flops / 1e9).toPrecision(3);
+}
+
+function describeMissing({ cell, model, seed, status, error }: CellOutcome): string {
+  const what = `${cell.row}, ${cell.column}, ${model}, seed ${seed}`;
+  return status === 'failed' ? `${what}: failed, ${error?.message ?? ''}` : `${what}: not done yet`;
+}
+
+function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(header), line(header.map(() => '---')), ...rows.map(line)];
+}
+
+/** The chart of a grid; undefined while nothing is done. */
+function draw(grid: Grid, figures: readonly TableFigure[]): string | undefined {
+  const done = figures.filter(({ score }) => score !== undefined);
+  if (done.length === 0) return undefined;
+  const models = [...new Set(figures.map(({ model }) => model))];
+  const subtitle = `Starting from ${models.join(', ')}`;
+  if (grid.overFlops) return drawOverFlops(grid, done, models, subtitle);
+  const groupOf = ({ row, model }: TableFigure): string => (models.length > 1 ? `${row} ${model}` : row);
+  const groups = [...new Set(figures.map(groupOf))];
+  const columns = [...new Set(figures.map(({ column }) => column))];
+  return barChart({
+    title: grid.title,
+    subtitle,
+    xLabel: '',
+    yLabel: grid.metric,
+    groups,
+    series: columns.map((column) => ({
+      name: column,
+      values: groups.map((group) => {
+        const figure = done.find((one) => groupOf(one) === group && one.column === column);
+        return figure && { value: figure.score ?? 0, ...rangeOf(figure) };
+      }),
+    })),
+  });
+}
+
+function drawOverFlops(
+  grid: Grid,
+  done: readonly TableFigure[],
+  models: readonly string[],
+  subtitle: string,
+): string | undefined {
+  const rows = [...new Set(done.map(({ row }) => row))];
+  const series = rows.flatMap((row) =>
+    models.map((model) => ({
+      name: models.length > 1 ? `${row}, ${model}` : row,
+      points: done
+        .filter((one) => one.row === row && one.model === model && one.flopsPer100 !== undefined)
+        .map((one) => ({ x: (one.flopsPer100 ?? 0) / 1e9, y: one.score ?? 0, ...rangeOf(one) })),
+    })),
+  );
+  const drawn = series.filter(({ points }) => points.length > 0);
+  if (drawn.length === 0) return undefined;
+  return lineChart({
+    title: grid.title,
+    subtitle,
+    xLabel: 'GFLOP per 100 examples',
+    yLabel: grid.metric,
+    logX: true,
+    series: drawn,
+  });
+}
+
+function rangeOf({ seeds, low, high }: TableFigure): { low?: number; high?: number } {
+  return seeds.length > 1 && low !== undefined && high !== undefined ? { low, high } : {};
+}

@@ -1,0 +1,42 @@
+import { adaptersAndPrefixes, printed, type Grid, type GridCell } from './grid.js';
+
+/** Shots, and what T0 and HINT (Split) have with them at 3B. */
+const PRINTED: readonly (readonly [shots: number, t0: number, hint: number])[] = [
+  [1, 66.4, 66.4],
+  [2, 67.1, 66.6],
+  [4, 67.1, 67.2],
+  [5, 67.9, 67.1],
+];
+
+const column = (shots: number): string => `${shots}-shot`;
+
+/** Table 3: P3 with worked examples, in training as in evaluation. */
+export const table3: Grid = {
+  name: 'table3',
+  title: 'Table 3: P3, few-shot',
+  dataset: 'p3',
+  metric: 'accuracy',
+  cells: PRINTED.flatMap(([shots, t0, hint]): GridCell[] => [
+    {
+      row: 'T0',
+      column: column(shots),
+      system: 't0',
+      data: { shots },
+      paper: printed(undefined, t0, undefined),
+    },
+    {
+      row: 'HINT (Split)',
+      column: column(shots),
+      system: 'hint',
+      pretraining: 'hint',
+      modules: adaptersAndPrefixes,
+      data: { form: 'split', shots },
+      paper: printed(undefined, hint, undefined),
+    },
+  ]),
+  claims: ['T0', 'HINT (Split)'].map((row) => ({
+    says: `Five examples serve ${row} better than one`,
+    above: [row, column(5)],
+    below: [row, column(1)],
+  })),
+};
