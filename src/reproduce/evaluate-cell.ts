@@ -46,9 +46,10 @@ export async function evaluateCell(
   const { tokenizer } = engine;
   if (!tokenizer) throw new HintError('INTERNAL', `${model} was written without its tokenizer.`);
   const tools = { model: engine.model, tokenizer };
-  return planned.config.data.kind === 'p3'
+  // Awaited here: the engine closes when this function returns.
+  return await (planned.config.data.kind === 'p3'
     ? evaluateOnP3(planned, tools, context)
-    : evaluateOnSni(planned, tools, context);
+    : evaluateOnSni(planned, tools, context));
 }
 
 interface Tools {

@@ -25,3 +25,37 @@ export function findGrid(name: string): Grid {
     `There is no table ${JSON.stringify(name)}; choose one of ${GRIDS.map((known) => known.name).join(', ')}, figure4.`,
   );
 }
+
+/**
+ * A part of a grid: the cells of some rows and columns, and the claims that are about them only.
+ *
+ * @throws HintError INVALID_ARGUMENT listing the rows or columns there are
+ */
+export function selectCells(
+  grid: Grid,
+  { rows, columns }: { rows?: readonly string[] | undefined; columns?: readonly string[] | undefined },
+): Grid {
+  check('row', rows, grid.cells.map(({ row }) => row), grid.name); // prettier-ignore
+  check('column', columns, grid.cells.map(({ column }) => column), grid.name); // prettier-ignore
+  const takes = (row: string, column: string): boolean =>
+    (rows?.includes(row) ?? true) && (columns?.includes(column) ?? true);
+  return {
+    ...grid,
+    cells: grid.cells.filter(({ row, column }) => takes(row, column)),
+    claims: grid.claims.filter(({ above, below }) => takes(...above) && takes(...below)),
+  };
+}
+
+function check(
+  what: string,
+  wanted: readonly string[] | undefined,
+  all: readonly string[],
+  grid: string,
+): void {
+  const unknown = wanted?.find((name) => !all.includes(name));
+  if (unknown === undefined) return;
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    `${grid} has no ${what} ${JSON.stringify(unknown)}; there are ${[...new Set(all)].join(', ')}.`,
+  );
+}

@@ -79,7 +79,8 @@ export interface PlannedCell extends PlannedRun {
 export async function planCells(grid: Grid, settings: ReproduceSettings): Promise<PlannedCell[]> {
   checkSettings(grid, settings);
   const dataContents = await contentsOf(settings.data, 'the data');
-  const textContents = await corpusFingerprint(await findTextFiles(settings.text));
+  const { text } = settings;
+  const textContents = text.length > 0 ? await corpusFingerprint(await findTextFiles(text)) : '';
   const cells: PlannedCell[] = [];
   for (const model of settings.models) {
     const start = await describeStart(model);

@@ -2,7 +2,15 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { HintError } from '../../errors.js';
 import { MODEL_SIZES } from '../../model/sizes.js';
-import { findGrid, GRIDS, reportOf, runGrid, writeReport, type GridEvent } from '../../reproduce/index.js';
+import {
+  findGrid,
+  GRIDS,
+  reportOf,
+  runGrid,
+  selectCells,
+  writeReport,
+  type GridEvent,
+} from '../../reproduce/index.js';
 import { action, EXIT, note, print, printJson, table, wholeNumber } from '../context.js';
 import { Progress } from '../progress.js';
 import { reporter } from '../train.js';
@@ -22,6 +30,8 @@ export function addReproduceCommand(program: Command): void {
         'command goes on from there. Tables with the same output share the runs they have in common.',
     )
     .argument('<table>', `${GRIDS.map(({ name }) => name).join(', ')}, or figure4`)
+    .option('--row <names...>', 'only these rows of the table')
+    .option('--column <names...>', 'only these columns')
     .option('--data <directory>', 'Super-NaturalInstructions, for tables 2 and 3 P3')
     .option('--text <path...>', 'text to pretrain hypernetworks on: files, folders, glob patterns in quotes')
     .option('--init <directory>', 'a T5 to start from, repeatable', collect, [])
@@ -62,7 +72,7 @@ export function addReproduceCommand(program: Command): void {
     .action(
       action(async (signal, name: string, options: ReproduceOptions) => {
         if (name === 'figure4') throw figure4();
-        const grid = findGrid(name);
+        const grid = selectCells(findGrid(name), { rows: options.row, columns: options.column });
         if (options.demo && grid.dataset !== 'sni')
           throw new HintError(
             'INVALID_ARGUMENT',
@@ -102,7 +112,7 @@ export function addReproduceCommand(program: Command): void {
 function figure4(): HintError {
   return new HintError(
     'INVALID_ARGUMENT',
-    `Figure 4 is about latency and needs no training: it is measured with "hint bench". This command has ${GRIDS.map(({ name }) => name).join(', ')}.`,
+    `Figure 4 is about latency and needs no training: run "hint bench latency". This command has ${GRIDS.map(({ name }) => name).join(', ')}.`,
   );
 }
 

@@ -8,6 +8,8 @@ import type { DemoWorld } from './demo-world.js';
 
 /** What `hint reproduce` is given. */
 export interface ReproduceOptions {
+  row?: string[];
+  column?: string[];
   data?: string;
   text?: string[];
   init: string[];

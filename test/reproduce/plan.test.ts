@@ -1,0 +1,101 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findGrid, GRIDS, selectCells, type CellOutcome } from '../../src/reproduce/index.js';
+import { planCells } from '../../src/reproduce/plan.js';
+import { claimsOf, figuresOf } from '../../src/reproduce/summary.js';
+import { findSystem } from '../../src/systems/index.js';
+import { FIXTURES } from '../training/tiny.js';
+import { TINY_GRID, tinySettings } from './settings.js';
+
+let scratch: string;
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'hint-plan-'));
+});
+afterAll(() => rm(scratch, { recursive: true, force: true }));
+
+describe('the tables', () => {
+  it('name what there is when asked for what there is not', () => {
+    expect(() => findGrid('table7')).toThrow(/no table "table7"; choose one of table1, .*figure3, figure4/);
+  });
+
+  it.each(GRIDS.map((grid) => [grid.name, grid] as const))(
+    '%s has systems and settings that there are, and claims about its own cells',
+    async (_name, grid) => {
+      const settings = { ...tinySettings(scratch), data: join(FIXTURES, grid.dataset), training: {} };
+      const planned = await planCells(grid, settings);
+      expect(new Set(planned.map(({ id }) => id)).size).toBe(planned.length);
+      for (const { cell, config } of planned) {
+        const system = findSystem(cell.system);
+        if (config.data.kind === 'p3') system.p3Setting({ form: config.data.form, shots: config.data.shots });
+        expect(system.hypernetwork !== undefined || cell.pretraining === undefined).toBe(true);
+      }
+      const places = new Set(grid.cells.map(({ row, column }) => `${row}/${column}`));
+      for (const { above, below } of grid.claims) {
+        expect(places).toContain(above.join('/'));
+        expect(places).toContain(below.join('/'));
+      }
+      expect(await readdir(scratch)).toEqual([]);
+    },
+  );
+
+  it('can be run in part, with the orderings that are left', () => {
+    const part = selectCells(findGrid('table1'), { rows: ['HINT', 'No-Instruct'], columns: ['Def'] });
+    expect(part.cells.map(({ row, column }) => `${row}/${column}`)).toEqual(['No-Instruct/Def', 'HINT/Def']);
+    expect(part.claims.map(({ says }) => says)).toEqual(['HINT above No-Instruct']);
+    expect(() => selectCells(part, { rows: ['Hint'] })).toThrow(/no row "Hint"; there are No-Instruct, HINT/);
+  });
+
+  it('share cells and pretrainings that they have in common', async () => {
+    const settings = tinySettings(scratch);
+    const ids = async (name: string): Promise<string[]> =>
+      (await planCells(findGrid(name), settings)).map(({ id }) => id);
+    const [one, four, six] = [await ids('table1'), await ids('table4'), await ids('table6')];
+    expect(six.filter((id) => one.includes(id) || four.includes(id))).toHaveLength(2);
+  });
+});
+
+describe('settings', () => {
+  it.each([
+    ['no text', { text: [] }, /pretrains hypernetworks, but there is no text/],
+    ['no data', { data: '/nowhere' }, /Cannot read the data, \/nowhere/],
+    ['no seed', { seeds: [] }, /no seed/],
+    ['an unknown setting', { training: { bachSize: 3 } }, /bachSize is unknown; did you mean batchSize/],
+  ])('with %s are refused before anything runs', async (_what, change, message) => {
+    await expect(planCells(TINY_GRID, { ...tinySettings(scratch), ...change })).rejects.toThrow(message);
+  });
+
+  it('leave pretraining out when asked to, but not where it is what is compared', async () => {
+    const settings = { ...tinySettings(scratch), pretrainSteps: 0, text: [] };
+    expect((await planCells(TINY_GRID, settings)).every((one) => one.pretraining === undefined)).toBe(true);
+    await expect(planCells(findGrid('table4'), settings)).rejects.toThrow(/compares ways to pretrain/);
+  });
+});
+
+describe('a summary', () => {
+  const outcome = (row: string, seed: number, score: number | undefined): CellOutcome => ({
+    cell: { row, column: 'Def', system: 'hint', data: {} },
+    model: 'm',
+    size: undefined,
+    seed,
+    folder: '',
+    ...(score === undefined
+      ? { status: 'failed' as const }
+      : { status: 'done' as const, result: { score, instances: 1 } }),
+  });
+
+  it('takes means over the seeds that are done, and says in how many an ordering shows', () => {
+    const grid = { ...TINY_GRID, claims: [{ says: 'A above B', above: ['A', 'Def'], below: ['B', 'Def'] }] } as const; // prettier-ignore
+    const cells = [
+      outcome('A', 0, 10),
+      outcome('B', 0, 4),
+      outcome('A', 1, 2),
+      outcome('B', 1, 4),
+      outcome('A', 2, undefined),
+      outcome('B', 2, 1),
+    ];
+    expect(figuresOf({ cells })[0]).toMatchObject({ score: 6, low: 2, high: 10, seeds: [0, 1] });
+    expect(claimsOf({ grid, cells })[0]).toMatchObject({ difference: 2, seedsFor: 1, seeds: 2 });
+  });
+});

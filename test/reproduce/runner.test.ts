@@ -1,0 +1,94 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runGrid, writeReport, type GridEvent } from '../../src/reproduce/index.js';
+import { ensureCompiledWorker } from '../data/compiled-worker.js';
+import { TINY_GRID, tinySettings } from './settings.js';
+
+let scratch: string;
+beforeAll(async () => {
+  await ensureCompiledWorker();
+  scratch = await mkdtemp(join(tmpdir(), 'hint-reproduce-'));
+});
+afterAll(() => rm(scratch, { recursive: true, force: true }));
+
+const states = (events: readonly GridEvent[]): string[] =>
+  events.flatMap((event) => (event.kind === 'cell' ? [`${event.index} ${event.state}`] : []));
+const trained = (events: readonly GridEvent[]): string[] =>
+  events.flatMap((event) =>
+    event.kind === 'run' && event.event.kind === 'step' ? [`${event.stage} ${event.event.report.step}`] : [],
+  );
+
+describe('a grid', () => {
+  it('stops at an interruption, goes on where it was, redoes nothing, and reports beside the paper', async () => {
+    const settings = tinySettings(join(scratch, 'whole'));
+    const controller = new AbortController();
+    const first: GridEvent[] = [];
+    const stopped = await runGrid(TINY_GRID, settings, {
+      signal: controller.signal,
+      onEvent: (event) => {
+        first.push(event);
+        // After the first step of the second cell's training.
+        if (states(first).length === 3 && event.kind === 'run' && event.event.kind === 'step')
+          controller.abort();
+      },
+    });
+    expect(stopped.interrupted).toBe(true);
+    expect(stopped.cells.map(({ status }) => status)).toEqual(['done', 'pending', 'pending']);
+    expect(trained(first).slice(0, 4)).toEqual([
+      'pretraining 1',
+      'pretraining 2',
+      'training 1',
+      'training 2',
+    ]);
+
+    const second: GridEvent[] = [];
+    const whole = await runGrid(TINY_GRID, settings, { onEvent: (event) => void second.push(event) });
+    expect(states(second)).toEqual(['1 skipped', '2 started', '2 finished', '3 started', '3 finished']);
+    // The pretraining is shared; the second cell goes on behind its first step, the third begins.
+    expect(trained(second).filter((step) => step.startsWith('pretraining'))).toEqual([]);
+    expect(trained(second).filter((step) => step === 'training 1')).toHaveLength(1);
+    expect(whole.cells[0]?.result).toEqual(stopped.cells[0]?.result);
+    expect(await readdir(join(settings.output, 'pretrained'))).toHaveLength(1);
+    expect(existsSync(join(whole.cells[0]?.folder ?? '', 'run', 'checkpoints'))).toBe(false);
+
+    const files = await writeReport(whole, settings);
+    expect(files.map((file) => file.split('.').at(-1))).toEqual(['json', 'md', 'svg', 'png']);
+    const report = JSON.parse(await readFile(files[0] ?? '', 'utf8')) as {
+      complete: boolean;
+      figures: { paper: object; score: number }[];
+      claims: { seeds: number }[];
+    };
+    expect(report.complete).toBe(true);
+    expect(report.figures[0]).toMatchObject({ paper: { '3B': 47.2 }, seeds: [0] });
+    expect(report.claims[0]?.seeds).toBe(1);
+    const markdown = await readFile(files[1] ?? '', 'utf8');
+    expect(markdown).toMatch(/\| HINT \| Def \| \d+\.\d \| 1 \| .* \| 47\.2 \|/);
+  });
+
+  it('makes a new cell of a changed configuration, and none of what changes no result', async () => {
+    const output = join(scratch, 'whole');
+    const events: GridEvent[] = [];
+    const onEvent = (event: GridEvent): void => void events.push(event);
+    await runGrid({ ...TINY_GRID, cells: TINY_GRID.cells.slice(2) }, { ...tinySettings(output), threads: 2 }, { onEvent }); // prettier-ignore
+    await runGrid({ ...TINY_GRID, cells: TINY_GRID.cells.slice(2) }, { ...tinySettings(output), steps: 1 }, { onEvent }); // prettier-ignore
+    expect(states(events)).toEqual(['1 skipped', '1 started', '1 finished']);
+  });
+
+  it('reports a failing cell and runs the others', async () => {
+    const [, , last] = TINY_GRID.cells;
+    const broken = { row: 'Broken', column: 'Def', system: 'no-instruct', data: {}, modules: () => ({ prefixLength: 3 }) }; // prettier-ignore
+    const settings = tinySettings(join(scratch, 'failing'));
+    const result = await runGrid({ ...TINY_GRID, cells: [broken, last!], claims: [] }, settings);
+    expect(result.cells.map(({ status }) => status)).toEqual(['failed', 'done']);
+    expect(result.cells[0]?.error).toMatchObject({
+      code: 'INVALID_CONFIG',
+      message: expect.stringContaining('prefixLength') as string,
+    });
+    expect(result.interrupted).toBe(false);
+    const [, markdown] = await writeReport(result, settings);
+    expect(await readFile(markdown ?? '', 'utf8')).toContain('- Broken, Def, tiny, seed 0: failed, ');
+  });
+});
