@@ -47,13 +47,14 @@ export function latencyMeasurements(
   observations: Observations,
 ): { groups: MeasurementGroup[]; cases: Map<string, LatencyCase> } {
   const { systems, dtypes, shots, signal } = options;
-  const own = engine.model;
-  if (isLanguageModel(own)) {
+  const opened = engine.model;
+  if (isLanguageModel(opened)) {
     throw new HintError(
       'INVALID_ARGUMENT',
       'Latency is compared between HINT and T5, and this is a decoder-only model; give a T5 or HINT directory.',
     );
   }
+  const own: HintModel = opened;
   const hintModel = systems.includes('hint') && own.hypernetwork?.readsInstruction === true;
   const plain = plainModel(own);
   const work = workload(options, engine.model.config.vocabSize);
