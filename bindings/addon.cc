@@ -62,12 +62,13 @@ Napi::Value createDevice(const Info& info) {
   if (kind != "cpu" && kind != "cuda")
     fail("INVALID_ARGUMENT", "The device \"", kind, "\" is unknown; use cpu or cuda.");
   auto backend = kind == "cuda" ? cudaBackend(moduleFolder(), info[3].ToNumber().Int32Value()) : hostBackend();
-  auto* device = new DeviceHandle{std::make_unique<Stream>(std::move(backend), threads, static_cast<size_t>(limit))};
-  return Napi::External<DeviceHandle>::New(info.Env(), device, [](Napi::Env, DeviceHandle* handle) { delete handle; });
+  DeviceHandle device;
+  device.stream = std::make_unique<Stream>(std::move(backend), threads, static_cast<size_t>(limit));
+  return wrapHandle(info.Env(), std::move(device));
 }
 
 Napi::Value closeDevice(const Info& info) {
-  info[0].As<Napi::External<DeviceHandle>>().Data()->stream.reset();
+  handleOf<DeviceHandle>(info[0], "A device was expected here.").stream.reset();
   return info.Env().Undefined();
 }
 
@@ -105,12 +106,8 @@ Napi::Value viewTensor(const Info& info) {
   return wrap(info.Env(), std::move(view));
 }
 
-/// (tensor, keepBuffer): another handle to the same memory, or to the shape alone.
-Napi::Value cloneTensor(const Info& info) {
-  Tensor tensor = tensorOf(info[0]).tensor;
-  if (!info[1].ToBoolean().Value()) tensor.buffer.reset();
-  return wrap(info.Env(), std::move(tensor));
-}
+/// (tensor): another handle to the same memory.
+Napi::Value cloneTensor(const Info& info) { return wrap(info.Env(), tensorOf(info[0]).tensor); }
 
 Napi::Value releaseTensor(const Info& info) {
   tensorOf(info[0]).tensor.buffer.reset();
@@ -130,7 +127,8 @@ void requireBuffers(const Call& call) {
            " was released; keep it until its last use.");
 }
 
-/// (device, op, inputs, attributes) -> outputs as [handle, shape, dtype] or null
+/// (device, op, inputs, attributes, save) -> outputs as [handle, shape, dtype] or null; with `save` the call for
+/// enqueueBackward behind them.
 Napi::Value enqueue(const Info& info) {
   Stream& stream = streamOf(info[0]);
   auto call = std::make_unique<Call>(opAt(info[1]));
@@ -138,34 +136,59 @@ Napi::Value enqueue(const Info& info) {
   readAttributes(*call, info[3].As<Napi::Array>());
   requireBuffers(*call);
   call->bind();
-  for (size_t i = 0; i < call->outputs.size(); ++i)
+  const auto count = static_cast<uint32_t>(call->outputs.size());
+  for (size_t i = 0; i < count; ++i)
     if (call->outputPresent[i]) call->outputs[i].buffer = stream.buffer(call->outputs[i].bytes());
-  Napi::Array outputs = Napi::Array::New(info.Env(), call->outputs.size());
-  for (uint32_t i = 0; i < call->outputs.size(); ++i)
+  Napi::Array outputs = Napi::Array::New(info.Env());
+  for (uint32_t i = 0; i < count; ++i)
     outputs.Set(i, call->outputPresent[i] ? describeTensor(info.Env(), call->outputs[i]) : info.Env().Null());
+  if (info[4].ToBoolean().Value()) outputs.Set(count, wrapForBackward(info.Env(), *call));
   stream.enqueue(std::move(call));
   return outputs;
 }
 
-/// (device, op, inputs, attributes, outputs, gradOutputs, gradInputs, betas)
+/// (device, saved call, gradOutputs, gradInputs, betas): takes the saved call.
 Napi::Value enqueueBackward(const Info& info) {
   Stream& stream = streamOf(info[0]);
-  auto call = std::make_unique<Call>(opAt(info[1]));
-  readTensors(info[2].As<Napi::Array>(), call->spec->inputs.size(), call->inputs, call->inputPresent);
-  readAttributes(*call, info[3].As<Napi::Array>());
-  call->bind();
+  auto& saved = handleOf<CallHandle>(info[1], "A saved call was expected here.");
+  if (!saved.call) fail("INVALID_ARGUMENT", "This call was walked backwards already; record it again.");
+  auto call = std::move(saved.call);
   std::vector<bool> present;
-  readTensors(info[4].As<Napi::Array>(), call->spec->outputs.size(), call->outputs, present);
-  readTensors(info[5].As<Napi::Array>(), call->spec->outputs.size(), call->gradOutputs, present);
-  readTensors(info[6].As<Napi::Array>(), call->spec->inputs.size(), call->gradInputs, present);
-  const auto betas = info[7].As<Napi::Array>();
+  readTensors(info[2].As<Napi::Array>(), call->spec->outputs.size(), call->gradOutputs, present);
+  readTensors(info[3].As<Napi::Array>(), call->spec->inputs.size(), call->gradInputs, present);
+  const auto betas = info[4].As<Napi::Array>();
   call->betas.resize(call->gradInputs.size(), 0.0f);
   for (uint32_t i = 0; i < call->betas.size(); ++i) {
+    if (!call->gradInputs[i]) continue;
     call->betas[i] = betas.Get(i).ToNumber().FloatValue();
-    if (call->gradInputs[i] && call->gradInputs[i].size() != call->inputs[i].size())
+    if (call->gradInputs[i].size() != call->inputs[i].size())
       fail("INVALID_SHAPE", call->describe(), ": the gradient of ", call->spec->inputs[i].name, " has shape ",
            toString(call->gradInputs[i].shape), ".");
   }
+  call->backward = true;
+  stream.enqueue(std::move(call));
+  return info.Env().Undefined();
+}
+
+/// (saved call): gives its memory back where nothing needs its backward pass.
+Napi::Value releaseCall(const Info& info) {
+  handleOf<CallHandle>(info[0], "A saved call was expected here.").call.reset();
+  return info.Env().Undefined();
+}
+
+/// (device, destination, source): destination = source, in the memory that destination has.
+Napi::Value assignTensor(const Info& info) {
+  Stream& stream = streamOf(info[0]);
+  const Tensor destination = tensorOf(info[1]).tensor, source = tensorOf(info[2]).tensor;
+  if (!destination || !source) fail("INVALID_ARGUMENT", "A released tensor cannot be assigned or assigned to.");
+  // Of all kernels, copy's backward is the one that writes plain values to memory that is there already.
+  auto call = std::make_unique<Call>(findOp("copy"));
+  call->inputs = {destination};
+  call->inputPresent = {true};
+  call->bind();
+  call->outputs = call->gradOutputs = {source};
+  call->gradInputs = {destination};
+  call->betas = {0.0f};
   call->backward = true;
   stream.enqueue(std::move(call));
   return info.Env().Undefined();
@@ -345,6 +368,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   HINT_EXPORT(releaseTensor);
   HINT_EXPORT(enqueue);
   HINT_EXPORT(enqueueBackward);
+  HINT_EXPORT(releaseCall);
+  HINT_EXPORT(assignTensor);
   HINT_EXPORT(writeTensor);
   HINT_EXPORT(readTensor);
   HINT_EXPORT(synchronize);

@@ -7,9 +7,6 @@
 namespace hint::binding {
 namespace {
 
-const napi_type_tag kTensorTag = {0x9c1df0a14be24a6bULL, 0x8f7e55dc0ad1e7c1ULL};
-const napi_type_tag kDeviceTag = {0x5b0e3c52a7a74f0dULL, 0xa2c4e0f31b6d9e22ULL};
-
 Attribute readAttribute(const Call& call, const AttributeSpec& spec, const Napi::Value& value) {
   if (std::holds_alternative<int64_t>(spec.defaultValue)) {
     if (value.IsBoolean()) return int64_t{value.As<Napi::Boolean>().Value()};
@@ -53,21 +50,17 @@ Napi::Value describeArguments(Napi::Env env, const std::vector<Argument>& argume
 }  // namespace
 
 Napi::Value wrap(Napi::Env env, Tensor tensor) {
-  auto external = Napi::External<TensorHandle>::New(env, new TensorHandle{std::move(tensor)},
-                                                    [](Napi::Env, TensorHandle* handle) { delete handle; });
-  external.TypeTag(&kTensorTag);
-  return external;
+  TensorHandle handle;
+  handle.tensor = std::move(tensor);
+  return wrapHandle(env, std::move(handle));
 }
 
 TensorHandle& tensorOf(const Napi::Value& value) {
-  if (!value.IsExternal() || !value.As<Napi::External<TensorHandle>>().CheckTypeTag(&kTensorTag))
-    fail("INVALID_ARGUMENT", "A tensor was expected here; pass a Tensor of this engine.");
-  return *value.As<Napi::External<TensorHandle>>().Data();
+  return handleOf<TensorHandle>(value, "A tensor was expected here; pass a Tensor of this engine.");
 }
 
 Stream& streamOf(const Napi::Value& value) {
-  if (!value.IsExternal()) fail("INVALID_ARGUMENT", "A device was expected here.");
-  DeviceHandle& device = *value.As<Napi::External<DeviceHandle>>().Data();
+  auto& device = handleOf<DeviceHandle>(value, "A device was expected here.");
   if (!device.stream) fail("INVALID_ARGUMENT", "This device was closed; create another one.");
   return *device.stream;
 }
@@ -82,6 +75,18 @@ Shape shapeOf(const Napi::Value& value) {
     shape[i] = static_cast<int64_t>(side);
   }
   return shape;
+}
+
+Napi::Value wrapForBackward(Napi::Env env, const Call& call) {
+  CallHandle handle;
+  handle.call = std::make_unique<Call>(call);
+  const auto dropUnread = [](std::vector<Tensor>& tensors, const std::vector<ArgSpec>& arguments) {
+    for (size_t i = 0; i < tensors.size(); ++i)
+      if (!(arguments[i].flags & kSaved)) tensors[i].buffer.reset();
+  };
+  dropUnread(handle.call->inputs, call.spec->inputs);
+  dropUnread(handle.call->outputs, call.spec->outputs);
+  return wrapHandle(env, std::move(handle));
 }
 
 Napi::Value describeTensor(Napi::Env env, const Tensor& tensor) {

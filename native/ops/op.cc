@@ -2,22 +2,47 @@
 
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <sstream>
+#include <unordered_map>
 
 #include "native/runtime/error.h"
 
 namespace hint {
 namespace {
 
-std::vector<std::string> split(const char* text) {
-  std::istringstream stream(text);
-  std::vector<std::string> words;
-  for (std::string word; stream >> word;) words.push_back(word);
-  return words;
+struct Side {
+  std::string name;   ///< empty: `size` is the side
+  int64_t size = -1;  ///< negative: a named dimension
+};
+
+struct ShapePattern {
+  std::vector<Side> sides;
+  bool any = false;  ///< every shape; the element count is the only side's dimension
+};
+
+ShapePattern parse(std::string_view text) {
+  ShapePattern pattern;
+  std::istringstream stream{std::string(text)};
+  for (std::string word; stream >> word;) {
+    const bool number = word.find_first_not_of("0123456789") == std::string::npos;
+    pattern.sides.push_back(number ? Side{"", std::stoll(word)} : Side{word});
+  }
+  pattern.any = pattern.sides.size() == 1 && pattern.sides[0].name[0] == '*';
+  if (pattern.any) pattern.sides[0].name.erase(0, 1);
+  return pattern;
 }
 
-bool isNumber(const std::string& word) {
-  return !word.empty() && word.find_first_not_of("0123456789") == std::string::npos;
+/// The parts of a declared shape. They are few, and ops are queued by the thousand: each is taken apart once a thread.
+const ShapePattern& patternOf(const char* shape) {
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  static thread_local std::unordered_map<std::string, ShapePattern, Hash, std::equal_to<>> patterns;
+  const std::string_view text(shape);
+  const auto found = patterns.find(text);
+  return found != patterns.end() ? found->second : patterns.emplace(text, parse(text)).first->second;
 }
 
 int indexOf(const std::vector<ArgSpec>& arguments, std::string_view name) {
@@ -76,22 +101,20 @@ void Call::bindTensor(const ArgSpec& arg, const Tensor& tensor) {
   if (arg.dtype && tensor.dtype != *arg.dtype)
     fail("INVALID_ARGUMENT", describe(), ": ", arg.name, " must be ", nameOf(*arg.dtype), ", not ",
          nameOf(tensor.dtype), ".");
-  const auto words = split(arg.shape);
-  if (words.size() == 1 && words[0][0] == '*') {
-    setDim(words[0].substr(1), tensor.size());
+  const auto& [sides, any] = patternOf(arg.shape);
+  if (any) {
+    setDim(sides[0].name, tensor.size());
     return;
   }
-  if (words.size() != tensor.shape.size())
+  const auto refuse = [&] {
     fail("INVALID_SHAPE", describe(), ": ", arg.name, " must be [", arg.shape, "], not ", toString(tensor.shape), ".");
-  for (size_t i = 0; i < words.size(); ++i) {
-    const int64_t size = tensor.shape[i];
-    if (isNumber(words[i])) {
-      if (std::stoll(words[i]) != size)
-        fail("INVALID_SHAPE", describe(), ": ", arg.name, " must be [", arg.shape, "], not ", toString(tensor.shape),
-             ".");
-    } else {
-      setDim(words[i], size);
-    }
+  };
+  if (sides.size() != tensor.shape.size()) refuse();
+  for (size_t i = 0; i < sides.size(); ++i) {
+    if (sides[i].size < 0)
+      setDim(sides[i].name, tensor.shape[i]);
+    else if (sides[i].size != tensor.shape[i])
+      refuse();
   }
 }
 
@@ -115,8 +138,10 @@ void Call::bind() {
   outputs.resize(spec->outputs.size());
   for (size_t i = 0; i < spec->outputs.size(); ++i) {
     const ArgSpec& arg = spec->outputs[i];
-    const Tensor* like = inputLike(arg);
-    outputs[i].dtype = arg.dtype.value_or(like ? like->dtype : DType::f32);
+    if (arg.dtype)
+      outputs[i].dtype = *arg.dtype;
+    else if (const Tensor* like = inputLike(arg))
+      outputs[i].dtype = like->dtype;
   }
   if (spec->resolve) spec->resolve(*this);
   outputPresent.assign(spec->outputs.size(), false);
@@ -126,12 +151,12 @@ void Call::bind() {
     outputPresent[i] = true;
     Tensor& output = outputs[i];
     output.shape.clear();
-    const auto words = split(arg.shape);
-    if (words.size() == 1 && words[0][0] == '*') {
+    const auto& [sides, any] = patternOf(arg.shape);
+    if (any) {
       if (const Tensor* like = inputLike(arg)) output.shape = like->shape;
       continue;
     }
-    for (const auto& word : words) output.shape.push_back(isNumber(word) ? std::stoll(word) : dim(word));
+    for (const auto& [name, size] : sides) output.shape.push_back(size < 0 ? dim(name) : size);
   }
 }
 

@@ -9,8 +9,8 @@ import { writeFileAtomic } from '../util/atomic-file.js';
 import { sha256Hex } from '../util/hash.js';
 import { readModelConfig, type HintConfig, type ModelConfig } from './config.js';
 import { HintModel } from './hint.js';
-import { initialisations, parameterShapes, sizeOf } from './parameter-shapes.js';
-import { copiedFrom, initialValues, Parameters } from './parameters.js';
+import { initialisations, parameterShapes } from './parameter-shapes.js';
+import { copiedFrom, initialTensor, Parameters } from './parameters.js';
 import {
   openSafetensors,
   toBfloat16InPieces,
@@ -62,15 +62,7 @@ export async function loadModel(
       const source = sourceOf(name, file);
       const tensor = source
         ? await device.upload(await readValues(file, source, shape, options.signal), shape)
-        : await device.upload(
-            initialValues(
-              starts.get(name) ?? missing(name, directory),
-              sizeOf(shape),
-              options.seed ?? 0,
-              name,
-            ),
-            shape,
-          );
+        : initialTensor(device, starts.get(name) ?? missing(name, directory), shape, options.seed ?? 0, name);
       tensors.set(name, tensor);
       options.onProgress?.(++done, shapes.size);
     }

@@ -1,13 +1,13 @@
 import { HintError } from '../errors.js';
 import type { Device } from '../tensor/device.js';
+import * as ops from '../tensor/ops.js';
+import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { CounterRng } from '../util/counter-rng.js';
 import { fnv1a32 } from '../util/hash.js';
 import type { ModelConfig } from './config.js';
 import {
   initialisations,
   parameterShapes,
-  sizeOf,
   TRUNCATED_NORMAL_DEVIATION,
   type Initialisation,
 } from './parameter-shapes.js';
@@ -44,48 +44,46 @@ export class Parameters {
   }
 }
 
-/** Draws the values a parameter starts with; a function of seed and name, not of the other parameters. */
-export function initialValues(
-  initialisation: Initialisation,
-  size: number,
+/**
+ * A parameter with the values it starts with, a function of seed and name, not of the other parameters. Only enqueues:
+ * the device draws them.
+ */
+export function initialTensor(
+  device: Device,
+  { kind, scale }: Initialisation,
+  shape: readonly number[],
   seed: number,
   name: string,
-): Float32Array {
-  const values = new Float32Array(size);
-  if (initialisation.kind === 'constant') return values.fill(initialisation.scale);
-  const random = new CounterRng(seed, fnv1a32(name));
-  const { scale } = initialisation;
-  if (initialisation.kind === 'uniform') {
-    for (let i = 0; i < size; i++) values[i] = (2 * random.uniform() - 1) * scale;
-    return values;
+): Tensor {
+  const tensor = device.keep(device.tensor(null, shape, 'f32'));
+  if (kind === 'constant') {
+    ops.fill(tensor, scale);
+  } else {
+    const factor = kind === 'truncated-normal' ? scale / TRUNCATED_NORMAL_DEVIATION : scale;
+    ops.randomFill(tensor, kind, { scale: factor, seed, stream: fnv1a32(name) });
   }
-  const truncated = initialisation.kind === 'truncated-normal';
-  const sigma = truncated ? scale / TRUNCATED_NORMAL_DEVIATION : scale;
-  for (let i = 0; i < size;) {
-    // Box–Muller gives two normals from two uniforms; 1 - u keeps the logarithm finite.
-    const radius = Math.sqrt(-2 * Math.log(1 - random.uniform()));
-    const angle = 2 * Math.PI * random.uniform();
-    for (const normal of [radius * Math.cos(angle), radius * Math.sin(angle)]) {
-      if (i < size && !(truncated && Math.abs(normal) > 2)) values[i++] = normal * sigma;
-    }
-  }
-  return values;
+  return tensor;
 }
 
-/** Parameters drawn from the original's distributions (method §1.4, §2.3–2.5), or only those `wanted`. */
-export function initialiseParameters(
+/** Parameters drawn from the original's distributions (method §1.4, §2.3–2.5). */
+export function initialiseParameters(device: Device, config: ModelConfig, seed: number): Parameters {
+  return device.now(drawParameters(device, config, seed, (name) => name));
+}
+
+function* drawParameters(
   device: Device,
   config: ModelConfig,
   seed: number,
-  given: (name: string) => Float32Array | undefined = () => undefined,
-): Parameters {
+  sourceOf: (name: string) => string,
+): Sliced<Parameters> {
   const starts = initialisations(config);
   const tensors = new Map<string, Tensor>();
   for (const [name, shape] of parameterShapes(config)) {
-    const start = starts.get(name);
-    if (!start) throw new HintError('INTERNAL', `The tensor ${name} has no initialisation.`);
-    const values = given(name) ?? initialValues(start, sizeOf(shape), seed, name);
-    tensors.set(name, device.keep(device.tensor(values, shape, 'f32')));
+    const source = sourceOf(name);
+    const start = starts.get(source);
+    if (!start) throw new HintError('INTERNAL', `The tensor ${source} has no initialisation.`);
+    tensors.set(name, initialTensor(device, start, shape, seed, source));
+    yield;
   }
   return new Parameters(tensors);
 }
@@ -99,19 +97,18 @@ export function copiedFrom(name: string): string | undefined {
   return place?.[1];
 }
 
-/** {@link initialiseParameters}; with `copies`, a separate hyperencoder or decoder generator starts as T5's. */
+/** {@link initialiseParameters} in slices; with `copies`, a separate hyperencoder or decoder generator starts as T5's. */
 export function initialiseWithCopies(
   device: Device,
   config: ModelConfig,
   seed: number,
   copies: boolean,
-): Parameters {
-  const starts = initialisations(config);
+): Promise<Parameters> {
   const shapes = parameterShapes(config);
-  return initialiseParameters(device, config, seed, (name) => {
-    const source = copies ? copiedFrom(name) : undefined;
-    const start = source === undefined ? undefined : starts.get(source);
-    if (source === undefined || start === undefined) return undefined;
-    return initialValues(start, sizeOf(shapes.get(source) ?? []), seed, source);
-  });
+  return device.inSlices(
+    drawParameters(device, config, seed, (name) => {
+      const source = copies ? copiedFrom(name) : undefined;
+      return source !== undefined && shapes.has(source) ? source : name;
+    }),
+  );
 }

@@ -7,7 +7,9 @@ import {
   type CudaReport,
   type DeviceStatistics,
   type DType,
+  type NativeCall,
   type NativeDevice,
+  type NativeOutput,
   type NativeProgram,
   type NativeTensor,
   type OpSpec,
@@ -155,12 +157,15 @@ export class Device {
     const entry = opEntry(name);
     const values = this.orderAttributes(entry, attributes);
     const handles = inputs.map((input) => (input ? input.handle : null));
-    const results = guarded(() => native().enqueue(this.handle, entry.index, handles, values));
-    for (const index of entry.mutable) inputs[index]?.onChange?.();
-    const outputs = results.map((result) =>
-      result ? this.adopt(new Tensor(this, result[0], result[1], result[2])) : null,
-    );
-    this.tape?.record(entry.index, entry.spec, inputs, values, outputs);
+    const { index, spec } = entry;
+    const tape = this.tape?.wants(spec, inputs) ? this.tape : undefined;
+    const results = guarded(() => native().enqueue(this.handle, index, handles, values, tape !== undefined));
+    for (const changed of entry.mutable) inputs[changed]?.onChange?.();
+    const outputs = spec.outputs.map((_, i) => {
+      const result = results[i] as NativeOutput;
+      return result ? this.adopt(new Tensor(this, result[0], result[1], result[2])) : null;
+    });
+    tape?.record(spec, inputs, outputs, results[outputs.length] as NativeCall);
     return outputs;
   }
 
@@ -176,21 +181,7 @@ export class Device {
         `Cannot assign ${source.dtype} [${source.shape.join(', ')}] to a tensor of ${destination.dtype} [${destination.shape.join(', ')}]; dtype and shape must be equal.`,
       );
     }
-    const { index } = opEntry('copy');
-    const { handle } = source;
-    // Of all kernels, copy's backward is the one that writes plain values to memory that is there already.
-    guarded(() =>
-      native().enqueueBackward(
-        this.handle,
-        index,
-        [destination.handle],
-        [],
-        [handle],
-        [handle],
-        [destination.handle],
-        [0],
-      ),
-    );
+    guarded(() => native().assignTensor(this.handle, destination.handle, source.handle));
   }
 
   private orderAttributes(

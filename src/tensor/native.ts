@@ -7,6 +7,8 @@ import { packageRoot } from '../util/package-root.js';
 /** Opaque handles of the native engine. */
 export type NativeDevice = object & { readonly __device: unique symbol };
 export type NativeTensor = object & { readonly __tensor: unique symbol };
+/** An op that was enqueued and waits for its backward pass. */
+export type NativeCall = object & { readonly __call: unique symbol };
 export type NativeProgram = object & { readonly __program: unique symbol };
 
 export type DType = 'f32' | 'bf16' | 'i32' | 'i8';
@@ -55,7 +57,7 @@ export interface CudaReport {
   driver: number;
 }
 
-type NativeOutput = [NativeTensor, number[], DType] | null;
+export type NativeOutput = [NativeTensor, number[], DType] | null;
 
 /** The functions of the native module; everything above it goes through {@link Device} and {@link Tensor}. */
 export interface NativeModule {
@@ -68,24 +70,25 @@ export interface NativeModule {
     data: TypedArray | null,
   ): NativeTensor;
   viewTensor(tensor: NativeTensor, offset: number, shape: readonly number[]): NativeTensor;
-  cloneTensor(tensor: NativeTensor, keepBuffer: boolean): NativeTensor;
+  cloneTensor(tensor: NativeTensor): NativeTensor;
   releaseTensor(tensor: NativeTensor): void;
+  /** @returns the outputs; with `save` one element more, the call that {@link enqueueBackward} takes */
   enqueue(
     device: NativeDevice,
     op: number,
     inputs: (NativeTensor | null)[],
     attributes: (AttributeValue | undefined)[],
-  ): NativeOutput[];
+    save: boolean,
+  ): (NativeOutput | NativeCall)[];
   enqueueBackward(
     device: NativeDevice,
-    op: number,
-    inputs: (NativeTensor | null)[],
-    attributes: (AttributeValue | undefined)[],
-    outputs: (NativeTensor | null)[],
+    call: NativeCall,
     gradOutputs: (NativeTensor | null)[],
     gradInputs: (NativeTensor | null)[],
     betas: number[],
   ): void;
+  releaseCall(call: NativeCall): void;
+  assignTensor(device: NativeDevice, destination: NativeTensor, source: NativeTensor): void;
   writeTensor(device: NativeDevice, tensor: NativeTensor, byteOffset: number, data: TypedArray): void;
   readTensor(device: NativeDevice, tensor: NativeTensor): Promise<ArrayBuffer>;
   synchronize(device: NativeDevice): Promise<void>;

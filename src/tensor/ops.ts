@@ -313,6 +313,24 @@ export function fill(destination: Tensor, value: number): void {
   destination.device.apply('fill', [destination], { value });
 }
 
+/** What {@link randomFill} draws; a truncated normal is cut at two deviations. */
+export type RandomDistribution = 'uniform' | 'normal' | 'truncated-normal';
+
+/**
+ * destination = scale × random numbers: uniform in (−1, 1), or standard normal. Element i is a function of
+ * (seed, stream, i) alone, the same on every back end.
+ *
+ * @param options.seed integer from 0 to 2^53 − 1
+ * @param options.stream unsigned 32-bit integer that names the numbers within the seed
+ */
+export function randomFill(
+  destination: Tensor,
+  distribution: RandomDistribution,
+  options: { scale: number; seed: number; stream: number },
+): void {
+  destination.device.apply('random_fill', [destination], { distribution, ...options });
+}
+
 /** The state of a greedy decode loop, all of it written by {@link greedy}. */
 export interface GreedyState {
   /** i32 [rows]: the token to feed next. */

@@ -1,6 +1,6 @@
 import { HintError } from '../errors.js';
 import type { Device } from './device.js';
-import { guarded, native, type AttributeValue, type NativeTensor, type OpSpec } from './native.js';
+import { guarded, native, type NativeCall, type OpSpec } from './native.js';
 import type { Sliced } from './slices.js';
 import { Tensor } from './tensor.js';
 
@@ -39,18 +39,13 @@ export class Gradients {
   }
 }
 
-interface SavedInput {
-  tensor: Tensor;
-  handle: NativeTensor;
-}
-
 interface OpNode {
   kind: 'op';
-  op: number;
   spec: OpSpec;
-  inputs: (SavedInput | null)[];
-  attributes: (AttributeValue | undefined)[];
-  outputs: (SavedInput | null)[];
+  /** Holds what the backward kernel reads, and of everything else the shape. */
+  call: NativeCall;
+  inputs: (Tensor | null | undefined)[];
+  outputs: (Tensor | null)[];
 }
 
 interface RecomputeNode {
@@ -104,31 +99,23 @@ export class Tape {
     }
   }
 
-  /** Called by the device for every op that is enqueued. */
+  /** Whether an op on these inputs is to be recorded. */
+  wants(spec: OpSpec, inputs: (Tensor | null | undefined)[]): boolean {
+    if (this.paused || !spec.differentiable) return false;
+    return inputs.some((input, i) => input?.requiresGrad && spec.inputs[i]?.differentiable);
+  }
+
+  /** Called by the device for every enqueued op that the tape {@link wants}. */
   record(
-    op: number,
     spec: OpSpec,
     inputs: (Tensor | null | undefined)[],
-    attributes: (AttributeValue | undefined)[],
     outputs: (Tensor | null)[],
+    call: NativeCall,
   ): void {
-    if (this.paused || !spec.differentiable) return;
-    if (!inputs.some((input, i) => input?.requiresGrad && spec.inputs[i]?.differentiable)) return;
-    const save = (tensor: Tensor, saved: boolean | undefined): SavedInput => ({
-      tensor,
-      handle: native().cloneTensor(tensor.handle, saved === true),
-    });
     outputs.forEach((output, i) => {
       if (output && spec.outputs[i]?.differentiable) output.requiresGrad = true;
     });
-    this.nodes.push({
-      kind: 'op',
-      op,
-      spec,
-      inputs: inputs.map((input, i) => (input ? save(input, spec.inputs[i]?.saved) : null)),
-      attributes,
-      outputs: outputs.map((output, i) => (output ? save(output, spec.outputs[i]?.saved) : null)),
-    });
+    this.nodes.push({ kind: 'op', spec, call, inputs, outputs });
   }
 
   /**
@@ -194,36 +181,26 @@ export class Tape {
 
   private backwardOp(node: OpNode, gradientOf: Map<number, Tensor>, gradients: Gradients): void {
     const gradOutputs = node.outputs.map((output) =>
-      output ? (gradientOf.get(output.tensor.id) ?? null) : null,
+      output ? (gradientOf.get(output.id)?.handle ?? null) : null,
     );
     if (gradOutputs.some((gradient) => gradient !== null)) {
       const betas: number[] = [];
       const gradInputs = node.inputs.map((input, i) => {
         betas[i] = 0;
-        if (!input?.tensor.requiresGrad || !node.spec.inputs[i]?.differentiable) return null;
-        const target = this.target(input.tensor, gradientOf, gradients);
+        if (!input?.requiresGrad || !node.spec.inputs[i]?.differentiable) return null;
+        const target = this.target(input, gradientOf, gradients);
         betas[i] = target.beta;
         return target.gradient.handle;
       });
-      guarded(() =>
-        native().enqueueBackward(
-          this.device.handle,
-          node.op,
-          node.inputs.map((input) => input?.handle ?? null),
-          node.attributes,
-          node.outputs.map((output) => output?.handle ?? null),
-          gradOutputs.map((gradient) => gradient?.handle ?? null),
-          gradInputs,
-          betas,
-        ),
-      );
+      guarded(() => native().enqueueBackward(this.device.handle, node.call, gradOutputs, gradInputs, betas));
+    } else {
+      native().releaseCall(node.call);
     }
     for (const output of node.outputs) {
       if (!output) continue;
-      gradientOf.get(output.tensor.id)?.dispose();
-      gradientOf.delete(output.tensor.id);
+      gradientOf.get(output.id)?.dispose();
+      gradientOf.delete(output.id);
     }
-    for (const saved of [...node.inputs, ...node.outputs]) if (saved) native().releaseTensor(saved.handle);
   }
 
   private *backwardRecompute(

@@ -79,7 +79,7 @@ export class Tensor {
 
   /** Another tensor on the same memory and the same gradient. */
   alias(): Tensor {
-    const alias = new Tensor(this.device, native().cloneTensor(this.handle, true), this.shape, this.dtype);
+    const alias = new Tensor(this.device, native().cloneTensor(this.handle), this.shape, this.dtype);
     alias.id = this.id;
     alias.requiresGrad = this.requiresGrad;
     alias.base = this.base;

@@ -68,7 +68,7 @@ export async function createModel(
   if (typeof init !== 'string') {
     const full = adaptConfig(base, { hint, withoutHint: hint === undefined });
     const copies = hyperencoderInit === 'pretrained';
-    return new HintModel(device, full, initialiseWithCopies(device, full, config.seed, copies));
+    return new HintModel(device, full, await initialiseWithCopies(device, full, config.seed, copies));
   }
   return loadModel(device, init, {
     hint,

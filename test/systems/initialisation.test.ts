@@ -6,7 +6,7 @@ import { saveModel } from '../../src/model/checkpoint.js';
 import { parseModelConfig } from '../../src/model/config.js';
 import { HintModel } from '../../src/model/hint.js';
 import { initialisation } from '../../src/model/parameter-shapes.js';
-import { initialiseParameters, initialValues } from '../../src/model/parameters.js';
+import { initialiseParameters, initialTensor } from '../../src/model/parameters.js';
 import { findSystem, SYSTEMS } from '../../src/systems/index.js';
 import { Device } from '../../src/tensor/device.js';
 import { createModel } from '../../src/training/prepare.js';
@@ -58,9 +58,9 @@ describe.each(T5_SYSTEMS.map((system) => ({ name: system.name, system })))(
         if (source !== undefined) {
           expect([name, own.get(name)]).toEqual([name, t5.get(source)]);
         } else {
-          const { size } = model.parameters.get(name);
-          const expected = initialValues(initialisation(model.config, name), size, config.seed, name);
-          expect([name, await floatsOf(model, name)]).toEqual([name, expected]);
+          const { shape } = model.parameters.get(name);
+          const drawn = initialTensor(device, initialisation(model.config, name), shape, config.seed, name);
+          expect([name, await floatsOf(model, name)]).toEqual([name, await drawn.read()]);
         }
       }
     });

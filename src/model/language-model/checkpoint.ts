@@ -2,8 +2,7 @@ import { HintError, throwIfAborted } from '../../errors.js';
 import type { Device } from '../../tensor/device.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { readValues, type LoadModelOptions } from '../checkpoint.js';
-import { initialValues, Parameters } from '../parameters.js';
-import { sizeOf } from '../parameter-shapes.js';
+import { initialTensor, Parameters } from '../parameters.js';
 import { openSafetensors, type SafetensorsFile } from '../safetensors.js';
 import type { LanguageModelConfig } from './config.js';
 import { LanguageModel } from './language-model.js';
@@ -18,8 +17,7 @@ export function initialiseLanguageModel(
 ): LanguageModel {
   const tensors = new Map<string, Tensor>();
   for (const [name, { shape, start }] of languageModelParameters(config)) {
-    const values = initialValues(start, sizeOf(shape), seed, name);
-    tensors.set(name, device.keep(device.tensor(values, shape, 'f32')));
+    tensors.set(name, initialTensor(device, start, shape, seed, name));
   }
   return new LanguageModel(device, config, new Parameters(tensors));
 }
