@@ -6,7 +6,7 @@ import { evaluateModel } from '../evaluation/evaluate.js';
 import { averageDatasets, evaluateP3 } from '../evaluation/rank-classification.js';
 import { HintError } from '../errors.js';
 import { Engine } from '../inference/engine.js';
-import type { HintModel } from '../model/hint.js';
+import { HintModel } from '../model/hint.js';
 import { findSystem } from '../systems/index.js';
 import type { PlannedCell } from './plan.js';
 
@@ -45,6 +45,8 @@ export async function evaluateCell(
   await using engine = await Engine.open(model, { ...where, signal: context.signal });
   const { tokenizer } = engine;
   if (!tokenizer) throw new HintError('INTERNAL', `${model} was written without its tokenizer.`);
+  if (!(engine.model instanceof HintModel))
+    throw new HintError('INTERNAL', `${model} is no T5, but every cell of the tables trains one.`);
   const tools = { model: engine.model, tokenizer };
   // Awaited here: the engine closes when this function returns.
   return await (planned.config.data.kind === 'p3'
