@@ -15,6 +15,7 @@ export { Engine, type CompileRequest, type EngineOptions } from './inference/eng
 export {
   Task,
   type Generation,
+  type GenerationEvent,
   type TaskGenerateOptions,
   type TaskScoreOptions,
   type TaskSource,
@@ -23,6 +24,8 @@ export type { ServingOptions, ServingStatistics, SubmitRequest } from './inferen
 export type { MixedGenerateOptions, MixedRequest } from './inference/serving/generate-mixed.js';
 export {
   generateTokens,
+  type DecodeStrategy,
+  type DecodingOptions,
   type GeneratedTokens,
   type GenerateOptions,
   type GenerateRequest,

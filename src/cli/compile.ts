@@ -4,8 +4,11 @@ import type { Command } from 'commander';
 import { readSniTask } from '../data/natural-instructions.js';
 import { HintError } from '../errors.js';
 import { Engine, type CompileRequest } from '../inference/engine.js';
+import type { Generation } from '../inference/task.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { action, dtypeOption, note, print, printJson, wholeNumber } from './context.js';
+import { addDecodingFlags, decodingOf, type DecodingFlags } from './decoding.js';
+import { writeStream } from './stream-output.js';
 
 interface CompileOptions {
   definition?: string;
@@ -19,11 +22,13 @@ interface CompileOptions {
   json: boolean;
 }
 
-interface RunOptions extends Omit<CompileOptions, 'output' | 'task'> {
+interface RunOptions extends Omit<CompileOptions, 'output' | 'task'>, DecodingFlags {
   task?: string;
   input: string[];
   inputs?: string;
-  maxTokens: number;
+  stop: string[];
+  stream: boolean;
+  logProbs: boolean;
 }
 
 /** `hint compile MODEL`: an instruction into a task file. */
@@ -67,7 +72,8 @@ export function addCompileCommand(program: Command): void {
 
 /** `hint run MODEL`: inputs through a compiled task. */
 export function addRunCommand(program: Command): void {
-  program
+  const collect = (value: string, all: string[]): string[] => [...all, value];
+  const command = program
     .command('run')
     .summary('run inputs through a compiled task')
     .description(
@@ -76,9 +82,12 @@ export function addRunCommand(program: Command): void {
     .argument('<model>', 'a model directory with its tokenizer.json')
     .option('--task <file>', 'a task file of hint compile')
     .option('--definition <text>', 'an instruction to compile now')
-    .option('--input <text>', 'an input, repeatable', (value: string, all: string[]) => [...all, value], [])
-    .option('--inputs <file>', 'a file with one input a line')
-    .option('--max-tokens <n>', 'most tokens generated', wholeNumber('--max-tokens', 1), 128)
+    .option('--input <text>', 'an input, repeatable', collect, [])
+    .option('--inputs <file>', 'a file with one input a line');
+  addDecodingFlags(command)
+    .option('--stop <text>', 'end an output before this text, repeatable', collect, [])
+    .option('--log-probs', 'with --json: the log-probability of every token', false)
+    .option('--stream', 'print text as it is generated; with --json one event a line', false)
     .option('--tokenizer <path>', 'a tokenizer.json elsewhere')
     .addOption(dtypeOption())
     .option('--device <name>', 'cpu, cuda or cuda:N', 'cpu')
@@ -86,7 +95,9 @@ export function addRunCommand(program: Command): void {
     .option('--json', 'print the outputs as JSON', false)
     .addHelpText(
       'after',
-      '\nExample:\n  $ hint run runs/hint/model --task colour.safetensors --input "Words: cat green salad."',
+      '\nExample:\n  $ hint run runs/hint/model --task colour.safetensors --input "Words: cat green salad."' +
+        '\n  $ hint run runs/hint/model --task colour.safetensors --inputs lists.txt --decode t5x-beam1' +
+        '\n  $ hint run runs/hint/model --task story.safetensors --input "A cat" --temperature 0.8 --seed 7 --stream',
     )
     .action(
       action(async (signal, directory: string, options: RunOptions) => {
@@ -107,24 +118,41 @@ export function addRunCommand(program: Command): void {
           options.task === undefined
             ? await engine.compile({ definition: options.definition ?? '', signal })
             : await engine.loadTask(options.task, { signal });
-        const generated = await task.generate(inputs, { maxTokens: options.maxTokens, signal });
-        if (options.json)
-          printJson(
-            generated.map(({ text, finished, tokens }, i) => ({
-              input: inputs[i],
-              output: text,
-              finished,
-              tokens: [...tokens],
-            })),
-          );
-        else for (const { text } of generated) print(text);
+        const decoding = decodingOf(options);
+        const request = { ...decoding, stop: options.stop, logProbs: options.logProbs, signal };
+        const generated = options.stream
+          ? await writeStream(
+              task.stream(inputs, request),
+              (text) => process.stdout.write(text),
+              options.json,
+            )
+          : await task.generate(inputs, request);
+        if (!options.stream) printGenerations(inputs, generated, options.json);
         const cut = generated.filter(({ finished }) => !finished).length;
         if (cut > 0)
           note(
-            `${cut} of ${generated.length} outputs were cut at ${options.maxTokens} tokens; raise --max-tokens for more.`,
+            `${cut} of ${generated.length} outputs were cut at ${decoding.maxTokens} tokens; raise --max-tokens for more.`,
           );
       }),
     );
+}
+
+function printGenerations(
+  inputs: readonly string[],
+  generated: readonly Generation[],
+  asJson: boolean,
+): void {
+  if (!asJson) return generated.forEach(({ text }) => print(text));
+  printJson(
+    generated.map(({ text, finished, tokens, logProbs, score }, i) => ({
+      input: inputs[i],
+      output: text,
+      finished,
+      tokens: [...tokens],
+      ...(logProbs ? { logProbs: [...logProbs] } : {}),
+      ...(score === undefined ? {} : { score }),
+    })),
+  );
 }
 
 function open(

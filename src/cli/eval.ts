@@ -10,10 +10,11 @@ import { openSafetensors } from '../model/safetensors.js';
 import { findSystem, type System } from '../systems/index.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { action, dtypeOption, print, printJson, splitName, table, wholeNumber } from './context.js';
+import { addDecodingFlags, decodingOf, type DecodingFlags } from './decoding.js';
 import { describeP3, evaluateOnP3, p3SplitName, type P3EvalOptions } from './eval-p3.js';
 import { Progress } from './progress.js';
 
-interface EvalOptions extends P3EvalOptions {
+interface EvalOptions extends Omit<P3EvalOptions, 'seed' | 'maxTokens'>, DecodingFlags {
   kind?: string;
   system?: string;
   positives?: number;
@@ -26,11 +27,11 @@ interface EvalOptions extends P3EvalOptions {
 
 /** `hint eval MODEL`: predictions and scores on a dataset. */
 export function addEvalCommand(program: Command): void {
-  program
+  const command = program
     .command('eval')
     .summary('evaluate a model on the test tasks of a dataset')
     .description(
-      'Compiles each task once, generates greedily, and scores with RougeL and exact match as Tk-Instruct does.\n' +
+      'Compiles each task once, generates (greedily unless --decode says otherwise), and scores with RougeL and exact match as Tk-Instruct does.\n' +
         'On P3, scores every answer choice and takes the most probable: accuracy per template, dataset and overall.',
     )
     .argument('<model>', 'a model directory with its tokenizer.json')
@@ -46,15 +47,14 @@ export function addEvalCommand(program: Command): void {
       '--split <name>',
       'SNI: train, test (default) or excluded; P3: train, eval (default), fewshot or extra',
     )
-    .option('--instances <n>', 'instances of each task', wholeNumber('--instances', 1), 100)
-    .option('--max-tokens <n>', 'most tokens generated', wholeNumber('--max-tokens', 1), 128)
+    .option('--instances <n>', 'instances of each task', wholeNumber('--instances', 1), 100);
+  addDecodingFlags(command)
     .option('--batch-size <n>', 'inputs decoded together', wholeNumber('--batch-size', 1), 64)
     .option('--datasets <names>', 'P3: only these, separated by commas')
     .option('--form <name>', 'P3: joint or split; default: as in training')
     .option('--shots <n>', 'P3: worked examples; default: as in training', wholeNumber('--shots'))
     .option('--all-templates', 'P3: also templates that ask for something else than the dataset', false)
     .option('--length-normalised', "P3: rank by the mean instead of the sum over a choice's tokens", false)
-    .option('--seed <n>', 'P3: chooses the worked examples', wholeNumber('--seed'), 0)
     .option('--predictions <file>', 'also write the predictions as JSON lines')
     .option('--tokenizer <path>', 'a tokenizer.json elsewhere')
     .addOption(dtypeOption())
@@ -119,6 +119,8 @@ async function evaluate(
       { model, tokenizer, system },
       {
         ...options,
+        seed: options.seed ?? 0,
+        maxTokens: decodingOf(options).maxTokens,
         form: options.form ?? (isSame ? known.form : undefined),
         shots: options.shots ?? (isSame ? known.shots : 0),
       },
@@ -150,7 +152,7 @@ async function evaluateOnSni(
   loading.stop();
   const generating = new Progress('generating', options.json);
   const result = await evaluateModel({ model, tokenizer }, examples, {
-    maxTokens: options.maxTokens,
+    ...decodingOf(options),
     batchSize: options.batchSize,
     predictionsFile: options.predictions,
     signal,

@@ -29,7 +29,10 @@ export interface Evaluation {
   /** Wall time of compiling and generating, without tokenising and scoring. */
   seconds: number;
   secondsPer100: number;
-  /** Floating point operations per 100 examples, tasks compiled once included (see flops.ts for what is counted). */
+  /**
+   * Floating point operations per 100 examples, tasks compiled once included (see flops.ts for what is counted); of beam
+   * search, those of the answers given only.
+   */
   flopsPer100: number;
   /** Tokens read and written. */
   inputTokens: number;

@@ -40,7 +40,8 @@ export interface DecodeNetwork {
   /** Most tokens that can be generated for a row; Infinity where the model sets no limit. */
   room(row: number): number;
   /**
-   * Prepares steps for `rows` of the batch, ascending, each of which has generated `position` tokens.
+   * Prepares steps for `rows` of the batch, each of which has generated `position` tokens; nondecreasing, a row that is
+   * decoded in several ways at once comes several times.
    */
   begin(rows: readonly number[], position: number): DecodeStep;
   dispose(): void;

@@ -107,7 +107,7 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
     const { t5, config } = this.model;
     // Rows that left ask nothing, so that the keys of their inputs can stay where they are.
     const queries = new Int32Array(this.offsets.length);
-    for (const row of rows) queries[row + 1] = 1;
+    for (const row of rows) queries[row + 1] = (queries[row + 1] as number) + 1;
     for (let i = 1; i < queries.length; i++) queries[i] = (queries[i] as number) + (queries[i - 1] as number);
     return {
       self: (q, k, v, layer) =>

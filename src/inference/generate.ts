@@ -3,15 +3,19 @@ import { HintError, throwIfAborted } from '../errors.js';
 import { isLanguageModel, type AnyModel } from '../model/open-model.js';
 import { adaptationTable, sizeOf, slotCount } from '../model/parameter-shapes.js';
 import { compileTasks, disposeTasks, type CompiledTasks } from './compiled-tasks.js';
-import { decodeGreedy, type GeneratedTokens } from './decode.js';
+import { decodeBatch } from './decode.js';
+import { defaultMaxTokens, resolveDecoding, type Decoding, type DecodingOptions } from './decoding.js';
+import type { GeneratedTokens, RowWatch } from './row-watch.js';
+import { sampleStreams } from './sample-streams.js';
 
-export type { GeneratedTokens } from './decode.js';
+export type { DecodeStrategy, DecodingOptions } from './decoding.js';
+export type { GeneratedTokens } from './row-watch.js';
 
 /** How inputs are batched and decoded. */
-export interface GenerateOptions {
-  /** Most tokens generated per input, end of sequence included (default 128). */
+export interface GenerateOptions extends DecodingOptions {
+  /** Most tokens generated per input, end of sequence included (default 128; 256 for `t5x-beam1`). */
   maxTokens?: number;
-  /** Most inputs decoded together (default 64). */
+  /** Most inputs decoded together (default 64); a beam counts as one. */
   batchSize?: number;
   /** Most input tokens encoded together (default 4,096); a longer input runs alone. */
   tokenBudget?: number;
@@ -40,7 +44,7 @@ interface Limits {
 
 /** @throws HintError INVALID_ARGUMENT naming the option, its value and what it may be */
 export function checkLimits(options: GenerateOptions): Limits {
-  const { maxTokens = 128, batchSize = 64, tokenBudget = 4096 } = options;
+  const { maxTokens = defaultMaxTokens(options), batchSize = 64, tokenBudget = 4096 } = options;
   for (const [name, value] of Object.entries({ maxTokens, batchSize, tokenBudget })) {
     if (!Number.isInteger(value) || value < 1 || value > 1 << 20)
       throw new HintError('INVALID_ARGUMENT', `${name} is ${value}; give an integer from 1 to ${1 << 20}.`);
@@ -48,73 +52,118 @@ export function checkLimits(options: GenerateOptions): Limits {
   return { maxTokens, batchSize, tokenBudget };
 }
 
-/**
- * Greedy decoding of any number of inputs with tasks that are compiled already; `taskIndex` is nondecreasing within
- * `order`, the inputs to run.
- */
-async function generateOrdered(
+/** Inputs to decode, with what is the same for all of them. */
+interface Run {
+  model: AnyModel;
+  inputs: readonly Int32Array[];
+  limits: Limits;
+  decoding: Decoding;
+  logProbs: boolean;
+  /** Two numbers per input, where they are drawn from. */
+  streams: Int32Array | undefined;
+  watch: RowWatch | undefined;
+  signal: AbortSignal | undefined;
+  give: (input: number, generated: GeneratedTokens) => void;
+}
+
+function createRun(
   model: AnyModel,
-  tasks: CompiledTasks,
   inputs: readonly Int32Array[],
   taskOf: (input: number) => number,
+  options: GenerateOptions & { watch?: RowWatch | undefined },
+): Run & { results: GeneratedTokens[] } {
+  const decoding = resolveDecoding(options);
+  const limits = checkLimits(options);
+  checkInputs(inputs);
+  const results = new Array<GeneratedTokens>(inputs.length);
+  let done = 0;
+  return {
+    model,
+    inputs,
+    limits,
+    decoding,
+    logProbs: options.logProbs === true,
+    streams: decoding.kind === 'sample' ? sampleStreams(inputs, taskOf) : undefined,
+    watch: options.watch,
+    signal: options.signal,
+    results,
+    give: (input, generated) => {
+      results[input] = generated;
+      options.onProgress?.(++done, inputs.length);
+    },
+  };
+}
+
+/** Decodes `order`, some of a run's inputs, with tasks that are compiled already; `taskOf` is nondecreasing within it. */
+async function decodeOrdered(
+  run: Run,
+  tasks: CompiledTasks,
   order: readonly number[],
-  options: GenerateOptions & Limits,
-  give: (input: number, generated: GeneratedTokens) => void,
+  taskOf: (input: number) => number,
 ): Promise<void> {
+  const { inputs, limits, decoding, streams } = run;
+  const most =
+    decoding.kind === 'beam'
+      ? Math.max(1, Math.floor(limits.batchSize / decoding.numBeams))
+      : limits.batchSize;
   for (let begin = 0; begin < order.length;) {
-    throwIfAborted(options.signal);
+    throwIfAborted(run.signal);
     let end = begin;
-    for (let tokens = 0; end < order.length && end - begin < options.batchSize; end++) {
+    for (let tokens = 0; end < order.length && end - begin < most; end++) {
       tokens += (inputs[order[end] as number] as Int32Array).length;
-      if (tokens > options.tokenBudget && end > begin) break;
+      if (tokens > limits.tokenBudget && end > begin) break;
     }
     const batch = order.slice(begin, end);
-    const generated = await decodeGreedy(
-      model,
+    const generated = await decodeBatch(
+      run.model,
       tasks,
       concatenate(batch.map((input) => inputs[input] as Int32Array)),
       Int32Array.from(batch, taskOf),
-      options,
+      {
+        decoding,
+        maxTokens: limits.maxTokens,
+        logProbs: run.logProbs,
+        streams: Int32Array.from(
+          batch.flatMap((input) => [streams?.[2 * input] ?? 0, streams?.[2 * input + 1] ?? 0]),
+        ),
+        watch: run.watch && watchOf(run.watch, batch),
+        signal: run.signal,
+      },
     );
-    batch.forEach((input, i) => give(input, generated[i] as GeneratedTokens));
+    batch.forEach((input, i) => run.give(input, generated[i] as GeneratedTokens));
     begin = end;
   }
 }
 
+/** A watch of a batch's rows that tells of inputs. */
+function watchOf(watch: RowWatch, batch: readonly number[]): RowWatch {
+  return {
+    eager: watch.eager === true,
+    token: (row, token, logProb) => watch.token(batch[row] as number, token, logProb),
+    end: (row, generated) => watch.end(batch[row] as number, generated),
+  };
+}
+
 /**
- * Greedy decoding of inputs of one compiled task.
+ * Decodes inputs of one compiled task.
  *
+ * @param options `watch` is told of inputs by their number, not of rows of a batch
  * @throws HintError as {@link generateTokens}
  */
 export async function generateWithTask(
   model: AnyModel,
   task: CompiledTasks,
   inputs: readonly Int32Array[],
-  options: GenerateOptions = {},
+  options: GenerateOptions & { watch?: RowWatch | undefined } = {},
 ): Promise<GeneratedTokens[]> {
-  const limits = checkLimits(options);
-  checkInputs(inputs);
+  const run = createRun(model, inputs, () => 0, options);
   if (!isLanguageModel(model)) await model.prepareInference();
-  const results = new Array<GeneratedTokens>(inputs.length);
-  const order = inputs.map((_, input) => input);
-  let done = 0;
-  await generateOrdered(
-    model,
-    task,
-    inputs,
-    () => 0,
-    order,
-    { ...options, ...limits },
-    (input, generated) => {
-      results[input] = generated;
-      options.onProgress?.(++done, inputs.length);
-    },
-  );
-  return results;
+  await decodeOrdered(run, task, [...inputs.keys()], () => 0);
+  return run.results;
 }
 
 /**
- * Greedy decoding of mixed-task inputs: each distinct instruction is compiled once, tasks with few inputs share a batch.
+ * Decodes mixed-task inputs: each distinct instruction is compiled once, tasks with few inputs share a batch.
  *
  * @returns in the order of the inputs
  * @throws HintError INVALID_ARGUMENT (options, task index), INVALID_DATA (an empty input or instruction), INVALID_TOKEN,
@@ -131,12 +180,9 @@ export async function generateTokens(model: AnyModel, request: GenerateRequest):
       disposeTasks(task);
     }
   }
-  const limits = checkLimits(options);
-  checkInputs(inputs);
+  const run = createRun(model, inputs, (input) => taskIndex?.[input] ?? 0, options);
   const inputsOf = groupByTask(inputs.length, instructions.length, taskIndex);
-  const results = new Array<GeneratedTokens>(inputs.length);
-  let done = 0;
-  for (const group of groupTasks(model, instructions, inputsOf, limits)) {
+  for (const group of groupTasks(model, instructions, inputsOf, run.limits)) {
     throwIfAborted(options.signal);
     const tasks = await compileTasks(
       model,
@@ -147,23 +193,12 @@ export async function generateTokens(model: AnyModel, request: GenerateRequest):
       const local = new Map(
         group.flatMap((task, i) => (inputsOf[task] as number[]).map((input) => [input, i])),
       );
-      await generateOrdered(
-        model,
-        tasks,
-        inputs,
-        (input) => local.get(input) as number,
-        order,
-        { ...options, ...limits },
-        (input, generated) => {
-          results[input] = generated;
-          options.onProgress?.(++done, inputs.length);
-        },
-      );
+      await decodeOrdered(run, tasks, order, (input) => local.get(input) as number);
     } finally {
       disposeTasks(tasks);
     }
   }
-  return results;
+  return run.results;
 }
 
 /** @throws HintError INVALID_DATA for an input without tokens */

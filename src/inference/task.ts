@@ -1,12 +1,17 @@
 import { createPrompt, type PromptFormat, type PromptTokenizer } from '../data/formats.js';
 import type { Tokenizer } from '../data/tokenizer.js';
-import { HintError } from '../errors.js';
+import { HintError, throwIfAborted } from '../errors.js';
 import { isLanguageModel, type AnyModel } from '../model/open-model.js';
 import { createYielder } from '../util/event-loop-lag.js';
 import { disposeTasks, type CompiledTasks } from './compiled-tasks.js';
-import { generateWithTask, type GenerateOptions, type GeneratedTokens } from './generate.js';
+import { EventQueue } from './event-queue.js';
+import { generateWithTask, type GenerateOptions } from './generate.js';
+import { checkStops, TextWatch, type Generation, type GenerationEvent } from './generation.js';
+import type { GeneratedTokens } from './row-watch.js';
 import { scoreChoicesWithTask, type ChoiceScores, type ScoreChoicesOptions } from './score-choices.js';
 import { saveTaskFile } from './task-file.js';
+
+export type { Generation, GenerationEvent } from './generation.js';
 
 /** What a task was compiled from. */
 export interface TaskSource {
@@ -17,16 +22,12 @@ export interface TaskSource {
   maxTokens: number;
 }
 
-/** What was generated for one input. */
-export interface Generation extends GeneratedTokens {
-  /** The output as text, special tokens left out; empty when the engine has no tokenizer. */
-  text: string;
-}
-
 /** Options of {@link Task.generate}. */
 export interface TaskGenerateOptions extends GenerateOptions {
   /** Longer inputs are refused (default 1,024, what the systems are trained on). */
   maxInputTokens?: number;
+  /** Ends an output before the first of these strings in its text; beam search is cut there when it is done. */
+  stop?: readonly string[];
 }
 
 /** Options of {@link Task.scoreChoices}. */
@@ -81,7 +82,8 @@ export class Task {
   }
 
   /**
-   * Runs inputs, batched without padding, greedily. The outputs are those of running each input alone.
+   * Runs inputs, batched without padding; greedily unless the options say otherwise. The outputs are those of running
+   * each input alone.
    *
    * @param inputs texts, or token ids with the end-of-sequence id
    * @returns in the order of the inputs
@@ -92,18 +94,68 @@ export class Task {
     inputs: readonly string[] | readonly Int32Array[],
     options: TaskGenerateOptions = {},
   ): Promise<Generation[]> {
+    this.checkUsable();
+    const { stop = [] } = options;
+    if (stop.length > 0) {
+      const watch = new TextWatch(requireTokenizer(this.host.tokenizer), checkStops(stop));
+      await this.runInputs(inputs, options, watch);
+      return watch.generations;
+    }
+    const generated = await this.runInputs(inputs, options, undefined);
+    const { tokenizer } = this.host;
+    const breathe = createYielder();
+    const results: Generation[] = [];
+    for (const one of generated) {
+      const pause = breathe();
+      if (pause) await pause;
+      results.push({ text: tokenizer ? tokenizer.decodePrediction(one.tokens) : '', ...one });
+    }
+    return results;
+  }
+
+  /**
+   * {@link generate}, told as it happens: `for await (const event of task.stream('…')) process.stdout.write(event.text)`.
+   * Generating does not wait for the reader. Leaving the loop, or an abort, ends it and gives its memory back. With beam
+   * search an output comes when its search is done.
+   *
+   * @param inputs one or several, as for {@link generate}; events of several interleave and say whose they are
+   * @throws HintError as {@link generate}
+   */
+  async *stream(
+    inputs: string | Int32Array | readonly string[] | readonly Int32Array[],
+    options: TaskGenerateOptions = {},
+  ): AsyncGenerator<GenerationEvent, void, undefined> {
+    this.checkUsable();
+    const { signal, stop = [] } = options;
+    if (stop.length > 0) requireTokenizer(this.host.tokenizer);
+    const queue = new EventQueue<GenerationEvent>();
+    const watch = new TextWatch(this.host.tokenizer, checkStops(stop), (event) => queue.push(event));
+    const leaving = new AbortController();
+    const abort = (): void => leaving.abort(signal?.reason);
+    throwIfAborted(signal);
+    signal?.addEventListener('abort', abort);
+    const list = typeof inputs === 'string' ? [inputs] : inputs instanceof Int32Array ? [inputs] : inputs;
+    const work = this.runInputs(list, { ...options, signal: leaving.signal }, watch).then(
+      () => queue.close(),
+      (reason: unknown) => queue.fail(reason),
+    );
+    try {
+      yield* queue;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      leaving.abort();
+      await work;
+    }
+  }
+
+  private async runInputs(
+    inputs: readonly string[] | readonly Int32Array[],
+    options: TaskGenerateOptions,
+    watch: TextWatch | undefined,
+  ): Promise<GeneratedTokens[]> {
     return this.run(options.signal, async (signal) => {
       const ids = await this.tokenize(inputs, options.maxInputTokens ?? 1024, signal);
-      const generated = await generateWithTask(this.host.model, this.compiled, ids, { ...options, signal });
-      const { tokenizer } = this.host;
-      const breathe = createYielder();
-      const results: Generation[] = [];
-      for (const { tokens, finished } of generated) {
-        const pause = breathe();
-        if (pause) await pause;
-        results.push({ text: tokenizer ? tokenizer.decodePrediction(tokens) : '', tokens, finished });
-      }
-      return results;
+      return generateWithTask(this.host.model, this.compiled, ids, { ...options, signal, watch });
     });
   }
 

@@ -3,6 +3,8 @@ import type { Device } from './device.js';
 import type { AttributeValue } from './native.js';
 import type { Tensor } from './tensor.js';
 
+export * from './decoding-ops.js';
+
 /**
  * The typed face of every native op: names and types for what `native/ops/<op>/<op>.cc` declares. Shapes are checked
  * there; all errors are HintError. Sequences are never padded: a batch is rows plus offsets.
@@ -329,26 +331,6 @@ export function randomFill(
   options: { scale: number; seed: number; stream: number },
 ): void {
   destination.device.apply('random_fill', [destination], { distribution, ...options });
-}
-
-/** The state of a greedy decode loop, all of it written by {@link greedy}. */
-export interface GreedyState {
-  /** i32 [rows]: the token to feed next. */
-  token: Tensor;
-  finished: Tensor;
-  /** i32 [rows, capacity]. */
-  tokens: Tensor;
-  position: Tensor;
-  stop: Tensor;
-}
-
-/** Takes the most probable token of each unfinished row and advances the loop. */
-export function greedy(logits: Tensor, state: GreedyState, eosId: number): void {
-  logits.device.apply(
-    'greedy',
-    [logits, state.token, state.finished, state.tokens, state.position, state.stop],
-    { eosId },
-  );
 }
 
 export interface AdafactorAttributes {

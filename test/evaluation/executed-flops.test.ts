@@ -3,7 +3,7 @@ import { buildBatch, type Ragged } from '../../src/data/batch.js';
 import { compileMultiplyAdds, exampleMultiplyAdds } from '../../src/evaluation/flops.js';
 import { trainingFlops } from '../../src/evaluation/training-flops.js';
 import { compileTasks, disposeTasks, type CompiledTasks } from '../../src/inference/compiled-tasks.js';
-import { decodeGreedy } from '../../src/inference/decode.js';
+import { decodeBatch } from '../../src/inference/decode.js';
 import { Device } from '../../src/tensor/device.js';
 import { Gradients } from '../../src/tensor/tape.js';
 import { accumulateGradients } from '../../src/training/microbatch.js';
@@ -75,8 +75,11 @@ describe('the multiply-adds counted are those the engine executes', () => {
     });
     const compiled = tasks as unknown as CompiledTasks;
     const answering = await executed(device, async () => {
-      const rows = await decodeGreedy(model, compiled, ragged([5, 5, 5]), Int32Array.of(0, 1, 1), {
+      const rows = await decodeBatch(model, compiled, ragged([5, 5, 5]), Int32Array.of(0, 1, 1), {
+        decoding: { kind: 'greedy' },
         maxTokens: 4,
+        logProbs: false,
+        streams: new Int32Array(6),
       });
       expect(rows.map((row) => row.tokens.length)).toEqual([4, 4, 4]);
     });

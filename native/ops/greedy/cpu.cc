@@ -2,56 +2,20 @@
 
 #include "native/ops/elementwise.h"
 #include "native/ops/greedy/greedy.h"
+#include "native/ops/logits_row.h"
 #include "native/runtime/error.h"
 #include "native/runtime/parallel.h"
 
 namespace hint::greedy {
 namespace {
 
-constexpr int kLanes = 64;
 constexpr int32_t kNaN = -1;
-
-/// The largest value by lanes, and whether any is NaN: (x != x) is kept as a mask of ones.
-HINT_CLONES float largest(const float* x, int64_t count, int32_t* nan) {
-  float lanes[kLanes];
-  int32_t unordered[kLanes] = {};
-  for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = x[0];
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const float value = x[i + lane];
-      lanes[lane] = value > lanes[lane] ? value : lanes[lane];
-      unordered[lane] |= value != value;
-    }
-  for (; i < count; ++i) {
-    lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
-    unordered[0] |= x[i] != x[i];
-  }
-  float result = lanes[0];
-  for (int lane = 0; lane < kLanes; ++lane) {
-    result = lanes[lane] > result ? lanes[lane] : result;
-    *nan |= unordered[lane];
-  }
-  return result;
-}
-
-HINT_CLONES int32_t countEqual(const float* x, float value, int64_t count) {
-  int32_t equal = 0;
-  for (int64_t i = 0; i < count; ++i) equal += x[i] == value;
-  return equal;
-}
 
 /// Index of the first largest value, kNaN when there is a NaN.
 int32_t argmax(const float* x, int64_t count) {
-  int32_t nan = 0;
-  const float value = largest(x, count, &nan);
-  if (nan) return kNaN;
-  // Whole blocks are ruled out by a vectorised count; only the block that has the value is searched.
-  constexpr int64_t kBlock = 1024;
-  int64_t i = 0;
-  while (i + kBlock < count && countEqual(x + i, value, kBlock) == 0) i += kBlock;
-  while (x[i] != value) ++i;
-  return static_cast<int32_t>(i);
+  bool nan = false;
+  const float value = largestLogit(x, count, &nan);
+  return nan ? kNaN : static_cast<int32_t>(firstEqual(x, value, count));
 }
 
 }  // namespace

@@ -1,0 +1,71 @@
+import type { Tensor } from './tensor.js';
+
+/** The state of a greedy decode loop, all of it written by {@link greedy}. */
+export interface GreedyState {
+  /** i32 [rows]: the token to feed next. */
+  token: Tensor;
+  finished: Tensor;
+  /** i32 [rows, capacity]. */
+  tokens: Tensor;
+  position: Tensor;
+  stop: Tensor;
+}
+
+/** Takes the most probable token of each unfinished row and advances the loop. */
+export function greedy(logits: Tensor, state: GreedyState, eosId: number): void {
+  logits.device.apply(
+    'greedy',
+    [logits, state.token, state.finished, state.tokens, state.position, state.stop],
+    { eosId },
+  );
+}
+
+/** What {@link sample} draws from. */
+export interface SampleAttributes {
+  /** 0 takes the most probable token. */
+  temperature: number;
+  /** 0: all. */
+  topK: number;
+  topP: number;
+  /** An integer below 2^53. */
+  seed: number;
+}
+
+/** The state of a sampling loop, all of it but `stream` written by {@link sample}. */
+export interface SampleState extends GreedyState {
+  /** i32 [rows, 2]: which random numbers a row draws, besides seed and position. */
+  stream: Tensor;
+  /** f32 [rows, capacity]: of softmax(logits). */
+  logProbs: Tensor;
+}
+
+/** Draws the next token of each unfinished row and advances the loop. */
+export function sample(
+  logits: Tensor,
+  state: SampleState,
+  eosId: number,
+  { temperature, topK, topP, seed }: SampleAttributes,
+): void {
+  const { stream, token, finished, tokens, logProbs, position, stop } = state;
+  logits.device.apply('sample', [logits, stream, token, finished, tokens, logProbs, position, stop], {
+    eosId,
+    temperature,
+    topK,
+    topP,
+    seed,
+  });
+}
+
+/** The k largest of log-softmax of each row, largest first, and their ids, the lowest first on ties. */
+export function topK(logits: Tensor, k: number): { logProbs: Tensor; ids: Tensor } {
+  const [logProbs, ids] = logits.device.apply('top_k', [logits], { k });
+  return { logProbs: logProbs as Tensor, ids: ids as Tensor };
+}
+
+/**
+ * In place: row i of a cache [rows, capacity, width] becomes what row parents[i] was, for the first `position` entries.
+ * Rows move within groups of `groupSize`.
+ */
+export function reorderCache(cache: Tensor, parents: Tensor, position: Tensor, groupSize: number): void {
+  cache.device.apply('reorder_cache', [cache, parents, position], { groupSize });
+}
