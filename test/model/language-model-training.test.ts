@@ -93,7 +93,9 @@ describe.each(['gpt2', 'opt'] as const)('the system %s', (name) => {
   it('refuses a sequence that is longer than the model has positions, with the numbers', () => {
     const model = fresh();
     const long = { ...tinyPool(1)[0]!, input: new Int32Array(40).fill(5) };
-    expect(() => device.now(model.loss(buildBatch([long])))).toThrow(/4\d tokens, but the model has 32 positions/);
+    expect(() => device.now(model.loss(buildBatch([long])))).toThrow(
+      /4\d tokens, but the model has 32 positions/,
+    );
     model.dispose();
   });
 
