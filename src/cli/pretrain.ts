@@ -1,30 +1,19 @@
 import type { Command } from 'commander';
 import { HintError } from '../errors.js';
-import { MODEL_SIZES } from '../model/sizes.js';
 import { parseTrainingConfig, type TrainingConfig } from '../training/config.js';
 import { PRETRAINING } from '../training/recipes.js';
-import { trainFromConfig } from '../training/run.js';
-import { action, EXIT, print, printJson } from './context.js';
-import { describe, readSettings, refuseTwoStarts, reporter } from './train.js';
+import { action } from './context.js';
+import { addRunOptions, readSettings, runTraining, type RunOptions } from './run-settings.js';
 
-interface PretrainOptions {
+interface PretrainOptions extends RunOptions {
   text?: string[];
   column?: string;
   objective?: string;
-  system?: string;
-  init?: string;
-  size?: string;
-  config?: string;
-  output?: string;
-  steps?: string;
-  set: string[];
-  resume: boolean;
-  json: boolean;
 }
 
 /** `hint pretrain`: teaches a hypernetwork on plain text, before any task. */
 export function addPretrainCommand(program: Command): void {
-  program
+  const command = program
     .command('pretrain')
     .summary('pretrain a hypernetwork on plain text')
     .description(
@@ -40,24 +29,8 @@ export function addPretrainCommand(program: Command): void {
     .option(
       '--objective <name>',
       'hint, caclm, caclm6, or none to only write the starting model (data.objective)',
-    )
-    .option('--system <name>', 'a system whose hypernetwork reads the instruction (system)')
-    .option('--init <directory>', 'the T5 to start from (model.init)')
-    .option(
-      '--size <name>',
-      `or a new model of a published size: ${MODEL_SIZES.join(', ')} (model.init.size)`,
-    )
-    .option('--config <file>', 'settings as JSON')
-    .option('--output <directory>', 'where the run is written (output)')
-    .option('--steps <n>', 'updates (steps)')
-    .option(
-      '--set <key=value>',
-      'any setting, repeatable',
-      (value: string, all: string[]) => [...all, value],
-      [],
-    )
-    .option('--resume', 'continue the run in the output directory', false)
-    .option('--json', 'print the summary as JSON', false)
+    );
+  addRunOptions(command)
     .addHelpText(
       'after',
       "\nExamples:\n  $ hint pretrain --text 'c4/en/*.json.gz' --init t5-base-lm-adapt --output runs/pretrained\n" +
@@ -65,30 +38,21 @@ export function addPretrainCommand(program: Command): void {
         '  $ hint train --init runs/pretrained/model --data natural-instructions --output runs/hint',
     )
     .action(
-      action(async (signal, options: PretrainOptions) => {
-        const summary = await trainFromConfig(await readPretraining(options), {
-          resume: options.resume,
+      action(async (signal, options: PretrainOptions) =>
+        runTraining(await readPretraining(options), options, {
+          label: 'pretraining',
+          next: (model) => `fine-tune it with: hint train --init ${model} --data DIR`,
           signal,
-          onEvent: reporter(options.json, 'pretraining'),
-        });
-        if (options.json) printJson(summary);
-        else print(describe(summary, (model) => `fine-tune it with: hint train --init ${model} --data DIR`));
-        return summary.status === 'finished' ? EXIT.ok : EXIT.interrupted;
-      }),
+        }),
+      ),
     );
 }
 
 async function readPretraining(options: PretrainOptions): Promise<TrainingConfig> {
-  refuseTwoStarts(options);
   const given = await readSettings(options, [
     ['data.files', options.text && JSON.stringify(options.text)],
     ['data.column', options.column],
     ['data.objective', options.objective],
-    ['system', options.system],
-    ['model.init', options.init],
-    ['model.init', options.size && JSON.stringify({ size: options.size })],
-    ['output', options.output],
-    ['steps', options.steps],
   ]);
   const { data, ...rest } = given as { data?: object };
   const settings = { ...PRETRAINING, ...rest, data: { kind: 'text', ...data } };

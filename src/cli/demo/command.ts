@@ -12,7 +12,7 @@ import { parseTrainingConfig } from '../../training/config.js';
 import { trainFromConfig } from '../../training/run.js';
 import { packageRoot } from '../../util/package-root.js';
 import { action, note, print, printJson, table, wholeNumber } from '../context.js';
-import { reporter } from '../train.js';
+import { reporter } from '../run-settings.js';
 import { measureSystem, type DemoRow } from './measure.js';
 import * as settings from './settings.js';
 

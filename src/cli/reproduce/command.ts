@@ -13,7 +13,7 @@ import {
 } from '../../reproduce/index.js';
 import { action, EXIT, note, print, printJson, table, wholeNumber } from '../context.js';
 import { Progress } from '../progress.js';
-import { reporter } from '../train.js';
+import { reporter } from '../run-settings.js';
 import { demoWorld } from './demo-world.js';
 import { readSettings, type ReproduceOptions } from './settings.js';
 
