@@ -21,6 +21,14 @@ export {
   type TaskSource,
 } from './inference/task.js';
 export type { ServingOptions, ServingStatistics, SubmitRequest } from './inference/serving/scheduler.js';
+export type { EngineTasks } from './inference/serving/engine-tasks.js';
+export type {
+  CachedTask,
+  TaskCacheMetrics,
+  TaskCacheOptions,
+  TaskTier,
+} from './inference/serving/task-cache.js';
+export type { EmbedOptions } from './inference/serving/embed.js';
 export type { MixedGenerateOptions, MixedRequest } from './inference/serving/generate-mixed.js';
 export {
   generateTokens,

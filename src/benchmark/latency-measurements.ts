@@ -166,7 +166,7 @@ async function pack(model: HintModel, dtype: WeightDType): Promise<number> {
   await device.synchronize();
   const { bytesInUse } = device.statistics();
   model.inferenceDType = dtype;
-  model.prepareInference();
+  await model.prepareInference();
   await device.synchronize();
   return device.statistics().bytesInUse - bytesInUse;
 }

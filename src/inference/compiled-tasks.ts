@@ -1,5 +1,6 @@
 import { concatenate, type Ragged } from '../data/batch.js';
 import type { EncodedTasks, HintModel } from '../model/hint.js';
+import type { EncodedInstructions } from '../model/hypernetwork.js';
 import type { LanguageModel } from '../model/language-model/language-model.js';
 import { instructionTokens } from '../model/language-model/prompt.js';
 import { isLanguageModel, type AnyModel } from '../model/open-model.js';
@@ -59,6 +60,19 @@ function compileForLanguageModel(model: LanguageModel, { ids, offsets }: Ragged)
 /** Tasks whose modules and encoded instructions exist already, as in a task file. */
 export function restoreTasks(model: HintModel, encoded: EncodedTasks): Promise<CompiledTasks> {
   return model.device.inSlices(model.device.tidied(restore(model, encoded)));
+}
+
+/**
+ * Tasks of which only the encoded instructions are left: the modules are generated again, with the values they had.
+ * `instructions` become part of the result.
+ */
+export function regenerateTasks(model: HintModel, instructions: EncodedInstructions): Promise<CompiledTasks> {
+  return model.device.inSlices(model.device.tidied(regenerate(model, instructions)));
+}
+
+function* regenerate(model: HintModel, instructions: EncodedInstructions): Sliced<CompiledTasks> {
+  const modules = model.hypernetwork ? yield* model.hypernetwork.generate(instructions) : new Map();
+  return yield* restore(model, { instructions, modules });
 }
 
 function* restore(model: HintModel, encoded: EncodedTasks): Sliced<CompiledTasks> {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { concatenate } from '../data/batch.js';
@@ -5,12 +6,20 @@ import { createPrompt, PROMPT_TOKENS, type PromptFormat } from '../data/formats.
 import { Tokenizer } from '../data/tokenizer.js';
 import { HintError, throwIfAborted } from '../errors.js';
 import { modelFingerprint, type LoadModelOptions } from '../model/checkpoint.js';
+import type { HintModel } from '../model/hint.js';
 import { isLanguageModel, openModel, readsInstructionApart, type AnyModel } from '../model/open-model.js';
 import { Device, type DeviceOptions } from '../tensor/device.js';
 import type { WeightDType } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { abortable } from '../util/abortable.js';
-import { compileTasks, disposeTasks, restoreTasks, tensorsOf, type CompiledTasks } from './compiled-tasks.js';
+import {
+  compileTasks,
+  disposeTasks,
+  regenerateTasks,
+  restoreTasks,
+  tensorsOf,
+  type CompiledTasks,
+} from './compiled-tasks.js';
 import { generateMixed, type MixedGenerateOptions, type MixedRequest } from './serving/generate-mixed.js';
 import {
   Scheduler,
@@ -18,7 +27,9 @@ import {
   type ServingStatistics,
   type SubmitRequest,
 } from './serving/scheduler.js';
-import { loadTaskFile, type StoredTask } from './task-file.js';
+import { EngineTasks } from './serving/engine-tasks.js';
+import type { TaskCacheOptions } from './serving/task-cache.js';
+import { checkFingerprint, loadTaskFile, readTaskMetadata, type StoredTask } from './task-file.js';
 import {
   promptTokenizer,
   requireTokenizer,
@@ -39,6 +50,8 @@ export interface EngineOptions extends DeviceOptions, Pick<LoadModelOptions, 'si
   dtype?: WeightDType;
   /** How much {@link Engine.submit} and {@link Engine.generate} take at once. */
   serving?: ServingOptions;
+  /** How much {@link Engine.tasks} keeps. */
+  taskCache?: TaskCacheOptions;
 }
 
 /** What a task is compiled from. */
@@ -63,15 +76,43 @@ export class Engine implements TaskHost {
   private readonly running = new Set<Promise<unknown>>();
   private knownFingerprint: Promise<string> | undefined;
   private readonly scheduler: Scheduler;
+  /** Tasks by what they were compiled from, kept as long as there is room for them. */
+  readonly tasks: EngineTasks;
 
   /** For a model that is loaded already; its device stays the caller's when `ownsDevice` is false. */
   constructor(
     readonly model: AnyModel,
     readonly tokenizer: Tokenizer | undefined = undefined,
     private readonly ownsDevice = false,
-    options: Pick<EngineOptions, 'serving'> = {},
+    options: Pick<EngineOptions, 'serving' | 'taskCache'> = {},
   ) {
     this.scheduler = new Scheduler(this, options.serving);
+    this.tasks = new EngineTasks(
+      this,
+      {
+        resolve: (request) => this.sourceOf(request),
+        compile: (source) =>
+          this.run(undefined, (signal) =>
+            this.compileSource(requireTokenizer(this.tokenizer), source, signal),
+          ),
+        regenerate: (instructions) =>
+          this.run(undefined, async (signal) => {
+            const model = this.model as HintModel;
+            await model.prepareInference();
+            const compiled = await regenerateTasks(model, instructions);
+            await this.settle(compiled, signal);
+            return compiled;
+          }),
+        load: (path) => this.run(undefined, async (signal) => (await this.readTask(path, signal)).compiled),
+        loadTask: (path, signal) => this.loadTask(path, { signal }),
+        sourceOfFile: async (path) => {
+          const metadata = await readTaskMetadata(path);
+          checkFingerprint(path, metadata, await this.fingerprint());
+          return metadata.source;
+        },
+      },
+      options.taskCache,
+    );
     if (tokenizer && tokenizer.vocabSize > model.config.vocabSize) {
       throw new HintError(
         'INVALID_ARGUMENT',
@@ -117,23 +158,9 @@ export class Engine implements TaskHost {
   async compile(request: CompileRequest): Promise<Task> {
     const tokenizer = requireTokenizer(this.tokenizer);
     const source = this.sourceOf(request);
-    const { instruction } = createPrompt(
-      { definition: source.definition, positiveExamples: source.examples },
-      { format: source.format, positives: source.examples.length },
-      promptTokenizer(tokenizer),
-      source.maxTokens,
-    );
-    const tokens = tokenizer.tokenLength(instruction ?? source.definition);
-    if (tokens > source.maxTokens) {
-      throw new HintError(
-        'INVALID_ARGUMENT',
-        `The instruction has ${tokens} tokens, the limit is ${source.maxTokens}; shorten it or raise maxInstructionTokens.`,
-      );
-    }
-    const ids = instruction === null ? [] : [tokenizer.encode(instruction)];
     return this.run(
       request.signal,
-      async (signal) => new Task(this, await this.compileIds(ids, signal), source),
+      async (signal) => new Task(this, await this.compileSource(tokenizer, source, signal), source),
     );
   }
 
@@ -166,14 +193,8 @@ export class Engine implements TaskHost {
    */
   async loadTask(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
     return this.run(options.signal, async (signal) => {
-      const stored = await loadTaskFile(path, this.model, await this.fingerprint(), signal);
-      const compiled = await this.restore(stored, signal);
-      return new Task(
-        this,
-        compiled,
-        stored.source,
-        isLanguageModel(this.model) ? undefined : stored.inputPrefix,
-      );
+      const { compiled, source, inputPrefix } = await this.readTask(path, signal);
+      return new Task(this, compiled, source, inputPrefix);
     });
   }
 
@@ -184,12 +205,16 @@ export class Engine implements TaskHost {
    * @example
    * ```ts
    * const answers = await Promise.all(questions.map((input) => engine.submit({ task, input })));
+   * const answer = await engine.submit({ task: { definition: 'Name the colour.' }, input: 'A red hat.' }); // of engine.tasks
    * ```
    * @throws HintError BUSY when too many requests wait (see {@link SubmitRequest.whenFull}), INVALID_ARGUMENT, INVALID_DATA,
    *   INVALID_TOKEN, NUMERIC, OUT_OF_MEMORY, ABORTED; never because of what another request was given
    */
-  submit(request: SubmitRequest): Promise<Generation> {
-    return this.scheduler.submit(request);
+  async submit(request: Omit<SubmitRequest, 'task'> & { task: Task | CompileRequest }): Promise<Generation> {
+    const { task } = request;
+    if (task instanceof Task) return this.scheduler.submit({ ...request, task });
+    using cached = await this.tasks.get(task, { signal: request.signal });
+    return await this.scheduler.submit({ ...request, task: cached });
   }
 
   /**
@@ -224,6 +249,8 @@ export class Engine implements TaskHost {
     const controller = new AbortController();
     const abort = (event: Event): void => controller.abort((event.target as AbortSignal).reason);
     const signals = [this.closing.signal, ...(signal ? [signal] : [])];
+    // Hundreds of requests may run at once, also for one signal.
+    setMaxListeners(0, ...signals);
     for (const source of signals) source.addEventListener('abort', abort);
     const running = work(controller.signal);
     this.running.add(running);
@@ -240,6 +267,7 @@ export class Engine implements TaskHost {
     if (this.closing.signal.aborted) return;
     this.closing.abort(new HintError('ABORTED', 'The engine was closed.'));
     await Promise.allSettled(this.running);
+    await this.tasks.close();
     if (!this.ownsDevice) return;
     const { device } = this.model;
     // Reads that nobody waits for any more must be answered before the thread that answers them ends.
@@ -289,6 +317,41 @@ export class Engine implements TaskHost {
     const compiled = await restoreTasks(this.model, stored.encoded);
     await this.settle(compiled, signal);
     return compiled;
+  }
+
+  private async compileSource(
+    tokenizer: Tokenizer,
+    source: TaskSource,
+    signal: AbortSignal,
+  ): Promise<CompiledTasks> {
+    const { instruction } = createPrompt(
+      { definition: source.definition, positiveExamples: source.examples },
+      { format: source.format, positives: source.examples.length },
+      promptTokenizer(tokenizer),
+      source.maxTokens,
+    );
+    const tokens = tokenizer.tokenLength(instruction ?? source.definition);
+    if (tokens > source.maxTokens) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `The instruction has ${tokens} tokens, the limit is ${source.maxTokens}; shorten it or raise maxInstructionTokens.`,
+      );
+    }
+    return this.compileIds(instruction === null ? [] : [tokenizer.encode(instruction)], signal);
+  }
+
+  private async readTask(
+    path: string,
+    signal: AbortSignal,
+  ): Promise<{
+    compiled: CompiledTasks;
+    source: TaskSource | undefined;
+    inputPrefix: Int32Array | undefined;
+  }> {
+    const stored = await loadTaskFile(path, this.model, await this.fingerprint(), signal);
+    const compiled = await this.restore(stored, signal);
+    const inputPrefix = isLanguageModel(this.model) ? undefined : stored.inputPrefix;
+    return { compiled, source: stored.source, inputPrefix };
   }
 
   private async compileIds(instructions: Int32Array[], signal: AbortSignal): Promise<CompiledTasks> {

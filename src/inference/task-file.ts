@@ -102,6 +102,15 @@ function parseMetadata(file: SafetensorsFile): TaskMetadata {
   throw damaged(file.path, `field ${fault?.path.join('.') || '(all)'}: ${fault?.message}`);
 }
 
+/** @throws HintError FINGERPRINT_MISMATCH unless the model of that fingerprint wrote the file */
+export function checkFingerprint(path: string, metadata: TaskMetadata, fingerprint: string): void {
+  if (metadata.fingerprint === fingerprint) return;
+  throw new HintError(
+    'FINGERPRINT_MISMATCH',
+    `${path} was compiled by another model (${metadata.fingerprint.slice(0, 12)}…) than this one (${fingerprint.slice(0, 12)}…); a task only works with the weights that made it: compile it again.`,
+  );
+}
+
 /**
  * Reads a task compiled by this very model.
  *
@@ -116,12 +125,7 @@ export async function loadTaskFile(
 ): Promise<StoredTask> {
   await using file = await openSafetensors(path);
   const metadata = parseMetadata(file);
-  if (metadata.fingerprint !== fingerprint) {
-    throw new HintError(
-      'FINGERPRINT_MISMATCH',
-      `${path} was compiled by another model (${metadata.fingerprint.slice(0, 12)}…) than this one (${fingerprint.slice(0, 12)}…); a task only works with the weights that made it: compile it again.`,
-    );
-  }
+  checkFingerprint(path, metadata, fingerprint);
   const { source, inputPrefix } = metadata;
   const made: Tensor[] = [];
   try {

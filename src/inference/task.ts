@@ -1,6 +1,7 @@
 import { createPrompt, type PromptFormat, type PromptTokenizer } from '../data/formats.js';
 import type { Tokenizer } from '../data/tokenizer.js';
 import { HintError, throwIfAborted } from '../errors.js';
+import type { HintModel } from '../model/hint.js';
 import { isLanguageModel, type AnyModel } from '../model/open-model.js';
 import { createYielder } from '../util/event-loop-lag.js';
 import { disposeTasks, type CompiledTasks } from './compiled-tasks.js';
@@ -9,6 +10,7 @@ import { generateWithTask, type GenerateOptions } from './generate.js';
 import { checkStops, TextWatch, type Generation, type GenerationEvent } from './generation.js';
 import type { GeneratedTokens } from './row-watch.js';
 import { scoreChoicesWithTask, type ChoiceScores, type ScoreChoicesOptions } from './score-choices.js';
+import { embedInputs, embedInstruction, type EmbedOptions } from './serving/embed.js';
 import { saveTaskFile } from './task-file.js';
 
 export type { Generation, GenerationEvent } from './generation.js';
@@ -174,13 +176,7 @@ export class Task {
     choices: readonly (string | Int32Array)[] | readonly (readonly (string | Int32Array)[])[],
     options: TaskScoreOptions = {},
   ): Promise<ChoiceScores[]> {
-    const { model } = this.host;
-    if (isLanguageModel(model)) {
-      throw new HintError(
-        'INVALID_ARGUMENT',
-        'Choices are scored by T5 and HINT only, and this task is one of a decoder-only model; let it generate an answer.',
-      );
-    }
+    const model = this.encoderDecoder('Choices are scored', 'let it generate an answer');
     return this.run(options.signal, async (signal) => {
       const ids = await this.tokenize(inputs, options.maxInputTokens ?? 1024, signal);
       const encode = (choice: string | Int32Array): Int32Array =>
@@ -197,6 +193,37 @@ export class Task {
       const perInput = own.length > 0 ? own.map((list) => list.map(encode)) : ids.map(() => encoded);
       return scoreChoicesWithTask(model, this.compiled, ids, perInput, { ...options, signal });
     });
+  }
+
+  /**
+   * Encoder states of inputs under this task: as the decoder reads them, or their mean over the tokens.
+   *
+   * @param inputs as for {@link generate}
+   * @returns per input [dModel] values; [tokens, dModel] with `pooled: false`
+   * @throws HintError as {@link generate}, INVALID_ARGUMENT for a decoder-only model
+   */
+  async embed(
+    inputs: readonly string[] | readonly Int32Array[],
+    options: EmbedOptions & { maxInputTokens?: number } = {},
+  ): Promise<Float32Array[]> {
+    const model = this.encoderDecoder('Embeddings are made', 'open a model that has an encoder');
+    return this.run(options.signal, async (signal) => {
+      const ids = await this.tokenize(inputs, options.maxInputTokens ?? 1024, signal);
+      return embedInputs(model, this.compiled, ids, { ...options, signal });
+    });
+  }
+
+  /**
+   * The encoded instruction: its mean over the tokens, [dModel], or [tokens, dModel] with `pooled: false`.
+   *
+   * @throws HintError NOT_SUPPORTED where the model encodes no instruction, INVALID_ARGUMENT for a
+   *   decoder-only model, ABORTED
+   */
+  async embedInstruction(options: EmbedOptions = {}): Promise<Float32Array> {
+    const model = this.encoderDecoder('Embeddings are made', 'open a model that has an encoder');
+    return this.run(options.signal, (signal) =>
+      embedInstruction(model, this.compiled, { ...options, signal }),
+    );
   }
 
   /**
@@ -260,6 +287,15 @@ export class Task {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  private encoderDecoder(what: string, instead: string): HintModel {
+    const { model } = this.host;
+    if (!isLanguageModel(model)) return model;
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `${what} by T5 and HINT only, and this task is one of a decoder-only model; ${instead}.`,
+    );
   }
 
   private checkUsable(): void {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { addCompareCommand } from './compare.js';
 import { addLatencyCommand } from './latency.js';
+import { addSoakCommand } from './soak.js';
 
 /** `hint bench`: measurements and what has changed between them. */
 export function addBenchCommand(program: Command): void {
@@ -16,4 +17,5 @@ export function addBenchCommand(program: Command): void {
     );
   addLatencyCommand(bench);
   addCompareCommand(bench);
+  addSoakCommand(bench);
 }

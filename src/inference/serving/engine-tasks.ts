@@ -1,0 +1,85 @@
+import { throwIfAborted } from '../../errors.js';
+import type { CompileRequest } from '../engine.js';
+import type { Task, TaskHost, TaskSource } from '../task.js';
+import {
+  TaskCache,
+  type CachedTask,
+  type TaskCacheMetrics,
+  type TaskCacheOptions,
+  type TaskMaker,
+} from './task-cache.js';
+
+interface EngineTaskMaker extends TaskMaker {
+  resolve(request: CompileRequest): TaskSource;
+  /** What a task file was compiled from; undefined where that was token ids. */
+  sourceOfFile(path: string): Promise<TaskSource | undefined>;
+  /** As Engine.loadTask. */
+  loadTask(path: string, signal: AbortSignal | undefined): Promise<Task>;
+}
+
+/** An engine's cached tasks, asked for as they are compiled. */
+export class EngineTasks {
+  private readonly cache: TaskCache;
+
+  constructor(
+    host: TaskHost,
+    private readonly maker: EngineTaskMaker,
+    options?: TaskCacheOptions,
+  ) {
+    this.cache = new TaskCache(host, maker, options);
+  }
+
+  /**
+   * The task of a definition and its examples: as it lies there, brought back, or compiled. Asked for several times at
+   * once it is compiled once.
+   *
+   * @example
+   * ```ts
+   * using task = await engine.tasks.get({ definition: 'Name the colour.' });
+   * ```
+   * @returns a handle of the caller's own; the task stays on the device until it is disposed
+   * @throws HintError as Engine.compile
+   */
+  get(request: CompileRequest, options: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
+    return Promise.resolve().then(() =>
+      this.cache.get(this.maker.resolve(request), options.signal ?? request.signal),
+    );
+  }
+
+  /**
+   * The task of a file that Task.save wrote; the cache can take it off the device and load it again. One that was
+   * compiled from token ids has no definition to be found by; it is loaded for the caller alone.
+   *
+   * @returns as {@link get}
+   * @throws HintError as Engine.loadTask
+   */
+  async load(path: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
+    throwIfAborted(signal);
+    const source = await this.maker.sourceOfFile(path);
+    return source ? this.cache.load(source, path, signal) : this.maker.loadTask(path, signal);
+  }
+
+  /** The tasks there are, used last last. */
+  list(): CachedTask[] {
+    return this.cache.list();
+  }
+
+  get metrics(): TaskCacheMetrics {
+    return this.cache.metrics;
+  }
+
+  /** Forgets a task; false where there is none, or it is in use. */
+  evict(request: CompileRequest): boolean {
+    return this.cache.evict(this.maker.resolve(request));
+  }
+
+  /** Forgets every task that nobody uses. */
+  clear(): void {
+    this.cache.clear();
+  }
+
+  /** @internal */
+  close(): Promise<void> {
+    return this.cache.close();
+  }
+}

@@ -1,0 +1,319 @@
+import { HintError, throwIfAborted } from '../../errors.js';
+import type { EncodedInstructions } from '../../model/hypernetwork.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { abortable } from '../../util/abortable.js';
+import { disposeTasks, tensorsOf, type CompiledTasks } from '../compiled-tasks.js';
+import { Task, type TaskHost, type TaskSource } from '../task.js';
+
+/** How much an engine's task cache keeps. */
+export interface TaskCacheOptions {
+  /** Bytes on the device that tasks nobody uses may fill up to (default 1 GiB); tasks in use are never taken away. */
+  maxBytes?: number;
+}
+
+/**
+ * What is kept of a task: everything; its encoded instruction, from which the modules are generated again; nothing but
+ * where its file is.
+ */
+export type TaskTier = 'full' | 'encoded' | 'file';
+
+/** A task of the cache, as {@link TaskCache.list} shows it. */
+export interface CachedTask {
+  readonly source: TaskSource;
+  readonly tier: TaskTier;
+  readonly bytes: number;
+  /** Handles of it that were not disposed, and requests that run with them. */
+  readonly users: number;
+  readonly path: string | undefined;
+}
+
+/** What a cache has done. Times are of tasks, in milliseconds, averaged with more weight on the latest; absent: never done. */
+export interface TaskCacheMetrics {
+  tasks: number;
+  bytes: number;
+  /** Found with everything there. */
+  hits: number;
+  /** Brought back from the encoded instruction, and from a file. */
+  regenerated: number;
+  loaded: number;
+  /** Compiled. */
+  misses: number;
+  /** Tasks that lost their modules, and tasks of which nothing was kept. */
+  demotions: number;
+  evictions: number;
+  compileMilliseconds: number | undefined;
+  regenerateMilliseconds: number | undefined;
+  loadMilliseconds: number | undefined;
+}
+
+/** How a cache gets what it keeps. */
+export interface TaskMaker {
+  compile(source: TaskSource): Promise<CompiledTasks>;
+  regenerate(instructions: EncodedInstructions): Promise<CompiledTasks>;
+  load(path: string): Promise<CompiledTasks>;
+}
+
+interface Entry {
+  readonly key: string;
+  readonly source: TaskSource;
+  path: string | undefined;
+  compiled: CompiledTasks | undefined;
+  /** Without `compiled` only. */
+  instructions: EncodedInstructions | undefined;
+  /** On the device, of whichever of the two there is. */
+  bytes: number;
+  users: number;
+  arriving: Promise<CompiledTasks> | undefined;
+  /** Whether it was there once: where its file is gone, it can be made in another way. */
+  known: boolean;
+}
+
+const GIBIBYTE = 1024 ** 3;
+const BYTES: Record<string, number> = { f32: 4, i32: 4, bf16: 2, i8: 1 };
+
+function bytesOf(tensors: readonly Tensor[]): number {
+  return tensors.reduce((total, { size, dtype }) => total + size * (BYTES[dtype] ?? 4), 0);
+}
+
+/**
+ * Compiled tasks by what they were compiled from, those used last kept longest. A task that must give way loses its
+ * modules first: generating them again from the encoded instruction, or loading them, costs less than compiling. Which
+ * of the two is chosen by what they were measured to cost.
+ */
+export class TaskCache {
+  // Used last comes last.
+  private readonly entries = new Map<string, Entry>();
+  private maxBytes: number;
+  private total = 0;
+  private readonly counts = { hits: 0, regenerated: 0, loaded: 0, misses: 0, demotions: 0, evictions: 0 };
+  private readonly times = new Map<'compile' | 'regenerate' | 'load', number>();
+
+  /** @throws HintError INVALID_ARGUMENT for a maxBytes that is no number of bytes */
+  constructor(
+    private readonly host: TaskHost,
+    private readonly maker: TaskMaker,
+    { maxBytes = GIBIBYTE }: TaskCacheOptions = {},
+  ) {
+    if (!Number.isSafeInteger(maxBytes) || maxBytes < 0)
+      throw new HintError('INVALID_ARGUMENT', `maxBytes is ${maxBytes}; give an integer ≥ 0.`);
+    this.maxBytes = maxBytes;
+  }
+
+  /** Bytes on the device, of tasks in use too. */
+  get bytes(): number {
+    return this.total;
+  }
+
+  get metrics(): TaskCacheMetrics {
+    return {
+      tasks: this.entries.size,
+      bytes: this.bytes,
+      ...this.counts,
+      compileMilliseconds: this.times.get('compile'),
+      regenerateMilliseconds: this.times.get('regenerate'),
+      loadMilliseconds: this.times.get('load'),
+    };
+  }
+
+  /** The tasks, used last last. */
+  list(): CachedTask[] {
+    return [...this.entries.values()].map((entry) => ({
+      source: entry.source,
+      tier: entry.compiled ? 'full' : entry.instructions ? 'encoded' : 'file',
+      bytes: entry.bytes,
+      users: entry.users,
+      path: entry.path,
+    }));
+  }
+
+  /**
+   * The task of a source: as it lies there, brought back, or compiled; at once for all who ask at the same time.
+   *
+   * @returns a handle, to be disposed by the caller: until then the task stays on the device
+   */
+  async get(source: TaskSource, signal?: AbortSignal): Promise<Task> {
+    return this.use(this.entryOf(source), signal);
+  }
+
+  /** The same for a task that Task.save wrote, which from now on can be brought back from that file too. */
+  async load(source: TaskSource, path: string, signal?: AbortSignal): Promise<Task> {
+    const entry = this.entryOf(source);
+    entry.path = path;
+    return this.use(entry, signal);
+  }
+
+  /**
+   * Forgets a task, and gives its memory back unless it is in use.
+   *
+   * @returns whether there was one that nobody uses
+   */
+  evict(source: TaskSource): boolean {
+    const entry = this.entryOf(source);
+    if (!this.entries.has(entry.key) || entry.users > 0 || entry.arriving) return false;
+    this.drop(entry);
+    return true;
+  }
+
+  /** Forgets every task that nobody uses. */
+  clear(): void {
+    for (const entry of this.entries.values()) if (entry.users === 0 && !entry.arriving) this.drop(entry);
+  }
+
+  /** Gives every task back as soon as nobody uses it, from now on. Resolves when none is being made any more. */
+  async close(): Promise<void> {
+    this.maxBytes = 0;
+    await Promise.allSettled([...this.entries.values()].map(({ arriving }) => arriving));
+    this.clear();
+  }
+
+  private entryOf(source: TaskSource): Entry {
+    const key = JSON.stringify([source.format, source.definition, source.examples, source.maxTokens]);
+    let entry = this.entries.get(key);
+    if (!entry) {
+      entry = {
+        key,
+        source,
+        path: undefined,
+        compiled: undefined,
+        instructions: undefined,
+        bytes: 0,
+        users: 0,
+        arriving: undefined,
+        known: false,
+      };
+    }
+    return entry;
+  }
+
+  private async use(entry: Entry, signal: AbortSignal | undefined): Promise<Task> {
+    throwIfAborted(signal);
+    this.entries.delete(entry.key);
+    this.entries.set(entry.key, entry);
+    // Counted before waiting, so that nothing takes it away in between.
+    entry.users++;
+    try {
+      if (entry.compiled) this.counts.hits++;
+      const compiled = entry.compiled ?? (await abortable((entry.arriving ??= this.bring(entry)), signal));
+      return new Task(this.host, compiled, entry.source, undefined, () => this.leave(entry));
+    } catch (error) {
+      this.leave(entry);
+      throw error;
+    }
+  }
+
+  private leave(entry: Entry): void {
+    entry.users--;
+    this.trim();
+  }
+
+  /** Gets what is missing of an entry. Who asks next tries anew where that fails. */
+  private async bring(entry: Entry): Promise<CompiledTasks> {
+    try {
+      const compiled = await this.make(entry);
+      this.keep(entry, compiled, undefined);
+      entry.known = true;
+      return compiled;
+    } catch (error) {
+      this.empty(entry);
+      this.entries.delete(entry.key);
+      throw error;
+    } finally {
+      entry.arriving = undefined;
+      // Also where whoever asked has gone meanwhile.
+      this.trim();
+    }
+  }
+
+  /** The way that has cost least. */
+  private async make(entry: Entry): Promise<CompiledTasks> {
+    const { instructions, path, source } = entry;
+    if (path !== undefined && (!instructions || this.isLoadingCheaper)) {
+      try {
+        const compiled = await this.timed('load', () => this.maker.load(path));
+        instructions?.rows.dispose();
+        this.counts.loaded++;
+        return compiled;
+      } catch (error) {
+        if (!entry.known) throw error;
+        entry.path = undefined;
+      }
+    }
+    if (instructions) {
+      const compiled = await this.timed('regenerate', () => this.maker.regenerate(instructions));
+      this.counts.regenerated++;
+      return compiled;
+    }
+    const compiled = await this.timed('compile', () => this.maker.compile(source));
+    this.counts.misses++;
+    return compiled;
+  }
+
+  /** What there is of an entry from now on. */
+  private keep(
+    entry: Entry,
+    compiled: CompiledTasks | undefined,
+    instructions: EncodedInstructions | undefined,
+  ): void {
+    const bytes = compiled ? bytesOf(tensorsOf(compiled)) : instructions ? bytesOf([instructions.rows]) : 0;
+    this.total += bytes - entry.bytes;
+    entry.compiled = compiled;
+    entry.instructions = instructions;
+    entry.bytes = bytes;
+  }
+
+  private get isLoadingCheaper(): boolean {
+    return (this.times.get('load') ?? Infinity) <= (this.times.get('regenerate') ?? 0);
+  }
+
+  private async timed<T>(what: 'compile' | 'regenerate' | 'load', work: () => Promise<T>): Promise<T> {
+    const began = performance.now();
+    const result = await work();
+    const took = performance.now() - began;
+    const known = this.times.get(what) ?? took;
+    this.times.set(what, 0.7 * known + 0.3 * took);
+    return result;
+  }
+
+  /** Takes away until the rest fits: modules of tasks used longest ago, then encoded instructions. */
+  private trim(): void {
+    for (const step of ['demote', 'drop'] as const) {
+      if (this.total <= this.maxBytes) return;
+      for (const entry of this.entries.values()) {
+        if (entry.users > 0 || entry.arriving || entry.bytes === 0) continue;
+        if (step === 'demote') this.demote(entry);
+        else if (entry.path === undefined) this.drop(entry);
+        else this.empty(entry);
+        if (this.total <= this.maxBytes) return;
+      }
+    }
+  }
+
+  private demote(entry: Entry): void {
+    const { compiled } = entry;
+    if (!compiled) return;
+    const { instructions } = compiled.encoded;
+    const hasFile = entry.path !== undefined;
+    // The encoded instruction is of use only where it is quicker than the file, and smaller than what it saves.
+    const keeps = instructions && compiled.encoded.modules.size > 0 && !(hasFile && this.isLoadingCheaper);
+    if (!keeps && !hasFile) {
+      this.drop(entry);
+      return;
+    }
+    this.counts.demotions++;
+    this.keep(entry, undefined, keeps ? instructions : undefined);
+    for (const tensor of tensorsOf(compiled)) if (tensor !== entry.instructions?.rows) tensor.dispose();
+  }
+
+  private drop(entry: Entry): void {
+    this.empty(entry);
+    this.entries.delete(entry.key);
+    this.counts.evictions++;
+  }
+
+  /** Keeps nothing on the device. */
+  private empty(entry: Entry): void {
+    if (entry.compiled) disposeTasks(entry.compiled);
+    entry.instructions?.rows.dispose();
+    this.keep(entry, undefined, undefined);
+  }
+}
