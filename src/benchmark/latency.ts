@@ -20,6 +20,9 @@ import { alternate } from './turns.js';
 export const LATENCY_SYSTEMS = ['hint', 't5', 'hf', 'onnx'] as const;
 export type LatencySystem = (typeof LATENCY_SYSTEMS)[number];
 
+/** What matrices can be held in while latency is measured. */
+export const LATENCY_DTYPES = ['f32', 'bf16', 'int8'] as const satisfies readonly WeightDType[];
+
 /** A run of the paper's Figure 4. */
 export interface LatencyOptions {
   /** A T5 v1.1 size with random weights, or `model`. */

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { barChart, lineChart } from '../util/plot/charts.js';
 import { writeChart } from '../util/plot/png.js';
@@ -20,7 +20,7 @@ export interface GridReport {
   readonly cells: readonly object[];
 }
 
-/** The results of a grid as data. */
+/** The results of a grid as data. Paths are relative, so that a report means the same on another machine. */
 export function reportOf(result: GridResult, settings: ReproduceSettings): GridReport {
   const { grid, cells } = result;
   return {
@@ -28,16 +28,32 @@ export function reportOf(result: GridResult, settings: ReproduceSettings): GridR
     title: grid.title,
     metric: grid.metric,
     complete: cells.every(({ status }) => status === 'done'),
-    settings,
+    settings: withRelativePaths(settings),
     figures: figuresOf(result),
     claims: claimsOf(result),
-    cells: cells.map(({ cell, ...rest }) => ({
+    cells: cells.map(({ cell, folder, ...rest }) => ({
       row: cell.row,
       column: cell.column,
       system: cell.system,
       pretraining: cell.pretraining ?? 'none',
       ...rest,
+      folder: relative(settings.output, folder),
     })),
+  };
+}
+
+function withRelativePaths({ data, text, models, output, ...rest }: ReproduceSettings): object {
+  const here = (path: string): string => relative('', path);
+  return {
+    data: here(data),
+    text: text.map(here),
+    models: models.map(({ label, init, tokenizer }) => ({
+      label,
+      init: typeof init === 'string' ? here(init) : init,
+      ...(tokenizer === undefined ? {} : { tokenizer: here(tokenizer) }),
+    })),
+    output: here(output),
+    ...rest,
   };
 }
 

@@ -61,6 +61,21 @@ describe('settings', () => {
     ['no text', { text: [] }, /pretrains hypernetworks, but there is no text/],
     ['no data', { data: '/nowhere' }, /Cannot read the data, \/nowhere/],
     ['no seed', { seeds: [] }, /no seed/],
+    [
+      'a system for every row',
+      { training: { system: 'lora' } },
+      /^system is what tiny sets for each of its cells/,
+    ],
+    [
+      'one form for every column',
+      { training: { data: { positives: 2 } } },
+      /^data\.positives is what tiny sets for each/,
+    ],
+    [
+      'another objective for every row',
+      { pretraining: { data: { objective: 'caclm' } } },
+      /^data\.objective is what tiny sets for each/,
+    ],
     ['an unknown setting', { training: { bachSize: 3 } }, /bachSize is unknown; did you mean batchSize/],
   ])('with %s are refused before anything runs', async (_what, change, message) => {
     await expect(planCells(TINY_GRID, { ...tinySettings(scratch), ...change })).rejects.toThrow(message);

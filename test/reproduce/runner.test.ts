@@ -64,6 +64,8 @@ describe('a grid', () => {
     expect(report.complete).toBe(true);
     expect(report.figures[0]).toMatchObject({ paper: { '3B': 47.2 }, seeds: [0] });
     expect(report.claims[0]?.seeds).toBe(1);
+    // A report is sent around: it names no folder of the machine it was made on.
+    expect(JSON.stringify(report)).not.toMatch(/"\//);
     const markdown = await readFile(files[1] ?? '', 'utf8');
     expect(markdown).toMatch(/\| HINT \| Def \| \d+\.\d \| 1 \| .* \| 47\.2 \|/);
   });

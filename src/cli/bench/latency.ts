@@ -1,39 +1,10 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
-import {
-  LATENCY_SYSTEMS,
-  measureLatency,
-  type LatencyPart,
-  type LatencySystem,
-} from '../../benchmark/latency.js';
+import { LATENCY_DTYPES, LATENCY_SYSTEMS } from '../../benchmark/latency.js';
 import { MOST_SHOTS } from '../../benchmark/lengths.js';
-import { latencyChart, latencyMarkdown, latencyTargets } from '../../benchmark/latency-report.js';
-import { describeMachine } from '../../benchmark/machine.js';
-import { HintError, throwIfAborted } from '../../errors.js';
-import type { WeightDType } from '../../tensor/ops.js';
-import { writeFileAtomic } from '../../util/atomic-file.js';
-import { svgToPng } from '../../util/plot/png.js';
-import { action, note, print, printJson, wholeNumber } from '../context.js';
-import { Progress } from '../progress.js';
 import { PUBLISHED_SIZES } from '../../model/sizes.js';
-
-const DTYPES: readonly WeightDType[] = ['f32', 'bf16', 'int8'];
-
-interface LatencyCommandOptions {
-  shots: number[];
-  size?: string;
-  model?: string;
-  adapterSize: number;
-  examples: number;
-  rounds: number;
-  dtypes: WeightDType[];
-  systems: LatencySystem[];
-  onnx?: string;
-  log: boolean;
-  output: string;
-  json: boolean;
-}
+import { action, wholeNumber } from '../context.js';
+import { reportLatency, type LatencyReportOptions } from './latency-files.js';
 
 /** `hint bench latency`: the paper's Figure 4 on this machine. */
 export function addLatencyCommand(bench: Command): void {
@@ -65,7 +36,9 @@ export function addLatencyCommand(bench: Command): void {
     )
     .option('--examples <n>', 'examples of one sample', wholeNumber('--examples', 1), 100)
     .option('--rounds <n>', 'samples of each measurement', wholeNumber('--rounds', 1), 5)
-    .option('--dtypes <list>', 'what matrices are held in', oneOf('--dtypes', DTYPES), [...DTYPES])
+    .option('--dtypes <list>', 'what matrices are held in', oneOf('--dtypes', LATENCY_DTYPES), [
+      ...LATENCY_DTYPES,
+    ])
     .option('--systems <list>', 'hint, t5, hf', oneOf('--systems', LATENCY_SYSTEMS), ['hint', 't5', 'hf'])
     .option('--onnx <dir>', 'an exported T5 of the same shape: config.json and onnx/ as optimum writes them')
     .option('--log', 'draw the charts with a logarithmic axis of seconds', false)
@@ -79,48 +52,7 @@ export function addLatencyCommand(bench: Command): void {
         '  $ hint bench latency --model runs/hint/model --shots 0,2,5 --dtypes int8 --log\n' +
         '  $ hint bench compare before/latency.json after/latency.json',
     )
-    .action(action((signal, options: LatencyCommandOptions) => latency(options, signal)));
-}
-
-async function latency(options: LatencyCommandOptions, signal: AbortSignal): Promise<void> {
-  const { output, onnx, json, log } = options;
-  const machine = describeMachine();
-  // Before measuring: a folder that cannot be made would cost the whole run.
-  await mkdir(output, { recursive: true }).catch((cause: unknown) => {
-    throw new HintError('IO', `Cannot make the folder ${output}; choose another --output.`, { cause });
-  });
-  const systems = onnx === undefined ? options.systems : [...new Set([...options.systems, 'onnx' as const])];
-  const progress = new Progress('latency');
-  let part: LatencyPart;
-  try {
-    part = await measureLatency({
-      ...options,
-      systems,
-      signal,
-      note,
-      onProgress: (done, total, name) => progress.update(done, total, name),
-    });
-  } finally {
-    progress.stop();
-  }
-  const result = { machine, date: part.started, parts: { latency: part } };
-  const svg = latencyChart(part, log);
-  const png = await svgToPng(svg);
-  const { cpu, cores, isa, memoryGiB, node } = machine;
-  const where = `Machine: ${cpu}, ${cores} cores (${isa.join(', ')}), ${memoryGiB} GiB; Node.js ${node}, oneDNN ${machine.oneDNN}.`;
-  const report = `# Time per 100 examples\n\n${where}\n\n${latencyMarkdown(part)}\n\n![Seconds per 100 examples by shots](latency.png)\n`;
-  throwIfAborted(signal);
-  for (const [name, content] of Object.entries({
-    'latency.json': `${JSON.stringify(result)}\n`,
-    'latency.md': report,
-    'latency.svg': svg,
-    'latency.png': png,
-  })) {
-    await writeFileAtomic(join(output, name), content);
-  }
-  if (json) printJson({ ...result, targets: latencyTargets(part) });
-  else print(report);
-  note(`Written: ${join(output, 'latency.{json,md,svg,png}')}`);
+    .action(action((signal, options: LatencyReportOptions) => reportLatency('latency', options, signal)));
 }
 
 /** `0..5`, `0,2,5` or both mixed. */

@@ -11,10 +11,12 @@ import {
   writeReport,
   type GridEvent,
 } from '../../reproduce/index.js';
+import { shotList } from '../bench/latency.js';
 import { action, EXIT, note, print, printJson, table, wholeNumber } from '../context.js';
 import { Progress } from '../progress.js';
 import { reporter } from '../run-settings.js';
 import { demoWorld } from './demo-world.js';
+import { reproduceFigure4 } from './figure4.js';
 import { readSettings, type ReproduceOptions } from './settings.js';
 
 const collect = (value: string, all: string[]): string[] => [...all, value];
@@ -49,13 +51,19 @@ export function addReproduceCommand(program: Command): void {
     .option('--prefix-length <n>', 'prefix tokens, instead of 30', wholeNumber('--prefix-length', 1))
     .option(
       '--instances <n>',
-      'evaluated of each task or template (default: 100)',
+      'evaluated of each task or template; figure4: examples of one sample (default: 100)',
       wholeNumber('--instances', 1),
     )
     .option('--max-tokens <n>', 'most tokens generated (default: 128)', wholeNumber('--max-tokens', 1))
     .option('--batch-size <n>', 'inputs evaluated together', wholeNumber('--batch-size', 1), 64)
     .option('--set <key=value>', 'any setting of every training, repeatable', collect, [])
     .option('--set-pretraining <key=value>', 'any setting of every pretraining, repeatable', collect, [])
+    .option(
+      '--shots <list>',
+      'figure4: examples in the instruction, numbers and ranges (default: 0..5)',
+      shotList,
+    )
+    .option('--rounds <n>', 'figure4: samples of each measurement (default: 5)', wholeNumber('--rounds', 1))
     .option('--demo', "on the demo's dataset and model, with settings for its size", false)
     .option('--output <directory>', 'where everything is written', 'runs/reproduce')
     .option('--device <name>', 'what computes', 'cpu')
@@ -67,11 +75,16 @@ export function addReproduceCommand(program: Command): void {
         '  $ hint reproduce table1 --demo --output runs/demo-tables\n' +
         "  $ hint reproduce table1 --data natural-instructions --text 'c4/en/*.json.gz' --init t5-base-lm-adapt --seeds 0,1\n" +
         '  $ hint reproduce table2 --data p3 --size small --tokenizer t5-base --pretrain-steps 0 --steps 500 --set batchSize=64\n' +
-        '  $ hint reproduce figure3 --data natural-instructions --text corpus.parquet --init t5-small-lm-adapt --init t5-base-lm-adapt',
+        '  $ hint reproduce figure3 --data natural-instructions --text corpus.parquet --init t5-small-lm-adapt --init t5-base-lm-adapt\n' +
+        '  $ hint reproduce figure4 --size base --shots 0..5',
     )
     .action(
-      action(async (signal, name: string, options: ReproduceOptions) => {
-        if (name === 'figure4') throw figure4();
+      action(async (signal, name: string, options: ReproduceOptions, command: Command) => {
+        if (name === 'figure4') {
+          await reproduceFigure4(options, command, signal);
+          return EXIT.ok;
+        }
+        refuseFigure4Options(name, options);
         const grid = selectCells(findGrid(name), { rows: options.row, columns: options.column });
         if (options.demo && grid.dataset !== 'sni')
           throw new HintError(
@@ -108,11 +121,13 @@ export function addReproduceCommand(program: Command): void {
     );
 }
 
-/** Figure 4 is a measurement of latency, not a grid of training runs. */
-function figure4(): HintError {
-  return new HintError(
+/** Figure 4's own options mean nothing to a grid of training runs. */
+function refuseFigure4Options(name: string, { shots, rounds }: ReproduceOptions): void {
+  const given = shots === undefined ? (rounds === undefined ? undefined : '--rounds') : '--shots';
+  if (given === undefined) return;
+  throw new HintError(
     'INVALID_ARGUMENT',
-    `Figure 4 is about latency and needs no training: run "hint bench latency". This command has ${GRIDS.map(({ name }) => name).join(', ')}.`,
+    `${given} belongs to figure4, which measures latency; ${name} is a grid of training runs, leave it out.`,
   );
 }
 

@@ -24,6 +24,8 @@ export interface ReproduceOptions {
   instances?: number;
   maxTokens?: number;
   batchSize: number;
+  shots?: number[];
+  rounds?: number;
   set: string[];
   setPretraining: string[];
   output: string;
