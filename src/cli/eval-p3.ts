@@ -3,7 +3,7 @@ import { P3_SPLITS } from '../data/p3/format.js';
 import type { Tokenizer } from '../data/tokenizer.js';
 import { evaluateP3, type P3Evaluation, type P3Scores } from '../evaluation/rank-classification.js';
 import { HintError } from '../errors.js';
-import type { HintModel } from '../model/hint.js';
+import type { AnyModel } from '../model/open-model.js';
 import type { System } from '../systems/index.js';
 import { table } from './context.js';
 import { Progress } from './progress.js';
@@ -26,7 +26,7 @@ export interface P3EvalOptions {
 
 /** `hint eval MODEL` on P3: rank classification per template and dataset. */
 export async function evaluateOnP3(
-  { model, tokenizer, system }: { model: HintModel; tokenizer: Tokenizer; system: System },
+  { model, tokenizer, system }: { model: AnyModel; tokenizer: Tokenizer; system: System },
   options: P3EvalOptions,
   signal: AbortSignal,
 ): Promise<P3Evaluation> {

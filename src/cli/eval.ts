@@ -106,12 +106,6 @@ async function evaluate(
       : 'tk-instruct';
   const system = findSystem(options.system ?? trained.get('system') ?? fallback);
   if (kind === 'p3') {
-    if (isLanguageModel(model)) {
-      throw new HintError(
-        'INVALID_ARGUMENT',
-        `${directory} is a decoder-only model, and P3's choices are ranked with T5 and HINT only; evaluate it on Super-NaturalInstructions.`,
-      );
-    }
     const known = { form: trained.get('form'), shots: Number(trained.get('shots') ?? 0) };
     // What another system was trained with says nothing about this one.
     const isSame = options.system === undefined || options.system === trained.get('system');

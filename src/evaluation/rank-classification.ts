@@ -4,7 +4,7 @@ import type { P3EvaluationSet } from '../data/p3/evaluation.js';
 import type { Tokenizer } from '../data/tokenizer.js';
 import { HintError } from '../errors.js';
 import { scoreChoices, type ChoiceScores, type ScoreChoicesOptions } from '../inference/score-choices.js';
-import type { HintModel } from '../model/hint.js';
+import type { AnyModel } from '../model/open-model.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { evaluateModel } from './evaluate.js';
 import type { Prediction } from './prediction-files.js';
@@ -56,7 +56,7 @@ export interface P3Evaluation {
  *   evaluateModel
  */
 export async function evaluateP3(
-  { model, tokenizer }: { model: HintModel; tokenizer: Tokenizer },
+  { model, tokenizer }: { model: AnyModel; tokenizer: Tokenizer },
   { examples, templates }: P3EvaluationSet,
   options: P3EvaluateOptions = {},
 ): Promise<P3Evaluation> {
@@ -118,7 +118,7 @@ export async function evaluateP3(
 type RankedExample = TokenizedExample & { choices: Choice[] };
 
 async function rank(
-  model: HintModel,
+  model: AnyModel,
   examples: readonly RankedExample[],
   options: ScoreChoicesOptions,
 ): Promise<ChoiceScores[]> {

@@ -1,10 +1,12 @@
 import { concatenate, type Ragged } from '../data/batch.js';
 import { HintError, throwIfAborted } from '../errors.js';
 import type { HintModel } from '../model/hint.js';
+import { isLanguageModel, type AnyModel } from '../model/open-model.js';
 import * as ops from '../tensor/ops.js';
 import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { compileTasks, disposeTasks, type CompiledTasks } from './compiled-tasks.js';
+import { decoderOnlyChoiceLosses, type ChoiceBatch } from './decoder-only-choices.js';
 import { checkInputs, checkLimits, groupByTask, groupTasks } from './generate.js';
 
 /** How choices are scored. */
@@ -47,9 +49,9 @@ export interface ScoreChoicesRequest extends ScoreChoicesOptions {
  * @throws HintError INVALID_ARGUMENT (options, task index, number of choice lists), INVALID_DATA (no choices; an empty
  *   input, choice or instruction), INVALID_TOKEN, NUMERIC (the model yields NaN), OUT_OF_MEMORY, ABORTED
  */
-export async function scoreChoices(model: HintModel, request: ScoreChoicesRequest): Promise<ChoiceScores[]> {
+export async function scoreChoices(model: AnyModel, request: ScoreChoicesRequest): Promise<ChoiceScores[]> {
   const { instructions = [], inputs, choices, taskIndex, ...options } = request;
-  await model.prepareInference();
+  if (!isLanguageModel(model)) await model.prepareInference();
   if (instructions.length === 0) {
     const task = await compileTasks(model, concatenate([]));
     try {
@@ -99,7 +101,7 @@ export async function scoreChoices(model: HintModel, request: ScoreChoicesReques
  * @throws HintError as {@link scoreChoices}
  */
 export async function scoreChoicesWithTask(
-  model: HintModel,
+  model: AnyModel,
   task: CompiledTasks,
   inputs: readonly Int32Array[],
   choices: readonly (readonly Int32Array[])[],
@@ -107,7 +109,7 @@ export async function scoreChoicesWithTask(
 ): Promise<ChoiceScores[]> {
   checkRequest(inputs, choices);
   const limits = checkLimits(options);
-  await model.prepareInference();
+  if (!isLanguageModel(model)) await model.prepareInference();
   const results: ChoiceScores[] = [];
   for (const batch of batches([...inputs.keys()], inputs, choices, limits)) {
     throwIfAborted(options.signal);
@@ -120,9 +122,9 @@ export async function scoreChoicesWithTask(
   return results;
 }
 
-/** One ragged pass: encoder over the inputs, decoder over all their choices; `taskOf` is nondecreasing. */
+/** One ragged pass over the inputs and all their choices; `taskOf` is nondecreasing. */
 async function scoreBatch(
-  model: HintModel,
+  model: AnyModel,
   tasks: CompiledTasks,
   inputs: readonly Int32Array[],
   choices: readonly (readonly Int32Array[])[],
@@ -132,7 +134,11 @@ async function scoreBatch(
   const { device } = model;
   const targets = concatenate(choices.flat());
   const loss = await device.inSlices(
-    device.tidied(choiceLosses(model, tasks, { inputs, choices, taskOf, targets })),
+    device.tidied(
+      isLanguageModel(model)
+        ? decoderOnlyChoiceLosses(model, tasks, { inputs, choices, taskOf })
+        : choiceLosses(model, tasks, { inputs, choices, taskOf, targets }),
+    ),
   );
   let losses: Float32Array;
   try {
@@ -152,16 +158,11 @@ async function scoreBatch(
   });
 }
 
-/** −log p of every token of every choice, [target rows]. */
+/** −log p of every token of every choice, [target rows]: encoder over the inputs, decoder over all their choices. */
 function* choiceLosses(
   model: HintModel,
   tasks: CompiledTasks,
-  batch: {
-    inputs: readonly Int32Array[];
-    choices: readonly (readonly Int32Array[])[];
-    taskOf: Int32Array;
-    targets: Ragged;
-  },
+  batch: ChoiceBatch & { targets: Ragged },
 ): Sliced<Tensor> {
   const { inputs, choices, taskOf, targets } = batch;
   const readers = new Int32Array(inputs.length + 1);

@@ -168,15 +168,15 @@ export class Task {
    * @param choices the answers that every input chooses from, or per input its own; texts, or token ids with the
    *   end-of-sequence id
    * @returns in the order of the inputs
-   * @throws HintError as {@link generate}, INVALID_DATA where there are no choices, INVALID_ARGUMENT for a decoder-only
-   *   model
+   * @throws HintError as {@link generate}, INVALID_DATA where there are no choices, or where instruction, input and
+   *   choice are longer than a decoder-only model has positions
    */
   async scoreChoices(
     inputs: readonly string[] | readonly Int32Array[],
     choices: readonly (string | Int32Array)[] | readonly (readonly (string | Int32Array)[])[],
     options: TaskScoreOptions = {},
   ): Promise<ChoiceScores[]> {
-    const model = this.encoderDecoder('Choices are scored', 'let it generate an answer');
+    const { model } = this.host;
     return this.run(options.signal, async (signal) => {
       const ids = await this.tokenize(inputs, options.maxInputTokens ?? 1024, signal);
       const encode = (choice: string | Int32Array): Int32Array =>
@@ -206,7 +206,7 @@ export class Task {
     inputs: readonly string[] | readonly Int32Array[],
     options: EmbedOptions & { maxInputTokens?: number } = {},
   ): Promise<Float32Array[]> {
-    const model = this.encoderDecoder('Embeddings are made', 'open a model that has an encoder');
+    const model = this.encoderDecoder();
     return this.run(options.signal, async (signal) => {
       const ids = await this.tokenize(inputs, options.maxInputTokens ?? 1024, signal);
       return embedInputs(model, this.compiled, ids, { ...options, signal });
@@ -220,7 +220,7 @@ export class Task {
    *   decoder-only model, ABORTED
    */
   async embedInstruction(options: EmbedOptions = {}): Promise<Float32Array> {
-    const model = this.encoderDecoder('Embeddings are made', 'open a model that has an encoder');
+    const model = this.encoderDecoder();
     return this.run(options.signal, (signal) =>
       embedInstruction(model, this.compiled, { ...options, signal }),
     );
@@ -289,12 +289,12 @@ export class Task {
     this.dispose();
   }
 
-  private encoderDecoder(what: string, instead: string): HintModel {
+  private encoderDecoder(): HintModel {
     const { model } = this.host;
     if (!isLanguageModel(model)) return model;
     throw new HintError(
       'INVALID_ARGUMENT',
-      `${what} by T5 and HINT only, and this task is one of a decoder-only model; ${instead}.`,
+      'Embeddings are made by T5 and HINT only, and this task is one of a decoder-only model; open a model that has an encoder.',
     );
   }
 

@@ -61,15 +61,30 @@ export class LanguageModel implements TrainableModel {
   ): Sliced<{ loss: Tensor; zTerm: Tensor }> {
     const { sequences, predicting } = this.trainingSequences(batch);
     checkTokenIds(batch.targets.ids, this.config.vocabSize);
-    const integers = (values: Int32Array): Tensor => this.device.tensor(values, [values.length]);
     const hidden = yield* this.run(
       this.place(sequences),
       this.attendWithin(sequences.offsets, options.dropout),
       options,
     );
+    return this.targetLosses(hidden, predicting, batch.targets.ids, options.zLoss);
+  }
+
+  /**
+   * Cross entropy and z-loss of target tokens, each [targets].
+   *
+   * @param hidden rows after {@link run}
+   * @param predicting per target the row it is predicted from
+   */
+  targetLosses(
+    hidden: Tensor,
+    predicting: Int32Array,
+    targets: Int32Array,
+    zLoss = 0,
+  ): { loss: Tensor; zTerm: Tensor } {
+    const integers = (values: Int32Array): Tensor => this.device.tensor(values, [values.length]);
     // A table's rows by number are also how some rows are picked out, with their gradient.
     const rows = this.toHead(ops.embedding(integers(predicting), hidden));
-    return ops.crossEntropy(rows, this.head, integers(batch.targets.ids), { zLoss: options.zLoss ?? 0 });
+    return ops.crossEntropy(rows, this.head, integers(targets), { zLoss });
   }
 
   /** Logits of every row of causal sequences, [rows, vocabSize]; for tests and comparisons. */
