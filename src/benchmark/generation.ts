@@ -78,7 +78,8 @@ async function observed(device: Device, work: () => Promise<void>): Promise<Obse
   }
 }
 
-function checkWork(generated: readonly { readonly tokens: Int32Array }[]): void {
+/** @throws HintError INTERNAL where less, or more, was generated than is timed */
+export function checkWork(generated: readonly { readonly tokens: Int32Array }[]): void {
   const wrong = generated.find(({ tokens }) => tokens.length !== OUTPUT_TOKENS);
   if (!wrong) return;
   throw new HintError(

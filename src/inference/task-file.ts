@@ -4,8 +4,9 @@ import { checkFinite } from '../model/checkpoint.js';
 import type { EncodedTasks } from '../model/hint.js';
 import { isLanguageModel, type AnyModel } from '../model/open-model.js';
 import { adaptationTable, slotCount, type AdaptationName } from '../model/parameter-shapes.js';
-import { openSafetensors, toFloat32, writeSafetensors, type SafetensorsFile } from '../model/safetensors.js';
+import { openSafetensors, writeSafetensors, type SafetensorsFile } from '../model/safetensors.js';
 import type { GeneratedTensor } from '../model/task-modules.js';
+import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { TaskSource } from './task.js';
 
@@ -150,6 +151,8 @@ async function readEncoded(
     const none = { ids: new Int32Array(), offsets: Int32Array.of(0) };
     return device.inSlices(device.tidied(model.encodeTasks(none)));
   }
+  const names = new Map<Tensor, string>();
+  using norm = device.keep(device.full([1], 0));
   const read = async (name: string, shape: readonly number[]): Promise<Tensor> => {
     const info = file.tensors.get(name);
     if (!info) throw damaged(file.path, `the tensor ${name} is missing`);
@@ -159,10 +162,15 @@ async function readEncoded(
         `the tensor ${name} is ${info.dtype} [${info.shape.join(', ')}], expected F32 [${shape.join(', ')}]`,
       );
     }
-    const values = toFloat32(await file.read(name, signal), 'F32');
-    await checkFinite(values, `The tensor ${name} of ${file.path}`, signal);
-    const tensor = device.keep(device.tensor(values, shape, 'f32'));
+    const tensor = device.keep(device.tensor(null, shape, 'f32'));
     made.push(tensor);
+    let at = 0;
+    for await (const piece of file.pieces(name, signal)) {
+      device.write(tensor, piece, at);
+      at += piece.length;
+    }
+    ops.addSquareNorm(tensor, norm);
+    names.set(tensor, name);
     return tensor;
   };
   const modules = new Map<AdaptationName, GeneratedTensor>();
@@ -175,6 +183,10 @@ async function readEncoded(
   const rows = file.tensors.get(INSTRUCTION)?.shape[0] ?? 0;
   if (rows < 1) throw damaged(file.path, 'it has no encoded instruction');
   const instruction = await read(INSTRUCTION, [rows, config.dModel]);
+  if (!Number.isFinite(await norm.item())) {
+    for (const [tensor, name] of names)
+      await checkFinite(await tensor.read(), `The tensor ${name} of ${file.path}`, signal);
+  }
   return { modules, instructions: { rows: instruction, offsets: Int32Array.of(0, rows) } };
 }
 

@@ -18,6 +18,9 @@ export { writeSafetensors, type TensorToWrite } from './safetensors-writer.js';
 // One read call holds a thread of libuv's pool until it is done; this is also how often an abort is noticed.
 const READ_CHUNK_BYTES = 16 * 1024 * 1024;
 
+// Small enough for a piece to be still in the cache when it is copied on.
+const PIECE_BYTES = 2 * 1024 * 1024;
+
 const LENGTH_BYTES = 8;
 
 /** An open safetensors file, or the files of a sharded checkpoint as if they were one. Close it when done. */
@@ -34,6 +37,11 @@ export interface SafetensorsFile extends AsyncDisposable {
    * @throws HintError NOT_FOUND for an unknown name, IO or INVALID_CHECKPOINT if the file cannot be read or shrank, ABORTED
    */
   read(name: string, signal?: AbortSignal): Promise<Uint8Array>;
+  /**
+   * The same bytes in pieces of up to 2 MiB, in order, the next being read while one is used. A piece's memory is that of
+   * the piece after the next.
+   */
+  pieces(name: string, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined>;
   close(): Promise<void>;
 }
 
@@ -56,6 +64,18 @@ async function readRange(
 ): Promise<Uint8Array> {
   // Not zero-filled: every byte is overwritten, or the read fails.
   const bytes = Buffer.allocUnsafeSlow(length);
+  await readInto(bytes, file, path, position, signal);
+  return bytes;
+}
+
+async function readInto(
+  bytes: Uint8Array,
+  file: FileHandle,
+  path: string,
+  position: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { length } = bytes;
   for (let start = 0; start < length;) {
     throwIfAborted(signal);
     const size = Math.min(READ_CHUNK_BYTES, length - start);
@@ -70,7 +90,35 @@ async function readRange(
     }
     start += bytesRead;
   }
-  return bytes;
+}
+
+async function* piecesOf(
+  file: FileHandle,
+  path: string,
+  { begin, end }: { begin: number; end: number },
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const size = Math.min(PIECE_BYTES, end - begin);
+  const buffers = [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)];
+  const readAt = (position: number, buffer: number): { bytes: Uint8Array; done: Promise<void> } => {
+    const bytes = (buffers[buffer] as Buffer).subarray(0, Math.min(size, end - position));
+    const done = readInto(bytes, file, path, position, signal);
+    // Who stops early waits for it below, but not for what it says.
+    done.catch(() => undefined);
+    return { bytes, done };
+  };
+  let next = begin < end ? readAt(begin, 0) : undefined;
+  try {
+    for (let position = begin, buffer = 1; next; buffer = 1 - buffer) {
+      const { bytes, done }: { bytes: Uint8Array; done: Promise<void> } = next;
+      await done;
+      position += bytes.length;
+      next = position < end ? readAt(position, buffer) : undefined;
+      yield bytes;
+    }
+  } finally {
+    await next?.done.catch(() => undefined);
+  }
 }
 
 async function readHeader(
@@ -116,6 +164,12 @@ async function openFile(path: string): Promise<SafetensorsFile> {
         const tensor = locations.get(name);
         if (tensor === undefined) throw unknownTensor(path, name);
         return readRange(file, path, dataStart + tensor.begin, tensor.byteLength, signal);
+      },
+      pieces(name, signal) {
+        const tensor = locations.get(name);
+        if (tensor === undefined) throw unknownTensor(path, name);
+        const begin = dataStart + tensor.begin;
+        return piecesOf(file, path, { begin, end: begin + tensor.byteLength }, signal);
       },
       close,
       [Symbol.asyncDispose]: close,
@@ -188,6 +242,11 @@ async function openSharded(path: string): Promise<SafetensorsFile> {
         const shard = shardOf.get(name);
         if (shard === undefined) throw unknownTensor(path, name);
         return shard.read(name, signal);
+      },
+      pieces(name, signal) {
+        const shard = shardOf.get(name);
+        if (shard === undefined) throw unknownTensor(path, name);
+        return shard.pieces(name, signal);
       },
       close,
       [Symbol.asyncDispose]: close,

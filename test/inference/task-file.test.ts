@@ -191,4 +191,15 @@ describe('a damaged task file is a clear error:', () => {
     await task.save(path);
     (await hint.loadTask(path)).dispose();
   });
+
+  it('whose values are large is none', async () => {
+    const path = join(folder, 'large.safetensors');
+    using task = await hint.compile({ definition });
+    await task.save(path);
+    await rewrite(path, (tensors) =>
+      new Float32Array(tensors.get('instruction')?.data.buffer as ArrayBuffer).fill(1e25, 0, 1),
+    );
+    using loaded = await hint.loadTask(path);
+    expect((await loaded.embedInstruction({ pooled: false }))[0]).toBe(Math.fround(1e25));
+  });
 });

@@ -106,6 +106,31 @@ describe('reading', () => {
     await expect(file.read('f32', AbortSignal.abort())).rejects.toMatchObject({ code: 'ABORTED' });
   });
 
+  it('gives in pieces what it gives in one, also to who stops early', async () => {
+    const path = join(directory, 'pieces.safetensors');
+    const data = Uint8Array.from({ length: 5 * 1024 * 1024 + 3 }, (_, i) => (i * 31) ^ (i >> 8));
+    await writeSafetensors(path, [
+      { name: 'a', dtype: 'U8', shape: [2], data: Uint8Array.of(1, 2) },
+      { name: 'b', dtype: 'U8', shape: [data.length], data },
+      { name: 'empty', dtype: 'U8', shape: [0], data: new Uint8Array() },
+    ]);
+    await using file = await openSafetensors(path);
+    const together = async (name: string): Promise<Buffer> => {
+      const pieces: Buffer[] = [];
+      for await (const piece of file.pieces(name)) pieces.push(Buffer.from(piece));
+      return Buffer.concat(pieces);
+    };
+    expect(Buffer.compare(await together('b'), data)).toBe(0);
+    expect([...(await together('a')), ...(await together('empty'))]).toEqual([1, 2]);
+    for await (const piece of file.pieces('b')) {
+      expect(piece.length).toBeLessThan(data.length);
+      break;
+    }
+    expect(() => file.pieces('c')).toThrow(/no tensor "c"/);
+    await truncate(path, 3 * 1024 * 1024);
+    await expect(together('b')).rejects.toMatchObject({ code: 'INVALID_CHECKPOINT' });
+  });
+
   it('notices a file that shrinks after it was opened', async () => {
     const path = join(directory, 'shrinks.safetensors');
     copyFileSync(fixture, path);

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { addCompareCommand } from './compare.js';
 import { addLatencyCommand } from './latency.js';
 import { addSoakCommand } from './soak.js';
+import { addTasksCommand } from './tasks.js';
 
 /** `hint bench`: measurements and what has changed between them. */
 export function addBenchCommand(program: Command): void {
@@ -17,5 +18,6 @@ export function addBenchCommand(program: Command): void {
     );
   addLatencyCommand(bench);
   addCompareCommand(bench);
+  addTasksCommand(bench);
   addSoakCommand(bench);
 }

@@ -4,6 +4,7 @@ import { LATENCY_DTYPES, LATENCY_SYSTEMS } from '../../benchmark/latency.js';
 import { MOST_SHOTS } from '../../benchmark/lengths.js';
 import { PUBLISHED_SIZES } from '../../model/sizes.js';
 import { action, wholeNumber } from '../context.js';
+import { oneOf, sizeName } from './choices.js';
 import { reportLatency, type LatencyReportOptions } from './latency-files.js';
 
 /** `hint bench latency`: the paper's Figure 4 on this machine. */
@@ -69,24 +70,4 @@ export function shotList(text: string): number[] {
     return Array.from({ length: last - first + 1 }, (_, i) => first + i);
   });
   return [...new Set(shots)].sort((a, b) => a - b);
-}
-
-function oneOf<T extends string>(option: string, known: readonly T[]): (text: string) => T[] {
-  return (text) => {
-    const words = text.split(',').map((word) => word.trim());
-    return [
-      ...new Set(
-        words.map((word) => {
-          const match = known.find((value) => value === word);
-          if (match !== undefined) return match;
-          throw new InvalidArgumentError(`${option} has "${word}"; choose from ${known.join(', ')}.`);
-        }),
-      ),
-    ];
-  };
-}
-
-function sizeName(text: string): string {
-  if (PUBLISHED_SIZES.some((size) => size === text)) return text;
-  throw new InvalidArgumentError(`Choose one of ${PUBLISHED_SIZES.join(', ')}.`);
 }
