@@ -200,7 +200,8 @@ export class Engine implements TaskHost {
 
   /**
    * Runs one input of one task, together with whatever else was submitted: it joins the running batch between two tokens
-   * and leaves it when it is done. Greedy; the output is that of running it alone.
+   * and leaves it when it is done. Greedy, or drawn with `temperature`, `topK`, `topP` and `seed`; the output is that of
+   * running it alone.
    *
    * @example
    * ```ts

@@ -16,7 +16,7 @@ export function sampleStreams(inputs: readonly Int32Array[], taskOf: (input: num
 }
 
 /** 32-bit FNV-1a over the bytes of the ids: inputs that collide share random numbers, nothing worse. */
-function hashTokens(ids: Int32Array): number {
+export function hashTokens(ids: Int32Array): number {
   let hash = 0x811c9dc5;
   for (const id of ids)
     for (let shift = 0; shift < 32; shift += 8) hash = Math.imul(hash ^ ((id >>> shift) & 0xff), 0x01000193);

@@ -1,6 +1,5 @@
 import type { Tensor } from '../tensor/tensor.js';
 import {
-  concatRows,
   groupedLinear,
   packedLinear,
   packWeight,
@@ -93,11 +92,20 @@ export function overParts(
   );
 }
 
-/** Tensors [rows, d] under each other; in pairs, so that a row is copied log n times and not n times. */
+/** Tensors [rows, d] under each other. No gradient flows back: inference only, like what it is for. */
 export function stackRows(tensors: readonly Tensor[]): Tensor {
-  if (tensors.length === 1) return tensors[0] as Tensor;
-  const half = tensors.length >> 1;
-  return concatRows(stackRows(tensors.slice(0, half)), stackRows(tensors.slice(half)));
+  const [only] = tensors;
+  if (tensors.length === 1 && only) return only;
+  const { device, shape } = only as Tensor;
+  const rows = tensors.reduce((total, tensor) => total + (tensor.shape[0] as number), 0);
+  const stack = device.tensor(null, [rows, ...shape.slice(1)], 'f32');
+  let begin = 0;
+  for (const tensor of tensors) {
+    const end = begin + (tensor.shape[0] as number);
+    device.assign(stack.narrow(begin, end), tensor);
+    begin = end;
+  }
+  return stack;
 }
 
 /** Rows of each task, from the offsets of its sequences. */

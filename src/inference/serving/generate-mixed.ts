@@ -4,10 +4,10 @@ import type { Generation } from '../task.js';
 import type { Scheduler, SubmitRequest } from './scheduler.js';
 
 /** One of many inputs: its task, and what it needs of its own. */
-export type MixedRequest = Pick<SubmitRequest, 'task' | 'input' | 'maxTokens' | 'maxInputTokens'>;
+export type MixedRequest = Omit<SubmitRequest, 'signal' | 'whenFull'>;
 
 /** What holds for all requests that say nothing else. */
-export interface MixedGenerateOptions extends Pick<SubmitRequest, 'maxTokens' | 'maxInputTokens' | 'signal'> {
+export interface MixedGenerateOptions extends Omit<SubmitRequest, 'task' | 'input' | 'whenFull'> {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 

@@ -1,22 +1,18 @@
 import type { HintModel } from '../../model/hint.js';
 import { stackRows } from '../../model/task-modules.js';
 import type { Program } from '../../tensor/device.js';
-import * as ops from '../../tensor/ops.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import { encodeNewcomers, isActive, taskRowsOf, type Newcomers, type Row, type Segment } from './segment.js';
-
-/** Most steps replayed natively between two looks at who comes and who has ended. */
-const MOST_STEPS = 16;
+import { MOST_STEPS, RowChoices } from './row-choices.js';
+import { encodeNewcomers, taskRowsOf, type Newcomers, type Segment } from './segment.js';
 
 /** The recorded step of a set of rows and its state on the device; replaced when the rows or their caches change. */
 interface Stage {
-  rows: Row[];
-  state: ops.GreedyState;
+  choices: RowChoices;
   program: Program;
 }
 
 /**
- * Rows of any tasks that are decoded together, greedily. Rows join and leave between two pieces of a few steps. What
+ * Rows of any tasks that are decoded together. Rows join and leave between two pieces of a few steps. What
  * reads the model's weights runs over all rows at once; what belongs to a task or to rows of one age (adapters, prefixes,
  * attention) runs over their stretch of the batch, with tensors that stay where compiling has put them.
  */
@@ -78,24 +74,14 @@ export class RunningBatch {
     const isFirst = this.stage === undefined;
     this.arrange();
     if (this.segments.length === 0) return;
-    const { rows, state, program } = (this.stage ??= this.begin());
+    const { choices, program } = (this.stage ??= this.begin());
     const room = Math.min(...this.segments.map(({ capacity, position }) => capacity - position));
     const steps = Math.min(this.pieceLength(), room);
-    const { device } = this.model;
-    device.write(state.position, Int32Array.of(0));
     const began = performance.now();
-    program.replay(steps, state.stop);
-    const tokens = await state.tokens.readIntegers();
+    await choices.replay(program, steps);
     // The first piece also waits for the inputs to be read.
     if (!isFirst) this.stepTime = (performance.now() - began) / steps;
     for (const segment of this.segments) segment.position += steps;
-    rows.forEach((row, i) => {
-      for (let at = 0; at < steps && isActive(row); at++) {
-        const token = tokens[i * MOST_STEPS + at] as number;
-        row.tokens.push(token);
-        row.finished = token === this.model.config.eosTokenId;
-      }
-    });
   }
 
   /** Ends the batch, wherever it is. */
@@ -126,41 +112,28 @@ export class RunningBatch {
   private leaveStage(): void {
     if (!this.stage) return;
     this.stage.program.dispose();
-    for (const tensor of Object.values(this.stage.state) as Tensor[]) tensor.dispose();
+    this.stage.choices.dispose();
     this.stage = undefined;
   }
 
   /** Puts the state of all rows on the device and records the step that advances it. */
   private begin(): Stage {
     const { device, config } = this.model;
-    const rows = this.segments.flatMap((segment) => segment.rows);
-    const integers = (values: number[] | Int32Array, shape: number[]): Tensor =>
-      device.keep(device.tensor(Int32Array.from(values), shape));
-    const state: ops.GreedyState = {
-      token: integers(
-        rows.map(({ tokens }) => tokens.at(-1) ?? config.decoderStartTokenId),
-        [rows.length],
-      ),
-      finished: integers(
-        rows.map((row) => (isActive(row) ? 0 : 1)),
-        [rows.length],
-      ),
-      tokens: integers(new Int32Array(rows.length * MOST_STEPS), [rows.length, MOST_STEPS]),
-      position: integers([0], [1]),
-      stop: integers([0], [1]),
-    };
+    const { decoderStartTokenId, eosTokenId } = config;
+    const choices = new RowChoices(device, this.segments, decoderStartTokenId, eosTokenId);
     const program = device.record(() =>
       device.tidy(() => {
-        ops.greedy(this.logits(state.token, rows.length), state, config.eosTokenId);
+        choices.choose(this.logits(choices.token));
         for (const segment of this.segments) segment.advance();
       }),
     );
-    return { rows, state, program };
+    return { choices, program };
   }
 
   /** Enqueues a step: logits [rows, vocabSize]. */
-  private logits(token: Tensor, count: number): Tensor {
+  private logits(token: Tensor): Tensor {
     const { t5, device } = this.model;
+    const count = token.size;
     const offsets = Int32Array.from({ length: count + 1 }, (_, i) => i);
     let at = 0;
     const ranges = this.segments.map(({ rows }) => [at, (at += rows.length)] as const);

@@ -5,10 +5,13 @@ import type { HintModel } from '../../model/hint.js';
 import { isLanguageModel } from '../../model/open-model.js';
 import { abortable } from '../../util/abortable.js';
 import type { CompiledTasks } from '../compiled-tasks.js';
+import { resolveDecoding, type DecodingOptions } from '../decoding.js';
 import { checkLimits } from '../generate.js';
+import { hashTokens } from '../sample-streams.js';
 import type { Generation, Task, TaskHold, TaskHost } from '../task.js';
 import { FairQueue } from './fair-queue.js';
 import { Places } from './places.js';
+import type { RowChoice } from './row-choices.js';
 import { RunningBatch } from './running-batch.js';
 import { isActive, type Newcomers, type Row } from './segment.js';
 
@@ -26,8 +29,11 @@ export interface ServingOptions {
   pieceMilliseconds?: number;
 }
 
-/** One input of one task. */
-export interface SubmitRequest {
+/** One input of one task; decoded greedily unless it says how to draw tokens. */
+export interface SubmitRequest extends Pick<
+  DecodingOptions,
+  'temperature' | 'topK' | 'topP' | 'seed' | 'logProbs'
+> {
   task: Task;
   /** A text, or token ids with the end-of-sequence id. */
   input: string | Int32Array;
@@ -54,6 +60,8 @@ export interface ServingStatistics {
 interface Pending extends Row {
   /** Kept by whoever submitted it. */
   readonly hold: TaskHold;
+  /** Whether log-probabilities are given. */
+  readonly logs: boolean;
   /** Whether it waits in the queue, in whose places it counts. */
   queued: boolean;
   /** Whether something failed in its batch, so that it is tried by itself. */
@@ -112,6 +120,7 @@ export class Scheduler {
     const { maxTokens } = checkLimits(
       request.maxTokens === undefined ? {} : { maxTokens: request.maxTokens },
     );
+    const choice = choiceOf(request);
     const input = task.encodeInput(request.input, maxInputTokens);
     if (input.length === 0)
       throw new HintError('INVALID_DATA', 'The input has no token; give at least the end-of-sequence token.');
@@ -120,8 +129,9 @@ export class Scheduler {
     try {
       await this.enter(whenFull, signal);
       // Running batches are those of an encoder-decoder; a decoder-only model answers one request after the other.
-      if (isLanguageModel(this.host.model)) return await this.answerAlone(request, maxTokens);
-      return await this.enqueue({ hold, input, maxTokens }, signal);
+      if (isLanguageModel(this.host.model)) return await this.answerAlone(request);
+      const logs = request.logProbs === true;
+      return await this.enqueue({ hold, input, maxTokens, choice, logs }, signal);
     } finally {
       hold.release();
     }
@@ -132,16 +142,10 @@ export class Scheduler {
     return this.host.model as HintModel;
   }
 
-  private async answerAlone(
-    { task, input, maxInputTokens, signal }: SubmitRequest,
-    maxTokens: number,
-  ): Promise<Generation> {
+  private async answerAlone({ task, input, ...request }: SubmitRequest): Promise<Generation> {
+    const { signal } = request;
     try {
-      const [answer] = await task.generate([input] as string[] | Int32Array[], {
-        maxTokens,
-        signal,
-        ...(maxInputTokens === undefined ? {} : { maxInputTokens }),
-      });
+      const [answer] = await task.generate([input] as string[] | Int32Array[], request);
       this.counts.completed++;
       return answer as Generation;
     } catch (error) {
@@ -163,7 +167,7 @@ export class Scheduler {
   }
 
   private async enqueue(
-    request: Pick<Pending, 'hold' | 'input' | 'maxTokens'>,
+    request: Pick<Pending, 'hold' | 'input' | 'maxTokens' | 'choice' | 'logs'>,
     signal: AbortSignal | undefined,
   ): Promise<Generation> {
     let cancel = (): void => undefined;
@@ -171,7 +175,10 @@ export class Scheduler {
       return await new Promise<Generation>((resolve, reject) => {
         const pending: Pending = {
           ...request,
+          // Of inputs that are alone the first of its kind, as in Task.generate.
+          stream: [hashTokens(request.input), 0],
           tokens: [],
+          logProbs: [],
           finished: false,
           dropped: false,
           queued: true,
@@ -289,7 +296,11 @@ export class Scheduler {
       if (group) group.push(row);
       else groups.set(this.groupOf(row), [row]);
     }
-    return [...groups.values()].map((group) => ({ hold: (group[0] as Pending).hold.share(), rows: group }));
+    return [...groups.values()].map((group) => ({
+      hold: (group[0] as Pending).hold.share(),
+      // Rows whose tokens are chosen alike lie side by side, so that one op chooses them.
+      rows: group.sort((a, b) => Number(a.choice.key > b.choice.key) - Number(a.choice.key < b.choice.key)),
+    }));
   }
 
   private deliver(): void {
@@ -300,7 +311,8 @@ export class Scheduler {
       const tokens = Int32Array.from(row.tokens);
       const text = tokenizer ? tokenizer.decodePrediction(tokens) : '';
       this.counts.completed++;
-      row.resolve({ text, tokens, finished: row.finished });
+      const logProbs = row.logs ? { logProbs: Float32Array.from(row.logProbs) } : {};
+      row.resolve({ text, tokens, finished: row.finished, ...logProbs });
       return false;
     });
   }
@@ -317,6 +329,7 @@ export class Scheduler {
     }
     for (const row of rows) {
       row.tokens = [];
+      row.logProbs = [];
       row.finished = false;
       row.alone = true;
     }
@@ -338,4 +351,13 @@ export class Scheduler {
       row.reject(error);
     }
   }
+}
+
+/** @throws HintError INVALID_ARGUMENT naming the option, its value and what it may be */
+function choiceOf({ temperature, topK, topP, seed, logProbs }: SubmitRequest): RowChoice {
+  const decoding = resolveDecoding({ temperature, topK, topP, seed });
+  if (decoding.kind === 'sample') return { ...decoding, key: JSON.stringify(decoding) };
+  if (logProbs !== true) return { kind: 'greedy', key: 'greedy' };
+  // At temperature 0 the most probable token is drawn, and its log-probability is known.
+  return { kind: 'sample', temperature: 0, topK: 0, topP: 1, seed: 0, key: 'greedy with log-probabilities' };
 }

@@ -7,13 +7,18 @@ import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Cache } from '../decode-network.js';
 import type { TaskHold } from '../task.js';
+import type { RowChoice } from './row-choices.js';
 
 /** One input while it is decoded. */
 export interface Row {
   readonly input: Int32Array;
   readonly maxTokens: number;
-  /** What was generated so far. */
+  readonly choice: RowChoice;
+  /** Two numbers that name the random stream it is drawn from. */
+  readonly stream: readonly [number, number];
+  /** What was generated so far; log-probabilities only where they are drawn or asked for. */
   tokens: number[];
+  logProbs: number[];
   /** Whether the model ended it. */
   finished: boolean;
   /** Whether nobody waits for it any more. */

@@ -1,0 +1,127 @@
+import type { Device, Program } from '../../tensor/device.js';
+import * as ops from '../../tensor/ops.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { isActive, type Row, type Segment } from './segment.js';
+
+/** How the tokens of a row are chosen from its logits. Those of equal keys can be chosen by one op. */
+export type RowChoice = { key: string } & ({ kind: 'greedy' } | ({ kind: 'sample' } & ops.SampleAttributes));
+
+/** Most steps replayed natively between two looks at who comes and who has ended. */
+export const MOST_STEPS = 16;
+
+/** Rows side by side whose tokens one op chooses: drawing needs rows of one age and one distribution. */
+interface Run {
+  choice: RowChoice;
+  rows: Row[];
+  /** Its rows, [begin, end) of the batch's. */
+  range: readonly [number, number];
+  /** Of `state.tokens`, the columns there are and the first that is not written yet. */
+  capacity: number;
+  position: number;
+  state: ops.GreedyState;
+  drawn: { stream: Tensor; logProbs: Tensor } | undefined;
+}
+
+/** The last tokens of a batch's rows on the device, and how the next ones are chosen. */
+export class RowChoices {
+  /** i32 [rows]: what the next step reads. */
+  readonly token: Tensor;
+  private readonly finished: Tensor;
+  private readonly runs: Run[];
+
+  constructor(
+    private readonly device: Device,
+    segments: readonly Segment[],
+    startTokenId: number,
+    private readonly eosTokenId: number,
+  ) {
+    const rows = segments.flatMap((segment) => segment.rows);
+    this.token = this.integers(rows.map(({ tokens }) => tokens.at(-1) ?? startTokenId));
+    this.finished = this.integers(rows.map((row) => (isActive(row) ? 0 : 1)));
+    this.runs = this.makeRuns(segments);
+  }
+
+  /** Enqueues choosing the next token of every row. */
+  choose(logits: Tensor): void {
+    for (const { choice, range, state, drawn } of this.runs) {
+      const own = this.runs.length === 1 ? logits : logits.narrow(...range);
+      if (choice.kind === 'greedy' || !drawn) ops.greedy(own, state, this.eosTokenId);
+      else ops.sample(own, { ...state, ...drawn }, this.eosTokenId, choice);
+    }
+  }
+
+  /** Runs a recorded step that ends in {@link choose} some times, and gives the rows their tokens. */
+  async replay(program: Program, steps: number): Promise<void> {
+    for (const run of this.runs) {
+      if (run.choice.kind === 'sample') continue;
+      this.device.write(run.state.position, Int32Array.of(0));
+      run.position = 0;
+    }
+    // Runs do not know of each other's end.
+    program.replay(steps, this.runs.length === 1 ? this.runs[0]?.state.stop : undefined);
+    await Promise.all(this.runs.map((run) => this.deliver(run, steps)));
+  }
+
+  dispose(): void {
+    for (const { state, drawn } of this.runs) {
+      for (const tensor of Object.values({ ...state, ...drawn }) as Tensor[]) tensor.dispose();
+    }
+    this.token.dispose();
+    this.finished.dispose();
+  }
+
+  private async deliver(run: Run, steps: number): Promise<void> {
+    const { rows, state, drawn, capacity } = run;
+    const [tokens, logProbs] = await Promise.all([state.tokens.readIntegers(), drawn?.logProbs.read()]);
+    for (const [i, row] of rows.entries()) {
+      const first = i * capacity + run.position;
+      for (let at = first; at < first + steps && isActive(row); at++) {
+        const token = tokens[at] as number;
+        row.tokens.push(token);
+        if (logProbs) row.logProbs.push(logProbs[at] as number);
+        row.finished = token === this.eosTokenId;
+      }
+    }
+    run.position += steps;
+  }
+
+  private makeRuns(segments: readonly Segment[]): Run[] {
+    const parts: Pick<Run, 'choice' | 'rows' | 'capacity' | 'position'>[] = [];
+    for (const segment of segments) {
+      let isNew = true;
+      for (const row of segment.rows) {
+        const last = parts.at(-1);
+        const drawn = row.choice.kind === 'sample';
+        if (last?.choice.key === row.choice.key && !(drawn && isNew)) last.rows.push(row);
+        else {
+          const [capacity, position] = drawn ? [segment.capacity, segment.position] : [MOST_STEPS, 0];
+          parts.push({ choice: row.choice, rows: [row], capacity, position });
+        }
+        isNew = false;
+      }
+    }
+    let end = 0;
+    return parts.map((part): Run => {
+      const { choice, rows, capacity, position } = part;
+      const range = [end, (end += rows.length)] as const;
+      const state = {
+        token: this.device.keep(this.token.narrow(...range)),
+        finished: this.device.keep(this.finished.narrow(...range)),
+        tokens: this.integers(new Int32Array(rows.length * capacity), [rows.length, capacity]),
+        position: this.integers([position]),
+        stop: this.integers([0]),
+      };
+      if (choice.kind === 'greedy') return { ...part, range, state, drawn: undefined };
+      const stream = this.integers(
+        rows.flatMap((row) => row.stream),
+        [rows.length, 2],
+      );
+      const logProbs = this.device.keep(this.device.full([rows.length, capacity], 0));
+      return { ...part, range, state, drawn: { stream, logProbs } };
+    });
+  }
+
+  private integers(values: number[] | Int32Array, shape: readonly number[] = [values.length]): Tensor {
+    return this.device.keep(this.device.tensor(Int32Array.from(values), shape));
+  }
+}
