@@ -94,7 +94,7 @@ OpCase caseOf(const char* name, CaseInput logits, std::vector<std::pair<std::str
 OpReference reference_sample() {
   OpReference reference;
   reference.forward = sampleReference;
-  const CaseInput wide{{9, 9001}, {}, 3.0}, small{{40, 37}, {}, 2.0}, one{{1, 1}};
+  const CaseInput wide{{9, 9001}, {}, 3.0}, small{{12, 37}, {}, 2.0}, one{{1, 1}};
   const double nan = std::numeric_limits<double>::quiet_NaN(), half = 0.5;
   const Attribute k5 = int64_t{5}, eos0 = int64_t{0}, many = int64_t{1000000};
   reference.cases = {

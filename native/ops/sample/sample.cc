@@ -3,19 +3,8 @@
 #include <cmath>
 
 #include "native/runtime/error.h"
-#include "native/runtime/philox.h"
 
 namespace hint {
-namespace sample {
-
-double uniform(uint64_t seed, const int32_t* stream, int64_t position) {
-  const uint64_t high = (uint64_t{static_cast<uint32_t>(stream[0])} << 32) | static_cast<uint32_t>(stream[1]);
-  const Philox random = Philox::at(seed, static_cast<uint64_t>(position), high);
-  const double bits = static_cast<double>(random.word[0] >> 5) * 67108864.0 + static_cast<double>(random.word[1] >> 6);
-  return bits / 9007199254740992.0;
-}
-
-}  // namespace sample
 
 OpSpec declare_sample() {
   using namespace sample;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "native/ops/op.h"
+#include "native/runtime/philox.h"
 
 /// One step of decoding for every row, with the state that greedy has: draws the next token, or takes the most likely
 /// one at temperature 0, and notes its log-probability. What may be drawn: of softmax(logits / temperature) the topK
@@ -16,6 +17,11 @@ enum Input { kLogits, kStream, kToken, kFinished, kTokens, kLogProbs, kPosition,
 void forward(Call& call);
 
 /// A number in [0, 1) of 53 random bits: the same on every back end.
-double uniform(uint64_t seed, const int32_t* stream, int64_t position);
+HINT_HOST_DEVICE inline double uniform(uint64_t seed, const int32_t* stream, int64_t position) {
+  const uint64_t high = (uint64_t{static_cast<uint32_t>(stream[0])} << 32) | static_cast<uint32_t>(stream[1]);
+  const Philox random = Philox::at(seed, static_cast<uint64_t>(position), high);
+  const double bits = static_cast<double>(random.word[0] >> 5) * 67108864.0 + static_cast<double>(random.word[1] >> 6);
+  return bits / 9007199254740992.0;
+}
 
 }  // namespace hint::sample
