@@ -78,19 +78,21 @@ export function encoderMeasurement(model, uniform, rows, length, instruction = n
 async function profile(device, pass) {
   const calls = [];
   const made = [];
-  // Own properties hide the methods of the class: calls are noted, and tensors outlive the pass to be read again.
+  // Own properties hide the methods of the classes: calls are noted, and tensors outlive the pass to be read again.
   device.apply = (...call) => {
     calls.push(call);
-    const outputs = Object.getPrototypeOf(device).apply.apply(device, call);
-    made.push(...outputs.filter(Boolean));
-    return outputs;
+    return Object.getPrototypeOf(device).apply.apply(device, call);
   };
-  device.tidy = (body) => body();
+  device.adopt = (tensor) => {
+    tensor.dispose = () => undefined;
+    made.push(tensor);
+    return tensor;
+  };
   try {
     pass();
   } finally {
     delete device.apply;
-    delete device.tidy;
+    delete device.adopt;
   }
   await device.synchronize();
   const byOp = new Map();
@@ -107,6 +109,9 @@ async function profile(device, pass) {
     const row = byOp.get(op) ?? { op, calls: 0, seconds: 0 };
     byOp.set(op, { op, calls: row.calls + 1, seconds: row.seconds + median(samples) });
   }
-  for (const tensor of made) tensor.dispose();
+  for (const tensor of made) {
+    delete tensor.dispose;
+    tensor.dispose();
+  }
   return [...byOp.values()].sort((a, b) => b.seconds - a.seconds);
 }

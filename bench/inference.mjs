@@ -60,6 +60,8 @@ export async function benchInference({ size, adapterSize, rounds, profile, note,
       ...(await hintMeasurements(hint, uniform, seen)),
       ...encoderMeasurements(device, encoders),
     };
+    const encoderFlops = { t5: await encoders.t5.flops(), hint: await encoders.hint.flops() };
+    const profiles = profile && { t5: await encoders.t5.profile(), hint: await encoders.hint.profile() };
     const samples = await alternate([{ measurements }], { rounds, warmUp: true, onProgress });
     return {
       size,
@@ -73,8 +75,8 @@ export async function benchInference({ size, adapterSize, rounds, profile, note,
       samples,
       eventLoopLag: seen.map(({ eventLoopLag }) => eventLoopLag),
       memory: peakMemory(device, seen),
-      encoderFlops: { t5: await encoders.t5.flops(), hint: await encoders.hint.flops() },
-      ...(profile && { profile: { t5: await encoders.t5.profile(), hint: await encoders.hint.profile() } }),
+      encoderFlops,
+      ...(profiles && { profile: profiles }),
     };
   } finally {
     peer?.close();
