@@ -3,6 +3,7 @@
 
 #include "native/ops/activation.h"
 #include "native/ops/grouped_linear/grouped_linear.h"
+#include "native/ops/row_groups.h"
 #include "native/runtime/error.h"
 #include "native/runtime/gemm.h"
 #include "native/runtime/parallel.h"
@@ -32,32 +33,16 @@ HINT_CLONES void columnSums(const float* x, int64_t rows, int64_t stride, int64_
     for (int64_t j = 0; j < columns; ++j) out[j] += x[i * stride + j];
 }
 
-struct Shape {
-  int64_t rows, dIn, dOut, groups, slots, slot;
-  const IntList* offsets;
+struct Shape : RowGroups {
+  int64_t dIn, dOut;
 
-  explicit Shape(const Call& call)
-      : rows(call.dim("rows")),
-        dIn(call.dim("dIn")),
-        dOut(call.dim("dOut")),
-        groups(call.dim("groups")),
-        slots(call.dim("slots")),
-        slot(call.integer("slot")),
-        offsets(&call.list("rowOffsets")) {}
-
-  int64_t begin(int64_t group) const { return offsets->empty() ? 0 : (*offsets)[static_cast<size_t>(group)]; }
-  int64_t end(int64_t group) const { return offsets->empty() ? rows : (*offsets)[static_cast<size_t>(group) + 1]; }
-  /// Index of the group's block of `slot` in [groups, slots, ...].
-  int64_t block(int64_t group) const { return group * slots + slot; }
+  explicit Shape(const Call& call) : RowGroups(call), dIn(call.dim("dIn")), dOut(call.dim("dOut")) {}
 };
 
 /// Groups side by side when they are many and of similar size, otherwise one after the other with all threads in each.
 template <typename Body>
 void forEachGroup(const Shape& shape, const Body& body) {
-  int64_t largest = 0;
-  for (int64_t group = 0; group < shape.groups; ++group)
-    largest = std::max(largest, shape.end(group) - shape.begin(group));
-  if (shape.groups > 1 && largest * threadCount() <= shape.rows)
+  if (shape.groups > 1 && shape.largest() * threadCount() <= shape.rows)
     parallelItems(shape.groups, body);
   else
     for (int64_t group = 0; group < shape.groups; ++group) body(group);

@@ -1,6 +1,5 @@
-#include <algorithm>
-
 #include "native/ops/grouped_linear/grouped_linear.h"
+#include "native/ops/row_groups.h"
 #include "native/runtime/cuda/activation.cuh"
 #include "native/runtime/cuda/gemm.h"
 
@@ -12,22 +11,19 @@ using namespace cuda;
 
 /// Sizes of a call, and its offsets on the device (null for one group of all rows).
 struct Groups {
-  int64_t rows, dIn, dOut, groups, slots, slot, largest;
+  int64_t rows, groups, slots, slot, largest, dIn, dOut;
   const int32_t* offsets = nullptr;
 
-  explicit Groups(const Call& call)
-      : rows(call.dim("rows")),
+  explicit Groups(const Call& call) : Groups(call, RowGroups(call)) {}
+  Groups(const Call& call, const RowGroups& of)
+      : rows(of.rows),
+        groups(of.groups),
+        slots(of.slots),
+        slot(of.slot),
+        largest(of.largest()),
         dIn(call.dim("dIn")),
-        dOut(call.dim("dOut")),
-        groups(call.dim("groups")),
-        slots(call.dim("slots")),
-        slot(call.integer("slot")),
-        largest(rows) {
-    const IntList& list = call.list("rowOffsets");
-    if (list.empty()) return;
-    offsets = Context::current().table(list);
-    largest = 0;
-    for (size_t i = 1; i < list.size(); ++i) largest = std::max<int64_t>(largest, list[i] - list[i - 1]);
+        dOut(call.dim("dOut")) {
+    if (!of.offsets->empty()) offsets = Context::current().table(*of.offsets);
   }
   __device__ int64_t group(int64_t row) const { return offsets ? groupOf(offsets, static_cast<int>(groups), row) : 0; }
 };

@@ -1,22 +1,14 @@
 #include "native/ops/grouped_linear/grouped_linear.h"
 
 #include "native/ops/activation.h"
-#include "native/runtime/error.h"
+#include "native/ops/row_groups.h"
 
 namespace hint {
 namespace {
 
 void resolve(Call& call) {
   activationOf(call);
-  const int64_t groups = call.dim("groups"), slots = call.dim("slots"), slot = call.integer("slot");
-  if (slot < 0 || slot >= slots)
-    fail("INVALID_ARGUMENT", call.describe(), ": slot ", slot, " is not below the ", slots, " slots of weight.");
-  const IntList& offsets = call.list("rowOffsets");
-  if (offsets.empty() && groups == 1) return;
-  if (static_cast<int64_t>(offsets.size()) != groups + 1)
-    fail("INVALID_SHAPE", call.describe(), ": rowOffsets must have ", groups + 1,
-         " entries, one more than groups; it has ", offsets.size(), ".");
-  checkOffsets(call, "rowOffsets", call.dim("rows"));
+  checkRowGroups(call, "weight");
 }
 
 }  // namespace

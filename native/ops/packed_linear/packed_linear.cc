@@ -1,6 +1,7 @@
 #include "native/ops/packed_linear/packed_linear.h"
 
 #include "native/ops/activation.h"
+#include "native/ops/row_groups.h"
 #include "native/runtime/error.h"
 #include "native/runtime/packed_matrix.h"
 
@@ -23,15 +24,7 @@ void resolve(Call& call) {
   if (call.has(packed_linear::kScale) != quantized || call.has(packed_linear::kColumnSum) != quantized)
     fail("INVALID_ARGUMENT", call.describe(),
          ": scale and columnSum belong to weights of dtype i8, and to those only.");
-  const int64_t groups = call.dim("groups"), slots = call.dim("slots"), slot = call.integer("slot");
-  if (slot < 0 || slot >= slots)
-    fail("INVALID_ARGUMENT", call.describe(), ": slot ", slot, " is not below the ", slots, " slots of packed.");
-  const IntList& offsets = call.list("rowOffsets");
-  if (offsets.empty() && groups == 1) return;
-  if (static_cast<int64_t>(offsets.size()) != groups + 1)
-    fail("INVALID_SHAPE", call.describe(), ": rowOffsets must have ", groups + 1,
-         " entries, one more than groups; it has ", offsets.size(), ".");
-  checkOffsets(call, "rowOffsets", call.dim("rows"));
+  checkRowGroups(call, "packed");
 }
 
 }  // namespace
