@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "native/ops/elementwise.h"
+#include "native/ops/lanes.h"
 #include "native/runtime/parallel.h"
 
 namespace hint {
@@ -12,31 +13,13 @@ namespace {
 // Enough independent sums to hide the latency of an addition behind full-width vectors.
 constexpr int kLanes = 32;
 
-inline double sumLanes(const double* lanes) {
-  double total = 0;
-  for (int lane = 0; lane < kLanes; ++lane) total += lanes[lane];
-  return total;
-}
-
 HINT_CLONES double sumRange(const float* x, int64_t count) {
-  double lanes[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += static_cast<double>(x[i + lane]);
-  for (; i < count; ++i) lanes[i % kLanes] += static_cast<double>(x[i]);
-  return sumLanes(lanes);
+  return sumInLanes<kLanes, double>(count, [=](int64_t i) { return static_cast<double>(x[i]); });
 }
 
 HINT_CLONES double sumSquaresRange(const float* x, int64_t count) {
-  double lanes[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const auto value = static_cast<double>(x[i + lane]);
-      lanes[lane] += value * value;
-    }
-  for (; i < count; ++i) lanes[i % kLanes] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-  return sumLanes(lanes);
+  return sumInLanes<kLanes, double>(count,
+                                    [=](int64_t i) { return static_cast<double>(x[i]) * static_cast<double>(x[i]); });
 }
 
 double reduce(double (*range)(const float*, int64_t), const float* x, int64_t count) {

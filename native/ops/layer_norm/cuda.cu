@@ -1,5 +1,6 @@
 #include "native/ops/layer_norm/layer_norm.h"
 #include "native/runtime/cuda/columns.cuh"
+#include "native/runtime/cuda/norm.cuh"
 
 namespace hint {
 namespace layer_norm {
@@ -9,24 +10,16 @@ using namespace cuda;
 
 constexpr int kThreads = 256;
 
-/// One row per block. Each thread reads again only what it has written itself, so `sum` needs no barrier.
+/// One row per block.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    forwardRows(int64_t d, float epsilon, const T* x, const T* delta, const T* weight, const T* bias, RowMask mask,
-                T* y, T* sum, float* means, float* rstd) {
+    forwardRows(int64_t d, float epsilon, NormRow<T> of, const T* weight, const T* bias, T* y, float* means,
+                float* rstd) {
   const int64_t row = blockIdx.x, at = row * d;
-  const uint32_t group = mask.mask.active ? mask.group(row) : 0;
+  const uint32_t group = of.group(row);
   float total = 0;
-  for (int64_t i = threadIdx.x; i < d; i += kThreads) {
-    float s = load(x + at + i);
-    if (delta) {
-      const float kept = mask.mask.active ? mask.mask.scale(group, static_cast<uint32_t>(i)) : 1.0f;
-      put(sum + at + i, s + kept * load(delta + at + i));
-      s = load(sum + at + i);
-    }
-    total += s;
-  }
-  const T* s = delta ? sum + at : x + at;
+  for (int64_t i = threadIdx.x; i < d; i += kThreads) total += of.make(group, at, i);
+  const T* s = of.values(at);
   const float mean = blockSum(total) / static_cast<float>(d);
   // Of the differences: the difference of two large sums would lose the variance of a row far from 0.
   float squares = 0;
@@ -44,11 +37,11 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <typename T>
-__global__ void __launch_bounds__(kThreads)
-    backwardRows(int64_t d, const T* s, const T* weight, const float* means, const float* rstd, const T* gy,
-                 const T* gsum, RowMask mask, T* gx, float betaX, T* gdelta, float betaDelta) {
+__global__ void __launch_bounds__(kThreads) backwardRows(int64_t d, const T* s, const T* weight, const float* means,
+                                                         const float* rstd, NormRowGradient<T> of) {
   const int64_t row = blockIdx.x, at = row * d;
   const float mean = means[row], r = rstd[row];
+  const T* gy = of.gy;
   float plain = 0, along = 0;
   if (gy)
     for (int64_t i = threadIdx.x; i < d; i += kThreads) {
@@ -58,15 +51,10 @@ __global__ void __launch_bounds__(kThreads)
     }
   plain = blockSum(plain) / static_cast<float>(d);
   along = blockSum(along) / static_cast<float>(d);
-  const uint32_t group = mask.mask.active ? mask.group(row) : 0;
+  const uint32_t group = of.group(row);
   for (int64_t i = threadIdx.x; i < d; i += kThreads) {
-    float gradient = gsum ? load(gsum + at + i) : 0.0f;
-    if (gy) gradient += r * (load(weight + i) * load(gy + at + i) - plain - (load(s + at + i) - mean) * r * along);
-    if (gx) store(gx + at + i, betaX, gradient);
-    if (gdelta) {
-      const float kept = mask.mask.active ? mask.mask.scale(group, static_cast<uint32_t>(i)) : 1.0f;
-      store(gdelta + at + i, betaDelta, kept * gradient);
-    }
+    const float through = gy ? load(weight + i) * load(gy + at + i) - plain - (load(s + at + i) - mean) * r * along : 0.0f;
+    of.finish(group, at, i, r * through);
   }
 }
 
@@ -93,23 +81,21 @@ void forwardOf(const Call& call) {
   const int64_t rows = call.dim("rows");
   if (rows == 0) return;
   forwardRows<<<static_cast<unsigned>(rows), kThreads, 0, Context::current().stream()>>>(
-      call.dim("d"), static_cast<float>(call.number("epsilon")), input<T>(call, kX), input<T>(call, kDelta),
-      input<T>(call, kWeight), input<T>(call, kBias), call.has(kDelta) ? RowMask(call) : RowMask(), output<T>(call, kY),
-      output<T>(call, kSum), output<float>(call, kMean), output<float>(call, kRstd));
+      call.dim("d"), static_cast<float>(call.number("epsilon")), NormRow<T>(call), input<T>(call, kWeight),
+      input<T>(call, kBias), output<T>(call, kY), output<float>(call, kMean), output<float>(call, kRstd));
   launched();
 }
 
 template <typename T>
 void backwardOf(const Call& call) {
   const int64_t rows = call.dim("rows"), d = call.dim("d");
-  const T* s = call.has(kDelta) ? output<T>(call, kSum) : input<T>(call, kX);
-  const T *gy = outputGradient<T>(call, kY), *gsum = call.has(kDelta) ? outputGradient<T>(call, kSum) : nullptr;
+  const T* s = normValues<T>(call);
   const float *means = output<float>(call, kMean), *rstd = output<float>(call, kRstd);
-  T *gx = dataOf<T>(inputGradient(call, kX)), *gdelta = dataOf<T>(inputGradient(call, kDelta));
-  if (rows > 0 && (gx || gdelta)) {
+  const NormRowGradient<T> gradient(call);
+  const T* gy = gradient.gy;
+  if (rows > 0 && gradient.wanted()) {
     backwardRows<<<static_cast<unsigned>(rows), kThreads, 0, Context::current().stream()>>>(
-        d, s, input<T>(call, kWeight), means, rstd, gy, gsum, gdelta ? RowMask(call) : RowMask(), gx, call.beta(kX),
-        gdelta, call.beta(kDelta));
+        d, s, input<T>(call, kWeight), means, rstd, gradient);
     launched();
   }
   if (const Tensor& gw = inputGradient(call, kWeight))
