@@ -4,8 +4,11 @@
 
 #ifdef __CUDACC__
 #define HINT_HOST_DEVICE __host__ __device__
+#define HINT_ALWAYS_INLINE inline
 #else
 #define HINT_HOST_DEVICE
+/// Also into functions that are compiled for other instruction sets, which the compiler does not do by itself.
+#define HINT_ALWAYS_INLINE inline __attribute__((always_inline))
 #endif
 
 namespace hint {
@@ -15,10 +18,14 @@ namespace hint {
 struct Philox {
   uint32_t word[4];
 
-  HINT_HOST_DEVICE static inline Philox at(uint64_t seed, uint64_t counterLow, uint64_t counterHigh) {
+  /// A loop over counters on the host becomes vectors whose lanes are counters, as the rounds are unrolled into it.
+  HINT_HOST_DEVICE static HINT_ALWAYS_INLINE Philox at(uint64_t seed, uint64_t counterLow, uint64_t counterHigh) {
     uint32_t c0 = static_cast<uint32_t>(counterLow), c1 = static_cast<uint32_t>(counterLow >> 32);
     uint32_t c2 = static_cast<uint32_t>(counterHigh), c3 = static_cast<uint32_t>(counterHigh >> 32);
     uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
+#ifndef __CUDACC__
+#pragma GCC unroll 10
+#endif
     for (int round = 0; round < 10; ++round) {
       const uint64_t p0 = uint64_t{0xD2511F53u} * c0, p1 = uint64_t{0xCD9E8D57u} * c2;
       const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0, n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;

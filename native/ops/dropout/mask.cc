@@ -5,27 +5,12 @@
 namespace hint {
 namespace {
 
-/// Four units per counter, `quads` counters. The rounds stay a fixed inner loop so that lanes are counters.
+/// Four units per counter, `quads` counters.
 HINT_CLONES void fillQuads(uint64_t seed, uint32_t site, uint32_t group, uint32_t threshold, float kept, int64_t quads,
                            float* mask) {
   for (int64_t quad = 0; quad < quads; ++quad) {
-    uint32_t c0 = static_cast<uint32_t>(quad), c1 = group, c2 = site, c3 = 0;
-    uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
-#pragma GCC unroll 10
-    for (int round = 0; round < 10; ++round) {
-      const uint64_t p0 = uint64_t{0xD2511F53u} * c0, p1 = uint64_t{0xCD9E8D57u} * c2;
-      const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0, n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
-      c1 = static_cast<uint32_t>(p1);
-      c3 = static_cast<uint32_t>(p0);
-      c0 = n0;
-      c2 = n2;
-      k0 += 0x9E3779B9u;
-      k1 += 0xBB67AE85u;
-    }
-    mask[4 * quad] = c0 >= threshold ? kept : 0.0f;
-    mask[4 * quad + 1] = c1 >= threshold ? kept : 0.0f;
-    mask[4 * quad + 2] = c2 >= threshold ? kept : 0.0f;
-    mask[4 * quad + 3] = c3 >= threshold ? kept : 0.0f;
+    const Philox random = Philox::at(seed, (uint64_t{group} << 32) | static_cast<uint32_t>(quad), site);
+    for (int lane = 0; lane < 4; ++lane) mask[4 * quad + lane] = random.word[lane] >= threshold ? kept : 0.0f;
   }
 }
 

@@ -7,28 +7,11 @@
 namespace hint::random_fill {
 namespace {
 
-/// Four elements per counter, from counter `first` on. The rounds stay a fixed inner loop so that lanes are counters.
+/// Four elements per counter, from counter `first` on.
 HINT_CLONES void drawQuads(uint64_t seed, uint64_t stream, int64_t first, int64_t quads, float* out) {
   for (int64_t quad = 0; quad < quads; ++quad) {
-    const auto counter = static_cast<uint64_t>(first + quad);
-    uint32_t c0 = static_cast<uint32_t>(counter), c1 = static_cast<uint32_t>(counter >> 32);
-    uint32_t c2 = static_cast<uint32_t>(stream), c3 = static_cast<uint32_t>(stream >> 32);
-    uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
-#pragma GCC unroll 10
-    for (int round = 0; round < 10; ++round) {
-      const uint64_t p0 = uint64_t{0xD2511F53u} * c0, p1 = uint64_t{0xCD9E8D57u} * c2;
-      const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0, n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
-      c1 = static_cast<uint32_t>(p1);
-      c3 = static_cast<uint32_t>(p0);
-      c0 = n0;
-      c2 = n2;
-      k0 += 0x9E3779B9u;
-      k1 += 0xBB67AE85u;
-    }
-    out[4 * quad] = symmetricUniform(c0);
-    out[4 * quad + 1] = symmetricUniform(c1);
-    out[4 * quad + 2] = symmetricUniform(c2);
-    out[4 * quad + 3] = symmetricUniform(c3);
+    const Philox random = Philox::at(seed, static_cast<uint64_t>(first + quad), stream);
+    for (int lane = 0; lane < 4; ++lane) out[4 * quad + lane] = symmetricUniform(random.word[lane]);
   }
 }
 
