@@ -10,8 +10,7 @@ void forward(Call& call) {
   const int64_t dIn = call.dim("dIn"), dOut = call.dim("dOut");
   const Tensor& packed = call.in(kPacked);
   const auto bytes = static_cast<int64_t>(sizeOf(packed.dtype)) * call.dim("values");
-  const char* matrices =
-      static_cast<const char*>(packed.buffer->data()) + packed.offset * static_cast<int64_t>(sizeOf(packed.dtype));
+  const auto* matrices = static_cast<const char*>(addressOf(packed));
   for (int64_t group = 0; group < of.groups; ++group) {
     const int64_t begin = of.begin(group), block = of.block(group);
     Epilogue epilogue;
@@ -21,7 +20,8 @@ void forward(Call& call) {
     PackedMatrix matrix{packed.dtype, matrices + block * bytes};
     if (call.has(kScale)) matrix.scale = call.f(kScale) + block * dOut;
     if (call.has(kColumnSum)) matrix.columnSum = call.f(kColumnSum) + block * dOut;
-    packedProduct(of.end(group) - begin, dIn, dOut, call.f(kX) + begin * dIn, matrix, epilogue, call.o(kY) + begin * dOut);
+    packedProduct(of.end(group) - begin, dIn, dOut, call.f(kX) + begin * dIn, matrix, epilogue,
+                  call.o(kY) + begin * dOut);
   }
 }
 
