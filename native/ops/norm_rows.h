@@ -45,8 +45,8 @@ void forEachNormRow(const Call& call, const Body& body) {
   });
 }
 
-/// The backward pass over rows. addParameters(row, s, gy, sums) adds a row's share of the parameters' gradients to `width`
-/// sums (0: none are wanted), which finish(sums, isFirst) gets once or more, in the same order in every run.
+/// The backward pass over rows. addParameters(row, s, gy, sums) adds a row's share of the parameters' gradients to
+/// `width` sums (0: none are wanted), which finish(sums, isFirst) gets once or more, in the same order in every run.
 /// gradientOfSum(row, s, gy, gs) writes the gradient that s gets through y.
 template <typename AddParameters, typename GradientOfSum, typename Finish>
 void normBackward(const Call& call, int64_t width, const AddParameters& addParameters,

@@ -12,9 +12,8 @@ constexpr int kThreads = 256;
 
 /// One row per block.
 template <typename T>
-__global__ void __launch_bounds__(kThreads)
-    forwardRows(int64_t d, float epsilon, NormRow<T> of, const T* weight, const T* bias, T* y, float* means,
-                float* rstd) {
+__global__ void __launch_bounds__(kThreads) forwardRows(int64_t d, float epsilon, NormRow<T> of, const T* weight,
+                                                        const T* bias, T* y, float* means, float* rstd) {
   const int64_t row = blockIdx.x, at = row * d;
   const uint32_t group = of.group(row);
   float total = 0;
@@ -37,8 +36,8 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <typename T>
-__global__ void __launch_bounds__(kThreads) backwardRows(int64_t d, const T* s, const T* weight, const float* means,
-                                                         const float* rstd, NormRowGradient<T> of) {
+__global__ void __launch_bounds__(kThreads)
+    backwardRows(int64_t d, const T* s, const T* weight, const float* means, const float* rstd, NormRowGradient<T> of) {
   const int64_t row = blockIdx.x, at = row * d;
   const float mean = means[row], r = rstd[row];
   const T* gy = of.gy;
@@ -53,7 +52,8 @@ __global__ void __launch_bounds__(kThreads) backwardRows(int64_t d, const T* s, 
   along = blockSum(along) / static_cast<float>(d);
   const uint32_t group = of.group(row);
   for (int64_t i = threadIdx.x; i < d; i += kThreads) {
-    const float through = gy ? load(weight + i) * load(gy + at + i) - plain - (load(s + at + i) - mean) * r * along : 0.0f;
+    const float through =
+        gy ? load(weight + i) * load(gy + at + i) - plain - (load(s + at + i) - mean) * r * along : 0.0f;
     of.finish(group, at, i, r * through);
   }
 }

@@ -18,8 +18,8 @@ HINT_CLONES void normalise(float* y, const float* s, const float* weight, float 
   for (int64_t i = 0; i < d; ++i) y[i] = weight[i] * (s[i] * rstd);
 }
 
-HINT_CLONES void gradientThrough(float* gs, const float* gy, const float* weight, const float* s, float rstd, float along,
-                          int64_t d) {
+HINT_CLONES void gradientThrough(float* gs, const float* gy, const float* weight, const float* s, float rstd,
+                                 float along, int64_t d) {
   for (int64_t i = 0; i < d; ++i) gs[i] = rstd * (weight[i] * gy[i]) - along * s[i];
 }
 

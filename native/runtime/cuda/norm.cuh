@@ -14,7 +14,10 @@ struct NormRow {
   RowMask mask;
 
   explicit NormRow(const Call& call)
-      : x(input<T>(call, 0)), delta(input<T>(call, 1)), sum(output<T>(call, 1)), mask(delta ? RowMask(call) : RowMask()) {}
+      : x(input<T>(call, 0)),
+        delta(input<T>(call, 1)),
+        sum(output<T>(call, 1)),
+        mask(delta ? RowMask(call) : RowMask()) {}
 
   __device__ uint32_t group(int64_t row) const { return mask.mask.active ? mask.group(row) : 0; }
   /// Unit i of the row that begins `at`, as `values` has it from now on. A thread reads again only what it has written
