@@ -93,6 +93,42 @@ Napi::Value createTensor(const Info& info) {
   return wrap(info.Env(), std::move(tensor));
 }
 
+/// (file descriptor) -> handle, or null where the file cannot be mapped
+Napi::Value mapFile(const Info& info) {
+  FileHandle handle;
+  handle.file = MappedFile::open(info[0].ToNumber().Int32Value());
+  return handle.file ? wrapHandle(info.Env(), std::move(handle)) : info.Env().Null();
+}
+
+/// (device, file, dtype, shape, byte position): a tensor of a file's bytes, for devices that compute in host memory
+Napi::Value mapTensor(const Info& info) {
+  Stream& stream = streamOf(info[0]);
+  if (stream.type() != DeviceType::cpu)
+    fail("NOT_SUPPORTED", "A file can be mapped for the CPU only; read it into a tensor instead.");
+  const auto& file = handleOf<FileHandle>(info[1], "A mapped file was expected here.").file;
+  const auto position = static_cast<int64_t>(info[4].ToNumber().DoubleValue());
+  return wrap(info.Env(), file->tensor(stream.sharedAllocator(), dtypeFromName(info[2].ToString().Utf8Value()),
+                                       shapeOf(info[3]), position));
+}
+
+/// (device, tensor): in stream order
+Napi::Value releasePages(const Info& info) {
+  Stream& stream = streamOf(info[0]);
+  stream.post([tensor = tensorOf(info[1]).tensor] { hint::releasePages(tensor); });
+  return info.Env().Undefined();
+}
+
+/// (device, tensor) -> Promise<number>: -1 where every value is finite
+Napi::Value firstNonFinite(const Info& info) {
+  Stream& stream = streamOf(info[0]);
+  const Tensor tensor = tensorOf(info[1]).tensor;
+  if (!tensor) fail("INVALID_ARGUMENT", "This tensor was released; check it before disposing it.");
+  return Environment::of(info.Env()).promise(info.Env(), stream, [tensor]() -> Environment::Finish {
+    const auto index = static_cast<double>(hint::firstNonFinite(tensor));
+    return [index](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, index); };
+  });
+}
+
 /// (tensor, element offset, shape)
 Napi::Value viewTensor(const Info& info) {
   Tensor view = tensorOf(info[0]).tensor;
@@ -299,6 +335,7 @@ Napi::Value statistics(const Info& info) {
   const StreamStats work = stream.stats();
   Napi::Object object = Napi::Object::New(info.Env());
   object.Set("bytesInUse", static_cast<double>(memory.inUse));
+  object.Set("bytesBorrowed", static_cast<double>(memory.borrowed));
   object.Set("bytesCached", static_cast<double>(memory.cached));
   object.Set("peakBytesInUse", static_cast<double>(memory.peakInUse));
   object.Set("commands", static_cast<double>(work.commands));
@@ -363,6 +400,10 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   HINT_EXPORT(createDevice);
   HINT_EXPORT(closeDevice);
   HINT_EXPORT(createTensor);
+  HINT_EXPORT(mapFile);
+  HINT_EXPORT(mapTensor);
+  HINT_EXPORT(releasePages);
+  HINT_EXPORT(firstNonFinite);
   HINT_EXPORT(viewTensor);
   HINT_EXPORT(cloneTensor);
   HINT_EXPORT(releaseTensor);

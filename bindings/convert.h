@@ -6,6 +6,7 @@
 
 #include "native/ops/op.h"
 #include "native/runtime/error.h"
+#include "native/runtime/mapped_file.h"
 #include "native/runtime/stream.h"
 
 namespace hint::binding {
@@ -13,7 +14,12 @@ namespace hint::binding {
 /// What a JavaScript handle points to starts with what it is: a tag that costs one comparison, where those of Node-API
 /// cost a microsecond per tensor.
 struct Handle {
-  enum class Kind : uint64_t { tensor = 0x9c1df0a14be24a6b, device = 0x5b0e3c52a7a74f0d, call = 0xa2c4e0f31b6d9e22 };
+  enum class Kind : uint64_t {
+    tensor = 0x9c1df0a14be24a6b,
+    device = 0x5b0e3c52a7a74f0d,
+    call = 0xa2c4e0f31b6d9e22,
+    file = 0x3d71f6c8905be41a
+  };
   Kind kind;
 };
 
@@ -32,6 +38,11 @@ struct DeviceHandle : Handle {
 struct CallHandle : Handle {
   static constexpr Kind kKind = Kind::call;
   std::unique_ptr<Call> call;
+};
+
+struct FileHandle : Handle {
+  static constexpr Kind kKind = Kind::file;
+  std::shared_ptr<MappedFile> file;
 };
 
 /// A handle of JavaScript's that goes with its last reference there.

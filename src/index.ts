@@ -11,7 +11,7 @@
  * @packageDocumentation
  */
 export { HintError, type HintErrorCode } from './errors.js';
-export { Engine, type CompileRequest, type EngineOptions } from './inference/engine.js';
+export { Engine, type CompileRequest, type EngineMemory, type EngineOptions } from './inference/engine.js';
 export {
   Task,
   type Generation,

@@ -63,6 +63,16 @@ void Allocator::release(void* pointer, size_t bytes) {
   stats_.cached += size;
 }
 
+void Allocator::borrow(size_t bytes) {
+  std::lock_guard lock(mutex_);
+  stats_.borrowed += bytes;
+}
+
+void Allocator::giveBack(size_t bytes) {
+  std::lock_guard lock(mutex_);
+  stats_.borrowed -= bytes;
+}
+
 void Allocator::trim() {
   std::lock_guard lock(mutex_);
   trimLocked();

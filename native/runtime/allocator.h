@@ -24,6 +24,7 @@ struct AllocatorStats {
   size_t inUse = 0;      ///< bytes handed out, rounded to size classes
   size_t cached = 0;     ///< bytes kept for reuse
   size_t peakInUse = 0;  ///< largest inUse since the last resetPeak
+  size_t borrowed = 0;   ///< bytes that are another's, such as a file's: in use, but not taken from the source
   uint64_t sourceCalls = 0;
 };
 
@@ -38,6 +39,9 @@ class Allocator {
   /// Throws OUT_OF_MEMORY naming the bytes asked, held and cached; the allocator stays usable.
   void* acquire(size_t bytes);
   void release(void* pointer, size_t bytes);
+  /// Counts bytes that a buffer uses without taking memory for them.
+  void borrow(size_t bytes);
+  void giveBack(size_t bytes);
   /// Returns cached blocks to the source.
   void trim();
   void resetPeak();

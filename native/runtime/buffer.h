@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -16,18 +17,35 @@ namespace hint {
 class Buffer {
  public:
   Buffer(std::shared_ptr<Allocator> allocator, size_t bytes) : allocator_(std::move(allocator)), bytes_(bytes) {}
+  /// Host bytes that `lender` holds, as values to begin with: read where they lie, copied before they are first
+  /// written.
+  Buffer(std::shared_ptr<Allocator> allocator, std::shared_ptr<const void> lender, const void* data, size_t bytes)
+      : allocator_(std::move(allocator)), bytes_(bytes), lender_(std::move(lender)), data_(const_cast<void*>(data)) {
+    allocator_->borrow(bytes_);
+  }
   ~Buffer() {
-    if (data_) allocator_->release(data_, bytes_);
+    if (lender_)
+      allocator_->giveBack(bytes_);
+    else if (data_)
+      allocator_->release(data_, bytes_);
   }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
-  /// Takes the memory if it is not yet there. Called on the stream's thread, or before the buffer is shared.
-  /// Throws OUT_OF_MEMORY.
+  /// Makes the buffer ready to be written: takes memory if it has none of its own yet. Called on the stream's thread,
+  /// or before the buffer is shared. Throws OUT_OF_MEMORY.
   void* ensure() {
-    if (!data_ && bytes_ > 0) data_ = allocator_->acquire(bytes_);
-    return data_;
+    if ((data_ && !lender_) || bytes_ == 0) return data_;
+    void* own = allocator_->acquire(bytes_);
+    if (lender_) {
+      std::memcpy(own, data_, bytes_);
+      allocator_->giveBack(bytes_);
+      lender_.reset();
+    }
+    return data_ = own;
   }
+  /// Whether the bytes are still the lender's. Asked on the stream's thread.
+  bool isBorrowed() const { return lender_ != nullptr; }
   void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
 
@@ -48,6 +66,7 @@ class Buffer {
  private:
   std::shared_ptr<Allocator> allocator_;
   size_t bytes_;
+  std::shared_ptr<const void> lender_;
   void* data_ = nullptr;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <dnnl.hpp>
 #include <map>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <unordered_map>
@@ -217,22 +218,41 @@ void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const voi
   });
 }
 
-void packMatrix(int64_t k, int64_t n, bool transposed, const float* weight, DType wanted, void* packed, float* scale,
-                float* columnSum) {
+namespace {
+
+/// Room for as many values as a matrix has; not kept, as a model's matrices are packed once and of every size.
+template <typename Value>
+std::unique_ptr<Value[]> roomFor(int64_t count) {
+  return std::make_unique_for_overwrite<Value[]>(static_cast<size_t>(count));
+}
+
+}  // namespace
+
+void packMatrix(int64_t k, int64_t n, bool transposed, DType given, const void* weight, DType wanted, void* packed,
+                float* scale, float* columnSum) {
   const DType held = packedDType(wanted);
-  if (held == DType::f32 && wanted != DType::bf16) return arrangeMatrix(k, n, transposed, held, weight, packed);
-  Scratch rounded(k * n);
-  if (held == DType::i8) {
-    auto* steps = reinterpret_cast<int8_t*>(rounded.data());
-    quantizeColumns(weight, k, n, transposed, steps, scale, columnSum);
-    return arrangeMatrix(k, n, transposed, held, steps, packed);
+  const bool isRounded = wanted == DType::bf16;
+  if (given == held && (given == DType::bf16 || !isRounded))
+    return arrangeMatrix(k, n, transposed, held, weight, packed);
+  std::unique_ptr<uint16_t[]> rounded;
+  const auto* halves = static_cast<const uint16_t*>(weight);
+  if (given == DType::f32 && isRounded) {
+    rounded = roomFor<uint16_t>(k * n);
+    toBf16(static_cast<const float*>(weight), rounded.get(), k * n);
+    halves = rounded.get();
   }
-  auto* halves = reinterpret_cast<uint16_t*>(rounded.data());
-  toBf16(weight, halves, k * n);
   if (held == DType::bf16) return arrangeMatrix(k, n, transposed, held, halves, packed);
-  Scratch widened(k * n);
-  fromBf16(halves, widened, k * n);
-  arrangeMatrix(k, n, transposed, held, widened.data(), packed);
+  std::unique_ptr<float[]> widened;
+  const auto* values = static_cast<const float*>(weight);
+  if (given == DType::bf16 || isRounded) {
+    widened = roomFor<float>(k * n);
+    fromBf16(halves, widened.get(), k * n);
+    values = widened.get();
+  }
+  if (held == DType::f32) return arrangeMatrix(k, n, transposed, held, values, packed);
+  const auto steps = roomFor<int8_t>(k * n);
+  quantizeColumns(values, k, n, transposed, steps.get(), scale, columnSum);
+  arrangeMatrix(k, n, transposed, held, steps.get(), packed);
 }
 
 void packedProduct(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,

@@ -37,9 +37,10 @@ int64_t packedSize(int64_t k, int64_t n, DType dtype);
 /// Puts the values of a matrix, [n, k] when `transposed`, else [k, n], in the machine's order.
 void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const void* values, void* packed);
 
-/// Rounds or quantises as `wanted` says, then arranges. `scale` and `columnSum` [n] are written for i8 only.
-void packMatrix(int64_t k, int64_t n, bool transposed, const float* weight, DType wanted, void* packed, float* scale,
-                float* columnSum);
+/// Rounds or quantises values that are f32 or bf16 as `wanted` says, then arranges. `scale` and `columnSum` [n] are
+/// written for i8 only.
+void packMatrix(int64_t k, int64_t n, bool transposed, DType given, const void* weight, DType wanted, void* packed,
+                float* scale, float* columnSum);
 
 /// y[m, n] = residual + activation(x[m, k] W + bias). Uses the calling thread's team. Throws INTERNAL when oneDNN
 /// refuses.

@@ -61,6 +61,7 @@ class Stream {
 
   void setThreads(int threads);
   Allocator& allocator() { return *allocator_; }
+  const std::shared_ptr<Allocator>& sharedAllocator() { return allocator_; }
   StreamStats stats() const;
   size_t queued() const;
 

@@ -54,6 +54,13 @@ export interface EngineOptions extends DeviceOptions, Pick<LoadModelOptions, 'si
   taskCache?: TaskCacheOptions;
 }
 
+/** What {@link Engine.memory} tells. */
+export interface EngineMemory {
+  readonly bytes: number;
+  readonly peakBytes: number;
+  readonly fileBytes: number;
+}
+
 /** What a task is compiled from. */
 export interface CompileRequest {
   /** What to do, in natural language. */
@@ -132,7 +139,11 @@ export class Engine implements TaskHost {
     const device = new Device(options);
     try {
       const [model, words] = await Promise.all([
-        openModel(device, directory, { signal: options.signal, onProgress: options.onProgress }),
+        openModel(device, directory, {
+          mapped: true,
+          signal: options.signal,
+          onProgress: options.onProgress,
+        }),
         tokenizer instanceof Tokenizer ? tokenizer : loadTokenizer(directory, tokenizer),
       ]);
       if (!isLanguageModel(model)) model.inferenceDType = dtype;
@@ -226,6 +237,15 @@ export class Engine implements TaskHost {
    */
   generate(requests: readonly MixedRequest[], options: MixedGenerateOptions = {}): Promise<Generation[]> {
     return generateMixed(this.scheduler, requests, options);
+  }
+
+  /**
+   * Bytes its device holds: weights as inference reads them, compiled tasks and what runs; beside them the weights that
+   * are used where they lie in the model's file, which the system may drop from memory at any time.
+   */
+  get memory(): EngineMemory {
+    const { bytesInUse, bytesBorrowed, peakBytesInUse } = this.model.device.statistics();
+    return { bytes: bytesInUse, peakBytes: peakBytesInUse, fileBytes: bytesBorrowed };
   }
 
   /** How much is being served. */

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HintError, throwIfAborted } from '../errors.js';
 import type { Device } from '../tensor/device.js';
+import { firstNonFinite, releasePages } from '../tensor/mapped-file.js';
 import * as ops from '../tensor/ops.js';
 import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -10,13 +11,15 @@ import { sha256Hex } from '../util/hash.js';
 import { readModelConfig, type HintConfig, type ModelConfig } from './config.js';
 import { HintModel } from './hint.js';
 import { initialisations, parameterShapes } from './parameter-shapes.js';
-import { copiedFrom, initialTensor, Parameters } from './parameters.js';
+import { MappedWeights } from './mapped-weights.js';
+import { asFloat32, copiedFrom, initialTensor, Parameters } from './parameters.js';
 import {
   openSafetensors,
   toBfloat16InPieces,
   toFloat32InPieces,
   writeSafetensors,
   type SafetensorsFile,
+  type TensorInfo,
 } from './safetensors.js';
 import type { TrainableModel } from './trainable.js';
 
@@ -29,6 +32,12 @@ export interface LoadModelOptions {
   /** Drop the directory's hypernetwork: plain T5 from a HINT checkpoint. */
   withoutHint?: boolean | undefined;
   dropoutRate?: number | undefined;
+  /**
+   * Use weights where they lie in the file, as far as it holds them in f32 or bf16 and the device computes in host
+   * memory: they take no memory of their own until they are changed, and opening copies nothing. The file must not be
+   * written to in place or made shorter while the model is open; replacing it (by renaming) is harmless.
+   */
+  mapped?: boolean | undefined;
   /** For tensors that start fresh. */
   seed?: number | undefined;
   signal?: AbortSignal | undefined;
@@ -54,6 +63,7 @@ export async function loadModel(
   const shapes = parameterShapes(config);
   const starts = initialisations(config);
   const promised = parameterShapes(stored);
+  const mapped = options.mapped && device.packsWeights ? new MappedWeights(device, file) : undefined;
   const tensors = new Map<string, Tensor>();
   try {
     let done = 0;
@@ -61,7 +71,7 @@ export async function loadModel(
       throwIfAborted(options.signal);
       const source = sourceOf(name, file);
       const tensor = source
-        ? await device.upload(await readValues(file, source, shape, options.signal), shape)
+        ? await loadTensor(device, file, source, shape, mapped, options.signal)
         : initialTensor(device, starts.get(name) ?? missing(name, directory), shape, options.seed ?? 0, name);
       tensors.set(name, tensor);
       options.onProgress?.(++done, shapes.size);
@@ -93,6 +103,31 @@ export async function loadModel(
   }
 }
 
+async function loadTensor(
+  device: Device,
+  file: SafetensorsFile,
+  name: string,
+  shape: readonly number[],
+  mapped: MappedWeights | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Tensor> {
+  checkShape(file, name, shape);
+  const tensor = mapped?.tensor(name);
+  if (!tensor) return device.upload(await readValues(file, name, shape, signal), shape);
+  try {
+    const index = await firstNonFinite(tensor);
+    if (index >= 0) {
+      using value = device.tidy(() => asFloat32(tensor.reshape([tensor.size]).narrow(index, index + 1)));
+      throw notFinite(describe(file, name), index, await value.item());
+    }
+  } catch (error) {
+    tensor.dispose();
+    throw error;
+  }
+  releasePages(tensor);
+  return tensor;
+}
+
 /** The configuration of a model that is opened with other options than it was stored with. */
 export function adaptConfig(stored: ModelConfig, options: LoadModelOptions): ModelConfig {
   const { hint: storedHint, ...plain } = stored;
@@ -110,16 +145,31 @@ export async function readValues(
   shape: readonly number[],
   signal: AbortSignal | undefined,
 ): Promise<Float32Array> {
-  const info = file.tensors.get(name);
-  if (!info || info.shape.length !== shape.length || info.shape.some((side, i) => side !== shape[i])) {
-    throw new HintError(
-      'INVALID_CHECKPOINT',
-      `The tensor ${name} of ${file.path} has shape [${info?.shape.join(', ')}]; config.json asks for [${shape.join(', ')}].`,
-    );
-  }
+  const info = checkShape(file, name, shape);
   const values = await toFloat32InPieces(await file.read(name, signal), info.dtype);
-  await checkFinite(values, `The tensor ${name} of ${file.path}`, signal);
+  await checkFinite(values, describe(file, name), signal);
   return values;
+}
+
+function checkShape(file: SafetensorsFile, name: string, shape: readonly number[]): TensorInfo {
+  const info = file.tensors.get(name);
+  if (info && info.shape.length === shape.length && info.shape.every((side, i) => side === shape[i]))
+    return info;
+  throw new HintError(
+    'INVALID_CHECKPOINT',
+    `${describe(file, name)} has shape [${info?.shape.join(', ')}]; config.json asks for [${shape.join(', ')}].`,
+  );
+}
+
+function describe(file: SafetensorsFile, name: string): string {
+  return `The tensor ${name} of ${file.path}`;
+}
+
+function notFinite(what: string, index: number, value: number): HintError {
+  return new HintError(
+    'INVALID_CHECKPOINT',
+    `${what} holds ${value} at index ${index}; the checkpoint is damaged or its training diverged.`,
+  );
 }
 
 /** @throws HintError INVALID_CHECKPOINT naming the first value that is no finite number */
@@ -132,10 +182,7 @@ export async function checkFinite(values: Float32Array, what: string, signal?: A
     for (let i = begin; i < end; i++) sum += values[i] as number;
     if (!Number.isFinite(sum)) {
       const index = values.findIndex((value) => !Number.isFinite(value));
-      throw new HintError(
-        'INVALID_CHECKPOINT',
-        `${what} holds ${values[index]} at index ${index}; the checkpoint is damaged or its training diverged.`,
-      );
+      throw notFinite(what, index, values[index] as number);
     }
     if (end < values.length) await new Promise((resolve) => setImmediate(resolve));
   }
@@ -198,11 +245,15 @@ function* summaries({
   parameters,
 }: TrainableModel): Sliced<{ name: string; total: Tensor; head: Tensor }[]> {
   const all = [];
-  for (const [name, tensor] of parameters.entries()) {
-    const total = device.full([1], 0);
-    ops.addSquareNorm(tensor, total);
-    const head = tensor.reshape([tensor.size]).narrow(0, Math.min(256, tensor.size));
-    all.push({ name, total, head });
+  for (const [name, tensor] of parameters.storedEntries()) {
+    const summary = device.tidy(() => {
+      const total = device.full([1], 0);
+      ops.addSquareNorm(asFloat32(tensor), total);
+      const head = asFloat32(tensor.reshape([tensor.size]).narrow(0, Math.min(256, tensor.size)));
+      return { total, head };
+    });
+    releasePages(tensor);
+    all.push({ name, ...summary });
     yield;
   }
   return all;

@@ -155,7 +155,7 @@ export class HintModel implements TrainableModel {
 
   /**
    * Makes the weights that inference reads ({@link InferenceWeights}) unless they are there and current; in f32
-   * they take as much memory as the parameters. Resolves when all is enqueued, which is done in slices; does nothing
+   * they take as much memory as parameters that are not used where they lie in a file do. Resolves when all is enqueued, which is done in slices; does nothing
    * where the device reads weights as they are.
    */
   async prepareInference(): Promise<void> {
@@ -200,10 +200,10 @@ export class HintModel implements TrainableModel {
   }
 
   storedTensors(): StoredTensor[] {
-    return [...this.parameters.entries()].map(([name, tensor]) => ({
+    return this.parameters.storedEntries().map(([name, { shape }]) => ({
       name,
-      shape: tensor.shape,
-      read: () => tensor.read(),
+      shape,
+      read: () => this.parameters.read(name),
     }));
   }
 

@@ -163,7 +163,7 @@ export class Hypernetwork {
     const activation = tanh ? 'tanh' : 'gelu';
     let hidden = packed
       ? ops.packedLinear(z, packed.first, { activation })
-      : ops.linear(z, parameters.get(`hypernetwork.${name}.wi.weight`), { activation });
+      : ops.linear(z, parameters.lend(`hypernetwork.${name}.wi.weight`), { activation });
     // One mask for all components of a slot (§2.5).
     const perMask = this.hint.generator === 'hypter' ? 1 : components;
     const seqOffsets = Int32Array.from(
@@ -173,7 +173,9 @@ export class Hypernetwork {
     hidden = ops.dropout(hidden, dropout.at('generator', adaptation.offset, 'hidden'), seqOffsets);
     const made = packed
       ? ops.packedLinear(hidden, packed.second)
-      : ops.linear(hidden, parameters.get(`hypernetwork.${name}.wo.weight`), { alpha: 1 / Math.sqrt(width) });
+      : ops.linear(hidden, parameters.lend(`hypernetwork.${name}.wo.weight`), {
+          alpha: 1 / Math.sqrt(width),
+        });
     // A raw reshape: the [A, d] block of adapter_down is read as [d, A], not transposed (§2.5).
     return made.reshape([tasks, slots, ...shape]);
   }

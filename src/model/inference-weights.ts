@@ -1,10 +1,11 @@
 import type { Device } from '../tensor/device.js';
+import { releasePages } from '../tensor/mapped-file.js';
 import * as ops from '../tensor/ops.js';
 import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { ModelConfig } from './config.js';
 import { adaptationTable, generatorWidth, type AdaptationName } from './parameter-shapes.js';
-import type { Parameters } from './parameters.js';
+import { asFloat32, type Parameters } from './parameters.js';
 
 /** The one cross-attention of the component embeddings (method §2.4). */
 export const COMPONENT_ATTENTION = 'hypernetwork.attention';
@@ -49,10 +50,9 @@ export class InferenceWeights implements WeightReader {
     /** What matrices are held in; see {@link dtypeOf} for what is never quantised. */
     readonly dtype: ops.WeightDType,
   ) {
-    for (const parameter of parameters.all())
-      parameter.onChange = () => {
-        this.changed = true;
-      };
+    parameters.watch(() => {
+      this.changed = true;
+    });
   }
 
   /** Enqueues the making of them all; to be run once, before anything reads them. */
@@ -61,8 +61,12 @@ export class InferenceWeights implements WeightReader {
   }
 
   private *packAll(): Sliced<void> {
-    for (const [name, weight] of this.parameters.entries()) {
-      if (isMatrix(name)) this.packed.set(name, this.keep(ops.packWeight(weight, this.dtypeOf(name))));
+    for (const [name, weight] of this.parameters.storedEntries()) {
+      if (isMatrix(name))
+        this.packed.set(
+          name,
+          this.packOne(weight, () => weight, this.dtypeOf(name)),
+        );
       yield;
     }
     yield* this.packGenerators();
@@ -107,7 +111,7 @@ export class InferenceWeights implements WeightReader {
   }
 
   dispose(): void {
-    for (const parameter of this.parameters.all()) parameter.onChange = undefined;
+    this.parameters.watch(undefined);
     const matrices = [...this.generators.values()].flatMap(({ first, second }) => [first, second]);
     for (const matrix of [...this.packed.values(), ...matrices])
       for (const tensor of ops.packedTensors(matrix)) tensor.dispose();
@@ -121,12 +125,14 @@ export class InferenceWeights implements WeightReader {
     const folded =
       hint.generator === 'cross_attention' && !hint.generatorLayerNorm && !hint.perLayerGenerators;
     for (const { name } of adaptationTable(config)) {
-      const wi = this.parameters.get(`hypernetwork.${name}.wi.weight`);
-      const wo = this.parameters.get(`hypernetwork.${name}.wo.weight`);
+      const [wi, wo] = (['wi', 'wo'] as const).map((which) =>
+        this.parameters.stored(`hypernetwork.${name}.${which}.weight`),
+      ) as [Tensor, Tensor];
+      const factor = 1 / Math.sqrt(generatorWidth(config));
       this.generators.set(name, {
-        first: this.keep(ops.packWeight(folded ? this.withOutputProjection(wi) : wi)),
+        first: this.packOne(wi, () => (folded ? this.withOutputProjection(asFloat32(wi)) : wi)),
         folded,
-        second: this.keep(ops.packWeight(ops.scale(wo, 1 / Math.sqrt(generatorWidth(config))))),
+        second: this.packOne(wo, () => ops.scale(asFloat32(wo), factor)),
       });
       yield;
     }
@@ -134,12 +140,18 @@ export class InferenceWeights implements WeightReader {
 
   /** wi · o, so that wi (o a) is one product. */
   private withOutputProjection(wi: Tensor): Tensor {
-    const o = this.parameters.get(`${COMPONENT_ATTENTION}.o.weight`);
+    const o = this.parameters.lend(`${COMPONENT_ATTENTION}.o.weight`);
     return ops.groupedLinear(wi, o.reshape([1, 1, ...o.shape]));
   }
 
-  private keep(matrix: ops.PackedMatrix): ops.PackedMatrix {
-    for (const tensor of ops.packedTensors(matrix)) this.device.keep(tensor);
+  /** Packs what `make` makes of a parameter, whose place in its file is not needed from then on. */
+  private packOne(parameter: Tensor, make: () => Tensor, dtype: ops.WeightDType = 'f32'): ops.PackedMatrix {
+    const matrix = this.device.tidy(() => {
+      const packed = ops.packWeight(make(), dtype);
+      for (const tensor of ops.packedTensors(packed)) this.device.keep(tensor);
+      return packed;
+    });
+    releasePages(parameter);
     return matrix;
   }
 

@@ -12,36 +12,86 @@ import {
   type Initialisation,
 } from './parameter-shapes.js';
 
-/** The named tensors of a model, in the order of its tensor table. */
+/**
+ * The named tensors of a model, in the order of its tensor table: f32, or bf16 where they are used as their file holds
+ * them. Those become f32 when they are asked for as such, and stay it.
+ */
 export class Parameters {
+  private listener: (() => void) | undefined;
+
   constructor(private readonly tensors: Map<string, Tensor>) {}
 
-  /** @throws HintError INVALID_CHECKPOINT when the model has no such tensor. */
+  /** f32. @throws HintError INVALID_CHECKPOINT when the model has no such tensor. */
   get(name: string): Tensor {
+    const tensor = this.stored(name);
+    if (tensor.dtype === 'f32') return tensor;
+    const wide = tensor.device.keep(ops.cast(tensor, 'f32'));
+    wide.onChange = this.listener;
+    this.tensors.set(name, wide);
+    tensor.dispose();
+    return wide;
+  }
+
+  /** As it is held, f32 or bf16. @throws HintError INVALID_CHECKPOINT when the model has no such tensor. */
+  stored(name: string): Tensor {
     const tensor = this.tensors.get(name);
     if (!tensor) throw new HintError('INVALID_CHECKPOINT', `The model has no tensor named ${name}.`);
     return tensor;
+  }
+
+  /** f32 for the ops that follow: what has to be converted belongs to the scope around the call. */
+  lend(name: string): Tensor {
+    return asFloat32(this.stored(name));
+  }
+
+  /** The values of one as f32, whatever it is held in. */
+  async read(name: string): Promise<Float32Array> {
+    const stored = this.stored(name);
+    const values = asFloat32(stored);
+    try {
+      return await values.read();
+    } finally {
+      if (values !== stored) values.dispose();
+    }
+  }
+
+  /** Calls `listener` whenever an op that changes a tensor was enqueued; one at a time, undefined for none. */
+  watch(listener: (() => void) | undefined): void {
+    this.listener = listener;
+    for (const tensor of this.tensors.values()) tensor.onChange = listener;
   }
 
   has(name: string): boolean {
     return this.tensors.has(name);
   }
 
-  entries(): IterableIterator<[string, Tensor]> {
-    return this.tensors.entries();
+  /** All as f32. */
+  entries(): [string, Tensor][] {
+    return this.names().map((name) => [name, this.get(name)]);
+  }
+
+  /** All as they are held. */
+  storedEntries(): [string, Tensor][] {
+    return [...this.tensors];
   }
 
   names(): string[] {
     return [...this.tensors.keys()];
   }
 
+  /** All as f32. */
   all(): Tensor[] {
-    return [...this.tensors.values()];
+    return this.names().map((name) => this.get(name));
   }
 
   dispose(): void {
     for (const tensor of this.tensors.values()) tensor.dispose();
   }
+}
+
+/** An f32 tensor itself, or the values of a bf16 one. */
+export function asFloat32(tensor: Tensor): Tensor {
+  return tensor.dtype === 'f32' ? tensor : ops.cast(tensor, 'f32');
 }
 
 /**

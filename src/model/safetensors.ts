@@ -42,6 +42,12 @@ export interface SafetensorsFile extends AsyncDisposable {
    * the piece after the next.
    */
   pieces(name: string, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined>;
+  /**
+   * Where the file that is open on `descriptor` holds a tensor's bytes.
+   *
+   * @throws HintError NOT_FOUND for an unknown name
+   */
+  locate(name: string): { descriptor: number; position: number };
   close(): Promise<void>;
 }
 
@@ -171,6 +177,11 @@ async function openFile(path: string): Promise<SafetensorsFile> {
         const begin = dataStart + tensor.begin;
         return piecesOf(file, path, { begin, end: begin + tensor.byteLength }, signal);
       },
+      locate(name) {
+        const tensor = locations.get(name);
+        if (tensor === undefined) throw unknownTensor(path, name);
+        return { descriptor: file.fd, position: dataStart + tensor.begin };
+      },
       close,
       [Symbol.asyncDispose]: close,
     };
@@ -247,6 +258,11 @@ async function openSharded(path: string): Promise<SafetensorsFile> {
         const shard = shardOf.get(name);
         if (shard === undefined) throw unknownTensor(path, name);
         return shard.pieces(name, signal);
+      },
+      locate(name) {
+        const shard = shardOf.get(name);
+        if (shard === undefined) throw unknownTensor(path, name);
+        return shard.locate(name);
       },
       close,
       [Symbol.asyncDispose]: close,

@@ -102,7 +102,7 @@ export class T5 {
   /** x times a parameter's transpose. */
   private linear(x: Tensor, name: string): Tensor {
     const matrix = this.inferenceWeights?.matrix(`${name}.weight`);
-    return matrix ? ops.packedLinear(x, matrix) : ops.linear(x, this.weight(name));
+    return matrix ? ops.packedLinear(x, matrix) : ops.linear(x, this.parameters.lend(`${name}.weight`));
   }
 
   /** Tokens → rows after the final norm, [rows, dModel]. `stack` names the weights, `masks` the dropout's masks. */

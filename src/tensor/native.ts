@@ -9,6 +9,7 @@ export type NativeDevice = object & { readonly __device: unique symbol };
 export type NativeTensor = object & { readonly __tensor: unique symbol };
 /** An op that was enqueued and waits for its backward pass. */
 export type NativeCall = object & { readonly __call: unique symbol };
+export type NativeFile = object & { readonly __file: unique symbol };
 export type NativeProgram = object & { readonly __program: unique symbol };
 
 export type DType = 'f32' | 'bf16' | 'i32' | 'i8';
@@ -39,6 +40,8 @@ export interface OpSpec {
 /** Counters of a device: allocator bytes, commands executed and floating point operations counted from the op table. */
 export interface DeviceStatistics {
   bytesInUse: number;
+  /** Of tensors that are used where they lie in a file, beside {@link bytesInUse}. */
+  bytesBorrowed: number;
   bytesCached: number;
   peakBytesInUse: number;
   commands: number;
@@ -69,6 +72,16 @@ export interface NativeModule {
     shape: readonly number[],
     data: TypedArray | null,
   ): NativeTensor;
+  mapFile(descriptor: number): NativeFile | null;
+  mapTensor(
+    device: NativeDevice,
+    file: NativeFile,
+    dtype: DType,
+    shape: readonly number[],
+    position: number,
+  ): NativeTensor;
+  releasePages(device: NativeDevice, tensor: NativeTensor): void;
+  firstNonFinite(device: NativeDevice, tensor: NativeTensor): Promise<number>;
   viewTensor(tensor: NativeTensor, offset: number, shape: readonly number[]): NativeTensor;
   cloneTensor(tensor: NativeTensor): NativeTensor;
   releaseTensor(tensor: NativeTensor): void;

@@ -12,6 +12,9 @@ void resolve(Call& call) {
   const DType wanted = dtypeFromName(call.word("dtype"));
   if (wanted == DType::i32)
     fail("INVALID_ARGUMENT", call.describe(), ": weights cannot be packed as i32; choose f32, bf16 or i8.");
+  const DType given = call.in(pack_weight::kWeight).dtype;
+  if (given != DType::f32 && given != DType::bf16)
+    fail("INVALID_ARGUMENT", call.describe(), ": weight must be f32 or bf16, not ", nameOf(given), ".");
   const bool transposed = call.integer("transposed") != 0;
   const int64_t rows = call.dim("rows"), columns = call.dim("columns");
   call.setDim("dOut", transposed ? rows : columns);
@@ -27,7 +30,7 @@ OpSpec declare_pack_weight() {
   OpSpec op;
   op.name = "pack_weight";
   op.summary = "the weights of packed_linear, in the machine's order, as f32, bf16 or i8";
-  op.inputs = {{"weight", "groups slots rows columns"}};
+  op.inputs = {{"weight", "groups slots rows columns", kRequired, std::nullopt}};
   op.outputs = {{"packed", "groups slots values", kRequired, std::nullopt},
                 {"scale", "groups slots dOut", kRequired, DType::f32, isQuantized},
                 {"columnSum", "groups slots dOut", kRequired, DType::f32, isQuantized}};

@@ -1,0 +1,108 @@
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "native/runtime/mapped_file.h"
+#include "native/runtime/stream.h"
+#include "native/tests/check.h"
+
+namespace hint {
+namespace {
+
+/// A file that goes with its descriptor.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const std::vector<float>& values) : file_(std::tmpfile()) {
+    CHECK(file_ != nullptr);
+    CHECK_EQUAL(std::fwrite(values.data(), sizeof(float), values.size(), file_), values.size());
+    std::fflush(file_);
+  }
+  ~TemporaryFile() { std::fclose(file_); }
+  int descriptor() const { return fileno(file_); }
+
+ private:
+  std::FILE* file_;
+};
+
+std::vector<float> numbers(int count) {
+  std::vector<float> values;
+  for (int i = 0; i < count; ++i) values.push_back(static_cast<float>(i));
+  return values;
+}
+
+TEST("a mapped tensor takes no memory, and outlives descriptor and file handle") {
+  const auto allocator = std::make_shared<Allocator>(hostMemory());
+  Tensor tensor;
+  {
+    const TemporaryFile file(numbers(5000));
+    tensor = MappedFile::open(file.descriptor())->tensor(allocator, DType::f32, {2, 2000}, 4 * 500);
+  }
+  CHECK_EQUAL(tensor.data<float>()[0], 500.0f);
+  CHECK_EQUAL(tensor.data<float>()[3999], 4499.0f);
+  releasePages(tensor);
+  CHECK_EQUAL(tensor.data<float>()[2000], 2500.0f);
+  CHECK_EQUAL(allocator->stats().inUse, 0u);
+  CHECK_EQUAL(allocator->stats().borrowed, 16000u);
+  tensor = Tensor{};
+  CHECK_EQUAL(allocator->stats().borrowed, 0u);
+}
+
+TEST("a mapped tensor that is written becomes memory; the file and other tensors of it stay") {
+  const TemporaryFile file(numbers(100));
+  const auto mapped = MappedFile::open(file.descriptor());
+  const auto allocator = std::make_shared<Allocator>(hostMemory());
+  const Tensor tensor = mapped->tensor(allocator, DType::f32, {100}, 0);
+  const Tensor other = mapped->tensor(allocator, DType::f32, {100}, 0);
+  Tensor view = tensor;
+  view.offset = 90;
+  static_cast<float*>(tensor.buffer->ensure())[95] = -1.0f;
+  CHECK_EQUAL(view.data<float>()[5], -1.0f);
+  CHECK_EQUAL(view.data<float>()[6], 96.0f);
+  CHECK_EQUAL(other.data<float>()[95], 95.0f);
+  CHECK(!tensor.buffer->isBorrowed());
+  CHECK_EQUAL(allocator->stats().borrowed, 400u);
+  // Not the file's any more: letting go of its pages must not lose what was written.
+  releasePages(tensor);
+  CHECK_EQUAL(tensor.data<float>()[95], -1.0f);
+}
+
+TEST("a tensor beyond the end of the file, or where its elements cannot lie, is refused") {
+  const TemporaryFile file(numbers(10));
+  const auto mapped = MappedFile::open(file.descriptor());
+  const auto allocator = std::make_shared<Allocator>(hostMemory());
+  CHECK_CONTAINS(ERROR_OF("INVALID_SHAPE", mapped->tensor(allocator, DType::f32, {10}, 4)).what(), "40 bytes");
+  ERROR_OF("INVALID_SHAPE", mapped->tensor(allocator, DType::f32, {1}, -4));
+  ERROR_OF("INVALID_SHAPE", mapped->tensor(allocator, DType::f32, {1}, 41));
+  ERROR_OF("INVALID_SHAPE", mapped->tensor(allocator, DType::f32, {1}, 2));
+  CHECK_EQUAL(mapped->tensor(allocator, DType::bf16, {0, 7}, 40).size(), 0);
+}
+
+TEST("an empty file, and what is no file, are not mapped") {
+  const TemporaryFile empty({});
+  CHECK(MappedFile::open(empty.descriptor()) == nullptr);
+  CHECK(MappedFile::open(-1) == nullptr);
+}
+
+TEST("the first number that is none is found, wherever it is and whoever looks first") {
+  const auto allocator = std::make_shared<Allocator>(hostMemory());
+  std::vector<float> values(600000, 1e38f);
+  const auto find = [&] {
+    const TemporaryFile file(values);
+    return firstNonFinite(MappedFile::open(file.descriptor())->tensor(allocator, DType::f32, {600000}, 0));
+  };
+  CHECK_EQUAL(find(), -1);
+  values[599999] = -std::numeric_limits<float>::infinity();
+  CHECK_EQUAL(find(), 599999);
+  values[250001] = std::numeric_limits<float>::quiet_NaN();
+  CHECK_EQUAL(find(), 250001);
+  std::vector<float> halves(2);
+  const uint16_t words[4] = {0x3f80, 0x7f7f, 0xff80, 0x7fc0};
+  std::memcpy(halves.data(), words, sizeof words);
+  const TemporaryFile file(halves);
+  CHECK_EQUAL(firstNonFinite(MappedFile::open(file.descriptor())->tensor(allocator, DType::bf16, {4}, 0)), 2);
+}
+
+}  // namespace
+}  // namespace hint

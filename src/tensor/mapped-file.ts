@@ -1,0 +1,43 @@
+import type { Device } from './device.js';
+import { asHintError, guarded, native, type DType, type NativeFile } from './native.js';
+import { Tensor } from './tensor.js';
+
+/**
+ * A file's bytes as memory, for tensors that are used where they lie: read when they are touched, given back by the
+ * system when it needs the room, copied when they are first written. While any tensor of it is in use the file must not
+ * be made shorter (the process would end with SIGBUS) nor written to in place; replacing it by renaming is harmless.
+ */
+export class MappedFile {
+  private constructor(private readonly handle: NativeFile) {}
+
+  /** @returns undefined where the file behind the descriptor, which may be closed after, cannot be mapped */
+  static open(descriptor: number): MappedFile | undefined {
+    const handle = guarded(() => native().mapFile(descriptor));
+    return handle ? new MappedFile(handle) : undefined;
+  }
+
+  /**
+   * A tensor of the bytes from `position` on. No scope adopts it: its maker disposes it.
+   *
+   * @throws HintError INVALID_SHAPE beyond the end of the file or at no multiple of the element's size, NOT_SUPPORTED on
+   *   devices that do not compute in host memory
+   */
+  tensor(device: Device, dtype: DType, shape: readonly number[], position: number): Tensor {
+    const handle = guarded(() => native().mapTensor(device.handle, this.handle, dtype, shape, position));
+    return new Tensor(device, handle, shape, dtype);
+  }
+}
+
+/** Enqueues letting go of a mapped tensor's pages, which are read again when they are touched; others are not touched. */
+export function releasePages(tensor: Tensor): void {
+  guarded(() => native().releasePages(tensor.device.handle, tensor.handle));
+}
+
+/** Index of an f32 or bf16 tensor's first value that is no finite number; -1 where all are. */
+export async function firstNonFinite(tensor: Tensor): Promise<number> {
+  try {
+    return await native().firstNonFinite(tensor.device.handle, tensor.handle);
+  } catch (error) {
+    throw asHintError(error);
+  }
+}
