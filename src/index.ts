@@ -73,6 +73,11 @@ export { Tokenizer } from './data/tokenizer.js';
 export { loadSniDataset, streamSniDataset, type SniDatasetOptions } from './data/dataset.js';
 export { P3Source, type P3SourceOptions } from './data/p3/source.js';
 export { loadP3Evaluation, type P3EvaluationOptions } from './data/p3/evaluation.js';
+export {
+  renderPromptsource,
+  type RenderOptions as PromptsourceOptions,
+  type RenderSummary as PromptsourceSummary,
+} from './data/p3/promptsource/write.js';
 export type { P3Form, P3Setting } from './data/p3/forms.js';
 export {
   buildBatch,

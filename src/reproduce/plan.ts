@@ -3,6 +3,8 @@ import { corpusFingerprint, findTextFiles } from '../data/text/files.js';
 import { HintError } from '../errors.js';
 import { parseModelConfig, readModelConfig, type ModelConfig } from '../model/config.js';
 import { sizedConfig, type ModelSize } from '../model/sizes.js';
+import type { LanguageModelFamily } from '../model/language-model/config.js';
+import { findSystem } from '../systems/index.js';
 import { parseTrainingConfig, type TrainingConfig, type TrainingConfigInput } from '../training/config.js';
 import { readLineage } from '../training/lineage.js';
 import { mergeSettings } from '../training/overrides.js';
@@ -35,6 +37,8 @@ export interface ReproduceSettings {
   /** Files, folders and patterns to pretrain hypernetworks on. */
   readonly text: readonly string[];
   readonly models: readonly StartingModel[];
+  /** What the rows of decoder-only baselines start from; a row without is left out. */
+  readonly decoders?: Readonly<Partial<Record<LanguageModelFamily, StartingModel>>> | undefined;
   readonly seeds: readonly number[];
   /** Updates of fine-tuning; the recipe's unless given. */
   readonly steps?: number | undefined;
@@ -44,6 +48,8 @@ export interface ReproduceSettings {
   /** Settings over those of every fine-tuning, and of every pretraining. */
   readonly training: object;
   readonly pretraining: object;
+  /** Settings over those of decoder-only models, beside what `training` says of batches, data and such. */
+  readonly decoderTraining?: object | undefined;
   readonly evaluation: EvaluationSettings;
   readonly device?: string | undefined;
   readonly threads?: number | undefined;
@@ -82,10 +88,10 @@ export async function planCells(grid: Grid, settings: ReproduceSettings): Promis
   const { text } = settings;
   const textContents = text.length > 0 ? await corpusFingerprint(await findTextFiles(text)) : '';
   const cells: PlannedCell[] = [];
-  for (const model of settings.models) {
-    const start = await describeStart(model);
+  const families = await startsOf(grid, settings);
+  for (const { model, start, cells: own } of families) {
     for (const seed of settings.seeds) {
-      for (const cell of grid.cells) {
+      for (const cell of own) {
         const pretraining = planPretraining(cell, model, { ...start, text: textContents }, seed, settings);
         const config = fineTuning(grid, cell, model, start, seed, settings, pretraining);
         const identity = [
@@ -131,7 +137,7 @@ const DECIDED = [
 function checkSettings(grid: Grid, settings: ReproduceSettings): void {
   const { text, pretrainSteps, seeds, models } = settings;
   const wrong = (message: string): HintError => new HintError('INVALID_ARGUMENT', message);
-  for (const overrides of [settings.training, settings.pretraining]) {
+  for (const overrides of [settings.training, settings.pretraining, settings.decoderTraining]) {
     const decided = DECIDED.find((path) => has(overrides, path));
     if (decided)
       throw wrong(
@@ -154,6 +160,27 @@ function checkSettings(grid: Grid, settings: ReproduceSettings): void {
 function has(settings: unknown, [key = '', ...rest]: readonly string[]): boolean {
   if (typeof settings !== 'object' || settings === null || !(key in settings)) return false;
   return rest.length === 0 || has((settings as Record<string, unknown>)[key], rest);
+}
+
+/** Starting models, each with the cells that start from it: T5s, then the families that a model is given of. */
+async function startsOf(
+  grid: Grid,
+  { models, decoders }: ReproduceSettings,
+): Promise<{ model: StartingModel; start: Start; cells: GridCell[] }[]> {
+  const cellsOf = (family: LanguageModelFamily | undefined): GridCell[] =>
+    grid.cells.filter(({ system }) => findSystem(system).family === family);
+  const starts = [];
+  for (const model of models)
+    starts.push({ model, start: await describeStart(model), cells: cellsOf(undefined) });
+  for (const family of ['gpt2', 'opt'] as const) {
+    const model = decoders?.[family];
+    if (model) starts.push({ model, start: await describeDecoder(model), cells: cellsOf(family) });
+  }
+  if (starts.some(({ cells }) => cells.length > 0)) return starts;
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    `${[...new Set(grid.cells.map(({ row }) => row))].join(', ')} of ${grid.name} start from a decoder-only model, and none is given; give one of that family.`,
+  );
 }
 
 interface Start {
@@ -184,10 +211,31 @@ async function describeStart({ init, tokenizer }: StartingModel): Promise<Start>
   return { size, contents: `${await contentsOf(init, 'the model')} ${words}`, firstStep };
 }
 
+async function describeDecoder({ init, tokenizer }: StartingModel): Promise<Start> {
+  const words = tokenizer === undefined ? '' : await contentsOf(tokenizer, 'the tokenizer');
+  const contents = typeof init === 'string' ? await contentsOf(init, 'the model') : JSON.stringify(init);
+  return { size: undefined, contents: `${contents} ${words}`, firstStep: undefined };
+}
+
 async function configOf(init: StartingModel['init']): Promise<ModelConfig> {
   if (typeof init === 'string') return readModelConfig(init);
   return 'size' in init ? sizedConfig(init.size) : parseModelConfig(init.config, 'The starting model');
 }
+
+/** Three passes over the 75,417 training examples in batches of 32; the rest is what their systems say (method §3.5). */
+const DECODER_RECIPE = { steps: 7070, saveEvery: 500 };
+
+/** What is said of training T5s with Adafactor has no meaning for AdamW. */
+const OF_T5 = [
+  'learningRate',
+  'schedule',
+  'warmupSteps',
+  'optimizer',
+  'zLoss',
+  'firstStep',
+  'paramDtype',
+  'dropout',
+];
 
 function planPretraining(
   cell: GridCell,
@@ -224,7 +272,11 @@ function fineTuning(
   settings: ReproduceSettings,
   pretraining: PlannedRun | undefined,
 ): TrainingConfig {
-  const recipe = without(findRecipe(grid.dataset).settings, ['firstStep']);
+  const { family } = findSystem(cell.system);
+  const recipe = family ? DECODER_RECIPE : without(findRecipe(grid.dataset).settings, ['firstStep']);
+  const over = family
+    ? mergeSettings(without(settings.training, OF_T5), settings.decoderTraining ?? {})
+    : settings.training;
   const plain = modelSettings(cell, model, start, settings);
   const trained = pretraining && join(pretraining.config.output, 'model');
   const own = {
@@ -243,7 +295,7 @@ function fineTuning(
     keepCheckpoints: 1,
     firstStep: pretraining ? undefined : start.firstStep,
   };
-  const merged = mergeSettings(mergeSettings(recipe, defined(own)), settings.training);
+  const merged = mergeSettings(mergeSettings(recipe, defined(own)), over);
   return parseTrainingConfig(merged, `The training of ${cell.row}`);
 }
 

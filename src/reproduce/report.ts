@@ -4,7 +4,7 @@ import { writeFileAtomic } from '../util/atomic-file.js';
 import { barChart, lineChart } from '../util/plot/charts.js';
 import { writeChart } from '../util/plot/png.js';
 import { PAPER_SIZES, type Grid } from './grid.js';
-import type { ReproduceSettings } from './plan.js';
+import type { ReproduceSettings, StartingModel } from './plan.js';
 import type { CellOutcome, GridResult } from './runner.js';
 import { claimsOf, figuresOf, type ClaimOutcome, type TableFigure } from './summary.js';
 
@@ -18,6 +18,8 @@ export interface GridReport {
   readonly figures: readonly TableFigure[];
   readonly claims: readonly ClaimOutcome[];
   readonly cells: readonly object[];
+  /** Rows without a starting model of their family. */
+  readonly rowsWithout: readonly string[];
 }
 
 /** The results of a grid as data. Paths are relative, so that a report means the same on another machine. */
@@ -31,6 +33,9 @@ export function reportOf(result: GridResult, settings: ReproduceSettings): GridR
     settings: withRelativePaths(settings),
     figures: figuresOf(result),
     claims: claimsOf(result),
+    rowsWithout: [...new Set(grid.cells.map(({ row }) => row))].filter(
+      (row) => !cells.some(({ cell }) => cell.row === row),
+    ),
     cells: cells.map(({ cell, folder, ...rest }) => ({
       row: cell.row,
       column: cell.column,
@@ -42,16 +47,20 @@ export function reportOf(result: GridResult, settings: ReproduceSettings): GridR
   };
 }
 
-function withRelativePaths({ data, text, models, output, ...rest }: ReproduceSettings): object {
+function withRelativePaths({ data, text, models, decoders, output, ...rest }: ReproduceSettings): object {
   const here = (path: string): string => relative('', path);
+  const described = ({ label, init, tokenizer }: StartingModel): object => ({
+    label,
+    init: typeof init === 'string' ? here(init) : init,
+    ...(tokenizer === undefined ? {} : { tokenizer: here(tokenizer) }),
+  });
   return {
     data: here(data),
     text: text.map(here),
-    models: models.map(({ label, init, tokenizer }) => ({
-      label,
-      init: typeof init === 'string' ? here(init) : init,
-      ...(tokenizer === undefined ? {} : { tokenizer: here(tokenizer) }),
-    })),
+    models: models.map(described),
+    decoders: Object.fromEntries(
+      Object.entries(decoders ?? {}).map(([family, model]) => [family, described(model)]),
+    ),
     output: here(output),
     ...rest,
   };
@@ -85,6 +94,7 @@ export function markdownOf(report: GridReport, cells: readonly CellOutcome[]): s
   const withFlops = figures.some(({ flopsPer100 }) => flopsPer100 !== undefined);
   const sizes = PAPER_SIZES.filter((size) => figures.some(({ paper }) => paper[size] !== undefined));
   const chances = cells.flatMap(({ result }) => (result?.chance === undefined ? [] : [result.chance]));
+  const without = report.rowsWithout;
   const missing = cells.filter(({ status }) => status !== 'done');
   const lines = [
     `# ${title}`,
@@ -113,6 +123,7 @@ export function markdownOf(report: GridReport, cells: readonly CellOutcome[]): s
       ]),
     ),
     '',
+    ...(without.length > 0 ? [`Left out for want of a starting model: .`, ''] : []),
     '## Orderings of the paper',
     '',
     ...markdownTable(

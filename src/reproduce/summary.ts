@@ -63,7 +63,10 @@ export function claimsOf({ grid, cells }: Pick<GridResult, 'grid' | 'cells'>): C
             : [],
         ),
       );
-    return grid.claims.map((claim) => {
+    const planned = (place: Claim['above']): boolean =>
+      cells.some((one) => one.model === model && one.cell.row === place[0] && one.cell.column === place[1]);
+    const own = grid.claims.filter(({ above, below }) => planned(above) || planned(below));
+    return own.map((claim) => {
       const [above, below] = [scoresOf(claim.above), scoresOf(claim.below)];
       const differences = [...above].flatMap(([seed, score]) => {
         const other = below.get(seed);

@@ -1,10 +1,29 @@
-import { adaptersAndPrefixes, prefixes, printed, type CellModules, type Grid } from './grid.js';
+import {
+  adaptersAndPrefixes,
+  prefixes,
+  printed,
+  type CellModules,
+  type Grid,
+  type GridCell,
+} from './grid.js';
 
 const DEF = 'Def';
 const TWO_POS = 'Def + 2 Pos';
 
 // The output layer of Hypter grows with the bottleneck; at 11B the original took 1 (method §3.2).
 const hypterModules: CellModules = (_sizes, size) => (size === '11B' ? { adapterSize: 1 } : {});
+
+/** A decoder-only baseline. The paper ran GPT-2 XL (1.5B), printed beside the models of 3B, and OPT-13B, beside those of 11B. */
+function decoderOnly(
+  row: string,
+  system: string,
+  [def, twoPos]: readonly [GridCell['paper'], GridCell['paper']],
+): GridCell[] {
+  return [
+    { row, column: DEF, system, data: { positives: 0 }, ...(def ? { paper: def } : {}) },
+    { row, column: TWO_POS, system, data: { positives: 2 }, ...(twoPos ? { paper: twoPos } : {}) },
+  ];
+}
 
 /** Table 1: Super-NaturalInstructions, every system with the definition alone and with two examples. */
 export const table1: Grid = {
@@ -43,6 +62,11 @@ export const table1: Grid = {
       data: { positives: 2 },
       paper: printed(42.9, 56.2, 60.3),
     },
+    ...decoderOnly('GPT-2', 'gpt2', [
+      printed(undefined, 38.2, undefined),
+      printed(undefined, 45.3, undefined),
+    ]),
+    ...decoderOnly('OPT', 'opt', [printed(undefined, undefined, 44.8), printed(undefined, undefined, 51.5)]),
     {
       row: 'No-Instruct',
       column: DEF,

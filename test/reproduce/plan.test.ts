@@ -56,6 +56,49 @@ describe('the tables', () => {
   });
 });
 
+describe('decoder-only rows', () => {
+  const gpt2 = {
+    label: 'tiny gpt2',
+    init: { config: { model_type: 'gpt2', vocab_size: 330, n_embd: 16, n_layer: 1, n_head: 2 } },
+    tokenizer: join(FIXTURES, 'bpe-tokenizer'),
+  };
+
+  it('start from a model of their family, with its optimiser and not T5’s, or are left out', async () => {
+    const settings = { ...tinySettings(scratch), steps: undefined };
+    const training = { ...settings.training, learningRate: 0.5, schedule: 'constant' };
+    const table1 = findGrid('table1');
+    const without = await planCells(table1, settings);
+    expect(without.some(({ cell }) => cell.system === 'gpt2')).toBe(false);
+    const planned = await planCells(table1, {
+      ...settings,
+      training,
+      decoders: { gpt2 },
+      decoderTraining: { warmupSteps: 7 },
+    });
+    const own = planned.filter(({ cell }) => cell.row === 'GPT-2');
+    expect(own.map(({ cell, model }) => [cell.column, model])).toEqual([
+      ['Def', 'tiny gpt2'],
+      ['Def + 2 Pos', 'tiny gpt2'],
+    ]);
+    expect(own[0]?.config).toMatchObject({
+      learningRate: 2e-5,
+      schedule: 'linear',
+      warmupSteps: 7,
+      steps: 7070,
+      batchSize: 4,
+      optimizer: { name: 'adamw' },
+    });
+    expect(planned).toHaveLength(without.length + 2);
+  });
+
+  it('cannot be asked for alone without one', async () => {
+    const only = selectCells(findGrid('table1'), { rows: ['GPT-2'] });
+    await expect(planCells(only, tinySettings(scratch))).rejects.toThrow(
+      /GPT-2 of table1 start from a decoder-only/,
+    );
+  });
+});
+
 describe('settings', () => {
   it.each([
     ['no text', { text: [] }, /pretrains hypernetworks, but there is no text/],

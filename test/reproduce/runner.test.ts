@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runGrid, writeReport, type GridEvent } from '../../src/reproduce/index.js';
 import { ensureCompiledWorker } from '../data/compiled-worker.js';
+import { FIXTURES } from '../training/tiny.js';
 import { TINY_GRID, tinySettings } from './settings.js';
 
 let scratch: string;
@@ -92,5 +93,33 @@ describe('a grid', () => {
     expect(result.interrupted).toBe(false);
     const [, markdown] = await writeReport(result, settings);
     expect(await readFile(markdown ?? '', 'utf8')).toContain('- Broken, Def, tiny, seed 0: failed, ');
+  });
+
+  it('trains and evaluates a decoder-only row beside the others', async () => {
+    const config = {
+      model_type: 'gpt2',
+      vocab_size: 330,
+      n_embd: 16,
+      n_layer: 1,
+      n_head: 2,
+      n_positions: 512,
+    };
+    const settings = {
+      ...tinySettings(join(scratch, 'decoder')),
+      decoders: {
+        gpt2: {
+          label: 'new gpt2',
+          init: { config: { ...config, bos_token_id: 0, eos_token_id: 0 } },
+          tokenizer: join(FIXTURES, 'bpe-tokenizer'),
+        },
+      },
+    };
+    const cell = { row: 'GPT-2', column: 'Def', system: 'gpt2', data: { positives: 0 } };
+    const result = await runGrid({ ...TINY_GRID, cells: [cell, TINY_GRID.cells[2]!] }, settings);
+    expect(result.cells.map(({ status, error }) => error ?? status)).toEqual(['done', 'done']);
+    expect(result.cells.map(({ model }) => model).sort()).toEqual(['new gpt2', 'tiny']);
+    expect(result.cells.find(({ model }) => model === 'new gpt2')?.result?.flopsPer100).toBeGreaterThan(0);
+    const [, markdown] = await writeReport(result, settings);
+    expect(await readFile(markdown ?? '', 'utf8')).toContain('| GPT-2 | Def | new gpt2 |');
   });
 });

@@ -39,6 +39,11 @@ export function addReproduceCommand(program: Command): void {
     .option('--init <directory>', 'a T5 to start from, repeatable', collect, [])
     .option('--size <names>', `or new ones of published sizes, with commas: ${MODEL_SIZES.join(', ')}`)
     .option('--model-config <file>', 'or a new one with the fields of a T5 config.json')
+    .option(
+      '--gpt2 <directory>',
+      'table1: a GPT-2 for its rows; new weights where it has only config.json and tokenizer.json',
+    )
+    .option('--opt <directory>', 'table1: an OPT for its rows')
     .option('--tokenizer <path>', 'the tokenizer.json of a new model')
     .option('--steps <n>', 'updates of each training', wholeNumber('--steps', 1))
     .option(
@@ -64,6 +69,7 @@ export function addReproduceCommand(program: Command): void {
       shotList,
     )
     .option('--rounds <n>', 'figure4: samples of each measurement (default: 5)', wholeNumber('--rounds', 1))
+    .option('--set-decoder <key=value>', 'any setting of every GPT-2 and OPT, repeatable', collect, [])
     .option('--demo', "on the demo's dataset and model, with settings for its size", false)
     .option('--output <directory>', 'where everything is written', 'runs/reproduce')
     .option('--device <name>', 'what computes', 'cpu')

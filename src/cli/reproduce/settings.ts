@@ -1,5 +1,8 @@
-import { basename, resolve } from 'node:path';
+import { readdir } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
 import { HintError } from '../../errors.js';
+import type { LanguageModelFamily } from '../../model/language-model/config.js';
+import { readLanguageModelConfig } from '../../model/open-model.js';
 import { MODEL_SIZES, modelOfSize } from '../../model/sizes.js';
 import type { ReproduceSettings, StartingModel } from '../../reproduce/index.js';
 import { applyOverrides, mergeSettings } from '../../training/overrides.js';
@@ -14,6 +17,8 @@ export interface ReproduceOptions {
   text?: string[];
   init: string[];
   size?: string;
+  gpt2?: string;
+  opt?: string;
   modelConfig?: string;
   tokenizer?: string;
   steps?: number;
@@ -28,6 +33,7 @@ export interface ReproduceOptions {
   rounds?: number;
   set: string[];
   setPretraining: string[];
+  setDecoder: string[];
   output: string;
   device?: string;
   threads?: number;
@@ -57,6 +63,8 @@ export async function readSettings(
     data: resolve(data),
     text: (options.text ?? world?.text ?? []).map((path) => resolve(path)),
     models: await startingModels(options, world),
+    decoders: { ...(await decoderOf('gpt2', options.gpt2)), ...(await decoderOf('opt', options.opt)) },
+    decoderTraining: over(undefined, options.setDecoder),
     seeds: seedsOf(options.seeds),
     steps: options.steps ?? world?.steps,
     pretrainSteps: options.pretrainSteps ?? world?.pretrainSteps,
@@ -82,6 +90,28 @@ function seedsOf(text: string): number[] {
   const seeds = text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)));
   if (seeds.every((seed) => Number.isSafeInteger(seed) && seed >= 0)) return [...new Set(seeds)];
   throw wrong(`--seeds is ${JSON.stringify(text)}; give whole numbers with commas, such as 0,1.`);
+}
+
+/** A decoder-only model: a directory as it is, or new weights where it has no more than a configuration and a tokenizer. */
+async function decoderOf(
+  family: LanguageModelFamily,
+  path: string | undefined,
+): Promise<Partial<Record<LanguageModelFamily, StartingModel>>> {
+  if (path === undefined) return {};
+  const directory = resolve(path);
+  const config = await readLanguageModelConfig(directory);
+  if (config?.family !== family)
+    throw wrong(
+      `--${family} is ${path}, a model of another family (${config?.family ?? 'T5'}); give a directory whose config.json has the model_type "${family}".`,
+    );
+  const label = basename(directory);
+  const names = await readdir(directory);
+  if (names.some((name) => name.startsWith('model') && name.includes('.safetensors')))
+    return { [family]: { label, init: directory } };
+  const file = join(directory, 'config.json');
+  const text = (await readBytes(file, 'the model configuration')).toString('utf8');
+  const json = parseJson(text, file, 'the model configuration') as Record<string, unknown>;
+  return { [family]: { label: `new ${label}`, init: { config: json }, tokenizer: directory } };
 }
 
 async function startingModels(

@@ -1,0 +1,258 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import { HintError, throwIfAborted } from '../../../errors.js';
+import { writeFileAtomic, writeFileAtomically, writeFully } from '../../../util/atomic-file.js';
+import { CounterRng } from '../../../util/counter-rng.js';
+import { createYielder } from '../../../util/event-loop-lag.js';
+import { fnv1a32 } from '../../../util/hash.js';
+import { parseJson } from '../../../util/read-file.js';
+import { readLineBlocks } from '../../line-blocks.js';
+import type { P3Split } from '../format.js';
+import { PromptRenderer } from './render.js';
+import { readPromptTemplates } from './templates.js';
+
+/** What is rendered, and where to. */
+export interface RenderOptions {
+  /** A promptsource `templates.yaml`. */
+  readonly templates: string;
+  /** Rows of its dataset: JSON lines, also gzipped. */
+  readonly rows: string;
+  /** A P3 directory, which is made or added to. */
+  readonly directory: string;
+  readonly split: P3Split;
+  /** Only these templates, by their promptsource or P3 names. */
+  readonly only?: readonly string[] | undefined;
+  /** Most rows that are read. */
+  readonly limit?: number | undefined;
+  /** For templates that draw their wording (default 0). */
+  readonly seed?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((rows: number) => void) | undefined;
+}
+
+/** What a rendering gave. */
+export interface RenderSummary {
+  readonly dataset: string;
+  readonly file: string;
+  /** Rows of the raw dataset. */
+  readonly rows: number;
+  readonly templates: readonly {
+    readonly template: string;
+    readonly rows: number;
+    /** Rows that the template gives no prompt, or no target. */
+    readonly skipped: number;
+  }[];
+}
+
+const compressed = promisify(gzip);
+const BLOCK_CHARACTERS = 1 << 20;
+// Of templates whose text depends on the row.
+const MOST_INSTRUCTIONS = 16;
+
+interface Use {
+  readonly renderer: PromptRenderer;
+  rows: number;
+  skipped: number;
+  hasChoices: boolean;
+  readonly instructions: Set<string>;
+}
+
+/**
+ * Renders raw rows with promptsource templates into a directory that the P3 readers take: `SPLIT/DATASET.jsonl.gz`,
+ * with the joint form (`prompt`) and the split form (`instruction`, `fields`), and entries in `templates.json` and
+ * `splits.json`. All or nothing: when a row cannot be rendered, nothing is changed.
+ *
+ * @throws HintError NOT_FOUND, IO, INVALID_JSON, INVALID_DATA naming template or line, INVALID_ARGUMENT for a template
+ *   that there is not, ABORTED
+ */
+export async function renderPromptsource(options: RenderOptions): Promise<RenderSummary> {
+  const { directory, split, seed = 0, signal } = options;
+  const { dataset, templates } = await readPromptTemplates(options.templates);
+  const unknown = options.only?.find(
+    (name) => !templates.some((one) => one.name === name || one.taskName === name),
+  );
+  if (unknown !== undefined)
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `${options.templates} has no template ${JSON.stringify(unknown)}; there are ${templates.map(({ name }) => name).join(', ')}.`,
+    );
+  const chosen = templates.filter(
+    ({ name, taskName }) => !options.only || options.only.includes(name) || options.only.includes(taskName),
+  );
+  const uses = chosen.map((template): Use => {
+    const renderer = new PromptRenderer(template);
+    return { renderer, rows: 0, skipped: 0, hasChoices: false, instructions: new Set() };
+  });
+  const lists = await readLists(directory);
+  await mkdir(join(directory, split), { recursive: true }).catch((cause: unknown) => {
+    throw new HintError('IO', `Cannot make ${join(directory, split)}; choose another output.`, { cause });
+  });
+  const file = join(directory, split, `${dataset}.jsonl.gz`);
+  let rows = 0;
+  const breathe = createYielder();
+  await writeFileAtomically(file, async (handle) => {
+    let lines = '';
+    const flush = async (): Promise<void> => {
+      // Archives one after the other are an archive.
+      await writeFully(handle, await compressed(lines));
+      lines = '';
+    };
+    for await (const { row, where } of readRows(options)) {
+      for (const use of uses) {
+        const pause = breathe();
+        if (pause) await pause;
+        throwIfAborted(signal);
+        const line = renderLine(use, row, { dataset, idx: rows, seed, where });
+        if (line !== undefined) lines += `${line}\n`;
+      }
+      rows++;
+      if (rows % 1000 === 0) options.onProgress?.(rows);
+      if (lines.length > BLOCK_CHARACTERS) await flush();
+    }
+    if (rows === 0) throw new HintError('INVALID_DATA', `${options.rows} has no row to render.`);
+    await flush();
+  });
+  await writeLists(directory, lists, { dataset, split, uses });
+  return {
+    dataset,
+    file,
+    rows,
+    templates: uses.map(({ renderer, rows: rendered, skipped }) => ({
+      template: renderer.template.taskName,
+      rows: rendered,
+      skipped,
+    })),
+  };
+}
+
+async function* readRows({
+  rows,
+  limit = Infinity,
+  signal,
+}: RenderOptions): AsyncGenerator<{ row: Record<string, unknown>; where: string }> {
+  let count = 0;
+  for await (const { bytes, firstLine } of readLineBlocks(rows, 'the rows', { signal })) {
+    const lines = Buffer.from(bytes).toString('utf8').split('\n');
+    for (const [i, line] of lines.entries()) {
+      if (line.trim() === '') continue;
+      if (count++ >= limit) return;
+      const where = `${rows}, line ${firstLine + i}`;
+      const row = parseJson(line, where, 'the row');
+      if (typeof row !== 'object' || row === null || Array.isArray(row))
+        throw new HintError(
+          'INVALID_DATA',
+          `${where} is no row; give one JSON object a line, with the columns of the dataset.`,
+        );
+      yield { row: row as Record<string, unknown>, where };
+    }
+  }
+}
+
+function renderLine(
+  use: Use,
+  row: Readonly<Record<string, unknown>>,
+  { dataset, idx, seed, where }: { dataset: string; idx: number; seed: number; where: string },
+): string | undefined {
+  const { renderer } = use;
+  const { taskName } = renderer.template;
+  const random = new CounterRng(seed, fnv1a32(`${dataset}_${taskName}`), idx);
+  let rendered;
+  try {
+    rendered = renderer.render(row, () => random.uniform());
+  } catch (cause) {
+    if (!(cause instanceof HintError)) throw cause;
+    throw new HintError(cause.code, `${where}: ${cause.message}`, { cause });
+  }
+  if (!rendered) {
+    use.skipped++;
+    return undefined;
+  }
+  const { prompt, target, choices, instruction, fields } = rendered;
+  use.rows++;
+  use.hasChoices ||= choices !== undefined;
+  if (use.instructions.size < MOST_INSTRUCTIONS) use.instructions.add(instruction);
+  return JSON.stringify({
+    dataset,
+    template: taskName,
+    idx,
+    source: 'rendered',
+    prompt,
+    target,
+    ...(choices ? { answer_choices: choices } : {}),
+    instruction,
+    input: Object.values(fields).join('\n'),
+    fields,
+  });
+}
+
+interface TemplateEntry {
+  dataset: string;
+  template: string;
+  rows_by_split?: Record<string, number>;
+  instructions?: string[];
+}
+
+interface Lists {
+  templates: TemplateEntry[];
+  splits: Record<string, string[] | Record<string, unknown>>;
+}
+
+async function readLists(directory: string): Promise<Lists> {
+  const read = async (name: string): Promise<unknown> => {
+    const file = join(directory, name);
+    const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code === 'ENOENT') return undefined;
+      throw new HintError('IO', `Cannot read ${file} (${cause.message}); check the path.`, { cause });
+    });
+    return text === undefined ? undefined : parseJson(text, file, 'the list');
+  };
+  const [templates = [], splits = {}] = [await read('templates.json'), await read('splits.json')];
+  if (!Array.isArray(templates) || typeof splits !== 'object' || splits === null || Array.isArray(splits))
+    throw new HintError(
+      'INVALID_DATA',
+      `${directory} has a templates.json or splits.json that is none of P3; choose another output.`,
+    );
+  return { templates: templates as TemplateEntry[], splits: splits as Lists['splits'] };
+}
+
+async function writeLists(
+  directory: string,
+  { templates, splits }: Lists,
+  { dataset, split, uses }: { dataset: string; split: P3Split; uses: readonly Use[] },
+): Promise<void> {
+  const entries = uses.map(({ renderer: { template, fixedChoices }, rows, hasChoices, instructions }) => {
+    const before = templates.find((one) => one.dataset === dataset && one.template === template.taskName);
+    const rowsBySplit = { ...before?.rows_by_split, [split]: rows };
+    return {
+      dataset,
+      template: template.taskName,
+      promptsource_name: template.name,
+      metrics: template.metrics,
+      original_task: template.originalTask,
+      choices_in_prompt: template.choicesInPrompt,
+      fixed_answer_choices: fixedChoices ?? null,
+      has_answer_choices: hasChoices,
+      instructions: [...new Set([...(before?.instructions ?? []), ...instructions])].slice(
+        0,
+        MOST_INSTRUCTIONS,
+      ),
+      rows: Object.values(rowsBySplit).reduce((sum, count) => sum + count, 0),
+      rows_by_split: rowsBySplit,
+    };
+  });
+  const others = templates.filter(
+    (one) => one.dataset !== dataset || !entries.some(({ template }) => template === one.template),
+  );
+  const listed = splits[split];
+  const names = Array.isArray(listed) ? listed : Object.keys(listed ?? {});
+  const added = names.includes(dataset)
+    ? listed
+    : Array.isArray(listed) || listed === undefined
+      ? [...names, dataset]
+      : { ...listed, [dataset]: {} };
+  const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+  await writeFileAtomic(join(directory, 'templates.json'), json([...others, ...entries]));
+  await writeFileAtomic(join(directory, 'splits.json'), json({ ...splits, [split]: added }));
+}
