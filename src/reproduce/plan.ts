@@ -1,16 +1,15 @@
 import { join, resolve } from 'node:path';
 import { corpusFingerprint, findTextFiles } from '../data/text/files.js';
 import { HintError } from '../errors.js';
-import { parseModelConfig, readModelConfig, type ModelConfig } from '../model/config.js';
-import { sizedConfig, type ModelSize } from '../model/sizes.js';
+
 import type { LanguageModelFamily } from '../model/language-model/config.js';
 import { findSystem } from '../systems/index.js';
 import { parseTrainingConfig, type TrainingConfig, type TrainingConfigInput } from '../training/config.js';
-import { readLineage } from '../training/lineage.js';
 import { mergeSettings } from '../training/overrides.js';
 import { findRecipe, PRETRAINING } from '../training/recipes.js';
 import { sha256Hex } from '../util/hash.js';
 import { contentsOf } from './contents.js';
+import { startsOf, type Start } from './starts.js';
 import type { Grid, GridCell, ModuleSizes, PaperSize } from './grid.js';
 
 /** A T5 that cells start from. */
@@ -160,66 +159,6 @@ function checkSettings(grid: Grid, settings: ReproduceSettings): void {
 function has(settings: unknown, [key = '', ...rest]: readonly string[]): boolean {
   if (typeof settings !== 'object' || settings === null || !(key in settings)) return false;
   return rest.length === 0 || has((settings as Record<string, unknown>)[key], rest);
-}
-
-/** Starting models, each with the cells that start from it: T5s, then the families that a model is given of. */
-async function startsOf(
-  grid: Grid,
-  { models, decoders }: ReproduceSettings,
-): Promise<{ model: StartingModel; start: Start; cells: GridCell[] }[]> {
-  const cellsOf = (family: LanguageModelFamily | undefined): GridCell[] =>
-    grid.cells.filter(({ system }) => findSystem(system).family === family);
-  const starts = [];
-  for (const model of models)
-    starts.push({ model, start: await describeStart(model), cells: cellsOf(undefined) });
-  for (const family of ['gpt2', 'opt'] as const) {
-    const model = decoders?.[family];
-    if (model) starts.push({ model, start: await describeDecoder(model), cells: cellsOf(family) });
-  }
-  if (starts.some(({ cells }) => cells.length > 0)) return starts;
-  throw new HintError(
-    'INVALID_ARGUMENT',
-    `${[...new Set(grid.cells.map(({ row }) => row))].join(', ')} of ${grid.name} start from a decoder-only model, and none is given; give one of that family.`,
-  );
-}
-
-interface Start {
-  size: PaperSize | undefined;
-  /** Stands for the model's and its tokenizer's contents. */
-  contents: string;
-  /** Where the step counter begins in fine-tuning without pretraining; undefined: as the engine finds it. */
-  firstStep: number | undefined;
-}
-
-const PAPER_NAMES: readonly (readonly [ModelSize, PaperSize])[] = [
-  ['base', '250M'],
-  ['xl', '3B'],
-  ['xxl', '11B'],
-];
-
-async function describeStart({ init, tokenizer }: StartingModel): Promise<Start> {
-  const words = tokenizer === undefined ? '' : await contentsOf(tokenizer, 'the tokenizer');
-  const config = await configOf(init);
-  const size = PAPER_NAMES.find(([name]) => {
-    const { dModel, numLayers } = sizedConfig(name);
-    return dModel === config.dModel && numLayers === config.numLayers;
-  })?.[1];
-  if (typeof init !== 'string')
-    return { size, contents: `${JSON.stringify(init)} ${words}`, firstStep: undefined };
-  // What says nothing of its steps is taken for an LM-adapted T5, as the recipes do.
-  const firstStep = (await readLineage(init)) ? undefined : findRecipe('sni').settings.firstStep;
-  return { size, contents: `${await contentsOf(init, 'the model')} ${words}`, firstStep };
-}
-
-async function describeDecoder({ init, tokenizer }: StartingModel): Promise<Start> {
-  const words = tokenizer === undefined ? '' : await contentsOf(tokenizer, 'the tokenizer');
-  const contents = typeof init === 'string' ? await contentsOf(init, 'the model') : JSON.stringify(init);
-  return { size: undefined, contents: `${contents} ${words}`, firstStep: undefined };
-}
-
-async function configOf(init: StartingModel['init']): Promise<ModelConfig> {
-  if (typeof init === 'string') return readModelConfig(init);
-  return 'size' in init ? sizedConfig(init.size) : parseModelConfig(init.config, 'The starting model');
 }
 
 /** Three passes over the 75,417 training examples in batches of 32; the rest is what their systems say (method §3.5). */

@@ -1,0 +1,71 @@
+import { HintError } from '../errors.js';
+import { parseModelConfig, readModelConfig, type ModelConfig } from '../model/config.js';
+import type { LanguageModelFamily } from '../model/language-model/config.js';
+import { sizedConfig, type ModelSize } from '../model/sizes.js';
+import { findSystem } from '../systems/index.js';
+import { readLineage } from '../training/lineage.js';
+import { findRecipe } from '../training/recipes.js';
+import { contentsOf } from './contents.js';
+import type { Grid, GridCell, PaperSize } from './grid.js';
+import type { ReproduceSettings, StartingModel } from './plan.js';
+
+/** What is known of a starting model. */
+export interface Start {
+  size: PaperSize | undefined;
+  /** Stands for the model's and its tokenizer's contents. */
+  contents: string;
+  /** Where the step counter begins in fine-tuning without pretraining; undefined: as the engine finds it. */
+  firstStep: number | undefined;
+}
+
+const PAPER_NAMES: readonly (readonly [ModelSize, PaperSize])[] = [
+  ['base', '250M'],
+  ['xl', '3B'],
+  ['xxl', '11B'],
+];
+
+async function describeStart({ init, tokenizer }: StartingModel): Promise<Start> {
+  const words = tokenizer === undefined ? '' : await contentsOf(tokenizer, 'the tokenizer');
+  const config = await configOf(init);
+  const size = PAPER_NAMES.find(([name]) => {
+    const { dModel, numLayers } = sizedConfig(name);
+    return dModel === config.dModel && numLayers === config.numLayers;
+  })?.[1];
+  if (typeof init !== 'string')
+    return { size, contents: `${JSON.stringify(init)} ${words}`, firstStep: undefined };
+  // What says nothing of its steps is taken for an LM-adapted T5, as the recipes do.
+  const firstStep = (await readLineage(init)) ? undefined : findRecipe('sni').settings.firstStep;
+  return { size, contents: `${await contentsOf(init, 'the model')} ${words}`, firstStep };
+}
+
+async function describeDecoder({ init, tokenizer }: StartingModel): Promise<Start> {
+  const words = tokenizer === undefined ? '' : await contentsOf(tokenizer, 'the tokenizer');
+  const contents = typeof init === 'string' ? await contentsOf(init, 'the model') : JSON.stringify(init);
+  return { size: undefined, contents: `${contents} ${words}`, firstStep: undefined };
+}
+
+async function configOf(init: StartingModel['init']): Promise<ModelConfig> {
+  if (typeof init === 'string') return readModelConfig(init);
+  return 'size' in init ? sizedConfig(init.size) : parseModelConfig(init.config, 'The starting model');
+}
+
+/** Starting models, each with the cells that start from it: T5s, then the families that a model is given of. */
+export async function startsOf(
+  grid: Grid,
+  { models, decoders }: ReproduceSettings,
+): Promise<{ model: StartingModel; start: Start; cells: GridCell[] }[]> {
+  const cellsOf = (family: LanguageModelFamily | undefined): GridCell[] =>
+    grid.cells.filter(({ system }) => findSystem(system).family === family);
+  const starts = [];
+  for (const model of models)
+    starts.push({ model, start: await describeStart(model), cells: cellsOf(undefined) });
+  for (const family of ['gpt2', 'opt'] as const) {
+    const model = decoders?.[family];
+    if (model) starts.push({ model, start: await describeDecoder(model), cells: cellsOf(family) });
+  }
+  if (starts.some(({ cells }) => cells.length > 0)) return starts;
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    `${[...new Set(grid.cells.map(({ row }) => row))].join(', ')} of ${grid.name} start from a decoder-only model, and none is given; give one of that family.`,
+  );
+}
