@@ -238,7 +238,9 @@ void packMatrix(int64_t k, int64_t n, bool transposed, DType given, const void* 
   const auto* halves = static_cast<const uint16_t*>(weight);
   if (given == DType::f32 && isRounded) {
     rounded = roomFor<uint16_t>(k * n);
-    toBf16(static_cast<const float*>(weight), rounded.get(), k * n);
+    const auto* exact = static_cast<const float*>(weight);
+    parallelFor(k * n, 16384,
+                [&](int64_t begin, int64_t end) { toBf16(exact + begin, rounded.get() + begin, end - begin); });
     halves = rounded.get();
   }
   if (held == DType::bf16) return arrangeMatrix(k, n, transposed, held, halves, packed);
@@ -246,7 +248,8 @@ void packMatrix(int64_t k, int64_t n, bool transposed, DType given, const void* 
   const auto* values = static_cast<const float*>(weight);
   if (given == DType::bf16 || isRounded) {
     widened = roomFor<float>(k * n);
-    fromBf16(halves, widened.get(), k * n);
+    parallelFor(k * n, 16384,
+                [&](int64_t begin, int64_t end) { fromBf16(halves + begin, widened.get() + begin, end - begin); });
     values = widened.get();
   }
   if (held == DType::f32) return arrangeMatrix(k, n, transposed, held, values, packed);
