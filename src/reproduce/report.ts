@@ -123,7 +123,7 @@ export function markdownOf(report: GridReport, cells: readonly CellOutcome[]): s
       ]),
     ),
     '',
-    ...(without.length > 0 ? [`Left out for want of a starting model: .`, ''] : []),
+    ...(without.length > 0 ? [`Left out for want of a starting model: ${without.join(', ')}.`, ''] : []),
     '## Orderings of the paper',
     '',
     ...markdownTable(

@@ -115,11 +115,14 @@ describe('a grid', () => {
       },
     };
     const cell = { row: 'GPT-2', column: 'Def', system: 'gpt2', data: { positives: 0 } };
-    const result = await runGrid({ ...TINY_GRID, cells: [cell, TINY_GRID.cells[2]!] }, settings);
+    const opt = { ...cell, row: 'OPT', system: 'opt' };
+    const result = await runGrid({ ...TINY_GRID, cells: [cell, opt, TINY_GRID.cells[2]!] }, settings);
     expect(result.cells.map(({ status, error }) => error ?? status)).toEqual(['done', 'done']);
     expect(result.cells.map(({ model }) => model).sort()).toEqual(['new gpt2', 'tiny']);
     expect(result.cells.find(({ model }) => model === 'new gpt2')?.result?.flopsPer100).toBeGreaterThan(0);
     const [, markdown] = await writeReport(result, settings);
-    expect(await readFile(markdown ?? '', 'utf8')).toContain('| GPT-2 | Def | new gpt2 |');
+    const text = await readFile(markdown ?? '', 'utf8');
+    expect(text).toContain('| GPT-2 | Def | new gpt2 |');
+    expect(text).toContain('Left out for want of a starting model: OPT.');
   });
 });
