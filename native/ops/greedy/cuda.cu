@@ -30,14 +30,7 @@ void forwardCuda(Call& call) {
           input<decltype(type)>(call, kLogits), vocab, input<int32_t>(call, kFinished), chosen.get());
       launched();
     });
-  const DecodingState state{dataOf<int32_t>(call.in(kToken)),
-                            dataOf<int32_t>(call.in(kFinished)),
-                            dataOf<int32_t>(call.in(kTokens)),
-                            dataOf<int32_t>(call.in(kPosition)),
-                            dataOf<int32_t>(call.in(kStop)),
-                            rows,
-                            call.dim("capacity"),
-                            static_cast<int32_t>(call.integer("eosId"))};
+  const DecodingState state(call, kToken, kFinished, kTokens, kPosition, kStop);
   advance(call, state, chosen, nullptr, nullptr, "contain NaN");
 }
 

@@ -75,14 +75,7 @@ void forwardCuda(Call& call) {
           input<int32_t>(call, kPosition), how, chosen.get(), logProbs.get());
       launched();
     });
-  const DecodingState state{dataOf<int32_t>(call.in(kToken)),
-                            dataOf<int32_t>(call.in(kFinished)),
-                            dataOf<int32_t>(call.in(kTokens)),
-                            dataOf<int32_t>(call.in(kPosition)),
-                            dataOf<int32_t>(call.in(kStop)),
-                            rows,
-                            call.dim("capacity"),
-                            static_cast<int32_t>(call.integer("eosId"))};
+  const DecodingState state(call, kToken, kFinished, kTokens, kPosition, kStop);
   advance(call, state, chosen, logProbs, dataOf<float>(call.in(kLogProbs)), "contain NaN or give no probabilities");
 }
 

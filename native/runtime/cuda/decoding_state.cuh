@@ -11,6 +11,17 @@ struct DecodingState {
   int32_t *token, *finished, *tokens, *position, *stop;
   int64_t rows, capacity;
   int32_t eos;
+
+  /// Of a call, whose inputs of these names stand at the indices given.
+  DecodingState(const Call& call, int tokenInput, int finishedInput, int tokensInput, int positionInput, int stopInput)
+      : token(dataOf<int32_t>(call.in(tokenInput))),
+        finished(dataOf<int32_t>(call.in(finishedInput))),
+        tokens(dataOf<int32_t>(call.in(tokensInput))),
+        position(dataOf<int32_t>(call.in(positionInput))),
+        stop(dataOf<int32_t>(call.in(stopInput))),
+        rows(call.dim("rows")),
+        capacity(call.dim("capacity")),
+        eos(static_cast<int32_t>(call.integer("eosId"))) {}
 };
 
 namespace detail {
