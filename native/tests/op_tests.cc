@@ -51,6 +51,10 @@ int run(const std::vector<std::string>& wanted, const std::string& device, bool 
   int failed = 0, total = 0;
   std::string rows;
   for (const OpSpec* op : ops) {
+    if (stream && !op->kernels[static_cast<size_t>(DeviceType::cuda)].forward) {
+      if (!json && !list) std::printf("%s: skipped, it has no kernels for %s\n", op->name, device.c_str());
+      continue;
+    }
     const OpReference& reference = findReference(op->name);
     for (const OpCase& example : reference.cases) {
       if (example.bench) continue;

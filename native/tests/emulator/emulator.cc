@@ -1,11 +1,13 @@
 #include "native/tests/emulator/emulator.h"
 
-#include <ucontext.h>
-
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <memory>
+#include <utility>
 #include <vector>
+
+#include "native/tests/emulator/fiber.h"
 
 namespace hint::emulator {
 
@@ -15,26 +17,40 @@ dim3 blockSize, gridSize;
 namespace {
 
 constexpr int kWarp = 32;
-constexpr size_t kStack = size_t{256} << 10;
 
 enum class State { fresh, waitingBlock, waitingWarp, ready, done };
 
-struct Fiber {
-  ucontext_t context;
-  std::unique_ptr<char[]> stack;
+struct Worker {
+  explicit Worker(void (*main)()) : fiber(main) {}
+  Fiber fiber;
   int thread = -1;
 };
 
 struct Thread {
   State state = State::fresh;
-  Fiber* fiber = nullptr;
+  Worker* worker = nullptr;
   int operations = 0;  ///< warp operations so far: two sets of slots take turns
+};
+
+/// An asynchronous copy into shared memory.
+struct Copy {
+  void* to;
+  const void* from;
+  size_t bytes, zeros;
+  int group;
+};
+
+/// Copies of one thread that have not arrived, in order.
+struct Copies {
+  std::deque<Copy> pending;
+  int group = 0;  ///< groups committed so far
 };
 
 /// The block that runs now.
 struct Block {
   std::vector<Thread> threads;
-  std::vector<uint64_t> slots[2];
+  std::vector<Copies> copies;
+  std::vector<Slot> slots[2];
   int votes = 0, result = 0;
   void (*body)(void*) = nullptr;
   void* argument = nullptr;
@@ -42,11 +58,14 @@ struct Block {
 };
 
 Block current;
-std::vector<std::unique_ptr<Fiber>> fibers;
-std::vector<Fiber*> idle;
-ucontext_t scheduler;
-Fiber* running = nullptr;
-std::vector<float> dynamicMemory;
+std::vector<std::unique_ptr<Worker>> workers;
+std::vector<Worker*> idle;
+Fiber scheduler;
+Worker* running = nullptr;
+struct alignas(128) SharedUnit {
+  float floats[32];
+};
+std::vector<SharedUnit> dynamicMemory;
 
 void select(int index) {
   running->thread = index;
@@ -55,113 +74,117 @@ void select(int index) {
   thread.z = static_cast<unsigned>(index) / blockSize.x / blockSize.y;
 }
 
-/// What a fiber does: runs fresh threads one after the other; one that waits takes the fiber with it.
-void fiberMain() {
+/// What a worker does: runs fresh threads one after the other; one that waits takes the worker with it.
+void work() {
   for (;;) {
     while (current.next < static_cast<int>(current.threads.size())) {
       const int index = current.next++;
-      current.threads[static_cast<size_t>(index)].fiber = running;
+      current.threads[static_cast<size_t>(index)].worker = running;
       select(index);
       current.body(current.argument);
       current.threads[static_cast<size_t>(running->thread)].state = State::done;
     }
-    Fiber* self = running;
+    Worker* self = running;
     idle.push_back(self);
-    swapcontext(&self->context, &scheduler);
+    Fiber::change(self->fiber, scheduler);
   }
 }
 
-void resume(Fiber* fiber, int index) {
-  running = fiber;
+void resume(Worker* worker, int index) {
+  running = worker;
   if (index >= 0) select(index);
-  swapcontext(&scheduler, &fiber->context);
+  Fiber::change(scheduler, worker->fiber);
 }
 
-Fiber* newFiber() {
-  if (!idle.empty()) {
-    Fiber* fiber = idle.back();
-    idle.pop_back();
-    return fiber;
+Worker* idleWorker() {
+  if (idle.empty()) {
+    workers.push_back(std::make_unique<Worker>(work));
+    return workers.back().get();
   }
-  fibers.push_back(std::make_unique<Fiber>());
-  Fiber* fiber = fibers.back().get();
-  fiber->stack = std::make_unique<char[]>(kStack);
-  getcontext(&fiber->context);
-  fiber->context.uc_stack.ss_sp = fiber->stack.get();
-  fiber->context.uc_stack.ss_size = kStack;
-  fiber->context.uc_link = nullptr;
-  makecontext(&fiber->context, fiberMain, 0);
-  return fiber;
+  Worker* worker = idle.back();
+  idle.pop_back();
+  return worker;
 }
 
 void yieldAs(State state) {
-  Fiber* self = running;
+  Worker* self = running;
   current.threads[static_cast<size_t>(self->thread)].state = state;
-  swapcontext(&self->context, &scheduler);
+  Fiber::change(self->fiber, scheduler);
 }
 
-/// Lets waiting threads go on: warps whose threads all wait for the warp, else the block when all wait for it.
-bool release() {
-  const int count = static_cast<int>(current.threads.size());
-  bool released = false;
-  int waitingBlock = 0, alive = 0;
-  for (int first = 0; first < count; first += kWarp) {
+/// Runs what can run of threads [first, end) until all of them wait for the block or are done. Throws the test out
+/// when some of a warp wait for the warp while others wait for the block.
+void runWarp(int first, int end) {
+  for (;;) {
+    for (int i = first; i < end; ++i) {
+      Thread& one = current.threads[static_cast<size_t>(i)];
+      if (one.state == State::fresh) resume(idleWorker(), -1);
+      if (one.state == State::ready) resume(one.worker, i);
+    }
     int waiting = 0, living = 0;
-    for (int i = first; i < first + kWarp && i < count; ++i) {
+    for (int i = first; i < end; ++i) {
       const State state = current.threads[static_cast<size_t>(i)].state;
       living += state != State::done;
       waiting += state == State::waitingWarp;
-      waitingBlock += state == State::waitingBlock;
     }
-    alive += living;
-    if (waiting == 0 || waiting < living) continue;
-    for (int i = first; i < first + kWarp && i < count; ++i)
-      if (current.threads[static_cast<size_t>(i)].state == State::waitingWarp)
-        current.threads[static_cast<size_t>(i)].state = State::ready;
-    released = true;
+    if (waiting == 0) return;
+    if (waiting < living) {
+      std::fprintf(stderr, "CUDA emulator: threads of a warp wait at different barriers.\n");
+      std::abort();
+    }
+    for (int i = first; i < end; ++i) {
+      State& state = current.threads[static_cast<size_t>(i)].state;
+      if (state == State::waitingWarp) state = State::ready;
+    }
   }
-  if (alive == 0) return false;
-  if (!released && waitingBlock == alive) {
-    for (Thread& one : current.threads)
-      if (one.state == State::waitingBlock) one.state = State::ready;
-    current.result = std::exchange(current.votes, 0);
-    return true;
-  }
-  if (!released) {
-    std::fprintf(stderr, "CUDA emulator: threads of a block wait at different barriers.\n");
-    std::abort();
-  }
-  return true;
 }
 
 void runBlock() {
+  const int count = static_cast<int>(current.threads.size());
   for (Thread& one : current.threads) one = Thread{};
+  for (Copies& one : current.copies) one = Copies{};
   current.next = 0;
   current.votes = 0;
-  do {
-    for (size_t i = 0; i < current.threads.size(); ++i)
-      if (current.threads[i].state == State::ready) resume(current.threads[i].fiber, static_cast<int>(i));
-    while (current.next < static_cast<int>(current.threads.size())) resume(newFiber(), -1);
-  } while (release());
+  for (;;) {
+    // A warp at a time up to the next barrier of the block: its threads and their stacks stay in the cache.
+    for (int first = 0; first < count; first += kWarp) runWarp(first, first + kWarp < count ? first + kWarp : count);
+    bool alive = false;
+    for (Thread& one : current.threads)
+      if (one.state == State::waitingBlock) {
+        one.state = State::ready;
+        alive = true;
+      }
+    if (!alive) return;
+    current.result = std::exchange(current.votes, 0);
+  }
+}
+
+void arrive(const Copy& copy) {
+  std::memcpy(copy.to, copy.from, copy.bytes);
+  std::memset(static_cast<char*>(copy.to) + copy.bytes, 0, copy.zeros);
 }
 
 }  // namespace
 
-float* sharedMemory() { return dynamicMemory.data(); }
+float* sharedMemory() { return dynamicMemory.data()->floats; }
 
 void run(dim3 grid, dim3 threads, size_t sharedBytes, void (*body)(void*), void* state) {
   const size_t count = size_t{threads.x} * threads.y * threads.z;
   gridSize = grid;
   blockSize = threads;
   current.threads.resize(count);
+  current.copies.resize(count);
   for (auto& slots : current.slots) slots.resize((count + kWarp - 1) / kWarp * kWarp);
   current.body = body;
   current.argument = state;
-  // Not zero: kernels must write shared memory before they read it.
-  dynamicMemory.assign(sharedBytes / sizeof(float) + 1, NAN);
+  dynamicMemory.resize(sharedBytes / sizeof(SharedUnit) + 1);
   for (block.z = 0; block.z < grid.z; ++block.z)
     for (block.y = 0; block.y < grid.y; ++block.y)
-      for (block.x = 0; block.x < grid.x; ++block.x) runBlock();
+      for (block.x = 0; block.x < grid.x; ++block.x) {
+        // NaN, not what the last block left: kernels must write shared memory before they read it.
+        std::memset(dynamicMemory.data(), 0xFF, dynamicMemory.size() * sizeof(SharedUnit));
+        runBlock();
+      }
 }
 
 int waitBlock(int value) {
@@ -170,23 +193,40 @@ int waitBlock(int value) {
   return current.result;
 }
 
-uint64_t exchange(uint64_t value, int (*source)(int, int), int argument) {
+const Slot* gather(const void* value, size_t bytes) {
   const int index = running->thread;
   auto& slots = current.slots[current.threads[static_cast<size_t>(index)].operations++ % 2];
-  slots[static_cast<size_t>(index)] = value;
+  std::memcpy(&slots[static_cast<size_t>(index)], value, bytes);
   yieldAs(State::waitingWarp);
-  return slots[static_cast<size_t>(index / kWarp * kWarp + source(index % kWarp, argument))];
+  return &slots[static_cast<size_t>(index / kWarp * kWarp)];
 }
 
+unsigned lane() { return static_cast<unsigned>(running->thread % kWarp); }
+
 unsigned ballot(bool predicate) {
-  const int index = running->thread, first = index / kWarp * kWarp;
-  auto& slots = current.slots[current.threads[static_cast<size_t>(index)].operations++ % 2];
-  slots[static_cast<size_t>(index)] = predicate;
-  yieldAs(State::waitingWarp);
+  const Slot* slots = gather(&predicate, sizeof predicate);
+  const int first = running->thread / kWarp * kWarp, count = static_cast<int>(current.threads.size()) - first;
   unsigned bits = 0;
-  for (int lane = 0; lane < kWarp; ++lane)
-    if (slots[static_cast<size_t>(first + lane)]) bits |= 1u << lane;
+  for (int i = 0; i < kWarp && i < count; ++i)
+    if (slots[i].bytes[0]) bits |= 1u << i;
   return bits;
+}
+
+void copyAsync(void* to, const void* from, size_t bytes, size_t zeros) {
+  Copies& copies = current.copies[static_cast<size_t>(running->thread)];
+  // Until it arrives, nothing can be read there: neither the new bytes nor the old.
+  std::memset(to, 0xFF, bytes + zeros);
+  copies.pending.push_back({to, from, bytes, zeros, copies.group});
+}
+
+void commitCopies() { ++current.copies[static_cast<size_t>(running->thread)].group; }
+
+void awaitCopies(int allowed) {
+  Copies& copies = current.copies[static_cast<size_t>(running->thread)];
+  while (!copies.pending.empty() && copies.pending.front().group < copies.group - allowed) {
+    arrive(copies.pending.front());
+    copies.pending.pop_front();
+  }
 }
 
 }  // namespace hint::emulator

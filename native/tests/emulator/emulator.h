@@ -5,6 +5,8 @@
 #include <math.h>
 
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <tuple>
 #include <type_traits>
@@ -29,10 +31,30 @@ float* sharedMemory();
 void run(dim3 grid, dim3 threads, size_t sharedBytes, void (*body)(void*), void* state);
 /// Waits for the block; the bitwise or of all threads' values.
 int waitBlock(int value);
-/// Waits for the warp; what `lane` of it gave.
-uint64_t exchange(uint64_t value, int (*source)(int lane, int argument), int argument);
+/// What one lane of a warp shows the others.
+struct alignas(8) Slot {
+  unsigned char bytes[64];
+};
+/// Waits for the warp; the slots of its 32 lanes, each beginning with the `bytes` that lane gave. They hold until the
+/// thread's next call but one.
+const Slot* gather(const void* value, size_t bytes);
+/// The thread's place in its warp.
+unsigned lane();
 /// Waits for the warp; bit i is lane i's predicate.
 unsigned ballot(bool predicate);
+/// Begins a copy that arrives when it is waited for; `zeros` bytes behind it are cleared.
+void copyAsync(void* to, const void* from, size_t bytes, size_t zeros);
+/// Ends a group of copies of this thread.
+void commitCopies();
+/// Waits until at most `allowed` of the thread's groups have not arrived.
+void awaitCopies(int allowed);
+
+/// What `source` lane of the warp gave.
+template <typename T>
+T exchange(T value, unsigned source) {
+  std::memcpy(&value, gather(&value, sizeof value)[source].bytes, sizeof value);
+  return value;
+}
 
 template <typename Kernel, typename... Arguments>
 void launch(dim3 grid, dim3 threads, size_t sharedBytes, const Kernel& kernel, const Arguments&... arguments) {
@@ -60,12 +82,11 @@ inline int __popc(unsigned value) { return __builtin_popcount(value); }
 
 template <typename T>
 T __shfl_xor_sync(unsigned, T value, int mask) {
-  uint64_t bits = 0;
-  std::memcpy(&bits, &value, sizeof value);
-  bits = ::hint::emulator::exchange(
-      bits, [](int lane, int argument) { return lane ^ argument; }, mask);
-  std::memcpy(&value, &bits, sizeof value);
-  return value;
+  return ::hint::emulator::exchange(value, ::hint::emulator::lane() ^ static_cast<unsigned>(mask));
+}
+template <typename T>
+T __shfl_sync(unsigned, T value, int source) {
+  return ::hint::emulator::exchange(value, static_cast<unsigned>(source));
 }
 
 template <typename... Arguments>
