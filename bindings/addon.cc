@@ -9,6 +9,7 @@
 #include "bindings/convert.h"
 #include "bindings/environment.h"
 #include "native/runtime/cuda_library.h"
+#include "native/runtime/finite.h"
 #include "native/runtime/gemm.h"
 #include "native/runtime/parallel.h"
 

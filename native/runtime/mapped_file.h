@@ -34,7 +34,4 @@ class MappedFile : public std::enable_shared_from_this<MappedFile> {
 /// Lets go of the pages of a tensor in a file; they are read again where they are touched. Others stay as they are.
 void releasePages(const Tensor& tensor);
 
-/// Index of the first value that is no finite number, -1 where all are. For f32 and bf16; on several threads.
-int64_t firstNonFinite(const Tensor& tensor);
-
 }  // namespace hint

@@ -4,12 +4,14 @@
 #include <dnnl.hpp>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <unordered_map>
 
 #include "native/runtime/bf16.h"
 #include "native/runtime/error.h"
+#include "native/runtime/finite.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/quantize.h"
 #include "native/runtime/scratch.h"
@@ -68,6 +70,32 @@ const Desc& packedDesc(int64_t k, int64_t n, DType dtype) {
   const Desc any({k, n}, types.weight, memory::format_tag::any);
   const auto chosen = describe(rowMajor(kTypicalRows, k, types.x), any, Desc(), rowMajor(kTypicalRows, n, types.y), {});
   return known.emplace(key, chosen.weights_desc()).first->second;
+}
+
+/// The order of packed f32 matrices as panels, where it is one of panels that arrangeInPanels can fill.
+std::optional<Panels> panelsOf(int64_t k, int64_t n, DType held) {
+  if (held != DType::f32) return std::nullopt;
+  const Desc& desc = packedDesc(k, n, held);
+#if DNNL_VERSION_MAJOR >= 3
+  if (desc.get_format_kind() != memory::format_kind::blocked) return std::nullopt;
+  const auto blocks = desc.get_inner_blks(), of = desc.get_inner_idxs(), steps = desc.get_strides(),
+             padded = desc.get_padded_dims();
+  const auto depth = static_cast<int64_t>(blocks.size());
+#else
+  if (desc.data.format_kind != dnnl_blocked || desc.data.extra.flags != 0) return std::nullopt;
+  const auto& layout = desc.data.format_desc.blocking;
+  const auto &blocks = layout.inner_blks, &of = layout.inner_idxs, &steps = layout.strides;
+  const auto& padded = desc.data.padded_dims;
+  const int64_t depth = layout.inner_nblks;
+#endif
+  // Blocks of columns; in them, perhaps, blocks of rows.
+  const bool isOfRows = depth == 2 && of[0] == 0 && of[1] == 1;
+  if (!isOfRows && !(depth == 1 && of[0] == 1)) return std::nullopt;
+  const int64_t width = blocks[depth - 1], rows = padded[0];
+  const bool isDense = steps[0] == (isOfRows ? blocks[0] : 1) * width && steps[1] == rows * width;
+  if (width % 16 != 0 || !isDense || desc.get_size() != static_cast<size_t>(padded[1] * rows) * sizeof(float))
+    return std::nullopt;
+  return Panels{width, rows};
 }
 
 struct Key {
@@ -228,8 +256,11 @@ std::unique_ptr<Value[]> roomFor(int64_t count) {
 
 }  // namespace
 
-void packMatrix(int64_t k, int64_t n, bool transposed, DType given, const void* weight, DType wanted, void* packed,
-                float* scale, float* columnSum) {
+namespace {
+
+/// Packs one matrix through oneDNN's own rearranging, by way of its values in the dtype that it is held in.
+void packOne(int64_t k, int64_t n, bool transposed, DType given, const void* weight, DType wanted, void* packed,
+             float* scale, float* columnSum) {
   const DType held = packedDType(wanted);
   const bool isRounded = wanted == DType::bf16;
   if (given == held && (given == DType::bf16 || !isRounded))
@@ -256,6 +287,29 @@ void packMatrix(int64_t k, int64_t n, bool transposed, DType given, const void* 
   const auto steps = roomFor<int8_t>(k * n);
   quantizeColumns(values, k, n, transposed, steps.get(), scale, columnSum);
   arrangeMatrix(k, n, transposed, held, steps.get(), packed);
+}
+
+}  // namespace
+
+bool packMatrices(const PlainMatrices& matrices, DType wanted, bool checked, void* packed, float* scale,
+                  float* columnSum) {
+  const int64_t k = matrices.k, n = matrices.n;
+  if (matrices.count == 0 || k == 0 || n == 0) return true;
+  const DType held = packedDType(wanted);
+  // Only what oneDNN's own rearranging would take in several passes, or slowly.
+  const bool isPlain = matrices.dtype == DType::f32 && wanted != DType::bf16;
+  std::optional<Panels> panels;
+  if (!(isPlain && matrices.transposed)) guarded([&] { panels = panelsOf(k, n, held); });
+  if (panels) return arrangeInPanels(matrices, *panels, wanted == DType::bf16, static_cast<float*>(packed)) || !checked;
+  const int64_t bytes = packedSize(k, n, held) * static_cast<int64_t>(sizeOf(held));
+  const int64_t plainBytes = k * n * static_cast<int64_t>(sizeOf(matrices.dtype));
+  for (int64_t i = 0; i < matrices.count; ++i) {
+    const char* from = static_cast<const char*>(matrices.values) + i * plainBytes;
+    if (checked && firstNonFinite(matrices.dtype, from, k * n) >= 0) return false;
+    packOne(k, n, matrices.transposed, matrices.dtype, from, wanted, static_cast<char*>(packed) + i * bytes,
+            scale ? scale + i * n : nullptr, columnSum ? columnSum + i * n : nullptr);
+  }
+  return true;
 }
 
 void packedProduct(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,

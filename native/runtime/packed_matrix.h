@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "native/runtime/activation_kind.h"
+#include "native/runtime/panels.h"
 #include "native/runtime/tensor.h"
 
 namespace hint {
@@ -37,10 +38,11 @@ int64_t packedSize(int64_t k, int64_t n, DType dtype);
 /// Puts the values of a matrix, [n, k] when `transposed`, else [k, n], in the machine's order.
 void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const void* values, void* packed);
 
-/// Rounds or quantises values that are f32 or bf16 as `wanted` says, then arranges. `scale` and `columnSum` [n] are
-/// written for i8 only.
-void packMatrix(int64_t k, int64_t n, bool transposed, DType given, const void* weight, DType wanted, void* packed,
-                float* scale, float* columnSum);
+/// Rounds or quantises matrices as `wanted` says, then arranges them one after the other. `scale` and `columnSum` [n]
+/// are written for i8 only. Returns false, what is packed then being of no use, where `checked` finds a value that is
+/// no finite number.
+bool packMatrices(const PlainMatrices& matrices, DType wanted, bool checked, void* packed, float* scale,
+                  float* columnSum);
 
 /// y[m, n] = residual + activation(x[m, k] W + bias). Uses the calling thread's team. Throws INTERNAL when oneDNN
 /// refuses.

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "native/runtime/finite.h"
 #include "native/runtime/mapped_file.h"
 #include "native/runtime/stream.h"
 #include "native/tests/check.h"

@@ -11,7 +11,7 @@ export interface TaskValues {
   readonly lora: number;
   /** The encoded instruction, d a token. */
   readonly instruction: number;
-  /** Its cross-attention keys and values in every decoder layer; kept on the device, not in a task file. */
+  /** Its cross-attention keys and values in every decoder layer. */
   readonly instructionKeys: number;
   readonly total: number;
 }
@@ -36,7 +36,7 @@ export interface MemoryReport {
   readonly instruction: number;
   readonly bytesPerValue: number;
   readonly task: TaskValues;
-  /** Paper's formula, task file, device; in this order. */
+  /** Paper's formula; what a task cannot do without; what is held, on the device as in a task file. In this order. */
   readonly rows: readonly MemoryRow[];
   /** Bytes of a decoder-only key/value cache over the instruction, with the layers of one stack and of both. */
   readonly decoderOnly: { readonly oneStack: number; readonly bothStacks: number };
@@ -87,8 +87,8 @@ export function memoryReport(config: ModelConfig, instruction: number, bytesPerV
       ...{ width: dModel, layers: numLayers, heads: numHeads, headWidth: dKv },
       instruction: tokens,
     });
-  const onDevice = (tokens: number): number => taskValues(config, tokens).total;
-  const inFile = (tokens: number): number => {
+  const held = (tokens: number): number => taskValues(config, tokens).total;
+  const withoutKeys = (tokens: number): number => {
     const { total, instructionKeys } = taskValues(config, tokens);
     return total - instructionKeys;
   };
@@ -109,8 +109,8 @@ export function memoryReport(config: ModelConfig, instruction: number, bytesPerV
     task: taskValues(config, instruction),
     rows: [
       row('paper, Appendix C.2', paper),
-      row('in a task file', inFile),
-      row('held on the device', onDevice),
+      row('modules and encoded instruction', withoutKeys),
+      row('held on the device, or in a file', held),
     ],
     decoderOnly: {
       oneStack: bytesPerValue * cache(numLayers, instruction),

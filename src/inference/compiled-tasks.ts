@@ -6,9 +6,10 @@ import { instructionTokens } from '../model/language-model/prompt.js';
 import { isLanguageModel, type AnyModel } from '../model/open-model.js';
 import type { SharedKeys } from '../model/t5.js';
 import { packModules } from '../model/task-modules.js';
-import { packedTensors } from '../tensor/ops.js';
+import { packedTensors, type WeightDType } from '../tensor/ops.js';
 import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { abortable } from '../util/abortable.js';
 import { runForKeys } from './decoder-only-network.js';
 
 /** Everything about some tasks that does not depend on the input (method §9.1). */
@@ -19,6 +20,8 @@ export interface CompiledTasks {
    * without fusion), those of self-attention where the model is decoder-only.
    */
   shared: SharedKeys[];
+  /** What the model's matrices were held in when {@link shared} was computed. */
+  dtype: WeightDType;
   /** The instructions as they were given, of decoder-only models: what a task file holds of them. */
   prompts?: Ragged;
 }
@@ -43,7 +46,7 @@ function* compile(model: HintModel, instructions: Ragged): Sliced<CompiledTasks>
 function compileForLanguageModel(model: LanguageModel, { ids, offsets }: Ragged): CompiledTasks {
   const encoded = { instructions: undefined, modules: new Map() };
   const count = offsets.length - 1;
-  if (count === 0) return { encoded, shared: [] };
+  if (count === 0) return { encoded, shared: [], dtype: 'f32' };
   const sequences = concatenate(
     Array.from({ length: count }, (_, task) =>
       instructionTokens(model.config, ids.subarray(offsets[task], offsets[task + 1])),
@@ -54,12 +57,21 @@ function compileForLanguageModel(model: LanguageModel, { ids, offsets }: Ragged)
     sharedValue: value,
     sharedOffsets: sequences.offsets,
   }));
-  return { encoded, shared, prompts: { ids, offsets } };
+  return { encoded, shared, dtype: 'f32', prompts: { ids, offsets } };
 }
 
-/** Tasks whose modules and encoded instructions exist already, as in a task file. */
-export function restoreTasks(model: HintModel, encoded: EncodedTasks): Promise<CompiledTasks> {
-  return model.device.inSlices(model.device.tidied(restore(model, encoded)));
+/**
+ * Tasks whose modules and encoded instructions exist already, as in a task file. Modules with a value that is no finite
+ * number make the result fail with NUMERIC where the model's weights are packed.
+ *
+ * @param shared keys and values of the instructions, where they exist too: of this model in its present dtype
+ */
+export function restoreTasks(
+  model: HintModel,
+  encoded: EncodedTasks,
+  shared?: SharedKeys[],
+): Promise<CompiledTasks> {
+  return model.device.inSlices(model.device.tidied(restore(model, encoded, shared)));
 }
 
 /**
@@ -72,30 +84,37 @@ export function regenerateTasks(model: HintModel, instructions: EncodedInstructi
 
 function* regenerate(model: HintModel, instructions: EncodedInstructions): Sliced<CompiledTasks> {
   const modules = model.hypernetwork ? yield* model.hypernetwork.generate(instructions) : new Map();
-  return yield* restore(model, { instructions, modules });
+  return yield* withSharedKeys(model, packed(model, { instructions, modules }));
 }
 
-function* restore(model: HintModel, encoded: EncodedTasks): Sliced<CompiledTasks> {
-  return yield* withSharedKeys(model, packed(model, encoded));
+function* restore(
+  model: HintModel,
+  encoded: EncodedTasks,
+  shared: SharedKeys[] | undefined,
+): Sliced<CompiledTasks> {
+  const ready = packed(model, encoded, { finite: true });
+  if (shared) return { encoded: ready, shared, dtype: model.inferenceDType };
+  return yield* withSharedKeys(model, ready);
 }
 
 /** With packed modules where the model's own weights are packed. */
-function packed(model: HintModel, encoded: EncodedTasks): EncodedTasks {
+function packed(model: HintModel, encoded: EncodedTasks, options: { finite?: boolean } = {}): EncodedTasks {
   const { inferenceWeights } = model;
   if (!inferenceWeights) return encoded;
-  return { ...encoded, modules: packModules(encoded.modules, inferenceWeights.exactDType) };
+  return { ...encoded, modules: packModules(encoded.modules, inferenceWeights.exactDType, options) };
 }
 
 function* withSharedKeys(model: HintModel, encoded: EncodedTasks): Sliced<CompiledTasks> {
   const { instructions } = encoded;
-  if (!instructions || !model.config.hint?.instructionFusion) return { encoded, shared: [] };
+  const { inferenceDType: dtype } = model;
+  if (!instructions || !model.config.hint?.instructionFusion) return { encoded, shared: [], dtype };
   const tasks = model.taskRows(encoded, taskNumbers(instructions.offsets), instructions.offsets);
   const shared: SharedKeys[] = [];
   for (let layer = 0; layer < model.config.numDecoderLayers; layer++) {
     shared.push(model.t5.sharedKeys(layer, instructions, tasks));
     yield;
   }
-  return { encoded, shared };
+  return { encoded, shared, dtype };
 }
 
 function taskNumbers(offsets: Int32Array): Int32Array {
@@ -112,6 +131,29 @@ export function tensorsOf({ encoded, shared }: CompiledTasks): Tensor[] {
     ]),
     ...shared.flatMap(({ sharedKey, sharedValue }) => [sharedKey, sharedValue]),
   ];
+}
+
+/** Bytes that tasks take on their device: all but modules that are used where they lie in a file. */
+export function bytesOfTasks(tasks: CompiledTasks): number {
+  const inFile = new Set([...tasks.encoded.modules.values()].filter((m) => m.inFile).map((m) => m.tensor));
+  return tensorsOf(tasks).reduce((total, tensor) => total + (inFile.has(tensor) ? 0 : tensor.bytes), 0);
+}
+
+/**
+ * Waits until tasks are there, so that what goes wrong is told now and not to their first input.
+ *
+ * @throws what making them failed with; ABORTED
+ */
+export async function settled(tasks: CompiledTasks, signal: AbortSignal | undefined): Promise<void> {
+  // Of several windows of one tensor, one tells.
+  const wholes = new Map(tensorsOf(tasks).map((tensor) => [tensor.base?.tensor ?? tensor, tensor]));
+  await abortable(Promise.all([...wholes.values()].map(readFirstValue)), signal);
+}
+
+async function readFirstValue(tensor: Tensor): Promise<void> {
+  const { device, size } = tensor;
+  using value = device.tidy(() => tensor.reshape([size]).narrow(0, Math.min(1, size)));
+  await value.readBytes();
 }
 
 /** Gives the memory of tasks back once the work that uses it has run. */

@@ -10,14 +10,11 @@ import type { HintModel } from '../model/hint.js';
 import { isLanguageModel, openModel, readsInstructionApart, type AnyModel } from '../model/open-model.js';
 import { Device, type DeviceOptions } from '../tensor/device.js';
 import type { WeightDType } from '../tensor/ops.js';
-import type { Tensor } from '../tensor/tensor.js';
-import { abortable } from '../util/abortable.js';
 import {
   compileTasks,
   disposeTasks,
   regenerateTasks,
-  restoreTasks,
-  tensorsOf,
+  settled,
   type CompiledTasks,
 } from './compiled-tasks.js';
 import { generateMixed, type MixedGenerateOptions, type MixedRequest } from './serving/generate-mixed.js';
@@ -29,7 +26,8 @@ import {
 } from './serving/scheduler.js';
 import { EngineTasks } from './serving/engine-tasks.js';
 import type { TaskCacheOptions } from './serving/task-cache.js';
-import { checkFingerprint, loadTaskFile, readTaskMetadata, type StoredTask } from './task-file.js';
+import { loadTaskFile } from './load-task.js';
+import { checkFingerprint, readTaskMetadata } from './task-file.js';
 import {
   promptTokenizer,
   requireTokenizer,
@@ -329,17 +327,6 @@ export class Engine implements TaskHost {
     return { format, definition, examples: [...examples], maxTokens: maxInstructionTokens };
   }
 
-  /** A decoder-only model's instruction is run again: its keys and values are larger than any file of theirs is worth. */
-  private async restore(stored: StoredTask, signal: AbortSignal): Promise<CompiledTasks> {
-    if (isLanguageModel(this.model)) {
-      return this.compileIds(stored.inputPrefix.length > 0 ? [stored.inputPrefix] : [], signal);
-    }
-    await this.model.prepareInference();
-    const compiled = await restoreTasks(this.model, stored.encoded);
-    await this.settle(compiled, signal);
-    return compiled;
-  }
-
   private async compileSource(
     tokenizer: Tokenizer,
     source: TaskSource,
@@ -369,10 +356,11 @@ export class Engine implements TaskHost {
     source: TaskSource | undefined;
     inputPrefix: Int32Array | undefined;
   }> {
-    const stored = await loadTaskFile(path, this.model, await this.fingerprint(), signal);
-    const compiled = await this.restore(stored, signal);
-    const inputPrefix = isLanguageModel(this.model) ? undefined : stored.inputPrefix;
-    return { compiled, source: stored.source, inputPrefix };
+    const { source, ...stored } = await loadTaskFile(path, this.model, await this.fingerprint(), signal);
+    if (stored.compiled) return { compiled: stored.compiled, source, inputPrefix: stored.inputPrefix };
+    // A decoder-only model's instruction is run again: its keys and values are larger than any file of theirs is worth.
+    const instruction = stored.inputPrefix.length > 0 ? [stored.inputPrefix] : [];
+    return { compiled: await this.compileIds(instruction, signal), source, inputPrefix: undefined };
   }
 
   private async compileIds(instructions: Int32Array[], signal: AbortSignal): Promise<CompiledTasks> {
@@ -382,16 +370,10 @@ export class Engine implements TaskHost {
     return compiled;
   }
 
-  /** Waits until a compiled task is there, so that what goes wrong is told now and not to its first input. */
+  /** Waits until a compiled task is there; one that fails is given back. */
   private async settle(compiled: CompiledTasks, signal: AbortSignal): Promise<void> {
-    const firstValue = (tensor: Tensor): Promise<unknown> => {
-      const value = this.model.device.tidy(() =>
-        tensor.reshape([tensor.size]).narrow(0, Math.min(1, tensor.size)),
-      );
-      return value.readBytes().finally(() => value.dispose());
-    };
     try {
-      await abortable(Promise.all(tensorsOf(compiled).map(firstValue)), signal);
+      await settled(compiled, signal);
     } catch (error) {
       disposeTasks(compiled);
       throw error;

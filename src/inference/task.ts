@@ -236,7 +236,7 @@ export class Task {
       saveTaskFile(path, {
         model: this.host.model,
         fingerprint: await this.host.fingerprint(),
-        encoded: this.compiled.encoded,
+        compiled: this.compiled,
         source: this.source,
         inputPrefix: this.compiled.prompts?.ids ?? this.inputPrefix,
         signal,

@@ -17,6 +17,8 @@ export interface GeneratedTensor {
   slots: readonly number[];
   /** The same in the machine's order, where inference multiplies by it; see {@link packModules}. */
   packed?: PackedMatrix | undefined;
+  /** Whether `tensor` is used where it lies in a task's file: what is read of it is `packed`. */
+  inFile?: boolean | undefined;
 }
 
 /** Everything generated (or learned) for the tasks of a batch. */
@@ -120,14 +122,24 @@ export function taskRowOffsets(seqOffsets: Int32Array, taskIndex: Int32Array, ta
   return offsets;
 }
 
-/** The modules with what matrix products read of them packed. What was packed belongs to the caller. */
-export function packModules(modules: TaskModules, dtype: WeightDType): TaskModules {
-  const isMatrix = (name: AdaptationName): boolean =>
-    name === 'adapter_down' || name === 'adapter_up' || name.startsWith('lora');
+/** Whether matrix products read a kind of module, and so its packed form where there is one. */
+export function isMatrixModule(name: AdaptationName): boolean {
+  return name === 'adapter_down' || name === 'adapter_up' || name.startsWith('lora');
+}
+
+/**
+ * The modules with what matrix products read of them packed; `finite` as in `packWeight`. What was packed belongs to the
+ * caller.
+ */
+export function packModules(
+  modules: TaskModules,
+  dtype: WeightDType,
+  options: { finite?: boolean } = {},
+): TaskModules {
   return new Map(
     [...modules].map(([name, module]) => [
       name,
-      isMatrix(name) ? { ...module, packed: packWeight(module.tensor, dtype) } : module,
+      isMatrixModule(name) ? { ...module, packed: packWeight(module.tensor, dtype, options) } : module,
     ]),
   );
 }

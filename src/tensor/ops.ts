@@ -85,14 +85,20 @@ export type WeightDType = 'f32' | 'bf16' | 'int8';
 
 /**
  * Weights for {@link packedLinear}: [dOut, dIn] as `linear` takes them, or [groups, slots, dIn, dOut] as `groupedLinear`
- * does. Only this process on this machine can read them.
+ * does. Only this process on this machine can read them. With `finite`, values that are no finite numbers make reading
+ * the result fail with NUMERIC.
  */
-export function packWeight(weight: Tensor, dtype: WeightDType = 'f32'): PackedMatrix {
+export function packWeight(
+  weight: Tensor,
+  dtype: WeightDType = 'f32',
+  options: { finite?: boolean } = {},
+): PackedMatrix {
   const plain = weight.shape.length === 2;
   const matrices = plain ? weight.reshape([1, 1, ...weight.shape]) : weight;
   const [tensor, scale, columnSum] = weight.device.apply('pack_weight', [matrices], {
     transposed: plain,
     dtype: dtype === 'int8' ? 'i8' : dtype,
+    ...options,
   });
   const dOut = weight.shape[plain ? 0 : 3] as number;
   return { tensor: tensor as Tensor, dOut, scale: scale ?? undefined, columnSum: columnSum ?? undefined };
@@ -309,6 +315,11 @@ export function addSquareNorm(x: Tensor, total: Tensor): void {
 /** x in another floating-point dtype; to bf16 rounds to the nearest, ties to even. */
 export function cast(x: Tensor, to: 'f32' | 'bf16'): Tensor {
   return first(x.device.apply('cast', [x], { to }));
+}
+
+/** The values in memory of their own. */
+export function copy(x: Tensor): Tensor {
+  return first(x.device.apply('copy', [x]));
 }
 
 export function fill(destination: Tensor, value: number): void {

@@ -4,6 +4,8 @@ import { asHintError, guarded, native, type DType, type NativeTensor } from './n
 
 let nextId = 1;
 
+const BYTES: Readonly<Record<DType, number>> = { f32: 4, i32: 4, bf16: 2, i8: 1 };
+
 /**
  * A dense row-major array on a device. Its values exist once the ops enqueued before have run. One that nobody disposed
  * still gives its memory back, only later: when the garbage collector finds its handle.
@@ -45,6 +47,11 @@ export class Tensor {
   /** Number of elements. */
   get size(): number {
     return this.shape.reduce((product, side) => product * side, 1);
+  }
+
+  /** Of all its elements. */
+  get bytes(): number {
+    return this.size * BYTES[this.dtype];
   }
 
   /** The same memory under another shape of the same size. Gradients flow to this tensor. */

@@ -1,5 +1,5 @@
 import type { HintModel } from '../../src/model/hint.js';
-import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -32,6 +32,40 @@ afterAll(async () => {
   await removeAll(directories);
 });
 
+/** Writes the file again with some tensors and metadata changed. */
+async function rewrite(
+  path: string,
+  change: (
+    tensors: Map<string, { shape: number[]; data: Uint8Array }>,
+    task: Record<string, unknown>,
+    metadata: Record<string, string>,
+  ) => void,
+): Promise<void> {
+  const tensors = new Map<string, { shape: number[]; data: Uint8Array }>();
+  let metadata: Record<string, string>;
+  {
+    await using file = await openSafetensors(path);
+    for (const [name, { shape }] of file.tensors)
+      tensors.set(name, { shape: [...shape], data: await file.read(name) });
+    metadata = Object.fromEntries(file.metadata);
+  }
+  const task = JSON.parse(metadata['task'] as string) as Record<string, unknown>;
+  change(tensors, task, metadata);
+  await writeSafetensors(
+    path,
+    [...tensors].map(([name, { shape, data }]) => ({ name, dtype: 'F32' as const, shape, data })),
+    { ...metadata, task: JSON.stringify(task) },
+  );
+}
+
+/** As the first version wrote it: without the instruction's keys and values. */
+const asFirstVersion = (path: string): Promise<void> =>
+  rewrite(path, (tensors, task, metadata) => {
+    tensors.delete('instruction_keys');
+    delete task['keys'];
+    metadata['format'] = 'hint-task-1';
+  });
+
 describe('a task file', () => {
   it.each([
     ['HINT', FULL_HINT],
@@ -58,6 +92,62 @@ describe('a task file', () => {
     expect((second.model as HintModel).hypernetwork?.encodedTasks ?? 0).toBe(0);
     expect(loaded.source).toMatchObject({ definition, examples });
     await second.close();
+  });
+
+  it('of the first version is still read, to the same effect', async () => {
+    const path = join(folder, 'first.safetensors');
+    using task = await hint.compile({ definition, examples });
+    const before = await task.generate(inputs, { maxTokens: 8 });
+    await task.save(path);
+    await asFirstVersion(path);
+    using loaded = await hint.loadTask(path);
+    expect(await loaded.generate(inputs, { maxTokens: 8 })).toEqual(before);
+  });
+
+  it('has keys and values of the dtype they were computed in, and is read by engines of another', async () => {
+    const path = join(folder, 'dtypes.safetensors');
+    using task = await hint.compile({ definition });
+    await task.save(path);
+    await using half = await Engine.open(directories[1] as string, { threads: 1, dtype: 'bf16' });
+    const keysOf = async (engine: Engine): Promise<Float32Array | undefined> => {
+      using loaded = await engine.loadTask(path);
+      return loaded.hold().compiled.shared[1]?.sharedValue.read();
+    };
+    const exact = await keysOf(hint);
+    const rounded = await keysOf(half);
+    expect(rounded).not.toEqual(exact);
+    await asFirstVersion(path);
+    expect(await keysOf(half)).toEqual(rounded);
+    expect(await keysOf(hint)).toEqual(exact);
+  });
+
+  it('leaves nothing on the device when its task is disposed, and can be replaced while it is in use', async () => {
+    // An engine of its own: what other tests left to the garbage collector must not count.
+    await using engine = await Engine.open(directories[1] as string, { threads: 1 });
+    const { device } = engine.model;
+    const held = async (): Promise<[number, number]> => {
+      await device.synchronize();
+      const { bytesInUse, bytesBorrowed } = device.statistics();
+      return [bytesInUse, bytesBorrowed];
+    };
+    const path = join(folder, 'given-back.safetensors');
+    using task = await engine.compile({ definition });
+    await task.save(path);
+    const before = await held();
+    const loaded = await engine.loadTask(path);
+    await writeFile(`${path}.new`, 'something else');
+    await rename(`${path}.new`, path);
+    expect(await loaded.generate(inputs, { maxTokens: 8 })).toEqual(
+      await task.generate(inputs, { maxTokens: 8 }),
+    );
+    const again = join(folder, 'saved-again.safetensors');
+    await loaded.save(again);
+    loaded.dispose();
+    expect(await held()).toEqual(before);
+    using third = await engine.loadTask(again);
+    expect(await third.generate(inputs, { maxTokens: 8 })).toEqual(
+      await task.generate(inputs, { maxTokens: 8 }),
+    );
   });
 
   it('says what it was compiled from', async () => {
@@ -99,31 +189,6 @@ describe('a damaged task file is a clear error:', () => {
     return hint.loadTask(path);
   }
 
-  /** Writes the file again with some tensors and metadata changed. */
-  async function rewrite(
-    path: string,
-    change: (
-      tensors: Map<string, { shape: number[]; data: Uint8Array }>,
-      task: Record<string, unknown>,
-    ) => void,
-  ): Promise<void> {
-    const tensors = new Map<string, { shape: number[]; data: Uint8Array }>();
-    let metadata: Record<string, string>;
-    {
-      await using file = await openSafetensors(path);
-      for (const [name, { shape }] of file.tensors)
-        tensors.set(name, { shape: [...shape], data: await file.read(name) });
-      metadata = Object.fromEntries(file.metadata);
-    }
-    const task = JSON.parse(metadata['task'] as string) as Record<string, unknown>;
-    change(tensors, task);
-    await writeSafetensors(
-      path,
-      [...tensors].map(([name, { shape, data }]) => ({ name, dtype: 'F32' as const, shape, data })),
-      { ...metadata, task: JSON.stringify(task) },
-    );
-  }
-
   it.each<[string, (path: string) => Promise<void>, string, RegExp]>([
     [
       'cut off',
@@ -147,6 +212,40 @@ describe('a damaged task file is a clear error:', () => {
         ),
       'INVALID_CHECKPOINT',
       /prefix_key.*NaN at index 3/,
+    ],
+    [
+      'an infinity in a matrix that is packed straight from the file',
+      (path) =>
+        rewrite(path, (tensors) =>
+          new Float32Array(tensors.get('adapter_up')?.data.buffer as ArrayBuffer).fill(Infinity, 9, 10),
+        ),
+      'INVALID_CHECKPOINT',
+      /adapter_up.*Infinity at index 9/,
+    ],
+    [
+      'a value that is no number among the keys',
+      (path) =>
+        rewrite(path, (tensors) =>
+          new Float32Array(tensors.get('instruction_keys')?.data.buffer as ArrayBuffer).fill(NaN, 5, 6),
+        ),
+      'INVALID_CHECKPOINT',
+      /instruction_keys.*NaN at index 5/,
+    ],
+    [
+      'missing keys',
+      (path) => rewrite(path, (tensors) => void tensors.delete('instruction_keys')),
+      'INVALID_CHECKPOINT',
+      /instruction_keys is missing/,
+    ],
+    [
+      'keys of another instruction',
+      (path) =>
+        rewrite(path, (tensors) => {
+          const t = tensors.get('instruction_keys');
+          if (t) t.shape = [t.shape[0] as number, 1, (t.shape[1] as number) * (t.shape[2] as number)];
+        }),
+      'INVALID_CHECKPOINT',
+      /instruction_keys is F32/,
     ],
     [
       'a missing tensor',

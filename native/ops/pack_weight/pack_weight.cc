@@ -34,7 +34,7 @@ OpSpec declare_pack_weight() {
   op.outputs = {{"packed", "groups slots values", kRequired, std::nullopt},
                 {"scale", "groups slots dOut", kRequired, DType::f32, isQuantized},
                 {"columnSum", "groups slots dOut", kRequired, DType::f32, isQuantized}};
-  op.attributes = {{"transposed", int64_t{1}}, {"dtype", std::string("f32")}};
+  op.attributes = {{"transposed", int64_t{1}}, {"dtype", std::string("f32")}, {"finite", int64_t{0}}};
   op.kernels[0] = {forward, nullptr};
   op.resolve = resolve;
   return op;

@@ -1,6 +1,7 @@
 #include "native/ops/reference.h"
 
 #include <cmath>
+#include <limits>
 
 #include "native/ops/pack_weight/pack_weight.h"
 #include "native/ops/packed_linear/packed_order.h"
@@ -51,6 +52,8 @@ OpReference reference_pack_weight() {
   reference.forward = forward;
   const std::pair<std::string, Attribute> generated("transposed", int64_t{0});
   const auto dtype = [](const char* name) { return std::pair<std::string, Attribute>("dtype", std::string(name)); };
+  const std::pair<std::string, Attribute> finite("finite", int64_t{1});
+  const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
   reference.cases = {
       {"odd sizes", {{{{1, 1, 13, 17}}}}},
       {"odd sizes, as generated", {{{{1, 1, 17, 13}}}}, {generated}},
@@ -63,6 +66,20 @@ OpReference reference_pack_weight() {
       {"f32 of bf16", {{{{1, 1, 13, 17}, {}, 1.0, 0.0, DType::bf16}}}},
       {"bf16 of bf16", {{{{1, 2, 33, 50}, {}, 1.0, 0.0, DType::bf16}}}, {generated, dtype("bf16")}},
       {"i8 of bf16", {{{{1, 1, 13, 17}, {}, 1.0, 0.0, DType::bf16}}}, {dtype("i8")}},
+      {"blocks of rows and columns and a rest of both", {{{{1, 2, 150, 130}}}}, {finite}},
+      {"blocks and a rest, as generated", {{{{2, 2, 130, 150}}}}, {generated, finite}},
+      {"bf16, blocks and a rest", {{{{1, 1, 150, 130}}}}, {dtype("bf16")}},
+      {"bf16, blocks and a rest, as generated", {{{{1, 2, 130, 150}}}}, {generated, dtype("bf16")}},
+      {"f32 of bf16, blocks and a rest", {{{{1, 1, 150, 130}, {}, 1.0, 0.0, DType::bf16}}}},
+      {"f32 of bf16, as generated", {{{{1, 2, 130, 150}, {}, 1.0, 0.0, DType::bf16}}}, {generated, finite}},
+      {"numbers that are none are refused", {{{{1, 2, 17, 19}, {}, 0.0, nan}}}, {finite}, false, "NUMERIC"},
+      {"infinities are refused", {{{{2, 1, 17, 64}, {}, 0.0, infinity}}}, {generated, finite}, false, "NUMERIC"},
+      {"bf16 infinities are refused", {{{{1, 1, 5, 9}, {}, 0.0, infinity, DType::bf16}}}, {finite}, false, "NUMERIC"},
+      {"i8, numbers that are none are refused",
+       {{{{1, 1, 5, 9}, {}, 0.0, nan}}},
+       {dtype("i8"), finite},
+       false,
+       "NUMERIC"},
       {"weights that are integers are refused",
        {{{{1, 1, 4, 5}, {}, 20.0, 0.0, DType::i8}}},
        {},
@@ -75,6 +92,8 @@ OpReference reference_pack_weight() {
       {"T5-base projection", {{{{1, 1, 768, 768}}}}, {}, true},
       {"T5-base projection, i8", {{{{1, 1, 768, 768}}}}, {dtype("i8")}, true},
       {"T5-base adapters of a task", {{{{1, 24, 768, 512}}}}, {generated}, true},
+      {"T5-base adapters of a task, checked", {{{{1, 24, 768, 512}}}}, {generated, finite}, true},
+      {"T5-base feed-forward of bf16", {{{{1, 1, 2048, 768}, {}, 1.0, 0.0, DType::bf16}}}, {}, true},
   };
   return reference;
 }

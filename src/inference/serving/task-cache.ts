@@ -1,8 +1,7 @@
 import { HintError, throwIfAborted } from '../../errors.js';
 import type { EncodedInstructions } from '../../model/hypernetwork.js';
-import type { Tensor } from '../../tensor/tensor.js';
 import { abortable } from '../../util/abortable.js';
-import { disposeTasks, tensorsOf, type CompiledTasks } from '../compiled-tasks.js';
+import { bytesOfTasks, disposeTasks, tensorsOf, type CompiledTasks } from '../compiled-tasks.js';
 import { Task, type TaskHost, type TaskSource } from '../task.js';
 
 /** How much an engine's task cache keeps. */
@@ -69,11 +68,6 @@ interface Entry {
 }
 
 const GIBIBYTE = 1024 ** 3;
-const BYTES: Record<string, number> = { f32: 4, i32: 4, bf16: 2, i8: 1 };
-
-function bytesOf(tensors: readonly Tensor[]): number {
-  return tensors.reduce((total, { size, dtype }) => total + size * (BYTES[dtype] ?? 4), 0);
-}
 
 /**
  * Compiled tasks by what they were compiled from, those used last kept longest. A task that must give way loses its
@@ -254,7 +248,7 @@ export class TaskCache {
     compiled: CompiledTasks | undefined,
     instructions: EncodedInstructions | undefined,
   ): void {
-    const bytes = compiled ? bytesOf(tensorsOf(compiled)) : instructions ? bytesOf([instructions.rows]) : 0;
+    const bytes = compiled ? bytesOfTasks(compiled) : (instructions?.rows.bytes ?? 0);
     this.total += bytes - entry.bytes;
     entry.compiled = compiled;
     entry.instructions = instructions;

@@ -1,0 +1,210 @@
+import { HintError } from '../errors.js';
+import { checkFinite } from '../model/checkpoint.js';
+import type { HintModel } from '../model/hint.js';
+import { MappedWeights } from '../model/mapped-weights.js';
+import { isLanguageModel, type AnyModel } from '../model/open-model.js';
+import {
+  adaptationTable,
+  attentionWidth,
+  slotCount,
+  type AdaptationName,
+} from '../model/parameter-shapes.js';
+import { openSafetensors, type SafetensorsFile } from '../model/safetensors.js';
+import type { SharedKeys } from '../model/t5.js';
+import { isMatrixModule, type GeneratedTensor } from '../model/task-modules.js';
+import type { Device } from '../tensor/device.js';
+import { releasePages } from '../tensor/mapped-file.js';
+import * as ops from '../tensor/ops.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { disposeTasks, restoreTasks, settled, type CompiledTasks } from './compiled-tasks.js';
+import {
+  checkFingerprint,
+  damaged,
+  INSTRUCTION,
+  INSTRUCTION_KEYS,
+  parseMetadata,
+  type TaskMetadata,
+} from './task-file.js';
+import type { TaskSource } from './task.js';
+
+/** A task that came back from its file. */
+export interface LoadedTask {
+  /** Absent where the model is decoder-only: its instruction, `inputPrefix`, is to be run again. */
+  compiled: CompiledTasks | undefined;
+  source: TaskSource | undefined;
+  inputPrefix: Int32Array;
+}
+
+/**
+ * Reads a task compiled by this very model; its tensors are the caller's. Where weights are packed, the modules' matrices
+ * are packed straight from the file and stay in it otherwise: it must not be written to in place or made shorter while
+ * the task is in use. Replacing it (by renaming) is harmless.
+ *
+ * @param fingerprint of `model`
+ * @throws HintError FINGERPRINT_MISMATCH for a task of another model; NOT_FOUND, IO, INVALID_FILE, INVALID_CHECKPOINT, ABORTED
+ */
+export async function loadTaskFile(
+  path: string,
+  model: AnyModel,
+  fingerprint: string,
+  signal?: AbortSignal,
+): Promise<LoadedTask> {
+  await using file = await openSafetensors(path);
+  const metadata = parseMetadata(file);
+  checkFingerprint(path, metadata, fingerprint);
+  const compiled = isLanguageModel(model) ? undefined : await read(file, metadata, model, signal);
+  return { compiled, source: metadata.source, inputPrefix: Int32Array.from(metadata.inputPrefix) };
+}
+
+async function read(
+  file: SafetensorsFile,
+  metadata: TaskMetadata,
+  model: HintModel,
+  signal: AbortSignal | undefined,
+): Promise<CompiledTasks> {
+  const { device } = model;
+  await model.prepareInference();
+  if (!model.hypernetwork?.readsInstruction) {
+    const none = { ids: new Int32Array(), offsets: Int32Array.of(0) };
+    const encoded = await device.inSlices(device.tidied(model.encodeTasks(none)));
+    const compiled = await restoreTasks(model, encoded);
+    await settled(compiled, signal).catch((error: unknown) => {
+      disposeTasks(compiled);
+      throw error;
+    });
+    return compiled;
+  }
+  using tensors = new TaskTensors(file, device, signal);
+  let compiled: CompiledTasks | undefined;
+  try {
+    const modules = await readModules(tensors, metadata, model);
+    const rows = file.tensors.get(INSTRUCTION)?.shape[0] ?? 0;
+    if (rows < 1) throw damaged(file.path, 'it has no encoded instruction');
+    const offsets = Int32Array.of(0, rows);
+    const instructions = { rows: await tensors.read(INSTRUCTION, [rows, model.config.dModel]), offsets };
+    const shared = await readKeys(tensors, metadata, model, offsets);
+    compiled = await restoreTasks(model, { modules, instructions }, shared);
+    await tensors.check(settled(compiled, signal));
+    for (const { tensor, inFile } of modules.values()) if (inFile) releasePages(tensor);
+    // Its windows keep it.
+    tensors.dispose(INSTRUCTION_KEYS);
+    return compiled;
+  } catch (error) {
+    if (compiled) disposeTasks(compiled);
+    tensors.dispose();
+    throw error;
+  }
+}
+
+async function readModules(
+  tensors: TaskTensors,
+  metadata: TaskMetadata,
+  { config, inferenceWeights }: HintModel,
+): Promise<Map<AdaptationName, GeneratedTensor>> {
+  const modules = new Map<AdaptationName, GeneratedTensor>();
+  for (const { name, shape } of adaptationTable(config)) {
+    const slots = metadata.slots[name];
+    if (!slots || slots.some((slot) => slot >= slotCount(config)))
+      throw damaged(tensors.path, `its slots of ${name} do not fit the model`);
+    const whole = [1, slots.length, ...shape];
+    const window = inferenceWeights && isMatrixModule(name) ? tensors.window(name, whole) : undefined;
+    modules.set(name, { tensor: window ?? (await tensors.read(name, whole)), slots, inFile: !!window });
+  }
+  return modules;
+}
+
+/** The instruction's keys and values, where the file holds them as this model would compute them. */
+async function readKeys(
+  tensors: TaskTensors,
+  metadata: TaskMetadata,
+  { config, device, inferenceDType }: HintModel,
+  offsets: Int32Array,
+): Promise<SharedKeys[] | undefined> {
+  if (!config.hint?.instructionFusion || metadata.keys !== inferenceDType) return undefined;
+  const { numDecoderLayers } = config;
+  const each = [offsets.at(-1) as number, attentionWidth(config)];
+  const all = await tensors.read(INSTRUCTION_KEYS, [2 * numDecoderLayers, ...each]);
+  return device.tidy(() => {
+    const one = (index: number): Tensor => device.keep(all.narrow(index, index + 1).reshape(each));
+    return Array.from({ length: numDecoderLayers }, (_, layer) => ({
+      sharedKey: one(2 * layer),
+      sharedValue: one(2 * layer + 1),
+      sharedOffsets: offsets,
+    }));
+  });
+}
+
+/** The tensors of a task file on the device, on their way to be checked. */
+class TaskTensors {
+  private readonly mapped: MappedWeights | undefined;
+  private readonly tensors = new Map<string, Tensor>();
+  /** Not finite if a value that was read is not. */
+  private readonly norm: Tensor;
+
+  constructor(
+    private readonly file: SafetensorsFile,
+    private readonly device: Device,
+    private readonly signal: AbortSignal | undefined,
+  ) {
+    this.mapped = device.packsWeights ? new MappedWeights(device, file) : undefined;
+    this.norm = device.keep(device.full([1], 0));
+  }
+
+  get path(): string {
+    return this.file.path;
+  }
+
+  /** A tensor in memory of the device's own. @throws HintError INVALID_CHECKPOINT, IO, ABORTED */
+  async read(name: string, shape: readonly number[]): Promise<Tensor> {
+    const { device } = this;
+    using window = this.window(name, shape);
+    const tensor = device.keep(window ? ops.copy(window) : device.tensor(null, shape, 'f32'));
+    this.tensors.set(name, tensor);
+    let at = 0;
+    for await (const piece of window ? [] : this.file.pieces(name, this.signal)) {
+      device.write(tensor, piece, at);
+      at += piece.length;
+    }
+    ops.addSquareNorm(tensor, this.norm);
+    return tensor;
+  }
+
+  /** A tensor where it lies in the file, undefined where that cannot be; its user checks its values. */
+  window(name: string, shape: readonly number[]): Tensor | undefined {
+    const info = this.file.tensors.get(name);
+    if (!info) throw damaged(this.path, `the tensor ${name} is missing`);
+    if (info.dtype !== 'F32' || info.shape.join() !== shape.join()) {
+      throw damaged(
+        this.path,
+        `the tensor ${name} is ${info.dtype} [${info.shape.join(', ')}], expected F32 [${shape.join(', ')}]`,
+      );
+    }
+    const tensor = this.mapped?.tensor(name);
+    if (tensor) this.tensors.set(name, tensor);
+    return tensor;
+  }
+
+  /**
+   * Waits for what is made of the tensors.
+   *
+   * @throws HintError INVALID_CHECKPOINT naming a value that is no finite number; what `made` rejects with
+   */
+  async check(made: Promise<void>): Promise<void> {
+    const [norm, rest] = await Promise.allSettled([this.norm.item(), made]);
+    const isNumeric = rest.status === 'rejected' && (rest.reason as HintError).code === 'NUMERIC';
+    if (isNumeric || (norm.status === 'fulfilled' && !Number.isFinite(norm.value))) {
+      for (const [name, tensor] of this.tensors)
+        await checkFinite(await tensor.read(), `The tensor ${name} of ${this.path}`, this.signal);
+    }
+    for (const result of [rest, norm]) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /** Gives one, or all of them, back. */
+  dispose(only?: string): void {
+    for (const [name, tensor] of this.tensors) if (name === (only ?? name)) tensor.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.norm.dispose();
+  }
+}
