@@ -1,16 +1,54 @@
 #!/usr/bin/env bash
-# Times every bench case of every op on the GPU against roofs measured in the same run (large matrix product, device
-# copies), and writes the report to bench/results.
-#   scripts/bench-gpu.sh [DEVICE]    cuda (the default) or cuda:N
+# Measures the engine on the GPU beside PyTorch where it is installed, and writes the reports to bench/results:
+#   ops        every bench case of every op against roofs measured in the same run (large matrix product, device copies)
+#   training   training steps of HINT and plain T5, base size and 3B
+#   latency    the paper's Figure 4 at 3B
+#   scripts/bench-gpu.sh [DEVICE [PART...]]    cuda (the default) or cuda:N; all parts unless some are named
+# HINT_PEER_PYTHON: a Python with torch and transformers; HINT_PEER_HINT: a file that builds HINT in PyTorch (see
+# bench/peers/hint_torch.py). HINT_BENCH_SIZE: another size than xl, HINT_BENCH_ROUNDS: samples (30).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 device=${1:-cuda}
-node scripts/build.mjs --tests --cuda
-gpu=$(node dist/cli/main.js doctor --json | node -e 'let t="";process.stdin.on("data",d=>t+=d).on("end",()=>{
-  const cuda=JSON.parse(t).find(f=>f.what==="CUDA");
-  if(!cuda.ok){console.error(`CUDA cannot be used: ${cuda.found}.`);process.exit(1)}
-  console.log(cuda.found.toLowerCase().replace(/[^a-z0-9.]+/g,"-").replace(/-+$/,""))})')
-report=bench/results/$(date +%F)-$gpu-ops.json
-build/native/bench/hint_op_bench --device "$device"
-build/native/bench/hint_op_bench --device "$device" --json >"$report"
-echo "Wrote $report (commit $(git rev-parse --short HEAD))"
+shift || true
+parts=${*:-ops training latency}
+size=${HINT_BENCH_SIZE:-xl}
+rounds=${HINT_BENCH_ROUNDS:-30}
+for part in $parts; do
+  case $part in ops | training | latency) ;; *)
+    echo "There is no part $part; give ops, training or latency." >&2
+    exit 2
+    ;;
+  esac
+done
+case $device in
+cuda*)
+  node scripts/build.mjs --tests --cuda
+  machine=$(node dist/cli/main.js doctor --json | node -e 'let t="";process.stdin.on("data",d=>t+=d).on("end",()=>{
+    const cuda=JSON.parse(t).find(f=>f.what==="CUDA");
+    if(!cuda.ok){console.error(`CUDA cannot be used: ${cuda.found}.`);process.exit(1)}
+    console.log(cuda.found.toLowerCase().replace(/[^a-z0-9.]+/g,"-").replace(/-+$/,""))})')
+  ;;
+*) machine=$device ;;
+esac
+results=bench/results/$(date +%F)-$machine
+hint() { node dist/cli/main.js bench "$@" --device "$device"; }
+
+for part in $parts; do
+  echo "== $part"
+  case $part in
+  ops)
+    build/native/bench/hint_op_bench --device "$device"
+    build/native/bench/hint_op_bench --device "$device" --json >"$results-ops.json"
+    ;;
+  training)
+    for measured in base "$size"; do
+      hint training --size "$measured" --batch 64 --tasks 32 --peer-batch 16 --autocast --rounds "$rounds" \
+        ${HINT_PEER_HINT:+--hint-peer "$HINT_PEER_HINT"} --output "$results-training-$measured.json"
+    done
+    ;;
+  latency)
+    hint latency --size "$size" --shots 0..5 --dtypes f32,bf16 --rounds "$rounds" --output "$results-latency"
+    ;;
+  esac
+done
+echo "Written: $results-* (commit $(git rev-parse --short HEAD))"

@@ -111,8 +111,22 @@ async function measure(part, options) {
     return benchData({ rounds, onProgress });
   }
   if (part === 'training') {
-    const { benchTraining } = await import('../bench/training.mjs');
-    return benchTraining({ size: options.size ?? 'small', rounds, note, onProgress });
+    const { measureTraining } = await import('../dist/benchmark/training.js');
+    const { benchConfig } = await import('../dist/benchmark/random-model.js');
+    const size = options.size ?? 'small';
+    // The peer's scores of a base-size batch of 16 would take more memory than many machines have.
+    const batchSize = size === 'base' ? 8 : 16;
+    const part = await measureTraining({
+      config: benchConfig(size, adapterSize),
+      systems: ['hint', 't5', 'hf'],
+      batchSize,
+      tasks: batchSize / 2,
+      tokenBudget: 16_384,
+      rounds,
+      note,
+      onProgress,
+    });
+    return { size, adapterSize, ...part };
   }
   const size = options.size ?? (quick ? 'small' : 'base');
   if (part === 'latency') {

@@ -4,14 +4,15 @@ One JSON object per line on standard input, one per line on standard output. Eve
 the caller can alternate between this process and the engine and both see the same load of the machine.
 
   {"do": "versions"}
-  {"do": "load", "config": {...}, "threads": n, "seed": n, "dtype": "f32" | "bf16"}
+  {"do": "load", "config": {...}, "threads": n, "seed": n, "dtype": "f32" | "bf16", "device": "cpu" | "cuda"}
                                                                  T5ForConditionalGeneration, random weights
   {"do": "generate", "inputs": [[id]], "tokens": n, "batch": n, "dtype": "f32" | "bf16"}
                                                                  exactly n greedy tokens for every input, cached
-  {"do": "train", "inputs": [[id]], "targets": [[id]]}           one Adafactor step, padded to the longest of the batch
+  {"do": "train", "inputs": [[id]], "targets": [[id]], "batch": n, "autocast": "bf16" | null}
+                                                                 one Adafactor step over batches of n, each padded to
+                                                                 its longest
 """
 
-import json
 import os
 import resource
 import sys
@@ -19,6 +20,7 @@ import time
 
 import torch
 import transformers
+from serving import pad, serve, synchronize, token_count
 from transformers import T5Config, T5ForConditionalGeneration
 from transformers.optimization import Adafactor
 
@@ -37,6 +39,7 @@ class Peer:
     def load(self, request):
         torch.set_num_threads(request["threads"])
         torch.manual_seed(request["seed"])
+        torch.set_default_device(request.get("device", "cpu"))
         model = T5ForConditionalGeneration(T5Config(**request["config"]))
         # T5 v1.1 has an output matrix of its own; recent transformers tie it to the embedding whatever the config says.
         if model.lm_head.weight is model.shared.weight:
@@ -57,6 +60,7 @@ class Peer:
         inputs = request["inputs"]
         batch = request["batch"]
         generated = set()
+        synchronize()
         begin = time.perf_counter()
         for at in range(0, len(inputs), batch):
             ids, mask = pad(inputs[at : at + batch], 0)
@@ -71,6 +75,7 @@ class Peer:
                     use_cache=True,
                 )
             generated.add(int(out.shape[1]) - 1)
+        synchronize()
         seconds = time.perf_counter() - begin
         return {"seconds": seconds, "tokens": min(generated), "residentBytes": resident_bytes()}
 
@@ -80,15 +85,28 @@ class Peer:
             self.optimizer = Adafactor(
                 model.parameters(), lr=1e-3, scale_parameter=True, relative_step=False, warmup_init=False
             )
+        inputs, targets, batch = request["inputs"], request["targets"], request["batch"]
+        padded = 0
+        synchronize()
         begin = time.perf_counter()
-        ids, mask = pad(request["inputs"], 0)
-        labels, _ = pad(request["targets"], -100)
-        loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
-        loss.backward()
+        for at in range(0, len(inputs), batch):
+            ids, mask = pad(inputs[at : at + batch], 0)
+            labels, _ = pad(targets[at : at + batch], -100)
+            with torch.autocast(ids.device.type, torch.bfloat16, enabled=request.get("autocast") == "bf16"):
+                loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+            loss.backward()
+            padded += ids.numel() + labels.numel()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        last = float(loss.detach())
+        synchronize()
         seconds = time.perf_counter() - begin
-        return {"seconds": seconds, "loss": float(loss.detach()), "paddedTokens": ids.numel() + labels.numel()}
+        return {
+            "seconds": seconds,
+            "loss": last,
+            "paddedTokens": padded,
+            "usefulTokens": token_count(inputs) + token_count(targets),
+        }
 
 
 def resident_bytes():
@@ -101,28 +119,7 @@ def resident_bytes():
         return most if sys.platform == "darwin" else most * 1024
 
 
-def pad(rows, value):
-    longest = max(len(row) for row in rows)
-    ids = torch.full((len(rows), longest), value, dtype=torch.long)
-    mask = torch.zeros((len(rows), longest), dtype=torch.long)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = torch.tensor(row, dtype=torch.long)
-        mask[i, : len(row)] = 1
-    return ids, mask
-
-
-def main():
+if __name__ == "__main__":
     transformers.utils.logging.set_verbosity_error()
     peer = Peer()
-    actions = {"versions": peer.versions, "load": peer.load, "generate": peer.generate, "train": peer.train}
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = actions[request["do"]](request)
-        except Exception as error:  # the caller prints it and goes on without this peer
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    serve({"versions": peer.versions, "load": peer.load, "generate": peer.generate, "train": peer.train})

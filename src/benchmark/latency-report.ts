@@ -126,7 +126,7 @@ export function latencyMarkdown(part: LatencyPart): string {
   ];
   return [
     momentSentence(part),
-    `${part.model}, ${examples} examples of one task, ${outputTokens} greedy tokens each, median of ${rounds} round${rounds === 1 ? '' : 's'} in turns${examples === 100 ? '' : ', scaled to 100 examples'}; ${hintSentence(part)}${peersSentence(part)}`,
+    `${part.model}, ${examples} examples of one task, ${outputTokens} greedy tokens each${part.device && part.device !== 'cpu' ? `, on ${part.device}` : ''}, median of ${rounds} round${rounds === 1 ? '' : 's'} in turns${examples === 100 ? '' : ', scaled to 100 examples'}; ${hintSentence(part)}${peersSentence(part)}`,
     `Lengths are the medians of Super-NaturalInstructions: input 44, with the definition 133, with two examples 199; each further shot adds what these differ by, 33 tokens. HINT's instruction grows by its own medians (69, 197 with two examples: 64 a shot), so that it reads more than plain T5. The shots measured: ${shots.join(', ')}.`,
     table(columns, rows),
     ...(targets.length === 0

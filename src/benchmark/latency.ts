@@ -36,6 +36,8 @@ export interface LatencyOptions {
   readonly rounds: number;
   readonly dtypes: readonly WeightDType[];
   readonly systems: readonly LatencySystem[];
+  /** What computes, here and in Hugging Face: `cpu` (the default), `cuda`, `cuda:1`. */
+  readonly device?: string | undefined;
   /** A directory with an exported T5 of the same shape. */
   readonly onnx?: string | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -57,6 +59,8 @@ export interface LatencyPoint extends LatencyCase, Spread {
 
 /** Everything a run gave. */
 export interface LatencyPart extends MomentDescription {
+  /** Absent in older results: the CPU. */
+  readonly device?: string;
   readonly model: string;
   readonly adapterSize: number;
   readonly parameters: { readonly t5: number; readonly hint?: number };
@@ -94,7 +98,7 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
   const { signal, rounds, onProgress } = options;
   checkOptions(options);
   const moment = await describeMoment();
-  const device = new Device();
+  const device = new Device({ device: options.device ?? 'cpu' });
   let peers: Peers | undefined;
   try {
     const model = await open(device, options);
@@ -106,7 +110,8 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
     const samples = await alternate(groups, { rounds, signal, onProgress });
     return {
       ...moment,
-      model: options.model ?? `T5 v1.1 ${options.size}`,
+      device: options.device ?? 'cpu',
+      model: options.model ?? `T5 v1.1 ${options.size ?? 'base'}`,
       adapterSize: model.config.hint?.adapterSize ?? 0,
       parameters: parameters(model),
       parameterBytes,

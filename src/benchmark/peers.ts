@@ -28,6 +28,11 @@ export interface PeerRun {
 /** Batch sizes that a peer is tried with. */
 const BATCHES = [25, 100];
 
+/** The Python that peers run in. */
+export function peerPython(): string {
+  return process.env.HINT_PEER_PYTHON ?? 'python3';
+}
+
 /**
  * Hugging Face transformers with the Python that HINT_PEER_PYTHON names, else python3. Its requests stand in
  * bench/peers/hf_t5.py.
@@ -35,7 +40,7 @@ const BATCHES = [25, 100];
  * @throws HintError NOT_SUPPORTED when that Python cannot import torch and transformers; ABORTED
  */
 export async function startHuggingFace(signal?: AbortSignal): Promise<PeerProcess> {
-  const python = process.env.HINT_PEER_PYTHON ?? 'python3';
+  const python = peerPython();
   const script = join(packageRoot(), 'bench', 'peers', 'hf_t5.py');
   const peer = new PeerProcess('Hugging Face transformers', python, [script], {
     HF_HUB_OFFLINE: '1',
@@ -59,10 +64,10 @@ export async function startHuggingFace(signal?: AbortSignal): Promise<PeerProces
 export function loadHuggingFace(
   peer: PeerProcess,
   config: ModelConfig,
-  { threads, dtype = 'f32' }: { threads: number; dtype?: 'f32' | 'bf16' },
+  { threads, dtype = 'f32', device = 'cpu' }: { threads: number; dtype?: 'f32' | 'bf16'; device?: string },
   signal?: AbortSignal,
 ): Promise<PeerDescription> {
-  return peer.ask({ do: 'load', config: peerConfig(config), threads, seed: 1, dtype }, signal);
+  return peer.ask({ do: 'load', config: peerConfig(config), threads, seed: 1, dtype, device }, signal);
 }
 
 /** The same model for transformers' T5Config, ended by T5's own end of sequence. */

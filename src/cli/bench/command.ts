@@ -3,6 +3,7 @@ import { addCompareCommand } from './compare.js';
 import { addLatencyCommand } from './latency.js';
 import { addSoakCommand } from './soak.js';
 import { addTasksCommand } from './tasks.js';
+import { addTrainingCommand } from './training.js';
 
 /** `hint bench`: measurements and what has changed between them. */
 export function addBenchCommand(program: Command): void {
@@ -19,5 +20,6 @@ export function addBenchCommand(program: Command): void {
   addLatencyCommand(bench);
   addCompareCommand(bench);
   addTasksCommand(bench);
+  addTrainingCommand(bench);
   addSoakCommand(bench);
 }

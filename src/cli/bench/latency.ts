@@ -42,6 +42,7 @@ export function addLatencyCommand(bench: Command): void {
     ])
     .option('--systems <list>', 'hint, t5, hf', oneOf('--systems', LATENCY_SYSTEMS), ['hint', 't5', 'hf'])
     .option('--onnx <dir>', 'an exported T5 of the same shape: config.json and onnx/ as optimum writes them')
+    .option('--device <name>', 'what computes: cpu, cuda or cuda:N', 'cpu')
     .option('--log', 'draw the charts with a logarithmic axis of seconds', false)
     .option('--output <dir>', 'where the files go', join('runs', 'bench-latency'))
     .option('--json', 'print the result as JSON', false)

@@ -1,0 +1,101 @@
+import { median } from '../util/statistics.js';
+import { momentSentence } from './machine.js';
+import type { MeasuredSystem, TrainingPart, TrainingSystem } from './training.js';
+
+const NAMES: Readonly<Record<TrainingSystem, string>> = {
+  hint: 'HINT, this engine',
+  t5: 'plain T5, this engine',
+  hf: 'plain T5, HF transformers',
+  'hint-torch': 'HINT, PyTorch',
+};
+
+/** What each peer does the same work as. */
+const LIKE = { hf: 't5', 'hint-torch': 'hint' } as const;
+
+/** Rates of one system over all steps of a run. */
+export interface TrainingRates {
+  readonly system: TrainingSystem;
+  readonly examplesPerSecond: number;
+  /** Tokens that are not padding. */
+  readonly tokensPerSecond: number;
+  /** Of the engine: FLOP/s of useful work, and as a share of the matrix product measured in turns with it. */
+  readonly flopsPerSecond?: number;
+  readonly shareOfRoof?: number;
+  /** Examples per second over those of the peer that does the same. */
+  readonly overPeer?: number;
+}
+
+/** @returns a row for every system that was measured */
+export function trainingRates(part: TrainingPart): TrainingRates[] {
+  const examplesPerSecond = ({ seconds }: MeasuredSystem): number =>
+    (part.batchSize * seconds.length) / total(seconds);
+  const roof = 1 / median(part.samples.roof ?? [NaN]);
+  return part.systems.map((measured) => {
+    const { system, seconds, flops } = measured;
+    const reads = system === 'hint' || system === 'hint-torch' ? 'hint' : 't5';
+    const flopsPerSecond = flops && total(flops) / total(seconds);
+    const peer = part.systems.find((other) => system === LIKE[other.system as keyof typeof LIKE]);
+    return {
+      system,
+      examplesPerSecond: examplesPerSecond(measured),
+      tokensPerSecond: total(part.usefulTokens.map((tokens) => tokens[reads])) / total(seconds),
+      ...(flopsPerSecond !== undefined && { flopsPerSecond, shareOfRoof: flopsPerSecond / roof }),
+      ...(peer && { overPeer: examplesPerSecond(measured) / examplesPerSecond(peer) }),
+    };
+  });
+}
+
+/** A run as Markdown, without a heading of its own. */
+export function trainingMarkdown(part: TrainingPart): string {
+  const { lengths, systems } = part;
+  const rows = trainingRates(part).map((rates, i) => {
+    const { peakBytes, lagP99, usefulShare } = systems[i] as MeasuredSystem;
+    return [
+      NAMES[rates.system],
+      rates.examplesPerSecond.toPrecision(3),
+      rates.tokensPerSecond.toFixed(0),
+      usefulShare === undefined ? '' : `${percent(1 - usefulShare)} of its tokens`,
+      rates.flopsPerSecond === undefined ? '' : `${(rates.flopsPerSecond / 1e9).toFixed(0)} GFLOP/s`,
+      rates.shareOfRoof === undefined ? '' : percent(rates.shareOfRoof),
+      rates.overPeer === undefined ? '' : `${rates.overPeer.toFixed(2)}×`,
+      peakBytes === undefined ? '' : `${(peakBytes / 2 ** 30).toFixed(2)} GiB`,
+      lagP99 === undefined ? '' : `${lagP99.toFixed(1)} ms`,
+    ];
+  });
+  const head = ['system', 'examples/s', 'useful tokens/s', 'padding', 'useful work', 'of the roof', 'over its peer', 'memory', 'lag p99']; // prettier-ignore
+  return [
+    momentSentence(part),
+    `Forward, backward and Adafactor of every parameter on ${part.rounds} batch${part.rounds === 1 ? '' : 'es'} of ${part.batchSize} examples of ${part.tasks} tasks, on ${part.device}; lengths log-normal around the medians of Super-NaturalInstructions (${lengths.fullMedian} with the instruction, ${lengths.instanceMedian} and ${lengths.instructionMedian} apart; sigma ${lengths.sigma}, at most ${lengths.inputMost}), targets around ${lengths.targetMedian}. Plain T5 reads the instruction with every input, HINT once a task. The roof is a large f32 matrix product in turns with the steps: ${(1e-9 / median(part.samples.roof ?? [NaN])).toFixed(0)} GFLOP/s.`,
+    table(head, rows),
+    ...peerSentences(part),
+  ].join('\n\n');
+}
+
+function peerSentences({ systems, skipped, peerBatch, autocast }: TrainingPart): string[] {
+  const there = systems.flatMap(({ system, peer }) =>
+    peer ? [`${NAMES[system]}: transformers ${peer.transformers} on torch ${peer.torch}`] : [],
+  );
+  return [
+    ...(there.length > 0
+      ? [
+          `${there.join('; ')}; ${peerBatch} examples at a time, bf16 autocast ${autocast === 'bf16' ? 'on' : 'off'}.`,
+        ]
+      : []),
+    ...Object.entries(skipped).map(
+      ([system, why]) => `${NAMES[system as TrainingSystem]} was left out: ${why}`,
+    ),
+  ];
+}
+
+function total(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0);
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}

@@ -1,0 +1,112 @@
+import { buildBatch, type TokenizedExample } from '../data/batch.js';
+import { splitByTokens } from '../data/sampling.js';
+import { HintError } from '../errors.js';
+import { DropoutPlan } from '../model/dropout.js';
+import type { HintModel } from '../model/hint.js';
+import type { Device } from '../tensor/device.js';
+import * as ops from '../tensor/ops.js';
+import { Gradients } from '../tensor/tape.js';
+import { accumulateGradients } from '../training/microbatch.js';
+import { ADAFACTOR, Optimizer } from '../training/optimizer.js';
+import { watchEventLoopLag } from '../util/event-loop-lag.js';
+import { secondsOf } from './turns.js';
+
+/** What was seen of an engine's steps, in their order. */
+export interface ObservedSteps {
+  readonly flops: number[];
+  /** Most tensor memory of all steps, bytes. */
+  peakBytes: number;
+  /** The worst p99 of all steps, milliseconds. */
+  lagP99: number;
+}
+
+const Z_LOSS = 1e-4;
+const LEARNING_RATE = 1e-3;
+const ROOF_SIDE = { cpu: 2048, cuda: 8192 } as const;
+const ROOF_TRIES = 3;
+
+/**
+ * Training steps of one model: forward and backward pass of every microbatch, then an Adafactor update of every
+ * parameter.
+ */
+export class EngineSteps {
+  readonly observed: ObservedSteps = { flops: [], peakBytes: 0, lagP99: 0 };
+  private readonly optimizer: Optimizer;
+  private readonly gradients: Gradients;
+  private update = 0;
+
+  /** @param tokenBudget most tokens of a microbatch */
+  constructor(
+    private readonly model: HintModel,
+    private readonly tokenBudget: number,
+  ) {
+    this.gradients = new Gradients(model.device);
+    this.optimizer = new Optimizer(model.device, ADAFACTOR, [
+      {
+        name: 'all',
+        parameters: new Map(model.parameters.entries()),
+        stepOffset: 0,
+        multiplyByParameterScale: true,
+      },
+    ]);
+  }
+
+  /**
+   * @returns seconds of one step
+   * @throws HintError NUMERIC when the loss is no number, OUT_OF_MEMORY
+   */
+  async step(examples: readonly TokenizedExample[]): Promise<number> {
+    const { device } = this.model;
+    await device.synchronize();
+    device.resetPeakMemory();
+    const { flops } = device.statistics();
+    const endWatch = watchEventLoopLag();
+    const seconds = await secondsOf(() => this.train(examples));
+    const { p99 } = endWatch();
+    const after = device.statistics();
+    this.observed.flops.push(after.flops - flops);
+    this.observed.peakBytes = Math.max(this.observed.peakBytes, after.peakBytesInUse);
+    this.observed.lagP99 = Math.max(this.observed.lagP99, p99);
+    return seconds;
+  }
+
+  private async train(examples: readonly TokenizedExample[]): Promise<void> {
+    const { model, gradients, optimizer, update } = this;
+    const { dropoutRate } = model.config;
+    const losses = [];
+    for (const [index, microbatch] of splitByTokens(examples, this.tokenBudget).entries()) {
+      const { sums } = await accumulateGradients(model, buildBatch(microbatch), gradients, {
+        parameters: optimizer.parameters(),
+        zLoss: Z_LOSS,
+        dropout: new DropoutPlan(dropoutRate, update * examples.length + index),
+      });
+      losses.push(sums);
+    }
+    await optimizer.apply(gradients, { update, step: update, learningRate: LEARNING_RATE });
+    gradients.reset();
+    this.update++;
+    const sums = await Promise.all(losses);
+    await model.device.synchronize();
+    if (sums.every(({ crossEntropy }) => Number.isFinite(crossEntropy))) return;
+    throw new HintError('NUMERIC', `The loss of measured step ${update} is no finite number.`);
+  }
+}
+
+/** A large square matrix product: each call gives the seconds of the fastest of three, per FLOP. */
+export function matrixRoof(device: Device): () => Promise<number> {
+  const side = ROOF_SIDE[device.kind];
+  return async () => {
+    const [a, b] = [device.full([side, side], 0.5), device.full([side, side], 0.25)];
+    let best = Infinity;
+    for (let i = 0; i < ROOF_TRIES; i++) {
+      await device.synchronize();
+      const seconds = await secondsOf(() => {
+        device.tidy(() => void ops.linear(a, b));
+        return device.synchronize();
+      });
+      best = Math.min(best, seconds / (2 * side ** 3));
+    }
+    for (const tensor of [a, b]) tensor.dispose();
+    return best;
+  };
+}

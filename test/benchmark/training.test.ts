@@ -1,0 +1,85 @@
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { endless, uniforms } from '../../src/benchmark/random-model.js';
+import { drawBatch, usefulTokens } from '../../src/benchmark/training-examples.js';
+import { trainingMarkdown, trainingRates } from '../../src/benchmark/training-report.js';
+import { measureTraining, type TrainingPart } from '../../src/benchmark/training.js';
+import { benchmarkSeries } from '../../src/evaluation/compare-benchmarks.js';
+import { FULL_HINT, tinyConfig } from '../inference/models.js';
+
+const OPTIONS = {
+  config: endless(tinyConfig(FULL_HINT)),
+  systems: ['hint', 't5', 'hf', 'hint-torch'] as const,
+  batchSize: 4,
+  tasks: 2,
+  tokenBudget: 300,
+  rounds: 2,
+  threads: 1,
+};
+
+it('the bench of training counts work, keeps every step, and says which peers are missing', async () => {
+  const outer = process.env['HINT_PEER_PYTHON'];
+  process.env['HINT_PEER_PYTHON'] = fileURLToPath(new URL('no-such-python', import.meta.url));
+  const notes: string[] = [];
+  let part: TrainingPart;
+  try {
+    part = await measureTraining({ ...OPTIONS, note: (text) => notes.push(text) });
+  } finally {
+    if (outer === undefined) delete process.env['HINT_PEER_PYTHON'];
+    else process.env['HINT_PEER_PYTHON'] = outer;
+  }
+  expect(part.systems.map(({ system }) => system)).toEqual(['hint', 't5']);
+  expect(Object.keys(part.skipped)).toEqual(['hf', 'hint-torch']);
+  expect(notes.join()).toMatch(/hf is left out: .*HINT_PEER_PYTHON.*hint-torch is left out: .*--hint-peer/);
+  for (const { flops, peakBytes, seconds } of part.systems) {
+    expect(seconds).toHaveLength(2);
+    expect(flops).toHaveLength(2);
+    expect(Math.min(...(flops ?? []))).toBeGreaterThan(1e5);
+    expect(peakBytes).toBeGreaterThan(1e5);
+  }
+  const series = benchmarkSeries(JSON.parse(JSON.stringify({ parts: { training: part } })), 'training.json');
+  expect(series.map(({ samples }) => samples.length)).toEqual([2, 2, 2]);
+  expect(trainingMarkdown(part)).toContain('HINT, this engine');
+});
+
+it('a ratio over a peer is of examples per second, and the roof is that of the same run', () => {
+  const part = {
+    batchSize: 8,
+    rounds: 2,
+    usefulTokens: [
+      { t5: 1000, hint: 500 },
+      { t5: 1000, hint: 700 },
+    ],
+    systems: [
+      { system: 'hint', seconds: [1, 1], flops: [4e9, 4e9] },
+      { system: 't5', seconds: [2, 2], flops: [6e9, 6e9] },
+      { system: 'hf', seconds: [8, 8], usefulShare: 0.5 },
+    ],
+    samples: { roof: [1e-10, 1.25e-10, 2e-10] },
+  } as unknown as TrainingPart;
+  const [hint, plain, hf] = trainingRates(part);
+  expect(hint).toMatchObject({
+    examplesPerSecond: 8,
+    tokensPerSecond: 600,
+    shareOfRoof: expect.closeTo(0.5, 6) as number,
+  });
+  expect(hint).not.toHaveProperty('overPeer');
+  expect(plain).toMatchObject({ overPeer: 4, tokensPerSecond: 500 });
+  expect(hf).toMatchObject({ system: 'hf', tokensPerSecond: 125 });
+});
+
+it('systems are measured on the same examples: an instance is the end of what plain T5 reads', () => {
+  const { plain, hint } = drawBatch(uniforms(7), { batchSize: 9, tasks: 4, vocabSize: 500 });
+  expect(new Set(hint.map(({ instruction }) => instruction)).size).toBe(4);
+  for (const [i, { input, target }] of hint.entries()) {
+    const full = plain[i]?.input ?? new Int32Array(0);
+    expect([...input]).toEqual([...full.subarray(full.length - input.length)]);
+    expect(target).toEqual(plain[i]?.target);
+  }
+  const once = [...new Set(hint.map(({ instruction }) => instruction))].reduce(
+    (sum, { length }) => sum + length,
+    0,
+  );
+  const rest = hint.reduce((sum, { input, target }) => sum + input.length + target.length, 0);
+  expect(usefulTokens(hint)).toBe(once + rest);
+});
