@@ -311,6 +311,14 @@ Napi::Value endRecording(const Info& info) {
   return Napi::External<ProgramHandle>::New(info.Env(), handle, [](Napi::Env, ProgramHandle* held) { delete held; });
 }
 
+/// (device, program): takes the program out of its handle, for the next endRecording to give.
+Napi::Value resumeRecording(const Info& info) {
+  auto program = std::exchange(info[1].As<Napi::External<ProgramHandle>>().Data()->program, nullptr);
+  if (!program) fail("INVALID_ARGUMENT", "This program was disposed; record it again.");
+  streamOf(info[0]).resumeRecording(std::move(program));
+  return info.Env().Undefined();
+}
+
 /// (program), while its device lives: its calls and their memory go once what is queued has run, on the stream's
 /// thread; collecting the handle may come much later.
 Napi::Value releaseProgram(const Info& info) {
@@ -417,6 +425,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   HINT_EXPORT(synchronize);
   HINT_EXPORT(beginRecording);
   HINT_EXPORT(endRecording);
+  HINT_EXPORT(resumeRecording);
   HINT_EXPORT(replay);
   HINT_EXPORT(releaseProgram);
   HINT_EXPORT(statistics);

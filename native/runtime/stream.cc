@@ -98,10 +98,12 @@ void Stream::post(std::function<void()> task) {
   ready_.notify_one();
 }
 
-void Stream::beginRecording() {
+void Stream::beginRecording() { resumeRecording(std::make_shared<Program>()); }
+
+void Stream::resumeRecording(std::shared_ptr<Program> program) {
   if (recording_)
     fail("INVALID_ARGUMENT", "A recording is already open on this device; end it before beginning another.");
-  recording_ = std::make_shared<Program>();
+  recording_ = std::move(program);
 }
 
 std::shared_ptr<Program> Stream::endRecording() {

@@ -50,6 +50,8 @@ class Stream {
 
   void beginRecording();
   std::shared_ptr<Program> endRecording();
+  /// Goes on with a recording that endRecording gave, which recorded nothing meanwhile.
+  void resumeRecording(std::shared_ptr<Program> program);
   /// Runs the program up to `times` times; stops early once the i32 scalar `stop` (if given) is non-zero or `cancel`
   /// becomes true.
   void replay(std::shared_ptr<Program> program, int times, Tensor stop, std::shared_ptr<std::atomic<bool>> cancel);

@@ -196,6 +196,21 @@ TEST("a replay whose program fails stops at once and says why") {
   CHECK_EQUAL(failure->code(), "INVALID_SHAPE");
 }
 
+TEST("a recording that is resumed goes on where it was, without what ran meanwhile") {
+  Stream stream(1);
+  const Tensor x = filled(stream, {8}, 1.0f), total = filled(stream, {1}, 0.0f), other = filled(stream, {1}, 0.0f);
+  stream.beginRecording();
+  enqueue(stream, "square_norm", {x, total});
+  const auto begun = stream.endRecording();
+  enqueue(stream, "square_norm", {x, other});
+  stream.resumeRecording(begun);
+  enqueue(stream, "square_norm", {x, total});
+  ERROR_OF("INVALID_ARGUMENT", stream.resumeRecording(begun));
+  stream.replay(stream.endRecording(), 1, {}, nullptr);
+  CHECK_EQUAL(first(stream, total), 16.0f);
+  CHECK_EQUAL(first(stream, other), 8.0f);
+}
+
 TEST("recordings do not nest and do not end before they begin") {
   Stream stream(1);
   ERROR_OF("INVALID_ARGUMENT", stream.endRecording());

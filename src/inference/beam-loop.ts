@@ -1,5 +1,7 @@
+import { HintError } from '../errors.js';
 import type { Program } from '../tensor/device.js';
 import * as ops from '../tensor/ops.js';
+import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { BeamSearch } from './beam-search.js';
 import { createCaches, disposeCaches, FIRST_CAPACITY, isWorthDropping, moveCaches } from './decode-caches.js';
@@ -31,7 +33,12 @@ export class BeamLoop {
   private position = 0;
   private readonly searches: BeamSearch[];
   private readonly width: number;
-  private stage: Stage;
+  private stage: Stage | undefined;
+  /** The stage that is being recorded; nothing that it reads may go meanwhile. */
+  private beginning: Promise<Stage> | undefined;
+  private isDisposed = false;
+  /** Rows of the batch that are still searched, ascending. */
+  private inputs: number[];
 
   constructor(
     private readonly network: DecodeNetwork,
@@ -47,19 +54,16 @@ export class BeamLoop {
       const limit = Math.min(maxTokens, network.room(row));
       return new BeamSearch(numBeams, brevityExponent, limit, network.eosTokenId);
     });
-    const capacity = Math.min(maxTokens, FIRST_CAPACITY);
-    const inputs = this.searches.map((_, row) => row);
-    this.stage = this.begin(inputs, capacity, createCaches(network, count * numBeams, capacity));
+    this.inputs = this.searches.map((_, row) => row);
   }
 
   get done(): boolean {
-    return this.stage.inputs.every((input) => this.log.hasEnded(input));
+    return this.inputs.every((input) => this.log.hasEnded(input));
   }
 
   /** One token further for every input. */
   async advance(): Promise<void> {
-    this.repack();
-    const { inputs, token, parents, best, program } = this.stage;
+    const { inputs, token, parents, best, program } = await this.ready();
     const { numBeams, width, network } = this;
     program.replay(1);
     const [ids, logProbs] = await Promise.all([best.ids.readIntegers(), best.logProbs.read()]);
@@ -75,8 +79,11 @@ export class BeamLoop {
     network.device.write(parents, this.parentRows(inputs));
   }
 
-  dispose(): void {
-    this.release(this.stage);
+  async dispose(): Promise<void> {
+    this.isDisposed = true;
+    await this.beginning?.catch(() => undefined);
+    if (this.stage) this.release(this.stage);
+    this.stage = undefined;
   }
 
   private finish(input: number, search: BeamSearch): void {
@@ -113,27 +120,37 @@ export class BeamLoop {
     return Array.from({ length: this.numBeams }, (_, beam) => make(beam));
   }
 
-  /** Lets finished inputs go and makes room for more tokens, where either is due. */
-  private repack(): void {
+  /** The stage of the next step: the last one, unless inputs are to be let go or there is no room for more tokens. */
+  private async ready(): Promise<Stage> {
     const old = this.stage;
-    const active = old.inputs.filter((input) => !this.log.hasEnded(input));
-    const full = this.position === old.capacity;
-    const { numBeams } = this;
-    if (!full && !isWorthDropping(old.inputs.length * numBeams, active.length * numBeams)) return;
-    const capacity = full ? Math.min(this.maxTokens, old.capacity * 2) : old.capacity;
-    const parents = this.parentRows(old.inputs);
+    const active = this.inputs.filter((input) => !this.log.hasEnded(input));
+    const full = this.position === (old?.capacity ?? 0);
+    const { numBeams, network } = this;
+    if (old && !full && !isWorthDropping(this.inputs.length * numBeams, active.length * numBeams)) return old;
+    const capacity = full
+      ? Math.min(this.maxTokens, old ? old.capacity * 2 : FIRST_CAPACITY)
+      : (old as Stage).capacity;
+    const parents = this.parentRows(this.inputs);
     const sources = active.flatMap((input) => {
-      const first = old.inputs.indexOf(input) * numBeams;
+      const first = this.inputs.indexOf(input) * numBeams;
       return [...parents.subarray(first, first + numBeams)];
     });
-    const caches = moveCaches(this.network.device, old.caches, sources, this.position, capacity);
-    this.stage = this.begin(active, capacity, caches);
-    this.release(old);
+    const caches = old
+      ? moveCaches(network.device, old.caches, sources, this.position, capacity)
+      : createCaches(network, sources.length, capacity);
+    const stage = await (this.beginning = this.begin(active, capacity, caches));
+    if (old) this.release(old);
+    if (this.isDisposed) {
+      this.release(stage);
+      throw new HintError('ABORTED', 'The decoding was given up.');
+    }
+    this.inputs = active;
+    return (this.stage = stage);
   }
 
   /** Puts the beams of `inputs` on the device, in their places, and records the step that advances them. */
-  private begin(inputs: number[], capacity: number, caches: Cache[]): Stage {
-    const { network, numBeams } = this;
+  private async begin(inputs: number[], capacity: number, caches: Cache[]): Promise<Stage> {
+    const { network, numBeams, width } = this;
     const { device } = network;
     const rows = inputs.flatMap((input) => this.beams(() => input));
     const integers = (values: Int32Array): Tensor => device.keep(device.tensor(values, [values.length]));
@@ -141,21 +158,16 @@ export class BeamLoop {
     const parents = integers(Int32Array.from(rows.keys()));
     const position = integers(Int32Array.of(this.position));
     const step = network.begin(rows, this.position);
-    let best: Stage['best'] | undefined;
-    const program = device.record(() => {
-      best = device.tidy(() => {
-        if (numBeams > 1)
-          for (const { key, value } of caches)
-            for (const cache of [key, value]) ops.reorderCache(cache, parents, position, numBeams);
-        const kept = ops.topK(step.logits({ token, position, caches }), this.width);
-        ops.increment(position);
-        return kept;
-      });
-    });
-    const kept = best as unknown as Stage['best'];
-    device.keep(kept.ids);
-    device.keep(kept.logProbs);
-    return { inputs, capacity, caches, token, parents, position, best: kept, step, program };
+    function* advance(): Sliced<Stage['best']> {
+      if (numBeams > 1)
+        for (const { key, value } of caches)
+          for (const cache of [key, value]) ops.reorderCache(cache, parents, position, numBeams);
+      const best = ops.topK(yield* step.logits({ token, position, caches }), width);
+      ops.increment(position);
+      return best;
+    }
+    const { program, result: best } = await device.recordInSlices(device.tidied(advance()));
+    return { inputs, capacity, caches, token, parents, position, best, step, program };
   }
 
   private release({ caches, token, parents, position, best, step, program }: Stage): void {

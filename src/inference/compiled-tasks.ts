@@ -43,7 +43,10 @@ function* compile(model: HintModel, instructions: Ragged): Sliced<CompiledTasks>
 }
 
 /** A decoder-only model's tasks: the keys and values of the instruction's own tokens in every layer. */
-function compileForLanguageModel(model: LanguageModel, { ids, offsets }: Ragged): CompiledTasks {
+async function compileForLanguageModel(
+  model: LanguageModel,
+  { ids, offsets }: Ragged,
+): Promise<CompiledTasks> {
   const encoded = { instructions: undefined, modules: new Map() };
   const count = offsets.length - 1;
   if (count === 0) return { encoded, shared: [], dtype: 'f32' };
@@ -52,7 +55,8 @@ function compileForLanguageModel(model: LanguageModel, { ids, offsets }: Ragged)
       instructionTokens(model.config, ids.subarray(offsets[task], offsets[task + 1])),
     ),
   );
-  const shared = runForKeys(model, sequences, undefined, undefined).map(({ key, value }) => ({
+  const keys = await runForKeys(model, sequences, undefined, undefined);
+  const shared = keys.map(({ key, value }) => ({
     sharedKey: key,
     sharedValue: value,
     sharedOffsets: sequences.offsets,

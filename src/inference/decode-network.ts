@@ -1,4 +1,5 @@
 import type { Device } from '../tensor/device.js';
+import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 
 /** Keys and values of the tokens generated so far in one layer's self-attention, [rows, capacity, width] each. */
@@ -20,7 +21,7 @@ export interface StepInputs {
 /** A decoding step for some of a batch's rows. */
 export interface DecodeStep {
   /** Enqueues the step: logits [rows, vocabSize] of the token after the one fed. */
-  logits(inputs: StepInputs): Tensor;
+  logits(inputs: StepInputs): Sliced<Tensor>;
   /** Gives back what the step has on the device. */
   dispose(): void;
 }

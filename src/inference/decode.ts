@@ -26,7 +26,8 @@ export interface BatchDecoding {
 interface DecodeLoop {
   readonly done: boolean;
   advance(): Promise<void>;
-  dispose(): void;
+  /** Resolves when nothing reads the network any more. */
+  dispose(): Promise<void>;
 }
 
 /**
@@ -45,7 +46,7 @@ export async function decodeBatch(
   options: BatchDecoding,
 ): Promise<GeneratedTokens[]> {
   const network = isLanguageModel(model)
-    ? new DecoderOnlyNetwork(model, tasks, inputs, taskIndex)
+    ? await DecoderOnlyNetwork.open(model, tasks, inputs, taskIndex)
     : await EncoderDecoderNetwork.open(model, tasks, inputs, taskIndex);
   const rows = inputs.offsets.length - 1;
   const log = new RowLog(rows, network.eosTokenId, options.logProbs, options.watch);
@@ -58,7 +59,7 @@ export async function decodeBatch(
     }
     return log.results();
   } finally {
-    loop?.dispose();
+    await loop?.dispose();
     network.dispose();
   }
 }

@@ -5,6 +5,7 @@ import { promptTokens } from '../model/language-model/prompt.js';
 import type { SharedKeys } from '../model/t5.js';
 import type { Device } from '../tensor/device.js';
 import * as ops from '../tensor/ops.js';
+import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { CompiledTasks } from './compiled-tasks.js';
 import type { Cache, DecodeNetwork, DecodeStep, StepInputs } from './decode-network.js';
@@ -16,8 +17,8 @@ interface Keys {
 }
 
 /**
- * Runs sequences to keep the keys and values of every layer, behind those of their tasks' instructions. The caller
- * owns the result.
+ * Runs sequences, in slices, to keep the keys and values of every layer, behind those of their tasks' instructions. The
+ * caller owns the result.
  *
  * @param first per sequence the position of its first token
  */
@@ -26,10 +27,10 @@ export function runForKeys(
   sequences: Ragged,
   first: ArrayLike<number> | undefined,
   instructions: { shared: readonly SharedKeys[]; taskIndex: Int32Array } | undefined,
-): Keys[] {
+): Promise<Keys[]> {
   const { device, config } = model;
-  const kept: Keys[] = [];
-  device.tidy(() => {
+  function* run(): Sliced<Keys[]> {
+    const kept: Keys[] = [];
     const attend: Attend = (q, k, v, layer) => {
       kept[layer] = { key: device.keep(k), value: device.keep(v) };
       return ops.attention(q, k, v, {
@@ -41,9 +42,10 @@ export function runForKeys(
         ...(instructions ? { taskIndex: instructions.taskIndex } : {}),
       });
     };
-    device.now(model.run(model.place(sequences, first), attend));
-  });
-  return kept;
+    yield* model.run(model.place(sequences, first), attend);
+    return kept;
+  }
+  return device.inSlices(device.tidied(run()));
 }
 
 /**
@@ -54,13 +56,13 @@ export class DecoderOnlyNetwork implements DecodeNetwork {
   readonly cacheLayers: number;
   readonly cacheWidth: number;
   private readonly prompts: Int32Array[];
-  /** Of the prompts without their last token. */
-  private readonly context: Keys[];
-  private readonly contextOffsets: Int32Array;
+  /** The prompts without their last token. */
+  private readonly sequences: Ragged;
+  /** Of these. */
+  private context: Keys[] = [];
   private readonly instructions: { shared: readonly SharedKeys[]; taskIndex: Int32Array } | undefined;
 
-  /** Enqueues the inputs. @throws HintError INVALID_TOKEN, INVALID_DATA (too long an input) */
-  constructor(
+  private constructor(
     private readonly model: LanguageModel,
     { shared }: CompiledTasks,
     { ids, offsets }: Ragged,
@@ -76,10 +78,20 @@ export class DecoderOnlyNetwork implements DecodeNetwork {
       const input = ids.subarray(offsets[row], offsets[row + 1]);
       return promptTokens(model.config, some, input).input;
     });
-    const sequences = concatenate(this.prompts.map((prompt) => prompt.subarray(0, -1)));
-    this.contextOffsets = sequences.offsets;
-    const first = this.prompts.map((_, row) => this.instructionLength(row));
-    this.context = runForKeys(model, sequences, first, this.instructions);
+    this.sequences = concatenate(this.prompts.map((prompt) => prompt.subarray(0, -1)));
+  }
+
+  /** Enqueues the inputs, in slices. @throws HintError INVALID_TOKEN, INVALID_DATA (too long an input) */
+  static async open(
+    model: LanguageModel,
+    tasks: CompiledTasks,
+    inputs: Ragged,
+    taskIndex: Int32Array,
+  ): Promise<DecoderOnlyNetwork> {
+    const network = new DecoderOnlyNetwork(model, tasks, inputs, taskIndex);
+    const first = network.prompts.map((_, row) => network.instructionLength(row));
+    network.context = await runForKeys(model, network.sequences, first, network.instructions);
+    return network;
   }
 
   get device(): Device {
@@ -99,7 +111,8 @@ export class DecoderOnlyNetwork implements DecodeNetwork {
   }
 
   begin(rows: readonly number[], position: number): DecodeStep {
-    const { device, config } = this.model;
+    const { model } = this;
+    const { device, config } = model;
     const start = Int32Array.from(rows, (row) => config.positionOffset + this.startPosition(row) + position);
     const limit = config.positionOffset + config.maxPositions - 1;
     const positions = device.keep(
@@ -109,13 +122,15 @@ export class DecoderOnlyNetwork implements DecodeNetwork {
       ),
     );
     const index = Int32Array.from(rows);
+    const attendWith =
+      ({ position: place, caches }: StepInputs): Attend =>
+      (q, k, v, layer) =>
+        this.attend(q, k, v, layer, caches[layer] as Cache, place, index);
     return {
-      logits: ({ token, position: place, caches }: StepInputs): Tensor => {
-        const attend: Attend = (q, k, v, layer) =>
-          this.attend(q, k, v, layer, caches[layer] as Cache, place, index);
-        const hidden = device.now(this.model.run({ ids: token, positions }, attend));
+      *logits(inputs) {
+        const hidden = yield* model.run({ ids: inputs.token, positions }, attendWith(inputs));
         ops.increment(positions, { limit });
-        return this.model.logits(hidden);
+        return model.logits(hidden);
       },
       dispose: () => positions.dispose(),
     };
@@ -145,7 +160,7 @@ export class DecoderOnlyNetwork implements DecodeNetwork {
         numHeads: this.model.config.numHeads,
         contextKey: key,
         contextValue: value,
-        contextOffsets: this.contextOffsets,
+        contextOffsets: this.sequences.offsets,
         contextIndex: rows,
         ...shared?.[layer],
         ...(taskIndex ? { taskIndex: rows.map((row) => taskIndex[row] as number) } : {}),

@@ -63,17 +63,19 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
   }
 
   begin(rows: readonly number[]): DecodeStep {
-    const { t5, device } = this.model;
+    const { t5 } = this.model;
     const rowOffsets = Int32Array.from({ length: rows.length + 1 }, (_, i) => i);
     const tasks = this.model.taskRows(
       this.tasks.encoded,
       Int32Array.from(rows, (row) => this.taskIndex[row] as number),
       rowOffsets,
     );
+    const keysOf = ({ caches, position }: StepInputs): DecoderKeys =>
+      this.keys(rows, caches, position, tasks);
     return {
-      logits: ({ token, position, caches }: StepInputs): Tensor => {
-        const keys = this.keys(rows, caches, position, tasks);
-        return t5.logits(device.now(t5.decodeOver({ ids: token, offsets: rowOffsets }, keys, { tasks })));
+      *logits(inputs) {
+        const tokens = { ids: inputs.token, offsets: rowOffsets };
+        return t5.logits(yield* t5.decodeOver(tokens, keysOf(inputs), { tasks }));
       },
       dispose: () => undefined,
     };

@@ -1,5 +1,7 @@
+import { HintError } from '../errors.js';
 import type { Program } from '../tensor/device.js';
 import * as ops from '../tensor/ops.js';
+import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { createCaches, disposeCaches, FIRST_CAPACITY, isWorthDropping, moveCaches } from './decode-caches.js';
 import type { Cache, DecodeNetwork, DecodeStep } from './decode-network.js';
@@ -34,7 +36,12 @@ interface Stage {
 export class TokenLoop {
   /** Tokens generated so far per row that goes on. */
   private position = 0;
-  private stage: Stage;
+  /** Rows of the batch that are still decoded, ascending. */
+  private rows: number[];
+  private stage: Stage | undefined;
+  /** The stage that is being recorded; nothing that it reads may go meanwhile. */
+  private beginning: Promise<Stage> | undefined;
+  private isDisposed = false;
 
   constructor(
     private readonly network: DecodeNetwork,
@@ -45,19 +52,16 @@ export class TokenLoop {
     /** Look after every token. */
     private readonly eager: boolean,
   ) {
-    const capacity = Math.min(maxTokens, FIRST_CAPACITY);
-    const rows = Array.from({ length: count }, (_, row) => row);
-    this.stage = this.begin(rows, capacity, createCaches(network, count, capacity));
+    this.rows = Array.from({ length: count }, (_, row) => row);
   }
 
   get done(): boolean {
-    return this.stage.rows.every((row) => this.log.hasEnded(row));
+    return this.rows.every((row) => this.log.hasEnded(row));
   }
 
   /** Generates the next piece of every row. */
   async advance(): Promise<void> {
-    this.repack();
-    const { rows, capacity, state, drawn, program } = this.stage;
+    const { rows, capacity, state, drawn, program } = await this.ready();
     const steps = Math.min(this.eager ? 1 : pieceLength(rows.length), capacity - this.position);
     program.replay(steps, state.stop);
     const [tokens, logProbs] = await Promise.all([state.tokens.readIntegers(), drawn?.logProbs.read()]);
@@ -72,25 +76,38 @@ export class TokenLoop {
     this.position = end;
   }
 
-  dispose(): void {
-    this.release(this.stage);
+  async dispose(): Promise<void> {
+    this.isDisposed = true;
+    await this.beginning?.catch(() => undefined);
+    if (this.stage) this.release(this.stage);
+    this.stage = undefined;
   }
 
-  /** Lets finished rows go and makes room for more tokens, where either is due. */
-  private repack(): void {
+  /** The stage of the next steps: the last one, unless rows are to be let go or there is no room for more tokens. */
+  private async ready(): Promise<Stage> {
     const old = this.stage;
-    const active = old.rows.filter((row) => !this.log.hasEnded(row));
-    const full = this.position === old.capacity;
-    if (!full && !isWorthDropping(old.rows.length, active.length)) return;
-    const capacity = full ? Math.min(this.maxTokens, old.capacity * 2) : old.capacity;
-    const sources = active.map((row) => old.rows.indexOf(row));
-    const caches = moveCaches(this.network.device, old.caches, sources, this.position, capacity);
-    this.stage = this.begin(active, capacity, caches);
-    this.release(old);
+    const active = this.rows.filter((row) => !this.log.hasEnded(row));
+    const full = this.position === (old?.capacity ?? 0);
+    if (old && !full && !isWorthDropping(this.rows.length, active.length)) return old;
+    const capacity = full
+      ? Math.min(this.maxTokens, old ? old.capacity * 2 : FIRST_CAPACITY)
+      : (old as Stage).capacity;
+    const sources = active.map((row) => this.rows.indexOf(row));
+    const caches = old
+      ? moveCaches(this.network.device, old.caches, sources, this.position, capacity)
+      : createCaches(this.network, active.length, capacity);
+    const stage = await (this.beginning = this.begin(active, capacity, caches));
+    if (old) this.release(old);
+    if (this.isDisposed) {
+      this.release(stage);
+      throw new HintError('ABORTED', 'The decoding was given up.');
+    }
+    this.rows = active;
+    return (this.stage = stage);
   }
 
   /** Puts the state of `rows` on the device and records the step that advances it. */
-  private begin(rows: number[], capacity: number, caches: Cache[]): Stage {
+  private async begin(rows: number[], capacity: number, caches: Cache[]): Promise<Stage> {
     const { network, choice } = this;
     const { device } = network;
     const lastTokens = rows.map((row) => this.log.lastToken(row) ?? network.startToken(row));
@@ -114,14 +131,13 @@ export class TokenLoop {
             logProbs: device.keep(device.full([rows.length, capacity], 0)),
           };
     const step = network.begin(rows, this.position);
-    const program = device.record(() =>
-      device.tidy(() => {
-        const { token, position } = state;
-        const logits = step.logits({ token, position, caches });
-        if (choice.kind === 'greedy' || !drawn) return ops.greedy(logits, state, network.eosTokenId);
-        ops.sample(logits, { ...state, ...drawn }, network.eosTokenId, choice);
-      }),
-    );
+    function* advance(): Sliced<void> {
+      const { token, position } = state;
+      const logits = yield* step.logits({ token, position, caches });
+      if (choice.kind === 'greedy' || !drawn) ops.greedy(logits, state, network.eosTokenId);
+      else ops.sample(logits, { ...state, ...drawn }, network.eosTokenId, choice);
+    }
+    const { program } = await device.recordInSlices(device.tidied(advance()));
     return { rows, capacity, caches, state, drawn, step, program };
   }
 

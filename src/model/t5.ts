@@ -113,12 +113,8 @@ export class T5 {
     const { stack = 'encoder', masks = 'encoder', tasks, dropout = NO_DROPOUT } = options;
     const stream = this.embed(ids, offsets, dropout, masks);
     const layers = range(this.config.numLayers, (i) => (s: Stream) => {
-      const layer = `${stack}.block.${i}.layer`;
       const at = { offsets, slot: i, layer: i, tasks, dropout, masks };
-      const attended = this.selfAttention(s, layer, at, (q, k, v) =>
-        this.attendWithin(q, k, v, { ...at, stack, causal: false }),
-      );
-      return this.feedForward(attended, `${layer}.1`, at);
+      return this.encoderLayer(s, stack, at);
     });
     const { x, delta } = yield* this.run(stream, layers, options);
     const { y } = this.addNorm(
@@ -141,17 +137,32 @@ export class T5 {
     const { numDecoderLayers } = this.config;
     const stream = this.embed(ids, offsets, dropout, 'decoder');
     const layers = range(numDecoderLayers, (j) => (s: Stream) => {
-      const layer = `decoder.block.${j}.layer`;
-      const slot = this.decoderSlot(j);
-      const at = { offsets, slot, layer: j, tasks, dropout, masks: 'decoder' as const };
-      let next = this.selfAttention(s, layer, at, (q, k, v) => keys.self(q, k, v, j));
-      next = this.crossAttention(next, `${layer}.1`, { ...at, slot: slot + 1 }, (q) => keys.cross(q, j));
-      return this.feedForward(next, `${layer}.2`, at);
+      const at = { offsets, slot: this.decoderSlot(j), layer: j, tasks, dropout, masks: 'decoder' as const };
+      return this.decoderLayer(s, keys, at);
     });
     const { x, delta } = yield* this.run(stream, layers, options);
     const last = this.lastDropout('decoder', numDecoderLayers, tasks, dropout);
     const { y } = this.addNorm({ x, delta, dropout: last }, 'decoder.final_layer_norm', offsets);
     return ops.dropout(y, dropout.at('decoder', 0, 'final'), offsets);
+  }
+
+  private *encoderLayer(stream: Stream, stack: string, at: LayerPlace): Sliced<Stream> {
+    const layer = `${stack}.block.${at.layer}.layer`;
+    const attended = this.selfAttention(stream, layer, at, (q, k, v) =>
+      this.attendWithin(q, k, v, { ...at, stack, causal: false }),
+    );
+    yield;
+    return this.feedForward(attended, `${layer}.1`, at);
+  }
+
+  private *decoderLayer(stream: Stream, keys: DecoderKeys, at: LayerPlace): Sliced<Stream> {
+    const layer = `decoder.block.${at.layer}.layer`;
+    const cross = { ...at, slot: at.slot + 1 };
+    const attended = this.selfAttention(stream, layer, at, (q, k, v) => keys.self(q, k, v, at.layer));
+    yield;
+    const crossed = this.crossAttention(attended, `${layer}.1`, cross, (q) => keys.cross(q, at.layer));
+    yield;
+    return this.feedForward(crossed, `${layer}.2`, at);
   }
 
   /** Logits of every row, [rows, vocabSize]; unscaled (§1.1). Training never makes them: see HintModel.loss. */
@@ -194,7 +205,7 @@ export class T5 {
   /** Runs layers one after the other; what a layer leaves behind is freed when it returns. */
   private *run(
     stream: Stream,
-    layers: ((stream: Stream) => Stream)[],
+    layers: ((stream: Stream) => Sliced<Stream>)[],
     options: StackOptions,
   ): Sliced<{ x: Tensor; delta: Tensor | undefined }> {
     let current = stream;
@@ -205,13 +216,13 @@ export class T5 {
         let outgoing: Stream['dropout'];
         const inputs = current.delta ? [current.x, current.delta] : [current.x];
         const [x, delta] = tape.recompute(inputs, (first, second) => {
-          const next = layer({ x: first as Tensor, delta: second, dropout });
+          const next = this.device.now(layer({ x: first as Tensor, delta: second, dropout }));
           outgoing = next.dropout;
           return [next.x, next.delta as Tensor];
         });
         current = { x: x as Tensor, delta, dropout: outgoing };
       } else {
-        current = this.device.tidy(() => layer(current));
+        current = yield* this.device.tidied(layer(current));
       }
       yield;
     }

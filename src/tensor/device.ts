@@ -58,6 +58,8 @@ const PIECE_VALUES = 1 << 18;
 interface Surroundings {
   tape: Tape | undefined;
   scopes: Tensor[][];
+  /** The program that ops join instead of running. */
+  recording?: NativeProgram | undefined;
 }
 
 interface OpEntry {
@@ -108,6 +110,7 @@ export class Device {
   /** The tape that records ops now, if any. */
   tape: Tape | undefined;
   private scopes: Tensor[][] = [];
+  private isRecording = false;
   private closed = false;
 
   /**
@@ -249,7 +252,11 @@ export class Device {
    * Resolves when everything is enqueued. Work that was begun is always brought to its end; abort between two.
    */
   async inSlices<T>(work: Sliced<T>): Promise<T> {
-    let own: Surroundings = { tape: undefined, scopes: [] };
+    return this.runSlices(work, { tape: undefined, scopes: [] });
+  }
+
+  /** @param own what the work has around it, kept up to date */
+  private async runSlices<T>(work: Sliced<T>, own: Surroundings): Promise<T> {
     for (;;) {
       const end = performance.now() + SLICE_MILLISECONDS;
       const outer = this.enter(own);
@@ -259,18 +266,28 @@ export class Device {
           if (step.done) return step.value;
         } while (performance.now() < end);
       } finally {
-        own = this.enter(outer);
+        Object.assign(own, this.enter(outer));
       }
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
-  /** Exchanges scopes and tape; returns those there were. */
-  private enter({ tape, scopes }: Surroundings): Surroundings {
-    const left = { tape: this.tape, scopes: this.scopes };
+  /** Exchanges scopes, tape and recording; returns those there were. */
+  private enter({ tape, scopes, recording }: Surroundings): Surroundings {
+    const left = { tape: this.tape, scopes: this.scopes, recording: this.pauseRecording() };
     this.tape = tape;
     this.scopes = scopes;
+    if (recording) {
+      guarded(() => native().resumeRecording(this.handle, recording));
+      this.isRecording = true;
+    }
     return left;
+  }
+
+  private pauseRecording(): NativeProgram | undefined {
+    if (!this.isRecording) return undefined;
+    this.isRecording = false;
+    return guarded(() => native().endRecording(this.handle));
   }
 
   /** Takes a tensor out of the scopes around it: its maker disposes it. */
@@ -290,14 +307,31 @@ export class Device {
 
   /** Records the ops that `body` enqueues instead of running them. */
   record(body: () => void): Program {
-    guarded(() => native().beginRecording(this.handle));
-    let handle: NativeProgram | undefined;
+    const begun = this.beginProgram();
+    const outer = this.enter({ tape: this.tape, scopes: this.scopes, recording: begun });
+    let recording: NativeProgram | undefined;
     try {
       body();
     } finally {
-      handle = guarded(() => native().endRecording(this.handle));
+      ({ recording } = this.enter(outer));
     }
-    return new Program(this, handle);
+    return new Program(this, recording as NativeProgram);
+  }
+
+  /**
+   * {@link record} for work in slices, as {@link inSlices}: what others enqueue between two of them runs as ever. What the
+   * work is given must not be disposed before it has ended.
+   */
+  async recordInSlices<T>(work: Sliced<T>): Promise<{ program: Program; result: T }> {
+    const own: Surroundings = { tape: undefined, scopes: [], recording: this.beginProgram() };
+    const result = await this.runSlices(work, own);
+    return { program: new Program(this, own.recording as NativeProgram), result };
+  }
+
+  /** @throws HintError INVALID_ARGUMENT while ops are recorded */
+  private beginProgram(): NativeProgram {
+    guarded(() => native().beginRecording(this.handle));
+    return guarded(() => native().endRecording(this.handle));
   }
 
   write(tensor: Tensor, data: TypedArray, byteOffset = 0): void {

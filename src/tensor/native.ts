@@ -107,6 +107,8 @@ export interface NativeModule {
   synchronize(device: NativeDevice): Promise<void>;
   beginRecording(device: NativeDevice): void;
   endRecording(device: NativeDevice): NativeProgram;
+  /** Goes on recording what endRecording gave; the handle is of no use any more. */
+  resumeRecording(device: NativeDevice, program: NativeProgram): void;
   releaseProgram(program: NativeProgram): void;
   replay(device: NativeDevice, program: NativeProgram, times: number, stop: NativeTensor | null): void;
   statistics(device: NativeDevice): DeviceStatistics;

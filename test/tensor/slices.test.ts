@@ -38,6 +38,43 @@ async function meanwhile(work: Promise<unknown>, body: () => void): Promise<numb
 }
 
 describe('work in slices', () => {
+  it('records what it enqueues, and only that, while others run theirs', async () => {
+    const x = device.tensor(Float32Array.of(1, 2), [2]);
+    const total = device.full([1], 0);
+    const other = device.full([1], 0);
+    function* step(): Sliced<Tensor> {
+      for (let i = 0; i < 3; i++) {
+        ops.addSquareNorm(x, total);
+        yield;
+      }
+      return ops.scale(x, 2);
+    }
+    const work = device.recordInSlices(device.tidied(step()));
+    const turns = await meanwhile(work, () => ops.addSquareNorm(x, other));
+    const { program, result } = await work;
+    expect(await total.item()).toBe(0);
+    expect(await other.item()).toBe(5 * turns);
+    program.replay(2);
+    expect(await total.item()).toBe(30);
+    expect([...(await result.read())]).toEqual([2, 4]);
+    program.dispose();
+  });
+
+  it('that is recorded and fails leaves the device to others', async () => {
+    const x = device.tensor(Float32Array.of(1, 2), [2]);
+    function* step(): Sliced<void> {
+      ops.scale(x, 2);
+      yield;
+      ops.add(x, device.full([3], 0));
+    }
+    await expect(device.recordInSlices(device.tidied(step()))).rejects.toMatchObject({
+      code: 'INVALID_SHAPE',
+    });
+    expect([...(await ops.scale(x, 3).read())]).toEqual([3, 6]);
+    expect(() => device.record(() => device.record(() => undefined))).toThrow(/already open/);
+    device.record(() => ops.scale(x, 2)).dispose();
+  });
+
   it('keeps its tape and its scopes from what is enqueued meanwhile', async () => {
     const weight = device.tensor(Float32Array.of(1, 2), [2]);
     const gradients = new Gradients(device);

@@ -1,6 +1,8 @@
+import { HintError } from '../../errors.js';
 import type { HintModel } from '../../model/hint.js';
 import { stackRows } from '../../model/task-modules.js';
 import type { Program } from '../../tensor/device.js';
+import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { MOST_STEPS, RowChoices } from './row-choices.js';
 import { encodeNewcomers, taskRowsOf, type Newcomers, type Segment } from './segment.js';
@@ -19,6 +21,9 @@ interface Stage {
 export class RunningBatch {
   private segments: Segment[] = [];
   private stage: Stage | undefined;
+  private clearings = 0;
+  /** The stage that is being recorded; nothing that it reads may go meanwhile. */
+  private beginning: Promise<Stage> | undefined;
   /** Milliseconds of a step, as measured last. */
   private stepTime: number | undefined;
 
@@ -74,7 +79,7 @@ export class RunningBatch {
     const isFirst = this.stage === undefined;
     this.arrange();
     if (this.segments.length === 0) return;
-    const { choices, program } = (this.stage ??= this.begin());
+    const { choices, program } = this.stage ?? (await (this.beginning = this.begin()));
     const room = Math.min(...this.segments.map(({ capacity, position }) => capacity - position));
     const steps = Math.min(this.pieceLength(), room);
     const began = performance.now();
@@ -85,7 +90,9 @@ export class RunningBatch {
   }
 
   /** Ends the batch, wherever it is. */
-  clear(): void {
+  async clear(): Promise<void> {
+    this.clearings++;
+    await this.beginning?.catch(() => undefined);
     this.leaveStage();
     for (const segment of this.segments) segment.dispose();
     this.segments = [];
@@ -116,35 +123,46 @@ export class RunningBatch {
     this.stage = undefined;
   }
 
-  /** Puts the state of all rows on the device and records the step that advances it. */
-  private begin(): Stage {
+  /** Puts the state of all rows on the device and records, in slices, the step that advances it. */
+  private async begin(): Promise<Stage> {
+    const { clearings, segments } = this;
     const { device, config } = this.model;
     const { decoderStartTokenId, eosTokenId } = config;
-    const choices = new RowChoices(device, this.segments, decoderStartTokenId, eosTokenId);
-    const program = device.record(() =>
-      device.tidy(() => {
-        choices.choose(this.logits(choices.token));
-        for (const segment of this.segments) segment.advance();
-      }),
-    );
-    return { choices, program };
+    const choices = new RowChoices(device, segments, decoderStartTokenId, eosTokenId);
+    let program: Program | undefined;
+    try {
+      ({ program } = await device.recordInSlices(device.tidied(this.step(choices))));
+      if (this.clearings === clearings) return (this.stage = { choices, program });
+      throw new HintError('ABORTED', 'The batch was ended.');
+    } catch (error) {
+      program?.dispose();
+      choices.dispose();
+      throw error;
+    }
+  }
+
+  private *step(choices: RowChoices): Sliced<void> {
+    const { segments } = this;
+    choices.choose(yield* this.logits(choices.token));
+    for (const segment of segments) segment.advance();
   }
 
   /** Enqueues a step: logits [rows, vocabSize]. */
-  private logits(token: Tensor): Tensor {
-    const { t5, device } = this.model;
+  private *logits(token: Tensor): Sliced<Tensor> {
+    const { segments } = this;
+    const { t5 } = this.model;
     const count = token.size;
     const offsets = Int32Array.from({ length: count + 1 }, (_, i) => i);
     let at = 0;
-    const ranges = this.segments.map(({ rows }) => [at, (at += rows.length)] as const);
+    const ranges = segments.map(({ rows }) => [at, (at += rows.length)] as const);
     const own = (x: Tensor, i: number): Tensor => x.narrow(...(ranges[i] as readonly [number, number]));
     const keys = {
       self: (q: Tensor, k: Tensor, v: Tensor, layer: number) =>
-        stackRows(this.segments.map((s, i) => s.attendBack(own(q, i), own(k, i), own(v, i), layer))),
+        stackRows(segments.map((s, i) => s.attendBack(own(q, i), own(k, i), own(v, i), layer))),
       cross: (q: Tensor, layer: number) =>
-        stackRows(this.segments.map((s, i) => s.attendAcross(own(q, i), layer))),
+        stackRows(segments.map((s, i) => s.attendAcross(own(q, i), layer))),
     };
-    const tasks = taskRowsOf(this.segments, offsets);
-    return t5.logits(device.now(t5.decodeOver({ ids: token, offsets }, keys, { tasks })));
+    const tasks = taskRowsOf(segments, offsets);
+    return t5.logits(yield* t5.decodeOver({ ids: token, offsets }, keys, { tasks }));
   }
 }

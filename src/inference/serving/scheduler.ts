@@ -233,7 +233,11 @@ export class Scheduler {
       for (;;) {
         throwIfAborted(signal);
         const newcomers = this.admit(batch);
-        if (newcomers.length === 0 && this.running.length === 0) break;
+        if (newcomers.length === 0 && this.running.length === 0) {
+          // At once: who is submitted from now on begins anew.
+          this.isRunning = false;
+          break;
+        }
         try {
           if (newcomers.length > 0) {
             await model.prepareInference();
@@ -243,13 +247,12 @@ export class Scheduler {
           this.deliver();
         } catch (error) {
           throwIfAborted(signal);
-          batch.clear();
+          await batch.clear();
           this.isolate(error);
         }
       }
     } finally {
-      batch.clear();
-      this.isRunning = false;
+      await batch.clear();
     }
   }
 
