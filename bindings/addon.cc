@@ -130,7 +130,7 @@ Napi::Value firstNonFinite(const Info& info) {
   });
 }
 
-/// (tensor, element offset, shape)
+/// (tensor, element offset, shape, spares)
 Napi::Value viewTensor(const Info& info) {
   Tensor view = tensorOf(info[0]).tensor;
   const auto offset = static_cast<int64_t>(info[1].ToNumber().DoubleValue());
@@ -140,7 +140,7 @@ Napi::Value viewTensor(const Info& info) {
          " does not fit into a tensor of shape ", toString(view.shape), ".");
   view.offset += offset;
   view.shape = std::move(shape);
-  return wrap(info.Env(), std::move(view));
+  return Spares(info[3]).wrap(info.Env(), std::move(view));
 }
 
 /// (tensor): another handle to the same memory.
@@ -164,8 +164,8 @@ void requireBuffers(const Call& call) {
            " was released; keep it until its last use.");
 }
 
-/// (device, op, inputs, attributes, save) -> outputs as [handle, shape, dtype] or null; with `save` the call for
-/// enqueueBackward behind them.
+/// (device, op, inputs, attributes, save, spares) -> outputs as [handle, shape, dtype] or null; with `save` the call
+/// for enqueueBackward behind them.
 Napi::Value enqueue(const Info& info) {
   Stream& stream = streamOf(info[0]);
   auto call = std::make_unique<Call>(opAt(info[1]));
@@ -177,8 +177,9 @@ Napi::Value enqueue(const Info& info) {
   for (size_t i = 0; i < count; ++i)
     if (call->outputPresent[i]) call->outputs[i].buffer = stream.buffer(call->outputs[i].bytes());
   Napi::Array outputs = Napi::Array::New(info.Env());
+  Spares spares(info[5]);
   for (uint32_t i = 0; i < count; ++i)
-    outputs.Set(i, call->outputPresent[i] ? describeTensor(info.Env(), call->outputs[i]) : info.Env().Null());
+    outputs.Set(i, call->outputPresent[i] ? describeTensor(info.Env(), call->outputs[i], spares) : info.Env().Null());
   if (info[4].ToBoolean().Value()) outputs.Set(count, wrapForBackward(info.Env(), *call));
   stream.enqueue(std::move(call));
   return outputs;

@@ -89,12 +89,19 @@ Napi::Value wrapForBackward(Napi::Env env, const Call& call) {
   return wrapHandle(env, std::move(handle));
 }
 
-Napi::Value describeTensor(Napi::Env env, const Tensor& tensor) {
+Napi::Value Spares::wrap(Napi::Env env, Tensor tensor) {
+  if (left_ == 0) return binding::wrap(env, std::move(tensor));
+  const Napi::Value handle = handles_.Get(--left_);
+  tensorOf(handle).tensor = std::move(tensor);
+  return handle;
+}
+
+Napi::Value describeTensor(Napi::Env env, const Tensor& tensor, Spares& spares) {
   Napi::Array shape = Napi::Array::New(env, tensor.shape.size());
   for (size_t i = 0; i < tensor.shape.size(); ++i)
     shape.Set(static_cast<uint32_t>(i), static_cast<double>(tensor.shape[i]));
   Napi::Array triple = Napi::Array::New(env, 3);
-  triple.Set(0u, wrap(env, tensor));
+  triple.Set(0u, spares.wrap(env, tensor));
   triple.Set(1u, shape);
   triple.Set(2u, nameOf(tensor.dtype));
   return triple;

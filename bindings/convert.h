@@ -72,8 +72,20 @@ Stream& streamOf(const Napi::Value& value);
 Napi::Value wrapForBackward(Napi::Env env, const Call& call);
 
 Shape shapeOf(const Napi::Value& value);
-/// `[handle, shape, dtype]`, or null for an absent output.
-Napi::Value describeTensor(Napi::Env env, const Tensor& tensor);
+/// An array of handles of tensors that nobody uses any more. They are used again, the last first, before new ones are
+/// made; JavaScript takes those away that it got.
+class Spares {
+ public:
+  explicit Spares(const Napi::Value& handles) : handles_(handles.As<Napi::Array>()), left_(handles_.Length()) {}
+  Napi::Value wrap(Napi::Env env, Tensor tensor);
+
+ private:
+  Napi::Array handles_;
+  uint32_t left_;
+};
+
+/// `[handle, shape, dtype]`
+Napi::Value describeTensor(Napi::Env env, const Tensor& tensor, Spares& spares);
 
 /// Fills call.attributes from an array parallel to the spec; undefined takes the default. Throws INVALID_ARGUMENT
 /// naming op and attribute when a required one is missing or the kind is wrong.

@@ -16,9 +16,9 @@ import {
   type TypedArray,
 } from './native.js';
 import { createYielder } from '../util/event-loop-lag.js';
-import { runToEnd, SLICE_MILLISECONDS, type Sliced } from './slices.js';
+import { beginSlice, endSlice, runToEnd, SLICE_MILLISECONDS, type Sliced } from './slices.js';
 import type { Tape } from './tape.js';
-import { Tensor } from './tensor.js';
+import { spareHandles, Tensor, useSpares } from './tensor.js';
 
 /** Where tensors live and ops run. */
 export interface DeviceOptions {
@@ -162,7 +162,12 @@ export class Device {
     const handles = inputs.map((input) => (input ? input.handle : null));
     const { index, spec } = entry;
     const tape = this.tape?.wants(spec, inputs) ? this.tape : undefined;
-    const results = guarded(() => native().enqueue(this.handle, index, handles, values, tape !== undefined));
+    const results = guarded(() =>
+      native().enqueue(this.handle, index, handles, values, tape !== undefined, spareHandles),
+    );
+    let made = 0;
+    for (let i = 0; i < spec.outputs.length; i++) if (results[i]) made++;
+    useSpares(made);
     for (const changed of entry.mutable) inputs[changed]?.onChange?.();
     const outputs = spec.outputs.map((_, i) => {
       const result = results[i] as NativeOutput;
@@ -247,7 +252,7 @@ export class Device {
   }
 
   /**
-   * Runs work in slices of about 2 ms, between which the event loop turns. The work has scopes and a tape of its own:
+   * Runs work in slices of about 2 ms, between which the event loop turns; works that run at once share them. The work has scopes and a tape of its own:
    * what else enqueues meanwhile lands in neither, and nothing around this call adopts its tensors or records its ops.
    * Resolves when everything is enqueued. Work that was begun is always brought to its end; abort between two.
    */
@@ -258,7 +263,8 @@ export class Device {
   /** @param own what the work has around it, kept up to date */
   private async runSlices<T>(work: Sliced<T>, own: Surroundings): Promise<T> {
     for (;;) {
-      const end = performance.now() + SLICE_MILLISECONDS;
+      const begun = beginSlice();
+      const end = typeof begun === 'number' ? begun : await begun;
       const outer = this.enter(own);
       try {
         do {
@@ -267,8 +273,8 @@ export class Device {
         } while (performance.now() < end);
       } finally {
         Object.assign(own, this.enter(outer));
+        endSlice();
       }
-      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 

@@ -82,16 +82,25 @@ export interface NativeModule {
   ): NativeTensor;
   releasePages(device: NativeDevice, tensor: NativeTensor): void;
   firstNonFinite(device: NativeDevice, tensor: NativeTensor): Promise<number>;
-  viewTensor(tensor: NativeTensor, offset: number, shape: readonly number[]): NativeTensor;
+  viewTensor(
+    tensor: NativeTensor,
+    offset: number,
+    shape: readonly number[],
+    spares: readonly NativeTensor[],
+  ): NativeTensor;
   cloneTensor(tensor: NativeTensor): NativeTensor;
   releaseTensor(tensor: NativeTensor): void;
-  /** @returns the outputs; with `save` one element more, the call that {@link enqueueBackward} takes */
+  /**
+   * @param spares handles to use for the outputs, the last first; to be taken away by the caller
+   * @returns the outputs; with `save` one element more, the call that {@link enqueueBackward} takes
+   */
   enqueue(
     device: NativeDevice,
     op: number,
     inputs: (NativeTensor | null)[],
     attributes: (AttributeValue | undefined)[],
     save: boolean,
+    spares: readonly NativeTensor[],
   ): (NativeOutput | NativeCall)[];
   enqueueBackward(
     device: NativeDevice,

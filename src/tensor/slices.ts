@@ -8,6 +8,41 @@ export type Sliced<T> = Generator<void, T, void>;
 /** Enqueued without a break before the event loop gets a turn. */
 export const SLICE_MILLISECONDS = 2;
 
+// Who waits for a slice, in the order of coming.
+const waiting: (() => void)[] = [];
+let sliceEnd = 0;
+let isTurnOpen = false;
+
+/**
+ * Waits until a slice may begin. However many works are under way, what they take of one turn of the event loop is
+ * one slice; first come, first served.
+ *
+ * @returns when it has to end, on the clock of `performance.now`; then call {@link endSlice}
+ */
+export function beginSlice(): number | Promise<number> {
+  if (!isTurnOpen) openTurn();
+  if (waiting.length === 0 && performance.now() < sliceEnd) return sliceEnd;
+  return new Promise<void>((resolve) => waiting.push(resolve)).then(() => sliceEnd);
+}
+
+/** Lets the next work have what is left of this turn. */
+export function endSlice(): void {
+  if (performance.now() < sliceEnd) waiting.shift()?.();
+}
+
+function openTurn(): void {
+  isTurnOpen = true;
+  sliceEnd = performance.now() + SLICE_MILLISECONDS;
+  setImmediate(nextTurn);
+}
+
+function nextTurn(): void {
+  isTurnOpen = false;
+  if (waiting.length === 0) return;
+  openTurn();
+  waiting.shift()?.();
+}
+
 /** Runs work to its end without a break. */
 export function runToEnd<T>(work: Sliced<T>): T {
   for (;;) {

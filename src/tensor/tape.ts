@@ -2,7 +2,7 @@ import { HintError } from '../errors.js';
 import type { Device } from './device.js';
 import { guarded, native, type NativeCall, type OpSpec } from './native.js';
 import type { Sliced } from './slices.js';
-import { Tensor } from './tensor.js';
+import { Tensor, viewHandle } from './tensor.js';
 
 /** Where gradients of parameters gather, across microbatches, until the optimiser takes them. */
 export class Gradients {
@@ -245,7 +245,7 @@ export class Tape {
     if (tensor.base) {
       const whole = this.target(tensor.base.tensor, gradientOf, gradients);
       if (whole.beta === 0) this.device.apply('fill', [whole.gradient], { value: 0 });
-      const window = native().viewTensor(whole.gradient.handle, tensor.base.offset, tensor.shape);
+      const window = viewHandle(whole.gradient.handle, tensor.base.offset, tensor.shape);
       return { gradient: this.device.adopt(new Tensor(this.device, window, tensor.shape, 'f32')), beta: 1 };
     }
     if (this.leaves.has(tensor.id)) return gradients.target(tensor.id, tensor.shape);

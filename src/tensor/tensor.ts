@@ -7,6 +7,25 @@ let nextId = 1;
 const BYTES: Readonly<Record<DType, number>> = { f32: 4, i32: 4, bf16: 2, i8: 1 };
 
 /**
+ * Handles of disposed tensors, to be used again: the garbage collector has to look at every handle that was ever made, and
+ * a step of many ops would leave it thousands.
+ */
+export const spareHandles: NativeTensor[] = [];
+const MOST_SPARES = 1 << 14;
+
+/** Takes away what a native call has used of the spare handles. */
+export function useSpares(count: number): void {
+  spareHandles.length -= Math.min(count, spareHandles.length);
+}
+
+/** A window of another tensor's elements. */
+export function viewHandle(handle: NativeTensor, offset: number, shape: readonly number[]): NativeTensor {
+  const view = guarded(() => native().viewTensor(handle, offset, shape, spareHandles));
+  useSpares(1);
+  return view;
+}
+
+/**
  * A dense row-major array on a device. Its values exist once the ops enqueued before have run. One that nobody disposed
  * still gives its memory back, only later: when the garbage collector finds its handle.
  */
@@ -72,12 +91,7 @@ export class Tensor {
   }
 
   private window(offset: number, shape: readonly number[]): Tensor {
-    const view = new Tensor(
-      this.device,
-      guarded(() => native().viewTensor(this.handle, offset, shape)),
-      shape,
-      this.dtype,
-    );
+    const view = new Tensor(this.device, viewHandle(this.handle, offset, shape), shape, this.dtype);
     view.requiresGrad = this.requiresGrad;
     const root = this.base ? this.base.tensor : this;
     view.base = { tensor: root, offset: offset + (this.base ? this.base.offset : 0) };
@@ -125,6 +139,7 @@ export class Tensor {
   dispose(): void {
     if (!this.native) return;
     native().releaseTensor(this.native);
+    if (spareHandles.length < MOST_SPARES) spareHandles.push(this.native);
     this.native = undefined;
   }
 
