@@ -196,14 +196,10 @@ Napi::Value enqueueBackward(const Info& info) {
   readTensors(info[3].As<Napi::Array>(), call->spec->inputs.size(), call->gradInputs, present);
   const auto betas = info[4].As<Napi::Array>();
   call->betas.resize(call->gradInputs.size(), 0.0f);
-  for (uint32_t i = 0; i < call->betas.size(); ++i) {
-    if (!call->gradInputs[i]) continue;
-    call->betas[i] = betas.Get(i).ToNumber().FloatValue();
-    if (call->gradInputs[i].size() != call->inputs[i].size())
-      fail("INVALID_SHAPE", call->describe(), ": the gradient of ", call->spec->inputs[i].name, " has shape ",
-           toString(call->gradInputs[i].shape), ".");
-  }
+  for (uint32_t i = 0; i < call->betas.size(); ++i)
+    if (call->gradInputs[i]) call->betas[i] = betas.Get(i).ToNumber().FloatValue();
   call->backward = true;
+  call->checkGradients();
   stream.enqueue(std::move(call));
   return info.Env().Undefined();
 }

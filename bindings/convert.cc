@@ -29,6 +29,11 @@ Attribute readAttribute(const Call& call, const AttributeSpec& spec, const Napi:
        kinds[spec.defaultValue.index()], ".");
 }
 
+const char* nameOfElements(const Elements& elements) {
+  if (elements.kind == Elements::Kind::exactly) return nameOf(elements.dtype);
+  return elements.kind == Elements::Kind::any ? "any" : "floating";
+}
+
 template <typename Argument>
 Napi::Value describeArguments(Napi::Env env, const std::vector<Argument>& arguments) {
   Napi::Array list = Napi::Array::New(env, arguments.size());
@@ -37,7 +42,7 @@ Napi::Value describeArguments(Napi::Env env, const std::vector<Argument>& argume
     Napi::Object object = Napi::Object::New(env);
     object.Set("name", arg.name);
     object.Set("shape", arg.shape);
-    object.Set("dtype", arg.dtype ? nameOf(*arg.dtype) : "any");
+    object.Set("dtype", nameOfElements(arg.elements));
     object.Set("optional", Napi::Boolean::New(env, arg.flags & kOptional));
     object.Set("differentiable", Napi::Boolean::New(env, arg.flags & kDifferentiable));
     object.Set("mutable", Napi::Boolean::New(env, arg.flags & kMutable));

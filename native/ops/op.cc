@@ -97,10 +97,46 @@ Dropout Call::dropout() const {
   return dropout;
 }
 
+void Call::checkDType(const ArgSpec& arg, const Tensor& tensor) const {
+  const Elements& elements = arg.elements;
+  const auto refuse = [&](const auto&... expected) {
+    fail("INVALID_ARGUMENT", describe(), ": ", arg.name, " must be ", expected..., ", not ", nameOf(tensor.dtype), ".");
+  };
+  if (elements.kind == Elements::Kind::exactly && tensor.dtype != elements.dtype) refuse(nameOf(elements.dtype));
+  if (elements.kind == Elements::Kind::floating && !isFloating(tensor.dtype)) refuse("f32 or bf16");
+  if (elements.kind == Elements::Kind::like && tensor.dtype != dtypeOfInput(elements.name))
+    refuse(nameOf(dtypeOfInput(elements.name)), " like ", elements.name);
+}
+
+std::optional<DType> Call::outputDType(const ArgSpec& output) const {
+  const Elements& elements = output.elements;
+  if (elements.kind == Elements::Kind::exactly) return elements.dtype;
+  if (elements.kind == Elements::Kind::like) return dtypeOfInput(elements.name);
+  if (elements.kind != Elements::Kind::chosen) return std::nullopt;
+  const std::string& chosen = word(elements.name);
+  if (chosen.empty() && elements.otherwise) return dtypeOfInput(elements.otherwise);
+  const DType dtype = dtypeFromName(chosen);
+  if (!isFloating(dtype))
+    fail("INVALID_ARGUMENT", describe(), ": ", elements.name, " must be f32 or bf16, not ", chosen, ".");
+  return dtype;
+}
+
+void Call::checkGradients() const {
+  const auto check = [&](const Tensor& gradient, const Tensor& of, const ArgSpec& arg, bool mayBeWide) {
+    if (!gradient) return;
+    if (gradient.size() != of.size())
+      fail("INVALID_SHAPE", describe(), ": the gradient of ", arg.name, " has shape ", toString(gradient.shape), ".");
+    if (gradient.dtype != of.dtype && !(mayBeWide && gradient.dtype == DType::f32))
+      fail("INVALID_ARGUMENT", describe(), ": the gradient of ", arg.name, " must be ", nameOf(of.dtype), " as it is",
+           mayBeWide ? ", or f32" : "", ", not ", nameOf(gradient.dtype), ".");
+  };
+  for (size_t i = 0; i < gradInputs.size(); ++i)
+    check(gradInputs[i], inputs[i], spec->inputs[i], spec->inputs[i].flags & kWideGradient);
+  for (size_t i = 0; i < gradOutputs.size(); ++i) check(gradOutputs[i], outputs[i], spec->outputs[i], false);
+}
+
 void Call::bindTensor(const ArgSpec& arg, const Tensor& tensor) {
-  if (arg.dtype && tensor.dtype != *arg.dtype)
-    fail("INVALID_ARGUMENT", describe(), ": ", arg.name, " must be ", nameOf(*arg.dtype), ", not ",
-         nameOf(tensor.dtype), ".");
+  checkDType(arg, tensor);
   const auto& [sides, any] = patternOf(arg.shape);
   if (any) {
     setDim(sides[0].name, tensor.size());
@@ -136,13 +172,8 @@ void Call::bind() {
       fail("INVALID_ARGUMENT", spec->name, ": the input ", arg.name, " is missing.");
   }
   outputs.resize(spec->outputs.size());
-  for (size_t i = 0; i < spec->outputs.size(); ++i) {
-    const ArgSpec& arg = spec->outputs[i];
-    if (arg.dtype)
-      outputs[i].dtype = *arg.dtype;
-    else if (const Tensor* like = inputLike(arg))
-      outputs[i].dtype = like->dtype;
-  }
+  for (size_t i = 0; i < spec->outputs.size(); ++i)
+    outputs[i].dtype = outputDType(spec->outputs[i]).value_or(outputs[i].dtype);
   if (spec->resolve) spec->resolve(*this);
   outputPresent.assign(spec->outputs.size(), false);
   for (size_t i = 0; i < spec->outputs.size(); ++i) {

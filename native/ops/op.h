@@ -24,16 +24,42 @@ enum ArgFlags : unsigned {
   kDifferentiable = 2,  ///< inputs: can receive a gradient; outputs: can carry one
   kMutable = 4,         ///< inputs: the op updates it in place (optimiser state, caches)
   kSaved = 8,           ///< the backward kernel reads its values; unsaved tensors are freed early
+  kWideGradient = 16,   ///< inputs that may be parameters: where they are bf16, their gradient may be f32
 };
 
+/// Which dtypes an argument may have. A gradient has the dtype of its tensor, or f32 under kWideGradient.
+struct Elements {
+  enum class Kind : uint8_t {
+    exactly,   ///< `dtype`
+    floating,  ///< f32 or bf16, whichever the caller gives
+    like,      ///< that of the input `name`
+    chosen,    ///< outputs: f32 or bf16, as the attribute `name` says; that of the input `otherwise` where it is empty
+    any,       ///< every dtype; for an output, resolve calls setOutputDType
+  };
+  Kind kind = Kind::exactly;
+  DType dtype = DType::f32;
+  const char *name = nullptr, *otherwise = nullptr;
+
+  constexpr Elements() = default;
+  constexpr Elements(DType exact) : dtype(exact) {}
+  constexpr Elements(Kind of, const char* name = nullptr, const char* otherwise = nullptr)
+      : kind(of), name(name), otherwise(otherwise) {}
+};
+constexpr Elements kFloating{Elements::Kind::floating};
+constexpr Elements kAnyDType{Elements::Kind::any};
+constexpr Elements like(const char* input) { return {Elements::Kind::like, input}; }
+/// What ops that can round their result, or not, take the attribute `outputDType` for.
+constexpr Elements chosenBy(const char* attribute, const char* otherwise = nullptr) {
+  return {Elements::Kind::chosen, attribute, otherwise};
+}
+
 /// One tensor of an op. `shape` is a list of dimension names and integers, "rows dModel"; a name used twice must have
-/// the same size. "*any" alone accepts every shape and binds the element count to `any`. dtype nullopt: any dtype; an
-/// output of any dtype takes that of the first input of the same shape pattern, unless resolve calls setOutputDType.
+/// the same size. "*any" alone accepts every shape and binds the element count to `any`.
 struct ArgSpec {
   const char* name;
   const char* shape;
   unsigned flags = kRequired;
-  std::optional<DType> dtype = DType::f32;
+  Elements elements = {};
   /// Outputs only: whether this call produces it; absent means always.
   bool (*present)(const Call&) = nullptr;
 };
@@ -52,6 +78,8 @@ struct AttributeSpec {
 struct Kernels {
   void (*forward)(Call&) = nullptr;
   void (*backward)(Call&) = nullptr;
+  /// CPU: they read and write bf16 themselves. Others get and give f32 only; see widened_call.h.
+  bool readBf16 = false;
 };
 
 enum class DeviceType : uint8_t { cpu, cuda };
@@ -124,12 +152,14 @@ class Call {
   /// INVALID_ARGUMENT when the rate is not in [0, 1) or the seed is no such integer.
   Dropout dropout() const;
 
-  /// For resolve: fixes the dtype of an output whose spec leaves it open.
+  /// For resolve: fixes the dtype of an output that may have any.
   void setOutputDType(int output, DType dtype) { outputs[static_cast<size_t>(output)].dtype = dtype; }
 
   /// Binds dimensions from inputs and attributes, checks dtypes and shapes, runs spec->resolve, and fills in shapes
   /// and dtypes of the outputs. Throws INVALID_SHAPE / INVALID_ARGUMENT naming op, argument and shapes.
   void bind();
+  /// Checks sizes and dtypes of the gradients of a backward call. Throws INVALID_SHAPE / INVALID_ARGUMENT naming them.
+  void checkGradients() const;
   double flops() const;
   /// Bytes of every tensor taking part, each once.
   double bytes() const;
@@ -139,6 +169,10 @@ class Call {
  private:
   const Attribute& attribute(std::string_view name) const;
   void bindTensor(const ArgSpec& arg, const Tensor& tensor);
+  void checkDType(const ArgSpec& arg, const Tensor& tensor) const;
+  /// What the declaration says about the dtype of an output; nullopt where resolve does.
+  std::optional<DType> outputDType(const ArgSpec& output) const;
+  DType dtypeOfInput(const char* name) const { return in(spec->inputIndex(name)).dtype; }
   /// The first input declared with the same shape pattern as `output`; null when there is none.
   const Tensor* inputLike(const ArgSpec& output) const;
 };

@@ -17,7 +17,7 @@ struct CaseInput {
   IntList integers = {};
   double scale = 1.0;
   double shift = 0.0;
-  DType dtype = DType::f32;  ///< where the spec accepts any
+  DType dtype = DType::f32;  ///< where the spec accepts several; floating inputs given as f32 are tried as bf16 too
 };
 
 struct OpCase {
@@ -47,6 +47,7 @@ struct OpReference {
   std::vector<OpCase> cases;
   double forwardTolerance = 2e-6;  ///< max |a-b| / max |b|
   double gradientTolerance = 2e-5;
+  double bf16GradientTolerance = 1e-2;  ///< added to it where tensors are bf16, for what was saved rounded
 };
 
 /// The reference of an op of the table; throws INVALID_ARGUMENT when there is none.

@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "native/ops/widened_call.h"
 #include "native/runtime/backend.h"
 #include "native/runtime/error.h"
 
@@ -18,7 +19,10 @@ class HostBackend final : public Backend {
     if (!kernel)
       fail("NOT_SUPPORTED", call.describe(), ": this op has no ", call.backward ? "backward" : "forward",
            " pass on the CPU.");
-    kernel(call);
+    if (!kernels.readBf16 && hasBf16(call))
+      runWidened(call, kernel);
+    else
+      kernel(call);
   }
 
   void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }

@@ -3,19 +3,16 @@
 #include "native/runtime/allocator.h"
 
 namespace hint {
-namespace {
 
-Allocator& scratchAllocator() {
-  static Allocator allocator(hostMemory());
+const std::shared_ptr<Allocator>& scratchAllocator() {
+  static const auto allocator = std::make_shared<Allocator>(hostMemory());
   return allocator;
 }
 
-}  // namespace
-
 Scratch::Scratch(int64_t floats)
     : floats_(floats > 0 ? floats : 1),
-      data_(static_cast<float*>(scratchAllocator().acquire(static_cast<size_t>(floats_) * sizeof(float)))) {}
+      data_(static_cast<float*>(scratchAllocator()->acquire(static_cast<size_t>(floats_) * sizeof(float)))) {}
 
-Scratch::~Scratch() { scratchAllocator().release(data_, static_cast<size_t>(floats_) * sizeof(float)); }
+Scratch::~Scratch() { scratchAllocator()->release(data_, static_cast<size_t>(floats_) * sizeof(float)); }
 
 }  // namespace hint

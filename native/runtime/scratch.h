@@ -1,11 +1,16 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 namespace hint {
 
-/// Floats a kernel needs for its own duration, from a process-wide caching allocator: page faults of fresh memory
-/// would cost more than most kernels. Contents are undefined.
+class Allocator;
+
+/// Process-wide and caching: page faults of fresh memory would cost more than most kernels.
+const std::shared_ptr<Allocator>& scratchAllocator();
+
+/// Floats a kernel needs for its own duration, from scratchAllocator(). Contents are undefined.
 class Scratch {
  public:
   explicit Scratch(int64_t floats);

@@ -26,6 +26,13 @@ constexpr unsigned char kGuardByte = 0xFF;
 
 unsigned char* start(const Tensor& tensor) { return static_cast<unsigned char*>(tensor.buffer->data()); }
 
+DType dtypeOf(const OpSpec& op, size_t index, const CaseInput& input, const Call& call, bool asBf16) {
+  const Elements& elements = op.inputs[index].elements;
+  if (elements.kind == Elements::Kind::exactly) return elements.dtype;
+  if (elements.kind == Elements::Kind::like) return call.in(op.inputIndex(elements.name)).dtype;
+  return asBf16 ? DType::bf16 : input.dtype;
+}
+
 }  // namespace
 
 const std::shared_ptr<Allocator>& caseAllocator() {
@@ -112,7 +119,27 @@ void fillNoise(const Tensor& tensor, uint64_t seed, double scale, double shift) 
   }
 }
 
-Call makeCall(const OpSpec& op, const OpCase& example) {
+std::vector<Storage> bf16Storages(const OpSpec& op, const OpCase& example) {
+  Storage choices;
+  for (size_t i = 0; i < example.inputs.size() && i < op.inputs.size(); ++i)
+    if (op.inputs[i].elements.kind == Elements::Kind::floating && example.inputs[i] &&
+        example.inputs[i]->dtype == DType::f32)
+      choices.emplace_back(op.inputs[i].name);
+  for (const AttributeSpec& attribute : op.attributes)
+    if (attribute.name == std::string_view("outputDType")) choices.emplace_back(kOutputs);
+  std::vector<Storage> storages;
+  for (size_t set = 1; set < size_t{1} << choices.size(); ++set) {
+    storages.emplace_back();
+    for (size_t i = 0; i < choices.size(); ++i)
+      if (set >> i & 1) storages.back().push_back(choices[i]);
+  }
+  return storages;
+}
+
+Call makeCall(const OpSpec& op, const OpCase& example, const Storage& storage) {
+  const auto isBf16 = [&](const char* name) {
+    return std::find(storage.begin(), storage.end(), name) != storage.end();
+  };
   Call call(op);
   if (example.inputs.size() > op.inputs.size())
     fail("INVALID_ARGUMENT", op.name, ", case \"", example.name, "\": ", example.inputs.size(),
@@ -122,7 +149,7 @@ Call makeCall(const OpSpec& op, const OpCase& example) {
   for (size_t i = 0; i < example.inputs.size(); ++i) {
     if (!example.inputs[i]) continue;
     const CaseInput& input = *example.inputs[i];
-    const DType dtype = op.inputs[i].dtype.value_or(input.dtype);
+    const DType dtype = dtypeOf(op, i, input, call, isBf16(op.inputs[i].name));
     Tensor tensor = guardedTensor(dtype, input.shape);
     if (dtype == DType::i32) {
       if (!input.integers.empty() && static_cast<int64_t>(input.integers.size()) != tensor.size())
@@ -145,6 +172,9 @@ Call makeCall(const OpSpec& op, const OpCase& example) {
            " of that kind.");
     call.attributes[static_cast<size_t>(found - op.attributes.begin())] = given.second;
   }
+  for (size_t i = 0; i < op.attributes.size(); ++i)
+    if (op.attributes[i].name == std::string_view("outputDType"))
+      call.attributes[i] = std::string(isBf16(kOutputs) ? "bf16" : "f32");
   call.bind();
   for (size_t i = 0; i < call.outputs.size(); ++i)
     if (call.outputPresent[i]) call.outputs[i] = guardedTensor(call.outputs[i].dtype, call.outputs[i].shape);
@@ -155,7 +185,7 @@ std::vector<bool> differentiableInputs(const Call& call) {
   std::vector<bool> result(call.inputs.size());
   for (size_t i = 0; i < result.size(); ++i)
     result[i] =
-        call.inputPresent[i] && call.inputs[i].dtype == DType::f32 && (call.spec->inputs[i].flags & kDifferentiable);
+        call.inputPresent[i] && isFloating(call.inputs[i].dtype) && (call.spec->inputs[i].flags & kDifferentiable);
   return result;
 }
 
@@ -163,7 +193,7 @@ std::vector<bool> differentiableOutputs(const Call& call) {
   std::vector<bool> result(call.outputs.size());
   for (size_t i = 0; i < result.size(); ++i)
     result[i] =
-        call.outputPresent[i] && call.outputs[i].dtype == DType::f32 && (call.spec->outputs[i].flags & kDifferentiable);
+        call.outputPresent[i] && isFloating(call.outputs[i].dtype) && (call.spec->outputs[i].flags & kDifferentiable);
   return result;
 }
 
@@ -176,15 +206,17 @@ Call makeBackward(const Call& forward, const BackwardRequest& request) {
   for (size_t i = 0; i < call.inputs.size(); ++i) {
     if (!(call.spec->inputs[i].flags & kSaved)) call.inputs[i].buffer = nullptr;
     if (!request.wanted[i]) continue;
-    call.gradInputs[i] = guardedTensor(DType::f32, call.inputs[i].shape);
+    const bool wide = request.wide && (call.spec->inputs[i].flags & kWideGradient);
+    call.gradInputs[i] = guardedTensor(wide ? DType::f32 : call.inputs[i].dtype, call.inputs[i].shape);
     if (request.beta != 0.0f) fillNoise(call.gradInputs[i], 2000 + i);
   }
   for (size_t i = 0; i < call.outputs.size(); ++i) {
     if (!(call.spec->outputs[i].flags & kSaved)) call.outputs[i].buffer = nullptr;
     if (!request.gradPresent[i]) continue;
-    call.gradOutputs[i] = guardedTensor(DType::f32, call.outputs[i].shape);
+    call.gradOutputs[i] = guardedTensor(call.outputs[i].dtype, call.outputs[i].shape);
     fillNoise(call.gradOutputs[i], 1000 + i);
   }
+  call.checkGradients();
   return call;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "native/ops/reference.h"
@@ -36,15 +37,24 @@ Doubles toDoubles(const Tensor& tensor);
 /// Normal noise, the same for equal seeds.
 void fillNoise(const Tensor& tensor, uint64_t seed, double scale = 1.0, double shift = 0.0);
 
+/// What is stored as bf16 where the declaration leaves a choice: names of inputs, and kOutputs for those outputs whose
+/// dtype the attribute outputDType chooses. Everything else that has a choice is f32.
+using Storage = std::vector<std::string>;
+constexpr const char* kOutputs = "outputs";
+
+/// Every storage of a case but the one that is all f32; last the one with all the bf16 there can be.
+std::vector<Storage> bf16Storages(const OpSpec& op, const OpCase& example);
+
 /// A forward call with its inputs filled and its outputs allocated, ready to execute. Throws what Call::bind throws
 /// and INVALID_ARGUMENT when the case does not fit the op's declaration.
-Call makeCall(const OpSpec& op, const OpCase& example);
+Call makeCall(const OpSpec& op, const OpCase& example, const Storage& storage = {});
 
 /// What one backward call is asked for.
 struct BackwardRequest {
   std::vector<bool> wanted;       ///< parallel to the inputs
   std::vector<bool> gradPresent;  ///< parallel to the outputs
   float beta = 0.0f;
+  bool wide = false;  ///< gradients are f32 where they may be
 };
 
 /// The inputs that can receive a gradient in this call, and the outputs that can carry one.

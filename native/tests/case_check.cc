@@ -7,6 +7,7 @@
 #include <random>
 #include <sstream>
 
+#include "native/ops/widened_call.h"
 #include "native/runtime/error.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/stream.h"
@@ -17,6 +18,8 @@ namespace {
 // Elements of an input whose derivative is checked singly: fewer of large ones, which exist to split between threads.
 constexpr size_t kSamples = 24, kSamplesOfLarge = 4, kLarge = 20000;
 constexpr double kStep = 1e-5;
+// Half a unit in the last of bf16's eight places, relative to the largest value there can be in a binade.
+constexpr double kRounding = 1.0 / 256;
 
 double largest(const Doubles& values) {
   double result = 0;
@@ -52,8 +55,9 @@ std::vector<unsigned char> bytesOf(const Tensor& tensor) {
 
 class Check {
  public:
-  Check(const OpSpec& op, const OpReference& reference, const OpCase& example, const Target& target)
-      : op_(op), reference_(reference), example_(example), target_(target) {}
+  Check(const OpSpec& op, const OpReference& reference, const OpCase& example, const Target& target,
+        const Storage& storage)
+      : op_(op), reference_(reference), example_(example), target_(target), storage_(storage) {}
 
   CaseResult run() {
     try {
@@ -108,9 +112,9 @@ class Check {
   }
 
   Call forward() {
-    Call call = makeCall(op_, example_);
+    Call call = makeCall(op_, example_, storage_);
     // The reference looks at a call of its own, so that inputs the kernel updates in place do not reach it.
-    referenceCall_ = std::make_unique<Call>(makeCall(op_, example_));
+    referenceCall_ = std::make_unique<Call>(makeCall(op_, example_, storage_));
     for (const Tensor& tensor : referenceCall_->inputs)
       referenceInputs_.push_back(tensor ? toDoubles(tensor) : Doubles());
     execute(call, "forward");
@@ -123,7 +127,7 @@ class Check {
       if (call.inputPresent[i] && (op_.inputs[i].flags & kMutable))
         compare(op_.inputs[i].name, call.inputs[i], expected.inputs[i]);
 
-    Call again = makeCall(op_, example_);
+    Call again = makeCall(op_, example_, storage_);
     execute(again, "second forward");
     for (size_t i = 0; i < call.outputs.size(); ++i)
       if (bytesOf(call.outputs[i]) != bytesOf(again.outputs[i]))
@@ -145,7 +149,8 @@ class Check {
   void compare(const char* name, const Tensor& actual, const Doubles& expected) {
     const double error = relativeError(toDoubles(actual), expected);
     result_.forwardError = std::max(result_.forwardError, error);
-    const double limit = reference_.forwardTolerance * target_.slack;
+    const double limit = reference_.forwardTolerance * target_.slack +
+                         (actual.dtype == DType::bf16 ? kRounding * target_.roundings : 0.0);
     if (!(error <= limit)) report(name, " is off by ", error, ", more than ", limit);
   }
 
@@ -166,20 +171,25 @@ class Check {
     return gradients;
   }
 
+  double gradientLimit() const {
+    return reference_.gradientTolerance * target_.slack +
+           (hasBf16(*referenceCall_) ? reference_.bf16GradientTolerance * target_.roundings : 0.0);
+  }
+
   void compareGradient(const std::string& what, size_t input, const Doubles& actual, const Doubles& expected) {
     const double error = relativeError(actual, expected);
     result_.gradientError = std::max(result_.gradientError, error);
-    const double limit = reference_.gradientTolerance * target_.slack;
+    const double limit = gradientLimit();
     if (!(error <= limit))
       report(what, ": gradient of ", op_.inputs[input].name, " is off by ", error, ", more than ", limit);
   }
 
   void gradients(const Call& forward, const std::vector<bool>& inputs, const std::vector<bool>& outputs) {
-    const Gradients all = backward(forward, {inputs, outputs, 0.0f}, "backward");
+    const Gradients all = backward(forward, {inputs, outputs, 0.0f, true}, "backward");
     againstDifferences(forward, "backward", outputs, all);
 
-    const Call accumulated = makeBackward(forward, {inputs, outputs, 1.0f});
-    const Gradients added = backward(forward, {inputs, outputs, 1.0f}, "accumulating backward");
+    const Call accumulated = makeBackward(forward, {inputs, outputs, 1.0f, true});
+    const Gradients added = backward(forward, {inputs, outputs, 1.0f, true}, "accumulating backward");
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (!inputs[i]) continue;
       Doubles expected = toDoubles(accumulated.gradInputs[i]);
@@ -255,8 +265,8 @@ class Check {
         return loss(moved, weights);
       };
       const double difference = (shifted(kStep) - shifted(-kStep)) / (2 * kStep);
-      const double limit = 4 * reference_.gradientTolerance * target_.slack * std::sqrt(static_cast<double>(count)) *
-                           std::max(largest(gradients[i]), 1e-3);
+      const double limit =
+          4 * gradientLimit() * std::sqrt(static_cast<double>(count)) * std::max(largest(gradients[i]), 1e-3);
       if (!(std::fabs(along - difference) <= limit))
         report(what, ": gradient of ", op_.inputs[i].name, " along a random direction is ", along, ", should be ",
                difference);
@@ -267,6 +277,7 @@ class Check {
   const OpReference& reference_;
   const OpCase& example_;
   const Target& target_;
+  const Storage& storage_;
   std::unique_ptr<Call> referenceCall_;
   std::vector<Doubles> referenceInputs_;
   CaseResult result_;
@@ -274,16 +285,18 @@ class Check {
 
 }  // namespace
 
-CaseResult checkCase(const OpSpec& op, const OpReference& reference, const OpCase& example, int threads) {
+CaseResult checkCase(const OpSpec& op, const OpReference& reference, const OpCase& example, int threads,
+                     const Storage& storage) {
   const int before = threadCount();
   setThreadCount(threads);
-  CaseResult result = checkCase(op, reference, example, Target{Stream::execute});
+  CaseResult result = checkCase(op, reference, example, Target{Stream::execute}, storage);
   setThreadCount(before);
   return result;
 }
 
-CaseResult checkCase(const OpSpec& op, const OpReference& reference, const OpCase& example, const Target& target) {
-  return Check(op, reference, example, target).run();
+CaseResult checkCase(const OpSpec& op, const OpReference& reference, const OpCase& example, const Target& target,
+                     const Storage& storage) {
+  return Check(op, reference, example, target, storage).run();
 }
 
 }  // namespace hint::testing

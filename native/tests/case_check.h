@@ -18,12 +18,18 @@ struct CaseResult {
 struct Target {
   std::function<void(Call&)> execute;
   double slack = 1;
+  /// In calls with bf16 tensors: how often a value may have been rounded to bf16 on its way to a result. The CPU rounds
+  /// what it stores.
+  double roundings = 1;
 };
 
 /// Runs one case of an op on `threads` threads: parity with the double reference, equality of two runs, guards, and,
-/// when the op is differentiable, its gradients against central finite differences of the reference.
-CaseResult checkCase(const OpSpec& op, const OpReference& reference, const OpCase& example, int threads);
+/// when the op is differentiable, its gradients against central finite differences of the reference. What `storage`
+/// names is bf16; the reference then starts from the rounded inputs.
+CaseResult checkCase(const OpSpec& op, const OpReference& reference, const OpCase& example, int threads,
+                     const Storage& storage = {});
 /// The same wherever `target` runs it.
-CaseResult checkCase(const OpSpec& op, const OpReference& reference, const OpCase& example, const Target& target);
+CaseResult checkCase(const OpSpec& op, const OpReference& reference, const OpCase& example, const Target& target,
+                     const Storage& storage = {});
 
 }  // namespace hint::testing

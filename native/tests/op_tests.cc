@@ -1,5 +1,5 @@
 // Checks every case of every op against its double-precision reference.
-//   hint_op_tests [--op NAME]... [--device cpu|cuda|cuda:N] [--list] [--json]
+//   hint_op_tests [--op NAME]... [--device cpu|cuda|cuda:N] [--dtype f32|bf16] [--list] [--json]
 
 #include <cstdio>
 #include <cstring>
@@ -35,13 +35,24 @@ std::string number(double value) {
 /// Bounds of f32 on a GPU over those on the CPU: its sums run in another order, its exponentials are less exact.
 constexpr double kDeviceSlack = 10;
 
-int run(const std::vector<std::string>& wanted, const std::string& device, bool list, bool json) {
+/// On a GPU results of matrix products and slopes may be rounded to bf16 before what follows in the same op.
+constexpr double kDeviceRoundings = 3;
+
+std::string describe(const testing::Storage& storage) {
+  std::string text;
+  for (const std::string& name : storage) text += (text.empty() ? "bf16 " : " and ") + name;
+  return text.empty() ? "f32" : text;
+}
+
+int run(const std::vector<std::string>& wanted, const std::string& device, const std::string& dtype, bool list,
+        bool json) {
   std::unique_ptr<Stream> stream;
   if (device != "cpu") stream = testing::openDevice(device);
-  const auto check = [&](const OpSpec& op, const OpReference& reference, const OpCase& example, int threads) {
-    if (!stream) return testing::checkCase(op, reference, example, threads);
-    const testing::Target target{[&](Call& call) { testing::runOn(*stream, call); }, kDeviceSlack};
-    return testing::checkCase(op, reference, example, target);
+  const auto check = [&](const OpSpec& op, const OpReference& reference, const OpCase& example, int threads,
+                         const testing::Storage& storage) {
+    if (!stream) return testing::checkCase(op, reference, example, threads, storage);
+    const testing::Target target{[&](Call& call) { testing::runOn(*stream, call); }, kDeviceSlack, kDeviceRoundings};
+    return testing::checkCase(op, reference, example, target, storage);
   };
   std::vector<const OpSpec*> ops;
   for (const std::string& name : wanted) ops.push_back(&findOp(name));
@@ -62,18 +73,24 @@ int run(const std::vector<std::string>& wanted, const std::string& device, bool 
         std::printf("%s: %s\n", op->name, example.name.c_str());
         continue;
       }
-      for (int threads : {1, 2}) {
-        if (stream && threads > 1) continue;
+      std::vector<std::pair<int, testing::Storage>> runs;
+      for (int threads : {1, 2})
+        if (dtype != "bf16" && !(stream && threads > 1)) runs.emplace_back(threads, testing::Storage());
+      if (dtype != "f32")
+        for (testing::Storage& storage : testing::bf16Storages(*op, example)) runs.emplace_back(2, std::move(storage));
+      for (const auto& [threads, storage] : runs) {
         // Printed before the run, so that a crash names its case.
-        if (!json) std::printf("%s: %s, %d thread%s", op->name, example.name.c_str(), threads, threads > 1 ? "s" : "");
+        if (!json)
+          std::printf("%s: %s, %s, %d thread%s", op->name, example.name.c_str(), describe(storage).c_str(), threads,
+                      threads > 1 ? "s" : "");
         std::fflush(stdout);
-        const testing::CaseResult result = check(*op, reference, example, threads);
+        const testing::CaseResult result = check(*op, reference, example, threads, storage);
         ++total;
         if (!result.failures.empty()) ++failed;
         if (json) {
           rows += std::string(rows.empty() ? "" : ",\n ") + "{\"op\": " + quoted(op->name) +
-                  ", \"case\": " + quoted(example.name) + ", \"threads\": " + std::to_string(threads) +
-                  ", \"forwardError\": " + number(result.forwardError) +
+                  ", \"case\": " + quoted(example.name) + ", \"dtypes\": " + quoted(describe(storage)) +
+                  ", \"threads\": " + std::to_string(threads) + ", \"forwardError\": " + number(result.forwardError) +
                   ", \"gradientError\": " + number(result.gradientError) + ", \"failures\": [";
           for (size_t i = 0; i < result.failures.size(); ++i) rows += (i ? ", " : "") + quoted(result.failures[i]);
           rows += "]}";
@@ -94,26 +111,29 @@ int run(const std::vector<std::string>& wanted, const std::string& device, bool 
 
 int main(int argc, char** argv) {
   std::vector<std::string> wanted;
-  std::string device = "cpu";
+  std::string device = "cpu", dtype;
   bool list = false, json = false;
   for (int i = 1; i < argc; ++i) {
     if (!std::strcmp(argv[i], "--op") && i + 1 < argc)
       wanted.emplace_back(argv[++i]);
     else if (!std::strcmp(argv[i], "--device") && i + 1 < argc)
       device = argv[++i];
+    else if (!std::strcmp(argv[i], "--dtype") && i + 1 < argc)
+      dtype = argv[++i];
     else if (!std::strcmp(argv[i], "--list"))
       list = true;
     else if (!std::strcmp(argv[i], "--json"))
       json = true;
     else {
       std::fprintf(stderr,
-                   "Usage: hint_op_tests [--op NAME]... [--device NAME] [--list] [--json]; %s is not an option.\n",
+                   "Usage: hint_op_tests [--op NAME]... [--device NAME] [--dtype f32|bf16] [--list] [--json]; %s is "
+                   "not an option.\n",
                    argv[i]);
       return 2;
     }
   }
   try {
-    return run(wanted, device, list, json);
+    return run(wanted, device, dtype, list, json);
   } catch (const Error& error) {
     std::fprintf(stderr, "%s: %s\n", error.code().c_str(), error.what());
     return 2;

@@ -49,6 +49,50 @@ TEST("a wrong dtype is an error naming both") {
   CHECK_CONTAINS(error.what(), "ids must be i32, not f32");
 }
 
+TEST("an op reads one storage type where its kernels multiply, and says which tensor is of another") {
+  const Error error = ERROR_OF("INVALID_ARGUMENT", bound("linear", {shaped({5, 16}), shaped({8, 16}, DType::bf16)}));
+  CHECK_CONTAINS(error.what(), "weight must be f32 like x, not bf16");
+  CHECK_CONTAINS(ERROR_OF("INVALID_ARGUMENT", bound("scale", {shaped({5}, DType::i32)})).what(),
+                 "x must be f32 or bf16, not i32");
+}
+
+TEST(
+    "results have the storage type of what they are made of, or the one asked for; sums over layers and losses are "
+    "f32") {
+  const DType bf16 = DType::bf16;
+  const Call linear =
+      bound("linear", {shaped({5, 16}, bf16), shaped({8, 16}, bf16)}, {{"activation", std::string("gelu")}});
+  CHECK_EQUAL(nameOf(linear.out(0).dtype), std::string("bf16"));
+  CHECK_EQUAL(nameOf(linear.out(1).dtype), std::string("bf16"));
+  const Call norm =
+      bound("rms_norm", {shaped({5, 16}), shaped({5, 16}, bf16), shaped({16})}, {{"outputDType", std::string("bf16")}});
+  CHECK_EQUAL(nameOf(norm.out(0).dtype), std::string("bf16"));
+  CHECK_EQUAL(nameOf(norm.out(1).dtype), std::string("f32"));
+  CHECK_EQUAL(nameOf(bound("sum", {shaped({5}, bf16)}).out(0).dtype), std::string("f32"));
+  const Error error = ERROR_OF("INVALID_ARGUMENT", bound("rms_norm", {shaped({5, 16}), std::nullopt, shaped({16})},
+                                                         {{"outputDType", std::string("i8")}}));
+  CHECK_CONTAINS(error.what(), "outputDType must be f32 or bf16, not i8");
+}
+
+TEST("a gradient is stored as its tensor is; that of a bf16 parameter may be f32") {
+  const auto gradients = [](DType ofX, DType ofWeight) {
+    Call call = bound("linear", {shaped({5, 16}, DType::bf16), shaped({8, 16}, DType::bf16)});
+    call.backward = true;
+    const auto gradient = [](Shape shape, DType dtype) {
+      Tensor tensor = shaped(std::move(shape), dtype);
+      tensor.buffer = std::make_shared<Buffer>(testing::caseAllocator(), tensor.bytes());
+      return tensor;
+    };
+    call.gradOutputs = {gradient({5, 8}, DType::bf16), Tensor{}};
+    call.gradInputs = {gradient({5, 16}, ofX), gradient({8, 16}, ofWeight), Tensor{}};
+    call.checkGradients();
+  };
+  gradients(DType::bf16, DType::f32);
+  gradients(DType::bf16, DType::bf16);
+  CHECK_CONTAINS(ERROR_OF("INVALID_ARGUMENT", gradients(DType::f32, DType::f32)).what(),
+                 "the gradient of x must be bf16 as it is, not f32");
+}
+
 TEST("a missing input is an error, a missing optional one is not") {
   const Error error = ERROR_OF("INVALID_ARGUMENT", bound("linear", {shaped({5, 16})}));
   CHECK_CONTAINS(error.what(), "linear: the input weight is missing");

@@ -31,7 +31,7 @@ export function addTrainCommand(program: Command): void {
     .addHelpText(
       'after',
       '\nExamples:\n  $ hint train --data natural-instructions --system hint --recipe sni --init t5-base-lm-adapt --output runs/hint\n' +
-        '  $ hint train --config hint.json --set batchSize=32 --set model.hint.adapterSize=64\n  $ hint train --data natural-instructions --system lora --size small --set model.tokenizer=t5-base --output runs/lora\n  $ hint train --config hint.json --resume',
+        '  $ hint train --config hint.json --set batchSize=32 --set model.hint.adapterSize=64\n  $ hint train --config hint.json --device cuda --set computeDtype=bf16\n  $ hint train --data natural-instructions --system lora --size small --set model.tokenizer=t5-base --output runs/lora\n  $ hint train --config hint.json --resume',
     )
     .action(
       action(async (signal, options: TrainOptions) => {

@@ -139,7 +139,7 @@ export class HintModel implements TrainableModel {
   ): Sliced<{ loss: Tensor; zTerm: Tensor }> {
     const { hidden } = yield* this.forward(batch, options);
     const targets = this.device.tensor(batch.targets.ids, [batch.targets.ids.length]);
-    return ops.crossEntropy(hidden, this.parameters.get('lm_head.weight'), targets, {
+    return ops.crossEntropy(hidden, this.t5.table('lm_head.weight'), targets, {
       zLoss: options.zLoss ?? 0,
     });
   }

@@ -143,7 +143,7 @@ export class Hypernetwork {
     const { parameters } = this.t5;
     const { name, shape, components } = adaptation;
     if (this.hint.generator === 'static') {
-      const learned = parameters.get(`peft.${name}`);
+      const learned = this.t5.table(`peft.${name}`);
       return learned.reshape([1, ...learned.shape]);
     }
     const tasks = this.hint.generator === 'embedding' ? 1 : this.require(instructions).offsets.length - 1;
@@ -163,7 +163,7 @@ export class Hypernetwork {
     const activation = tanh ? 'tanh' : 'gelu';
     let hidden = packed
       ? ops.packedLinear(z, packed.first, { activation })
-      : ops.linear(z, parameters.lend(`hypernetwork.${name}.wi.weight`), { activation });
+      : ops.linear(z, this.t5.matrix(`hypernetwork.${name}.wi.weight`), { activation });
     // One mask for all components of a slot (§2.5).
     const perMask = this.hint.generator === 'hypter' ? 1 : components;
     const seqOffsets = Int32Array.from(
@@ -173,7 +173,7 @@ export class Hypernetwork {
     hidden = ops.dropout(hidden, dropout.at('generator', adaptation.offset, 'hidden'), seqOffsets);
     const made = packed
       ? ops.packedLinear(hidden, packed.second)
-      : ops.linear(hidden, parameters.lend(`hypernetwork.${name}.wo.weight`), {
+      : ops.linear(hidden, this.t5.matrix(`hypernetwork.${name}.wo.weight`), {
           alpha: 1 / Math.sqrt(width),
         });
     // A raw reshape: the [A, d] block of adapter_down is read as [d, A], not transposed (§2.5).
@@ -199,10 +199,7 @@ export class Hypernetwork {
   }
 
   private embeddings(adaptation: Adaptation): Tensor {
-    return ops.embedding(
-      this.embeddingRows(adaptation),
-      this.t5.parameters.get('hypernetwork.embedding.weight'),
-    );
+    return ops.embedding(this.embeddingRows(adaptation), this.t5.table('hypernetwork.embedding.weight'));
   }
 
   /** §2.4: one cross-attention; no norm, no residual. The queries do not depend on the task and are projected once. */

@@ -18,18 +18,56 @@ import {
  */
 export class Parameters {
   private listener: (() => void) | undefined;
+  private computesIn: ops.FloatDType = 'f32';
+  /** By name; those whose parameter has changed since are gone. */
+  private readonly copies = new Map<string, Tensor>();
 
-  constructor(private readonly tensors: Map<string, Tensor>) {}
+  constructor(private readonly tensors: Map<string, Tensor>) {
+    for (const [name, tensor] of tensors) this.observe(name, tensor);
+  }
+
+  /**
+   * What the model computes in: storage of its activations and of the matrices they are multiplied with. f32 at first.
+   * Parameters themselves and their gradients are f32 all the same.
+   */
+  get computeDtype(): ops.FloatDType {
+    return this.computesIn;
+  }
+
+  set computeDtype(dtype: ops.FloatDType) {
+    this.computesIn = dtype;
+    for (const name of [...this.copies.keys()]) this.dropCopy(name);
+  }
 
   /** f32. @throws HintError INVALID_CHECKPOINT when the model has no such tensor. */
   get(name: string): Tensor {
     const tensor = this.stored(name);
     if (tensor.dtype === 'f32') return tensor;
     const wide = tensor.device.keep(ops.cast(tensor, 'f32'));
-    wide.onChange = this.listener;
+    this.observe(name, wide);
     this.tensors.set(name, wide);
     tensor.dispose();
     return wide;
+  }
+
+  /**
+   * A parameter as rows are computed with it: in {@link computeDtype}, converted once after each of its changes. Its
+   * gradient is that of the parameter.
+   *
+   * @throws HintError INVALID_CHECKPOINT when the model has no such tensor
+   */
+  matrix(name: string): Tensor {
+    if (this.computesIn === 'f32') return this.get(name);
+    const stored = this.stored(name);
+    if (stored.dtype === this.computesIn) return stored;
+    let copy = this.copies.get(name);
+    if (!copy) {
+      copy = stored.copyAs(this.computesIn);
+      this.copies.set(name, copy);
+    }
+    // Whether it is trained may have been decided since.
+    copy.requiresGrad = stored.requiresGrad;
+    return copy;
   }
 
   /** As it is held, f32 or bf16. @throws HintError INVALID_CHECKPOINT when the model has no such tensor. */
@@ -58,7 +96,18 @@ export class Parameters {
   /** Calls `listener` whenever an op that changes a tensor was enqueued; one at a time, undefined for none. */
   watch(listener: (() => void) | undefined): void {
     this.listener = listener;
-    for (const tensor of this.tensors.values()) tensor.onChange = listener;
+  }
+
+  private observe(name: string, tensor: Tensor): void {
+    tensor.onChange = () => {
+      this.dropCopy(name);
+      this.listener?.();
+    };
+  }
+
+  private dropCopy(name: string): void {
+    this.copies.get(name)?.dispose();
+    this.copies.delete(name);
   }
 
   has(name: string): boolean {
@@ -85,7 +134,7 @@ export class Parameters {
   }
 
   dispose(): void {
-    for (const tensor of this.tensors.values()) tensor.dispose();
+    for (const tensor of [...this.copies.values(), ...this.tensors.values()]) tensor.dispose();
   }
 }
 

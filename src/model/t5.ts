@@ -99,10 +99,25 @@ export class T5 {
     this.packed = weights;
   }
 
+  /** What the residual stream is rounded to before products read it. */
+  private get computeDtype(): ops.FloatDType {
+    return this.inferenceWeights ? 'f32' : this.parameters.computeDtype;
+  }
+
+  /** A parameter in the dtype of the rows that are computed with it. */
+  table(name: string): Tensor {
+    return this.inferenceWeights ? this.parameters.get(name) : this.parameters.matrix(name);
+  }
+
+  /** {@link table} of what is too large to stay widened where it was not trained. */
+  matrix(name: string): Tensor {
+    return this.computeDtype === 'f32' ? this.parameters.lend(name) : this.parameters.matrix(name);
+  }
+
   /** x times a parameter's transpose. */
   private linear(x: Tensor, name: string): Tensor {
     const matrix = this.inferenceWeights?.matrix(`${name}.weight`);
-    return matrix ? ops.packedLinear(x, matrix) : ops.linear(x, this.parameters.lend(`${name}.weight`));
+    return matrix ? ops.packedLinear(x, matrix) : ops.linear(x, this.matrix(`${name}.weight`));
   }
 
   /** Tokens → rows after the final norm, [rows, dModel]. `stack` names the weights, `masks` the dropout's masks. */
@@ -181,12 +196,14 @@ export class T5 {
     return addLora(x, this.linear(x, `${block}.${which}`), which, tasks, slot);
   }
 
-  /** sum = x + delta, y = RMS norm of it. */
+  /** sum = x + delta, in f32; y = RMS norm of it. */
   addNorm(stream: Stream, norm: string, offsets: Int32Array): { y: Tensor; x: Tensor } {
     const weight = this.weight(norm);
     const epsilon = this.config.layerNormEpsilon;
-    if (!stream.delta) return { y: ops.rmsNorm(stream.x, weight, epsilon), x: stream.x };
+    const outputDType = this.computeDtype;
+    if (!stream.delta) return { y: ops.rmsNorm(stream.x, weight, epsilon, { outputDType }), x: stream.x };
     const { y, sum } = ops.addRmsNorm(stream.x, stream.delta, weight, epsilon, {
+      outputDType,
       seqOffsets: offsets,
       dropout: stream.dropout,
     });
@@ -286,7 +303,7 @@ export class T5 {
 
   /** The table [buckets, heads] that all layers of a stack share. */
   relativeBias(stack: string): Tensor {
-    return this.weight(`${stack}.block.0.layer.0.SelfAttention.relative_attention_bias`);
+    return this.table(`${stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight`);
   }
 
   private crossAttention(

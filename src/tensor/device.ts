@@ -178,7 +178,7 @@ export class Device {
   }
 
   /**
-   * Enqueues destination = source, in the memory that destination has; both f32 and of one shape.
+   * Enqueues destination = source, in the memory that destination has; of one shape and dtype.
    *
    * @throws HintError INVALID_SHAPE
    */
@@ -190,6 +190,7 @@ export class Device {
       );
     }
     guarded(() => native().assignTensor(this.handle, destination.handle, source.handle));
+    destination.onChange?.();
   }
 
   private orderAttributes(

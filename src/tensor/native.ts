@@ -20,7 +20,8 @@ export type TypedArray = Float32Array | Int32Array | Int8Array | Uint8Array | Ui
 export interface ArgumentSpec {
   name: string;
   shape: string;
-  dtype: DType | 'any';
+  /** `floating`: f32 or bf16. */
+  dtype: DType | 'floating' | 'any';
   optional: boolean;
   differentiable: boolean;
   mutable: boolean;

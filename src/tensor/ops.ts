@@ -36,11 +36,25 @@ function training(device: Device): boolean {
   return device.tape !== undefined;
 }
 
-/** activation(alpha * (x weightᵀ + bias)). x [rows, dIn], weight [dOut, dIn], bias [dOut] → [rows, dOut]. */
+/**
+ * Storage of activations and of the weights they are multiplied with, which is one and the same within an op; sums,
+ * norms and losses are computed in f32.
+ */
+export type FloatDType = 'f32' | 'bf16';
+
+/**
+ * activation(alpha * (x weightᵀ + bias)). x [rows, dIn], weight [dOut, dIn], bias f32 [dOut] → [rows, dOut], stored as
+ * x unless `outputDType` says otherwise.
+ */
 export function linear(
   x: Tensor,
   weight: Tensor,
-  options: { bias?: Tensor | undefined; activation?: Activation; alpha?: number } = {},
+  options: {
+    bias?: Tensor | undefined;
+    activation?: Activation;
+    alpha?: number;
+    outputDType?: FloatDType;
+  } = {},
 ): Tensor {
   const { bias, ...attributes } = options;
   return first(x.device.apply('linear', [x, weight, bias], { ...attributes, training: training(x.device) }));
@@ -120,43 +134,62 @@ export function packedLinear(
   return first(x.device.apply('packed_linear', inputs, { ...attributes, dOut }));
 }
 
-/** RMS norm: weight * x / sqrt(mean(x²) + epsilon), no mean subtraction (method §1.1). */
-export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
-  return first(x.device.apply('rms_norm', [x, null, weight], { epsilon }));
+/**
+ * RMS norm: weight * x / sqrt(mean(x²) + epsilon), no mean subtraction (method §1.1). weight is f32; the result is stored
+ * as x unless `outputDType` says otherwise.
+ */
+export function rmsNorm(
+  x: Tensor,
+  weight: Tensor,
+  epsilon: number,
+  options: { outputDType?: FloatDType } = {},
+): Tensor {
+  return first(x.device.apply('rms_norm', [x, null, weight], { epsilon, ...options }));
 }
 
-/** The residual add of one block and the norm of the next in one pass: sum = x + dropout(delta), y = norm(sum). */
+/**
+ * The residual add of one block and the norm of the next in one pass: sum = x + dropout(delta), which is f32 whatever
+ * x and delta are, y = norm(sum).
+ */
 export function addRmsNorm(
   x: Tensor,
   delta: Tensor,
   weight: Tensor,
   epsilon: number,
-  options: { seqOffsets?: Int32Array; dropout?: DropoutSite | undefined } = {},
+  options: { seqOffsets?: Int32Array; dropout?: DropoutSite | undefined; outputDType?: FloatDType } = {},
 ): { y: Tensor; sum: Tensor } {
   const [y, sum] = x.device.apply('rms_norm', [x, delta, weight], {
     epsilon,
+    outputDType: options.outputDType,
     ...(options.dropout ? { seqOffsets: options.seqOffsets } : {}),
     ...dropoutAttributes(options.dropout),
   });
   return { y: y as Tensor, sum: sum as Tensor };
 }
 
-/** Layer norm: weight * (x - mean) / sqrt(variance + epsilon) + bias, of each row. */
-export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number): Tensor {
-  return first(x.device.apply('layer_norm', [x, null, weight, bias], { epsilon }));
+/** Layer norm: weight * (x - mean) / sqrt(variance + epsilon) + bias, of each row. Dtypes as those of {@link rmsNorm}. */
+export function layerNorm(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor,
+  epsilon: number,
+  options: { outputDType?: FloatDType } = {},
+): Tensor {
+  return first(x.device.apply('layer_norm', [x, null, weight, bias], { epsilon, ...options }));
 }
 
-/** The residual add of one block and the norm of the next in one pass: sum = x + dropout(delta), y = norm(sum). */
+/** {@link addRmsNorm} with a layer norm. */
 export function addLayerNorm(
   x: Tensor,
   delta: Tensor,
   weight: Tensor,
   bias: Tensor,
   epsilon: number,
-  options: { dropout?: DropoutSite | undefined } = {},
+  options: { dropout?: DropoutSite | undefined; outputDType?: FloatDType } = {},
 ): { y: Tensor; sum: Tensor } {
   const [y, sum] = x.device.apply('layer_norm', [x, delta, weight, bias], {
     epsilon,
+    outputDType: options.outputDType,
     ...dropoutAttributes(options.dropout),
   });
   return { y: y as Tensor, sum: sum as Tensor };
@@ -294,8 +327,9 @@ export function concatRows(a: Tensor, b: Tensor): Tensor {
   return first(a.device.apply('concat_rows', [a, b]));
 }
 
-export function add(a: Tensor, b: Tensor): Tensor {
-  return first(a.device.apply('add', [a, b]));
+/** a + b, stored as a unless `outputDType` says otherwise. */
+export function add(a: Tensor, b: Tensor, options: { outputDType?: FloatDType } = {}): Tensor {
+  return first(a.device.apply('add', [a, b], options));
 }
 
 export function scale(x: Tensor, factor: number): Tensor {
@@ -313,7 +347,7 @@ export function addSquareNorm(x: Tensor, total: Tensor): void {
 }
 
 /** x in another floating-point dtype; to bf16 rounds to the nearest, ties to even. */
-export function cast(x: Tensor, to: 'f32' | 'bf16'): Tensor {
+export function cast(x: Tensor, to: FloatDType): Tensor {
   return first(x.device.apply('cast', [x], { to }));
 }
 

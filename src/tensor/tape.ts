@@ -236,7 +236,10 @@ export class Tape {
     return [...gradientOf.values()];
   }
 
-  /** Where the gradient of `tensor` goes: a leaf's sum, a window of its base's gradient, or a passing value. */
+  /**
+   * Where the gradient of `tensor` goes: a leaf's sum, which is f32; its base's gradient or a window of it; or a passing
+   * value of its own dtype.
+   */
   private target(
     tensor: Tensor,
     gradientOf: Map<number, Tensor>,
@@ -244,14 +247,16 @@ export class Tape {
   ): { gradient: Tensor; beta: number } {
     if (tensor.base) {
       const whole = this.target(tensor.base.tensor, gradientOf, gradients);
+      if (whole.gradient.size === tensor.size) return whole;
       if (whole.beta === 0) this.device.apply('fill', [whole.gradient], { value: 0 });
       const window = viewHandle(whole.gradient.handle, tensor.base.offset, tensor.shape);
-      return { gradient: this.device.adopt(new Tensor(this.device, window, tensor.shape, 'f32')), beta: 1 };
+      const gradient = new Tensor(this.device, window, tensor.shape, whole.gradient.dtype);
+      return { gradient: this.device.adopt(gradient), beta: 1 };
     }
     if (this.leaves.has(tensor.id)) return gradients.target(tensor.id, tensor.shape);
     const known = gradientOf.get(tensor.id);
     if (known) return { gradient: known, beta: 1 };
-    const gradient = this.device.tensor(null, tensor.shape, 'f32');
+    const gradient = this.device.tensor(null, tensor.shape, tensor.dtype);
     gradientOf.set(tensor.id, gradient);
     return { gradient, beta: 0 };
   }

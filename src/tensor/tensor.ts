@@ -36,7 +36,7 @@ export class Tensor {
   requiresGrad = false;
   /** Called when an op that changes its values in place was enqueued: what was made from them is out of date. */
   onChange: (() => void) | undefined;
-  /** For views: the tensor whose gradient holds this one's, and where in it. */
+  /** For views, and copies in another dtype: the tensor whose gradient holds this one's, and where in it. */
   base: { tensor: Tensor; offset: number } | undefined;
   private native: NativeTensor | undefined;
 
@@ -96,6 +96,14 @@ export class Tensor {
     const root = this.base ? this.base.tensor : this;
     view.base = { tensor: root, offset: offset + (this.base ? this.base.offset : 0) };
     return this.device.adopt(view);
+  }
+
+  /** A copy in another dtype, to compute with: its gradient is this tensor's. No scope adopts it. */
+  copyAs(dtype: 'f32' | 'bf16'): Tensor {
+    const [copy] = this.device.apply('cast', [this], { to: dtype }) as [Tensor];
+    copy.requiresGrad = this.requiresGrad;
+    copy.base = this.base ?? { tensor: this, offset: 0 };
+    return this.device.keep(copy);
   }
 
   /** Another tensor on the same memory and the same gradient. */

@@ -117,9 +117,15 @@ const configSchema = z.strictObject({
   optimizer: z.discriminatedUnion('name', [adafactorSchema, adamwSchema]).prefault({ name: 'adafactor' }),
   /**
    * What weights are rounded to after every update (method §5.6): the original keeps those it restores as bf16. They
-   * are stored and computed with as f32 all the same.
+   * are stored as f32 all the same.
    */
   paramDtype: paramDtype().default('f32'),
+  /**
+   * What is computed in: with bf16 activations and the matrices they are multiplied with are stored as bf16, the matrices
+   * as copies made once an update. The weights themselves, their gradients, the residual stream, norms, softmax and
+   * losses stay f32.
+   */
+  computeDtype: z.enum(['f32', 'bf16']).default('f32'),
   /**
    * Steps the starting checkpoint was trained for; 1,100,000 for an LM-adapted T5 (method §5.4). Default: what its file
    * says, else 0, or 1,100,000 where the data are text.

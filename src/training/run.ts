@@ -147,6 +147,7 @@ async function openRun(directory: RunDirectory, config: TrainingConfig): Promise
     ['optimizer.name', (c) => c.optimizer.name],
     ['firstStep', (c) => c.firstStep],
     ['paramDtype', (c) => c.paramDtype],
+    ['computeDtype', (c) => c.computeDtype],
     ['seed', (c) => c.seed],
   ];
   for (const [key, value] of fixed) {
@@ -179,6 +180,7 @@ async function prepare(
   checkVocabulary(tokenizer, model);
   const optimizer = await createOptimizer(model, config, system);
   roundParameters(model, optimizer, config.paramDtype);
+  model.parameters.computeDtype = config.computeDtype;
   const trainer = new Trainer({ model, source, optimizer }, trainerSettings(config));
   if (checkpoint) {
     await readOptimizerState(checkpoint.path, optimizer, signal);

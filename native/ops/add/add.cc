@@ -7,8 +7,9 @@ OpSpec declare_add() {
   OpSpec op;
   op.name = "add";
   op.summary = "y = a + b";
-  op.inputs = {{"a", "*n", kDifferentiable}, {"b", "*n", kDifferentiable}};
-  op.outputs = {{"y", "*n", kDifferentiable}};
+  op.inputs = {{"a", "*n", kDifferentiable, kFloating}, {"b", "*n", kDifferentiable, kFloating}};
+  op.outputs = {{"y", "*n", kDifferentiable, chosenBy("outputDType", "a")}};
+  op.attributes = {{"outputDType", std::string()}};
   op.kernels[0] = {forward, backward};
   return op;
 }

@@ -7,30 +7,38 @@ namespace {
 
 using namespace cuda;
 
-template <typename T>
+template <typename A, typename B, typename Y>
 void forwardOf(const Call& call) {
-  const T *a = input<T>(call, kA), *b = input<T>(call, kB);
-  T* y = output<T>(call, kY);
+  const A* a = input<A>(call, kA);
+  const B* b = input<B>(call, kB);
+  Y* y = output<Y>(call, kY);
   each(call.dim("n"), [=] __device__(int64_t i) { put(y + i, load(a + i) + load(b + i)); });
 }
 
-template <typename T>
-void backwardOf(const Call& call) {
-  const T* gy = outputGradient<T>(call, kY);
-  for (int side : {kA, kB}) {
-    if (!gy) zeroGradient(call, side);
-    T* gradient = gy ? dataOf<T>(inputGradient(call, side)) : nullptr;
-    if (!gradient) continue;
-    const float beta = call.beta(side);
-    each(call.dim("n"), [=] __device__(int64_t i) { store(gradient + i, beta, load(gy + i)); });
-  }
+template <typename Y, typename G>
+void storeAll(const Y* gy, G* gradient, float beta, int64_t count) {
+  each(count, [=] __device__(int64_t i) { store(gradient + i, beta, load(gy + i)); });
 }
 
 void forwardCuda(Call& call) {
-  byType(call.in(kA).dtype, [&](auto type) { forwardOf<decltype(type)>(call); });
+  byType(call.in(kA).dtype, [&](auto a) {
+    byType(call.in(kB).dtype, [&](auto b) {
+      byType(call.out(kY).dtype, [&](auto y) { forwardOf<decltype(a), decltype(b), decltype(y)>(call); });
+    });
+  });
 }
 void backwardCuda(Call& call) {
-  byType(call.in(kA).dtype, [&](auto type) { backwardOf<decltype(type)>(call); });
+  const Tensor& gy = call.gradOutputs[kY];
+  for (int side : {kA, kB}) {
+    const Tensor& gradient = inputGradient(call, side);
+    if (!gy) zeroGradient(call, side);
+    if (!gy || !gradient) continue;
+    byType(gy.dtype, [&](auto from) {
+      byType(gradient.dtype, [&](auto to) {
+        storeAll(dataOf<const decltype(from)>(gy), dataOf<decltype(to)>(gradient), call.beta(side), call.dim("n"));
+      });
+    });
+  }
 }
 
 }  // namespace

@@ -85,18 +85,19 @@ OpSpec declare_attention() {
   OpSpec op;
   op.name = "attention";
   op.summary = "o = dropout(softmax(q [prefix | shared | k]^T + relative bias)) [prefix | shared | v], ragged";
-  constexpr unsigned given = kDifferentiable | kSaved, optional = given | kOptional;
-  op.inputs = {{"q", "qRows width", given},
-               {"k", "kRows width", given},
-               {"v", "kRows width", given},
-               {"prefixKey", "tasks slots prefix width", optional},
-               {"prefixValue", "tasks slots prefix width", optional},
-               {"sharedKey", "sharedRows width", optional},
-               {"sharedValue", "sharedRows width", optional},
-               {"bias", "buckets numHeads", optional}};
-  op.outputs = {{"o", "oRows width", given}, {"logSumExp", "oRows numHeads", kSaved, DType::f32, [](const Call& c) {
-                                                return c.integer("training") != 0;
-                                              }}};
+  constexpr unsigned given = kDifferentiable | kSaved, optional = given | kOptional,
+                     parameter = optional | kWideGradient;
+  op.inputs = {{"q", "qRows width", given, kFloating},
+               {"k", "kRows width", given, like("q")},
+               {"v", "kRows width", given, like("q")},
+               {"prefixKey", "tasks slots prefix width", parameter, like("q")},
+               {"prefixValue", "tasks slots prefix width", parameter, like("q")},
+               {"sharedKey", "sharedRows width", optional, like("q")},
+               {"sharedValue", "sharedRows width", optional, like("q")},
+               {"bias", "buckets numHeads", parameter, like("q")}};
+  op.outputs = {
+      {"o", "oRows width", given, like("q")},
+      {"logSumExp", "oRows numHeads", kSaved, DType::f32, [](const Call& c) { return c.integer("training") != 0; }}};
   op.attributes = withDropout({{"numHeads", int64_t{0}, true},
                                {"qOffsets", IntList{}},
                                {"kOffsets", IntList{}, true},

@@ -116,6 +116,8 @@ IntList steps(int32_t count, int32_t step) {
 
 OpReference reference_attention() {
   OpReference reference;
+  // The backward pass subtracts sums over a row of the rounded o, which may be larger than what is left.
+  reference.bf16GradientTolerance = 3e-2;
   reference.forward = [](ReferenceCall& r) {
     const Geometry g(r.call);
     for (size_t b = 0; b < g.sequences.size(); ++b)

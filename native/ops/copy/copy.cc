@@ -7,9 +7,9 @@ OpSpec declare_copy() {
   OpSpec op;
   op.name = "copy";
   op.summary = "y = x, in its own memory";
-  op.inputs = {{"x", "*n", kDifferentiable, std::nullopt}};
-  op.outputs = {{"y", "*n", kDifferentiable, std::nullopt}};
-  op.kernels[0] = {forward, backward};
+  op.inputs = {{"x", "*n", kDifferentiable, kAnyDType}};
+  op.outputs = {{"y", "*n", kDifferentiable, like("x")}};
+  op.kernels[0] = {forward, backward, true};
   return op;
 }
 

@@ -2,9 +2,23 @@
 
 #include "native/ops/copy/copy.h"
 #include "native/ops/elementwise.h"
+#include "native/ops/widened_call.h"
 #include "native/runtime/parallel.h"
 
 namespace hint::copy {
+namespace {
+
+void backwardOfFloats(Call& call) {
+  const float* gy = call.go(kY);
+  if (!gy) call.giZeroed(kX);
+  float* gx = gy ? call.gi(kX) : nullptr;
+  if (!gx) return;
+  const float beta = call.beta(kX);
+  parallelFor(call.dim("n"), kElementGrain,
+              [&](int64_t begin, int64_t end) { store(gx + begin, beta, 1.0f, gy + begin, end - begin); });
+}
+
+}  // namespace
 
 void forward(Call& call) {
   if (call.dim("n") == 0) return;
@@ -18,13 +32,10 @@ void forward(Call& call) {
 }
 
 void backward(Call& call) {
-  const float* gy = call.go(kY);
-  if (!gy) call.giZeroed(kX);
-  float* gx = gy ? call.gi(kX) : nullptr;
-  if (!gx) return;
-  const float beta = call.beta(kX);
-  parallelFor(call.dim("n"), kElementGrain,
-              [&](int64_t begin, int64_t end) { store(gx + begin, beta, 1.0f, gy + begin, end - begin); });
+  if (hasBf16(call))
+    runWidened(call, backwardOfFloats);
+  else
+    backwardOfFloats(call);
 }
 
 }  // namespace hint::copy

@@ -14,8 +14,8 @@ OpSpec declare_cross_entropy() {
   OpSpec op;
   op.name = "cross_entropy";
   op.summary = "loss = -log softmax(hidden weight^T)[target] of every row, and zTerm = zLoss * logSumExp^2";
-  op.inputs = {{"hidden", "rows d", kDifferentiable | kSaved},
-               {"weight", "vocab d", kDifferentiable | kSaved},
+  op.inputs = {{"hidden", "rows d", kDifferentiable | kSaved, kFloating},
+               {"weight", "vocab d", kDifferentiable | kSaved | kWideGradient, like("hidden")},
                {"targets", "rows", kSaved, DType::i32}};
   op.outputs = {{"loss", "rows", kDifferentiable}, {"zTerm", "rows", kDifferentiable}, {"logSumExp", "rows", kSaved}};
   op.attributes = {{"zLoss", 0.0}, {"chunkRows", int64_t{0}}};

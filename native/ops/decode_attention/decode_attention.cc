@@ -86,20 +86,20 @@ OpSpec declare_decode_attention() {
   op.name = "decode_attention";
   op.summary =
       "stores k and v at `position`, o = softmax(q [prefix | shared | context | cache]^T + relative bias) [...]";
-  op.inputs = {{"q", "rows width"},
-               {"k", "rows width"},
-               {"v", "rows width"},
-               {"keyCache", "rows capacity width", kMutable},
-               {"valueCache", "rows capacity width", kMutable},
+  op.inputs = {{"q", "rows width", kRequired, kFloating},
+               {"k", "rows width", kRequired, like("q")},
+               {"v", "rows width", kRequired, like("q")},
+               {"keyCache", "rows capacity width", kMutable, like("q")},
+               {"valueCache", "rows capacity width", kMutable, like("q")},
                {"position", "1", kRequired, DType::i32},
-               {"prefixKey", "tasks slots prefix width", kOptional},
-               {"prefixValue", "tasks slots prefix width", kOptional},
-               {"bias", "buckets numHeads", kOptional},
-               {"sharedKey", "sharedRows width", kOptional},
-               {"sharedValue", "sharedRows width", kOptional},
-               {"contextKey", "contextRows width", kOptional},
-               {"contextValue", "contextRows width", kOptional}};
-  op.outputs = {{"o", "rows width"}};
+               {"prefixKey", "tasks slots prefix width", kOptional, like("q")},
+               {"prefixValue", "tasks slots prefix width", kOptional, like("q")},
+               {"bias", "buckets numHeads", kOptional, like("q")},
+               {"sharedKey", "sharedRows width", kOptional, like("q")},
+               {"sharedValue", "sharedRows width", kOptional, like("q")},
+               {"contextKey", "contextRows width", kOptional, like("q")},
+               {"contextValue", "contextRows width", kOptional, like("q")}};
+  op.outputs = {{"o", "rows width", kRequired, like("q")}};
   op.attributes = {{"numHeads", int64_t{0}, true}, {"taskIndex", IntList{}},     {"slot", int64_t{0}},
                    {"maxDistance", int64_t{128}},  {"sharedOffsets", IntList{}}, {"contextOffsets", IntList{}},
                    {"contextIndex", IntList{}}};

@@ -9,8 +9,8 @@ OpSpec declare_dropout() {
   OpSpec op;
   op.name = "dropout";
   op.summary = "y = x * mask, one mask per sequence or per row";
-  op.inputs = {{"x", "rows d", kDifferentiable}};
-  op.outputs = {{"y", "rows d", kDifferentiable}};
+  op.inputs = {{"x", "rows d", kDifferentiable, kFloating}};
+  op.outputs = {{"y", "rows d", kDifferentiable, like("x")}};
   op.attributes = withDropout({{"seqOffsets", IntList{}}});
   op.kernels[0] = {forward, backward};
   op.resolve = [](Call& call) { checkSequenceDropout(call, call.dim("rows")); };

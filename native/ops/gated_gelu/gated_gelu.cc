@@ -9,8 +9,9 @@ OpSpec declare_gated_gelu() {
   OpSpec op;
   op.name = "gated_gelu";
   op.summary = "y = gelu(gate) * linear * mask";
-  op.inputs = {{"gate", "rows dFf", kDifferentiable | kSaved}, {"linear", "rows dFf", kDifferentiable | kSaved}};
-  op.outputs = {{"y", "rows dFf", kDifferentiable}};
+  op.inputs = {{"gate", "rows dFf", kDifferentiable | kSaved, kFloating},
+               {"linear", "rows dFf", kDifferentiable | kSaved, like("gate")}};
+  op.outputs = {{"y", "rows dFf", kDifferentiable, like("gate")}};
   op.attributes = withDropout({{"seqOffsets", IntList{}}});
   op.kernels[0] = {forward, backward};
   op.resolve = [](Call& call) { checkSequenceDropout(call, call.dim("rows")); };

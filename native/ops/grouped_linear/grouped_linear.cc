@@ -18,12 +18,12 @@ OpSpec declare_grouped_linear() {
   OpSpec op;
   op.name = "grouped_linear";
   op.summary = "y = residual + activation(alpha * x weight[group, slot] + bias[group, slot])";
-  op.inputs = {{"x", "rows dIn", kDifferentiable | kSaved},
-               {"weight", "groups slots dIn dOut", kDifferentiable | kSaved},
-               {"bias", "groups slots dOut", kDifferentiable | kOptional},
-               {"residual", "rows dOut", kDifferentiable | kOptional}};
-  op.outputs = {{"y", "rows dOut", kDifferentiable},
-                {"preActivation", "rows dOut", kSaved, DType::f32, [](const Call& call) {
+  op.inputs = {{"x", "rows dIn", kDifferentiable | kSaved, kFloating},
+               {"weight", "groups slots dIn dOut", kDifferentiable | kSaved | kWideGradient, like("x")},
+               {"bias", "groups slots dOut", kDifferentiable | kOptional | kWideGradient, like("x")},
+               {"residual", "rows dOut", kDifferentiable | kOptional, like("x")}};
+  op.outputs = {{"y", "rows dOut", kDifferentiable, like("x")},
+                {"preActivation", "rows dOut", kSaved, like("x"), [](const Call& call) {
                    return call.integer("training") != 0 && activationOf(call) != Activation::none;
                  }}};
   op.attributes = {{"rowOffsets", IntList{}},

@@ -9,16 +9,17 @@ OpSpec declare_layer_norm() {
   OpSpec op;
   op.name = "layer_norm";
   op.summary = "y = weight * (s - mean) * rstd + bias, s = x + dropout(delta)";
-  op.inputs = {{"x", "rows d", kDifferentiable | kSaved},
-               {"delta", "rows d", kDifferentiable | kOptional},
+  op.inputs = {{"x", "rows d", kDifferentiable | kSaved, kFloating},
+               {"delta", "rows d", kDifferentiable | kOptional, kFloating},
                {"weight", "d", kDifferentiable | kSaved},
                {"bias", "d", kDifferentiable}};
   op.outputs = {
-      {"y", "rows d", kDifferentiable},
+      {"y", "rows d", kDifferentiable, chosenBy("outputDType", "x")},
+      // The residual stream: what is added up over all layers stays f32, whatever is added.
       {"sum", "rows d", kDifferentiable | kSaved, DType::f32, [](const Call& call) { return call.has(kDelta); }},
       {"mean", "rows", kSaved},
       {"rstd", "rows", kSaved}};
-  op.attributes = withDropout({{"epsilon", 1e-5}, {"seqOffsets", IntList{}}});
+  op.attributes = withDropout({{"epsilon", 1e-5}, {"seqOffsets", IntList{}}, {"outputDType", std::string()}});
   op.kernels[0] = {forward, backward};
   op.resolve = [](Call& call) { checkSequenceDropout(call, call.dim("rows")); };
   return op;

@@ -13,43 +13,53 @@ Matrix matrixOf(const Tensor& tensor, int64_t stride, bool transposed = false) {
   return {addressOf(tensor), tensor.dtype, stride, transposed};
 }
 
-/// product += alpha * bias, then y = activation(product).
-template <typename T>
-void finish(Activation activation, float alpha, const T* bias, T* product, T* y, int64_t count, int64_t dOut) {
-  each(count, [=] __device__(int64_t i) {
+/// preActivation = product + alpha * bias where it is kept, y = activation of it.
+template <typename P, typename Y>
+void finish(const Call& call, Activation activation, const P* product) {
+  const int64_t dOut = call.dim("dOut");
+  const auto alpha = static_cast<float>(call.number("alpha"));
+  const float* bias = input<float>(call, kBias);
+  Y *preActivation = output<Y>(call, kPreActivation), *y = output<Y>(call, kY);
+  each(call.dim("rows") * dOut, [=] __device__(int64_t i) {
     float value = load(product + i);
-    if (bias) {
-      value += alpha * load(bias + i % dOut);
-      put(product + i, value);
-    }
-    if (activation != Activation::none) put(y + i, activate(activation, value));
+    if (bias) value += alpha * bias[i % dOut];
+    if (preActivation) put(preActivation + i, value);
+    put(y + i, activate(activation, value));
   });
 }
 
-template <typename T, typename G>
-void biasGradient(const T* gradient, int64_t rows, int64_t dOut, float alpha, G* gb, float beta) {
+template <typename T>
+void biasGradient(const T* gradient, int64_t rows, int64_t dOut, float alpha, float* gb, float beta) {
   columnSums(
       rows, dOut, [=] __device__(int64_t row, int64_t i) { return load(gradient + row * dOut + i); },
       [=] __device__(int64_t i, float sum) { store(gb + i, beta, alpha * sum); });
 }
 
-template <typename T>
-void multiplyBySlope(Activation activation, const T* x, const T* gy, T* gradient, int64_t count) {
-  each(count,
-       [=] __device__(int64_t i) { put(gradient + i, load(gy + i) * activationSlope(activation, load(x + i))); });
+/// The gradient of the product, as `gradient` stores it; x null without an activation.
+template <typename Y, typename G>
+void multiplyBySlope(Activation activation, const Y* x, const Y* gy, G* gradient, int64_t count) {
+  each(count, [=] __device__(int64_t i) {
+    put(gradient + i, x ? load(gy + i) * activationSlope(activation, load(x + i)) : load(gy + i));
+  });
 }
 
 void forwardCuda(Call& call) {
   const int64_t rows = call.dim("rows"), dIn = call.dim("dIn"), dOut = call.dim("dOut");
   const Activation activation = activationOf(call);
-  const Tensor& product = call.hasOut(kPreActivation) ? call.out(kPreActivation) : call.out(kY);
+  const DType type = call.in(kX).dtype;
+  const Tensor& kept = call.hasOut(kPreActivation) ? call.out(kPreActivation) : call.out(kY);
+  // A product of f32 is f32; where less is to be kept of it, the pass behind it rounds.
+  const bool direct = type == DType::bf16 || kept.dtype == DType::f32;
+  const Scratch<float> scratch(direct ? 0 : rows * dOut);
+  void* product = direct ? addressOf(kept) : scratch.get();
+  const DType productType = direct ? kept.dtype : DType::f32;
   Context::current().gemm().run(rows, dOut, dIn, static_cast<float>(call.number("alpha")), matrixOf(call.in(kX), dIn),
-                                matrixOf(call.in(kWeight), dIn, true), 0.0f, addressOf(product), product.dtype, dOut);
-  if (activation == Activation::none && !call.has(kBias)) return;
-  byType(product.dtype, [&](auto type) {
-    using T = decltype(type);
-    finish(activation, static_cast<float>(call.number("alpha")), input<T>(call, kBias), dataOf<T>(product),
-           output<T>(call, kY), rows * dOut, dOut);
+                                matrixOf(call.in(kWeight), dIn, true), 0.0f, product, productType, dOut);
+  if (direct && activation == Activation::none && !call.has(kBias)) return;
+  byType(productType, [&](auto from) {
+    byType(kept.dtype, [&](auto to) {
+      finish<decltype(from), decltype(to)>(call, activation, static_cast<const decltype(from)*>(product));
+    });
   });
 }
 
@@ -60,23 +70,22 @@ void backwardCuda(Call& call) {
   if (activation != Activation::none && !call.hasOut(kPreActivation))
     fail("INVALID_ARGUMENT", call.describe(), ": a call with training 0 keeps nothing for a backward pass.");
   const Tensor& gy = call.gradOutputs[kY];
-  Matrix gradient = matrixOf(gy, dOut);
-  const Scratch<unsigned char> scratch(activation == Activation::none ? 0 : static_cast<int64_t>(gy.bytes()));
-  if (activation != Activation::none) {
-    byType(gy.dtype, [&](auto type) {
-      using T = decltype(type);
-      multiplyBySlope(activation, output<T>(call, kPreActivation), dataOf<T>(gy), reinterpret_cast<T*>(scratch.get()),
-                      rows * dOut);
-    });
-    gradient.data = scratch.get();
-  }
-  if (const Tensor& gb = inputGradient(call, kBias))
-    byType(gradient.dtype, [&](auto type) {
-      using T = decltype(type);
-      byType(gb.dtype, [&](auto to) {
-        biasGradient(static_cast<const T*>(gradient.data), rows, dOut, alpha, dataOf<decltype(to)>(gb),
-                     call.beta(kBias));
+  // What x and weight are multiplied with has their storage type.
+  const DType type = call.in(kX).dtype;
+  const bool direct = activation == Activation::none && gy.dtype == type;
+  const Scratch<unsigned char> scratch(direct ? 0 : rows * dOut * static_cast<int64_t>(sizeOf(type)));
+  Matrix gradient{direct ? addressOf(gy) : scratch.get(), type, dOut};
+  if (!direct)
+    byType(gy.dtype, [&](auto from) {
+      byType(type, [&](auto to) {
+        using Y = decltype(from);
+        multiplyBySlope(activation, output<Y>(call, kPreActivation), dataOf<Y>(gy),
+                        reinterpret_cast<decltype(to)*>(scratch.get()), rows * dOut);
       });
+    });
+  if (float* gb = dataOf<float>(inputGradient(call, kBias)))
+    byType(type, [&](auto from) {
+      biasGradient(static_cast<const decltype(from)*>(gradient.data), rows, dOut, alpha, gb, call.beta(kBias));
     });
   Gemm& gemm = Context::current().gemm();
   if (const Tensor& gx = inputGradient(call, kX))

@@ -30,12 +30,12 @@ OpSpec declare_pack_weight() {
   OpSpec op;
   op.name = "pack_weight";
   op.summary = "the weights of packed_linear, in the machine's order, as f32, bf16 or i8";
-  op.inputs = {{"weight", "groups slots rows columns", kRequired, std::nullopt}};
-  op.outputs = {{"packed", "groups slots values", kRequired, std::nullopt},
+  op.inputs = {{"weight", "groups slots rows columns", kRequired, kAnyDType}};
+  op.outputs = {{"packed", "groups slots values", kRequired, kAnyDType},
                 {"scale", "groups slots dOut", kRequired, DType::f32, isQuantized},
                 {"columnSum", "groups slots dOut", kRequired, DType::f32, isQuantized}};
   op.attributes = {{"transposed", int64_t{1}}, {"dtype", std::string("f32")}, {"finite", int64_t{0}}};
-  op.kernels[0] = {forward, nullptr};
+  op.kernels[0] = {forward, nullptr, true};
   op.resolve = resolve;
   return op;
 }

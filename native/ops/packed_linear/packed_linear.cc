@@ -35,7 +35,7 @@ OpSpec declare_packed_linear() {
   op.name = "packed_linear";
   op.summary = "y = residual + activation(x packed[group, slot] + bias[group, slot])";
   op.inputs = {{"x", "rows dIn"},
-               {"packed", "groups slots values", kRequired, std::nullopt},
+               {"packed", "groups slots values", kRequired, kAnyDType},
                {"scale", "groups slots dOut", kOptional},
                {"columnSum", "groups slots dOut", kOptional},
                {"bias", "groups slots dOut", kOptional},
@@ -43,7 +43,7 @@ OpSpec declare_packed_linear() {
   op.outputs = {{"y", "rows dOut"}};
   op.attributes = {
       {"dOut", int64_t{0}, true}, {"rowOffsets", IntList{}}, {"slot", int64_t{0}}, {"activation", std::string("none")}};
-  op.kernels[0] = {forward, nullptr};
+  op.kernels[0] = {forward, nullptr, true};
   op.resolve = resolve;
   op.flops = [](const Call& call) { return 2.0 * call.dim("rows") * call.dim("dIn") * call.dim("dOut"); };
   // One matrix a group is read, whatever the slots.

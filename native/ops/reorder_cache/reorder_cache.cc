@@ -9,7 +9,7 @@ OpSpec declare_reorder_cache() {
   OpSpec op;
   op.name = "reorder_cache";
   op.summary = "cache[row][0..position) = cache[parents[row]][0..position), parents within groups of groupSize rows";
-  op.inputs = {{"cache", "rows capacity width", kMutable},
+  op.inputs = {{"cache", "rows capacity width", kMutable, kFloating},
                {"parents", "rows", kRequired, DType::i32},
                {"position", "1", kRequired, DType::i32}};
   op.attributes = {{"groupSize", int64_t{1}, true}};

@@ -11,9 +11,9 @@ using namespace cuda;
 constexpr int kThreads = 256;
 
 /// One row per block.
-template <typename T>
+template <typename X, typename D, typename Y>
 __global__ void __launch_bounds__(kThreads)
-    forwardRows(int64_t d, float epsilon, NormRow<T> of, const T* weight, T* y, float* rstd) {
+    forwardRows(int64_t d, float epsilon, NormRow<X, D> of, const float* weight, Y* y, float* rstd) {
   const int64_t row = blockIdx.x, at = row * d;
   const uint32_t group = of.group(row);
   float squares = 0;
@@ -23,65 +23,62 @@ __global__ void __launch_bounds__(kThreads)
   }
   const float r = 1.0f / sqrtf(blockSum(squares) / static_cast<float>(d) + epsilon);
   if (threadIdx.x == 0) rstd[row] = r;
-  const T* s = of.values(at);
-  for (int64_t i = threadIdx.x; i < d; i += kThreads) put(y + at + i, load(weight + i) * (load(s + i) * r));
+  for (int64_t i = threadIdx.x; i < d; i += kThreads) put(y + at + i, weight[i] * (of.values.at(at + i) * r));
 }
 
-template <typename T>
+template <typename X, typename D, typename Y>
 __global__ void __launch_bounds__(kThreads)
-    backwardRows(int64_t d, const T* s, const T* weight, const float* rstd, NormRowGradient<T> of) {
+    backwardRows(int64_t d, NormValues<X> s, const float* weight, const float* rstd, NormRowGradient<X, D, Y> of) {
   const int64_t row = blockIdx.x, at = row * d;
-  const T* gy = of.gy;
+  const Y* gy = of.gy;
   float dot = 0;
   if (gy)
-    for (int64_t i = threadIdx.x; i < d; i += kThreads) dot += load(gy + at + i) * load(weight + i) * load(s + at + i);
+    for (int64_t i = threadIdx.x; i < d; i += kThreads) dot += load(gy + at + i) * weight[i] * s.at(at + i);
   dot = blockSum(dot);
   const float r = rstd[row], along = r * r * r * dot / static_cast<float>(d);
   const uint32_t group = of.group(row);
   for (int64_t i = threadIdx.x; i < d; i += kThreads)
-    of.finish(group, at, i, gy ? r * (load(weight + i) * load(gy + at + i)) - along * load(s + at + i) : 0.0f);
+    of.finish(group, at, i, gy ? r * (weight[i] * load(gy + at + i)) - along * s.at(at + i) : 0.0f);
 }
 
-template <typename T, typename G>
-void weightGradient(int64_t rows, int64_t d, const T* gy, const T* s, const float* rstd, G* gw, float beta) {
+template <typename X, typename Y>
+void weightGradient(int64_t rows, int64_t d, const Y* gy, NormValues<X> s, const float* rstd, float* gw, float beta) {
   columnSums(
       gy ? rows : 0, d,
-      [=] __device__(int64_t row, int64_t i) { return load(gy + row * d + i) * (load(s + row * d + i) * rstd[row]); },
+      [=] __device__(int64_t row, int64_t i) { return load(gy + row * d + i) * (s.at(row * d + i) * rstd[row]); },
       [=] __device__(int64_t i, float sum) { store(gw + i, beta, sum); });
 }
 
-template <typename T>
+template <typename X, typename D, typename Y>
 void forwardOf(const Call& call) {
   const int64_t rows = call.dim("rows");
   if (rows == 0) return;
   forwardRows<<<static_cast<unsigned>(rows), kThreads, 0, Context::current().stream()>>>(
-      call.dim("d"), static_cast<float>(call.number("epsilon")), NormRow<T>(call), input<T>(call, kWeight),
-      output<T>(call, kY), output<float>(call, kRstd));
+      call.dim("d"), static_cast<float>(call.number("epsilon")), NormRow<X, D>(call), input<float>(call, kWeight),
+      output<Y>(call, kY), output<float>(call, kRstd));
   launched();
 }
 
-template <typename T>
+template <typename X, typename D, typename Y>
 void backwardOf(const Call& call) {
   const int64_t rows = call.dim("rows"), d = call.dim("d");
-  const T* s = normValues<T>(call);
+  const NormValues<X> s(call);
   const float* rstd = output<float>(call, kRstd);
-  const NormRowGradient<T> gradient(call);
+  const NormRowGradient<X, D, Y> gradient(call);
   if (rows > 0 && gradient.wanted()) {
     backwardRows<<<static_cast<unsigned>(rows), kThreads, 0, Context::current().stream()>>>(
-        d, s, input<T>(call, kWeight), rstd, gradient);
+        d, s, input<float>(call, kWeight), rstd, gradient);
     launched();
   }
-  if (const Tensor& gw = inputGradient(call, kWeight))
-    byType(gw.dtype, [&](auto type) {
-      weightGradient(rows, d, gradient.gy, s, rstd, dataOf<decltype(type)>(gw), call.beta(kWeight));
-    });
+  if (float* gw = dataOf<float>(inputGradient(call, kWeight)))
+    weightGradient(rows, d, gradient.gy, s, rstd, gw, call.beta(kWeight));
 }
 
 void forwardCuda(Call& call) {
-  byType(call.in(kX).dtype, [&](auto type) { forwardOf<decltype(type)>(call); });
+  byNormTypes(call, [&](auto x, auto delta, auto y) { forwardOf<decltype(x), decltype(delta), decltype(y)>(call); });
 }
 void backwardCuda(Call& call) {
-  byType(call.in(kX).dtype, [&](auto type) { backwardOf<decltype(type)>(call); });
+  byNormTypes(call, [&](auto x, auto delta, auto y) { backwardOf<decltype(x), decltype(delta), decltype(y)>(call); });
 }
 
 }  // namespace

@@ -9,14 +9,15 @@ OpSpec declare_rms_norm() {
   OpSpec op;
   op.name = "rms_norm";
   op.summary = "y = weight * s * rstd(s), s = x + dropout(delta)";
-  op.inputs = {{"x", "rows d", kDifferentiable | kSaved},
-               {"delta", "rows d", kDifferentiable | kOptional},
+  op.inputs = {{"x", "rows d", kDifferentiable | kSaved, kFloating},
+               {"delta", "rows d", kDifferentiable | kOptional, kFloating},
                {"weight", "d", kDifferentiable | kSaved}};
   op.outputs = {
-      {"y", "rows d", kDifferentiable},
+      {"y", "rows d", kDifferentiable, chosenBy("outputDType", "x")},
+      // The residual stream: what is added up over all layers stays f32, whatever is added.
       {"sum", "rows d", kDifferentiable | kSaved, DType::f32, [](const Call& call) { return call.has(kDelta); }},
       {"rstd", "rows", kSaved}};
-  op.attributes = withDropout({{"epsilon", 1e-6}, {"seqOffsets", IntList{}}});
+  op.attributes = withDropout({{"epsilon", 1e-6}, {"seqOffsets", IntList{}}, {"outputDType", std::string()}});
   op.kernels[0] = {forward, backward};
   op.resolve = [](Call& call) { checkSequenceDropout(call, call.dim("rows")); };
   return op;

@@ -11,14 +11,10 @@ OpSpec declare_sample() {
   OpSpec op;
   op.name = "sample";
   op.summary = "draws token from softmax(logits / temperature) within topK and topP; advances the decoding state";
-  op.inputs = {{"logits", "rows vocab"},
-               {"stream", "rows 2", kRequired, DType::i32},
-               {"token", "rows", kMutable, DType::i32},
-               {"finished", "rows", kMutable, DType::i32},
-               {"tokens", "rows capacity", kMutable, DType::i32},
-               {"logProbs", "rows capacity", kMutable},
-               {"position", "1", kMutable, DType::i32},
-               {"stop", "1", kMutable, DType::i32}};
+  op.inputs = {{"logits", "rows vocab", kRequired, kFloating},    {"stream", "rows 2", kRequired, DType::i32},
+               {"token", "rows", kMutable, DType::i32},           {"finished", "rows", kMutable, DType::i32},
+               {"tokens", "rows capacity", kMutable, DType::i32}, {"logProbs", "rows capacity", kMutable},
+               {"position", "1", kMutable, DType::i32},           {"stop", "1", kMutable, DType::i32}};
   op.attributes = {{"eosId", int64_t{1}}, {"temperature", 1.0}, {"topK", int64_t{0}}, {"topP", 1.0}, {"seed", 0.0}};
   op.kernels[0] = {forward, nullptr};
   op.resolve = [](Call& call) {

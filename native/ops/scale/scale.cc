@@ -7,8 +7,8 @@ OpSpec declare_scale() {
   OpSpec op;
   op.name = "scale";
   op.summary = "y = factor * x";
-  op.inputs = {{"x", "*n", kDifferentiable}};
-  op.outputs = {{"y", "*n", kDifferentiable}};
+  op.inputs = {{"x", "*n", kDifferentiable, kFloating}};
+  op.outputs = {{"y", "*n", kDifferentiable, like("x")}};
   op.attributes = {{"factor", 1.0}};
   op.kernels[0] = {forward, backward};
   return op;

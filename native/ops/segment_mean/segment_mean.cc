@@ -9,8 +9,8 @@ OpSpec declare_segment_mean() {
   OpSpec op;
   op.name = "segment_mean";
   op.summary = "y[s] = mean of the rows of segment s";
-  op.inputs = {{"x", "rows d", kDifferentiable}};
-  op.outputs = {{"y", "segments d", kDifferentiable}};
+  op.inputs = {{"x", "rows d", kDifferentiable, kFloating}};
+  op.outputs = {{"y", "segments d", kDifferentiable, like("x")}};
   op.attributes = {{"offsets", IntList{}, true}};
   op.kernels[0] = {forward, backward};
   op.resolve = [](Call& call) {

@@ -7,7 +7,7 @@ OpSpec declare_square_norm() {
   OpSpec op;
   op.name = "square_norm";
   op.summary = "total += sum(x^2)";
-  op.inputs = {{"x", "*n"}, {"total", "1", kMutable}};
+  op.inputs = {{"x", "*n", kRequired, kFloating}, {"total", "1", kMutable}};
   op.kernels[0] = {forward, nullptr};
   return op;
 }

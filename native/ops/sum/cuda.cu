@@ -10,25 +10,25 @@ using namespace cuda;
 template <typename T>
 void forwardOf(const Call& call) {
   const T* x = input<T>(call, kX);
-  T* y = output<T>(call, kY);
+  float* y = output<float>(call, kY);
   const double factor = call.number("factor");
   sumAll(
       call.dim("n"), [=] __device__(int64_t i) { return static_cast<double>(load(x + i)); },
-      [=] __device__(double total) { put(y, static_cast<float>(factor * total)); });
+      [=] __device__(double total) { *y = static_cast<float>(factor * total); });
 }
 
 template <typename T>
 void backwardOf(const Call& call) {
   T* gx = dataOf<T>(inputGradient(call, kX));
   if (!gx) return;
-  const T* gy = outputGradient<T>(call, kY);
+  const float* gy = outputGradient<float>(call, kY);
   if (!gy) {
     zeroGradient(call, kX);
     return;
   }
   const double factor = call.number("factor");
   const float beta = call.beta(kX);
-  each(call.dim("n"), [=] __device__(int64_t i) { store(gx + i, beta, static_cast<float>(factor * load(gy))); });
+  each(call.dim("n"), [=] __device__(int64_t i) { store(gx + i, beta, static_cast<float>(factor * *gy)); });
 }
 
 void forwardCuda(Call& call) {

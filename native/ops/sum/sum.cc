@@ -7,7 +7,7 @@ OpSpec declare_sum() {
   OpSpec op;
   op.name = "sum";
   op.summary = "y = factor * sum(x)";
-  op.inputs = {{"x", "*n", kDifferentiable}};
+  op.inputs = {{"x", "*n", kDifferentiable, kFloating}};
   op.outputs = {{"y", "1", kDifferentiable}};
   op.attributes = {{"factor", 1.0}};
   op.kernels[0] = {forward, backward};

@@ -9,7 +9,7 @@ OpSpec declare_top_k() {
   OpSpec op;
   op.name = "top_k";
   op.summary = "the k largest of log_softmax(logits) of each row, largest first, and their ids; ties by lowest id";
-  op.inputs = {{"logits", "rows vocab"}};
+  op.inputs = {{"logits", "rows vocab", kRequired, kFloating}};
   op.outputs = {{"logProbs", "rows k"}, {"ids", "rows k", kRequired, DType::i32}};
   op.attributes = {{"k", int64_t{1}, true}};
   op.kernels[0] = {forward, nullptr};

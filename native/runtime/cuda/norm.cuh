@@ -2,48 +2,58 @@
 
 #include "native/runtime/cuda/device.cuh"
 
-/// The rows of rms_norm and layer_norm, both of which may begin with a residual addition: s = x + dropout(delta). Their
-/// inputs begin with x and delta, their outputs with y and sum.
+/// The rows of rms_norm and layer_norm, both of which may begin with a residual addition: s = x + dropout(delta), kept
+/// in f32. Their inputs begin with x and delta, their outputs with y and sum. X, D and Y are the storage types of x,
+/// delta and y.
 namespace hint::cuda {
 
+/// s of a forward pass that is over, or whose `make` the same thread has called.
+template <typename X>
+struct NormValues {
+  const X* x;
+  const float* sum;  ///< null without delta
+
+  explicit NormValues(const Call& call) : x(input<X>(call, 0)), sum(call.has(1) ? output<float>(call, 1) : nullptr) {}
+  __device__ float at(int64_t i) const { return sum ? sum[i] : load(x + i); }
+};
+
 /// What a row is made of, one block per row.
-template <typename T>
+template <typename X, typename D>
 struct NormRow {
-  const T *x, *delta;
-  T* sum;
+  NormValues<X> values;
+  const D* delta;
+  float* sum;
   RowMask mask;
 
   explicit NormRow(const Call& call)
-      : x(input<T>(call, 0)),
-        delta(input<T>(call, 1)),
-        sum(output<T>(call, 1)),
-        mask(delta ? RowMask(call) : RowMask()) {}
+      : values(call), delta(input<D>(call, 1)), sum(output<float>(call, 1)), mask(delta ? RowMask(call) : RowMask()) {}
 
   __device__ uint32_t group(int64_t row) const { return mask.mask.active ? mask.group(row) : 0; }
   /// Unit i of the row that begins `at`, as `values` has it from now on. A thread reads again only what it has written
   /// itself, so the output `sum` needs no barrier.
   __device__ float make(uint32_t group, int64_t at, int64_t i) const {
-    if (!delta) return load(x + at + i);
+    const float x = load(values.x + at + i);
+    if (!delta) return x;
     const float kept = mask.mask.active ? mask.mask.scale(group, static_cast<uint32_t>(i)) : 1.0f;
-    put(sum + at + i, load(x + at + i) + kept * load(delta + at + i));
-    return load(sum + at + i);
+    return sum[at + i] = x + kept * load(delta + at + i);
   }
-  __device__ const T* values(int64_t at) const { return (delta ? sum : x) + at; }
 };
 
 /// Where the gradient of s comes from beside y, and goes to.
-template <typename T>
+template <typename X, typename D, typename Y>
 struct NormRowGradient {
-  const T *gy, *gsum;
-  T *gx, *gdelta;
+  const Y* gy;
+  const float* gsum;
+  X* gx;
+  D* gdelta;
   float betaX, betaDelta;
   RowMask mask;
 
   explicit NormRowGradient(const Call& call)
-      : gy(outputGradient<T>(call, 0)),
-        gsum(call.has(1) ? outputGradient<T>(call, 1) : nullptr),
-        gx(dataOf<T>(inputGradient(call, 0))),
-        gdelta(dataOf<T>(inputGradient(call, 1))),
+      : gy(outputGradient<Y>(call, 0)),
+        gsum(call.has(1) ? outputGradient<float>(call, 1) : nullptr),
+        gx(dataOf<X>(inputGradient(call, 0))),
+        gdelta(dataOf<D>(inputGradient(call, 1))),
         betaX(call.beta(0)),
         betaDelta(call.beta(1)),
         mask(gdelta ? RowMask(call) : RowMask()) {}
@@ -52,7 +62,7 @@ struct NormRowGradient {
   __device__ uint32_t group(int64_t row) const { return mask.mask.active ? mask.group(row) : 0; }
   /// `throughY` is the gradient that unit i of the row that begins `at` gets through y.
   __device__ void finish(uint32_t group, int64_t at, int64_t i, float throughY) const {
-    const float gradient = (gsum ? load(gsum + at + i) : 0.0f) + throughY;
+    const float gradient = (gsum ? gsum[at + i] : 0.0f) + throughY;
     if (gx) store(gx + at + i, betaX, gradient);
     if (!gdelta) return;
     const float kept = mask.mask.active ? mask.mask.scale(group, static_cast<uint32_t>(i)) : 1.0f;
@@ -60,10 +70,14 @@ struct NormRowGradient {
   }
 };
 
-/// s of a forward pass that is over.
-template <typename T>
-const T* normValues(const Call& call) {
-  return call.has(1) ? output<T>(call, 1) : input<T>(call, 0);
+/// Runs body(X{}, D{}, Y{}) with the storage types of a call; without delta, D is that of y.
+template <typename Body>
+void byNormTypes(const Call& call, Body body) {
+  const DType y = call.out(0).dtype;
+  byType(call.in(0).dtype, [&](auto x) {
+    byType(call.has(1) ? call.in(1).dtype : y,
+           [&](auto delta) { byType(y, [&](auto result) { body(x, delta, result); }); });
+  });
 }
 
 }  // namespace hint::cuda

@@ -145,7 +145,10 @@ export class LanguageModel implements TrainableModel {
       yield;
     }
     if (finalNorm) return this.addNorm(stream, 'final_norm').y;
-    return stream.delta ? ops.add(stream.x, ops.dropout(stream.delta, stream.dropout)) : stream.x;
+    if (!stream.delta) return stream.x;
+    return ops.add(stream.x, ops.dropout(stream.delta, stream.dropout), {
+      outputDType: this.parameters.computeDtype,
+    });
   }
 
   /** Logits of rows after {@link run}, [rows, vocabSize]. */
@@ -175,22 +178,27 @@ export class LanguageModel implements TrainableModel {
   }
 
   private get head(): Tensor {
-    return this.parameters.get(this.config.tiedHead ? 'tokens.weight' : 'head.weight');
+    return this.parameters.matrix(this.config.tiedHead ? 'tokens.weight' : 'head.weight');
   }
 
   private toHead(hidden: Tensor): Tensor {
     return this.parameters.has('project_out.weight')
-      ? ops.linear(hidden, this.parameters.get('project_out.weight'))
+      ? ops.linear(hidden, this.parameters.matrix('project_out.weight'))
       : hidden;
   }
 
   private embed(ids: Tensor, positions: Tensor): Tensor {
     const { parameters } = this;
-    const tokens = ops.embedding(ids, parameters.get('tokens.weight'));
     const wide = parameters.has('project_in.weight')
-      ? ops.linear(tokens, parameters.get('project_in.weight'))
-      : tokens;
-    return ops.add(wide, ops.embedding(positions, parameters.get('positions.weight')));
+      ? ops.linear(
+          ops.embedding(ids, parameters.matrix('tokens.weight')),
+          parameters.matrix('project_in.weight'),
+          { outputDType: 'f32' },
+        )
+      : ops.embedding(ids, parameters.get('tokens.weight'));
+    // Without norms in front, the first block reads the sum itself.
+    const outputDType = this.config.normBefore ? 'f32' : parameters.computeDtype;
+    return ops.add(wide, ops.embedding(positions, parameters.get('positions.weight')), { outputDType });
   }
 
   private linear(
@@ -199,15 +207,16 @@ export class LanguageModel implements TrainableModel {
     options: { activation?: ops.Activation; alpha?: number } = {},
   ): Tensor {
     const bias = this.parameters.get(`${name}.bias`);
-    return ops.linear(x, this.parameters.get(`${name}.weight`), { ...options, bias });
+    return ops.linear(x, this.parameters.matrix(`${name}.weight`), { ...options, bias });
   }
 
   /** x = the sum so far, y = its norm. */
   private addNorm({ x, delta, dropout }: Stream, name: string): { x: Tensor; y: Tensor } {
     const [weight, bias] = [this.parameters.get(`${name}.weight`), this.parameters.get(`${name}.bias`)];
     const { layerNormEpsilon } = this.config;
-    if (!delta) return { x, y: ops.layerNorm(x, weight, bias, layerNormEpsilon) };
-    const { y, sum } = ops.addLayerNorm(x, delta, weight, bias, layerNormEpsilon, { dropout });
+    const outputDType = this.parameters.computeDtype;
+    if (!delta) return { x, y: ops.layerNorm(x, weight, bias, layerNormEpsilon, { outputDType }) };
+    const { y, sum } = ops.addLayerNorm(x, delta, weight, bias, layerNormEpsilon, { dropout, outputDType });
     return { x: sum, y };
   }
 
