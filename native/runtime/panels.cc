@@ -8,6 +8,11 @@
 
 #define HINT_INLINE inline __attribute__((always_inline))
 
+#if defined(__GNUC__) && !defined(__clang__)
+// Vectors are passed between functions that are always inlined only.
+#pragma GCC diagnostic ignored "-Wpsabi"
+#endif
+
 namespace hint {
 namespace {
 
@@ -63,11 +68,60 @@ HINT_INLINE Bits loadSome(const typename Source::Stored* from, int64_t count, Bi
   return Source::load(some, odd);
 }
 
-/// What a thread is handed: rows [begin, end) of the panels of one matrix.
+/// Parts of two vectors, in order: values, pairs or quarters of them, as a tile's transposition exchanges them.
+HINT_INLINE Bits lowValues(const Bits& a, const Bits& b) {
+  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
+}
+HINT_INLINE Bits highValues(const Bits& a, const Bits& b) {
+  return __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
+}
+HINT_INLINE Bits lowPairs(const Bits& a, const Bits& b) {
+  return __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+}
+HINT_INLINE Bits highPairs(const Bits& a, const Bits& b) {
+  return __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+}
+HINT_INLINE Bits lowQuarters(const Bits& a, const Bits& b) {
+  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
+}
+HINT_INLINE Bits highQuarters(const Bits& a, const Bits& b) {
+  return __builtin_shufflevector(a, b, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
+}
+HINT_INLINE Bits lowHalves(const Bits& a, const Bits& b) {
+  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+}
+HINT_INLINE Bits highHalves(const Bits& a, const Bits& b) {
+  return __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+}
+
+/// Changes the rows of a tile of sixteen by sixteen for its columns.
+HINT_INLINE void transpose(Bits (&tile)[kLanes]) {
+  Bits fours[kLanes];  // of row 4 i + c: in quarter q the values of rows 4 i … 4 i + 3 in column 4 q + c
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < kLanes; i += 4) {
+    const Bits a = lowValues(tile[i], tile[i + 1]), b = highValues(tile[i], tile[i + 1]);
+    const Bits c = lowValues(tile[i + 2], tile[i + 3]), d = highValues(tile[i + 2], tile[i + 3]);
+    fours[i] = lowPairs(a, c);
+    fours[i + 1] = highPairs(a, c);
+    fours[i + 2] = lowPairs(b, d);
+    fours[i + 3] = highPairs(b, d);
+  }
+#pragma GCC unroll 4
+  for (int64_t c = 0; c < 4; ++c) {
+    const Bits a = lowQuarters(fours[c], fours[c + 4]), b = highQuarters(fours[c], fours[c + 4]);
+    const Bits d = lowQuarters(fours[c + 8], fours[c + 12]), e = highQuarters(fours[c + 8], fours[c + 12]);
+    tile[c] = lowHalves(a, d);
+    tile[c + 4] = highHalves(a, d);
+    tile[c + 8] = lowHalves(b, e);
+    tile[c + 12] = highHalves(b, e);
+  }
+}
+
+/// What a thread is handed: rows [begin, end) of the panels that begin at columns [first, last) of one matrix.
 struct Piece {
   int64_t k, n;
   Panels panels;
-  int64_t begin, end;
+  int64_t begin, end, first, last;
 };
 
 /// Of a matrix [k, n]: each row goes to all panels.
@@ -97,22 +151,19 @@ HINT_INLINE uint32_t arrangeColumns(const Piece& p, const void* values, float* t
   const auto* from = static_cast<const typename Source::Stored*>(values);
   const int64_t width = p.panels.width, distance = width * p.panels.rows;
   Bits odd = {};
-  for (int64_t first = 0; first < p.n; first += width, to += distance)
+  to += p.first / width * distance;
+  for (int64_t first = p.first; first < p.last; first += width, to += distance)
     for (int64_t j = 0; j < width; j += kLanes)
       for (int64_t row = p.begin; row < p.end; row += kLanes) {
-        uint32_t tile[kLanes][kLanes];
+        Bits tile[kLanes];
+#pragma GCC unroll 16
         for (int64_t lane = 0; lane < kLanes; ++lane) {
           const int64_t column = first + j + lane, left = column < p.n ? p.k - row : 0;
-          const Bits bits = left > 0 ? loadSome<Source>(from + column * p.k + row, left, odd) : Bits{};
-          __builtin_memcpy(tile[lane], &bits, sizeof(bits));
+          tile[lane] = left > 0 ? loadSome<Source>(from + column * p.k + row, left, odd) : Bits{};
         }
+        transpose(tile);
         const int64_t rows = std::min(kLanes, p.end - row);
-        for (int64_t i = 0; i < rows; ++i) {
-          Bits turned;
-#pragma GCC unroll 16
-          for (int64_t lane = 0; lane < kLanes; ++lane) turned[lane] = tile[lane][i];
-          __builtin_memcpy(to + (row + i) * width + j, &turned, sizeof(turned));
-        }
+        for (int64_t i = 0; i < rows; ++i) __builtin_memcpy(to + (row + i) * width + j, &tile[i], sizeof(tile[i]));
       }
   uint32_t any = 0;
   for (int64_t lane = 0; lane < kLanes; ++lane) any |= odd[lane];
@@ -136,8 +187,9 @@ HINT_CLONES uint32_t halfColumns(const Piece& p, const void* from, float* to) {
   return arrangeColumns<Halves>(p, from, to);
 }
 
-/// Rows of the panels that are handed out together.
-constexpr int64_t kRows = 64;
+/// Rows of all panels that are handed out together where the matrix's rows are whole; rows of one panel where its
+/// columns are: either way what is read lies together.
+constexpr int64_t kRows = 64, kRowsOfPanel = 512;
 
 }  // namespace
 
@@ -147,20 +199,20 @@ bool arrangeInPanels(const PlainMatrices& matrices, const Panels& panels, bool i
   const Arrange arrange = matrices.dtype == DType::bf16 ? (turned ? halfColumns : halfRows)
                           : isRounded                   ? (turned ? roundedColumns : roundedRows)
                                                         : (turned ? exactColumns : exactRows);
-  const int64_t pieces = (panels.rows + kRows - 1) / kRows;
+  const int64_t height = turned ? kRowsOfPanel : kRows, span = turned ? panels.width : n;
+  const int64_t blocks = (panels.rows + height - 1) / height, pieces = (n + span - 1) / span * blocks;
   const int64_t bytes = k * n * static_cast<int64_t>(sizeOf(matrices.dtype)), size = panels.values(n);
   const auto* from = static_cast<const char*>(matrices.values);
   std::atomic<uint32_t> odd{0};
-  parallelFor(matrices.count * pieces, 1 + (1 << 14) / std::max<int64_t>(1, kRows * n),
-              [&](int64_t begin, int64_t end) {
-                uint32_t own = 0;
-                for (int64_t i = begin; i < end; ++i) {
-                  const int64_t matrix = i / pieces, first = i % pieces * kRows;
-                  const Piece piece{k, n, panels, first, std::min(panels.rows, first + kRows)};
-                  own |= arrange(piece, from + matrix * bytes, to + matrix * size);
-                }
-                odd |= own;
-              });
+  parallelFor(matrices.count * pieces, 1 + (1 << 14) / (height * span), [&](int64_t begin, int64_t end) {
+    uint32_t own = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t matrix = i / pieces, row = i % blocks * height, first = i % pieces / blocks * span;
+      const Piece piece{k, n, panels, row, std::min(panels.rows, row + height), first, std::min(n, first + span)};
+      own |= arrange(piece, from + matrix * bytes, to + matrix * size);
+    }
+    odd |= own;
+  });
   return odd == 0;
 }
 
