@@ -34,11 +34,13 @@ function splitTopLevel(text) {
 }
 
 let text = readFileSync(input, 'utf8').replace(
-  /extern __shared__ float (\w+)\[\];/g,
+  /extern __shared__ (?:__align__\(128\) )?float (\w+)\[\];/g,
   'float* $1 = ::hint::emulator::sharedMemory();',
 );
 for (let at = text.indexOf('<<<'); at >= 0; at = text.indexOf('<<<')) {
-  const begin = Math.max(...[';', '{', '}', '>\n'].map((mark) => text.lastIndexOf(mark, at))) + 1;
+  // The kernel may stand on a line of its own, and its name end with a bracket.
+  const named = text.slice(0, at).trimEnd().length;
+  const begin = Math.max(...[';', '{', '}', '>\n'].map((mark) => text.lastIndexOf(mark, named - 2))) + 1;
   const configuration = text.indexOf('>>>', at);
   const [grid, threads, shared = '0'] = splitTopLevel(text.slice(at + 3, configuration));
   const open = configuration + 3;

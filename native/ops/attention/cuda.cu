@@ -1,4 +1,4 @@
-#include "native/ops/attention/cuda.cuh"
+#include "native/ops/attention/cuda_mma.cuh"
 
 namespace hint {
 namespace attention::tiles {
@@ -91,8 +91,14 @@ void launch(const Call& call, const Plan& plan) {
 }  // namespace
 
 void forwardCuda(Call& call) {
-  const Plan plan(call);
+  if (attendDecoding(call)) return;
+  const bool tensorCores = fitsTensorCores(call);
+  const Plan plan(call, tensorCores ? kMmaTile : kTile);
   if (plan.queryTiles == 0) return;
+  if (tensorCores) {
+    byHeadDim(call, plan.shape.dim, [&](auto dim) { mmaForward<decltype(dim)::value>(call, plan); });
+    return;
+  }
   byType(call.in(kQ).dtype, [&](auto type) {
     byHeadDim(call, plan.shape.dim, [&](auto dim) { launch<decltype(type), decltype(dim)::value>(call, plan); });
   });

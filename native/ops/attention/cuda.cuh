@@ -6,15 +6,16 @@
 
 /// What the CUDA kernels of attention share: the geometry of a call on the device, and tiles of queries and keys.
 ///
-/// All kernels work on tiles of 32 queries by 32 keys with 128 threads. The keys of a sequence are numbered through
-/// its three segments, prefix, shared and own, so that one loop passes over all of them whatever their lengths.
+/// The kernels of this folder's cuda_*.cu work on tiles of 32 queries by 32 keys with 128 threads, those of
+/// cuda_mma*.cu on tiles of 64 queries on tensor cores. The keys of a sequence are numbered through its three segments,
+/// prefix, shared and own, so that one loop passes over all of them whatever their lengths.
 namespace hint::attention::tiles {
 
 using namespace cuda;
 
 constexpr int kTile = 32, kThreads = 128, kPerRow = kThreads / kTile;
-/// Query tiles whose gradients of a context key one block adds up; more tiles mean more blocks and partial sums.
-constexpr int kTilesPerPart = 16;
+/// Queries whose gradients of a context key one block adds up; more queries mean more blocks and partial sums.
+constexpr int kQueriesPerPart = 512;
 
 /// A sequence as kernels read it; the host writes its fields as integers.
 struct DeviceSequence {
@@ -23,7 +24,7 @@ struct DeviceSequence {
 struct QueryTile {
   int32_t sequence, first;
 };
-/// Keys [first, first + 32) of a segment against query tiles [tileBegin, tileEnd). `owner` is the sequence of own
+/// A tile of a segment's keys, from `first`, against query tiles [tileBegin, tileEnd). `owner` is the sequence of own
 /// keys, the task of others.
 struct KeyItem {
   int32_t segment, owner, first, tileBegin, tileEnd;
@@ -42,7 +43,7 @@ struct Shape {
   Buckets buckets;
   Mask mask;
   int64_t width, prefixStride, prefixBase;
-  int heads, dim, prefix;
+  int heads, dim, prefix, tile;  ///< tile: queries, and keys in the backward pass
   bool causal;
 
   __device__ int sharedKeys(int task) const { return sharedBegin[task + 1] - sharedBegin[task]; }
@@ -106,7 +107,8 @@ __device__ inline float rowMaximum(float value) {
 
 /// The tables of a call, made on the host and kept on the device while equal ones are used.
 struct Plan {
-  explicit Plan(const Call& call);
+  /// Tiles have `tile` queries.
+  Plan(const Call& call, int tile);
 
   Geometry geometry;
   Shape shape;
@@ -131,5 +133,9 @@ void byHeadDim(const Call& call, int64_t dim, Body body) {
 }
 
 void backwardCuda(Call& call);
+
+/// Runs what decoding asks for, one query per sequence and nothing but keys to look at, with the kernels of
+/// decode_attention, which need no tile of queries. Returns false when the call is another.
+bool attendDecoding(const Call& call);
 
 }  // namespace hint::attention::tiles

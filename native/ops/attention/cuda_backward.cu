@@ -1,4 +1,4 @@
-#include "native/ops/attention/cuda_backward.cuh"
+#include "native/ops/attention/cuda_mma.cuh"
 
 namespace hint::attention::tiles {
 namespace {
@@ -6,6 +6,18 @@ namespace {
 /// delta[row, head] = sum over the head of gradientO * o.
 template <typename T>
 void rowDots(const T* a, const T* b, int64_t rows, int heads, int dim, float* delta) {
+  if (dim % 8 == 0 && isAligned(a) && isAligned(b)) {
+    each(rows * heads, [=] __device__(int64_t i) {
+      float sum = 0;
+      for (int d = 0; d < dim; d += 8) {
+        const Eight left = loadEight(a + i * dim + d), right = loadEight(b + i * dim + d);
+#pragma unroll
+        for (int k = 0; k < 8; ++k) sum += left.v[k] * right.v[k];
+      }
+      delta[i] = sum;
+    });
+    return;
+  }
   each(rows * heads, [=] __device__(int64_t i) {
     float sum = 0;
     for (int d = 0; d < dim; ++d) sum += load(a + i * dim + d) * load(b + i * dim + d);
@@ -28,11 +40,11 @@ template <typename G>
 void reduceContext(const Plan& plan, int segment, const float* partial, G* gradient, float beta) {
   const Shape g = plan.shape;
   const auto* tiles = reinterpret_cast<const ContextTile*>(Context::current().table(plan.contextTiles));
-  const int64_t perTile = int64_t{g.heads} * kTile * g.dim;
+  const int64_t perTile = int64_t{g.heads} * g.tile * g.dim;
   each(plan.contextTileCount() * perTile, [=] __device__(int64_t i) {
     const ContextTile tile = tiles[i / perTile];
     const int64_t within = i % perTile;
-    const int head = static_cast<int>(within / (kTile * g.dim)), row = static_cast<int>(within / g.dim % kTile),
+    const int head = static_cast<int>(within / (g.tile * g.dim)), row = static_cast<int>(within / g.dim % g.tile),
               d = static_cast<int>(within % g.dim);
     const int keys = tile.segment == kPrefixSegment ? g.prefix : g.sharedKeys(tile.owner);
     if (tile.segment != segment || tile.first + row >= keys) return;
@@ -53,6 +65,23 @@ void reduceBias(const float* partial, int64_t tiles, int heads, int buckets, G* 
     for (int64_t tile = 0; tile < tiles; ++tile) sum += partial[(tile * heads + head) * buckets + bucket];
     store(gradient + i, beta, static_cast<float>(sum));
   });
+}
+
+/// The kernels of a call: on tensor cores where the plan is made for them.
+template <typename T, int kDim>
+void queryGradientsOf(const Call& call, const Plan& plan, const BackwardInputs<T>& inputs, QueryGradient<T> gradient,
+                      float* biasSums, int buckets) {
+  if constexpr (std::is_same_v<T, bf16>)
+    if (plan.shape.tile == kMmaTile) return mmaQueryGradients<kDim>(call, plan, inputs, gradient, biasSums, buckets);
+  queryGradients<T, kDim>(plan, inputs, gradient, biasSums, buckets);
+}
+template <typename T, int kDim>
+void keyGradientsOf(const Plan& plan, const BackwardInputs<T>& inputs, const IntList& items, T* ownK, float betaK,
+                    T* ownV, float betaV, float* partialK, float* partialV) {
+  if constexpr (std::is_same_v<T, bf16>)
+    if (plan.shape.tile == kMmaTile)
+      return mmaKeyGradients<kDim>(plan, inputs, items, ownK, betaK, ownV, betaV, partialK, partialV);
+  keyGradients<T, kDim>(plan, inputs, items, ownK, betaK, ownV, betaV, partialK, partialV);
 }
 
 template <typename T, int kDim>
@@ -76,9 +105,9 @@ void gradients(Call& call, const Plan& plan) {
     const bool divided = gq && geometry.sharedQueries;
     const Scratch<float> perSequence(divided ? oRows * g.width : 0);
     const Scratch<float> biasSums(int64_t{plan.queryTiles} * g.heads * buckets);
-    queryGradients<T, kDim>(plan, inputs,
-                            {divided ? nullptr : dataOf<T>(gq), call.beta(kQ), divided ? perSequence.get() : nullptr},
-                            gb ? biasSums.get() : nullptr, buckets);
+    queryGradientsOf<T, kDim>(call, plan, inputs,
+                              {divided ? nullptr : dataOf<T>(gq), call.beta(kQ), divided ? perSequence.get() : nullptr},
+                              gb ? biasSums.get() : nullptr, buckets);
     if (divided)
       sumSequences(perSequence.get(), static_cast<int64_t>(geometry.sequences.size()), call.dim("qRows") * g.width,
                    dataOf<T>(gq), call.beta(kQ));
@@ -90,16 +119,16 @@ void gradients(Call& call, const Plan& plan) {
 
   T *gk = dataOf<T>(inputGradient(call, kK)), *gv = dataOf<T>(inputGradient(call, kV));
   if (gk || gv)
-    keyGradients<T, kDim>(plan, inputs, plan.ownItems, gk, call.beta(kK), gv, call.beta(kV), nullptr, nullptr);
+    keyGradientsOf<T, kDim>(plan, inputs, plan.ownItems, gk, call.beta(kK), gv, call.beta(kV), nullptr, nullptr);
 
   const Tensor &prefixK = inputGradient(call, kPrefixKey), &prefixV = inputGradient(call, kPrefixValue);
   const Tensor &sharedK = inputGradient(call, kSharedKey), &sharedV = inputGradient(call, kSharedValue);
   if (!prefixK && !prefixV && !sharedK && !sharedV) return;
-  const int64_t floats = int64_t{plan.contextCount()} * g.heads * kTile * g.dim;
+  const int64_t floats = int64_t{plan.contextCount()} * g.heads * g.tile * g.dim;
   const bool wantK = prefixK || sharedK, wantV = prefixV || sharedV;
   const Scratch<float> partialK(wantK ? floats : 0), partialV(wantV ? floats : 0);
-  keyGradients<T, kDim>(plan, inputs, plan.contextItems, nullptr, 0, nullptr, 0, wantK ? partialK.get() : nullptr,
-                        wantV ? partialV.get() : nullptr);
+  keyGradientsOf<T, kDim>(plan, inputs, plan.contextItems, nullptr, 0, nullptr, 0, wantK ? partialK.get() : nullptr,
+                          wantV ? partialV.get() : nullptr);
   const auto reduce = [&](const Tensor& gradient, int segment, const float* partial, float beta) {
     if (!gradient) return;
     byType(gradient.dtype,
@@ -125,7 +154,7 @@ void backwardCuda(Call& call) {
     fail("INVALID_ARGUMENT", call.describe(),
          ": the forward pass ran with training 0 and kept no logSumExp; run it with "
          "training 1 to differentiate it.");
-  const Plan plan(call);
+  const Plan plan(call, fitsTensorCores(call) ? kMmaTile : kTile);
   byType(call.in(kQ).dtype, [&](auto type) {
     byHeadDim(call, plan.shape.dim, [&](auto dim) { gradients<decltype(type), decltype(dim)::value>(call, plan); });
   });

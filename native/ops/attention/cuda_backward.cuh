@@ -28,7 +28,7 @@ void queryGradients(const Plan& plan, const BackwardInputs<T>& inputs, QueryGrad
                     int buckets);
 
 /// Gradients of keys and values of `count` items: of own keys directly, of context keys as partial sums
-/// [items, heads, 32, dim]. Either of the two may be absent.
+/// [items, heads, tile, dim]. Either of the two may be absent.
 template <typename T, int kDim>
 void keyGradients(const Plan& plan, const BackwardInputs<T>& inputs, const IntList& items, T* ownK, float betaK,
                   T* ownV, float betaV, float* partialK, float* partialV);

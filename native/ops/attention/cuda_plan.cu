@@ -4,7 +4,7 @@
 
 namespace hint::attention::tiles {
 
-Plan::Plan(const Call& call) : geometry(call) {
+Plan::Plan(const Call& call, int tile) : geometry(call) {
   const Geometry& g = geometry;
   IntList sequences, tiles, shared(g.sharedBegin.begin(), g.sharedBegin.end());
   const auto count = static_cast<int32_t>(g.sequences.size());
@@ -21,25 +21,26 @@ Plan::Plan(const Call& call) : geometry(call) {
   for (int32_t b : order) {
     const Sequence& s = g.sequences[static_cast<size_t>(b)];
     const int32_t begin = queryTiles;
-    for (int32_t first = 0; first < s.queries; first += kTile) {
+    for (int32_t first = 0; first < s.queries; first += tile) {
       tiles.insert(tiles.end(), {b, first});
       ++queryTiles;
     }
-    for (int32_t first = 0; first < s.keys; first += kTile)
+    for (int32_t first = 0; first < s.keys; first += tile)
       ownItems.insert(ownItems.end(), {kOwnSegment, b, first, begin, queryTiles});
     taskBegin[static_cast<size_t>(s.task) + 1] = queryTiles;
   }
   for (size_t task = 1; task < taskBegin.size(); ++task)
     taskBegin[task] = std::max(taskBegin[task], taskBegin[task - 1]);
 
+  const int32_t tilesPerPart = kQueriesPerPart / tile;
   for (int32_t task = 0; task < g.tasks; ++task)
     for (int32_t segment : {kPrefixSegment, kSharedSegment}) {
       const int64_t keys = segment == kPrefixSegment ? g.prefix : g.sharedKeys(task);
       const int32_t from = taskBegin[static_cast<size_t>(task)], to = taskBegin[static_cast<size_t>(task) + 1];
-      for (int32_t first = 0; first < keys; first += kTile) {
+      for (int32_t first = 0; first < keys; first += tile) {
         const int32_t begin = contextCount();
-        for (int32_t tile = from; tile < to; tile += kTilesPerPart)
-          contextItems.insert(contextItems.end(), {segment, task, first, tile, std::min(tile + kTilesPerPart, to)});
+        for (int32_t part = from; part < to; part += tilesPerPart)
+          contextItems.insert(contextItems.end(), {segment, task, first, part, std::min(part + tilesPerPart, to)});
         contextTiles.insert(contextTiles.end(), {segment, task, first, begin, contextCount()});
       }
     }
@@ -56,6 +57,7 @@ Plan::Plan(const Call& call) : geometry(call) {
   shape.heads = static_cast<int>(g.heads);
   shape.dim = static_cast<int>(g.headDim);
   shape.prefix = static_cast<int>(g.prefix);
+  shape.tile = tile;
   shape.causal = g.causal;
 }
 

@@ -130,6 +130,13 @@ OpReference reference_decode_attention() {
       withFixedKeys(caseOf("prefix, instruction, input and bias", 2, 6, 3, 2, 8, 2, 3, 8, {1, 0}), {0, 2, 19},
                     {0, 1, 5}, {0, 1}),
       withFixedKeys(caseOf("inputs without instructions", 2, 6, 5, 2, 8, 0, 0, 0), {}, {0, 18, 20}, {1, 0}),
+      withFixedKeys(caseOf("an instruction of several parts that many rows share", 10, 5, 2, 2, 8, 2, 3, 8,
+                           {1, 0, 1, 1, 0, 1, 1, 1, 1, 1}),
+                    {0, 40, 140}, {0, 3, 20, 21}, {0, 1, 2, 0, 1, 2, 0, 1, 2, 0}),
+      withFixedKeys(
+          caseOf("one input of several parts that rows of two tasks share", 6, 5, 2, 1, 5, 2, 3, 8, {1, 0, 1, 1, 0, 0}),
+          {0, 40, 110}, {0, 90}, {}),
+      withFixedKeys(caseOf("one row, long instruction and long input", 1, 6, 3, 1, 5, 0, 0, 8), {0, 70}, {0, 90}, {}),
       caseOf("no rows", 0, 4, 2, 2, 4, 1, 3, 4),
       caseOf("cache is full", 2, 4, 4, 1, 4, 0, 0, 0, {}, "INVALID_SHAPE"),
       caseOf("negative position", 2, 4, -1, 1, 4, 0, 0, 0, {}, "INVALID_SHAPE"),

@@ -25,7 +25,6 @@ struct Groups {
         dOut(call.dim("dOut")) {
     if (!of.offsets->empty()) offsets = Context::current().table(*of.offsets);
   }
-  __device__ int64_t group(int64_t row) const { return offsets ? groupOf(offsets, static_cast<int>(groups), row) : 0; }
 };
 
 /// A product over all groups, with the weights of this call's slot on one side.
@@ -42,27 +41,8 @@ const void* slotOf(const Tensor& weight, const Groups& g, int64_t size) {
   return static_cast<const unsigned char*>(addressOf(weight)) + g.slot * size * sizeOf(weight.dtype);
 }
 
-/// y = residual + activation(product + bias); the sum in front of the activation is kept in `product`.
-template <typename T>
-void finish(const Call& call, const Groups& g, Activation activation, T* product, T* y) {
-  const T *bias = input<T>(call, kBias), *residual = input<T>(call, kResidual);
-  if (!bias && !residual && activation == Activation::none) return;
-  each(g.rows * g.dOut, [=] __device__(int64_t i) {
-    float value = load(product + i);
-    if (bias) {
-      value += load(bias + (g.group(i / g.dOut) * g.slots + g.slot) * g.dOut + i % g.dOut);
-      put(product + i, value);
-    }
-    value = activate(activation, value);
-    put(y + i, residual ? value + load(residual + i) : value);
-  });
-}
-
-template <typename T>
-void forwardOf(const Call& call) {
+void forwardCuda(Call& call) {
   const Groups g(call);
-  T* y = output<T>(call, kY);
-  T* product = call.hasOut(kPreActivation) ? output<T>(call, kPreActivation) : y;
   const Tensor &x = call.in(kX), &weight = call.in(kWeight);
   GroupedGemm p = productOf(call, g, GroupedGemm::Ragged::rows);
   p.m = g.largest;
@@ -71,11 +51,15 @@ void forwardOf(const Call& call) {
   p.a = {addressOf(x), x.dtype, g.dIn, false};
   p.b = {slotOf(weight, g, g.dIn * g.dOut), weight.dtype, g.dOut, false};
   p.bStep = g.slots * g.dIn * g.dOut;
-  p.c = product;
+  p.c = addressOf(call.out(kY));
   p.cType = x.dtype;
   p.cStride = g.dOut;
+  p.activation = activationOf(call);
+  if (call.has(kBias)) p.bias = slotOf(call.in(kBias), g, g.dOut);
+  p.biasStep = g.slots * g.dOut;
+  if (call.has(kResidual)) p.residual = addressOf(call.in(kResidual));
+  if (call.hasOut(kPreActivation)) p.preActivation = addressOf(call.out(kPreActivation));
   groupedGemm(p);
-  finish(call, g, activationOf(call), product, y);
 }
 
 template <typename T>
@@ -154,9 +138,6 @@ void backwardOf(const Call& call) {
   }
 }
 
-void forwardCuda(Call& call) {
-  byType(call.in(kX).dtype, [&](auto type) { forwardOf<decltype(type)>(call); });
-}
 void backwardCuda(Call& call) {
   byType(call.in(kX).dtype, [&](auto type) { backwardOf<decltype(type)>(call); });
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "native/runtime/activation_kind.h"
 #include "native/runtime/tensor.h"
 
 namespace hint::cuda {
@@ -38,7 +39,11 @@ std::string gemmLibrary();
 /// Products of many groups in one launch. Group g multiplies rows rowOffsets[g]..rowOffsets[g+1] of the ragged side:
 ///   raggedRows (M):  C[rows, n] = op(A)[rows, k] B_g[k, n]
 ///   raggedDepth (K): C_g[m, n] = A[rows, m]^T B[rows, n]
-/// `bStep` and `cStep` are elements between the matrices of successive groups.
+/// `bStep` and `cStep` are elements between the matrices of successive groups. On its way out,
+///   C = beta * C + residual + activation(alpha * product + bias)
+/// with the argument of the activation kept in `preActivation`; what is null is left out. Bias [groups, n] has steps of
+/// `biasStep`; residual and preActivation lie as C does; all three are of A's dtype. Products of bf16 run on tensor
+/// cores where sizes and addresses are multiples of eight elements.
 struct GroupedGemm {
   enum class Ragged { rows, depth } ragged = Ragged::rows;
   int64_t m, n, k;  ///< of the largest group on the ragged side
@@ -50,6 +55,10 @@ struct GroupedGemm {
   DType cType;
   int64_t cStride;
   float alpha = 1, beta = 0;
+  const void *bias = nullptr, *residual = nullptr;
+  int64_t biasStep = 0;
+  void* preActivation = nullptr;
+  Activation activation = Activation::none;
 };
 void groupedGemm(const GroupedGemm& problem);
 

@@ -1,0 +1,96 @@
+#pragma once
+
+#include "native/runtime/cuda/activation.cuh"
+#include "native/runtime/cuda/eight.cuh"
+#include "native/runtime/cuda/gemm.h"
+
+/// What the kernels of grouped products share: which part of the matrices is a group's, and what happens to a sum on
+/// its way out.
+namespace hint::cuda {
+
+struct GroupedArguments {
+  int64_t m, n, k;
+  const int32_t* offsets;
+  bool raggedRows;
+  int64_t aStride, bStride, bStep, cStep, cStride;  ///< strides of rows as stored
+
+  explicit GroupedArguments(const GroupedGemm& p)
+      : m(p.m),
+        n(p.n),
+        k(p.k),
+        offsets(p.rowOffsets),
+        raggedRows(p.ragged == GroupedGemm::Ragged::rows),
+        aStride(p.a.stride),
+        bStride(p.b.stride),
+        bStep(p.bStep),
+        cStep(p.cStep),
+        cStride(p.cStride) {}
+
+  /// Sizes of a group's product and the first elements of its matrices.
+  struct Part {
+    int64_t m, k, a, b, c;
+  };
+  __device__ Part part(int64_t group) const {
+    const int64_t first = offsets ? offsets[group] : 0;
+    const int64_t count = offsets ? offsets[group + 1] - first : (raggedRows ? m : k);
+    if (raggedRows) return {count, k, first * aStride, group * bStep, first * cStride};
+    return {m, count, first * aStride, group * bStep + first * bStride, group * cStep};
+  }
+};
+
+/// Where sums go: c = beta * c + residual + activation(alpha * sum + bias). `at` is the element's place in c and in all
+/// that is laid out like it, `inBias` its place in the bias.
+template <typename T, typename C>
+struct GroupedOutput {
+  C* c;
+  const T *bias, *residual;
+  T* preActivation;
+  float alpha, beta;
+  Activation activation;
+  int64_t biasStep;
+
+  explicit GroupedOutput(const GroupedGemm& p)
+      : c(static_cast<C*>(p.c)),
+        bias(static_cast<const T*>(p.bias)),
+        residual(static_cast<const T*>(p.residual)),
+        preActivation(static_cast<T*>(p.preActivation)),
+        alpha(p.alpha),
+        beta(p.beta),
+        activation(p.activation),
+        biasStep(p.biasStep) {}
+
+  __device__ void one(int64_t at, int64_t inBias, float sum) const {
+    float value = alpha * sum;
+    if (bias) value += load(bias + inBias);
+    if (preActivation) put(preActivation + at, value);
+    value = activate(activation, value);
+    if (residual) value += load(residual + at);
+    store(c + at, beta, value);
+  }
+
+  /// The same of eight neighbours.
+  __device__ void eight(int64_t at, int64_t inBias, Eight value) const {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) value.v[i] *= alpha;
+    if (bias) add(value, loadEight(bias + inBias), 1.0f);
+    if (preActivation) putEight(preActivation + at, value);
+    if (activation != Activation::none)
+#pragma unroll
+      for (int i = 0; i < 8; ++i) value.v[i] = activate(activation, value.v[i]);
+    if (residual) add(value, loadEight(residual + at), 1.0f);
+    if (beta != 0.0f) add(value, loadEight(c + at), beta);
+    putEight(c + at, value);
+  }
+
+ private:
+  __device__ static void add(Eight& to, const Eight& more, float factor) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) to.v[i] += factor * more.v[i];
+  }
+};
+
+/// Runs the product on tensor cores when its type, sizes, strides and addresses allow; otherwise does nothing and
+/// returns false.
+bool groupedMma(const GroupedGemm& problem);
+
+}  // namespace hint::cuda
