@@ -39,6 +39,8 @@ export interface PackedGenerator {
  */
 export class InferenceWeights implements WeightReader {
   private readonly packed = new Map<string, ops.PackedMatrix>();
+  /** Of quantised matrices, what the hypernetwork reads instead. */
+  private readonly exact = new Map<string, ops.PackedMatrix>();
   private readonly generators = new Map<AdaptationName, PackedGenerator>();
   private readonly queries = new Map<AdaptationName, Tensor>();
   private changed = false;
@@ -86,7 +88,8 @@ export class InferenceWeights implements WeightReader {
 
   /**
    * What the hypernetwork reads: the same, but nothing quantised. It runs once a task, and its errors would be every
-   * input's.
+   * input's. Matrices that are stored in f32 are read where they are; those stored in bf16 are packed in
+   * {@link exactDType} when the first task is compiled, as widening them for every task would cost more than the task does.
    */
   get ofHypernetwork(): WeightReader {
     if (this.dtype !== 'int8') return this;
@@ -95,10 +98,22 @@ export class InferenceWeights implements WeightReader {
       get isCurrent() {
         return isCurrent();
       },
-      matrix: () => undefined,
+      matrix: (name) => this.exactMatrix(name),
       generator: (name) => this.generator(name),
       componentQueries: (name, project) => this.componentQueries(name, project),
     };
+  }
+
+  private exactMatrix(name: string): ops.PackedMatrix | undefined {
+    const stored = this.parameters.stored(name);
+    if (!this.packed.has(name) || stored.dtype === 'f32') return undefined;
+    if (this.dtypeOf(name) === this.exactDType) return this.packed.get(name);
+    let matrix = this.exact.get(name);
+    if (!matrix) {
+      matrix = this.packOne(stored, () => stored, this.exactDType);
+      this.exact.set(name, matrix);
+    }
+    return matrix;
   }
 
   componentQueries(name: AdaptationName, project: () => Tensor): Tensor {
@@ -113,7 +128,7 @@ export class InferenceWeights implements WeightReader {
   dispose(): void {
     this.parameters.watch(undefined);
     const matrices = [...this.generators.values()].flatMap(({ first, second }) => [first, second]);
-    for (const matrix of [...this.packed.values(), ...matrices])
+    for (const matrix of [...this.packed.values(), ...this.exact.values(), ...matrices])
       for (const tensor of ops.packedTensors(matrix)) tensor.dispose();
     for (const queries of this.queries.values()) queries.dispose();
   }

@@ -13,6 +13,7 @@ import {
 } from '../../src/model/safetensors.js';
 import { findSystem } from '../../src/systems/index.js';
 import { Device } from '../../src/tensor/device.js';
+import { compileTasks, disposeTasks } from '../../src/inference/compiled-tasks.js';
 import { generateTokens } from '../../src/inference/generate.js';
 import { ADAFACTOR, Optimizer } from '../../src/training/optimizer.js';
 import { assignGroups } from '../../src/training/parameter-groups.js';
@@ -134,6 +135,34 @@ describe('a model whose weights are used where they lie', () => {
       model.releaseInference();
       expect(await bytesHeld(device)).toEqual(opened);
     });
+  });
+
+  it('of BF16 is not widened for every task that is compiled in int8', async () => {
+    const commands = await Promise.all(
+      (['F32', 'BF16'] as const).map((stored) =>
+        withModel(folders[stored], { mapped: true }, async (model, device) => {
+          model.inferenceDType = 'int8';
+          await model.prepareInference();
+          const compile = async (): Promise<number> => {
+            const before = device.statistics().commands;
+            disposeTasks(
+              await compileTasks(model, { ids: Int32Array.of(5, 9, 1), offsets: Int32Array.of(0, 3) }),
+            );
+            await device.synchronize();
+            return device.statistics().commands - before;
+          };
+          await compile();
+          const held = await bytesHeld(device);
+          const again = await compile();
+          expect(await bytesHeld(device)).toEqual(held);
+          model.releaseInference();
+          model.dispose();
+          expect((await bytesHeld(device)).file).toBe(0);
+          return again;
+        }),
+      ),
+    );
+    expect(commands[1]).toBe(commands[0]);
   });
 
   it('has the fingerprint of the same model read into memory: task files serve both', async () => {

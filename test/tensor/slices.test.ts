@@ -16,7 +16,10 @@ const device = new Device({ threads: 1 });
 afterAll(() => device.close());
 
 // Every look at the clock finds a slice used up, so that work is interrupted wherever it may be.
-beforeEach(() => {
+beforeEach(async () => {
+  // What is left of a turn by the real clock, or by the last test's, is no time of this one.
+  await turn();
+  await turn();
   let now = 0;
   vi.spyOn(performance, 'now').mockImplementation(() => (now += 10));
 });
