@@ -3,6 +3,7 @@ import { buildBatch, type RaggedBatch, type TokenizedExample } from '../../data/
 import { HintError } from '../../errors.js';
 import { loadModel } from '../../model/checkpoint.js';
 import type { HintModel } from '../../model/hint.js';
+import { asFloat32 } from '../../model/parameters.js';
 import { sizeOf } from '../../model/parameter-shapes.js';
 import { openSafetensors, toFloat32, type SafetensorsFile } from '../../model/safetensors.js';
 import type { TaskModules } from '../../model/task-modules.js';
@@ -17,15 +18,22 @@ import type { FixtureInputs } from './fixture-inputs.js';
 type Values = (name: string) => Promise<Float32Array>;
 type Compare = (name: string, actual: Float32Array) => Promise<void>;
 
+/** How exact a model must be: largest relative difference of forward values, and of gradients. */
+export interface Exactness {
+  dtype: WeightDType;
+  bound: number;
+  gradientBound: number;
+}
+
 /**
- * Compares every tensor of a model fixture: forward values and losses, as training computes them (f32 only) and through
- * the packed weights of inference; in f32 also the gradient of every parameter.
+ * Compares every tensor of a model fixture: forward values, losses and the gradient of every parameter as training
+ * computes them, in f32 or bf16; and forward values through the packed weights of inference.
  */
 export async function verifyModelCase(
   device: Device,
   directory: string,
   inputs: FixtureInputs,
-  { dtype, bound }: { dtype: WeightDType; bound: number },
+  { dtype, bound, gradientBound }: Exactness,
   signal: AbortSignal | undefined,
 ): Promise<Comparison[]> {
   await using file = await openSafetensors(join(directory, 'expected.safetensors'));
@@ -38,16 +46,21 @@ export async function verifyModelCase(
   };
   const comparisons: Comparison[] = [];
   const compared = new Set<string>();
+  const isGradient = (name: string): boolean => /^grad(_z)?\./.test(name);
   const comparing =
     (how: string): Compare =>
     async (name, actual) => {
       compared.add(name);
       const difference = relativeDifference(actual, await expected(name));
-      comparisons.push({ name: `${name}${how}`, difference, bound });
+      comparisons.push({
+        name: `${name}${how}`,
+        difference,
+        bound: isGradient(name) ? gradientBound : bound,
+      });
     };
-  const isGradient = (name: string): boolean => /^grad(_z)?\./.test(name);
   try {
-    if (dtype === 'f32') {
+    if (dtype !== 'int8') {
+      model.parameters.computeDtype = dtype;
       await compareForward(model, batch, inputs, file, comparing(''));
       await compareGradients(model, batch, inputs, file, 'grad', comparing(''));
       if ([...file.tensors.keys()].some((name) => name.startsWith('grad_z.'))) {
@@ -61,7 +74,7 @@ export async function verifyModelCase(
     model.dispose();
   }
   const forgotten = [...file.tensors.keys()].filter(
-    (name) => !compared.has(name) && (dtype === 'f32' || !isGradient(name)),
+    (name) => !compared.has(name) && (dtype !== 'int8' || !isGradient(name)),
   );
   for (const name of forgotten)
     comparisons.push({ name: `${name} (not computed)`, difference: Infinity, bound });
@@ -93,13 +106,13 @@ async function compareForward(
   const { tasks, memory, hidden } = await device.inSlices(model.forward(batch, { instructionLength }));
   const logits = model.t5.logits(hidden);
   const targets = device.tensor(batch.targets.ids, [batch.targets.ids.length]);
-  const head = model.parameters.get('lm_head.weight');
+  const head = model.t5.table('lm_head.weight');
   const terms = ops.crossEntropy(hidden, head, targets, { zLoss: inputs.z_loss });
-  const rows = async (tensor: Tensor): Promise<Float32Array> => tensor.read();
+  const rows = async (tensor: Tensor): Promise<Float32Array> => asFloat32(tensor).read();
   const [logitRows, encoded, ce, z] = await Promise.all(
     [logits, memory.encoded, terms.loss, terms.zTerm].map(rows),
   );
-  const instruction = tasks.instructions ? await tasks.instructions.rows.read() : undefined;
+  const instruction = tasks.instructions ? await rows(tasks.instructions.rows) : undefined;
   const { vocabSize, dModel } = model.config;
   const perExample = {
     ce: new Float32Array(batch.examples.length),
@@ -151,7 +164,7 @@ async function compareGenerated(
     const info = file.tensors.get(key);
     if (!info) continue;
     const expected = toFloat32(await file.read(key), info.dtype);
-    const values = await tensor.read();
+    const values = await asFloat32(tensor).read();
     const [examples = 0, allSlots = 0, ...shape] = info.shape;
     const size = sizeOf(shape);
     // Slots that are not generated take the expected values, so that only generated ones can differ.
