@@ -1,9 +1,12 @@
 import { Option, type Command } from 'commander';
 import { memoryReport, type MemoryReport } from '../evaluation/memory.js';
 import { PAPER_LENGTHS } from '../evaluation/paper-tables.js';
+import { heldOn, weightMemory, type WeightMemory } from '../evaluation/weight-memory.js';
 import { HintError } from '../errors.js';
+import type { ModelConfig } from '../model/config.js';
 import { slotCount } from '../model/parameter-shapes.js';
 import { PUBLISHED_SIZES } from '../model/sizes.js';
+import { platformReport } from '../tensor/device.js';
 import { action, print, printJson, table, wholeNumber } from './context.js';
 import { addModelChoice, chooseModel, type ModelChoice, type ModelChoiceOptions } from './model-choice.js';
 
@@ -14,6 +17,7 @@ interface MemoryOptions extends ModelChoiceOptions {
 }
 
 const BYTES = { f32: 4, bf16: 2 } as const;
+const DTYPES = ['f32', 'bf16', 'int8'] as const;
 
 /** `hint memory`: what a compiled task takes, against caches of decoder-only models. */
 export function addMemoryCommand(program: Command): void {
@@ -22,7 +26,8 @@ export function addMemoryCommand(program: Command): void {
     .summary('what a compiled task takes, by the paper and as held, against decoder-only caches')
     .description(
       "Appendix C.2's formula beside what the engine holds for a compiled task, and the instruction length from which either\n" +
-        'takes less than the key/value cache of a decoder-only model of the same width. Without a model: every published size.',
+        'takes less than the key/value cache of a decoder-only model of the same width; and the weights of an engine as this\n' +
+        'machine holds them. Without a model: every published size.',
     )
     .argument('[model]', 'a model directory (its config.json is all that is read)');
   addModelChoice(command)
@@ -63,6 +68,7 @@ export function addMemoryCommand(program: Command): void {
               ...{ model: choice.name, system: choice.system, dtype: options.dtype },
               ...{ hint: choice.config.hint, prefixSites: slotCount(choice.config) },
               ...report,
+              weights: weightsOf(choice.config),
             })),
           );
         } else print(describe(reports, options));
@@ -103,7 +109,28 @@ function describe(
     '',
     'What is held, in MiB (prefix sites: one an encoder layer, two a decoder layer; the formula counts one a layer of one stack):',
     table(['model', 'adapters', 'prefixes', 'sites', 'LoRA', 'encoded instruction', 'its keys and values', 'KiB a token of input or output'], parts), // prettier-ignore
+    '',
+    'Weights of an engine, in MiB: parameters, which stay in the file of a checkpoint that is mapped, and what is packed beside them',
+    '(f32 stands for dtypes that this CPU has no products in):',
+    table(
+      ['model', 'parameters, f32 file', 'bf16 file', ...DTYPES.map((held) => `packed, ${held}`)],
+      reports.map(({ choice }) => {
+        const weights = weightsOf(choice.config);
+        const { f32, bf16 } = weights.f32.parameters;
+        return [
+          choice.name,
+          ...[f32, bf16, ...DTYPES.map((held) => weights[held].packed.total)].map(mebibytes),
+        ];
+      }),
+    ),
   ].join('\n');
+}
+
+/** By what an engine is opened with. */
+function weightsOf(config: ModelConfig): Record<(typeof DTYPES)[number], WeightMemory> {
+  const held = heldOn(platformReport().isa);
+  const of = (dtype: (typeof DTYPES)[number]): WeightMemory => weightMemory(config, dtype, held);
+  return { f32: of('f32'), bf16: of('bf16'), int8: of('int8') };
 }
 
 function mebibytes(bytes: number): string {

@@ -170,23 +170,32 @@ export class InferenceWeights implements WeightReader {
     return matrix;
   }
 
-  /** Of what is not quantised where the encoder is: generated modules, and what {@link dtypeOf} says. */
+  /** Of what is not quantised where the encoder is: generated modules, and what {@link matrixDType} says. */
   get exactDType(): ops.WeightDType {
-    return this.dtype === 'int8' ? 'bf16' : this.dtype;
+    return exactDType(this.dtype);
   }
 
-  /**
-   * int8 is for the encoder, where the work is, and for the keys and values made of its output: a decoder whose every
-   * step is off by a percent soon says something else. The map that ends a feed-forward block has the largest sums.
-   */
   private dtypeOf(name: string): ops.WeightDType {
-    const quantizable = name.startsWith('encoder.') || /\.EncDecAttention\.[kv]\./.test(name);
-    return quantizable && !name.endsWith('.wo.weight') ? this.dtype : this.exactDType;
+    return matrixDType(name, this.dtype);
   }
 }
 
+function exactDType(dtype: ops.WeightDType): ops.WeightDType {
+  return dtype === 'int8' ? 'bf16' : dtype;
+}
+
+/**
+ * What a matrix is packed in by an engine of `dtype`. int8 is for the encoder, where the work is, and for the keys and
+ * values made of its output: a decoder whose every step is off by a percent soon says something else. The map that ends
+ * a feed-forward block has the largest sums.
+ */
+export function matrixDType(name: string, dtype: ops.WeightDType): ops.WeightDType {
+  const quantizable = name.startsWith('encoder.') || /\.EncDecAttention\.[kv]\./.test(name);
+  return quantizable && !name.endsWith('.wo.weight') ? dtype : exactDType(dtype);
+}
+
 /** What `linear` multiplies by: not tables, norms or generators, which are packed in a form of their own. */
-function isMatrix(name: string): boolean {
+export function isMatrix(name: string): boolean {
   return (
     name === 'lm_head.weight' ||
     /\.(SelfAttention|EncDecAttention|DenseReluDense)\.(q|k|v|o|wi_0|wi_1|wo)\.weight$/.test(name) ||

@@ -1,0 +1,81 @@
+import { isMatrix, matrixDType } from '../model/inference-weights.js';
+import type { ModelConfig } from '../model/config.js';
+import { adaptationTable, attentionWidth, parameterShapes, sizeOf } from '../model/parameter-shapes.js';
+import type { WeightDType } from '../tensor/ops.js';
+import { usedSlots } from './flops.js';
+
+/** Bytes of a model's weights in an engine. */
+export interface WeightMemory {
+  /** The parameters in f32, or in bf16: where a checkpoint is mapped, these lie in its file. */
+  readonly parameters: { readonly f32: number; readonly bf16: number };
+  /** What inference reads beside them, once packed. */
+  readonly packed: {
+    readonly matrices: number;
+    /** The generators' matrices, in f32 in every engine. */
+    readonly generators: number;
+    /** The component embeddings as queries, computed with the first task. */
+    readonly componentQueries: number;
+    readonly total: number;
+  };
+}
+
+const BYTES = { f32: 4, bf16: 2, int8: 1 } as const;
+// A quantised matrix has a scale and a sum for each of its outputs.
+const BYTES_OF_QUANTISED_OUTPUT = 8;
+
+/**
+ * What the weights of an engine take. Padding is not counted: matrices whose sides are no multiples of 64 take a little
+ * more.
+ *
+ * @param dtype what the engine is opened with
+ * @param heldAs what a dtype is held in on a machine that has no products in it
+ */
+export function weightMemory(
+  config: ModelConfig,
+  dtype: WeightDType,
+  heldAs: (dtype: WeightDType) => WeightDType = (same) => same,
+): WeightMemory {
+  const shapes = parameterShapes(config);
+  let values = 0;
+  let matrices = 0;
+  for (const [name, shape] of shapes) {
+    values += sizeOf(shape);
+    if (!isMatrix(name)) continue;
+    const held = heldAs(matrixDType(name, dtype));
+    matrices += sizeOf(shape) * BYTES[held];
+    if (held === 'int8') matrices += (shape[0] as number) * BYTES_OF_QUANTISED_OUTPUT;
+  }
+  let generators = 0;
+  let componentQueries = 0;
+  const { hint } = config;
+  if (hint && hint.generator !== 'static') {
+    const attends = hint.generator === 'cross_attention';
+    const folded = attends && !hint.generatorLayerNorm && !hint.perLayerGenerators;
+    for (const adaptation of adaptationTable(config)) {
+      const [wi, wo] = ['wi', 'wo'].map(
+        (which) => shapes.get(`hypernetwork.${adaptation.name}.${which}.weight`) ?? [],
+      ) as [readonly number[], readonly number[]];
+      generators += (folded ? (wi[0] ?? 0) * attentionWidth(config) : sizeOf(wi)) * BYTES.f32;
+      generators += sizeOf(wo) * BYTES.f32;
+      if (!attends) continue;
+      const slots = hint.perLayerGenerators ? hint.embeddingSlots || 1 : usedSlots(config, adaptation);
+      componentQueries += slots * adaptation.components * attentionWidth(config) * BYTES.f32;
+    }
+  }
+  return {
+    parameters: { f32: values * BYTES.f32, bf16: values * BYTES.bf16 },
+    packed: { matrices, generators, componentQueries, total: matrices + generators + componentQueries },
+  };
+}
+
+/**
+ * What a dtype is held in here.
+ *
+ * @param isa as platformReport gives it
+ */
+export function heldOn(isa: readonly string[]): (dtype: WeightDType) => WeightDType {
+  return (dtype) => {
+    if (dtype === 'bf16') return isa.includes('avx512bf16') ? 'bf16' : 'f32';
+    return dtype === 'int8' && !isa.includes('avx512vnni') ? 'f32' : dtype;
+  };
+}

@@ -1,0 +1,56 @@
+import { afterEach, expect, it } from 'vitest';
+import { heldOn, weightMemory } from '../../src/evaluation/weight-memory.js';
+import { Engine } from '../../src/inference/engine.js';
+import { parameterCount } from '../../src/model/parameter-shapes.js';
+import { Device, platformReport } from '../../src/tensor/device.js';
+import { randomModel, tinyConfig } from '../inference/models.js';
+
+// Sides are multiples of 64, so that packing pads nothing.
+const EVEN = { vocab_size: 512, d_model: 128, d_kv: 32, d_ff: 192 };
+const HINT = { adapter_size: 64, adapter_bias: false, prefix_length: 64 };
+const held = heldOn(platformReport().isa);
+const devices: Device[] = [];
+afterEach(() => {
+  for (const device of devices.splice(0)) device.close();
+});
+
+it.each(['f32', 'bf16', 'int8'] as const)(
+  'what hint memory says of weights in %s is what an engine holds',
+  async (dtype) => {
+    const device = new Device({ threads: 1 });
+    devices.push(device);
+    const config = tinyConfig(HINT, EVEN);
+    const model = randomModel(device, config);
+    model.inferenceDType = dtype;
+    await device.synchronize();
+    const engine = new Engine(model);
+    const before = engine.memory.bytes;
+    const expected = weightMemory(config, dtype, held);
+    await model.prepareInference();
+    await device.synchronize();
+    const packed = engine.memory.bytes - before;
+    // Buffers are rounded up to whole lines.
+    const { matrices, generators, componentQueries } = expected.packed;
+    expect(packed).toBeGreaterThanOrEqual(matrices + generators);
+    expect(packed / (matrices + generators)).toBeLessThan(1.01);
+    const task = await engine.compileTokens(Int32Array.of(5, 6, 7));
+    task.dispose();
+    await device.synchronize();
+    const withQueries = engine.memory.bytes - before - packed;
+    expect(withQueries / componentQueries).toBeGreaterThanOrEqual(1);
+    expect(withQueries / componentQueries).toBeLessThan(1.01);
+    expect(expected.parameters.f32).toBe(4 * parameterCount(config));
+  },
+);
+
+it('a machine without products in a dtype holds f32 instead, and int8 keeps what ends a block exact', () => {
+  const config = tinyConfig(HINT, EVEN);
+  const nowhere = heldOn(['avx2', 'avx512f']);
+  const everywhere = heldOn(['avx2', 'avx512f', 'avx512vnni', 'avx512bf16']);
+  const of = (dtype: 'f32' | 'bf16' | 'int8', machine: typeof nowhere): number =>
+    weightMemory(config, dtype, machine).packed.matrices;
+  expect(of('int8', nowhere)).toBe(of('f32', nowhere));
+  expect(of('bf16', everywhere)).toBe(of('f32', everywhere) / 2);
+  expect(of('int8', everywhere)).toBeLessThan(of('bf16', everywhere));
+  expect(of('int8', everywhere)).toBeGreaterThan(of('f32', everywhere) / 4);
+});
