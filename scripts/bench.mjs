@@ -114,19 +114,20 @@ async function measure(part, options) {
     const { measureTraining } = await import('../dist/benchmark/training.js');
     const { benchConfig } = await import('../dist/benchmark/random-model.js');
     const size = options.size ?? 'small';
-    // The peer's scores of a base-size batch of 16 would take more memory than many machines have.
     const batchSize = size === 'base' ? 8 : 16;
     const part = await measureTraining({
-      config: benchConfig(size, adapterSize),
-      systems: ['hint', 't5', 'hf'],
+      config: benchConfig(size),
+      systems: ['t5', 'hf'],
       batchSize,
+      // The peer's scores of 16 long examples take more memory than many machines have.
+      peerBatch: 8,
       tasks: batchSize / 2,
       tokenBudget: 16_384,
       rounds,
       note,
       onProgress,
     });
-    return { size, adapterSize, ...part };
+    return { size, ...part };
   }
   const size = options.size ?? (quick ? 'small' : 'base');
   if (part === 'latency') {

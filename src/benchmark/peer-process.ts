@@ -64,6 +64,9 @@ export class PeerProcess {
   private async lastWords(): Promise<string> {
     const { stderr } = this.child;
     if (!stderr.readableEnded) await new Promise((resolve) => stderr.once('close', resolve));
+    const { signalCode } = this.child;
+    if (signalCode === 'SIGKILL')
+      return 'its process was killed, most likely for want of memory; measure less at a time';
     return this.messages.trim().split('\n').at(-1) || 'its process ended without a word';
   }
 }
