@@ -101,6 +101,7 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
   const device = new Device({ device: options.device ?? 'cpu' });
   let peers: Peers | undefined;
   try {
+    checkDTypes(device, options.dtypes);
     const model = await open(device, options);
     await device.synchronize();
     const parameterBytes = device.statistics().bytesInUse;
@@ -133,6 +134,16 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
     await device.synchronize().catch(() => undefined);
     device.close();
   }
+}
+
+/** A GPU reads weights as they are: another dtype would be f32 under a wrong name. */
+function checkDTypes(device: Device, dtypes: readonly WeightDType[]): void {
+  const other = dtypes.find((dtype) => dtype !== 'f32');
+  if (device.packsWeights || other === undefined) return;
+  throw new HintError(
+    'NOT_SUPPORTED',
+    `Latency in ${other} cannot be measured on ${device.kind}, which reads weights in f32; give --dtypes f32.`,
+  );
 }
 
 async function open(

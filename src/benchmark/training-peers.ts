@@ -32,7 +32,7 @@ interface StepAnswer {
  * Starts a peer and loads the measured shape into it.
  *
  * @returns the peer, or why it is left out
- * @throws HintError ABORTED
+ * @throws HintError NOT_SUPPORTED for a named file that builds no HINT; ABORTED
  */
 export async function startTrainingPeer(
   name: TrainingPeerName,
@@ -45,7 +45,9 @@ export async function startTrainingPeer(
     return peerOf(started.process as PeerProcess, description, name, options);
   } catch (error) {
     started.process?.close();
-    if (!(error instanceof HintError) || error.code !== 'NOT_SUPPORTED') throw error;
+    // A file that the user named and that does not work is no reason to go on without it.
+    const isNamed = name === 'hint-torch' && options.hintPeer !== undefined;
+    if (isNamed || !(error instanceof HintError) || error.code !== 'NOT_SUPPORTED') throw error;
     return { skipped: error.message };
   }
 }

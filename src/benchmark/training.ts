@@ -86,7 +86,7 @@ export interface TrainingPart extends MomentDescription {
  * spread as in Super-NaturalInstructions. All systems get the same examples in turns: plain T5 reads the instruction
  * with every input, HINT reads every different instruction once. A large matrix product takes its turn with them.
  *
- * @throws HintError OUT_OF_MEMORY, NOT_SUPPORTED when a peer fails on the way, ABORTED
+ * @throws HintError OUT_OF_MEMORY, NOT_SUPPORTED when a named peer cannot be loaded or one fails on the way, ABORTED
  */
 export async function measureTraining(options: TrainingMeasurementOptions): Promise<TrainingPart> {
   const { config, systems, batchSize, tasks, tokenBudget, rounds, signal, onProgress } = options;

@@ -42,6 +42,21 @@ it('the bench of training counts work, keeps every step, and says which peers ar
   expect(trainingMarkdown(part)).toContain('HINT, this engine');
 });
 
+it('a file that was named for HINT in PyTorch and does not work is an error, not a peer left out', async () => {
+  const outer = process.env['HINT_PEER_PYTHON'];
+  process.env['HINT_PEER_PYTHON'] = fileURLToPath(new URL('no-such-python', import.meta.url));
+  try {
+    const measured = measureTraining({ ...OPTIONS, systems: ['hint', 'hint-torch'], hintPeer: 'no-such.py' });
+    await expect(measured).rejects.toMatchObject({
+      code: 'NOT_SUPPORTED',
+      message: expect.stringContaining('HINT in PyTorch cannot be measured') as string,
+    });
+  } finally {
+    if (outer === undefined) delete process.env['HINT_PEER_PYTHON'];
+    else process.env['HINT_PEER_PYTHON'] = outer;
+  }
+});
+
 it('a ratio over a peer is of examples per second, and the roof is that of the same run', () => {
   const part = {
     batchSize: 8,

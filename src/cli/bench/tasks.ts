@@ -8,12 +8,12 @@ import { measureTasks, TASK_WORK, type TaskPart, type TaskWork } from '../../ben
 import { Tokenizer } from '../../data/tokenizer.js';
 import { PUBLISHED_SIZES } from '../../model/sizes.js';
 import type { WeightDType } from '../../tensor/ops.js';
-import { writeFileAtomic } from '../../util/atomic-file.js';
 import { packageRoot } from '../../util/package-root.js';
 import { median } from '../../util/statistics.js';
-import { action, note, print, printJson, table, wholeNumber } from '../context.js';
+import { action, table, wholeNumber } from '../context.js';
 import { Progress } from '../progress.js';
 import { oneOf, sizeName } from './choices.js';
+import { reportPart } from './results.js';
 
 interface TasksCommandOptions {
   size: string;
@@ -78,16 +78,9 @@ async function tasks(
   } finally {
     progress.stop();
   }
-  const result = { machine, date: part.started, parts: { tasks: { size, adapterSize, ...part } } };
-  if (output !== undefined) {
-    await writeFileAtomic(output, `${JSON.stringify(result)}\n`);
-    note(`Written: ${output}`);
-  }
-  if (json) printJson(result);
-  else
-    print(
-      `${machine.cpu}, ${machine.cores} cores (${machine.isa.join(', ')})\n${describe(`T5-${size}, adapters of ${adapterSize}`, part)}`,
-    );
+  await reportPart('tasks', machine, { size, adapterSize, ...part }, { output, json }, () =>
+    describe(`T5-${size}, adapters of ${adapterSize}`, part),
+  );
 }
 
 function describe(model: string, part: TaskPart): string {

@@ -7,10 +7,10 @@ import { measureTraining, TRAINING_SYSTEMS, type TrainingSystem } from '../../be
 import { trainingMarkdown } from '../../benchmark/training-report.js';
 import { HintError } from '../../errors.js';
 import { PUBLISHED_SIZES } from '../../model/sizes.js';
-import { writeFileAtomic } from '../../util/atomic-file.js';
-import { action, note, print, printJson, wholeNumber } from '../context.js';
+import { action, note, wholeNumber } from '../context.js';
 import { Progress } from '../progress.js';
 import { oneOf, sizeName } from './choices.js';
+import { reportPart } from './results.js';
 
 interface TrainingCommandOptions {
   size: string;
@@ -108,12 +108,11 @@ async function training(
   } finally {
     progress.stop();
   }
-  const result = { machine, date: part.started, parts: { training: { size, adapterSize, ...part } } };
-  if (output !== undefined) {
-    await writeFileAtomic(output, `${JSON.stringify(result)}\n`);
-    note(`Written: ${output}`);
-  }
-  if (json) printJson(result);
-  else
-    print(`${machine.cpu}, ${machine.cores} cores (${machine.isa.join(', ')})\n\n${trainingMarkdown(part)}`);
+  await reportPart(
+    'training',
+    machine,
+    { size, adapterSize, ...part },
+    { output, json },
+    () => `\n${trainingMarkdown(part)}`,
+  );
 }
