@@ -10,7 +10,7 @@ import { Hypernetwork, type EncodedInstructions } from './hypernetwork.js';
 import { InferenceWeights } from './inference-weights.js';
 import type { Parameters } from './parameters.js';
 import { T5, type Memory } from './t5.js';
-import { taskRowOffsets, type TaskModules, type TaskRows } from './task-modules.js';
+import { taskRowOffsets, type ModuleSource, type TaskModules, type TaskRows } from './task-modules.js';
 import type { ForwardOptions, StoredTensor, TrainableModel } from './trainable.js';
 
 export type { ForwardOptions } from './trainable.js';
@@ -20,6 +20,8 @@ export interface EncodedTasks {
   /** Absent when nothing reads the instruction. */
   instructions: EncodedInstructions | undefined;
   modules: TaskModules;
+  /** In place of `modules`, with ForwardOptions.regenerate. */
+  source?: ModuleSource | undefined;
 }
 
 /**
@@ -60,6 +62,13 @@ export class HintModel implements TrainableModel {
         );
       }
       encoded = yield* this.hypernetwork.encode(instructions, options);
+    }
+    if (options.regenerate && this.device.tape && this.hypernetwork.generatesBySlot) {
+      return {
+        instructions: encoded,
+        modules: new Map(),
+        source: this.hypernetwork.source(encoded, options),
+      };
     }
     return { instructions: encoded, modules: yield* this.hypernetwork.generate(encoded, options) };
   }
@@ -129,8 +138,8 @@ export class HintModel implements TrainableModel {
     options: ForwardOptions & { zLoss?: number } = {},
   ): Sliced<{ loss: Tensor; zTerm: Tensor }> {
     const work = this.untidyLoss(batch, options);
-    // Layers that run again in the backward pass still need the modules and the memory then.
-    return options.recompute ? work : this.device.tidied(work);
+    // What runs again in the backward pass still needs the modules, or what they are made of, and the memory then.
+    return options.recompute || options.regenerate ? work : this.device.tidied(work);
   }
 
   private *untidyLoss(
@@ -146,11 +155,12 @@ export class HintModel implements TrainableModel {
 
   /** How rows belong to tasks; undefined when nothing task-specific acts on them. */
   taskRows(tasks: EncodedTasks, taskIndex: Int32Array, offsets: Int32Array): TaskRows | undefined {
-    if (tasks.modules.size === 0 && !tasks.instructions) return undefined;
+    const { modules, source, instructions } = tasks;
+    if (modules.size === 0 && !source && !instructions) return undefined;
     // Learned modules and a single instruction serve every row.
-    const count = tasks.instructions ? tasks.instructions.offsets.length - 1 : 1;
-    if (count === 1) return { modules: tasks.modules, taskIndex: undefined, rowOffsets: undefined };
-    return { modules: tasks.modules, taskIndex, rowOffsets: taskRowOffsets(offsets, taskIndex, count) };
+    const count = instructions ? instructions.offsets.length - 1 : 1;
+    if (count === 1) return { modules, source, taskIndex: undefined, rowOffsets: undefined };
+    return { modules, source, taskIndex, rowOffsets: taskRowOffsets(offsets, taskIndex, count) };
   }
 
   /**

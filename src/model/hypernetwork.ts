@@ -4,6 +4,7 @@ import type { Tensor } from '../tensor/tensor.js';
 import { HintError } from '../errors.js';
 import { readsInstruction, type HintConfig } from './config.js';
 import { NO_DROPOUT, type DropoutPlan } from './dropout.js';
+import { hyperdecode, hyperdecoderBlock, type InstructionKeys } from './hyperdecoder.js';
 import { COMPONENT_ATTENTION } from './inference-weights.js';
 import {
   adaptationTable,
@@ -13,7 +14,7 @@ import {
   type AdaptationName,
 } from './parameter-shapes.js';
 import type { T5 } from './t5.js';
-import type { GeneratedTensor, TaskModules } from './task-modules.js';
+import type { GeneratedTensor, ModuleSource, TaskModules } from './task-modules.js';
 
 /** The distinct instructions of a batch after the hyperencoder. */
 export interface EncodedInstructions {
@@ -23,15 +24,10 @@ export interface EncodedInstructions {
   offsets: Int32Array;
 }
 
-/** An attention's keys and values of the encoded instructions, [rows, attention width] each. */
-interface InstructionKeys {
-  key: Tensor;
-  value: Tensor;
-}
-
 export interface HypernetworkOptions {
   dropout?: DropoutPlan | undefined;
   recompute?: boolean | undefined;
+  regenerate?: boolean | undefined;
   /** Pad instructions to this length where instruction_padding_mask is false; 0: the longest of the batch. */
   instructionLength?: number | undefined;
 }
@@ -44,7 +40,7 @@ export class Hypernetwork {
   /** Instructions encoded so far; a compiled task must not add to it. */
   encodedTasks = 0;
   private readonly table: Adaptation[];
-  private readonly rowIds = new Map<AdaptationName, Tensor>();
+  private readonly rowIds = new Map<string, Tensor>();
 
   constructor(
     private readonly t5: T5,
@@ -95,6 +91,44 @@ export class Hypernetwork {
     return this.t5.device.tidied(this.generateAll(instructions, options.dropout ?? NO_DROPOUT));
   }
 
+  /**
+   * Whether the modules of one slot can be generated without those of the others: not where one product makes the
+   * outputs of all slots (`perLayerGenerators`), nor learned modules, of which nothing is generated.
+   */
+  get generatesBySlot(): boolean {
+    const { generator, perLayerGenerators } = this.hint;
+    return this.table.length > 0 && generator !== 'static' && generator !== 'hypter' && !perLayerGenerators;
+  }
+
+  /**
+   * {@link generate}, slot by slot and kind by kind when a layer asks: only the encoded instructions and their keys and
+   * values in the generator's attention are held. They must live as long as the source is used.
+   */
+  source(
+    instructions: EncodedInstructions | undefined,
+    { dropout = NO_DROPOUT, recompute }: HypernetworkOptions = {},
+  ): ModuleSource {
+    const { device } = this.t5;
+    const keys = this.instructionKeys(instructions);
+    const byName = new Map(this.table.map((adaptation) => [adaptation.name, adaptation]));
+    // A layer may read a module twice (LoRA, of fused instructions and of inputs) before the scope it runs in ends.
+    const made = new Map<string, Tensor>();
+    return {
+      names: new Set(byName.keys()),
+      runsAgain: !recompute,
+      generate: (name, slot) => {
+        const known = made.get(`${name} ${slot}`);
+        if (known && !known.disposed) return known;
+        const adaptation = byName.get(name) as Adaptation;
+        const tensor = device.now(
+          device.tidied(this.generateOne(adaptation, instructions, keys, dropout, [slot])),
+        );
+        made.set(`${name} ${slot}`, tensor);
+        return tensor;
+      },
+    };
+  }
+
   private *generateAll(
     instructions: EncodedInstructions | undefined,
     dropout: DropoutPlan,
@@ -102,9 +136,12 @@ export class Hypernetwork {
     const keys = this.instructionKeys(instructions);
     const modules = new Map<AdaptationName, GeneratedTensor>();
     for (const adaptation of this.table) {
-      const made = yield* this.t5.device.tidied(this.generateOne(adaptation, instructions, keys, dropout));
+      const slots = this.slotsOf(adaptation);
+      const made = yield* this.t5.device.tidied(
+        this.generateOne(adaptation, instructions, keys, dropout, slots),
+      );
       yield;
-      modules.set(adaptation.name, { tensor: made, slots: this.slotsOf(adaptation) });
+      modules.set(adaptation.name, { tensor: made, slots });
     }
     return modules;
   }
@@ -139,17 +176,17 @@ export class Hypernetwork {
     instructions: EncodedInstructions | undefined,
     keys: readonly InstructionKeys[],
     dropout: DropoutPlan,
+    slots: readonly number[],
   ): Sliced<Tensor> {
     const { parameters } = this.t5;
-    const { name, shape, components } = adaptation;
+    const { name, shape } = adaptation;
     if (this.hint.generator === 'static') {
       const learned = this.t5.table(`peft.${name}`);
       return learned.reshape([1, ...learned.shape]);
     }
     const tasks = this.hint.generator === 'embedding' ? 1 : this.require(instructions).offsets.length - 1;
-    const slots = this.slotsOf(adaptation).length;
     const width = generatorWidth(this.t5.config);
-    const vectors = yield* this.componentVectors(adaptation, instructions, keys, dropout);
+    const vectors = yield* this.componentVectors(adaptation, instructions, keys, dropout, slots);
     const packed = this.t5.inferenceWeights?.generator(name);
     let z = packed?.folded ? vectors : vectors.reshape([vectors.size / width, width]);
     if (this.hint.generatorLayerNorm) {
@@ -164,20 +201,42 @@ export class Hypernetwork {
     let hidden = packed
       ? ops.packedLinear(z, packed.first, { activation })
       : ops.linear(z, this.t5.matrix(`hypernetwork.${name}.wi.weight`), { activation });
-    // One mask for all components of a slot (§2.5).
-    const perMask = this.hint.generator === 'hypter' ? 1 : components;
-    const seqOffsets = Int32Array.from(
-      { length: (z.shape[0] as number) / perMask + 1 },
-      (_, i) => i * perMask,
+    hidden = ops.dropout(
+      hidden,
+      dropout.at('generator', adaptation.offset, 'hidden'),
+      this.maskOffsets(adaptation, z.shape[0] as number, tasks, slots),
     );
-    hidden = ops.dropout(hidden, dropout.at('generator', adaptation.offset, 'hidden'), seqOffsets);
     const made = packed
       ? ops.packedLinear(hidden, packed.second)
       : ops.linear(hidden, this.t5.matrix(`hypernetwork.${name}.wo.weight`), {
           alpha: 1 / Math.sqrt(width),
         });
     // A raw reshape: the [A, d] block of adapter_down is read as [d, A], not transposed (§2.5).
-    return made.reshape([tasks, slots, ...shape]);
+    return made.reshape([tasks, slots.length, ...shape]);
+  }
+
+  /**
+   * Rows of the generators' hidden layer that share a mask: all components of a slot (§2.5). Slots that are not generated
+   * now have no rows, so that a slot's mask does not depend on what is generated with it.
+   */
+  private maskOffsets(
+    adaptation: Adaptation,
+    rows: number,
+    tasks: number,
+    slots: readonly number[],
+  ): Int32Array {
+    const { components } = adaptation;
+    if (!this.generatesBySlot) {
+      const together = this.hint.generator === 'hypter' ? 1 : components;
+      return Int32Array.from({ length: rows / together + 1 }, (_, i) => i * together);
+    }
+    const all = this.slotsOf(adaptation);
+    const offsets = new Int32Array(tasks * all.length + 1);
+    for (let group = 0; group < tasks * all.length; group++) {
+      const isGenerated = slots.includes(all[group % all.length] as number);
+      offsets[group + 1] = (offsets[group] as number) + (isGenerated ? components : 0);
+    }
+    return offsets;
   }
 
   /** The vectors the generator of one kind reads, task after task. */
@@ -186,20 +245,24 @@ export class Hypernetwork {
     instructions: EncodedInstructions | undefined,
     keys: readonly InstructionKeys[],
     dropout: DropoutPlan,
+    slots: readonly number[],
   ): Sliced<Tensor> {
     if (this.hint.generator === 'hypter') {
       const { rows, offsets } = this.require(instructions);
       return ops.segmentMean(rows, offsets);
     }
-    if (this.hint.generator === 'embedding') return this.embeddings(adaptation);
+    if (this.hint.generator === 'embedding') return this.embeddings(adaptation, slots);
     const { offsets } = this.require(instructions);
     return this.hint.generator === 'decoder'
-      ? yield* this.hyperdecode(this.embeddings(adaptation), offsets, keys, dropout)
-      : this.attend(adaptation, offsets, keys[0] as InstructionKeys, dropout);
+      ? yield* hyperdecode(this.t5, this.embeddings(adaptation, slots), offsets, keys, dropout)
+      : this.attend(adaptation, offsets, keys[0] as InstructionKeys, dropout, slots);
   }
 
-  private embeddings(adaptation: Adaptation): Tensor {
-    return ops.embedding(this.embeddingRows(adaptation), this.t5.table('hypernetwork.embedding.weight'));
+  private embeddings(adaptation: Adaptation, slots: readonly number[]): Tensor {
+    return ops.embedding(
+      this.embeddingRows(adaptation, slots),
+      this.t5.table('hypernetwork.embedding.weight'),
+    );
   }
 
   /** §2.4: one cross-attention; no norm, no residual. The queries do not depend on the task and are projected once. */
@@ -208,11 +271,12 @@ export class Hypernetwork {
     offsets: Int32Array,
     { key, value }: InstructionKeys,
     dropout: DropoutPlan,
+    slots: readonly number[],
   ): Tensor {
     const { name } = adaptation;
     const inference = this.t5.inferenceWeights;
     const project = (): Tensor =>
-      this.t5.project(this.embeddings(adaptation), COMPONENT_ATTENTION, 'q', undefined, 0);
+      this.t5.project(this.embeddings(adaptation, slots), COMPONENT_ATTENTION, 'q', undefined, 0);
     const o = ops.attention(inference ? inference.componentQueries(name, project) : project(), key, value, {
       numHeads: this.t5.config.numHeads,
       kOffsets: offsets,
@@ -224,58 +288,10 @@ export class Hypernetwork {
       : this.t5.project(o, COMPONENT_ATTENTION, 'o', undefined, 0);
   }
 
-  /** §3.4: the embeddings through T5 decoder layers without self-attention, with residuals and norms. */
-  private *hyperdecode(
-    embeddings: Tensor,
-    offsets: Int32Array,
-    keys: readonly InstructionKeys[],
-    dropout: DropoutPlan,
-  ): Sliced<Tensor> {
-    const count = embeddings.shape[0] as number;
-    const tasks = offsets.length - 1;
-    const device = this.t5.device;
-    const repeated = Int32Array.from({ length: tasks * count }, (_, i) => i % count);
-    const taskOffsets = Int32Array.from({ length: tasks + 1 }, (_, task) => task * count);
-    let x = ops.embedding(device.tensor(repeated, [repeated.length]), embeddings);
-    let delta: Tensor | undefined;
-    let pending: ReturnType<DropoutPlan['at']>;
-    const masks = 'hyperdecoder' as const;
-    for (let j = 0; j < this.t5.config.numDecoderLayers; j++) {
-      const layer = `hypernetwork.decoder.block.${j}.layer`;
-      const block = hyperdecoderBlock(j);
-      const { key, value } = keys[j] as InstructionKeys;
-      const attended = this.t5.addNorm({ x, delta, dropout: pending }, `${layer}.1.layer_norm`, taskOffsets);
-      const o = ops.attention(this.t5.project(attended.y, block, 'q', undefined, 0), key, value, {
-        numHeads: this.t5.config.numHeads,
-        qOffsets: taskOffsets,
-        kOffsets: offsets,
-        dropout: dropout.at(masks, j, 'cross-attention'),
-      });
-      const fed = this.t5.addNorm(
-        {
-          x: attended.x,
-          delta: this.t5.project(o, block, 'o', undefined, 0),
-          dropout: dropout.at(masks, j, 'cross-attention-output'),
-        },
-        `${layer}.2.layer_norm`,
-        taskOffsets,
-      );
-      x = fed.x;
-      delta = this.t5.denseReluDense(fed.y, `${layer}.2`, { offsets: taskOffsets, layer: j, dropout, masks });
-      pending = dropout.at(masks, j, 'feed-forward-output');
-      yield;
-    }
-    const { y } = this.t5.addNorm(
-      { x, delta, dropout: pending },
-      'hypernetwork.decoder.final_layer_norm',
-      taskOffsets,
-    );
-    return ops.dropout(y, dropout.at(masks, 0, 'final'), taskOffsets);
-  }
-
-  /** Rows of the embedding table that hold one kind's components, slot after slot. */
-  private embeddingRows(adaptation: Adaptation): Tensor {
-    const known = this.rowIds.get(adaptation.name);
+  /** Rows of the embedding table that hold one kind's components for `slots`, slot after slot. */
+  private embeddingRows(adaptation: Adaptation, slots: readonly number[]): Tensor {
+    const key = `${adaptation.name} ${slots.join()}`;
+    const known = this.rowIds.get(key);
     if (known) return known;
     const { components, offset } = adaptation;
     const perSlot = this.table.reduce((total, { components: count }) => total + count, 0);
@@ -285,13 +301,13 @@ export class Hypernetwork {
       const side = this.hint.embeddingSlots;
       rows = Array.from({ length: components * side }, (_, i) => offset * side + i);
     } else {
-      rows = this.slotsOf(adaptation).flatMap((slot) =>
+      rows = slots.flatMap((slot) =>
         Array.from({ length: components }, (_, c) => slot * perSlot + offset + c),
       );
     }
     const device = this.t5.device;
     const ids = device.keep(device.tensor(Int32Array.from(rows), [rows.length]));
-    this.rowIds.set(adaptation.name, ids);
+    this.rowIds.set(key, ids);
     return ids;
   }
 
@@ -302,10 +318,6 @@ export class Hypernetwork {
       `The generator "${this.hint.generator}" needs an instruction; give one.`,
     );
   }
-}
-
-function hyperdecoderBlock(layer: number): string {
-  return `hypernetwork.decoder.block.${layer}.layer.1.EncDecAttention`;
 }
 
 /** Right-pads to one length with token 0, and lists which rows are real. */

@@ -13,6 +13,7 @@ import {
   hasPrefix,
   overParts,
   prefixOptions,
+  readingModules,
   type TaskRows,
 } from './task-modules.js';
 
@@ -288,17 +289,20 @@ export class T5 {
         return this.attendWithin(ownQ as Tensor, ownK as Tensor, ownV as Tensor, { ...at, tasks, offsets });
       });
     }
-    return ops.attention(q, k, v, {
-      numHeads: this.config.numHeads,
-      qOffsets: at.offsets,
-      kOffsets: at.offsets,
-      taskIndex: at.tasks?.taskIndex,
-      ...prefixOptions(at.tasks, at.slot),
-      bias: this.relativeBias(at.stack),
-      maxDistance: this.config.relativeAttentionMaxDistance,
-      causal: at.causal,
-      dropout: at.dropout.at(at.masks, at.layer, 'attention'),
-    });
+    return attendWithModules(
+      at.tasks,
+      at.slot,
+      { q, k, v },
+      {
+        numHeads: this.config.numHeads,
+        qOffsets: at.offsets,
+        kOffsets: at.offsets,
+        bias: this.relativeBias(at.stack),
+        maxDistance: this.config.relativeAttentionMaxDistance,
+        causal: at.causal,
+        dropout: at.dropout.at(at.masks, at.layer, 'attention'),
+      },
+    );
   }
 
   /** The table [buckets, heads] that all layers of a stack share. */
@@ -354,15 +358,18 @@ export class T5 {
     layer: number,
     { tasks, dropout = NO_DROPOUT }: StackOptions,
   ): Tensor {
-    return ops.attention(q, key, value, {
-      numHeads: this.config.numHeads,
-      qOffsets,
-      kOffsets,
-      taskIndex: tasks?.taskIndex,
-      ...prefixOptions(tasks, this.decoderSlot(layer) + 1),
-      ...shared,
-      dropout: dropout.at('decoder', layer, 'cross-attention'),
-    });
+    const slot = this.decoderSlot(layer) + 1;
+    return attendWithModules(
+      tasks,
+      slot,
+      { q, k: key, v: value, ...shared },
+      {
+        numHeads: this.config.numHeads,
+        qOffsets,
+        kOffsets,
+        dropout: dropout.at('decoder', layer, 'cross-attention'),
+      },
+    );
   }
 
   /** What a decoder layer's cross-attention reads of a batch; `shared` may be at hand from compiling the task. */
@@ -432,6 +439,33 @@ interface LayerPlace {
   tasks: TaskRows | undefined;
   dropout: DropoutPlan;
   masks: DropoutStack;
+}
+
+/** Attention behind a slot's prefixes, where there are any. */
+function attendWithModules(
+  tasks: TaskRows | undefined,
+  slot: number,
+  {
+    q,
+    k,
+    v,
+    sharedKey,
+    sharedValue,
+    sharedOffsets,
+  }: { q: Tensor; k: Tensor; v: Tensor } & Partial<SharedKeys>,
+  options: ops.AttentionOptions,
+): Tensor {
+  const attend = ([ownQ, ownK, ownV, ownSharedKey, ownSharedValue]: Tensor[]): Tensor =>
+    ops.attention(ownQ as Tensor, ownK as Tensor, ownV as Tensor, {
+      ...options,
+      taskIndex: tasks?.taskIndex,
+      ...prefixOptions(tasks, slot),
+      sharedKey: ownSharedKey,
+      sharedValue: ownSharedValue,
+      sharedOffsets,
+    });
+  const inputs = [q, k, v, ...(sharedKey && sharedValue ? [sharedKey, sharedValue] : [])];
+  return hasPrefix(tasks) ? readingModules(tasks, inputs, attend) : attend(inputs);
 }
 
 function crossBlock(layer: number): string {

@@ -24,6 +24,19 @@ export interface GeneratedTensor {
 /** Everything generated (or learned) for the tasks of a batch. */
 export type TaskModules = ReadonlyMap<AdaptationName, GeneratedTensor>;
 
+/**
+ * Modules that are made where a layer reads them instead of being held, so that they exist no longer than what reads
+ * them takes.
+ */
+export interface ModuleSource {
+  /** The kinds there are. */
+  readonly names: ReadonlySet<AdaptationName>;
+  /** Whether what reads them runs again in the backward pass by itself; false where its whole layer does. */
+  readonly runsAgain: boolean;
+  /** One kind for one slot of every task: [tasks, 1, ...shape], in the scope around the call. */
+  generate(name: AdaptationName, slot: number): Tensor;
+}
+
 /** A stretch of a batch whose task was compiled by itself, so that its modules are tensors of their own. */
 export interface TaskPart {
   modules: TaskModules;
@@ -35,6 +48,8 @@ export interface TaskPart {
 /** How the rows of a stack belong to tasks: examples are ordered by task, so a task's rows are contiguous. */
 export interface TaskRows {
   modules: TaskModules;
+  /** In place of `modules`, which are then none. Training only. */
+  source?: ModuleSource | undefined;
   /** Per sequence its task; absent when one task (or task-independent modules) serves all. */
   taskIndex: Int32Array | undefined;
   /** Rows of each task, tasks + 1 entries; absent when one task serves all. */
@@ -151,9 +166,30 @@ interface Module {
 }
 
 function find(rows: TaskRows | undefined, name: AdaptationName, slot: number): Module | undefined {
+  if (rows?.source?.names.has(name))
+    return { weight: rows.source.generate(name, slot), slot: 0, packed: undefined };
   const generated = rows?.modules.get(name);
   if (!generated) return undefined;
   return { weight: generated.tensor, slot: generated.slots.indexOf(slot), packed: generated.packed };
+}
+
+function has(rows: TaskRows | undefined, name: AdaptationName): boolean {
+  return (rows?.modules.has(name) || rows?.source?.names.has(name)) ?? false;
+}
+
+/**
+ * Runs what reads generated modules, so that none of them is kept for the backward pass where they come from a source
+ * that asks for it. `inputs` are all tensors that `body` reads but parameters and modules.
+ */
+export function readingModules(
+  rows: TaskRows | undefined,
+  inputs: readonly Tensor[],
+  body: (inputs: Tensor[]) => Tensor,
+): Tensor {
+  const { tape } = (inputs[0] as Tensor).device;
+  if (!tape || !rows?.source?.runsAgain) return body([...inputs]);
+  const again = tape.recompute([...inputs], (...own) => [body(own)]);
+  return again[0] as Tensor;
 }
 
 function multiply(
@@ -189,6 +225,19 @@ export function addLora(
       addLora(own as Tensor, ownBase as Tensor, projection, task, slot),
     );
   }
+  if (!has(rows, `lora_${projection}_a`)) return base;
+  return readingModules(rows, [x, base], ([own, ownBase]) =>
+    lora(own as Tensor, ownBase as Tensor, projection, rows, slot),
+  );
+}
+
+function lora(
+  x: Tensor,
+  base: Tensor,
+  projection: 'q' | 'k' | 'v' | 'o',
+  rows: TaskRows | undefined,
+  slot: number,
+): Tensor {
   const a = find(rows, `lora_${projection}_a`, slot);
   const b = find(rows, `lora_${projection}_b`, slot);
   if (!a || !b) return base;
@@ -201,12 +250,12 @@ export function addLora(
 
 /** Whether the slot has an adapter. */
 export function hasAdapter(rows: TaskRows | undefined): boolean {
-  return rows?.modules.has('adapter_down') ?? false;
+  return has(rows, 'adapter_down');
 }
 
 /** Whether attention has generated keys and values in front of its own. */
 export function hasPrefix(rows: TaskRows | undefined): boolean {
-  return rows?.modules.has('prefix_key') ?? false;
+  return has(rows, 'prefix_key');
 }
 
 /** feedForward + gelu(n down + bias) up + bias, n being the normed input of the feed-forward (method §2.7). */
@@ -216,6 +265,12 @@ export function addAdapter(n: Tensor, feedForward: Tensor, rows: TaskRows, slot:
       addAdapter(own as Tensor, ownForward as Tensor, task, slot),
     );
   }
+  return readingModules(rows, [n, feedForward], ([own, ownForward]) =>
+    adapter(own as Tensor, ownForward as Tensor, rows, slot),
+  );
+}
+
+function adapter(n: Tensor, feedForward: Tensor, rows: TaskRows, slot: number): Tensor {
   const down = find(rows, 'adapter_down', slot);
   const up = find(rows, 'adapter_up', slot);
   if (!down || !up) return feedForward;

@@ -10,6 +10,8 @@ export interface ForwardOptions {
   dropout?: DropoutPlan | undefined;
   /** Trade a second forward pass of each layer for the memory of its activations. */
   recompute?: boolean | undefined;
+  /** Make generated modules where a layer reads them, and again in the backward pass, instead of keeping them all. */
+  regenerate?: boolean | undefined;
   /** See HypernetworkOptions. */
   instructionLength?: number | undefined;
 }

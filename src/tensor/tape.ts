@@ -61,7 +61,7 @@ interface RecomputeNode {
  */
 export class Tape {
   private nodes: (OpNode | RecomputeNode)[] = [];
-  private readonly leaves: Set<number>;
+  private leaves: Set<number>;
   /** While a body runs that will run again: the tape stays the device's, so that both runs read the same weights. */
   private paused = false;
 
@@ -231,7 +231,7 @@ export class Tape {
     const inner = new Tape(this.device, []);
     const outputs = inner.run(() => node.body(...node.inputs));
     for (const [i, gradient] of seeds) gradientOf.set((outputs[i] as Tensor).id, gradient);
-    for (const leaf of this.leaves) inner.leaves.add(leaf);
+    inner.leaves = this.leaves;
     yield* inner.walk(gradientOf, gradients);
     return [...gradientOf.values()];
   }

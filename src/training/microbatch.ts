@@ -13,7 +13,9 @@ export interface MicrobatchOptions {
   readonly parameters: readonly Tensor[];
   readonly zLoss: number;
   readonly dropout?: DropoutPlan | undefined;
+  /** See ForwardOptions. */
   readonly recompute?: boolean | undefined;
+  readonly regenerate?: boolean | undefined;
 }
 
 /** Sums over the target tokens of one or several microbatches. */
@@ -75,9 +77,9 @@ export async function evaluateLoss(
 function* lossSums(
   model: TrainableModel,
   batch: RaggedBatch,
-  { zLoss, dropout, recompute }: Omit<MicrobatchOptions, 'parameters'>,
+  { zLoss, dropout, recompute, regenerate }: Omit<MicrobatchOptions, 'parameters'>,
 ): Sliced<Tensor[]> {
-  const { loss, zTerm } = yield* model.loss(batch, { zLoss, dropout, recompute });
+  const { loss, zTerm } = yield* model.loss(batch, { zLoss, dropout, recompute, regenerate });
   return [ops.sum(loss), ops.sum(zTerm)];
 }
 

@@ -32,6 +32,8 @@ export interface TrainerSettings {
   readonly seed: number;
   /** Trade time for memory: keep only layer inputs for the backward pass. */
   readonly recompute: boolean;
+  /** Make generated modules anew for each layer, forward and backward, instead of keeping all of them. */
+  readonly regenerate?: boolean;
 }
 
 /** What a trainer works on. It owns none of it. */
@@ -207,6 +209,7 @@ export class Trainer {
         parameters,
         zLoss: settings.zLoss,
         recompute: settings.recompute,
+        regenerate: settings.regenerate,
         dropout: new DropoutPlan(
           settings.dropout,
           dropoutSeed(settings.seed, step, index),
