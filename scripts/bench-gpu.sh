@@ -47,7 +47,7 @@ for part in $parts; do
     done
     ;;
   latency)
-    hint latency --size "$size" --shots 0..5 --dtypes f32 --rounds "$rounds" --output "$results-latency"
+    hint latency --size "$size" --shots 0..5 --dtypes f32,bf16 --rounds "$rounds" --output "$results-latency"
     ;;
   esac
 done

@@ -57,7 +57,8 @@ export { findTextFiles, type TextFile } from './data/text/files.js';
 export { PoolSource, type ExampleSource, type SourceState } from './training/example-source.js';
 export { Trainer, type StepReport } from './training/trainer.js';
 export { findSystem, type System } from './systems/index.js';
-export { loadModel, saveModel, modelFingerprint, type LoadModelOptions } from './model/checkpoint.js';
+export { loadModel, saveModel, type LoadModelOptions } from './model/checkpoint.js';
+export { modelFingerprint } from './model/fingerprint.js';
 export { HintModel } from './model/hint.js';
 export { initialiseParameters, Parameters } from './model/parameters.js';
 export {

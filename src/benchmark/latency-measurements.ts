@@ -2,6 +2,7 @@ import { HintError } from '../errors.js';
 import { Engine } from '../inference/engine.js';
 import type { HintModel } from '../model/hint.js';
 import { isLanguageModel } from '../model/open-model.js';
+import { parameterShapes } from '../model/parameter-shapes.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { observeHint, observePlain, type Observation } from './generation.js';
 import { OUTPUT_TOKENS, sniLengths } from './lengths.js';
@@ -159,7 +160,7 @@ function peerDTypes({ hf }: Peers, dtypes: readonly WeightDType[], index: number
   );
 }
 
-/** Bytes that the weights of a dtype take. */
+/** Bytes that the weights of a dtype take as inference reads them. */
 async function pack(model: HintModel, dtype: WeightDType): Promise<number> {
   const { device } = model;
   model.releaseInference();
@@ -168,7 +169,11 @@ async function pack(model: HintModel, dtype: WeightDType): Promise<number> {
   model.inferenceDType = dtype;
   await model.prepareInference();
   await device.synchronize();
-  return device.statistics().bytesInUse - bytesInUse;
+  if (device.packsWeights) return device.statistics().bytesInUse - bytesInUse;
+  // Nothing need have been made: parameters are read where they are, and shared by both models.
+  return [...parameterShapes(model.config).keys()]
+    .map((name) => model.inferenceWeights?.table(name) ?? model.parameters.stored(name))
+    .reduce((total, { bytes }) => total + bytes, 0);
 }
 
 function workload({ shots, examples }: LatencyOptions, vocabSize: number): Workload {

@@ -132,7 +132,7 @@ export function latencyMarkdown(part: LatencyPart): string {
     ...(targets.length === 0
       ? []
       : [table(['target (base shape, 100 examples)', 'to reach', 'measured', ''], targets)]),
-    `Memory: of the engine, packed weights and what a run took beside them at its peak; the f32 parameters they are made from (${gibibytes(part.parameterBytes)}) come on top. Of peers: the resident process.`,
+    `Memory: of the engine, weights as inference reads them and what a run took beside them at its peak; the parameters that they were made from, packed or rounded (${gibibytes(part.parameterBytes)}), come on top. Of peers: the resident process.`,
   ].join('\n\n');
 }
 

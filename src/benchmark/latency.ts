@@ -2,6 +2,7 @@ import { HintError } from '../errors.js';
 import { Engine } from '../inference/engine.js';
 import { loadModel } from '../model/checkpoint.js';
 import { HintModel } from '../model/hint.js';
+import { checkWeightDType } from '../model/inference-weights.js';
 import { parameterCount } from '../model/parameter-shapes.js';
 import { Device } from '../tensor/device.js';
 import type { WeightDType } from '../tensor/ops.js';
@@ -51,7 +52,7 @@ export interface LatencyPoint extends LatencyCase, Spread {
   readonly name: string;
   /** HINT's compilation alone, median. */
   readonly compileSeconds?: number;
-  /** Packed weights and what a run took beside them at its peak; a peer's resident process. */
+  /** Weights as inference reads them and what a run took beside them at its peak; a peer's resident process. */
   readonly memoryBytes: number;
   /** The worst of all samples; of this process, so that peers have none. */
   readonly eventLoopLag?: EventLoopLag;
@@ -64,7 +65,7 @@ export interface LatencyPart extends MomentDescription {
   readonly model: string;
   readonly adapterSize: number;
   readonly parameters: { readonly t5: number; readonly hint?: number };
-  /** f32 parameters, which the dtypes' packed weights are made from, bytes. */
+  /** Parameters as they were opened, which the dtypes' weights are made from, bytes. */
   readonly parameterBytes: number;
   readonly shots: readonly number[];
   readonly examples: number;
@@ -101,7 +102,7 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
   const device = new Device({ device: options.device ?? 'cpu' });
   let peers: Peers | undefined;
   try {
-    checkDTypes(device, options.dtypes);
+    for (const dtype of options.dtypes) checkWeightDType(device, dtype);
     const model = await open(device, options);
     await device.synchronize();
     const parameterBytes = device.statistics().bytesInUse;
@@ -136,25 +137,18 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
   }
 }
 
-/** A GPU reads weights as they are: another dtype would be f32 under a wrong name. */
-function checkDTypes(device: Device, dtypes: readonly WeightDType[]): void {
-  const other = dtypes.find((dtype) => dtype !== 'f32');
-  if (device.packsWeights || other === undefined) return;
-  throw new HintError(
-    'NOT_SUPPORTED',
-    `Latency in ${other} cannot be measured on ${device.kind}, which reads weights in f32; give --dtypes f32.`,
-  );
-}
-
 async function open(
   device: Device,
-  { size, model, adapterSize, signal, systems, note }: LatencyOptions,
+  { size, model, adapterSize, signal, systems, dtypes, note }: LatencyOptions,
 ): Promise<HintModel> {
   const wantsHint = systems.includes('hint');
   if (model === undefined) {
     return randomModel(device, benchConfig(size ?? 'base', wantsHint ? adapterSize : undefined), signal);
   }
-  const loaded = await loadModel(device, model, { signal });
+  const loaded = await loadModel(device, model, {
+    signal,
+    dtype: dtypes.length === 1 ? dtypes[0] : undefined,
+  });
   if (wantsHint && loaded.hypernetwork?.readsInstruction !== true) {
     note?.(`HINT is left out: the model in ${model} reads no instruction.`);
   }

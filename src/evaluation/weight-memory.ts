@@ -1,4 +1,4 @@
-import { isMatrix, matrixDType } from '../model/inference-weights.js';
+import { isMatrix, matrixDType } from '../model/packed-weights.js';
 import type { ModelConfig } from '../model/config.js';
 import { adaptationTable, attentionWidth, parameterShapes, sizeOf } from '../model/parameter-shapes.js';
 import type { WeightDType } from '../tensor/ops.js';

@@ -103,9 +103,9 @@ function* restore(
 
 /** With packed modules where the model's own weights are packed. */
 function packed(model: HintModel, encoded: EncodedTasks, options: { finite?: boolean } = {}): EncodedTasks {
-  const { inferenceWeights } = model;
-  if (!inferenceWeights) return encoded;
-  return { ...encoded, modules: packModules(encoded.modules, inferenceWeights.exactDType, options) };
+  const dtype = model.inferenceWeights?.moduleDType;
+  if (!dtype) return encoded;
+  return { ...encoded, modules: packModules(encoded.modules, dtype, options) };
 }
 
 function* withSharedKeys(model: HintModel, encoded: EncodedTasks): Sliced<CompiledTasks> {

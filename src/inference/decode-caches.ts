@@ -16,8 +16,8 @@ export function isWorthDropping(rows: number, active: number): boolean {
 
 /** Empty caches of every layer, kept until {@link disposeCaches}. */
 export function createCaches(network: DecodeNetwork, rows: number, capacity: number): Cache[] {
-  const { device, cacheLayers, cacheWidth } = network;
-  const make = (): Tensor => device.keep(device.tensor(null, [rows, capacity, cacheWidth], 'f32'));
+  const { device, cacheLayers, cacheWidth, cacheDType } = network;
+  const make = (): Tensor => device.keep(device.tensor(null, [rows, capacity, cacheWidth], cacheDType));
   return Array.from({ length: cacheLayers }, () => ({ key: make(), value: make() }));
 }
 

@@ -1,4 +1,5 @@
 import type { Device } from '../tensor/device.js';
+import type { FloatDType } from '../tensor/ops.js';
 import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 
@@ -36,6 +37,8 @@ export interface DecodeNetwork {
   /** Layers that have a cache, and its width. */
   readonly cacheLayers: number;
   readonly cacheWidth: number;
+  /** Storage of the caches: that of the keys and values that a step makes. */
+  readonly cacheDType: FloatDType;
   /** The token fed before the first generated one. */
   startToken(row: number): number;
   /** Most tokens that can be generated for a row; Infinity where the model sets no limit. */

@@ -102,6 +102,10 @@ export class DecoderOnlyNetwork implements DecodeNetwork {
     return this.model.config.eosTokenId;
   }
 
+  get cacheDType(): ops.FloatDType {
+    return this.model.parameters.computeDtype;
+  }
+
   startToken(row: number): number {
     return this.prompts[row]?.at(-1) as number;
   }

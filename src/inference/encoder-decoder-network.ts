@@ -54,6 +54,10 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
     return this.model.config.numHeads * this.model.config.dKv;
   }
 
+  get cacheDType(): ops.FloatDType {
+    return this.model.t5.computeDtype;
+  }
+
   startToken(): number {
     return this.model.config.decoderStartTokenId;
   }

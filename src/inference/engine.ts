@@ -5,8 +5,10 @@ import { concatenate } from '../data/batch.js';
 import { createPrompt, PROMPT_TOKENS, type PromptFormat } from '../data/formats.js';
 import { Tokenizer } from '../data/tokenizer.js';
 import { HintError, throwIfAborted } from '../errors.js';
-import { modelFingerprint, type LoadModelOptions } from '../model/checkpoint.js';
+import type { LoadModelOptions } from '../model/checkpoint.js';
+import { modelFingerprint } from '../model/fingerprint.js';
 import type { HintModel } from '../model/hint.js';
+import { checkWeightDType } from '../model/inference-weights.js';
 import { isLanguageModel, openModel, readsInstructionApart, type AnyModel } from '../model/open-model.js';
 import { Device, type DeviceOptions } from '../tensor/device.js';
 import type { WeightDType } from '../tensor/ops.js';
@@ -42,8 +44,10 @@ export interface EngineOptions extends DeviceOptions, Pick<LoadModelOptions, 'si
   /** A tokenizer, or the path of a tokenizer.json; default: that of the model directory, if there is one. */
   tokenizer?: Tokenizer | string;
   /**
-   * What matrices are held and multiplied in (default f32). Compiled modules, norms, softmax and sums stay f32; `int8`
-   * quantises rows as they come. Processors without bf16 products take bf16-rounded weights in f32 products.
+   * What matrices are held and multiplied in (default f32). Norms, softmax, sums and logits stay f32. On the CPU
+   * compiled modules do too; `int8` quantises rows as they come; processors without bf16 products take bf16-rounded
+   * weights in f32 products. On CUDA `bf16` is also what rows are multiplied in, and what modules, keys and values are
+   * held in; there is no `int8`.
    */
   dtype?: WeightDType;
   /** How much {@link Engine.submit} and {@link Engine.generate} take at once. */
@@ -129,16 +133,19 @@ export class Engine implements TaskHost {
   /**
    * Opens a model directory: config.json, model.safetensors and tokenizer.json; HINT, any T5 v1.1, GPT-2 or OPT.
    *
-   * @throws HintError NOT_FOUND, INVALID_CONFIG, INVALID_CHECKPOINT, INVALID_FILE, NATIVE_MISSING, OUT_OF_MEMORY, ABORTED
+   * @throws HintError NOT_FOUND, INVALID_CONFIG, INVALID_CHECKPOINT, INVALID_FILE, NATIVE_MISSING, OUT_OF_MEMORY, ABORTED,
+   *   NOT_SUPPORTED for a dtype that the device has no products in
    */
   static async open(directory: string, options: EngineOptions = {}): Promise<Engine> {
     throwIfAborted(options.signal);
     const { tokenizer, dtype = 'f32' } = options;
     const device = new Device(options);
     try {
+      checkWeightDType(device, dtype);
       const [model, words] = await Promise.all([
         openModel(device, directory, {
           mapped: true,
+          dtype,
           signal: options.signal,
           onProgress: options.onProgress,
         }),

@@ -74,7 +74,7 @@ async function read(
     });
     return compiled;
   }
-  using tensors = new TaskTensors(file, device, signal);
+  using tensors = new TaskTensors(file, device, model.t5.computeDtype, signal);
   let compiled: CompiledTasks | undefined;
   try {
     const modules = await readModules(tensors, metadata, model);
@@ -144,6 +144,8 @@ class TaskTensors {
   constructor(
     private readonly file: SafetensorsFile,
     private readonly device: Device,
+    /** What tensors are read into. */
+    private readonly dtype: ops.FloatDType,
     private readonly signal: AbortSignal | undefined,
   ) {
     this.mapped = device.packsWeights ? new MappedWeights(device, file) : undefined;
@@ -166,7 +168,11 @@ class TaskTensors {
       at += piece.length;
     }
     ops.addSquareNorm(tensor, this.norm);
-    return tensor;
+    if (this.dtype === 'f32') return tensor;
+    const rounded = device.keep(ops.cast(tensor, this.dtype));
+    this.tensors.set(name, rounded);
+    tensor.dispose();
+    return rounded;
   }
 
   /** A tensor where it lies in the file, undefined where that cannot be; its user checks its values. */
@@ -194,9 +200,14 @@ class TaskTensors {
     const isNumeric = rest.status === 'rejected' && (rest.reason as HintError).code === 'NUMERIC';
     if (isNumeric || (norm.status === 'fulfilled' && !Number.isFinite(norm.value))) {
       for (const [name, tensor] of this.tensors)
-        await checkFinite(await tensor.read(), `The tensor ${name} of ${this.path}`, this.signal);
+        await checkFinite(await this.values(tensor), `The tensor ${name} of ${this.path}`, this.signal);
     }
     for (const result of [rest, norm]) if (result.status === 'rejected') throw result.reason;
+  }
+
+  private async values(tensor: Tensor): Promise<Float32Array> {
+    using wide = this.device.keep(ops.cast(tensor, 'f32'));
+    return await wide.read();
   }
 
   /** Gives one, or all of them, back. */

@@ -174,7 +174,7 @@ function* choiceLosses(
   const read = { ...memory, readers, shared: tasks.shared };
   const hidden = yield* model.decode(targets, read, tasks.encoded, taskOfChoice);
   const ids = model.device.tensor(targets.ids, [targets.ids.length]);
-  return ops.crossEntropy(hidden, model.parameters.get('lm_head.weight'), ids).loss;
+  return ops.crossEntropy(hidden, model.t5.table('lm_head.weight'), ids).loss;
 }
 
 function argmax(scores: readonly number[]): number {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { HintError } from '../errors.js';
 import { isLanguageModel, type AnyModel } from '../model/open-model.js';
+import { asFloat32 } from '../model/parameters.js';
 import {
   openSafetensors,
   writeSafetensors,
@@ -75,7 +76,14 @@ export async function saveTaskFile(
     slots: Object.fromEntries(modules.map(([name, { slots }]) => [name, [...slots]])),
     ...(key ? { keys: compiled.dtype } : {}),
   };
-  const bytesOf = async (tensor: Tensor): Promise<Uint8Array> => new Uint8Array(await tensor.readBytes());
+  const bytesOf = async (tensor: Tensor): Promise<Uint8Array> => {
+    const values = asFloat32(tensor);
+    return new Uint8Array(
+      await values.readBytes().finally(() => {
+        if (values !== tensor) values.dispose();
+      }),
+    );
+  };
   const written: TensorToWrite[] = tensors.map(([name, tensor]) => ({
     name,
     dtype: 'F32',

@@ -4,15 +4,14 @@ import { HintError, throwIfAborted } from '../errors.js';
 import type { Device } from '../tensor/device.js';
 import { firstNonFinite, releasePages } from '../tensor/mapped-file.js';
 import * as ops from '../tensor/ops.js';
-import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
-import { sha256Hex } from '../util/hash.js';
 import { readModelConfig, type HintConfig, type ModelConfig } from './config.js';
+import { summaryOf, type TensorSummary } from './fingerprint.js';
 import { HintModel } from './hint.js';
 import { initialisations, parameterShapes } from './parameter-shapes.js';
 import { MappedWeights } from './mapped-weights.js';
-import { asFloat32, copiedFrom, initialTensor, Parameters } from './parameters.js';
+import { asFloat32, copiedFrom, initialTensor, isRounded, Parameters } from './parameters.js';
 import {
   openSafetensors,
   toBfloat16InPieces,
@@ -38,6 +37,11 @@ export interface LoadModelOptions {
    * written to in place or made shorter while the model is open; replacing it (by renaming) is harmless.
    */
   mapped?: boolean | undefined;
+  /**
+   * What inference will hold matrices in. Where the device reads weights as they are, those of bf16 are held in nothing
+   * else: rounded one by one as they come, or taken from a bf16 file as it has them.
+   */
+  dtype?: ops.WeightDType | undefined;
   /** For tensors that start fresh. */
   seed?: number | undefined;
   signal?: AbortSignal | undefined;
@@ -64,23 +68,38 @@ export async function loadModel(
   const starts = initialisations(config);
   const promised = parameterShapes(stored);
   const mapped = options.mapped && device.packsWeights ? new MappedWeights(device, file) : undefined;
+  const rounds = options.dtype === 'bf16' && !device.packsWeights;
   const tensors = new Map<string, Tensor>();
+  const summaries = new Map<string, TensorSummary>();
   try {
     let done = 0;
     for (const [name, shape] of shapes) {
       throwIfAborted(options.signal);
       const source = sourceOf(name, file);
-      const tensor = source
-        ? await loadTensor(device, file, source, shape, mapped, options.signal)
-        : initialTensor(device, starts.get(name) ?? missing(name, directory), shape, options.seed ?? 0, name);
-      tensors.set(name, tensor);
+      if (source && rounds && isRounded({ shape })) {
+        const { tensor, summary } = await loadRounded(device, file, source, shape, options.signal);
+        tensors.set(name, tensor);
+        if (summary) summaries.set(name, summary);
+      } else {
+        const tensor = source
+          ? await loadTensor(device, file, source, shape, mapped, options.signal)
+          : initialTensor(
+              device,
+              starts.get(name) ?? missing(name, directory),
+              shape,
+              options.seed ?? 0,
+              name,
+            );
+        tensors.set(name, tensor);
+      }
       options.onProgress?.(++done, shapes.size);
     }
   } catch (error) {
     for (const tensor of tensors.values()) tensor.dispose();
+    for (const { total, head } of summaries.values()) for (const tensor of [total, head]) tensor.dispose();
     throw error;
   }
-  return new HintModel(device, config, new Parameters(tensors));
+  return new HintModel(device, config, new Parameters(tensors, summaries));
 
   function missing(name: string, where: string): never {
     throw new HintError(
@@ -126,6 +145,56 @@ async function loadTensor(
   }
   releasePages(tensor);
   return tensor;
+}
+
+/** A tensor in bf16, and, where that rounds it, the summary of what the file holds. */
+async function loadRounded(
+  device: Device,
+  file: SafetensorsFile,
+  name: string,
+  shape: readonly number[],
+  signal: AbortSignal | undefined,
+): Promise<{ tensor: Tensor; summary?: TensorSummary }> {
+  if (checkShape(file, name, shape).dtype === 'BF16')
+    return { tensor: await loadBytes(device, file, name, shape, signal) };
+  const wide = await device.upload(await readValues(file, name, shape, signal), shape);
+  const rounded = device.tidy(() => ({ tensor: ops.cast(wide, 'bf16'), summary: summaryOf(wide) }));
+  wide.dispose();
+  return { tensor: device.keep(rounded.tensor), summary: rounded.summary };
+}
+
+/** A bf16 tensor as its file holds it, all values finite. */
+async function loadBytes(
+  device: Device,
+  file: SafetensorsFile,
+  name: string,
+  shape: readonly number[],
+  signal: AbortSignal | undefined,
+): Promise<Tensor> {
+  const tensor = device.keep(device.tensor(null, shape, 'bf16'));
+  try {
+    let at = 0;
+    let finite = true;
+    for await (const piece of file.pieces(name, signal)) {
+      finite &&= allFinite(piece);
+      device.write(tensor, piece, at);
+      at += piece.length;
+    }
+    // Tells which it is.
+    if (!finite) await readValues(file, name, shape, signal);
+    return tensor;
+  } catch (error) {
+    tensor.dispose();
+    throw error;
+  }
+}
+
+/** Whether bf16 values are all finite: none has an exponent of ones alone. */
+function allFinite(bytes: Uint8Array): boolean {
+  const values = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+  let finite = true;
+  for (let i = 0; i < values.length; i++) finite &&= ((values[i] as number) & 0x7f80) !== 0x7f80;
+  return finite;
 }
 
 /** The configuration of a model that is opened with other options than it was stored with. */
@@ -222,39 +291,4 @@ export async function saveModel(
     options.signal,
   );
   await writeFileAtomic(join(directory, 'config.json'), `${JSON.stringify(model.configFile(), null, 2)}\n`);
-}
-
-/**
- * What tells two models apart: their configuration, and of every tensor its square norm and first values. Training
- * for a single step changes it; loading the same files does not.
- */
-export async function modelFingerprint(model: TrainableModel): Promise<string> {
-  const { device } = model;
-  const parts: (string | Uint8Array)[] = [JSON.stringify({ ...model.configFile(), dropout_rate: 0 })];
-  const totals = await device.inSlices(device.tidied(summaries(model)));
-  for (const { name, total, head } of totals) {
-    parts.push(name, new Uint8Array(await total.readBytes()), new Uint8Array(await head.readBytes()));
-    total.dispose();
-    head.dispose();
-  }
-  return sha256Hex(...parts);
-}
-
-function* summaries({
-  device,
-  parameters,
-}: TrainableModel): Sliced<{ name: string; total: Tensor; head: Tensor }[]> {
-  const all = [];
-  for (const [name, tensor] of parameters.storedEntries()) {
-    const summary = device.tidy(() => {
-      const total = device.full([1], 0);
-      ops.addSquareNorm(asFloat32(tensor), total);
-      const head = asFloat32(tensor.reshape([tensor.size]).narrow(0, Math.min(256, tensor.size)));
-      return { total, head };
-    });
-    releasePages(tensor);
-    all.push({ name, ...summary });
-    yield;
-  }
-  return all;
 }

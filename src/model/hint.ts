@@ -7,8 +7,10 @@ import { checkTokenIds, type Ragged, type RaggedBatch } from '../data/batch.js';
 import { serializeModelConfig, type ModelConfig } from './config.js';
 import { NO_DROPOUT } from './dropout.js';
 import { Hypernetwork, type EncodedInstructions } from './hypernetwork.js';
-import { InferenceWeights } from './inference-weights.js';
+import { checkWeightDType, type InferenceWeights } from './inference-weights.js';
+import { PackedWeights } from './packed-weights.js';
 import type { Parameters } from './parameters.js';
+import { RoundedWeights } from './rounded-weights.js';
 import { T5, type Memory } from './t5.js';
 import { taskRowOffsets, type ModuleSource, type TaskModules, type TaskRows } from './task-modules.js';
 import type { ForwardOptions, StoredTensor, TrainableModel } from './trainable.js';
@@ -164,12 +166,18 @@ export class HintModel implements TrainableModel {
   }
 
   /**
-   * Makes the weights that inference reads ({@link InferenceWeights}) unless they are there and current; in f32
-   * they take as much memory as parameters that are not used where they lie in a file do. Resolves when all is enqueued, which is done in slices; does nothing
-   * where the device reads weights as they are.
+   * Makes the weights that inference reads ({@link InferenceWeights}) unless they are there and current; packed in f32
+   * they take as much memory as parameters that are not used where they lie in a file do. Resolves when all is enqueued,
+   * which is done in slices; does nothing where the device reads f32 weights as they are.
+   *
+   * @throws HintError NOT_SUPPORTED for a dtype that the device has no products in
    */
   async prepareInference(): Promise<void> {
-    if (!this.device.packsWeights) return;
+    checkWeightDType(this.device, this.inferenceDType);
+    if (!this.device.packsWeights && this.inferenceDType === 'f32') {
+      this.releaseInference();
+      return;
+    }
     if (this.inference?.isCurrent && this.inference.dtype === this.inferenceDType) return;
     // Who asks while they are being made gets the same.
     this.preparing ??= this.device.inSlices(this.makeInferenceWeights()).finally(() => {
@@ -180,9 +188,12 @@ export class HintModel implements TrainableModel {
 
   private *makeInferenceWeights(): Sliced<void> {
     this.releaseInference();
-    const weights = new InferenceWeights(this.device, this.config, this.parameters, this.inferenceDType);
+    const { device, config, parameters, inferenceDType } = this;
+    const weights: InferenceWeights = device.packsWeights
+      ? new PackedWeights(device, config, parameters, inferenceDType)
+      : new RoundedWeights(device, config, parameters);
     try {
-      yield* weights.pack();
+      yield* weights.make();
     } catch (error) {
       weights.dispose();
       throw error;

@@ -5,7 +5,7 @@ import { HintError } from '../errors.js';
 import { readsInstruction, type HintConfig } from './config.js';
 import { NO_DROPOUT, type DropoutPlan } from './dropout.js';
 import { hyperdecode, hyperdecoderBlock, type InstructionKeys } from './hyperdecoder.js';
-import { COMPONENT_ATTENTION } from './inference-weights.js';
+import { COMPONENT_ATTENTION, generatorScale, type GeneratorLayers } from './inference-weights.js';
 import {
   adaptationTable,
   generatorWidth,
@@ -187,8 +187,8 @@ export class Hypernetwork {
     const tasks = this.hint.generator === 'embedding' ? 1 : this.require(instructions).offsets.length - 1;
     const width = generatorWidth(this.t5.config);
     const vectors = yield* this.componentVectors(adaptation, instructions, keys, dropout, slots);
-    const packed = this.t5.inferenceWeights?.generator(name);
-    let z = packed?.folded ? vectors : vectors.reshape([vectors.size / width, width]);
+    const layers = this.t5.inferenceWeights?.generator(name) ?? this.layersOf(name);
+    let z = layers.folded ? vectors : vectors.reshape([vectors.size / width, width]);
     if (this.hint.generatorLayerNorm) {
       z = ops.rmsNorm(
         z,
@@ -198,19 +198,13 @@ export class Hypernetwork {
     }
     const tanh = name.startsWith('prefix') && this.hint.prefixActivation === 'tanh';
     const activation = tanh ? 'tanh' : 'gelu';
-    let hidden = packed
-      ? ops.packedLinear(z, packed.first, { activation })
-      : ops.linear(z, this.t5.matrix(`hypernetwork.${name}.wi.weight`), { activation });
+    let hidden = layers.first(z, activation);
     hidden = ops.dropout(
       hidden,
       dropout.at('generator', adaptation.offset, 'hidden'),
       this.maskOffsets(adaptation, z.shape[0] as number, tasks, slots),
     );
-    const made = packed
-      ? ops.packedLinear(hidden, packed.second)
-      : ops.linear(hidden, this.t5.matrix(`hypernetwork.${name}.wo.weight`), {
-          alpha: 1 / Math.sqrt(width),
-        });
+    const made = layers.second(hidden);
     // A raw reshape: the [A, d] block of adapter_down is read as [d, A], not transposed (§2.5).
     return made.reshape([tasks, slots.length, ...shape]);
   }
@@ -237,6 +231,17 @@ export class Hypernetwork {
       offsets[group + 1] = (offsets[group] as number) + (isGenerated ? components : 0);
     }
     return offsets;
+  }
+
+  /** A generator's layers as its parameters are. */
+  private layersOf(name: AdaptationName): GeneratorLayers {
+    const { t5 } = this;
+    const layer = (which: 'wi' | 'wo'): Tensor => t5.matrix(`hypernetwork.${name}.${which}.weight`);
+    return {
+      folded: false,
+      first: (z, activation) => ops.linear(z, layer('wi'), { activation }),
+      second: (hidden) => ops.linear(hidden, layer('wo'), { alpha: generatorScale(t5.config) }),
+    };
   }
 
   /** The vectors the generator of one kind reads, task after task. */

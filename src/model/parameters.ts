@@ -5,6 +5,7 @@ import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { fnv1a32 } from '../util/hash.js';
 import type { ModelConfig } from './config.js';
+import type { TensorSummary } from './fingerprint.js';
 import {
   initialisations,
   parameterShapes,
@@ -22,7 +23,11 @@ export class Parameters {
   /** By name; those whose parameter has changed since are gone. */
   private readonly copies = new Map<string, Tensor>();
 
-  constructor(private readonly tensors: Map<string, Tensor>) {
+  /** @param summaries of tensors that were rounded when they were loaded, what they were before */
+  constructor(
+    private readonly tensors: Map<string, Tensor>,
+    private readonly summaries = new Map<string, TensorSummary>(),
+  ) {
     for (const [name, tensor] of tensors) this.observe(name, tensor);
   }
 
@@ -36,6 +41,11 @@ export class Parameters {
 
   set computeDtype(dtype: ops.FloatDType) {
     this.computesIn = dtype;
+    this.releaseCopies();
+  }
+
+  /** Gives back the copies in another dtype; who asks for one again gets a new one. */
+  releaseCopies(): void {
     for (const name of [...this.copies.keys()]) this.dropCopy(name);
   }
 
@@ -57,12 +67,17 @@ export class Parameters {
    * @throws HintError INVALID_CHECKPOINT when the model has no such tensor
    */
   matrix(name: string): Tensor {
-    if (this.computesIn === 'f32') return this.get(name);
+    return this.as(name, this.computesIn);
+  }
+
+  /** {@link matrix} in a dtype that is not what training computes in. */
+  as(name: string, dtype: ops.FloatDType): Tensor {
+    if (dtype === 'f32') return this.get(name);
     const stored = this.stored(name);
-    if (stored.dtype === this.computesIn) return stored;
+    if (stored.dtype === dtype) return stored;
     let copy = this.copies.get(name);
     if (!copy) {
-      copy = stored.copyAs(this.computesIn);
+      copy = stored.copyAs(dtype);
       this.copies.set(name, copy);
     }
     // Whether it is trained may have been decided since.
@@ -75,6 +90,11 @@ export class Parameters {
     const tensor = this.tensors.get(name);
     if (!tensor) throw new HintError('INVALID_CHECKPOINT', `The model has no tensor named ${name}.`);
     return tensor;
+  }
+
+  /** What a fingerprint knows of a parameter that is held less exactly than its file has it, until it changes. */
+  summary(name: string): TensorSummary | undefined {
+    return this.summaries.get(name);
   }
 
   /** f32 for the ops that follow: what has to be converted belongs to the scope around the call. */
@@ -101,6 +121,7 @@ export class Parameters {
   private observe(name: string, tensor: Tensor): void {
     tensor.onChange = () => {
       this.dropCopy(name);
+      this.dropSummary(name);
       this.listener?.();
     };
   }
@@ -108,6 +129,12 @@ export class Parameters {
   private dropCopy(name: string): void {
     this.copies.get(name)?.dispose();
     this.copies.delete(name);
+  }
+
+  private dropSummary(name: string): void {
+    const { total, head } = this.summaries.get(name) ?? {};
+    for (const tensor of [total, head]) tensor?.dispose();
+    this.summaries.delete(name);
   }
 
   has(name: string): boolean {
@@ -134,8 +161,14 @@ export class Parameters {
   }
 
   dispose(): void {
+    for (const name of [...this.summaries.keys()]) this.dropSummary(name);
     for (const tensor of [...this.copies.values(), ...this.tensors.values()]) tensor.dispose();
   }
+}
+
+/** Whether computing in bf16 rounds a parameter: not norms, of which there is little to save. */
+export function isRounded({ shape }: { shape: readonly number[] }): boolean {
+  return shape.length > 1;
 }
 
 /** An f32 tensor itself, or the values of a bf16 one. */

@@ -100,25 +100,25 @@ export class T5 {
     this.packed = weights;
   }
 
-  /** What the residual stream is rounded to before products read it. */
-  private get computeDtype(): ops.FloatDType {
-    return this.inferenceWeights ? 'f32' : this.parameters.computeDtype;
+  /** What the residual stream is rounded to before products read it, and what keys and values are stored in. */
+  get computeDtype(): ops.FloatDType {
+    return this.inferenceWeights?.computeDtype ?? this.parameters.computeDtype;
   }
 
   /** A parameter in the dtype of the rows that are computed with it. */
   table(name: string): Tensor {
-    return this.inferenceWeights ? this.parameters.get(name) : this.parameters.matrix(name);
+    return this.inferenceWeights?.table(name) ?? this.parameters.matrix(name);
   }
 
   /** {@link table} of what is too large to stay widened where it was not trained. */
   matrix(name: string): Tensor {
-    return this.computeDtype === 'f32' ? this.parameters.lend(name) : this.parameters.matrix(name);
+    return this.computeDtype === 'f32' ? this.parameters.lend(name) : this.table(name);
   }
 
   /** x times a parameter's transpose. */
-  private linear(x: Tensor, name: string): Tensor {
+  private linear(x: Tensor, name: string, options: { outputDType?: ops.FloatDType } = {}): Tensor {
     const matrix = this.inferenceWeights?.matrix(`${name}.weight`);
-    return matrix ? ops.packedLinear(x, matrix) : ops.linear(x, this.matrix(`${name}.weight`));
+    return matrix ? ops.packedLinear(x, matrix) : ops.linear(x, this.matrix(`${name}.weight`), options);
   }
 
   /** Tokens → rows after the final norm, [rows, dModel]. `stack` names the weights, `masks` the dropout's masks. */
@@ -181,9 +181,9 @@ export class T5 {
     return this.feedForward(crossed, `${layer}.2`, at);
   }
 
-  /** Logits of every row, [rows, vocabSize]; unscaled (§1.1). Training never makes them: see HintModel.loss. */
+  /** Logits of every row, f32 [rows, vocabSize]; unscaled (§1.1). Training never makes them: see HintModel.loss. */
   logits(hidden: Tensor): Tensor {
-    return this.linear(hidden, 'lm_head');
+    return this.linear(hidden, 'lm_head', { outputDType: 'f32' });
   }
 
   /** Projection `which` of an attention block, with its LoRA. */
@@ -212,11 +212,9 @@ export class T5 {
   }
 
   private embed(ids: Tensor, offsets: Int32Array, dropout: DropoutPlan, masks: DropoutStack): Stream {
-    const x = ops.dropout(
-      ops.embedding(ids, this.weight('shared')),
-      dropout.at(masks, 0, 'embedding'),
-      offsets,
-    );
+    // Training adds up from unrounded rows; what inference holds rounded is not widened for them.
+    const table = this.inferenceWeights?.table('shared.weight') ?? this.weight('shared');
+    const x = ops.dropout(ops.embedding(ids, table), dropout.at(masks, 0, 'embedding'), offsets);
     return { x, delta: undefined, dropout: undefined };
   }
 

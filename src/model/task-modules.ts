@@ -113,9 +113,9 @@ export function overParts(
 export function stackRows(tensors: readonly Tensor[]): Tensor {
   const [only] = tensors;
   if (tensors.length === 1 && only) return only;
-  const { device, shape } = only as Tensor;
+  const { device, shape, dtype } = only as Tensor;
   const rows = tensors.reduce((total, tensor) => total + (tensor.shape[0] as number), 0);
-  const stack = device.tensor(null, [rows, ...shape.slice(1)], 'f32');
+  const stack = device.tensor(null, [rows, ...shape.slice(1)], dtype);
   let begin = 0;
   for (const tensor of tensors) {
     const end = begin + (tensor.shape[0] as number);

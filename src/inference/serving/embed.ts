@@ -1,6 +1,7 @@
 import { concatenate } from '../../data/batch.js';
 import { HintError, throwIfAborted } from '../../errors.js';
 import type { HintModel } from '../../model/hint.js';
+import { asFloat32 } from '../../model/parameters.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -65,7 +66,8 @@ function* encode(
 ): Sliced<Tensor> {
   const tasks = new Int32Array(inputs.offsets.length - 1);
   const { encoded: rows } = yield* model.encodeInputs(inputs, encoded, tasks);
-  return pooled ? ops.segmentMean(rows, inputs.offsets) : rows;
+  const states = asFloat32(rows);
+  return pooled ? ops.segmentMean(states, inputs.offsets) : states;
 }
 
 /**
@@ -86,10 +88,12 @@ export async function embedInstruction(
     );
   }
   const { rows, offsets } = instructions;
-  if (!pooled) return abortable(rows.read(), signal);
-  const mean = model.device.tidy(() => ops.segmentMean(rows, offsets));
+  // A copy, which goes when it is read, of what stays the task's.
+  const wanted = model.device.tidy(() =>
+    pooled ? ops.segmentMean(asFloat32(rows), offsets) : ops.cast(rows, 'f32'),
+  );
   return abortable(
-    mean.read().finally(() => mean.dispose()),
+    wanted.read().finally(() => wanted.dispose()),
     signal,
   );
 }

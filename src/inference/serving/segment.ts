@@ -104,9 +104,9 @@ export class Segment {
   }
 
   private freshCaches(rows: number, capacity: number): Cache[] {
-    const { device, config } = this.model;
+    const { device, config, t5 } = this.model;
     const shape = [rows, capacity, config.numHeads * config.dKv];
-    const make = (): Tensor => device.keep(device.tensor(null, shape, 'f32'));
+    const make = (): Tensor => device.keep(device.tensor(null, shape, t5.computeDtype));
     return Array.from({ length: config.numDecoderLayers }, () => ({ key: make(), value: make() }));
   }
 

@@ -1,0 +1,206 @@
+import type { Device } from '../tensor/device.js';
+import { releasePages } from '../tensor/mapped-file.js';
+import * as ops from '../tensor/ops.js';
+import type { Sliced } from '../tensor/slices.js';
+import type { Tensor } from '../tensor/tensor.js';
+import type { ModelConfig } from './config.js';
+import {
+  COMPONENT_ATTENTION,
+  foldsOutputProjection,
+  generatorScale,
+  type GeneratorLayers,
+  type InferenceWeights,
+  type WeightReader,
+} from './inference-weights.js';
+import { adaptationTable, type AdaptationName } from './parameter-shapes.js';
+import { asFloat32, type Parameters } from './parameters.js';
+
+/** How the two layers of a module's generator are held. */
+interface PackedGenerator {
+  /** `wi`, with the component attention's output projection folded in where nothing lies between the two. */
+  readonly first: ops.PackedMatrix;
+  readonly folded: boolean;
+  /** `wo`, 1/√width included. */
+  readonly second: ops.PackedMatrix;
+}
+
+/**
+ * Weights as inference reads them on the CPU: matrices in the machine's order, so that a step of few rows is not spent
+ * on rearranging them; products of weights alone multiplied out (method §2.4, "free optimisations").
+ */
+export class PackedWeights implements InferenceWeights {
+  readonly computeDtype = 'f32';
+  private readonly packed = new Map<string, ops.PackedMatrix>();
+  /** Of quantised matrices, what the hypernetwork reads instead. */
+  private readonly exact = new Map<string, ops.PackedMatrix>();
+  private readonly generators = new Map<AdaptationName, PackedGenerator>();
+  private readonly queries = new Map<AdaptationName, Tensor>();
+  private changed = false;
+
+  constructor(
+    private readonly device: Device,
+    private readonly config: ModelConfig,
+    private readonly parameters: Parameters,
+    /** What matrices are held in; see {@link dtypeOf} for what is never quantised. */
+    readonly dtype: ops.WeightDType,
+  ) {
+    parameters.watch(() => {
+      this.changed = true;
+    });
+  }
+
+  make(): Sliced<void> {
+    return this.device.tidied(this.packAll());
+  }
+
+  private *packAll(): Sliced<void> {
+    for (const [name, weight] of this.parameters.storedEntries()) {
+      if (isMatrix(name))
+        this.packed.set(
+          name,
+          this.packOne(weight, () => weight, this.dtypeOf(name)),
+        );
+      yield;
+    }
+    yield* this.packGenerators();
+  }
+
+  get isCurrent(): boolean {
+    return !this.changed;
+  }
+
+  matrix(name: string): ops.PackedMatrix | undefined {
+    return this.packed.get(name);
+  }
+
+  table(name: string): Tensor {
+    return this.parameters.get(name);
+  }
+
+  generator(name: AdaptationName): GeneratorLayers | undefined {
+    const generator = this.generators.get(name);
+    if (!generator) return undefined;
+    const { first, second, folded } = generator;
+    return {
+      folded,
+      first: (z, activation) => ops.packedLinear(z, first, { activation }),
+      second: (hidden) => ops.packedLinear(hidden, second),
+    };
+  }
+
+  /**
+   * What the hypernetwork reads: the same, but nothing quantised. It runs once a task, and its errors would be every
+   * input's. Matrices that are stored in f32 are read where they are; those stored in bf16 are packed in
+   * {@link moduleDType} when the first task is compiled, as widening them for every task would cost more than the task does.
+   */
+  get ofHypernetwork(): WeightReader {
+    if (this.dtype !== 'int8') return this;
+    const isCurrent = (): boolean => this.isCurrent;
+    return {
+      get isCurrent() {
+        return isCurrent();
+      },
+      computeDtype: this.computeDtype,
+      table: (name) => this.table(name),
+      matrix: (name) => this.exactMatrix(name),
+      generator: (name) => this.generator(name),
+      componentQueries: (name, project) => this.componentQueries(name, project),
+    };
+  }
+
+  private exactMatrix(name: string): ops.PackedMatrix | undefined {
+    const stored = this.parameters.stored(name);
+    if (!this.packed.has(name) || stored.dtype === 'f32') return undefined;
+    if (this.dtypeOf(name) === this.moduleDType) return this.packed.get(name);
+    let matrix = this.exact.get(name);
+    if (!matrix) {
+      matrix = this.packOne(stored, () => stored, this.moduleDType);
+      this.exact.set(name, matrix);
+    }
+    return matrix;
+  }
+
+  componentQueries(name: AdaptationName, project: () => Tensor): Tensor {
+    let queries = this.queries.get(name);
+    if (!queries) {
+      queries = this.device.keep(this.device.tidy(project));
+      this.queries.set(name, queries);
+    }
+    return queries;
+  }
+
+  dispose(): void {
+    this.parameters.watch(undefined);
+    const matrices = [...this.generators.values()].flatMap(({ first, second }) => [first, second]);
+    for (const matrix of [...this.packed.values(), ...this.exact.values(), ...matrices])
+      for (const tensor of ops.packedTensors(matrix)) tensor.dispose();
+    for (const queries of this.queries.values()) queries.dispose();
+  }
+
+  private *packGenerators(): Sliced<void> {
+    const { config } = this;
+    const { hint } = config;
+    if (!hint || hint.generator === 'static') return;
+    const folded = foldsOutputProjection(hint);
+    for (const { name } of adaptationTable(config)) {
+      const [wi, wo] = (['wi', 'wo'] as const).map((which) =>
+        this.parameters.stored(`hypernetwork.${name}.${which}.weight`),
+      ) as [Tensor, Tensor];
+      const factor = generatorScale(config);
+      this.generators.set(name, {
+        first: this.packOne(wi, () => (folded ? this.withOutputProjection(asFloat32(wi)) : wi)),
+        folded,
+        second: this.packOne(wo, () => ops.scale(asFloat32(wo), factor)),
+      });
+      yield;
+    }
+  }
+
+  /** wi · o, so that wi (o a) is one product. */
+  private withOutputProjection(wi: Tensor): Tensor {
+    const o = this.parameters.lend(`${COMPONENT_ATTENTION}.o.weight`);
+    return ops.groupedLinear(wi, o.reshape([1, 1, ...o.shape]));
+  }
+
+  /** Packs what `make` makes of a parameter, whose place in its file is not needed from then on. */
+  private packOne(parameter: Tensor, make: () => Tensor, dtype: ops.WeightDType = 'f32'): ops.PackedMatrix {
+    const matrix = this.device.tidy(() => {
+      const packed = ops.packWeight(make(), dtype);
+      for (const tensor of ops.packedTensors(packed)) this.device.keep(tensor);
+      return packed;
+    });
+    releasePages(parameter);
+    return matrix;
+  }
+
+  get moduleDType(): ops.WeightDType {
+    return exactDType(this.dtype);
+  }
+
+  private dtypeOf(name: string): ops.WeightDType {
+    return matrixDType(name, this.dtype);
+  }
+}
+
+function exactDType(dtype: ops.WeightDType): ops.WeightDType {
+  return dtype === 'int8' ? 'bf16' : dtype;
+}
+
+/**
+ * What a matrix is packed in by an engine of `dtype`. int8 is for the encoder, where the work is, and for the keys and
+ * values made of its output: a decoder whose every step is off by a percent soon says something else. The map that ends
+ * a feed-forward block has the largest sums.
+ */
+export function matrixDType(name: string, dtype: ops.WeightDType): ops.WeightDType {
+  const quantizable = name.startsWith('encoder.') || /\.EncDecAttention\.[kv]\./.test(name);
+  return quantizable && !name.endsWith('.wo.weight') ? dtype : exactDType(dtype);
+}
+
+/** What `linear` multiplies by: not tables, norms or generators, which are packed in a form of their own. */
+export function isMatrix(name: string): boolean {
+  return (
+    name === 'lm_head.weight' ||
+    /\.(SelfAttention|EncDecAttention|DenseReluDense)\.(q|k|v|o|wi_0|wi_1|wo)\.weight$/.test(name) ||
+    (name.startsWith(`${COMPONENT_ATTENTION}.`) && name.endsWith('.weight'))
+  );
+}
