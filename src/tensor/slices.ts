@@ -6,7 +6,7 @@
 export type Sliced<T> = Generator<void, T, void>;
 
 /** Enqueued without a break before the event loop gets a turn. */
-export const SLICE_MILLISECONDS = 2;
+export const SLICE_MILLISECONDS = 1;
 
 // Who waits for a slice, in the order of coming.
 const waiting: (() => void)[] = [];
@@ -20,7 +20,9 @@ let isTurnOpen = false;
  * @returns when it has to end, on the clock of `performance.now`; then call {@link endSlice}
  */
 export function beginSlice(): number | Promise<number> {
-  if (!isTurnOpen) openTurn();
+  // Whoever calls may be in a phase of the loop after which setImmediate's callbacks run before any timer: only the
+  // next but one is sure to be in another turn.
+  if (!isTurnOpen) openTurn(() => setImmediate(nextTurn));
   if (waiting.length === 0 && performance.now() < sliceEnd) return sliceEnd;
   return new Promise<void>((resolve) => waiting.push(resolve)).then(() => sliceEnd);
 }
@@ -30,16 +32,16 @@ export function endSlice(): void {
   if (performance.now() < sliceEnd) waiting.shift()?.();
 }
 
-function openTurn(): void {
+function openTurn(close: () => void): void {
   isTurnOpen = true;
   sliceEnd = performance.now() + SLICE_MILLISECONDS;
-  setImmediate(nextTurn);
+  setImmediate(close);
 }
 
 function nextTurn(): void {
   isTurnOpen = false;
   if (waiting.length === 0) return;
-  openTurn();
+  openTurn(nextTurn);
   waiting.shift()?.();
 }
 
