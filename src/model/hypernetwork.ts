@@ -264,10 +264,7 @@ export class Hypernetwork {
   }
 
   private embeddings(adaptation: Adaptation, slots: readonly number[]): Tensor {
-    return ops.embedding(
-      this.embeddingRows(adaptation, slots),
-      this.t5.table('hypernetwork.embedding.weight'),
-    );
+    return this.t5.rows(this.embeddingRows(adaptation, slots), 'hypernetwork.embedding.weight');
   }
 
   /** §2.4: one cross-attention; no norm, no residual. The queries do not depend on the task and are projected once. */

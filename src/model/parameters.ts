@@ -14,14 +14,16 @@ import {
 } from './parameter-shapes.js';
 
 /**
- * The named tensors of a model, in the order of its tensor table: f32, or bf16 where they are used as their file holds
- * them. Those become f32 when they are asked for as such, and stay it.
+ * The named tensors of a model, in the order of its tensor table: f32, or bf16 where {@link hold} made them so or they are
+ * used as their file holds them. The latter become f32 when they are asked for as such, and stay it.
  */
 export class Parameters {
   private listener: (() => void) | undefined;
   private computesIn: ops.FloatDType = 'f32';
   /** By name; those whose parameter has changed since are gone. */
   private readonly copies = new Map<string, Tensor>();
+  /** Names of those that stay bf16. */
+  private readonly narrow = new Set<string>();
 
   /** @param summaries of tensors that were rounded when they were loaded, what they were before */
   constructor(
@@ -33,7 +35,7 @@ export class Parameters {
 
   /**
    * What the model computes in: storage of its activations and of the matrices they are multiplied with. f32 at first.
-   * Parameters themselves and their gradients are f32 all the same.
+   * Gradients of parameters are f32 all the same.
    */
   get computeDtype(): ops.FloatDType {
     return this.computesIn;
@@ -49,15 +51,38 @@ export class Parameters {
     for (const name of [...this.copies.keys()]) this.dropCopy(name);
   }
 
-  /** f32. @throws HintError INVALID_CHECKPOINT when the model has no such tensor. */
+  /**
+   * f32: the parameter itself, or a copy of one that {@link hold} keeps in bf16, which belongs to the scope around the
+   * call and whose gradient is the parameter's.
+   *
+   * @throws HintError INVALID_CHECKPOINT when the model has no such tensor
+   */
   get(name: string): Tensor {
+    if (this.narrow.has(name)) return this.lend(name);
+    this.convert(name, 'f32');
+    return this.stored(name);
+  }
+
+  /**
+   * Keeps a parameter in `dtype` from now on, rounded to the nearest where that is narrower. Whoever had its tensor has to
+   * ask for it again.
+   *
+   * @throws HintError INVALID_CHECKPOINT when the model has no such tensor
+   */
+  hold(name: string, dtype: ops.FloatDType): void {
+    this.convert(name, dtype);
+    if (dtype === 'bf16') this.narrow.add(name);
+    else this.narrow.delete(name);
+  }
+
+  private convert(name: string, dtype: ops.FloatDType): void {
     const tensor = this.stored(name);
-    if (tensor.dtype === 'f32') return tensor;
-    const wide = tensor.device.keep(ops.cast(tensor, 'f32'));
-    this.observe(name, wide);
-    this.tensors.set(name, wide);
+    if (tensor.dtype === dtype) return;
+    const converted = tensor.device.keep(ops.cast(tensor, dtype));
+    this.observe(name, converted);
+    this.tensors.set(name, converted);
+    if (dtype === 'bf16') converted.onChange?.();
     tensor.dispose();
-    return wide;
   }
 
   /**
@@ -77,7 +102,7 @@ export class Parameters {
     if (stored.dtype === dtype) return stored;
     let copy = this.copies.get(name);
     if (!copy) {
-      copy = stored.copyAs(dtype);
+      copy = stored.device.keep(stored.as(dtype));
       this.copies.set(name, copy);
     }
     // Whether it is trained may have been decided since.
@@ -97,9 +122,10 @@ export class Parameters {
     return this.summaries.get(name);
   }
 
-  /** f32 for the ops that follow: what has to be converted belongs to the scope around the call. */
+  /** f32 for the ops that follow: what has to be converted belongs to the scope around the call. Its gradient is the parameter's. */
   lend(name: string): Tensor {
-    return asFloat32(this.stored(name));
+    const stored = this.stored(name);
+    return stored.dtype === 'f32' ? stored : stored.as('f32');
   }
 
   /** The values of one as f32, whatever it is held in. */
@@ -141,7 +167,7 @@ export class Parameters {
     return this.tensors.has(name);
   }
 
-  /** All as f32. */
+  /** All as {@link get} gives them. */
   entries(): [string, Tensor][] {
     return this.names().map((name) => [name, this.get(name)]);
   }
@@ -155,7 +181,7 @@ export class Parameters {
     return [...this.tensors.keys()];
   }
 
-  /** All as f32. */
+  /** All as {@link get} gives them. */
   all(): Tensor[] {
     return this.names().map((name) => this.get(name));
   }

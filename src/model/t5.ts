@@ -115,6 +115,12 @@ export class T5 {
     return this.computeDtype === 'f32' ? this.parameters.lend(name) : this.table(name);
   }
 
+  /** Rows of a table as it is held, stored as `training` says, or as inference computes. */
+  rows(ids: Tensor, name: string, training = this.parameters.computeDtype): Tensor {
+    const outputDType = this.inferenceWeights?.computeDtype ?? training;
+    return ops.embedding(ids, this.parameters.stored(name), { outputDType });
+  }
+
   /** x times a parameter's transpose. */
   private linear(x: Tensor, name: string, options: { outputDType?: ops.FloatDType } = {}): Tensor {
     const matrix = this.inferenceWeights?.matrix(`${name}.weight`);
@@ -212,9 +218,8 @@ export class T5 {
   }
 
   private embed(ids: Tensor, offsets: Int32Array, dropout: DropoutPlan, masks: DropoutStack): Stream {
-    // Training adds up from unrounded rows; what inference holds rounded is not widened for them.
-    const table = this.inferenceWeights?.table('shared.weight') ?? this.weight('shared');
-    const x = ops.dropout(ops.embedding(ids, table), dropout.at(masks, 0, 'embedding'), offsets);
+    // Training adds up from unrounded rows.
+    const x = ops.dropout(this.rows(ids, 'shared.weight', 'f32'), dropout.at(masks, 0, 'embedding'), offsets);
     return { x, delta: undefined, dropout: undefined };
   }
 

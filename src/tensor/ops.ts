@@ -200,9 +200,12 @@ export function increment(x: Tensor, options: { by?: number; limit?: number } = 
   x.device.apply('increment', [x], options);
 }
 
-/** Rows of a table. ids i32 [rows], table [vocab, d] → [rows, d]. Ids out of range fail with INVALID_TOKEN. */
-export function embedding(ids: Tensor, table: Tensor): Tensor {
-  return first(table.device.apply('embedding', [ids, table]));
+/**
+ * Rows of a table. ids i32 [rows], table [vocab, d] → [rows, d], stored as the table unless `outputDType` says otherwise.
+ * Ids out of range fail with INVALID_TOKEN.
+ */
+export function embedding(ids: Tensor, table: Tensor, options: { outputDType?: FloatDType } = {}): Tensor {
+  return first(table.device.apply('embedding', [ids, table], options));
 }
 
 /** gelu(gate) * value, with dropout of hidden units per sequence. */
@@ -378,7 +381,22 @@ export function randomFill(
   destination.device.apply('random_fill', [destination], { distribution, ...options });
 }
 
-export interface AdafactorAttributes {
+/**
+ * How optimizers round what they have computed in f32 to values that bf16 can hold. The parameter may be stored as bf16,
+ * to which `none` rounds to the nearest all the same, or as f32.
+ */
+export interface ParameterRounding {
+  /** `stochastic`: up or down with probabilities that keep the expectation; draws are functions of what follows. */
+  rounding?: 'none' | 'nearest' | 'stochastic';
+  /** Integer from 0 to 2^53 − 1. */
+  roundingSeed?: number;
+  /** Of the update; unsigned 32-bit integer, as the next. */
+  roundingStep?: number;
+  /** Names the parameter. */
+  roundingStream?: number;
+}
+
+export interface AdafactorAttributes extends ParameterRounding {
   learningRate: number;
   decay: number;
   epsilon1?: number;
@@ -400,7 +418,7 @@ export function adafactor(
   });
 }
 
-export interface AdamWAttributes {
+export interface AdamWAttributes extends ParameterRounding {
   learningRate: number;
   beta1?: number;
   beta2?: number;

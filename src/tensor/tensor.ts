@@ -98,12 +98,12 @@ export class Tensor {
     return this.device.adopt(view);
   }
 
-  /** A copy in another dtype, to compute with: its gradient is this tensor's. No scope adopts it. */
-  copyAs(dtype: 'f32' | 'bf16'): Tensor {
+  /** A copy in another dtype, to compute with: its gradient is this tensor's. It belongs to the scope around the call. */
+  as(dtype: 'f32' | 'bf16'): Tensor {
     const [copy] = this.device.apply('cast', [this], { to: dtype }) as [Tensor];
     copy.requiresGrad = this.requiresGrad;
     copy.base = this.base ?? { tensor: this, offset: 0 };
-    return this.device.keep(copy);
+    return copy;
   }
 
   /** Another tensor on the same memory and the same gradient. */

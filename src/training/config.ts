@@ -64,6 +64,7 @@ const modelSchema = z.strictObject({
 });
 
 const paramDtype = () => z.enum(['f32', 'bf16']);
+const paramRounding = () => z.enum(['nearest', 'stochastic']);
 
 const groupSchema = z.strictObject({
   /** Not trained: no gradients, no optimizer state. */
@@ -71,6 +72,7 @@ const groupSchema = z.strictObject({
   /** Times the learning rate; 0 keeps the weights but still computes gradients and moments. */
   learningRateScale: z.number().min(0).optional(),
   paramDtype: paramDtype().optional(),
+  paramRounding: paramRounding().optional(),
 });
 
 const adafactorGroupSchema = groupSchema.extend({
@@ -116,13 +118,18 @@ const configSchema = z.strictObject({
   warmupSteps: count(0).default(0),
   optimizer: z.discriminatedUnion('name', [adafactorSchema, adamwSchema]).prefault({ name: 'adafactor' }),
   /**
-   * What weights are rounded to after every update (method §5.6): the original keeps those it restores as bf16. They
-   * are stored as f32 all the same.
+   * What weights are kept in between updates, which are computed in f32 (method §5.6): the original keeps those it
+   * restores as bf16.
    */
   paramDtype: paramDtype().default('f32'),
   /**
-   * What is computed in: with bf16 activations and the matrices they are multiplied with are stored as bf16, the matrices
-   * as copies made once an update. The weights themselves, their gradients, the residual stream, norms, softmax and
+   * How updated weights become bf16: to the nearest, as in the original, which loses updates smaller than half a step; or
+   * up or down by chance, which keeps them in the mean.
+   */
+  paramRounding: paramRounding().default('nearest'),
+  /**
+   * What is computed in: with bf16 activations and the matrices they are multiplied with are stored as bf16, matrices
+   * whose weights are f32 as copies made once an update. Gradients of weights, the residual stream, norms, softmax and
    * losses stay f32.
    */
   computeDtype: z.enum(['f32', 'bf16']).default('f32'),

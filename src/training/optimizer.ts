@@ -5,7 +5,7 @@ import type { Sliced } from '../tensor/slices.js';
 import type { Gradients } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { OptimizerGroup } from './parameter-groups.js';
-import { roundToBfloat16 } from './param-dtype.js';
+import { fnv1a32 } from '../util/hash.js';
 
 /** Adafactor as T5 and HINT are trained with it (method §5.1); the defaults are the original's. */
 export interface AdafactorSettings {
@@ -61,6 +61,8 @@ export interface UpdateStep {
   /** Global step: `update` and the steps the starting checkpoint was trained for. */
   readonly step: number;
   readonly learningRate: number;
+  /** Of the draws of stochastic rounding, integer from 0 to 2^53 − 1; default 0. */
+  readonly seed?: number;
 }
 
 interface Member {
@@ -112,13 +114,14 @@ export class Optimizer {
       this.device.tidy(() => {
         const { parameter } = member;
         this.updateOne(member, gradients.get(parameter) ?? this.device.full(parameter.shape, 0), at);
-        if (member.group.paramDtype === 'bf16') roundToBfloat16(parameter);
       });
       yield;
     }
   }
 
-  private updateOne({ parameter, moments, group }: Member, gradient: Tensor, at: UpdateStep): void {
+  private updateOne(member: Member, gradient: Tensor, at: UpdateStep): void {
+    const { parameter, moments, group } = member;
+    const rounding = roundingOf(member, at);
     const learningRate = at.learningRate * (group.learningRateScale ?? 1);
     if (this.settings.name === 'adafactor') {
       const { decayRate, clippingThreshold, epsilon1, epsilon2 } = this.settings;
@@ -129,6 +132,7 @@ export class Optimizer {
         epsilon1,
         epsilon2,
         multiplyByParameterScale: group.multiplyByParameterScale,
+        ...rounding,
       });
     } else {
       const { beta1, beta2, epsilon, weightDecay } = this.settings;
@@ -139,6 +143,7 @@ export class Optimizer {
         epsilon,
         weightDecay,
         step: at.update + 1,
+        ...rounding,
       });
     }
   }
@@ -191,6 +196,19 @@ function* startMembers(
     }
   }
   return members;
+}
+
+/** Draws are a function of seed, update, name and element: a resumed run draws what the interrupted one would have. */
+function roundingOf({ name, group }: Member, { update, seed = 0 }: UpdateStep): ops.ParameterRounding {
+  if (group.paramDtype !== 'bf16') return {};
+  if (group.paramRounding !== 'stochastic') return { rounding: 'nearest' };
+  // Counted from 1: stream `name` of step 0 is what the parameter's first values were drawn from.
+  return {
+    rounding: 'stochastic',
+    roundingSeed: seed,
+    roundingStep: update + 1,
+    roundingStream: fnv1a32(name),
+  };
 }
 
 function momentShapes(

@@ -1,26 +1,39 @@
-import type { TrainableModel } from '../model/trainable.js';
+import { isRounded, type Parameters } from '../model/parameters.js';
 import * as ops from '../tensor/ops.js';
+import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
-import type { Optimizer } from './optimizer.js';
-import type { ParamDtype } from './parameter-groups.js';
+import type { OptimizerGroup, ParamDtype } from './parameter-groups.js';
 
 /** Enqueues rounding a f32 tensor in place to the nearest bf16 values, ties to even. It stays f32. */
-export function roundToBfloat16(tensor: Tensor): void {
+function roundToBfloat16(tensor: Tensor): void {
   const { device } = tensor;
   device.tidy(() => device.assign(tensor, ops.cast(ops.cast(tensor, 'bf16'), 'f32')));
 }
 
 /**
- * What restoring into `paramDtype` does to a model before its first update (method §5.6): a trained parameter is
- * rounded to the dtype of its group, every other one to the run's. Rounding what is rounded already changes nothing, so
- * a resumed run may do it again.
+ * What restoring into `paramDtype` does to a model before its first update (method §5.6): a trained parameter is kept
+ * in the dtype of its group, every other one in the run's. In bf16, vectors are stored as f32 and only rounded. To the
+ * nearest, whatever updates are: rounding what is rounded already changes nothing, so a resumed run may do it again.
+ *
+ * @returns the groups with the tensors that are kept
  */
-export function roundParameters(model: TrainableModel, optimizer: Optimizer, paramDtype: ParamDtype): void {
-  const dtypes = new Map<Tensor, ParamDtype>();
-  for (const group of optimizer.groups) {
-    for (const parameter of group.parameters.values()) dtypes.set(parameter, group.paramDtype ?? 'f32');
+export function* keepParameters(
+  parameters: Parameters,
+  groups: readonly OptimizerGroup[],
+  paramDtype: ParamDtype,
+): Sliced<OptimizerGroup[]> {
+  const dtypes = new Map<string, ParamDtype>();
+  for (const group of groups) {
+    for (const name of group.parameters.keys()) dtypes.set(name, group.paramDtype ?? 'f32');
   }
-  for (const parameter of model.parameters.all()) {
-    if ((dtypes.get(parameter) ?? paramDtype) === 'bf16') roundToBfloat16(parameter);
+  for (const [name, tensor] of parameters.storedEntries()) {
+    const dtype = dtypes.get(name) ?? paramDtype;
+    const isNarrow = dtype === 'bf16' && isRounded(tensor);
+    parameters.hold(name, isNarrow ? 'bf16' : 'f32');
+    if (dtype === 'bf16' && !isNarrow) roundToBfloat16(parameters.stored(name));
+    yield;
   }
+  const kept = (names: Iterable<string>): Map<string, Tensor> =>
+    new Map([...names].map((name) => [name, parameters.stored(name)]));
+  return groups.map((group) => ({ ...group, parameters: kept(group.parameters.keys()) }));
 }

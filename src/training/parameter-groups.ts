@@ -12,12 +12,17 @@ export interface OptimizerGroup {
   readonly multiplyByParameterScale: boolean;
   /** Times the learning rate; default 1. */
   readonly learningRateScale?: number;
-  /** What its parameters are rounded to after every update (method §5.6); default f32. */
+  /** What its parameters are kept in (method §5.6); default f32. */
   readonly paramDtype?: ParamDtype;
+  /** How updates are rounded to bf16, where that is what they are kept in; default nearest. */
+  readonly paramRounding?: ParamRounding;
 }
 
-/** Precision that parameters are rounded to. */
+/** Precision of parameters between updates. */
 export type ParamDtype = 'f32' | 'bf16';
+
+/** To the nearest, as the original; or up or down by chance, so that small updates are kept in the mean. */
+export type ParamRounding = 'nearest' | 'stochastic';
 
 /** What is different in one group. */
 export interface GroupChanges {
@@ -25,6 +30,7 @@ export interface GroupChanges {
   readonly multiplyByParameterScale?: boolean | undefined;
   readonly learningRateScale?: number | undefined;
   readonly paramDtype?: ParamDtype | undefined;
+  readonly paramRounding?: ParamRounding | undefined;
   /** Its parameters stay out of training, as those that no group takes. */
   readonly frozen?: boolean | undefined;
 }
@@ -38,12 +44,14 @@ export interface GroupSettings {
   readonly groups?: Readonly<Record<string, GroupChanges | undefined>>;
   /** Of groups that say nothing else; default f32. */
   readonly paramDtype?: ParamDtype;
+  /** Of groups that say nothing else; default nearest. */
+  readonly paramRounding?: ParamRounding;
 }
 
 /**
  * Deals a model's parameters out to the groups of a system; what no group takes stays out, which freezes it.
  * @throws HintError INVALID_CONFIG for a step offset behind the first step, settings of a group that does not exist,
- *   or a system that trains nothing of this model
+ *   stochastic rounding of f32 parameters, or a system that trains nothing of this model
  */
 export function assignGroups(
   parameters: Iterable<[string, Tensor]>,
@@ -80,6 +88,7 @@ export function assignGroups(
       multiplyByParameterScale: own?.multiplyByParameterScale ?? settings.multiplyByParameterScale,
       learningRateScale: own?.learningRateScale ?? 1,
       paramDtype: own?.paramDtype ?? settings.paramDtype ?? 'f32',
+      paramRounding: own?.paramRounding ?? settings.paramRounding ?? 'nearest',
     };
   });
   const trained = assigned.filter(
@@ -90,5 +99,18 @@ export function assignGroups(
       'INVALID_CONFIG',
       `The run trains no parameter of this model (groups: ${assigned.map(({ name, parameters }) => `${name}, ${parameters.size} parameters${settings.groups?.[name]?.frozen ? ', frozen' : ''}`).join('; ')}); choose another system or freeze less.`,
     );
+  checkRounding(trained, settings);
   return trained;
+}
+
+/** Rounding that rounds nothing would look as if it did. */
+function checkRounding(groups: readonly OptimizerGroup[], settings: GroupSettings): void {
+  const asked = groups.filter(({ name }) => settings.groups?.[name]?.paramRounding === 'stochastic');
+  const inVain = asked.find(({ paramDtype }) => paramDtype !== 'bf16');
+  const all = settings.paramRounding === 'stochastic' && groups.every((group) => group.paramDtype !== 'bf16');
+  if (!inVain && !all) return;
+  throw new HintError(
+    'INVALID_CONFIG',
+    `paramRounding is stochastic, but the parameters${inVain ? ` of group ${inVain.name}` : ''} are kept in f32, which is not rounded; set paramDtype to bf16 there, or leave paramRounding out.`,
+  );
 }

@@ -21,6 +21,7 @@ import type { Device } from '../tensor/device.js';
 import type { TrainingConfig } from './config.js';
 import { resolveDataPaths, type PrepareOptions } from './data-sources.js';
 import { Optimizer } from './optimizer.js';
+import { keepParameters } from './param-dtype.js';
 import { assignGroups } from './parameter-groups.js';
 import type { TrainerSettings } from './trainer.js';
 
@@ -141,21 +142,29 @@ async function storedConfig(init: TrainingConfig['model']['init']): Promise<Mode
   return 'size' in init ? sizedConfig(init.size) : parseModelConfig(init.config, 'model.init.config');
 }
 
-/** The optimizer a configuration asks for, its moments at 0. @throws HintError INVALID_CONFIG */
+/**
+ * The optimizer a configuration asks for, its moments at 0. From then on the model keeps its parameters as the
+ * configuration says.
+ *
+ * @throws HintError INVALID_CONFIG
+ */
 export async function createOptimizer(
   model: TrainableModel,
   config: TrainingConfig,
   system: System,
 ): Promise<Optimizer> {
-  const { optimizer: settings, firstStep = 0, paramDtype } = config;
+  const { optimizer: settings, firstStep = 0, paramDtype, paramRounding } = config;
   const isSingle = settings.name === 'adafactor' && settings.grouping === 'single';
-  const groups = assignGroups(model.parameters.entries(), isSingle ? [oneGroup(system)] : system.groups, {
+  const { device, parameters } = model;
+  const assigned = assignGroups(parameters.storedEntries(), isSingle ? [oneGroup(system)] : system.groups, {
     firstStep,
     multiplyByParameterScale: settings.name === 'adafactor' && settings.multiplyByParameterScale,
     groups: settings.groups,
     paramDtype,
+    paramRounding,
   });
-  return Optimizer.create(model.device, settings, groups);
+  const groups = await device.inSlices(keepParameters(parameters, assigned, paramDtype));
+  return Optimizer.create(device, settings, groups);
 }
 
 /** All that a system trains, as one group whose schedule goes on from pretraining. */

@@ -13,7 +13,6 @@ import { dataMetadata, describeData, openSource } from './data-sources.js';
 import type { ExampleSource } from './example-source.js';
 import { continueFrom, continueRun, lineageMetadata } from './lineage.js';
 import type { Optimizer } from './optimizer.js';
-import { roundParameters } from './param-dtype.js';
 import { createAnyModel, createOptimizer, loadTokenizer, resolvePaths, trainerSettings } from './prepare.js';
 import { RunDirectory, type Checkpoint } from './run-directory.js';
 import { lockRun } from './run-lock.js';
@@ -147,6 +146,7 @@ async function openRun(directory: RunDirectory, config: TrainingConfig): Promise
     ['optimizer.name', (c) => c.optimizer.name],
     ['firstStep', (c) => c.firstStep],
     ['paramDtype', (c) => c.paramDtype],
+    ['paramRounding', (c) => c.paramRounding],
     ['computeDtype', (c) => c.computeDtype],
     ['seed', (c) => c.seed],
   ];
@@ -179,7 +179,6 @@ async function prepare(
     : await createAnyModel(device, config, system, { signal, onProgress });
   checkVocabulary(tokenizer, model);
   const optimizer = await createOptimizer(model, config, system);
-  roundParameters(model, optimizer, config.paramDtype);
   model.parameters.computeDtype = config.computeDtype;
   const trainer = new Trainer({ model, source, optimizer }, trainerSettings(config));
   if (checkpoint) {
@@ -244,7 +243,7 @@ async function train(run: Run, { signal, onEvent }: TrainOptions): Promise<Train
     steps: config.steps,
     loss,
     tokens: trainer.state.tokens,
-    parameters: model.parameters.all().reduce((sum, tensor) => sum + tensor.size, 0),
+    parameters: model.parameters.storedEntries().reduce((sum, [, { size }]) => sum + size, 0),
     examples: run.source.size,
     seconds,
     output: directory.path,

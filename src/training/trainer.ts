@@ -226,6 +226,7 @@ export class Trainer {
       update: step,
       step: settings.firstStep + step,
       learningRate: pending.learningRate,
+      seed: settings.seed,
     });
     this.step = step + 1;
     this.tokens += pending.tokens;

@@ -10,7 +10,7 @@ import { Device } from '../../src/tensor/device.js';
 import { Gradients } from '../../src/tensor/tape.js';
 import { readOptimizerState, writeTrainingCheckpoint } from '../../src/training/checkpoint.js';
 import { accumulateGradients } from '../../src/training/microbatch.js';
-import { roundParameters } from '../../src/training/param-dtype.js';
+import { createModel } from '../../src/training/prepare.js';
 import { RunDirectory } from '../../src/training/run-directory.js';
 import { trainFromConfig } from '../../src/training/run.js';
 import { valuesOf } from '../training/tiny.js';
@@ -167,13 +167,14 @@ describe('bf16 parameters', () => {
 
   it('start as what restoring them into bf16 gives, frozen ones too', async () => {
     const system = findSystem('hypertune');
-    const { model, optimizer } = await tinyRun(device, system, {
+    const config = tinyConfig(system, {
       paramDtype: 'bf16',
       optimizer: { name: 'adafactor', groups: { hyper: { paramDtype: 'f32' } } },
     });
+    const model = await createModel(device, config, system, {});
     const before = new Map<string, Float32Array>();
     for (const name of model.parameters.names()) before.set(name, await floatsOf(model, name));
-    roundParameters(model, optimizer, 'bf16');
+    await trainerOf(model, config, system);
     for (const [name, values] of before) {
       // The upper halves of the float32 words, rounded by the checkpoint writer's own code.
       const halves = new Uint16Array(toBfloat16(values).buffer);

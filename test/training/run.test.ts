@@ -137,13 +137,23 @@ describe('resuming', () => {
     await expectSameEnd(output);
   });
 
-  it('is bit-exact after a kill', async () => {
-    const output = join(scratch, 'killed');
+  it.each([
+    ['f32 weights', {}],
+    ['bf16 weights rounded by chance', { paramDtype: 'bf16', paramRounding: 'stochastic' }],
+  ] as const)('is bit-exact after a kill (%s)', async (name, changes) => {
+    const output = join(scratch, `killed ${name}`);
     const runner = join(import.meta.dirname, '..', '..', 'node_modules', 'vite-node', 'vite-node.mjs');
     const settings = join(scratch, 'vite.config.mjs');
     await writeFile(settings, 'export default { esbuild: { target: "node20" } };');
     const program = join(import.meta.dirname, 'killed-run.ts');
-    const child = spawn(process.execPath, [runner, '--config', settings, program, output]);
+    const child = spawn(process.execPath, [
+      runner,
+      '--config',
+      settings,
+      program,
+      output,
+      JSON.stringify(changes),
+    ]);
     let errors = '';
     child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
     await new Promise<void>((resolve, reject) => {
@@ -156,9 +166,9 @@ describe('resuming', () => {
     const reached = (await run.latestCheckpoint())!.step;
     // However far the process got, a whole run of the same length has to end in the same bits.
     const steps = reached + 2;
-    await trainFromConfig(tinyRun(output, { steps }), { resume: true });
-    const reference = join(scratch, 'not-killed');
-    await trainFromConfig(tinyRun(reference, { steps }));
+    await trainFromConfig(tinyRun(output, { ...changes, steps }), { resume: true });
+    const reference = join(scratch, `not killed ${name}`);
+    await trainFromConfig(tinyRun(reference, { ...changes, steps }));
     expect(await lossesOf(output)).toEqual(await lossesOf(reference));
     expect(await tensorsOf(join(output, 'model'))).toEqual(await tensorsOf(join(reference, 'model')));
   });

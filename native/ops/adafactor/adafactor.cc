@@ -1,5 +1,6 @@
 #include "native/ops/adafactor/adafactor.h"
 
+#include "native/ops/rounding.h"
 #include "native/runtime/error.h"
 
 namespace hint {
@@ -13,6 +14,7 @@ void resolve(Call& call) {
          ": give either rowMoment and columnMoment (factored) or fullMoment, and not both.");
   if (!(call.number("decay") >= 0.0 && call.number("decay") <= 1.0))
     fail("INVALID_ARGUMENT", call.describe(), ": decay must be in [0, 1], not ", call.number("decay"), ".");
+  roundingOf(call);
   const Shape& shape = call.in(kParameter).shape;
   if (row && (shape.size() != 2 || shape[0] != call.dim("rows") || shape[1] != call.dim("columns")))
     fail("INVALID_SHAPE", call.describe(), ": a factored parameter must be [", call.dim("rows"), ", ",
@@ -25,14 +27,18 @@ OpSpec declare_adafactor() {
   OpSpec op;
   op.name = "adafactor";
   op.summary = "one Adafactor update of a parameter and its moments, in place";
-  op.inputs = {{"parameter", "*n", kMutable},
+  op.inputs = {{"parameter", "*n", kMutable, kFloating},
                {"gradient", "*n"},
                {"rowMoment", "rows", kMutable | kOptional},
                {"columnMoment", "columns", kMutable | kOptional},
                {"fullMoment", "*n", kMutable | kOptional}};
-  op.attributes = {{"learningRate", 0.0, true}, {"decay", 0.0, true},       {"epsilon1", 1e-30},
-                   {"epsilon2", 1e-3},          {"clippingThreshold", 1.0}, {"multiplyByParameterScale", int64_t{1}},
-                   {"gradientScale", 1.0}};
+  op.attributes = withRounding({{"learningRate", 0.0, true},
+                                {"decay", 0.0, true},
+                                {"epsilon1", 1e-30},
+                                {"epsilon2", 1e-3},
+                                {"clippingThreshold", 1.0},
+                                {"multiplyByParameterScale", int64_t{1}},
+                                {"gradientScale", 1.0}});
   op.kernels[0] = {adafactor::forward, nullptr};
   op.resolve = resolve;
   return op;

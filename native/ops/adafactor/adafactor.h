@@ -3,7 +3,8 @@
 #include "native/ops/op.h"
 
 /// One Adafactor update (Shazeer & Stern, 2018) in place, with factored second moments, update clipping and a step
-/// relative to the parameter's size, in the variant that T5 models are trained with.
+/// relative to the parameter's size, in the variant that T5 models are trained with. The parameter is f32 or bf16; it
+/// is computed with in f32, and the new value rounded as the call says.
 namespace hint::adafactor {
 
 enum Input { kParameter, kGradient, kRowMoment, kColumnMoment, kFullMoment };

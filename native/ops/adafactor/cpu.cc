@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "native/ops/adafactor/adafactor.h"
+#include "native/ops/rounding.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/scratch.h"
 
@@ -151,8 +152,13 @@ void updateFull(Call& call) {
     if (scaled) parameterSquares[part] = sumOfSquares(parameter + begin, end - begin);
   });
   const float step = stepSize(call, total(parameterSquares), total(updateSquares), static_cast<double>(split.count));
-  split.run([&](int64_t, int64_t begin, int64_t end) {
-    fullStep(s, step, gradient + begin, moment + begin, parameter + begin, end - begin);
+  const Rounding rounding = roundingOf(call);
+  split.run([&](int64_t, int64_t first, int64_t last) {
+    for (int64_t begin = first; begin < last; begin += kBlock) {
+      const int64_t count = std::min(last - begin, kBlock);
+      fullStep(s, step, gradient + begin, moment + begin, parameter + begin, count);
+      roundValues(rounding, parameter + begin, begin, count);
+    }
   });
 }
 
@@ -201,9 +207,13 @@ void updateFactored(Call& call) {
     });
   const auto count = static_cast<double>(rows) * static_cast<double>(columns);
   const float step = stepSize(call, total(parameterSquares), total(updateSquares), count);
+  const Rounding rounding = roundingOf(call);
   split.run([&](int64_t, int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-      factoredStep(rowFactor(row), step, gradient + row * columns, columnFactors, parameter + row * columns, columns);
+    for (int64_t row = begin; row < end; ++row) {
+      float* values = parameter + row * columns;
+      factoredStep(rowFactor(row), step, gradient + row * columns, columnFactors, values, columns);
+      roundValues(rounding, values, row * columns, columns);
+    }
   });
 }
 

@@ -1,6 +1,7 @@
 #include <cfloat>
 
 #include "native/ops/adafactor/adafactor.h"
+#include "native/ops/rounding.h"
 #include "native/runtime/cuda/columns.cuh"
 #include "native/runtime/cuda/reduce.cuh"
 
@@ -15,14 +16,16 @@ constexpr int kThreads = 256;
 /// A floor that keeps a gradient of zero at an update of zero when a moment has underflown, and keeps NaN visible.
 __device__ inline float floored(float value) { return value < FLT_MIN ? FLT_MIN : value; }
 
-/// What the passes over one parameter share. Sums stay on the device.
+/// What the passes over one parameter, stored as T, share. Sums stay on the device.
+template <typename T>
 struct Update {
   float decay, mixing, epsilon1, gradientScale;
   double learningRate, epsilon2, clippingThreshold;
   bool scaled;
-  float* parameter;
+  T* parameter;
   const float* gradient;
   int64_t count;
+  Rounding rounding;
 
   explicit Update(const Call& call)
       : decay(static_cast<float>(call.number("decay"))),
@@ -33,9 +36,13 @@ struct Update {
         epsilon2(call.number("epsilon2")),
         clippingThreshold(call.number("clippingThreshold")),
         scaled(call.integer("multiplyByParameterScale") != 0),
-        parameter(dataOf<float>(call.in(kParameter))),
+        parameter(dataOf<T>(call.in(kParameter))),
         gradient(input<float>(call, kGradient)),
-        count(call.dim("n")) {}
+        count(call.dim("n")),
+        rounding(roundingOf(call)) {}
+
+  /// Subtracts `by` from element i.
+  __device__ void subtract(int64_t i, float by) const { put(parameter + i, rounding(load(parameter + i) - by, i)); }
 
   /// What the update is multiplied with: learning rate, parameter scale and clipping.
   __device__ float step(double parameterSquares, double updateSquares) const {
@@ -49,15 +56,17 @@ struct Update {
 /// Device memory of the sums: squares of the parameter and of the unclipped update, sum of the row moments.
 enum Sum { kParameterSquares, kUpdateSquares, kRowSum, kSums };
 
-void parameterSquares(const Update& u, double* sums) {
+template <typename T>
+void parameterSquares(const Update<T>& u, double* sums) {
   if (!u.scaled) return;
-  const float* parameter = u.parameter;
+  const T* parameter = u.parameter;
   sumAll(
-      u.count, [=] __device__(int64_t i) { return static_cast<double>(parameter[i]) * parameter[i]; },
+      u.count, [=] __device__(int64_t i) { return static_cast<double>(load(parameter + i)) * load(parameter + i); },
       [=] __device__(double sum) { sums[kParameterSquares] = sum; });
 }
 
-void updateFull(const Update& u, float* moment) {
+template <typename T>
+void updateFull(const Update<T>& u, float* moment) {
   const Scratch<double> scratch(kSums);
   double* sums = scratch;
   parameterSquares(u, sums);
@@ -72,12 +81,13 @@ void updateFull(const Update& u, float* moment) {
       [=] __device__(double sum) { sums[kUpdateSquares] = sum; });
   each(u.count, [=] __device__(int64_t i) {
     const float step = u.step(sums[kParameterSquares], sums[kUpdateSquares]);
-    u.parameter[i] -= step * (u.gradient[i] * u.gradientScale * (1.0f / sqrtf(moment[i])));
+    u.subtract(i, step * (u.gradient[i] * u.gradientScale * (1.0f / sqrtf(moment[i]))));
   });
 }
 
 /// One row per block: the row's moment.
-__global__ void __launch_bounds__(kThreads) updateRowMoments(Update u, int64_t columns, float* rowMoment) {
+template <typename T>
+__global__ void __launch_bounds__(kThreads) updateRowMoments(Update<T> u, int64_t columns, float* rowMoment) {
   const int64_t row = blockIdx.x;
   double sum = 0;
   for (int64_t j = threadIdx.x; j < columns; j += kThreads) {
@@ -89,12 +99,15 @@ __global__ void __launch_bounds__(kThreads) updateRowMoments(Update u, int64_t c
     rowMoment[row] = u.decay * rowMoment[row] + u.mixing * static_cast<float>(sum / static_cast<double>(columns));
 }
 
-__device__ inline float rowFactor(const Update& u, const float* rowMoment, int64_t row, int64_t rows, double rowSum) {
+template <typename T>
+__device__ inline float rowFactor(const Update<T>& u, const float* rowMoment, int64_t row, int64_t rows,
+                                  double rowSum) {
   const float mean = floored(static_cast<float>(rowSum / static_cast<double>(rows)));
   return u.gradientScale / sqrtf(floored(rowMoment[row] / mean));
 }
 
-void updateFactored(const Update& u, int64_t rows, int64_t columns, float* rowMoment, float* columnMoment) {
+template <typename T>
+void updateFactored(const Update<T>& u, int64_t rows, int64_t columns, float* rowMoment, float* columnMoment) {
   const Scratch<double> scratch(kSums);
   const Scratch<float> factors(columns);
   double* sums = scratch;
@@ -128,18 +141,20 @@ void updateFactored(const Update& u, int64_t rows, int64_t columns, float* rowMo
   each(u.count, [=] __device__(int64_t i) {
     const float y =
         u.gradient[i] * rowFactor(u, rowMoment, i / columns, rows, sums[kRowSum]) * columnFactors[i % columns];
-    u.parameter[i] -= u.step(sums[kParameterSquares], sums[kUpdateSquares]) * y;
+    u.subtract(i, u.step(sums[kParameterSquares], sums[kUpdateSquares]) * y);
   });
 }
 
 void forwardCuda(Call& call) {
-  const Update update(call);
-  if (update.count == 0) return;
-  if (call.has(kFullMoment))
-    updateFull(update, dataOf<float>(call.in(kFullMoment)));
-  else
-    updateFactored(update, call.dim("rows"), call.dim("columns"), dataOf<float>(call.in(kRowMoment)),
-                   dataOf<float>(call.in(kColumnMoment)));
+  if (call.dim("n") == 0) return;
+  byType(call.in(kParameter).dtype, [&](auto type) {
+    const Update<decltype(type)> update(call);
+    if (call.has(kFullMoment))
+      updateFull(update, dataOf<float>(call.in(kFullMoment)));
+    else
+      updateFactored(update, call.dim("rows"), call.dim("columns"), dataOf<float>(call.in(kRowMoment)),
+                     dataOf<float>(call.in(kColumnMoment)));
+  });
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "native/ops/adafactor/adafactor.h"
+#include "native/ops/rounding.h"
 
 namespace hint {
 namespace {
@@ -50,6 +51,7 @@ void forward(ReferenceCall& r) {
   const double threshold = r.call.number("clippingThreshold");
   if (threshold > 0) step /= std::max(1.0, std::sqrt(meanSquare(y)) / threshold);
   for (size_t i = 0; i < n; ++i) r.in(kParameter)[i] -= step * y[i];
+  roundReference(r.call, r.inputs[kParameter]);
 }
 
 }  // namespace
@@ -79,6 +81,34 @@ OpReference reference_adafactor() {
       {"parameter near zero is scaled by epsilon2",
        {zeros({9}), {{{9}}}, none, none, moment({9})},
        {{"learningRate", 0.01}, {"decay", 0.5}}},
+      {"a vector rounded to the nearest",
+       {{{{37}}}, {{{37}}}, none, none, moment({37})},
+       {{"learningRate", 0.1}, {"decay", 0.9}, {"rounding", std::string("nearest")}}},
+      {"a matrix rounded by chance",
+       {{{{13, 11}}}, {{{13, 11}}}, moment({13}), moment({11}), none},
+       {{"learningRate", 0.1}, {"decay", 0.9}, {"rounding", std::string("stochastic")}, {"roundingSeed", 3.0}}},
+      // Nothing is updated, so that the draw of every element shows.
+      {"draws do not depend on how work is split",
+       {{{{131, 251}}}, zeros({131, 251}), zeros({131}), zeros({251}), none},
+       {{"learningRate", 0.1},
+        {"decay", 0.9},
+        {"rounding", std::string("stochastic")},
+        {"roundingSeed", 9007199254740991.0},
+        {"roundingStep", int64_t{4294967295}},
+        {"roundingStream", int64_t{4294967295}}}},
+      {"draws of a vector do not depend on how work is split",
+       {{{{40007}}}, zeros({40007}), none, none, zeros({40007})},
+       {{"learningRate", 0.1}, {"decay", 0.9}, {"rounding", std::string("stochastic")}, {"roundingSeed", 1.0}}},
+      {"another rounding is refused",
+       {{{{4}}}, {{{4}}}, none, none, moment({4})},
+       {{"learningRate", 0.01}, {"decay", 0.5}, {"rounding", std::string("down")}},
+       false,
+       "INVALID_ARGUMENT"},
+      {"a rounding seed that is no integer is refused",
+       {{{{4}}}, {{{4}}}, none, none, moment({4})},
+       {{"learningRate", 0.01}, {"decay", 0.5}, {"roundingSeed", 0.5}},
+       false,
+       "INVALID_ARGUMENT"},
       {"no values", {zeros({0}), zeros({0}), none, none, zeros({0})}, {{"learningRate", 0.01}, {"decay", 0.5}}},
       {"moments of both kinds are refused",
        {{{{4, 5}}}, {{{4, 5}}}, moment({4}), moment({5}), moment({4, 5})},

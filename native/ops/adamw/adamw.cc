@@ -1,5 +1,6 @@
 #include "native/ops/adamw/adamw.h"
 
+#include "native/ops/rounding.h"
 #include "native/runtime/error.h"
 
 namespace hint {
@@ -8,15 +9,20 @@ OpSpec declare_adamw() {
   OpSpec op;
   op.name = "adamw";
   op.summary = "one AdamW update of a parameter and its moments, in place";
-  op.inputs = {{"parameter", "*n", kMutable},
+  op.inputs = {{"parameter", "*n", kMutable, kFloating},
                {"gradient", "*n"},
                {"firstMoment", "*n", kMutable},
                {"secondMoment", "*n", kMutable}};
-  op.attributes = {{"learningRate", 0.0, true}, {"beta1", 0.9},       {"beta2", 0.999},
-                   {"epsilon", 1e-8},           {"weightDecay", 0.0}, {"step", int64_t{1}, true},
-                   {"gradientScale", 1.0}};
+  op.attributes = withRounding({{"learningRate", 0.0, true},
+                                {"beta1", 0.9},
+                                {"beta2", 0.999},
+                                {"epsilon", 1e-8},
+                                {"weightDecay", 0.0},
+                                {"step", int64_t{1}, true},
+                                {"gradientScale", 1.0}});
   op.kernels[0] = {adamw::forward, nullptr};
   op.resolve = [](Call& call) {
+    roundingOf(call);
     if (call.integer("step") < 1)
       fail("INVALID_ARGUMENT", call.describe(), ": step counts from 1, not ", call.integer("step"), ".");
     for (const char* name : {"beta1", "beta2"})

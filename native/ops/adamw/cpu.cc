@@ -1,10 +1,15 @@
+#include <algorithm>
 #include <cmath>
 
 #include "native/ops/adamw/adamw.h"
+#include "native/ops/rounding.h"
 #include "native/runtime/parallel.h"
 
 namespace hint::adamw {
 namespace {
+
+/// Values updated before they are rounded: they are still in the first cache.
+constexpr int64_t kBlock = 4096;
 
 struct Update {
   float beta1, oneMinusBeta1, beta2, oneMinusBeta2, gradientScale, keep, stepSize, rootCorrection, epsilon;
@@ -40,8 +45,13 @@ void forward(Call& call) {
   float *parameter = call.in(kParameter).data<float>(), *first = call.in(kFirstMoment).data<float>();
   float* second = call.in(kSecondMoment).data<float>();
   const float* gradient = call.f(kGradient);
-  parallelFor(call.dim("n"), 16384, [&](int64_t begin, int64_t end) {
-    updateRange(u, parameter + begin, gradient + begin, first + begin, second + begin, end - begin);
+  const Rounding rounding = roundingOf(call);
+  parallelFor(call.dim("n"), 16384, [&](int64_t from, int64_t end) {
+    for (int64_t begin = from; begin < end; begin += kBlock) {
+      const int64_t count = std::min(end - begin, kBlock);
+      updateRange(u, parameter + begin, gradient + begin, first + begin, second + begin, count);
+      roundValues(rounding, parameter + begin, begin, count);
+    }
   });
 }
 

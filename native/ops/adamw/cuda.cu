@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "native/ops/adamw/adamw.h"
+#include "native/ops/rounding.h"
 #include "native/runtime/cuda/device.cuh"
 
 namespace hint {
@@ -9,26 +10,48 @@ namespace {
 
 using namespace cuda;
 
-void forwardCuda(Call& call) {
-  const double rate = call.number("learningRate"), one = call.number("beta1"), two = call.number("beta2");
-  const auto step = static_cast<double>(call.integer("step"));
-  const auto beta1 = static_cast<float>(one), rest1 = static_cast<float>(1.0 - one);
-  const auto beta2 = static_cast<float>(two), rest2 = static_cast<float>(1.0 - two);
-  const auto gradientScale = static_cast<float>(call.number("gradientScale"));
-  const auto keep = static_cast<float>(1.0 - rate * call.number("weightDecay"));
-  const auto stepSize = static_cast<float>(rate / (1.0 - std::pow(one, step)));
-  const auto rootCorrection = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(two, step)));
-  const auto epsilon = static_cast<float>(call.number("epsilon"));
-  auto *parameter = dataOf<float>(call.in(kParameter)), *first = dataOf<float>(call.in(kFirstMoment));
-  auto* second = dataOf<float>(call.in(kSecondMoment));
-  const auto* gradient = input<float>(call, kGradient);
-  each(call.dim("n"), [=] __device__(int64_t i) {
+struct Update {
+  float beta1, rest1, beta2, rest2, gradientScale, keep, stepSize, rootCorrection, epsilon;
+  const float* gradient;
+  float *first, *second;
+
+  explicit Update(const Call& call)
+      : gradient(input<float>(call, kGradient)),
+        first(dataOf<float>(call.in(kFirstMoment))),
+        second(dataOf<float>(call.in(kSecondMoment))) {
+    const double rate = call.number("learningRate"), one = call.number("beta1"), two = call.number("beta2");
+    const auto step = static_cast<double>(call.integer("step"));
+    beta1 = static_cast<float>(one);
+    rest1 = static_cast<float>(1.0 - one);
+    beta2 = static_cast<float>(two);
+    rest2 = static_cast<float>(1.0 - two);
+    gradientScale = static_cast<float>(call.number("gradientScale"));
+    keep = static_cast<float>(1.0 - rate * call.number("weightDecay"));
+    stepSize = static_cast<float>(rate / (1.0 - std::pow(one, step)));
+    rootCorrection = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(two, step)));
+    epsilon = static_cast<float>(call.number("epsilon"));
+  }
+
+  /// Updates the moments of element i; returns what becomes of its parameter.
+  __device__ float operator()(float parameter, int64_t i) const {
     const float g = gradient[i] * gradientScale;
     const float m = beta1 * first[i] + rest1 * g, v = beta2 * second[i] + rest2 * g * g;
     first[i] = m;
     second[i] = v;
-    parameter[i] = parameter[i] * keep - stepSize * (m / (sqrtf(v) * rootCorrection + epsilon));
-  });
+    return parameter * keep - stepSize * (m / (sqrtf(v) * rootCorrection + epsilon));
+  }
+};
+
+template <typename T>
+void updateAll(const Call& call, const Update& update) {
+  T* parameter = dataOf<T>(call.in(kParameter));
+  const Rounding rounding = roundingOf(call);
+  each(call.dim("n"), [=] __device__(int64_t i) { put(parameter + i, rounding(update(load(parameter + i), i), i)); });
+}
+
+void forwardCuda(Call& call) {
+  const Update update(call);
+  byType(call.in(kParameter).dtype, [&](auto type) { updateAll<decltype(type)>(call, update); });
 }
 
 }  // namespace

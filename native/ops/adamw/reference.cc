@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "native/ops/adamw/adamw.h"
+#include "native/ops/rounding.h"
 
 namespace hint {
 namespace {
@@ -20,6 +21,7 @@ void forward(ReferenceCall& r) {
     p -= rate * (m / (1 - std::pow(beta1, step))) /
          (std::sqrt(v / (1 - std::pow(beta2, step))) + r.call.number("epsilon"));
   }
+  roundReference(r.call, r.inputs[kParameter]);
 }
 
 }  // namespace
@@ -38,6 +40,22 @@ OpReference reference_adamw() {
       {"zero gradients stay finite",
        {{{{3, 5}}}, {{{3, 5}, {}, 0.0}}, {{{3, 5}, {}, 0.0}}, {{{3, 5}, {}, 0.0}}},
        {{"learningRate", 0.01}, {"step", int64_t{1}}}},
+      {"rounded to the nearest",
+       {{{{37}}}, {{{37}}}, moment, square},
+       {{"learningRate", 0.01}, {"step", int64_t{3}}, {"rounding", std::string("nearest")}}},
+      {"rounded by chance",
+       {{{{37}}}, {{{37}}}, moment, square},
+       {{"learningRate", 0.01},
+        {"step", int64_t{3}},
+        {"rounding", std::string("stochastic")},
+        {"roundingSeed", 5.0},
+        {"roundingStep", int64_t{3}},
+        {"roundingStream", int64_t{7}}}},
+      {"a rounding step beyond 32 bits is refused",
+       {{{{4}}}, {{{4}}}, {{{4}}}, {{{4}, {}, 0.1, 1.0}}},
+       {{"learningRate", 0.01}, {"step", int64_t{1}}, {"roundingStep", int64_t{1} << 32}},
+       false,
+       "INVALID_ARGUMENT"},
       {"no values", {{{{0}}}, {{{0}}}, {{{0}}}, {{{0}}}}, {{"learningRate", 0.01}, {"step", int64_t{1}}}},
       {"step 0 is refused, steps count from 1",
        {{{{4}}}, {{{4}}}, {{{4}}}, {{{4}, {}, 0.1, 1.0}}},

@@ -4,27 +4,32 @@
 
 #include "native/ops/elementwise.h"
 #include "native/ops/embedding/embedding.h"
+#include "native/ops/widened_call.h"
+#include "native/runtime/bf16.h"
 #include "native/runtime/error.h"
 #include "native/runtime/parallel.h"
 
 namespace hint::embedding {
+namespace {
 
-void forward(Call& call) {
-  const int64_t rows = call.dim("rows"), vocab = call.dim("vocab"), d = call.dim("d");
+template <typename Word>
+void copyRow(const Word* from, Word* to, int64_t count) {
+  std::memcpy(to, from, static_cast<size_t>(count) * sizeof(Word));
+}
+
+/// Only the rows that are asked for are touched, as a table is large.
+template <typename From, typename To>
+void gather(const Call& call, void (*convert)(const From*, To*, int64_t)) {
+  const int64_t d = call.dim("d");
   const int32_t* ids = call.ids(kIds);
-  for (int64_t row = 0; row < rows; ++row)
-    if (ids[row] < 0 || ids[row] >= vocab)
-      fail("INVALID_TOKEN", call.describe(), ": id ", ids[row], " at position ", row, " is outside the vocabulary of ",
-           vocab, " rows; encode the text with this model's tokenizer.");
-  const float* table = call.f(kTable);
-  float* y = call.o(kY);
-  parallelFor(rows, rowGrain(d), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-      std::memcpy(y + row * d, table + ids[row] * d, static_cast<size_t>(d) * sizeof(float));
+  const From* table = call.in(kTable).data<From>();
+  To* y = call.out(kY).data<To>();
+  parallelFor(call.dim("rows"), rowGrain(d), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) convert(table + ids[row] * d, y + row * d, d);
   });
 }
 
-void backward(Call& call) {
+void backwardOfFloats(Call& call) {
   const int64_t rows = call.dim("rows"), vocab = call.dim("vocab"), d = call.dim("d");
   float* gtable = call.gi(kTable);
   if (!gtable) return;
@@ -47,6 +52,30 @@ void backward(Call& call) {
       store(gtable + id * d, 1.0f, 1.0f, gy + row * d, d);
     }
   });
+}
+
+}  // namespace
+
+void forward(Call& call) {
+  const int64_t rows = call.dim("rows"), vocab = call.dim("vocab");
+  const int32_t* ids = call.ids(kIds);
+  for (int64_t row = 0; row < rows; ++row)
+    if (ids[row] < 0 || ids[row] >= vocab)
+      fail("INVALID_TOKEN", call.describe(), ": id ", ids[row], " at position ", row, " is outside the vocabulary of ",
+           vocab, " rows; encode the text with this model's tokenizer.");
+  if (rows == 0) return;
+  const bool fromBf = call.in(kTable).dtype == DType::bf16, toBf = call.out(kY).dtype == DType::bf16;
+  if (fromBf)
+    toBf ? gather<uint16_t, uint16_t>(call, copyRow) : gather<uint16_t, float>(call, fromBf16);
+  else
+    toBf ? gather<float, uint16_t>(call, toBf16) : gather<float, float>(call, copyRow);
+}
+
+void backward(Call& call) {
+  if (hasBf16(call))
+    runWidened(call, backwardOfFloats);
+  else
+    backwardOfFloats(call);
 }
 
 }  // namespace hint::embedding

@@ -10,16 +10,16 @@ using namespace cuda;
 constexpr int kThreads = 256;
 
 /// One row per block. A row of an id outside the table stays as it is and is reported.
-template <typename T>
+template <typename T, typename Y>
 __global__ void __launch_bounds__(kThreads)
-    gather(const int32_t* ids, int64_t vocab, int64_t d, const T* table, T* y, FaultWord* fault) {
+    gather(const int32_t* ids, int64_t vocab, int64_t d, const T* table, Y* y, FaultWord* fault) {
   const int64_t row = blockIdx.x;
   const int32_t id = ids[row];
   if (id < 0 || id >= vocab) {
     if (threadIdx.x == 0) reportFault(fault, static_cast<uint32_t>(row), id);
     return;
   }
-  for (int64_t i = threadIdx.x; i < d; i += kThreads) y[row * d + i] = table[id * d + i];
+  for (int64_t i = threadIdx.x; i < d; i += kThreads) put(y + row * d + i, load(table + id * d + i));
 }
 
 /// The block of the first row with an id adds up all rows with that id, in their order; the others do nothing. Each
@@ -60,7 +60,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-template <typename T>
+template <typename T, typename Y>
 void forwardOf(const Call& call) {
   const int64_t rows = call.dim("rows"), vocab = call.dim("vocab");
   if (rows == 0) return;
@@ -70,7 +70,7 @@ void forwardOf(const Call& call) {
                                       " rows; encode the text with this model's tokenizer.");
   });
   gather<<<static_cast<unsigned>(rows), kThreads, 0, Context::current().stream()>>>(
-      input<int32_t>(call, kIds), vocab, call.dim("d"), input<T>(call, kTable), output<T>(call, kY), fault);
+      input<int32_t>(call, kIds), vocab, call.dim("d"), input<T>(call, kTable), output<Y>(call, kY), fault);
   launched();
 }
 
@@ -90,7 +90,9 @@ void backwardOf(const Call& call) {
 }
 
 void forwardCuda(Call& call) {
-  byType(call.in(kTable).dtype, [&](auto type) { forwardOf<decltype(type)>(call); });
+  byType(call.in(kTable).dtype, [&](auto table) {
+    byType(call.out(kY).dtype, [&](auto y) { forwardOf<decltype(table), decltype(y)>(call); });
+  });
 }
 void backwardCuda(Call& call) {
   byType(call.gradOutputs[kY] ? call.gradOutputs[kY].dtype : DType::f32,

@@ -8,13 +8,17 @@ OpSpec declare_embedding() {
   op.name = "embedding";
   op.summary = "y[row] = table[ids[row]]";
   op.inputs = {{"ids", "rows", kSaved, DType::i32}, {"table", "vocab d", kDifferentiable | kWideGradient, kFloating}};
-  op.outputs = {{"y", "rows d", kDifferentiable, like("table")}};
-  op.kernels[0] = {forward, backward};
+  op.outputs = {{"y", "rows d", kDifferentiable, chosenBy("outputDType", "table")}};
+  op.attributes.push_back({"outputDType", std::string()});
+  op.kernels[0] = {forward, backward, true};
   op.traffic = [](const Call& call) {
-    const auto rows = static_cast<double>(call.dim("rows") * call.dim("d")) * sizeOf(call.in(kTable).dtype);
-    if (!call.backward) return 2 * rows;
+    const auto values = static_cast<double>(call.dim("rows") * call.dim("d"));
+    const auto bytes = [&](const Tensor& tensor) { return values * static_cast<double>(sizeOf(tensor.dtype)); };
+    if (!call.backward) return bytes(call.in(kTable)) + bytes(call.out(kY));
+    const Tensor& gradient = call.gradInputs[kTable];
+    if (!gradient) return 0.0;
     // Gradients of the rows are read and added to the table, which is zeroed first unless it is accumulated into.
-    return 3 * rows + (call.gradInputs[kTable] && call.beta(kTable) == 0.0f ? call.gradInputs[kTable].bytes() : 0.0);
+    return bytes(call.out(kY)) + 2 * bytes(gradient) + (call.beta(kTable) == 0.0f ? gradient.bytes() : 0.0);
   };
   return op;
 }

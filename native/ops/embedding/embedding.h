@@ -2,7 +2,8 @@
 
 #include "native/ops/op.h"
 
-/// y[row] = table[ids[row]]. An id outside the table raises INVALID_TOKEN and writes nothing.
+/// y[row] = table[ids[row]], stored as the table or as `outputDType` says. An id outside the table raises INVALID_TOKEN
+/// and writes nothing.
 namespace hint::embedding {
 
 enum Input { kIds, kTable };

@@ -163,12 +163,13 @@ export class LanguageModel implements TrainableModel {
   storedTensors(): StoredTensor[] {
     const [prefix = ''] = namePrefixes(this.config);
     return storedGroups(this.config).map((group) => {
-      const tensors = group.parameters.map((name) => this.parameters.get(name));
-      const shapes = tensors.map(({ shape }) => shape);
+      const names = group.parameters;
+      const shapes = names.map((name) => this.parameters.stored(name).shape);
       return {
         name: group.bare ? group.name : prefix + group.name,
         shape: storedShape(group, shapes),
-        read: async () => join(group, shapes, await Promise.all(tensors.map((tensor) => tensor.read()))),
+        read: async () =>
+          join(group, shapes, await Promise.all(names.map((name) => this.parameters.read(name)))),
       };
     });
   }
@@ -195,10 +196,11 @@ export class LanguageModel implements TrainableModel {
           parameters.matrix('project_in.weight'),
           { outputDType: 'f32' },
         )
-      : ops.embedding(ids, parameters.get('tokens.weight'));
+      : ops.embedding(ids, parameters.stored('tokens.weight'), { outputDType: 'f32' });
     // Without norms in front, the first block reads the sum itself.
     const outputDType = this.config.normBefore ? 'f32' : parameters.computeDtype;
-    return ops.add(wide, ops.embedding(positions, parameters.get('positions.weight')), { outputDType });
+    const place = ops.embedding(positions, parameters.stored('positions.weight'), { outputDType: 'f32' });
+    return ops.add(wide, place, { outputDType });
   }
 
   private linear(
