@@ -121,10 +121,15 @@ export function describeBf16Inference(open: () => Device): void {
     expect(parameters.storedEntries().filter(([, { dtype }]) => dtype === 'f32')).toHaveLength(
       parameters.storedEntries().filter(([, { shape }]) => shape.length === 1).length,
     );
+    const { device } = rounded.model;
+    device.resetPeakMemory();
     using again = await rounded.compile(colours);
     await again.generate(inputs, { maxTokens: 40 });
     again.dispose();
     expect(await bytesInUse(rounded)).toBe(after);
+    // No table was copied or widened on the way.
+    const table = parameters.stored('lm_head.weight').bytes;
+    expect(device.statistics().peakBytesInUse - after).toBeLessThan(table);
     expect(before).toBeLessThanOrEqual(after);
   });
 
@@ -160,6 +165,15 @@ export function describeBf16Inference(open: () => Device): void {
     for (const [i, input] of inputs.entries())
       expect((await task.generate([input], { maxTokens: 40, ...options }))[0]).toEqual(together[i]);
     expect(new Set(together.map(({ tokens }) => tokens.join())).size).toBeGreaterThan(1);
+  });
+
+  it('chooses the same tokens one at a time and in recorded pieces, which a GPU replays as a graph', async () => {
+    using task = await rounded.compile(colours);
+    const together = await task.generate(inputs, { maxTokens: 40 });
+    const streamed = inputs.map((): number[] => []);
+    for await (const event of task.stream(inputs, { maxTokens: 40 }))
+      if (event.type === 'token') streamed[event.input]?.push(event.token);
+    expect(streamed).toEqual(together.map(({ tokens }) => [...tokens]));
   });
 
   it('decodes requests of several tasks in common batches as by themselves', async () => {
