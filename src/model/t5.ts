@@ -409,9 +409,10 @@ export class T5 {
 
   private feedForward(stream: Stream, layer: string, at: LayerPlace): Stream {
     const { y, x } = this.addNorm(stream, `${layer}.layer_norm`, at.offsets);
-    const out = this.denseReluDense(y, layer, at);
     const dropout = at.dropout.at(at.masks, at.layer, 'feed-forward-output');
-    if (!at.tasks || !hasAdapter(at.tasks)) return { x, delta: out, dropout };
+    if (!at.tasks || !hasAdapter(at.tasks)) return { x, delta: this.denseReluDense(y, layer, at), dropout };
+    // Not rounded before the adapter's part is added to it, nor after.
+    const out = this.denseReluDense(y, layer, at, { outputDType: 'f32' });
     // The adapter branch has no dropout (§2.7), so the feed-forward's is applied before the two are added.
     return {
       x,
@@ -425,13 +426,14 @@ export class T5 {
     n: Tensor,
     layer: string,
     at: Pick<LayerPlace, 'offsets' | 'layer' | 'dropout' | 'masks'>,
+    options: { outputDType?: ops.FloatDType } = {},
   ): Tensor {
     const block = `${layer}.DenseReluDense`;
     const hidden = ops.gatedGelu(this.linear(n, `${block}.wi_0`), this.linear(n, `${block}.wi_1`), {
       seqOffsets: at.offsets,
       dropout: at.dropout.at(at.masks, at.layer, 'hidden'),
     });
-    return this.linear(hidden, `${block}.wo`);
+    return this.linear(hidden, `${block}.wo`, options);
   }
 }
 

@@ -4,6 +4,7 @@ import {
   packedLinear,
   packWeight,
   scale,
+  type FloatDType,
   type GroupedLinearOptions,
   type PackedMatrix,
   type WeightDType,
@@ -192,14 +193,15 @@ export function readingModules(
   return again[0] as Tensor;
 }
 
+/** A product with a module; one that is added to something is stored as that is. */
 function multiply(
   x: Tensor,
   { weight, slot, packed }: Module,
   options: Omit<GroupedLinearOptions, 'alpha'>,
 ): Tensor {
-  return packed
-    ? packedLinear(x, packed, { ...options, slot })
-    : groupedLinear(x, weight, { ...options, slot });
+  if (packed) return packedLinear(x, packed, { ...options, slot });
+  const sum = options.residual?.dtype as FloatDType | undefined;
+  return groupedLinear(x, weight, { ...options, slot, ...(sum && sum !== x.dtype && { outputDType: sum }) });
 }
 
 /** The prefixes of a slot, as options of attention. */

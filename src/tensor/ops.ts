@@ -72,8 +72,15 @@ export interface GroupedLinearOptions {
   alpha?: number;
 }
 
-/** residual + activation(alpha * x weight[group, slot] + bias). weight [groups, slots, dIn, dOut], as generated. */
-export function groupedLinear(x: Tensor, weight: Tensor, options: GroupedLinearOptions = {}): Tensor {
+/**
+ * residual + activation(alpha * x weight[group, slot] + bias). weight [groups, slots, dIn, dOut], as generated; stored as
+ * x unless `outputDType` says otherwise.
+ */
+export function groupedLinear(
+  x: Tensor,
+  weight: Tensor,
+  options: GroupedLinearOptions & { outputDType?: FloatDType } = {},
+): Tensor {
   const { bias, residual, ...attributes } = options;
   return first(
     x.device.apply('grouped_linear', [x, weight, bias, residual], {

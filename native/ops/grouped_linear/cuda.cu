@@ -52,25 +52,30 @@ void forwardCuda(Call& call) {
   p.b = {slotOf(weight, g, g.dIn * g.dOut), weight.dtype, g.dOut, false};
   p.bStep = g.slots * g.dIn * g.dOut;
   p.c = addressOf(call.out(kY));
-  p.cType = x.dtype;
+  p.cType = call.out(kY).dtype;
   p.cStride = g.dOut;
   p.activation = activationOf(call);
   if (call.has(kBias)) p.bias = slotOf(call.in(kBias), g, g.dOut);
   p.biasStep = g.slots * g.dOut;
-  if (call.has(kResidual)) p.residual = addressOf(call.in(kResidual));
+  if (call.has(kResidual)) {
+    p.residual = addressOf(call.in(kResidual));
+    p.residualType = call.in(kResidual).dtype;
+  }
   if (call.hasOut(kPreActivation)) p.preActivation = addressOf(call.out(kPreActivation));
   groupedGemm(p);
 }
 
-template <typename T>
-void storeResidual(T* to, float beta, const T* gradient, int64_t count) {
+template <typename R, typename Y>
+void storeResidual(R* to, float beta, const Y* gradient, int64_t count) {
   each(count, [=] __device__(int64_t i) { store(to + i, beta, load(gradient + i)); });
 }
 
-template <typename T>
-void multiplyBySlope(Activation activation, const T* x, const T* gy, T* gradient, int64_t count) {
-  each(count,
-       [=] __device__(int64_t i) { put(gradient + i, load(gy + i) * activationSlope(activation, load(x + i))); });
+/// The gradient of the product, as `gradient` stores it; x null without an activation.
+template <typename Y, typename T>
+void multiplyBySlope(Activation activation, const Y* x, const Y* gy, T* gradient, int64_t count) {
+  each(count, [=] __device__(int64_t i) {
+    put(gradient + i, x ? load(gy + i) * activationSlope(activation, load(x + i)) : load(gy + i));
+  });
 }
 
 /// Gradient of the bias: column sums over the rows of each group.
@@ -85,22 +90,24 @@ void biasGradient(const Groups& g, const T* gradient, G* gb, float beta) {
   });
 }
 
-template <typename T>
+/// Of x and weight stored as T, and y as Y.
+template <typename T, typename Y>
 void backwardOf(const Call& call) {
   const Groups g(call);
   const Activation activation = activationOf(call);
   if (activation != Activation::none && !call.hasOut(kPreActivation))
     fail("INVALID_ARGUMENT", call.describe(), ": a call with training 0 keeps nothing for a backward pass.");
-  const T* gradient = outputGradient<T>(call, kY);
-  if (T* gr = dataOf<T>(inputGradient(call, kResidual)))
-    storeResidual(gr, call.beta(kResidual), gradient, g.rows * g.dOut);
+  const Y* gy = outputGradient<Y>(call, kY);
+  if (const Tensor& gr = inputGradient(call, kResidual))
+    byType(gr.dtype,
+           [&](auto type) { storeResidual(dataOf<decltype(type)>(gr), call.beta(kResidual), gy, g.rows * g.dOut); });
   const Tensor &gx = inputGradient(call, kX), &gw = inputGradient(call, kWeight), &gb = inputGradient(call, kBias);
   if (!gx && !gw && !gb) return;
-  const Scratch<T> scratch(activation == Activation::none ? 0 : g.rows * g.dOut);
-  if (activation != Activation::none) {
-    multiplyBySlope(activation, output<T>(call, kPreActivation), gradient, scratch.get(), g.rows * g.dOut);
-    gradient = scratch;
-  }
+  // What x and weight are multiplied with has their storage type.
+  const bool direct = activation == Activation::none && std::is_same_v<T, Y>;
+  const Scratch<T> scratch(direct ? 0 : g.rows * g.dOut);
+  if (!direct) multiplyBySlope(activation, output<Y>(call, kPreActivation), gy, scratch.get(), g.rows * g.dOut);
+  const T* gradient = direct ? reinterpret_cast<const T*>(gy) : scratch.get();
   const Tensor &x = call.in(kX), &weight = call.in(kWeight);
   if (gx) {
     GroupedGemm p = productOf(call, g, GroupedGemm::Ragged::rows);
@@ -139,7 +146,9 @@ void backwardOf(const Call& call) {
 }
 
 void backwardCuda(Call& call) {
-  byType(call.in(kX).dtype, [&](auto type) { backwardOf<decltype(type)>(call); });
+  byType(call.in(kX).dtype, [&](auto type) {
+    byType(call.gradOutputs[kY].dtype, [&](auto wide) { backwardOf<decltype(type), decltype(wide)>(call); });
+  });
 }
 
 }  // namespace

@@ -21,16 +21,14 @@ OpSpec declare_grouped_linear() {
   op.inputs = {{"x", "rows dIn", kDifferentiable | kSaved, kFloating},
                {"weight", "groups slots dIn dOut", kDifferentiable | kSaved | kWideGradient, like("x")},
                {"bias", "groups slots dOut", kDifferentiable | kOptional | kWideGradient, like("x")},
-               {"residual", "rows dOut", kDifferentiable | kOptional, like("x")}};
-  op.outputs = {{"y", "rows dOut", kDifferentiable, like("x")},
-                {"preActivation", "rows dOut", kSaved, like("x"), [](const Call& call) {
+               {"residual", "rows dOut", kDifferentiable | kOptional, kFloating}};
+  op.outputs = {{"y", "rows dOut", kDifferentiable, chosenBy("outputDType", "x")},
+                {"preActivation", "rows dOut", kSaved, chosenBy("outputDType", "x"), [](const Call& call) {
                    return call.integer("training") != 0 && activationOf(call) != Activation::none;
                  }}};
-  op.attributes = {{"rowOffsets", IntList{}},
-                   {"slot", int64_t{0}},
-                   {"activation", std::string("none")},
-                   {"alpha", 1.0},
-                   {"training", int64_t{1}}};
+  op.attributes = {
+      {"rowOffsets", IntList{}}, {"slot", int64_t{0}},          {"activation", std::string("none")}, {"alpha", 1.0},
+      {"training", int64_t{1}},  {"outputDType", std::string()}};
   op.kernels[0] = {forward, backward};
   op.resolve = resolve;
   op.flops = [](const Call& call) { return 2.0 * call.dim("rows") * call.dim("dIn") * call.dim("dOut"); };

@@ -42,8 +42,8 @@ std::string gemmLibrary();
 /// `bStep` and `cStep` are elements between the matrices of successive groups. On its way out,
 ///   C = beta * C + residual + activation(alpha * product + bias)
 /// with the argument of the activation kept in `preActivation`; what is null is left out. Bias [groups, n] has steps of
-/// `biasStep`; residual and preActivation lie as C does; all three are of A's dtype. Products of bf16 run on tensor
-/// cores where sizes and addresses are multiples of eight elements.
+/// `biasStep` and A's dtype; residual and preActivation lie as C does, and the latter has its dtype. Products of bf16
+/// run on tensor cores where sizes and addresses are multiples of eight elements.
 struct GroupedGemm {
   enum class Ragged { rows, depth } ragged = Ragged::rows;
   int64_t m, n, k;  ///< of the largest group on the ragged side
@@ -56,6 +56,7 @@ struct GroupedGemm {
   int64_t cStride;
   float alpha = 1, beta = 0;
   const void *bias = nullptr, *residual = nullptr;
+  DType residualType = DType::f32;
   int64_t biasStep = 0;
   void* preActivation = nullptr;
   Activation activation = Activation::none;

@@ -79,12 +79,8 @@ void groupedGemm(const GroupedGemm& problem) {
     fail("NOT_SUPPORTED", "A grouped product of ", problem.m, " rows and ", problem.groups,
          " groups exceeds one launch; lower the batch's token budget.");
   if (groupedMma(problem)) return;
-  if (problem.a.dtype == DType::f32)
-    launch<float, float>(problem);
-  else if (problem.cType == DType::f32)
-    launch<bf16, float>(problem);
-  else
-    launch<bf16, bf16>(problem);
+  byType(problem.a.dtype,
+         [&](auto from) { byType(problem.cType, [&](auto to) { launch<decltype(from), decltype(to)>(problem); }); });
 }
 
 }  // namespace hint::cuda

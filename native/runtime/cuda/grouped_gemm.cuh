@@ -43,19 +43,22 @@ struct GroupedArguments {
 template <typename T, typename C>
 struct GroupedOutput {
   C* c;
-  const T *bias, *residual;
-  T* preActivation;
+  const T* bias;
+  const void* residual;
+  C* preActivation;
   float alpha, beta;
+  bool residualIsWide;
   Activation activation;
   int64_t biasStep;
 
   explicit GroupedOutput(const GroupedGemm& p)
       : c(static_cast<C*>(p.c)),
         bias(static_cast<const T*>(p.bias)),
-        residual(static_cast<const T*>(p.residual)),
-        preActivation(static_cast<T*>(p.preActivation)),
+        residual(p.residual),
+        preActivation(static_cast<C*>(p.preActivation)),
         alpha(p.alpha),
         beta(p.beta),
+        residualIsWide(p.residualType == DType::f32),
         activation(p.activation),
         biasStep(p.biasStep) {}
 
@@ -64,7 +67,8 @@ struct GroupedOutput {
     if (bias) value += load(bias + inBias);
     if (preActivation) put(preActivation + at, value);
     value = activate(activation, value);
-    if (residual) value += load(residual + at);
+    if (residual)
+      value += residualIsWide ? static_cast<const float*>(residual)[at] : load(static_cast<const bf16*>(residual) + at);
     store(c + at, beta, value);
   }
 
@@ -77,7 +81,11 @@ struct GroupedOutput {
     if (activation != Activation::none)
 #pragma unroll
       for (int i = 0; i < 8; ++i) value.v[i] = activate(activation, value.v[i]);
-    if (residual) add(value, loadEight(residual + at), 1.0f);
+    if (residual)
+      add(value,
+          residualIsWide ? loadEight(static_cast<const float*>(residual) + at)
+                         : loadEight(static_cast<const bf16*>(residual) + at),
+          1.0f);
     if (beta != 0.0f) add(value, loadEight(c + at), beta);
     putEight(c + at, value);
   }

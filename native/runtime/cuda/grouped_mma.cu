@@ -153,11 +153,13 @@ bool groupedMma(const GroupedGemm& p) {
   // The inner dimension is copied in pieces of 8 where it runs along rows, and so are the rows of a transposed A.
   if (!p.a.transposed && p.k % 8 != 0) return false;
   if (p.a.transposed && p.m % 8 != 0) return false;
-  // Of all products, only gradients of weights are wanted in f32.
-  if (p.a.transposed && p.cType == DType::f32)
+  const bool isWide = p.cType == DType::f32;
+  // Gradients of what rows are multiplied with are wanted in f32, and results, but never those of rows.
+  if (isWide && p.b.transposed) return false;
+  if (isWide && p.a.transposed)
     choose<true, false, float>(p);
-  else if (p.cType == DType::f32)
-    return false;
+  else if (isWide)
+    choose<false, false, float>(p);
   else if (p.a.transposed)
     choose<true, false, bf16>(p);
   else if (p.b.transposed)
