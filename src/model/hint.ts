@@ -4,6 +4,13 @@ import type { Device } from '../tensor/device.js';
 import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkTokenIds, type Ragged, type RaggedBatch } from '../data/batch.js';
+import {
+  activationMemory,
+  costOfRunningAgain,
+  type ActivationMemory,
+  type BatchShape,
+  type RunAgain,
+} from './activation-memory.js';
 import { serializeModelConfig, type ModelConfig } from './config.js';
 import { NO_DROPOUT } from './dropout.js';
 import { Hypernetwork, type EncodedInstructions } from './hypernetwork.js';
@@ -214,6 +221,14 @@ export class HintModel implements TrainableModel {
     this.inference = undefined;
     this.t5.inferenceWeights = undefined;
     this.hyperT5.inferenceWeights = undefined;
+  }
+
+  activationMemory(shape: BatchShape, again: RunAgain): ActivationMemory {
+    return activationMemory(this.config, this.parameters.computeDtype, shape, again);
+  }
+
+  costOfRunningAgain(shape: BatchShape): { layers: number; modules: number } {
+    return costOfRunningAgain(this.config, shape);
   }
 
   configFile(): Record<string, unknown> {

@@ -2,6 +2,7 @@ import type { RaggedBatch } from '../data/batch.js';
 import type { Device } from '../tensor/device.js';
 import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
+import type { ActivationMemory, BatchShape, RunAgain } from './activation-memory.js';
 import type { DropoutPlan } from './dropout.js';
 import type { Parameters } from './parameters.js';
 
@@ -37,6 +38,10 @@ export interface TrainableModel {
     batch: RaggedBatch,
     options?: ForwardOptions & { zLoss?: number },
   ): Sliced<{ loss: Tensor; zTerm: Tensor }>;
+  /** Estimates what {@link loss} and its backward pass take beside parameters and their gradients. */
+  activationMemory(shape: BatchShape, again: RunAgain): ActivationMemory;
+  /** What running again costs, in multiply-adds; modules 0 where they cannot be generated layer by layer. */
+  costOfRunningAgain(shape: BatchShape): { readonly layers: number; readonly modules: number };
   /** The object of config.json. */
   configFile(): Record<string, unknown>;
   /** The tensors of model.safetensors, under the names their family has for them. */

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { HintError } from '../errors.js';
 import { MODEL_SIZES } from '../model/sizes.js';
+import { parseBytes } from '../util/bytes.js';
 import { parseJson, readBytes } from '../util/read-file.js';
 import { SYSTEMS } from '../systems/index.js';
 import { dataKeys, dataSchema } from './data-config.js';
+import { MEMORY_MODES, type MemoryMode } from './memory-plan.js';
 import { nearest } from './nearest.js';
 import { applyOverrides } from './overrides.js';
 
@@ -142,7 +144,32 @@ const configSchema = z.strictObject({
   generatorDropout: rate().default(0),
   zLoss: z.number().min(0).default(1e-4),
   seed: z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
-  recompute: z.boolean().default(false),
+  /**
+   * What runs again in the backward pass instead of being kept for it: nothing (`none` or false), generated `modules`,
+   * `layers` (or true), or `both`; `auto`: as little as `memoryBudget` allows.
+   */
+  recompute: z
+    .union(
+      [
+        z.boolean().transform((layers): MemoryMode => (layers ? 'layers' : 'none')),
+        z.enum(['auto', ...MEMORY_MODES]),
+      ],
+      {
+        error: 'must be auto, none (false), modules, layers (true) or both',
+      },
+    )
+    .default('auto'),
+  /**
+   * Bytes that tensors may take, a number or text such as "80GiB". Default: nine tenths of a GPU's memory, or four fifths
+   * of the machine's; given, it is also a limit that is kept.
+   */
+  memoryBudget: z
+    .union([count(1, Number.MAX_SAFE_INTEGER), z.string()])
+    .transform((given) => (typeof given === 'number' ? given : parseBytes(given)))
+    .refine((bytes) => bytes !== undefined, {
+      error: 'must be a number of bytes, such as 8000000000 or "80GiB"',
+    })
+    .optional(),
   /** Steps between checkpoints. */
   saveEvery: count(1).default(100),
   /** Checkpoints kept; older ones are deleted. */

@@ -81,9 +81,16 @@ export async function continueFrom(config: TrainingConfig, system: System): Prom
   return { ...config, firstStep, optimizer: { ...optimizer, groups } };
 }
 
-/** Takes over from a run's own configuration what {@link continueFrom} filled in when it was started. */
+/**
+ * Takes over from a run's own configuration what {@link continueFrom}, and a plan of its memory, filled in when it was
+ * started: a run that another mode went on with would differ in rounding.
+ */
 export function continueRun(config: TrainingConfig, before: TrainingConfig): TrainingConfig {
-  const continued = { ...config, firstStep: config.firstStep ?? before.firstStep };
+  const continued = {
+    ...config,
+    firstStep: config.firstStep ?? before.firstStep,
+    recompute: config.recompute === 'auto' ? before.recompute : config.recompute,
+  };
   if (config.optimizer.name !== 'adafactor' || before.optimizer.name !== 'adafactor') return continued;
   const groups = { ...config.optimizer.groups };
   for (const [name, { stepOffset }] of Object.entries(before.optimizer.groups))

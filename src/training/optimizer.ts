@@ -211,7 +211,8 @@ function roundingOf({ name, group }: Member, { update, seed = 0 }: UpdateStep): 
   };
 }
 
-function momentShapes(
+/** What is kept about a parameter from update to update: shapes by moment. */
+export function momentShapes(
   settings: OptimizerSettings,
   shape: readonly number[],
 ): Readonly<Record<string, readonly number[]>> {

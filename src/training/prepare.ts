@@ -20,6 +20,7 @@ import { SYSTEMS, type ParameterGroup, type System } from '../systems/index.js';
 import type { Device } from '../tensor/device.js';
 import type { TrainingConfig } from './config.js';
 import { resolveDataPaths, type PrepareOptions } from './data-sources.js';
+import { runAgain } from './memory-plan.js';
 import { Optimizer } from './optimizer.js';
 import { keepParameters } from './param-dtype.js';
 import { assignGroups } from './parameter-groups.js';
@@ -172,9 +173,9 @@ function oneGroup({ groups }: System): ParameterGroup {
   return { name: 'all', takes: (name) => groups.some((group) => group.takes(name)), stepOffset: 0 };
 }
 
-/** The trainer's part of a configuration. */
+/** The trainer's part of a configuration; a `recompute` that nothing has decided yet keeps everything. */
 export function trainerSettings(config: TrainingConfig): TrainerSettings {
-  const { batchSize, tokenBudget, firstStep = 0, dropout, generatorDropout, zLoss, seed, recompute } = config;
+  const { batchSize, tokenBudget, firstStep = 0, dropout, generatorDropout, zLoss, seed } = config;
   return {
     batchSize,
     tokenBudget,
@@ -183,7 +184,7 @@ export function trainerSettings(config: TrainingConfig): TrainerSettings {
     generatorDropout,
     zLoss,
     seed,
-    recompute,
+    ...runAgain(config.recompute === 'auto' ? 'none' : config.recompute),
     schedule: {
       kind: config.schedule,
       learningRate: config.learningRate,

@@ -6,6 +6,7 @@ import { writeFileAtomic } from '../util/atomic-file.js';
 import { parseJson, readBytes } from '../util/read-file.js';
 import { ioError, removeDirectory, removeTemporaries, writeDirectoryAtomically } from './atomic-directory.js';
 import { parseTrainingConfig, type TrainingConfig } from './config.js';
+import type { MemoryPlan } from './memory-plan.js';
 import type { StepReport, TrainerState } from './trainer.js';
 
 /** One line of metrics.jsonl. */
@@ -41,6 +42,7 @@ export interface Checkpoint {
  * The files of a training run:
  *
  *     config.json                     the configuration, defaults filled in
+ *     memory.json                     what every way to spend memory would take, and the one chosen
  *     metrics.jsonl                   one line per logged step
  *     checkpoints/step-N/             config.json, model.safetensors, optimizer.safetensors, state.json
  *     model/                          the trained model and its tokenizer
@@ -99,6 +101,11 @@ export class RunDirectory {
 
   async writeConfig(config: TrainingConfig): Promise<void> {
     await writeFileAtomic(this.configPath, `${JSON.stringify(config, null, 2)}\n`);
+  }
+
+  /** What a plan of the run's memory came to; its mode is `recompute` of the configuration. @throws HintError IO */
+  async writePlan(plan: MemoryPlan): Promise<void> {
+    await writeFileAtomic(join(this.path, 'memory.json'), `${JSON.stringify(plan, null, 2)}\n`);
   }
 
   /** @throws HintError NOT_FOUND when there is no run here, INVALID_JSON, INVALID_CONFIG */

@@ -12,7 +12,9 @@ import type { TrainingConfig } from './config.js';
 import { dataMetadata, describeData, openSource } from './data-sources.js';
 import type { ExampleSource } from './example-source.js';
 import { continueFrom, continueRun, lineageMetadata } from './lineage.js';
+import type { MemoryMode, MemoryPlan } from './memory-plan.js';
 import type { Optimizer } from './optimizer.js';
+import { planRun } from './plan-run.js';
 import { createAnyModel, createOptimizer, loadTokenizer, resolvePaths, trainerSettings } from './prepare.js';
 import { RunDirectory, type Checkpoint } from './run-directory.js';
 import { lockRun } from './run-lock.js';
@@ -25,6 +27,8 @@ export type TrainingPhase = 'data' | 'model' | 'train' | 'save';
 export type TrainingEvent =
   | { kind: 'phase'; phase: TrainingPhase; message: string }
   | { kind: 'progress'; phase: TrainingPhase; done: number; total: number }
+  /** How a new run's memory was planned; not told where `recompute` says it. */
+  | { kind: 'memory'; plan: MemoryPlan }
   /** Every step, logged or not. */
   | { kind: 'step'; report: StepReport; steps: number }
   | { kind: 'checkpoint'; step: number; path: string }
@@ -42,6 +46,8 @@ export interface TrainingSummary {
   /** Tokens fed since the run's start. */
   tokens: number;
   parameters: number;
+  /** What runs again in backward passes. */
+  recompute: MemoryMode;
   /** Examples there are to draw from; undefined for a stream. */
   examples: number | undefined;
   /** Training time of this call, without loading. */
@@ -97,7 +103,12 @@ async function trainLocked(
 ): Promise<TrainingSummary> {
   const checkpoint = options.resume ? await openRun(directory, config) : undefined;
   if (!options.resume) await directory.create(config);
-  const device = new Device({ device: config.device, threads: config.threads });
+  const { memoryBudget } = config;
+  const device = new Device({
+    device: config.device,
+    threads: config.threads,
+    ...(memoryBudget === undefined ? {} : { memoryLimit: memoryBudget }),
+  });
   let source: ExampleSource | undefined;
   try {
     const { signal, onEvent } = options;
@@ -164,9 +175,10 @@ async function openRun(directory: RunDirectory, config: TrainingConfig): Promise
 }
 
 async function prepare(
-  { device, config, system, directory, tokenizer, source, checkpoint }: Ingredients,
+  { device, config: given, system, directory, tokenizer, source, checkpoint }: Ingredients,
   { signal, onEvent }: TrainOptions,
 ): Promise<Run> {
+  let config = given;
   const onProgress = progressOf('model', onEvent);
   const from = checkpoint
     ? `Resuming after step ${checkpoint.step}`
@@ -180,6 +192,13 @@ async function prepare(
   checkVocabulary(tokenizer, model);
   const optimizer = await createOptimizer(model, config, system);
   model.parameters.computeDtype = config.computeDtype;
+  let plan: MemoryPlan | undefined;
+  // Without a step to take there may be no example to look at either.
+  if (config.recompute === 'auto' && (checkpoint?.step ?? 0) < config.steps) {
+    plan = await planRun({ model, optimizer, source, config, signal });
+    config = { ...config, recompute: plan.mode };
+    onEvent?.({ kind: 'memory', plan });
+  }
   const trainer = new Trainer({ model, source, optimizer }, trainerSettings(config));
   if (checkpoint) {
     await readOptimizerState(checkpoint.path, optimizer, signal);
@@ -188,6 +207,7 @@ async function prepare(
   // Last, so that a resume that fails changes nothing of the run.
   await directory.truncateMetrics(checkpoint?.step ?? 0);
   await directory.writeConfig(config);
+  if (plan) await directory.writePlan(plan);
   return {
     config,
     directory,
@@ -244,6 +264,7 @@ async function train(run: Run, { signal, onEvent }: TrainOptions): Promise<Train
     loss,
     tokens: trainer.state.tokens,
     parameters: model.parameters.storedEntries().reduce((sum, [, { size }]) => sum + size, 0),
+    recompute: config.recompute === 'auto' ? 'none' : config.recompute,
     examples: run.source.size,
     seconds,
     output: directory.path,

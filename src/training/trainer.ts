@@ -33,7 +33,7 @@ export interface TrainerSettings {
   /** Trade time for memory: keep only layer inputs for the backward pass. */
   readonly recompute: boolean;
   /** Make generated modules anew for each layer, forward and backward, instead of keeping all of them. */
-  readonly regenerate?: boolean;
+  readonly regenerate?: boolean | undefined;
 }
 
 /** What a trainer works on. It owns none of it. */

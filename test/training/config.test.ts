@@ -36,6 +36,31 @@ describe('training configuration', () => {
   });
 
   it.each([
+    ['80GiB', 80 * 2 ** 30],
+    ['1.5 gb', 1.5e9],
+    ['4096', 4096],
+    [4096, 4096],
+  ])('takes %j as a memory budget', (memoryBudget, bytes) => {
+    expect(parseTrainingConfig({ ...minimal, memoryBudget }).memoryBudget).toBe(bytes);
+  });
+
+  it.each(['plenty', '80 XiB', '-1', 0, '0GiB'])('refuses the memory budget %j', (memoryBudget) => {
+    const { message } = faultOf(() => parseTrainingConfig({ ...minimal, memoryBudget }));
+    expect(message).toMatch(/memoryBudget is .*(must be a number of bytes|>=1)/);
+  });
+
+  it.each([
+    [undefined, 'auto'],
+    [true, 'layers'],
+    [false, 'none'],
+    ['both', 'both'],
+  ] as const)('takes recompute %j as %s', (recompute, mode) => {
+    expect(
+      parseTrainingConfig({ ...minimal, ...(recompute === undefined ? {} : { recompute }) }).recompute,
+    ).toBe(mode);
+  });
+
+  it.each([
     [{ ...minimal, learningrate: 1 }, /learningrate is unknown; did you mean learningRate\?/],
     [
       { ...minimal, data: { directory: 'x', postives: 2 } },

@@ -69,14 +69,24 @@ function trainUntil(
 describe('a training run', () => {
   it('leaves configuration, metrics, its latest checkpoints, and a model directory with its tokenizer', async () => {
     expect(wholeSummary).toMatchObject({ status: 'finished', system: 'hint', step: 6, steps: 6 });
-    expect((await readdir(whole)).sort()).toEqual(['checkpoints', 'config.json', 'metrics.jsonl', 'model']);
+    expect((await readdir(whole)).sort()).toEqual([
+      'checkpoints',
+      'config.json',
+      'memory.json',
+      'metrics.jsonl',
+      'model',
+    ]);
     expect(await new RunDirectory(whole).checkpointSteps()).toEqual([6, 4]);
     expect((await readdir(join(whole, 'model'))).sort()).toEqual([
       'config.json',
       'model.safetensors',
       'tokenizer.json',
     ]);
-    expect(await new RunDirectory(whole).readConfig()).toEqual({ ...tinyRun(whole), firstStep: 0 });
+    expect(await new RunDirectory(whole).readConfig()).toEqual({
+      ...tinyRun(whole),
+      firstStep: 0,
+      recompute: 'none',
+    });
     const metrics = await new RunDirectory(whole).readMetrics();
     expect(metrics.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
     expect(metrics.at(-1)).toMatchObject({ learningRate: 1e-2, loss: wholeSummary.loss });
@@ -227,7 +237,11 @@ describe('resuming', () => {
     await expect(trainFromConfig(tinyRun(join(scratch, 'nothing')), { resume: true })).rejects.toMatchObject({
       code: 'NOT_FOUND',
     });
-    expect(await new RunDirectory(whole).readConfig()).toEqual({ ...tinyRun(whole), firstStep: 0 });
+    expect(await new RunDirectory(whole).readConfig()).toEqual({
+      ...tinyRun(whole),
+      firstStep: 0,
+      recompute: 'none',
+    });
   });
 });
 

@@ -4,9 +4,11 @@ import type { Device } from '../../tensor/device.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import type { ActivationMemory, BatchShape, RunAgain } from '../activation-memory.js';
 import { NO_DROPOUT, type DropoutPlan, type DropoutPlace } from '../dropout.js';
 import type { Parameters } from '../parameters.js';
 import type { ForwardOptions, StoredTensor, TrainableModel } from '../trainable.js';
+import { languageModelActivationMemory } from './activation-memory.js';
 import { serializeLanguageModelConfig, type LanguageModelConfig } from './config.js';
 import { join, namePrefixes, storedGroups, storedShape } from './layout.js';
 import { promptTokens } from './prompt.js';
@@ -154,6 +156,19 @@ export class LanguageModel implements TrainableModel {
   /** Logits of rows after {@link run}, [rows, vocabSize]. */
   logits(hidden: Tensor): Tensor {
     return ops.linear(this.toHead(hidden), this.head);
+  }
+
+  activationMemory(shape: BatchShape, { recompute }: RunAgain): ActivationMemory {
+    return languageModelActivationMemory(this.config, this.parameters.computeDtype, shape, recompute);
+  }
+
+  costOfRunningAgain({ input, target, repeatedInstruction }: BatchShape): {
+    layers: number;
+    modules: number;
+  } {
+    const { dModel: d, dFf, numLayers } = this.config;
+    const rows = input + target + repeatedInstruction;
+    return { layers: numLayers * rows * (4 * d * d + 2 * d * dFf), modules: 0 };
   }
 
   configFile(): Record<string, unknown> {
