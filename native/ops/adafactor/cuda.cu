@@ -1,159 +1,113 @@
-#include <cfloat>
-
-#include "native/ops/adafactor/adafactor.h"
-#include "native/ops/rounding.h"
-#include "native/runtime/cuda/columns.cuh"
-#include "native/runtime/cuda/reduce.cuh"
+#include "native/ops/adafactor/cuda.cuh"
 
 namespace hint {
 namespace adafactor {
 namespace {
 
-using namespace cuda;
+constexpr int kBlock = 1024;
 
-constexpr int kThreads = 256;
-
-/// A floor that keeps a gradient of zero at an update of zero when a moment has underflown, and keeps NaN visible.
-__device__ inline float floored(float value) { return value < FLT_MIN ? FLT_MIN : value; }
-
-/// What the passes over one parameter, stored as T, share. Sums stay on the device.
-template <typename T>
-struct Update {
-  float decay, mixing, epsilon1, gradientScale;
-  double learningRate, epsilon2, clippingThreshold;
-  bool scaled;
-  T* parameter;
-  const float* gradient;
-  int64_t count;
-  Rounding rounding;
-
-  explicit Update(const Call& call)
-      : decay(static_cast<float>(call.number("decay"))),
-        mixing(1.0f - decay),
-        epsilon1(static_cast<float>(call.number("epsilon1"))),
-        gradientScale(static_cast<float>(call.number("gradientScale"))),
-        learningRate(call.number("learningRate")),
-        epsilon2(call.number("epsilon2")),
-        clippingThreshold(call.number("clippingThreshold")),
-        scaled(call.integer("multiplyByParameterScale") != 0),
-        parameter(dataOf<T>(call.in(kParameter))),
-        gradient(input<float>(call, kGradient)),
-        count(call.dim("n")),
-        rounding(roundingOf(call)) {}
-
-  /// Subtracts `by` from element i.
-  __device__ void subtract(int64_t i, float by) const { put(parameter + i, rounding(load(parameter + i) - by, i)); }
-
-  /// What the update is multiplied with: learning rate, parameter scale and clipping.
-  __device__ float step(double parameterSquares, double updateSquares) const {
-    double step = learningRate;
-    if (scaled) step *= fmax(epsilon2, sqrt(parameterSquares / static_cast<double>(count)));
-    if (clippingThreshold > 0) step /= fmax(1.0, sqrt(updateSquares / static_cast<double>(count)) / clippingThreshold);
-    return static_cast<float>(step);
-  }
+/// A whole small tensor in one block, which leaves it in cache between its passes.
+struct Small {
+  int64_t rows, columns;
+  float *row, *column;
 };
 
-/// Device memory of the sums: squares of the parameter and of the unclipped update, sum of the row moments.
-enum Sum { kParameterSquares, kUpdateSquares, kRowSum, kSums };
-
 template <typename T>
-void parameterSquares(const Update<T>& u, double* sums) {
-  if (!u.scaled) return;
-  const T* parameter = u.parameter;
-  sumAll(
-      u.count, [=] __device__(int64_t i) { return static_cast<double>(load(parameter + i)) * load(parameter + i); },
-      [=] __device__(double sum) { sums[kParameterSquares] = sum; });
+__device__ double squaresOf(const Update<T>& u) {
+  if (!u.scaled) return 0;
+  float sum = 0;
+  for (int64_t i = threadIdx.x; i < u.count; i += kBlock) sum += load(u.parameter + i) * load(u.parameter + i);
+  return blockSum(static_cast<double>(sum));
 }
 
 template <typename T>
-void updateFull(const Update<T>& u, float* moment) {
-  const Scratch<double> scratch(kSums);
-  double* sums = scratch;
-  parameterSquares(u, sums);
-  sumAll(
-      u.count,
-      [=] __device__(int64_t i) {
-        const float g = u.gradient[i] * u.gradientScale;
-        const float v = floored(u.decay * moment[i] + u.mixing * (g * g + u.epsilon1));
-        moment[i] = v;
-        return static_cast<double>(g * g / v);
-      },
-      [=] __device__(double sum) { sums[kUpdateSquares] = sum; });
-  each(u.count, [=] __device__(int64_t i) {
-    const float step = u.step(sums[kParameterSquares], sums[kUpdateSquares]);
-    u.subtract(i, step * (u.gradient[i] * u.gradientScale * (1.0f / sqrtf(moment[i]))));
-  });
-}
-
-/// One row per block: the row's moment.
-template <typename T>
-__global__ void __launch_bounds__(kThreads) updateRowMoments(Update<T> u, int64_t columns, float* rowMoment) {
-  const int64_t row = blockIdx.x;
-  double sum = 0;
-  for (int64_t j = threadIdx.x; j < columns; j += kThreads) {
-    const float g = u.gradient[row * columns + j] * u.gradientScale;
-    sum += g * g + u.epsilon1;
+__global__ void __launch_bounds__(kBlock) updateFullSmall(Update<T> u, float* moment) {
+  float squares = 0;
+  for (int64_t i = threadIdx.x; i < u.count; i += kBlock) {
+    const float g = u.gradient[i] * u.gradientScale;
+    const float v = floored(u.mixed(moment[i], u.squareOf(u.gradient[i])));
+    moment[i] = v;
+    squares += g * g / v;
   }
-  sum = blockSum(sum);
-  if (threadIdx.x == 0)
-    rowMoment[row] = u.decay * rowMoment[row] + u.mixing * static_cast<float>(sum / static_cast<double>(columns));
+  const double parameterSquares = squaresOf(u), updateSquares = blockSum(static_cast<double>(squares));
+  const float step = u.step(parameterSquares, updateSquares);
+  for (int64_t i = threadIdx.x; i < u.count; i += kBlock)
+    u.subtract(i, step * (u.gradient[i] * u.gradientScale * (1.0f / sqrtf(moment[i]))));
 }
 
 template <typename T>
-__device__ inline float rowFactor(const Update<T>& u, const float* rowMoment, int64_t row, int64_t rows,
-                                  double rowSum) {
-  const float mean = floored(static_cast<float>(rowSum / static_cast<double>(rows)));
-  return u.gradientScale / sqrtf(floored(rowMoment[row] / mean));
+__device__ void updateRows(const Update<T>& u, const Small& m) {
+  for (int64_t row = threadIdx.x / 32; row < m.rows; row += kBlock / 32) {
+    float sum = 0;
+    for (int64_t j = threadIdx.x % 32; j < m.columns; j += 32) sum += u.squareOf(u.gradient[row * m.columns + j]);
+    sum = warpSum(sum);
+    if (threadIdx.x % 32 == 0) m.row[row] = u.mixed(m.row[row], sum / static_cast<float>(m.columns));
+  }
+}
+
+/// Threads side by side have a column each, and groups of them take turns at the rows.
+template <typename T>
+__device__ void updateColumns(const Update<T>& u, const Small& m) {
+  __shared__ float sums[kBlock];
+  const int width = static_cast<int>(min(m.columns, int64_t{kBlock})), groups = kBlock / width;
+  const int group = threadIdx.x / width, place = threadIdx.x % width;
+  for (int64_t base = 0; base < m.columns; base += width) {
+    const int64_t j = base + place;
+    float sum = 0;
+    if (group < groups && j < m.columns)
+      for (int64_t row = group; row < m.rows; row += groups) sum += u.squareOf(u.gradient[row * m.columns + j]);
+    __syncthreads();  // the last columns are done with
+    sums[threadIdx.x] = sum;
+    __syncthreads();
+    if (group > 0 || j >= m.columns) continue;
+    double total = 0;
+    for (int g = 0; g < groups; ++g) total += sums[g * width + place];
+    m.column[j] = u.mixed(m.column[j], static_cast<float>(total / static_cast<double>(m.rows)));
+  }
 }
 
 template <typename T>
-void updateFactored(const Update<T>& u, int64_t rows, int64_t columns, float* rowMoment, float* columnMoment) {
-  const Scratch<double> scratch(kSums);
-  const Scratch<float> factors(columns);
-  double* sums = scratch;
-  float* columnFactors = factors;
-  parameterSquares(u, sums);
-  updateRowMoments<<<static_cast<unsigned>(rows), kThreads, 0, Context::current().stream()>>>(u, columns, rowMoment);
+__global__ void __launch_bounds__(kBlock) updateFactoredSmall(Update<T> u, Small m) {
+  updateRows(u, m);
+  updateColumns(u, m);
+  __syncthreads();
+  double moments = 0;
+  for (int64_t row = threadIdx.x; row < m.rows; row += kBlock) moments += m.row[row];
+  const float mean = floored(static_cast<float>(blockSum(moments) / static_cast<double>(m.rows)));
+  const auto unclipped = [&](int64_t i) {
+    return u.gradient[i] * u.rowFactor(m.row[i / m.columns], mean) * u.columnFactor(m.column[i % m.columns]);
+  };
+  float squares = 0;
+  if (u.clips())
+    for (int64_t i = threadIdx.x; i < u.count; i += kBlock) squares += unclipped(i) * unclipped(i);
+  const double parameterSquares = squaresOf(u), updateSquares = blockSum(static_cast<double>(squares));
+  const float step = u.step(parameterSquares, updateSquares);
+  for (int64_t i = threadIdx.x; i < u.count; i += kBlock) u.subtract(i, step * unclipped(i));
+}
+
+template <typename T>
+void updateSmall(const Call& call, const Update<T>& update) {
+  cudaStream_t stream = Context::current().stream();
+  if (call.has(kFullMoment)) {
+    updateFullSmall<<<1, kBlock, 0, stream>>>(update, dataOf<float>(call.in(kFullMoment)));
+  } else {
+    const Small moments{call.dim("rows"), call.dim("columns"), dataOf<float>(call.in(kRowMoment)),
+                        dataOf<float>(call.in(kColumnMoment))};
+    updateFactoredSmall<<<1, kBlock, 0, stream>>>(update, moments);
+  }
   launched();
-  columnSums(
-      rows, columns,
-      [=] __device__(int64_t row, int64_t j) {
-        const float g = u.gradient[row * columns + j] * u.gradientScale;
-        return g * g + u.epsilon1;
-      },
-      [=] __device__(int64_t j, float sum) {
-        const float moment = u.decay * columnMoment[j] + u.mixing * (sum / static_cast<float>(rows));
-        columnMoment[j] = moment;
-        columnFactors[j] = 1.0f / sqrtf(floored(moment));
-      });
-  sumAll(
-      rows, [=] __device__(int64_t row) { return static_cast<double>(rowMoment[row]); },
-      [=] __device__(double sum) { sums[kRowSum] = sum; });
-  if (u.clippingThreshold > 0)
-    sumAll(
-        u.count,
-        [=] __device__(int64_t i) {
-          const float y =
-              u.gradient[i] * rowFactor(u, rowMoment, i / columns, rows, sums[kRowSum]) * columnFactors[i % columns];
-          return static_cast<double>(y) * y;
-        },
-        [=] __device__(double sum) { sums[kUpdateSquares] = sum; });
-  each(u.count, [=] __device__(int64_t i) {
-    const float y =
-        u.gradient[i] * rowFactor(u, rowMoment, i / columns, rows, sums[kRowSum]) * columnFactors[i % columns];
-    u.subtract(i, u.step(sums[kParameterSquares], sums[kUpdateSquares]) * y);
-  });
 }
 
 void forwardCuda(Call& call) {
   if (call.dim("n") == 0) return;
   byType(call.in(kParameter).dtype, [&](auto type) {
     const Update<decltype(type)> update(call);
-    if (call.has(kFullMoment))
-      updateFull(update, dataOf<float>(call.in(kFullMoment)));
+    if (update.count <= kSmall)
+      updateSmall(call, update);
+    else if (call.has(kFullMoment))
+      updateFull(call, update);
     else
-      updateFactored(update, call.dim("rows"), call.dim("columns"), dataOf<float>(call.in(kRowMoment)),
-                     dataOf<float>(call.in(kColumnMoment)));
+      updateFactored(call, update);
   });
 }
 

@@ -64,6 +64,7 @@ Context::~Context() {
   cudaStreamSynchronize(stream_);
   gemm_.reset();
   tables_.clear();
+  counters_.reset();
   cudaStreamDestroy(stream_);
 }
 
@@ -109,6 +110,20 @@ std::shared_ptr<Buffer> Context::scratch(size_t bytes) {
   buffer->ensure();
   if (keep_) keep_->push_back(buffer);
   return buffer;
+}
+
+uint32_t* Context::counters(int64_t count) {
+  constexpr size_t kFewest = 4096;
+  const size_t bytes = std::max(static_cast<size_t>(count) * sizeof(uint32_t), kFewest);
+  if (!counters_ || counters_->bytes() < bytes) {
+    if (keep_)
+      fail("INTERNAL", "A command counts in ", count,
+           " words in its second run and in fewer in its first; it cannot be recorded.");
+    counters_ = scratch(bytes);
+    check(cudaMemsetAsync(counters_->data(), 0, bytes, stream_), "zero counters");
+  }
+  if (keep_) keep_->push_back(counters_);
+  return static_cast<uint32_t*>(counters_->data());
 }
 
 FaultWord* Context::faultWord(FaultText text) {

@@ -63,6 +63,9 @@ class Context {
   /// Memory for the kernels of the command in hand; what is captured into a graph keeps it as long as the graph.
   std::shared_ptr<Buffer> scratch(size_t bytes);
 
+  /// Words that are zero, for kernels that count in them and leave them zero.
+  uint32_t* counters(int64_t count);
+
   /// A word in which the command's kernels report values they cannot accept.
   FaultWord* faultWord(FaultText text);
   /// The checks behind the words taken since the last call, without publishing them.
@@ -86,6 +89,7 @@ class Context {
   std::shared_ptr<Faults> faults_;
   std::unique_ptr<Gemm> gemm_;
   std::unordered_map<IntList, std::shared_ptr<Buffer>, Hash> tables_;
+  std::shared_ptr<Buffer> counters_;
   std::vector<std::shared_ptr<Faults::Check>> checks_;
   std::vector<std::shared_ptr<Buffer>>* keep_ = nullptr;
 };

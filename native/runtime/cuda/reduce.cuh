@@ -27,6 +27,21 @@ __global__ void sumFinish(const double* partial, int parts, Finish finish) {
 
 }  // namespace detail
 
+/// Whether this block is the last of `blocks` that counts itself here, which may then read, by __ldcg, what the others
+/// have written. The counter is zero again afterwards. Every thread of the block must call it.
+__device__ inline bool isLastBlock(uint32_t* counter, int64_t blocks) {
+  __shared__ bool last;
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    last = atomicAdd(counter, 1u) == static_cast<uint32_t>(blocks - 1);
+    if (last) *counter = 0;
+  }
+  __syncthreads();
+  __threadfence();
+  return last;
+}
+
 /// finish(sum of body(i) over [0, count)) on one thread. The grid depends on the count alone, so that the result does
 /// not depend on the device.
 template <typename Body, typename Finish>

@@ -178,13 +178,18 @@ void run(dim3 grid, dim3 threads, size_t sharedBytes, void (*body)(void*), void*
   current.body = body;
   current.argument = state;
   dynamicMemory.resize(sharedBytes / sizeof(SharedUnit) + 1);
-  for (block.z = 0; block.z < grid.z; ++block.z)
-    for (block.y = 0; block.y < grid.y; ++block.y)
-      for (block.x = 0; block.x < grid.x; ++block.x) {
-        // NaN, not what the last block left: kernels must write shared memory before they read it.
-        std::memset(dynamicMemory.data(), 0xFF, dynamicMemory.size() * sizeof(SharedUnit));
-        runBlock();
-      }
+  // Each launch begins at another block, and goes on in either direction: nothing may depend on the order.
+  static uint64_t launches = 0;
+  const uint64_t turn = ++launches * 0x9E3779B97F4A7C15u;
+  const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z, first = turn / 2 % (blocks ? blocks : 1);
+  for (uint64_t i = 0; i < blocks; ++i) {
+    const uint64_t at = (first + (turn >> 63 ? blocks - i : i)) % blocks;
+    block = {static_cast<unsigned>(at % grid.x), static_cast<unsigned>(at / grid.x % grid.y),
+             static_cast<unsigned>(at / grid.x / grid.y)};
+    // NaN, not what the last block left: kernels must write shared memory before they read it.
+    std::memset(dynamicMemory.data(), 0xFF, dynamicMemory.size() * sizeof(SharedUnit));
+    runBlock();
+  }
 }
 
 int waitBlock(int value) {

@@ -78,6 +78,11 @@ inline int __syncthreads_or(int value) { return ::hint::emulator::waitBlock(valu
 inline void __syncwarp() { ::hint::emulator::ballot(true); }
 inline unsigned __ballot_sync(unsigned, bool predicate) { return ::hint::emulator::ballot(predicate); }
 inline void __threadfence_system() {}
+inline void __threadfence() {}
+template <typename T>
+T __ldcg(const T* address) {
+  return *address;
+}
 inline int __popc(unsigned value) { return __builtin_popcount(value); }
 
 template <typename T>
@@ -94,6 +99,11 @@ cudaError_t cudaFuncSetAttribute(void (*kernel)(Arguments...), cudaFuncAttribute
   return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), attribute, value);
 }
 
+inline unsigned atomicAdd(unsigned* address, unsigned value) {
+  const unsigned old = *address;
+  *address += value;
+  return old;
+}
 inline unsigned long long atomicMin(unsigned long long* address, unsigned long long value) {
   const unsigned long long old = *address;
   if (value < old) *address = value;
