@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { generateTokens } from '../../src/inference/generate.js';
 import { loadModel } from '../../src/model/checkpoint.js';
 import { cudaReport, Device } from '../../src/tensor/device.js';
+import * as ops from '../../src/tensor/ops.js';
+import type { Tensor } from '../../src/tensor/tensor.js';
 import { GREEDY_MODEL } from '../inference/models.js';
 import { tinyTrainer } from '../training/tiny.js';
 
@@ -39,6 +41,43 @@ describe.runIf(available)('on CUDA', () => {
     expect(actual.length).toBe(expected.length);
     for (const [step, loss] of actual.entries()) expect(loss).toBeCloseTo(expected[step] as number, 3);
   }, 300_000);
+
+  it.each(['nearest', 'stochastic'] as const)(
+    'weights rounded to bf16 (%s) are those of the CPU, bit for bit',
+    async (rounding) => {
+      const roundedOn = async (name: string, shape: readonly number[]): Promise<Uint8Array[]> => {
+        using device = new Device({ device: name, threads: 1 });
+        const [gradient, first, second, full] = [0, 1, 2, 3].map(() => device.full(shape, 0)) as [
+          Tensor,
+          ...Tensor[],
+        ];
+        // Without gradients an update is its rounding alone.
+        const draws = { rounding, roundingSeed: 2 ** 53 - 1, roundingStep: 3, roundingStream: 2 ** 32 - 1 };
+        const updates: ((parameter: Tensor) => void)[] = [
+          (parameter) =>
+            ops.adamw(
+              parameter,
+              gradient,
+              { first: first!, second: second! },
+              { learningRate: 0.1, step: 1, ...draws },
+            ),
+          (parameter) =>
+            ops.adafactor(parameter, gradient, { full: full! }, { learningRate: 0.1, decay: 0.9, ...draws }),
+        ];
+        return await Promise.all(
+          updates.map(async (update) => {
+            const parameter = device.tensor(null, shape, 'f32');
+            ops.randomFill(parameter, 'uniform', { scale: 0.1, seed: 1, stream: 2 });
+            update(parameter);
+            return new Uint8Array(await parameter.readBytes());
+          }),
+        );
+      };
+      // In one block, and by eights with some left over.
+      for (const shape of [[7], [128, 129], [3, 71, 101]])
+        expect(await roundedOn('cuda', shape)).toEqual(await roundedOn('cpu', shape));
+    },
+  );
 
   it('greedy decoding, recorded and replayed, gives the tokens of the CPU', async () => {
     expect(await tokensOn('cuda')).toEqual(await tokensOn('cpu'));
