@@ -136,6 +136,15 @@ export function usedSlots(config: ModelConfig, { name }: Adaptation): number {
   return name.startsWith('adapter') ? config.numLayers + config.numDecoderLayers : slotCount(config);
 }
 
+/** Which part of generating modules is counted; absent: all of it. */
+interface GeneratedPart {
+  /** Leave out keys and values of the instructions, which are made once whatever is generated. */
+  readonly withoutKeys?: boolean;
+  /** Only these kinds, and slots of each. */
+  readonly table?: readonly Adaptation[];
+  readonly slots?: number;
+}
+
 /** The hypernetwork after its encoder, for `tasks` instructions of `instruction` tokens at once. */
 function generate(
   counter: Counter,
@@ -143,16 +152,17 @@ function generate(
   hint: HintConfig,
   instruction: number,
   tasks: number,
+  { withoutKeys = false, table = adaptationTable(config), slots }: GeneratedPart = {},
 ): void {
-  const table = adaptationTable(config);
   if (table.length === 0 || hint.generator === 'static') return;
+  const slotsOf = (adaptation: Adaptation): number => slots ?? usedSlots(config, adaptation);
   // Without an instruction every task has the same modules.
   const generated = hint.generator === 'embedding' ? 1 : tasks;
   const width = attentionWidth(config);
   // Side-by-side embeddings feed every slot, so that none of them can be left out.
   const rows = hint.perLayerGenerators
     ? hint.embeddingSlots * componentsPerSlot(config)
-    : table.reduce((sum, adaptation) => sum + adaptation.components * usedSlots(config, adaptation), 0);
+    : table.reduce((sum, adaptation) => sum + adaptation.components * slotsOf(adaptation), 0);
   const attentionLayers = { cross_attention: 1, decoder: config.numDecoderLayers, hypter: 0, embedding: 0 }[
     hint.generator
   ];
@@ -161,13 +171,13 @@ function generate(
   const queries = hint.generator === 'cross_attention' ? rows : attended;
   project(counter, config, undefined, attentionLayers, queries, ['q']);
   project(counter, config, undefined, attentionLayers, attended, ['o']);
-  project(counter, config, undefined, attentionLayers, instruction * tasks, ['k', 'v']);
+  if (!withoutKeys) project(counter, config, undefined, attentionLayers, instruction * tasks, ['k', 'v']);
   counter.attention += attentionLayers * 2 * attended * instruction * width;
   if (hint.generator === 'decoder') feedForward(counter, config, undefined, attentionLayers, attended);
   for (const adaptation of table) {
     const outputs = generatorOutputs(config, adaptation);
     const vectors = hint.generator === 'hypter' ? 1 : adaptation.components;
-    const groups = hint.perLayerGenerators ? 1 : usedSlots(config, adaptation);
+    const groups = hint.perLayerGenerators ? 1 : slotsOf(adaptation);
     counter.generators += generated * groups * vectors * config.dModel * (generatorWidth(config) + outputs);
   }
 }
@@ -249,6 +259,23 @@ export function compileMultiplyAdds(
         project(counter, config, hint, config.numDecoderLayers, tokens, ['k', 'v']);
     }),
   };
+}
+
+/**
+ * Multiply-adds of generating modules for `tasks` tasks from keys and values that are there.
+ *
+ * @param part absent: every kind for every slot that reads it
+ */
+export function generateMultiplyAdds(
+  config: ModelConfig,
+  instruction: number,
+  tasks: number,
+  part: Omit<GeneratedPart, 'withoutKeys'> = {},
+): MultiplyAdds {
+  return count((counter) => {
+    const { hint } = config;
+    if (hint) generate(counter, config, hint, instruction, tasks, { ...part, withoutKeys: true });
+  });
 }
 
 /**

@@ -1,8 +1,11 @@
+import { canRegenerate } from '../model/activation-memory.js';
 import type { ModelConfig } from '../model/config.js';
+import { adaptationTable } from '../model/parameter-shapes.js';
 import {
   addMultiplyAdds,
   compileMultiplyAdds,
   examplePhases,
+  generateMultiplyAdds,
   type InferenceLengths,
   type MultiplyAdds,
 } from './flops.js';
@@ -12,6 +15,8 @@ export interface TrainingLengths extends InferenceLengths {
   readonly tasks: number;
   /** Layers run a second time in the backward pass (the trainer's `recompute`). */
   readonly recompute?: boolean;
+  /** Modules made where layers read them, and again in the backward pass (the trainer's `regenerate`). */
+  readonly regenerate?: boolean;
 }
 
 /** Cost of one training batch without the optimiser, which has no matrix products. */
@@ -19,7 +24,7 @@ export interface TrainingCost {
   readonly forward: MultiplyAdds;
   /** Twice the forward (one product for the input's gradient, one for the weight's), and the logits computed again. */
   readonly backward: MultiplyAdds;
-  /** Layers run again in the backward pass; all 0 without `recompute`. */
+  /** What runs again in the backward pass; all 0 without `recompute` and `regenerate`. */
   readonly recomputed: MultiplyAdds;
   /** All of it, in FLOPs (two per multiply-add). */
   readonly flops: number;
@@ -33,25 +38,44 @@ export interface TrainingCost {
  */
 export function trainingFlops(config: ModelConfig, lengths: TrainingLengths): TrainingCost {
   const { instruction, tasks, examples, recompute = false } = lengths;
+  const regenerate = (lengths.regenerate ?? false) && canRegenerate(config);
   const compile = compileMultiplyAdds(config, instruction, tasks);
   const example = examplePhases(config, lengths);
+  const encode = scale(example.encode, tasks * examples);
   const decode = scale(example.decode, tasks * examples);
-  const layers = addMultiplyAdds(
-    compile.encode,
-    compile.fuse,
-    scale(example.encode, tasks * examples),
-    decode,
-  );
-  const forward = addMultiplyAdds(layers, compile.generate);
+  const adapted = addMultiplyAdds(compile.fuse, encode, decode);
+  const layers = addMultiplyAdds(compile.encode, adapted);
+  const twice = regenerate && !recompute ? generatedTwice(config, instruction, tasks) : NOTHING;
+  const forward = addMultiplyAdds(layers, compile.generate, twice);
   const { lmHead } = forward;
   const backward = withHead(scale(forward, 2), 3 * lmHead);
-  const recomputed = recompute ? withHead(layers, 0) : scale(forward, 0);
+  const generated = addMultiplyAdds(generateMultiplyAdds(config, instruction, tasks), twice);
+  const recomputed = addMultiplyAdds(
+    recompute ? withHead(layers, 0) : NOTHING,
+    regenerate ? generated : NOTHING,
+    regenerate && !recompute ? sites(config, addMultiplyAdds(encode, decode), adapted) : NOTHING,
+  );
   return {
     forward,
     backward,
     recomputed,
     flops: 2 * (forward.total + backward.total + recomputed.total),
   };
+}
+
+const NOTHING = addMultiplyAdds();
+
+/** What reads generated modules: adapters, LoRA, and attention behind prefixes. */
+function sites({ hint }: ModelConfig, stacks: MultiplyAdds, { adaptations }: MultiplyAdds): MultiplyAdds {
+  const attention = hint && hint.prefixLength > 0 ? stacks.attention : 0;
+  return { ...NOTHING, attention, adaptations, total: attention + adaptations };
+}
+
+/** LoRA of cross-attention's keys and values: made for the inputs, and once more for fused instructions. */
+function generatedTwice(config: ModelConfig, instruction: number, tasks: number): MultiplyAdds {
+  if (!config.hint?.instructionFusion) return NOTHING;
+  const table = adaptationTable(config).filter(({ name }) => /^lora_[kv]_/.test(name));
+  return generateMultiplyAdds(config, instruction, tasks, { table, slots: config.numDecoderLayers });
 }
 
 function scale(count: MultiplyAdds, factor: number): MultiplyAdds {

@@ -108,13 +108,20 @@ describe('the multiply-adds counted are those the engine executes', () => {
       ...{ instruction: 7, input: 5, output: 4, instructionInInput: false },
       ...{ tasks: 2, examples: 3 },
     };
-    for (const recompute of [false, true]) {
+    for (const again of [
+      { recompute: false, regenerate: false },
+      { recompute: true, regenerate: false },
+      { recompute: false, regenerate: true },
+      { recompute: true, regenerate: true },
+    ]) {
       const gradients = new Gradients(device);
       const training = await executed(device, () =>
-        accumulateGradients(model, batch, gradients, { parameters, zLoss: 1e-4, recompute }),
+        accumulateGradients(model, batch, gradients, { parameters, zLoss: 1e-4, ...again }),
       );
       gradients.dispose();
-      expect(trainingFlops(model.config, { ...lengths, recompute }).flops / 2).toBe(training);
+      expect(trainingFlops(model.config, { ...lengths, ...again }).flops / 2, JSON.stringify(again)).toBe(
+        training,
+      );
     }
   });
 });

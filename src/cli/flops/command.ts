@@ -38,6 +38,7 @@ export function addFlopsCommand(program: Command): void {
     .option('--tasks <n>', 'tasks', wholeNumber('--tasks', 1), 1)
     .option('--training', 'forward and backward over one batch, all parameters being trained', false)
     .option('--recompute', 'with --training: layers run again in the backward pass', false)
+    .option('--regenerate', 'with --training: modules are generated again in the backward pass', false)
     .option('--paper', "the paper's tables by its stated conventions", false)
     .option('--kappa <n>', 'with --paper: d × d products per generated vector', wholeNumber('--kappa'), 3)
     .addOption(

@@ -18,6 +18,7 @@ export interface CountOptions extends ModelChoiceOptions {
   tasks: number;
   training: boolean;
   recompute: boolean;
+  regenerate: boolean;
   json: boolean;
 }
 
@@ -40,8 +41,9 @@ export async function countFlops(directory: string | undefined, options: CountOp
   const choice = await chooseModel(directory, options);
   const { input, output, examples } = options;
   const lengths = { instruction: instructionTokens(choice, options.instruction), input, output, examples };
-  if (options.recompute && !options.training) {
-    throw new HintError('INVALID_ARGUMENT', 'Layers are recomputed in training only; add --training.');
+  const { tasks, training, recompute, regenerate } = options;
+  if ((recompute || regenerate) && !training) {
+    throw new HintError('INVALID_ARGUMENT', 'Layers and modules run again in training only; add --training.');
   }
   const { phases, flops } = options.training
     ? trainingPhases(choice, lengths, options)
@@ -50,7 +52,7 @@ export async function countFlops(directory: string | undefined, options: CountOp
     printJson({
       model: choice.name,
       system: choice.system,
-      ...{ ...lengths, tasks: options.tasks, training: options.training, recompute: options.recompute },
+      ...{ ...lengths, tasks, training, recompute, regenerate },
       multiplyAdds: flops / 2,
       flops,
       phases,
@@ -91,15 +93,15 @@ function inferencePhases(
 function trainingPhases(
   { config, instructionInInput }: ModelChoice,
   lengths: Lengths,
-  { tasks, recompute }: CountOptions,
+  { tasks, recompute, regenerate }: CountOptions,
 ): { phases: Phase[]; flops: number } {
-  const cost = trainingFlops(config, { ...lengths, instructionInInput, tasks, recompute });
+  const cost = trainingFlops(config, { ...lengths, instructionInInput, tasks, recompute, regenerate });
   return {
     flops: cost.flops,
     phases: [
       { phase: 'forward', times: 1, each: cost.forward },
       { phase: 'backward', times: 1, each: cost.backward },
-      { phase: 'layers run again', times: 1, each: cost.recomputed },
+      { phase: 'run again', times: 1, each: cost.recomputed },
     ],
   };
 }
