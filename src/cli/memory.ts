@@ -8,14 +8,16 @@ import { slotCount } from '../model/parameter-shapes.js';
 import { PUBLISHED_SIZES } from '../model/sizes.js';
 import { platformReport } from '../tensor/device.js';
 import { action, print, printJson, table, wholeNumber } from './context.js';
+import { printTrainingMemory, type TrainingMemoryOptions } from './training-memory.js';
 import { addModelChoice, chooseModel, type ModelChoice, type ModelChoiceOptions } from './model-choice.js';
 
-interface MemoryOptions extends ModelChoiceOptions {
-  instruction: number;
+interface MemoryOptions extends ModelChoiceOptions, TrainingMemoryOptions {
   dtype: 'f32' | 'bf16';
-  json: boolean;
+  training: boolean;
 }
 
+/** Tokens of a compiled task's instruction: definition and two examples. */
+const COMPILED = PAPER_LENGTHS.sni.twoPositive.instruction;
 const BYTES = { f32: 4, bf16: 2 } as const;
 const DTYPES = ['f32', 'bf16', 'int8'] as const;
 
@@ -27,28 +29,54 @@ export function addMemoryCommand(program: Command): void {
     .description(
       "Appendix C.2's formula beside what the engine holds for a compiled task, and the instruction length from which either\n" +
         'takes less than the key/value cache of a decoder-only model of the same width; and the weights of an engine as this\n' +
-        'machine holds them. Without a model: every published size.',
+        'machine holds them. Without a model: every published size.\n' +
+        'With --training: what training a model takes, by what it is held in and what runs again in backward passes.',
     )
     .argument('[model]', 'a model directory (its config.json is all that is read)');
   addModelChoice(command)
     .option(
       '--instruction <tokens>',
-      'tokens of the instruction',
+      `tokens of the instruction (default: ${COMPILED}, or ${PAPER_LENGTHS.sni.def.instruction} with --training)`,
       wholeNumber('--instruction'),
-      PAPER_LENGTHS.sni.twoPositive.instruction,
-    ) // prettier-ignore
+    )
     .addOption(
       new Option('--dtype <name>', 'of every value; the engine holds f32')
         .choices(['f32', 'bf16'])
         .default('f32'),
     )
+    .option('--training', 'what training takes instead', false)
+    .option('--budget <bytes>', 'with --training: what there is, such as 139GiB (default: of this machine)')
+    .option(
+      '--token-budget <tokens>',
+      'with --training: of a microbatch (tokenBudget)',
+      wholeNumber('--token-budget'),
+      16384,
+    )
+    .option(
+      '--tasks <n>',
+      'with --training: distinct tasks of a microbatch (default: as many as have room)',
+      wholeNumber('--tasks'),
+    )
+    .option('--examples <n>', 'with --training: examples of each task', wholeNumber('--examples'), 1)
+    .option('--input <tokens>', 'with --training', wholeNumber('--input'), PAPER_LENGTHS.sni.instance)
+    .option('--output <tokens>', 'with --training', wholeNumber('--output'), PAPER_LENGTHS.sni.output)
+    .addOption(
+      new Option('--optimizer <name>', 'with --training')
+        .choices(['adafactor', 'adamw'])
+        .default('adafactor'),
+    )
     .option('--json', 'print the result as JSON', false)
     .addHelpText(
       'after',
-      '\nExamples:\n  $ hint memory\n  $ hint memory --size xl --instruction 1024\n  $ hint memory runs/hint/model --json',
+      '\nExamples:\n  $ hint memory\n  $ hint memory --size xl --instruction 1024\n  $ hint memory runs/hint/model --json\n  $ hint memory --size xxl --training --budget 139GiB\n  $ hint memory --size xl --training --system tk-instruct --token-budget 65536',
     )
     .action(
       action(async (_signal, model: string | undefined, options: MemoryOptions) => {
+        if (options.training) {
+          printTrainingMemory(await chooseModel(model, options), options);
+          return;
+        }
+        const instruction = options.instruction ?? COMPILED;
         const sizes = model === undefined && options.size === undefined ? PUBLISHED_SIZES : [options.size];
         const reports = await Promise.all(
           sizes.map(async (size) => {
@@ -59,7 +87,7 @@ export function addMemoryCommand(program: Command): void {
                 `${choice.name} with the system ${choice.system} compiles nothing; choose --system hint or a model with a hypernetwork.`,
               );
             }
-            return { choice, report: memoryReport(choice.config, options.instruction, BYTES[options.dtype]) };
+            return { choice, report: memoryReport(choice.config, instruction, BYTES[options.dtype]) };
           }),
         );
         if (options.json) {
@@ -71,14 +99,15 @@ export function addMemoryCommand(program: Command): void {
               weights: weightsOf(choice.config),
             })),
           );
-        } else print(describe(reports, options));
+        } else print(describe(reports, instruction, options));
       }),
     );
 }
 
 function describe(
   reports: readonly { choice: ModelChoice; report: MemoryReport }[],
-  { instruction, dtype }: MemoryOptions,
+  instruction: number,
+  { dtype }: MemoryOptions,
 ): string {
   const tokens = (crossover: number | null): string => (crossover === null ? 'never' : String(crossover));
   const rows = reports.flatMap(({ choice, report }) => [

@@ -181,7 +181,7 @@ export function activationMemory(
       moduleGradients +
       keys +
       sizes.of(instruction, d) +
-      Math.max(0, ...all.map((one) => one.passing)),
+      (regenerate ? 0 : Math.max(0, ...all.map((one) => one.passing))),
     hyperencoder +
       again(layer.hyperencoder) +
       sizes.wide(instruction) +

@@ -84,6 +84,8 @@ describe('hint flops', () => {
     [['flops', '--size', 'base', '--system', 'gpt'], /no system "gpt"/],
     [['flops', '--size', 'base', '--system', 'tk-instruct', '--adapter-size', '8'], /has no hypernetwork/],
     [['flops', '--size', 'base', '--recompute'], /add --training/],
+    [['flops', '--size', 'base', '--regenerate'], /add --training/],
+    [['memory', '--size', 'xxl', '--training', '--budget', 'much'], /--budget is much/],
     [['flops', '--size', 'base', '--input', '-1'], /--input is "-1"/],
     [['flops', '--size', 'base', '--plot', 'a.svg'], /add --curve/],
     [['flops', '--curve', '--plot', 'a.jpg'], /must end in \.svg or \.png/],
@@ -100,6 +102,31 @@ describe('hint flops', () => {
 });
 
 describe('hint memory', () => {
+  it('says how 11B is trained on one GPU: with modules made again in layers that run again', async () => {
+    const budget = ['--size', 'xxl', '--training', '--budget', '139GiB'];
+    const [text, json] = await Promise.all([hint('memory', ...budget), hint('memory', ...budget, '--json')]);
+    expect(text.stdout).toMatch(/bf16 +bf16 +21\.8 GiB +0 bytes +43\.7 GiB +[\d.]+ MiB +65\.6 GiB/);
+    expect(text.stdout).toMatch(/f32 +bf16 +both +.* chosen/);
+    const report = JSON.parse(json.stdout) as {
+      batch: { tasks: number };
+      rows: {
+        chosen: string;
+        state: { total: number };
+        modes: { mode: string; required: number; activations: Record<string, number> }[];
+      }[];
+    };
+    expect(report.batch.tasks).toBe(Math.floor(16384 / (69 + 44 + 1)));
+    expect(report.rows.map(({ chosen }) => chosen)).toEqual(['both', 'both', 'both']);
+    for (const { state, modes } of report.rows) {
+      expect(modes).toHaveLength(4);
+      for (const { required, activations } of modes) {
+        const { layers, modules, generators, passing, peak } = activations as Record<string, number>;
+        expect(layers! + modules! + generators! + passing!).toBeCloseTo(peak!, -1);
+        expect(required).toBeGreaterThan(state.total + peak!);
+      }
+    }
+  });
+
   it('shows formula and what is held for every size, or for one model', async () => {
     const all = await hint('memory');
     expect(all.stdout).toMatch(/T5 v1\.1 xl +paper, Appendix C\.2 +204\.79 +554 +274/);

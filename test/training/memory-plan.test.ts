@@ -18,6 +18,7 @@ import {
   type MemoryMode,
   type MemoryPlan,
 } from '../../src/training/memory-plan.js';
+import { keepParameters } from '../../src/training/param-dtype.js';
 import { ADAFACTOR, Optimizer } from '../../src/training/optimizer.js';
 import { assignGroups } from '../../src/training/parameter-groups.js';
 import { planRun } from '../../src/training/plan-run.js';
@@ -67,15 +68,21 @@ interface Setup {
 }
 
 /** A model with what trains it on whole batches of a pool. */
-function setUp(model: TrainableModel, examples: readonly TokenizedExample[]): Setup {
-  const groups = assignGroups(
+function setUp(
+  model: TrainableModel,
+  examples: readonly TokenizedExample[],
+  weights: FloatDType = 'f32',
+): Setup {
+  const assigned = assignGroups(
     model.parameters.entries(),
     [{ name: 'all', takes: () => true, stepOffset: 0 }],
     {
       firstStep: 0,
       multiplyByParameterScale: true,
+      paramDtype: weights,
     },
   );
+  const groups = model.device.now(keepParameters(model.parameters, assigned, weights));
   const optimizer = new Optimizer(model.device, ADAFACTOR, groups);
   const source = (): PoolSource => new PoolSource(examples, 1, 'pool');
   const settings = { batchSize: examples.length, tokenBudget: 100_000 };
@@ -102,12 +109,13 @@ function hintSetup(
   hint: Record<string, unknown> | null,
   shape: Shape,
   dtype: FloatDType = 'f32',
+  weights: FloatDType = 'f32',
 ): Setup {
   const config = tinyConfig(hint, SIZE);
   const model = new HintModel(device, config, initialiseParameters(device, config, 1));
   model.parameters.computeDtype = dtype;
   const readsNothing = hint === null || hint.generator === 'static';
-  return setUp(model, pool(readsNothing ? { ...shape, instruction: 0 } : shape));
+  return setUp(model, pool(readsNothing ? { ...shape, instruction: 0 } : shape), weights);
 }
 
 /** What two steps of training take at most. */
@@ -125,18 +133,20 @@ const FEW: Shape = { tasks: 3, perTask: 10, instruction: 30, input: 40, target: 
 const MODULES = { adapter_size: 16, prefix_length: 8 };
 
 describe('the estimate is within 15 % of what training takes', () => {
-  it.each<[string, Record<string, unknown> | null, Shape, FloatDType]>([
+  it.each<[string, Record<string, unknown> | null, Shape, FloatDType, FloatDType?]>([
     ['plain T5', null, { ...FEW, input: 20, target: 30 }, 'f32'],
     ['HINT, many tasks', MODULES, MANY, 'f32'],
     ['HINT, many tasks, bf16', MODULES, MANY, 'bf16'],
+    ['HINT, many tasks, weights of bf16 too', MODULES, MANY, 'bf16', 'bf16'],
+    ['HINT, wide adapters', { adapter_size: 48 }, MANY, 'f32'],
     ['HINT, few tasks', MODULES, FEW, 'f32'],
     ['HINT, long instructions', { adapter_size: 4, prefix_length: 4 }, { ...MANY, instruction: 80 }, 'f32'],
     ['LoRA with fusion', { lora_ranks: [8, 4, 8, 4] }, MANY, 'f32'],
     ['a decoder generator', { generator: 'decoder', prefix_length: 8 }, { ...MANY, tasks: 8 }, 'f32'],
     ['learned PEFT', { ...MODULES, generator: 'static', instruction_fusion: false }, FEW, 'f32'],
-  ])('%s', async (_, hint, shape, dtype) => {
+  ])('%s', async (_, hint, shape, dtype, weights) => {
     using device = new Device({ threads: 1 });
-    const { trainer, plan } = hintSetup(device, hint, shape, dtype);
+    const { trainer, plan } = hintSetup(device, hint, shape, dtype, weights);
     const { state, modes } = await plan(UNLIMITED);
     expect(modes).toHaveLength(hint === null || hint['generator'] === 'static' ? 2 : 4);
     for (const { mode, activations } of modes) {
