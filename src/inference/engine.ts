@@ -152,10 +152,10 @@ export class Engine implements TaskHost {
         tokenizer instanceof Tokenizer ? tokenizer : loadTokenizer(directory, tokenizer),
       ]);
       if (!isLanguageModel(model)) model.inferenceDType = dtype;
-      else if (dtype !== 'f32') {
+      else if (dtype !== 'f32' && device.packsWeights) {
         throw new HintError(
           'INVALID_ARGUMENT',
-          `The dtype ${dtype} is for T5 and HINT; decoder-only models run in f32, so leave it out.`,
+          `The dtype ${dtype} is for T5 and HINT on the CPU; decoder-only models run in f32 there, so leave it out.`,
         );
       }
       return new Engine(model, words, true, options);

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { HintError, throwIfAborted } from '../errors.js';
 import type { Device } from '../tensor/device.js';
 import { firstNonFinite, releasePages } from '../tensor/mapped-file.js';
-import * as ops from '../tensor/ops.js';
+import type * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { readModelConfig, type HintConfig, type ModelConfig } from './config.js';
-import { summaryOf, type TensorSummary } from './fingerprint.js';
+import { roundParameter, type TensorSummary } from './fingerprint.js';
 import { HintModel } from './hint.js';
 import { initialisations, parameterShapes } from './parameter-shapes.js';
 import { MappedWeights } from './mapped-weights.js';
@@ -158,9 +158,7 @@ async function loadRounded(
   if (checkShape(file, name, shape).dtype === 'BF16')
     return { tensor: await loadBytes(device, file, name, shape, signal) };
   const wide = await device.upload(await readValues(file, name, shape, signal), shape);
-  const rounded = device.tidy(() => ({ tensor: ops.cast(wide, 'bf16'), summary: summaryOf(wide) }));
-  wide.dispose();
-  return { tensor: device.keep(rounded.tensor), summary: rounded.summary };
+  return roundParameter(wide);
 }
 
 /** A bf16 tensor as its file holds it, all values finite. */

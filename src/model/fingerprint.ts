@@ -41,6 +41,15 @@ function* summaries({ parameters }: TrainableModel): Sliced<Map<string, TensorSu
   return all;
 }
 
+/** Enqueues rounding a parameter to bf16, and the summary of what it was; `wide` goes. */
+export function roundParameter(wide: Tensor): { tensor: Tensor; summary: TensorSummary } {
+  const { device } = wide;
+  const tensor = device.keep(ops.cast(wide, 'bf16'));
+  const summary = summaryOf(wide);
+  wide.dispose();
+  return { tensor, summary };
+}
+
 /** Enqueues a tensor's summary, which its maker disposes. */
 export function summaryOf(tensor: Tensor): TensorSummary {
   const { device } = tensor;

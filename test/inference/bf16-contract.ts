@@ -7,6 +7,7 @@ import { Engine } from '../../src/inference/engine.js';
 import type { Task } from '../../src/inference/task.js';
 import { loadModel, saveModel } from '../../src/model/checkpoint.js';
 import type { HintModel } from '../../src/model/hint.js';
+import { openModel } from '../../src/model/open-model.js';
 import { openSafetensors } from '../../src/model/safetensors.js';
 import type { Device } from '../../src/tensor/device.js';
 import { FULL_HINT, removeAll, tinyConfig, TOKENIZER, writeModel } from './models.js';
@@ -285,6 +286,34 @@ export function describeBf16Inference(open: () => Device): void {
         }),
       );
       expect(difference(scores[1] as number[], scores[0] as number[])).toBeLessThan(BOUND);
+    } finally {
+      await Promise.all([wide.close(), narrow.close()]);
+    }
+  });
+
+  it.each(['gpt2', 'opt', 'opt-norm-after'])('holds for the decoder-only %s', async (name) => {
+    const directory = join(import.meta.dirname, '..', 'fixtures', 'language-model', name);
+    const wide = await Engine.open(directory, { threads: 1 });
+    const narrow = new Engine(await openModel(open(), directory, { dtype: 'bf16' }), undefined, true);
+    const prompts = [Int32Array.of(5, 9, 4), Int32Array.of(7), Int32Array.of(11, 3, 8, 6)];
+    try {
+      expect(await narrow.fingerprint()).toBe(await wide.fingerprint());
+      const scores = await Promise.all(
+        [wide, narrow].map(async (engine) => {
+          using task = await engine.compileTokens(Int32Array.of(10, 12, 6));
+          const choices = [Int32Array.of(4, 5), Int32Array.of(6)];
+          return (await task.scoreChoices(prompts, choices)).flatMap((one) => one.scores);
+        }),
+      );
+      expect(difference(scores[1] as number[], scores[0] as number[])).toBeLessThan(BOUND);
+      using task = await narrow.compileTokens(Int32Array.of(10, 12, 6));
+      const together = await task.generate(prompts, { maxTokens: 12 });
+      for (const [i, prompt] of prompts.entries())
+        expect((await task.generate([prompt], { maxTokens: 12 }))[0]).toEqual(together[i]);
+      const beams = await task.generate(prompts, { maxTokens: 8, numBeams: 3 });
+      expect(beams.every(({ tokens }) => tokens.length > 0)).toBe(true);
+      for (const [key, { dtype, shape }] of narrow.model.parameters.storedEntries())
+        expect(dtype, key).toBe(shape.length > 1 ? 'bf16' : 'f32');
     } finally {
       await Promise.all([wide.close(), narrow.close()]);
     }

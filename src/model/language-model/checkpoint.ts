@@ -2,7 +2,8 @@ import { HintError, throwIfAborted } from '../../errors.js';
 import type { Device } from '../../tensor/device.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { readValues, type LoadModelOptions } from '../checkpoint.js';
-import { initialTensor, Parameters } from '../parameters.js';
+import { roundParameter, type TensorSummary } from '../fingerprint.js';
+import { initialTensor, isRounded, Parameters } from '../parameters.js';
 import { openSafetensors, type SafetensorsFile } from '../safetensors.js';
 import type { LanguageModelConfig } from './config.js';
 import { LanguageModel } from './language-model.js';
@@ -24,7 +25,8 @@ export function initialiseLanguageModel(
 
 /**
  * Opens a Hugging Face directory of GPT-2 or OPT as it is: model.safetensors or a sharded index, names with and without
- * the prefix of the base model. Other tensors of the file (masks, a tied head) are left aside.
+ * the prefix of the base model. Other tensors of the file (masks, a tied head) are left aside. With the dtype bf16, where the
+ * device reads weights as they are, its matrices are held and it computes in that.
  *
  * @param config of the directory's config.json
  * @throws HintError NOT_FOUND, INVALID_CHECKPOINT (missing tensor, wrong shape, NaN), ABORTED
@@ -33,12 +35,14 @@ export async function loadLanguageModel(
   device: Device,
   directory: string,
   config: LanguageModelConfig,
-  { signal, onProgress }: Pick<LoadModelOptions, 'signal' | 'onProgress'> = {},
+  { dtype, signal, onProgress }: Pick<LoadModelOptions, 'dtype' | 'signal' | 'onProgress'> = {},
 ): Promise<LanguageModel> {
+  const rounds = dtype === 'bf16' && !device.packsWeights;
   await using file = await openSafetensors(directory);
   const table = languageModelParameters(config);
   const groups = storedGroups(config);
   const tensors = new Map<string, Tensor>();
+  const summaries = new Map<string, TensorSummary>();
   try {
     for (const [done, group] of groups.entries()) {
       throwIfAborted(signal);
@@ -50,16 +54,26 @@ export async function loadLanguageModel(
         signal,
       );
       for (const [i, values] of (await split(group, shapes, stored)).entries()) {
-        const tensor = await device.upload(values, shapes[i] as readonly number[]);
-        tensors.set(group.parameters[i] as string, tensor);
+        const name = group.parameters[i] as string;
+        const wide = await device.upload(values, shapes[i] as readonly number[]);
+        if (rounds && isRounded(wide)) {
+          const { tensor, summary } = roundParameter(wide);
+          tensors.set(name, tensor);
+          summaries.set(name, summary);
+        } else {
+          tensors.set(name, wide);
+        }
       }
       onProgress?.(done + 1, groups.length);
     }
   } catch (error) {
     for (const tensor of tensors.values()) tensor.dispose();
+    for (const { total, head } of summaries.values()) for (const tensor of [total, head]) tensor.dispose();
     throw error;
   }
-  return new LanguageModel(device, config, new Parameters(tensors));
+  const parameters = new Parameters(tensors, summaries);
+  if (rounds) parameters.computeDtype = 'bf16';
+  return new LanguageModel(device, config, parameters);
 }
 
 function storedName(config: LanguageModelConfig, group: StoredGroup, file: SafetensorsFile): string {

@@ -153,9 +153,9 @@ export class LanguageModel implements TrainableModel {
     });
   }
 
-  /** Logits of rows after {@link run}, [rows, vocabSize]. */
+  /** Logits of rows after {@link run}, f32 [rows, vocabSize]. */
   logits(hidden: Tensor): Tensor {
-    return ops.linear(this.toHead(hidden), this.head);
+    return ops.linear(this.toHead(hidden), this.head, { outputDType: 'f32' });
   }
 
   activationMemory(shape: BatchShape, { recompute }: RunAgain): ActivationMemory {
