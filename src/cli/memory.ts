@@ -1,7 +1,12 @@
 import { Option, type Command } from 'commander';
 import { memoryReport, type MemoryReport } from '../evaluation/memory.js';
 import { PAPER_LENGTHS } from '../evaluation/paper-tables.js';
-import { heldOn, weightMemory, type WeightMemory } from '../evaluation/weight-memory.js';
+import {
+  heldOn,
+  unpackedWeightMemory,
+  weightMemory,
+  type WeightMemory,
+} from '../evaluation/weight-memory.js';
 import { HintError } from '../errors.js';
 import type { ModelConfig } from '../model/config.js';
 import { slotCount } from '../model/parameter-shapes.js';
@@ -140,15 +145,19 @@ function describe(
     table(['model', 'adapters', 'prefixes', 'sites', 'LoRA', 'encoded instruction', 'its keys and values', 'KiB a token of input or output'], parts), // prettier-ignore
     '',
     'Weights of an engine, in MiB: parameters, which stay in the file of a checkpoint that is mapped, and what is packed beside them',
-    '(f32 stands for dtypes that this CPU has no products in):',
+    '(f32 stands for dtypes that this CPU has no products in); and all that is held of them on CUDA:',
     table(
-      ['model', 'parameters, f32 file', 'bf16 file', ...DTYPES.map((held) => `packed, ${held}`)],
+      [
+        ...['model', 'parameters, f32 file', 'bf16 file', ...DTYPES.map((held) => `packed, ${held}`)],
+        ...['on CUDA, f32', 'bf16'],
+      ],
       reports.map(({ choice }) => {
         const weights = weightsOf(choice.config);
         const { f32, bf16 } = weights.f32.parameters;
         return [
           choice.name,
           ...[f32, bf16, ...DTYPES.map((held) => weights[held].packed.total)].map(mebibytes),
+          ...[weights.cuda.f32, weights.cuda.bf16].map(mebibytes),
         ];
       }),
     ),
@@ -156,10 +165,13 @@ function describe(
 }
 
 /** By what an engine is opened with. */
-function weightsOf(config: ModelConfig): Record<(typeof DTYPES)[number], WeightMemory> {
+function weightsOf(
+  config: ModelConfig,
+): Record<(typeof DTYPES)[number], WeightMemory> & { cuda: { f32: number; bf16: number } } {
   const held = heldOn(platformReport().isa);
   const of = (dtype: (typeof DTYPES)[number]): WeightMemory => weightMemory(config, dtype, held);
-  return { f32: of('f32'), bf16: of('bf16'), int8: of('int8') };
+  const cuda = { f32: unpackedWeightMemory(config, 'f32'), bf16: unpackedWeightMemory(config, 'bf16') };
+  return { f32: of('f32'), bf16: of('bf16'), int8: of('int8'), cuda };
 }
 
 function mebibytes(bytes: number): string {

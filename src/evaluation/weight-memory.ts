@@ -1,6 +1,14 @@
 import { isMatrix, matrixDType } from '../model/packed-weights.js';
-import type { ModelConfig } from '../model/config.js';
-import { adaptationTable, attentionWidth, parameterShapes, sizeOf } from '../model/parameter-shapes.js';
+import { readsInstruction, type ModelConfig } from '../model/config.js';
+import { foldsOutputProjection } from '../model/inference-weights.js';
+import {
+  adaptationTable,
+  attentionWidth,
+  parameterShapes,
+  sizeOf,
+  type Adaptation,
+} from '../model/parameter-shapes.js';
+import { isRounded } from '../model/parameters.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { usedSlots } from './flops.js';
 
@@ -49,23 +57,50 @@ export function weightMemory(
   let componentQueries = 0;
   const { hint } = config;
   if (hint && hint.generator !== 'static') {
-    const attends = hint.generator === 'cross_attention';
-    const folded = attends && !hint.generatorLayerNorm && !hint.perLayerGenerators;
+    const folded = foldsOutputProjection(hint);
     for (const adaptation of adaptationTable(config)) {
       const [wi, wo] = ['wi', 'wo'].map(
         (which) => shapes.get(`hypernetwork.${adaptation.name}.${which}.weight`) ?? [],
       ) as [readonly number[], readonly number[]];
       generators += (folded ? (wi[0] ?? 0) * attentionWidth(config) : sizeOf(wi)) * BYTES.f32;
       generators += sizeOf(wo) * BYTES.f32;
-      if (!attends) continue;
-      const slots = hint.perLayerGenerators ? hint.embeddingSlots || 1 : usedSlots(config, adaptation);
-      componentQueries += slots * adaptation.components * attentionWidth(config) * BYTES.f32;
+      componentQueries += queryValues(config, adaptation) * BYTES.f32;
     }
   }
   return {
     parameters: { f32: values * BYTES.f32, bf16: values * BYTES.bf16 },
     packed: { matrices, generators, componentQueries, total: matrices + generators + componentQueries },
   };
+}
+
+/**
+ * What the weights of an engine take on CUDA, which reads them as they are: parameters in f32, or matrices and tables in
+ * bf16 with what inference derives of them.
+ */
+export function unpackedWeightMemory(config: ModelConfig, dtype: 'f32' | 'bf16'): number {
+  const shapes = [...parameterShapes(config)];
+  if (dtype === 'f32') return shapes.reduce((total, [, shape]) => total + sizeOf(shape) * BYTES.f32, 0);
+  let bytes = 0;
+  for (const [, shape] of shapes) bytes += sizeOf(shape) * BYTES[isRounded({ shape }) ? 'bf16' : 'f32'];
+  const { hint } = config;
+  if (!hint || !readsInstruction(hint)) return bytes;
+  const widths = new Map(shapes.map(([name, [rows = 0]]) => [name, rows]));
+  for (const adaptation of adaptationTable(config)) {
+    if (foldsOutputProjection(hint)) {
+      const rows = widths.get(`hypernetwork.${adaptation.name}.wi.weight`) ?? 0;
+      bytes += rows * attentionWidth(config) * BYTES.bf16;
+    }
+    bytes += queryValues(config, adaptation) * BYTES.bf16;
+  }
+  return bytes;
+}
+
+/** Of one kind of module's component queries; none where the generator has no attention of its own. */
+function queryValues(config: ModelConfig, adaptation: Adaptation): number {
+  const { hint } = config;
+  if (hint?.generator !== 'cross_attention') return 0;
+  const slots = hint.perLayerGenerators ? hint.embeddingSlots || 1 : usedSlots(config, adaptation);
+  return slots * adaptation.components * attentionWidth(config);
 }
 
 /**

@@ -1,9 +1,11 @@
 import { afterEach, expect, it } from 'vitest';
-import { heldOn, weightMemory } from '../../src/evaluation/weight-memory.js';
+import { heldOn, unpackedWeightMemory, weightMemory } from '../../src/evaluation/weight-memory.js';
 import { Engine } from '../../src/inference/engine.js';
 import { parameterCount } from '../../src/model/parameter-shapes.js';
 import { Device, platformReport } from '../../src/tensor/device.js';
-import { randomModel, tinyConfig } from '../inference/models.js';
+import { loadModel } from '../../src/model/checkpoint.js';
+import { randomModel, removeAll, tinyConfig, writeModel } from '../inference/models.js';
+import { UnpackedDevice } from '../inference/unpacked-device.js';
 
 // Sides are multiples of 64, so that packing pads nothing.
 const EVEN = { vocab_size: 512, d_model: 128, d_kv: 32, d_ff: 192 };
@@ -42,6 +44,24 @@ it.each(['f32', 'bf16', 'int8'] as const)(
     expect(expected.parameters.f32).toBe(4 * parameterCount(config));
   },
 );
+
+it.each(['f32', 'bf16'] as const)('and so it is in %s where weights are read as they are', async (dtype) => {
+  const config = tinyConfig(HINT, EVEN);
+  const directory = await writeModel(config, { tokenizer: false });
+  const device = new UnpackedDevice({ threads: 1 });
+  devices.push(device);
+  const model = await loadModel(device, directory, { dtype });
+  await removeAll([directory]);
+  model.inferenceDType = dtype;
+  const engine = new Engine(model);
+  const task = await engine.compileTokens(Int32Array.of(5, 6, 7));
+  task.dispose();
+  await device.synchronize();
+  const ratio = engine.memory.bytes / unpackedWeightMemory(config, dtype);
+  expect(ratio).toBeGreaterThanOrEqual(1);
+  // Buffers are rounded up to whole lines, and the rows of component embeddings are known by number.
+  expect(ratio).toBeLessThan(1.05);
+});
 
 it('a machine without products in a dtype holds f32 instead, and int8 keeps what ends a block exact', () => {
   const config = tinyConfig(HINT, EVEN);
