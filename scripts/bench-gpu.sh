@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures the engine on the GPU beside PyTorch where it is installed, and writes the reports to bench/results:
-#   ops        every bench case of every op against roofs measured in the same run (large matrix product, device copies)
+#   ops        every bench case of every op, in f32 and in bf16 where it can be, against roofs measured in the same run
+#              (large matrix products in the same dtype, device copies)
 #   training   training steps of HINT and plain T5, base size and 3B
 #   latency    the paper's Figure 4 at 3B
 #   scripts/bench-gpu.sh [DEVICE [PART...]]    cuda (the default) or cuda:N; all parts unless some are named
@@ -37,8 +38,10 @@ for part in $parts; do
   echo "== $part"
   case $part in
   ops)
-    build/native/bench/hint_op_bench --device "$device"
-    build/native/bench/hint_op_bench --device "$device" --json >"$results-ops.json"
+    for dtype in f32 bf16; do
+      build/native/bench/hint_op_bench --device "$device" --dtype $dtype
+      build/native/bench/hint_op_bench --device "$device" --dtype $dtype --json >"$results-ops-$dtype.json"
+    done
     ;;
   training)
     for measured in base "$size"; do

@@ -1,5 +1,8 @@
 #include "native/bench/device_bench.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include "native/tests/case.h"
 #include "native/tests/device_call.h"
 
@@ -34,6 +37,11 @@ double secondsOnDevice(Stream& stream, const Call& call, int samples) {
     for (int64_t i = 0; i < times; ++i) stream.enqueue(std::make_unique<Call>(*onDevice));
     testing::waitFor(stream);
   };
+  if (samples == 0) {
+    const auto start = std::chrono::steady_clock::now();
+    run(1);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
   if (!state.empty())
     return medianSeconds(
         samples, [&] { run(1); },
@@ -47,18 +55,21 @@ double secondsOnDevice(Stream& stream, const Call& call, int samples) {
   return medianSeconds(samples, [&] { run(times); }) / static_cast<double>(times);
 }
 
-Roofs measureDeviceRoofs(Stream& stream) {
+Roofs measureDeviceRoofs(Stream& stream, DType dtype, int samples) {
   Roofs roofs;
-  for (int64_t size : {4096, 8192}) {
-    const Call call = testing::makeCall(findOp("linear"), caseOf({CaseInput{{size, size}}, CaseInput{{size, size}}}));
-    const double seconds = secondsOnDevice(stream, call, 5);
+  const testing::Storage storage = dtype == DType::bf16 ? testing::Storage{"x", testing::kOutputs} : testing::Storage{};
+  for (int64_t size : samples ? std::vector<int64_t>{4096, 8192} : std::vector<int64_t>{64}) {
+    const OpCase product = caseOf({CaseInput{{size, size}}, CaseInput{{size, size}}});
+    const Call call = testing::makeCall(findOp("linear"), product, storage);
+    const double seconds = secondsOnDevice(stream, call, std::min(samples, 5));
     roofs.gflops = std::max(roofs.gflops, 1e-9 * call.flops() / seconds);
   }
-  for (double megabytes : {1.0, 8.0, 32.0, 128.0, 512.0, 2048.0}) {
+  using Sizes = std::vector<double>;
+  for (double megabytes : samples ? Sizes{1.0, 8.0, 32.0, 128.0, 512.0, 2048.0} : Sizes{1.0}) {
     const auto count = static_cast<int64_t>(megabytes * (1 << 20) / 8);
     const Call call = testing::makeCall(findOp("copy"), caseOf({CaseInput{{count}}}));
     const double bytes = 8.0 * static_cast<double>(count);
-    roofs.copies.emplace_back(bytes, 1e-9 * bytes / secondsOnDevice(stream, call, 9));
+    roofs.copies.emplace_back(bytes, 1e-9 * bytes / secondsOnDevice(stream, call, std::min(samples, 9)));
     testing::caseAllocator()->trim();
   }
   return roofs;

@@ -1,9 +1,13 @@
 // Times every bench case of every op, forward and backward, against roofs measured in the same run.
-//   hint_op_bench [--op NAME]... [--device cpu|cuda|cuda:N] [--threads N] [--samples N] [--json]
+//   hint_op_bench [--op NAME]... [--dtype f32|bf16] [--device cpu|cuda|cuda:N] [--threads N] [--samples N] [--json]
+//     --dtype bf16: cases with all the bf16 that their op's declaration admits; those that admit none are left out. On
+//     the CPU, whose kernels are f32, matrix products are compared with f32 ones.
+//     --samples 0, on a device: one run of everything, to see that it runs
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +28,7 @@ struct Options {
   int threads = availableCores();
   int samples = 15;
   std::string device = "cpu";
+  DType dtype = DType::f32;
   bool json = false;
 };
 
@@ -61,7 +66,8 @@ double secondsOnCpu(Call& call, int samples) {
 }
 
 Row measure(Call& call, const std::string& name, const bench::Roofs& roofs, int samples, Stream* device) {
-  const double seconds = device ? bench::secondsOnDevice(*device, call, samples) : secondsOnCpu(call, samples);
+  const double seconds =
+      device ? bench::secondsOnDevice(*device, call, samples) : secondsOnCpu(call, std::max(samples, 1));
   const double flops = call.flops(), bytes = call.spec->traffic ? call.spec->traffic(call) : call.bytes();
   const double computing = flops / (roofs.gflops * 1e9), moving = bytes / (roofs.bandwidth(bytes) * 1e9);
   return {call.spec->name,        name,
@@ -78,17 +84,30 @@ bool isInference(const Call& call) {
   return false;
 }
 
-std::vector<Row> measureOp(const OpSpec& op, const bench::Roofs& roofs, int samples, Stream* device) {
+/// What a case stores as bf16; nullopt where that should be something and cannot.
+std::optional<testing::Storage> storageOf(const OpSpec& op, const OpCase& example, DType dtype) {
+  if (dtype == DType::f32) return testing::Storage{};
+  std::vector<testing::Storage> storages = testing::bf16Storages(op, example);
+  if (storages.empty()) return std::nullopt;
+  return std::move(storages.back());
+}
+
+std::vector<Row> measureOp(const OpSpec& op, const bench::Roofs& roofs, const Options& options, Stream* device) {
+  const int samples = options.samples;
   std::vector<Row> rows;
+  if (device && !op.kernels[static_cast<size_t>(DeviceType::cuda)].forward) return rows;
   for (const OpCase& example : findReference(op.name).cases) {
-    if (!example.bench) continue;
-    Call forward = testing::makeCall(op, example);
+    const auto storage = storageOf(op, example, options.dtype);
+    if (!example.bench || !storage) continue;
+    Call forward = testing::makeCall(op, example, *storage);
     rows.push_back(measure(forward, example.name, roofs, samples, device));
     if (op.kernels[0].backward && !isInference(forward)) {
       // A backward pass reads what the forward pass left on the host.
       if (device) Stream::execute(forward);
       const auto inputs = testing::differentiableInputs(forward);
-      Call backward = testing::makeBackward(forward, {inputs, testing::differentiableOutputs(forward), 0.0f});
+      // Parameters have f32 gradients, whatever they are stored as.
+      const testing::BackwardRequest all{inputs, testing::differentiableOutputs(forward), 0.0f, true};
+      Call backward = testing::makeBackward(forward, all);
       rows.push_back(measure(backward, example.name, roofs, samples, device));
     }
     testing::caseAllocator()->trim();
@@ -118,34 +137,42 @@ void run(const Options& options) {
     for (const OpSpec& op : opTable()) ops.push_back(&op);
   std::unique_ptr<Stream> device;
   if (options.device != "cpu") device = testing::openDevice(options.device);
-  const bench::Roofs roofs = device ? bench::measureDeviceRoofs(*device) : bench::measureRoofs();
+  const bench::Roofs roofs =
+      device ? bench::measureDeviceRoofs(*device, options.dtype, options.samples) : bench::measureRoofs();
   if (options.json) {
-    std::printf("{\"device\": \"%s\", \"threads\": %d, \"gemmGflops\": %.1f, \"copies\": [", options.device.c_str(),
-                options.threads, roofs.gflops);
+    std::printf("{\"device\": \"%s\", \"dtype\": \"%s\", \"threads\": %d, \"gemmGflops\": %.1f, \"copies\": [",
+                options.device.c_str(), nameOf(options.dtype), options.threads, roofs.gflops);
     for (size_t i = 0; i < roofs.copies.size(); ++i)
       std::printf("%s{\"bytes\": %.0f, \"gigabytesPerSecond\": %.2f}", i ? ", " : "", roofs.copies[i].first,
                   roofs.copies[i].second);
     std::printf("], \"rows\": [");
   } else {
-    std::printf("%s, %d threads; gemm %.1f GFLOP/s; copy", options.device.c_str(), options.threads, roofs.gflops);
+    std::printf("%s, %s, %d threads; gemm %.1f GFLOP/s; copy", options.device.c_str(), nameOf(options.dtype),
+                options.threads, roofs.gflops);
     for (const auto& [bytes, rate] : roofs.copies) std::printf(" %.1f GB/s (%.2f MiB)", rate, bytes / (1 << 20));
     std::printf("\n");
   }
   bool first = true;
   for (const OpSpec* op : ops)
-    for (const Row& row : measureOp(*op, roofs, options.samples, device.get())) {
+    for (const Row& row : measureOp(*op, roofs, options, device.get())) {
       printRow(row, options.json, first);
       first = false;
     }
   if (options.json) std::printf("\n]}\n");
 }
 
-int positive(const char* option, const char* text) {
+int integer(const char* option, const char* text, int least) {
   char* end = nullptr;
   const long value = std::strtol(text, &end, 10);
-  if (*end || value < 1 || value > 4096)
-    fail("INVALID_ARGUMENT", option, " is \"", text, "\", but must be an integer from 1 to 4096.");
+  if (*end || value < least || value > 4096)
+    fail("INVALID_ARGUMENT", option, " is \"", text, "\", but must be an integer from ", least, " to 4096.");
   return static_cast<int>(value);
+}
+
+DType floating(const char* option, const char* text) {
+  if (std::string_view(text) == "f32") return DType::f32;
+  if (std::string_view(text) == "bf16") return DType::bf16;
+  fail("INVALID_ARGUMENT", option, " is \"", text, "\", but must be f32 or bf16.");
 }
 
 }  // namespace
@@ -158,16 +185,19 @@ int main(int argc, char** argv) {
         options.ops.emplace_back(argv[++i]);
       else if (!std::strcmp(argv[i], "--device") && i + 1 < argc)
         options.device = argv[++i];
+      else if (!std::strcmp(argv[i], "--dtype") && i + 1 < argc)
+        options.dtype = floating("--dtype", argv[++i]);
       else if (!std::strcmp(argv[i], "--threads") && i + 1 < argc)
-        options.threads = positive("--threads", argv[++i]);
+        options.threads = integer("--threads", argv[++i], 1);
       else if (!std::strcmp(argv[i], "--samples") && i + 1 < argc)
-        options.samples = positive("--samples", argv[++i]);
+        options.samples = integer("--samples", argv[++i], 0);
       else if (!std::strcmp(argv[i], "--json"))
         options.json = true;
       else
         fail("INVALID_ARGUMENT",
-             "Usage: hint_op_bench [--op NAME]... [--device NAME] [--threads N] [--samples N] [--json]; ", argv[i],
-             " is not an option.");
+             "Usage: hint_op_bench [--op NAME]... [--dtype f32|bf16] [--device NAME] [--threads N] [--samples N] "
+             "[--json]; ",
+             argv[i], " is not an option.");
     }
     run(options);
     return 0;

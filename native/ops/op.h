@@ -97,7 +97,7 @@ struct OpSpec {
   /// backwardFlops or, when that is absent, as twice the forward.
   double (*flops)(const Call&) = nullptr;
   double (*backwardFlops)(const Call&) = nullptr;
-  /// Bytes that have to move, for ops that touch only part of their tensors; otherwise Call::bytes.
+  /// Bytes that have to move, for ops that touch only part of their tensors or some twice; otherwise Call::bytes.
   double (*traffic)(const Call&) = nullptr;
 
   int inputIndex(std::string_view argument) const;

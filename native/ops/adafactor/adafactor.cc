@@ -21,6 +21,17 @@ void resolve(Call& call) {
          call.dim("columns"), "] as its moments say, not ", toString(shape), ".");
 }
 
+/// The step depends on sums over all elements, and clipping on the moments: what is larger than a cache is read again.
+double traffic(const Call& call) {
+  const Tensor &parameter = call.in(adafactor::kParameter), &gradient = call.in(adafactor::kGradient);
+  const bool isScaled = call.integer("multiplyByParameterScale") != 0, isFull = call.has(adafactor::kFullMoment);
+  const double gradientReads = isFull || !(call.number("clippingThreshold") > 0) ? 2 : 3;
+  double bytes = parameter.bytes() * (isScaled ? 3.0 : 2.0) + gradient.bytes() * gradientReads;
+  for (int moment : {adafactor::kRowMoment, adafactor::kColumnMoment, adafactor::kFullMoment})
+    if (call.has(moment)) bytes += 3.0 * call.in(moment).bytes();
+  return bytes;
+}
+
 }  // namespace
 
 OpSpec declare_adafactor() {
@@ -41,6 +52,7 @@ OpSpec declare_adafactor() {
                                 {"gradientScale", 1.0}});
   op.kernels[0] = {adafactor::forward, nullptr};
   op.resolve = resolve;
+  op.traffic = traffic;
   return op;
 }
 

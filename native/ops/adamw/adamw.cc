@@ -21,6 +21,12 @@ OpSpec declare_adamw() {
                                 {"step", int64_t{1}, true},
                                 {"gradientScale", 1.0}});
   op.kernels[0] = {adamw::forward, nullptr};
+  op.traffic = [](const Call& call) {
+    double bytes = call.bytes();
+    for (int updated : {adamw::kParameter, adamw::kFirstMoment, adamw::kSecondMoment})
+      bytes += call.in(updated).bytes();
+    return bytes;
+  };
   op.resolve = [](Call& call) {
     roundingOf(call);
     if (call.integer("step") < 1)
