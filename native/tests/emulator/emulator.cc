@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -169,6 +170,9 @@ void arrive(const Copy& copy) {
 float* sharedMemory() { return dynamicMemory.data()->floats; }
 
 void run(dim3 grid, dim3 threads, size_t sharedBytes, void (*body)(void*), void* state) {
+  // Several devices launch from threads of their own, but there is one block that runs.
+  static std::mutex launching;
+  const std::lock_guard<std::mutex> lock(launching);
   const size_t count = size_t{threads.x} * threads.y * threads.z;
   gridSize = grid;
   blockSize = threads;
