@@ -2,6 +2,7 @@
 //   hint_op_bench [--op NAME]... [--dtype f32|bf16] [--device cpu|cuda|cuda:N] [--threads N] [--samples N] [--json]
 //     --dtype bf16: cases with all the bf16 that their op's declaration admits; those that admit none are left out. On
 //     the CPU, whose kernels are f32, matrix products are compared with f32 ones.
+//     Ops without a kernel for the device are left out.
 //     --samples 0, on a device: one run of everything, to see that it runs
 
 #include <cstdio>

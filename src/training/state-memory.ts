@@ -58,7 +58,9 @@ export function stateMemoryOf(model: TrainableModel, optimizer: Optimizer): Stat
   return stateMemory(parameters, model.parameters.computeDtype, optimizer.settings);
 }
 
-/** Embeddings of tokens and positions are read row by row and added up in f32, so that no copy of them is made. */
+/** Tables that are read row by row as they are held, so that no copy of them is made. */
+const READ_BY_ROW = new Set(['shared.weight', 'positions.weight', 'hypernetwork.embedding.weight']);
+
 function isCopied(name: string, shape: readonly number[]): boolean {
-  return shape.length >= 2 && name !== 'shared.weight' && name !== 'positions.weight';
+  return shape.length >= 2 && !READ_BY_ROW.has(name);
 }
