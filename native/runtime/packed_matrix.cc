@@ -12,6 +12,7 @@
 #include "native/runtime/bf16.h"
 #include "native/runtime/error.h"
 #include "native/runtime/finite.h"
+#include "native/runtime/narrow_product.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/quantize.h"
 #include "native/runtime/scratch.h"
@@ -46,6 +47,10 @@ Types typesOf(DType dtype) {
 }
 
 Desc rowMajor(int64_t rows, int64_t columns, Type type) { return {{rows, columns}, type, memory::format_tag::ab}; }
+/// Some columns of an array whose rows are `distance` values apart.
+Desc columnsOf(int64_t rows, int64_t columns, int64_t distance, Type type) {
+  return {{rows, columns}, type, memory::dims{distance, 1}};
+}
 
 dnnl::matmul::primitive_desc describe(const Desc& x, const Desc& weight, const Desc& bias, const Desc& y,
                                       const dnnl::primitive_attr& attributes) {
@@ -99,7 +104,7 @@ std::optional<Panels> panelsOf(int64_t k, int64_t n, DType held) {
 }
 
 struct Key {
-  int64_t m, k, n;
+  int64_t m, k, n, distance;
   DType dtype;
   bool bias, residual;
   Activation activation;
@@ -110,7 +115,7 @@ struct KeyHash {
   size_t operator()(const Key& key) const {
     const int64_t flags = (int64_t{key.bias} * 2 + int64_t{key.residual}) * 8 + static_cast<int64_t>(key.dtype);
     size_t hash = 0;
-    for (const int64_t part : {key.m, key.k, key.n, flags, static_cast<int64_t>(key.activation)})
+    for (const int64_t part : {key.m, key.k, key.n, key.distance, flags, static_cast<int64_t>(key.activation)})
       hash = hash * 1000003 + static_cast<size_t>(part);
     return hash;
   }
@@ -129,7 +134,7 @@ dnnl::algorithm algorithmOf(Activation activation) {
 
 Product make(const Key& key) {
   const Types types = typesOf(key.dtype);
-  const Desc x = rowMajor(key.m, key.k, types.x), y = rowMajor(key.m, key.n, types.y);
+  const Desc x = rowMajor(key.m, key.k, types.x), y = columnsOf(key.m, key.n, key.distance, types.y);
   const Desc weight = packedDesc(key.k, key.n, key.dtype);
   const Desc bias = key.bias ? rowMajor(1, key.n, Type::f32) : Desc();
   dnnl::post_ops after;
@@ -165,11 +170,12 @@ Product& productOf(const Key& key) {
   return known.emplace(key, make(key)).first->second;
 }
 
+/// Rows of the result are `distance` values apart.
 void multiply(int64_t m, int64_t k, int64_t n, const void* x, const PackedMatrix& matrix, const Epilogue& epilogue,
-              void* y) {
+              void* y, int64_t distance) {
   const auto handle = [](const void* data) { return const_cast<void*>(data); };
-  Product& product =
-      productOf({m, k, n, matrix.dtype, epilogue.bias != nullptr, epilogue.residual != nullptr, epilogue.activation});
+  Product& product = productOf(
+      {m, k, n, distance, matrix.dtype, epilogue.bias != nullptr, epilogue.residual != nullptr, epilogue.activation});
   product.x.set_data_handle(handle(x));
   product.weight.set_data_handle(handle(matrix.values));
   product.y.set_data_handle(y);
@@ -201,11 +207,11 @@ void multiplyQuantized(int64_t m, int64_t k, int64_t n, const float* x, const Pa
     parallelFor(count, std::max<int64_t>(1, 16384 / k), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) scales[i] = quantizeRow(x + (first + i) * k, k, bytes + i * k);
     });
-    multiply(count, k, n, bytes, {DType::i8, matrix.values}, {}, totals);
+    multiply(count, k, n, bytes, {DType::i8, matrix.values}, {}, totals, n);
     parallelFor(count, std::max<int64_t>(1, 16384 / n), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        dequantizeRow(totals + i * n, n, scales[i], matrix.scale, matrix.columnSum, epilogue.bias, epilogue.activation,
-                      epilogue.residual ? epilogue.residual + (first + i) * n : nullptr, y + (first + i) * n);
+        dequantizeRow(totals + i * n, n, scales[i], matrix.scale, matrix.columnSum, epilogue.at(first + i, 0, n),
+                      y + (first + i) * n);
     });
   }
 }
@@ -219,18 +225,55 @@ void guarded(const Body& body) {
   }
 }
 
+/// Rows from which on widening a matrix for oneDNN costs less than its kernel gains over narrowProduct.
+constexpr int64_t kManyRows = 192;
+/// Values widened at a time: they stay in the cache until they are multiplied.
+constexpr int64_t kWidenedValues = 1 << 19;
+/// Multiply-adds below which a thread more does not pay.
+constexpr int64_t kGrain = 1 << 15;
+
+void multiplyNarrow(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,
+                    const Epilogue& epilogue, float* y) {
+  const NarrowMatrix narrow{matrix.dtype, matrix.values, matrix.scale};
+  const int64_t width = narrowPanels(k).width, count = (n + width - 1) / width;
+  const int64_t parts = std::max<int64_t>(1, k * n / kWidenedValues);
+  const int64_t columns = (count + parts - 1) / parts * width, last = n - (n - 1) / columns * columns;
+  std::optional<Panels> panels, lastPanels;
+  if (m >= kManyRows && k > 0) {
+    panels = panelsOf(k, std::min(n, columns), DType::f32);
+    lastPanels = panelsOf(k, last, DType::f32);
+  }
+  if (!panels || !lastPanels) {
+    const int64_t grain = std::max<int64_t>(1, kGrain / (width * m * std::max<int64_t>(1, k)));
+    parallelFor(count, grain, [&](int64_t begin, int64_t end) {
+      narrowProduct(m, k, n, x, narrow, epilogue, y, begin * width, std::min(n, end * width));
+    });
+    return;
+  }
+  const Scratch widened(std::max(panels->values(std::min(n, columns)), lastPanels->values(last)));
+  for (int64_t begin = 0; begin < n; begin += columns) {
+    const int64_t end = std::min(n, begin + columns);
+    widenPanels(k, narrow, begin, end, end == n ? *lastPanels : *panels, widened);
+    multiply(m, k, end - begin, x, {DType::f32, widened.data()}, epilogue.at(0, begin, n), y + begin, n);
+  }
+}
+
 bool supports(int isa) { return (static_cast<int>(dnnl_get_effective_cpu_isa()) & isa) == isa; }
 
 }  // namespace
 
+bool hasProducts(DType dtype) {
+  static const bool bf16 = supports(dnnl_cpu_isa_avx512_core_bf16), i8 = supports(dnnl_cpu_isa_avx512_core_vnni);
+  return dtype == DType::bf16 ? bf16 : dtype != DType::i8 || i8;
+}
+
 DType packedDType(DType wanted) {
-  const bool missing = (wanted == DType::bf16 && !supports(dnnl_cpu_isa_avx512_core_bf16)) ||
-                       (wanted == DType::i8 && !supports(dnnl_cpu_isa_avx512_core_vnni));
-  return missing ? DType::f32 : wanted;
+  return hasProducts(wanted) || supports(dnnl_cpu_isa_avx512_core) ? wanted : DType::f32;
 }
 
 int64_t packedSize(int64_t k, int64_t n, DType dtype) {
   if (k == 0 || n == 0) return 0;
+  if (!hasProducts(dtype)) return narrowPanels(k).values(n);
   size_t bytes = 0;
   guarded([&] { bytes = packedDesc(k, n, dtype).get_size(); });
   return static_cast<int64_t>((bytes + sizeOf(dtype) - 1) / sizeOf(dtype));
@@ -238,6 +281,10 @@ int64_t packedSize(int64_t k, int64_t n, DType dtype) {
 
 void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const void* values, void* packed) {
   if (k == 0 || n == 0) return;
+  if (!hasProducts(dtype)) {
+    arrangeInPanels({1, k, n, transposed, dtype, values}, narrowPanels(k), dtype, false, packed);
+    return;
+  }
   guarded([&] {
     const Desc stored({k, n}, typesOf(dtype).weight, transposed ? memory::format_tag::ba : memory::format_tag::ab);
     memory from(stored, engine(), const_cast<void*>(values)), to(packedDesc(k, n, dtype), engine(), packed);
@@ -253,10 +300,6 @@ template <typename Value>
 std::unique_ptr<Value[]> roomFor(int64_t count) {
   return std::make_unique_for_overwrite<Value[]>(static_cast<size_t>(count));
 }
-
-}  // namespace
-
-namespace {
 
 /// Packs one matrix through oneDNN's own rearranging, by way of its values in the dtype that it is held in.
 void packOne(int64_t k, int64_t n, bool transposed, DType given, const void* weight, DType wanted, void* packed,
@@ -300,7 +343,8 @@ bool packMatrices(const PlainMatrices& matrices, DType wanted, bool checked, voi
   const bool isPlain = matrices.dtype == DType::f32 && wanted != DType::bf16;
   std::optional<Panels> panels;
   if (!(isPlain && matrices.transposed)) guarded([&] { panels = panelsOf(k, n, held); });
-  if (panels) return arrangeInPanels(matrices, *panels, wanted == DType::bf16, static_cast<float*>(packed)) || !checked;
+  if (held == DType::bf16 && !hasProducts(held)) panels = narrowPanels(k);
+  if (panels) return arrangeInPanels(matrices, *panels, held, wanted == DType::bf16, packed) || !checked;
   const int64_t bytes = packedSize(k, n, held) * static_cast<int64_t>(sizeOf(held));
   const int64_t plainBytes = k * n * static_cast<int64_t>(sizeOf(matrices.dtype));
   for (int64_t i = 0; i < matrices.count; ++i) {
@@ -316,12 +360,13 @@ void packedProduct(int64_t m, int64_t k, int64_t n, const float* x, const Packed
                    const Epilogue& epilogue, float* y) {
   if (m == 0 || n == 0) return;
   guarded([&] {
-    if (matrix.dtype == DType::f32) return multiply(m, k, n, x, matrix, epilogue, y);
+    if (!hasProducts(matrix.dtype)) return multiplyNarrow(m, k, n, x, matrix, epilogue, y);
+    if (matrix.dtype == DType::f32) return multiply(m, k, n, x, matrix, epilogue, y, n);
     if (matrix.dtype == DType::i8) return multiplyQuantized(m, k, n, x, matrix, epilogue, y);
     Scratch rounded((m * k + 1) / 2);
     auto* halves = reinterpret_cast<uint16_t*>(rounded.data());
     parallelFor(m * k, 16384, [&](int64_t begin, int64_t end) { toBf16(x + begin, halves + begin, end - begin); });
-    multiply(m, k, n, halves, matrix, epilogue, y);
+    multiply(m, k, n, halves, matrix, epilogue, y, n);
   });
 }
 

@@ -2,17 +2,18 @@
 
 #include <cstdint>
 
-#include "native/runtime/activation_kind.h"
+#include "native/runtime/epilogue.h"
 #include "native/runtime/panels.h"
 #include "native/runtime/tensor.h"
 
 namespace hint {
 
-/// A weight matrix in the order in which oneDNN's kernels read it, so that a product with few rows costs one pass over
-/// it and none is spent on rearranging. The order depends on the machine and never leaves the process.
+/// A weight matrix in the order in which the kernels read it, so that a product with few rows costs one pass over it
+/// and none is spent on rearranging. The order depends on the machine and never leaves the process.
 ///
-/// f32; bf16, whose products take rows rounded to bf16 and add up in f32; or i8, whose columns have a scale each and
-/// whose products quantise every row to 8 bits around zero.
+/// f32; bf16; or i8, whose columns have a scale each. Where the processor multiplies bf16 or 8 bits (hasProducts), rows
+/// are rounded to bf16 or quantised to 8 bits around zero, too; elsewhere the matrix is widened and rows are as they
+/// are.
 struct PackedMatrix {
   DType dtype = DType::f32;
   const void* values = nullptr;
@@ -20,16 +21,12 @@ struct PackedMatrix {
   const float* columnSum = nullptr;  ///< i8: [n], the sum of each column's steps
 };
 
-/// What follows the product, in this order; each is optional.
-struct Epilogue {
-  const float* bias = nullptr;  ///< [n], added to every row
-  Activation activation = Activation::none;
-  const float* residual = nullptr;  ///< [m, n], added last
-};
+/// Whether the processor multiplies in `dtype`: bf16 products would be several times slower than f32 ones without
+/// AVX-512 BF16; those of 8 bits saturate without VNNI, as oneDNN adds them up in pairs of 16 bits there.
+bool hasProducts(DType dtype);
 
-/// How a matrix asked for in `wanted` is held: f32 where the processor has no such products. bf16 ones would be several
-/// times slower than f32 ones there (the values are rounded to bf16 all the same); those of 8 bits would saturate in 16
-/// bits, as oneDNN adds them up in pairs without VNNI.
+/// How a matrix asked for in `wanted` is held: in f32, though rounded to bf16 where that was asked for, on processors
+/// that have neither its products nor the registers (AVX-512) to widen it in.
 DType packedDType(DType wanted);
 
 /// Elements of `dtype` that the packed form of a [k, n] matrix takes.

@@ -20,6 +20,8 @@ constexpr int64_t kLanes = 16;
 /// Sixteen values; compilers split them where registers are narrower.
 typedef uint32_t Bits __attribute__((vector_size(64)));
 typedef uint16_t HalfBits __attribute__((vector_size(32)));
+typedef int8_t Bytes __attribute__((vector_size(16)));
+typedef int32_t Integers __attribute__((vector_size(64)));
 
 constexpr uint32_t kExponent = 0x7f800000u, kLowestExponent = 0x00800000u, kSign = 0x80000000u;
 
@@ -58,6 +60,26 @@ struct Halves {
     return bits;
   }
 };
+
+struct Steps {
+  using Stored = int8_t;
+  static HINT_INLINE Bits load(const int8_t* from, Bits&) {
+    Bytes steps;
+    __builtin_memcpy(&steps, from, sizeof(steps));
+    return reinterpret_cast<Bits>(__builtin_convertvector(steps, Integers));
+  }
+};
+
+/// How values of the panels are stored.
+HINT_INLINE void put(float* to, const Bits& bits) { __builtin_memcpy(to, &bits, sizeof(bits)); }
+HINT_INLINE void put(uint16_t* to, const Bits& bits) {
+  const HalfBits halves = __builtin_convertvector(bits >> 16, HalfBits);
+  __builtin_memcpy(to, &halves, sizeof(halves));
+}
+HINT_INLINE void put(int8_t* to, const Bits& bits) {
+  const Bytes steps = __builtin_convertvector(reinterpret_cast<Integers>(bits), Bytes);
+  __builtin_memcpy(to, &steps, sizeof(steps));
+}
 
 /// Up to sixteen values; zeros behind them.
 template <typename Source>
@@ -125,19 +147,19 @@ struct Piece {
 };
 
 /// Of a matrix [k, n]: each row goes to all panels.
-template <typename Source>
-HINT_INLINE uint32_t arrangeRows(const Piece& p, const void* values, float* to) {
+template <typename Source, typename Held>
+HINT_INLINE uint32_t arrangeRows(const Piece& p, const void* values, void* panels) {
   const auto* from = static_cast<const typename Source::Stored*>(values);
+  auto* to = static_cast<Held*>(panels);
   const int64_t width = p.panels.width, distance = width * p.panels.rows;
   Bits odd = {};
   for (int64_t row = p.begin; row < p.end; ++row) {
     const int64_t known = row < p.k ? p.n : 0;
-    float* target = to + row * width;
+    Held* target = to + row * width;
     for (int64_t first = 0; first < p.n; first += width, target += distance)
       for (int64_t j = 0; j < width; j += kLanes) {
         const int64_t left = known - first - j;
-        const Bits bits = left > 0 ? loadSome<Source>(from + row * p.n + first + j, left, odd) : Bits{};
-        __builtin_memcpy(target + j, &bits, sizeof(bits));
+        put(target + j, left > 0 ? loadSome<Source>(from + row * p.n + first + j, left, odd) : Bits{});
       }
   }
   uint32_t any = 0;
@@ -146,9 +168,10 @@ HINT_INLINE uint32_t arrangeRows(const Piece& p, const void* values, float* to) 
 }
 
 /// Of a matrix [n, k]: tiles of sixteen by sixteen change their rows for columns.
-template <typename Source>
-HINT_INLINE uint32_t arrangeColumns(const Piece& p, const void* values, float* to) {
+template <typename Source, typename Held>
+HINT_INLINE uint32_t arrangeColumns(const Piece& p, const void* values, void* panels) {
   const auto* from = static_cast<const typename Source::Stored*>(values);
+  auto* to = static_cast<Held*>(panels);
   const int64_t width = p.panels.width, distance = width * p.panels.rows;
   Bits odd = {};
   to += p.first / width * distance;
@@ -163,28 +186,39 @@ HINT_INLINE uint32_t arrangeColumns(const Piece& p, const void* values, float* t
         }
         transpose(tile);
         const int64_t rows = std::min(kLanes, p.end - row);
-        for (int64_t i = 0; i < rows; ++i) __builtin_memcpy(to + (row + i) * width + j, &tile[i], sizeof(tile[i]));
+        for (int64_t i = 0; i < rows; ++i) put(to + (row + i) * width + j, tile[i]);
       }
   uint32_t any = 0;
   for (int64_t lane = 0; lane < kLanes; ++lane) any |= odd[lane];
   return any & kSign;
 }
 
-using Arrange = uint32_t (*)(const Piece&, const void*, float*);
+using Arrange = uint32_t (*)(const Piece&, const void*, void*);
 
-HINT_CLONES uint32_t exactRows(const Piece& p, const void* from, float* to) { return arrangeRows<Exact>(p, from, to); }
-HINT_CLONES uint32_t roundedRows(const Piece& p, const void* from, float* to) {
-  return arrangeRows<Rounded>(p, from, to);
-}
-HINT_CLONES uint32_t halfRows(const Piece& p, const void* from, float* to) { return arrangeRows<Halves>(p, from, to); }
-HINT_CLONES uint32_t exactColumns(const Piece& p, const void* from, float* to) {
-  return arrangeColumns<Exact>(p, from, to);
-}
-HINT_CLONES uint32_t roundedColumns(const Piece& p, const void* from, float* to) {
-  return arrangeColumns<Rounded>(p, from, to);
-}
-HINT_CLONES uint32_t halfColumns(const Piece& p, const void* from, float* to) {
-  return arrangeColumns<Halves>(p, from, to);
+#define HINT_ARRANGE(name, Source, Held)                                           \
+  HINT_CLONES uint32_t name##Rows(const Piece& p, const void* from, void* to) {    \
+    return arrangeRows<Source, Held>(p, from, to);                                 \
+  }                                                                                \
+  HINT_CLONES uint32_t name##Columns(const Piece& p, const void* from, void* to) { \
+    return arrangeColumns<Source, Held>(p, from, to);                              \
+  }
+
+HINT_ARRANGE(exact, Exact, float)
+HINT_ARRANGE(rounded, Rounded, float)
+HINT_ARRANGE(widened, Halves, float)
+HINT_ARRANGE(narrowed, Rounded, uint16_t)
+HINT_ARRANGE(half, Halves, uint16_t)
+HINT_ARRANGE(step, Steps, int8_t)
+
+#undef HINT_ARRANGE
+
+Arrange arrangementOf(DType given, DType held, bool isRounded, bool turned) {
+  const auto choose = [&](Arrange rows, Arrange columns) { return turned ? columns : rows; };
+  if (held == DType::i8) return choose(stepRows, stepColumns);
+  if (held == DType::bf16)
+    return given == DType::bf16 ? choose(halfRows, halfColumns) : choose(narrowedRows, narrowedColumns);
+  if (given == DType::bf16) return choose(widenedRows, widenedColumns);
+  return isRounded ? choose(roundedRows, roundedColumns) : choose(exactRows, exactColumns);
 }
 
 /// Rows of all panels that are handed out together where the matrix's rows are whole; rows of one panel where its
@@ -193,15 +227,14 @@ constexpr int64_t kRows = 64, kRowsOfPanel = 512;
 
 }  // namespace
 
-bool arrangeInPanels(const PlainMatrices& matrices, const Panels& panels, bool isRounded, float* to) {
+bool arrangeInPanels(const PlainMatrices& matrices, const Panels& panels, DType held, bool isRounded, void* to) {
   const int64_t k = matrices.k, n = matrices.n;
   const bool turned = matrices.transposed;
-  const Arrange arrange = matrices.dtype == DType::bf16 ? (turned ? halfColumns : halfRows)
-                          : isRounded                   ? (turned ? roundedColumns : roundedRows)
-                                                        : (turned ? exactColumns : exactRows);
+  const Arrange arrange = arrangementOf(matrices.dtype, held, isRounded, turned);
   const int64_t height = turned ? kRowsOfPanel : kRows, span = turned ? panels.width : n;
   const int64_t blocks = (panels.rows + height - 1) / height, pieces = (n + span - 1) / span * blocks;
-  const int64_t bytes = k * n * static_cast<int64_t>(sizeOf(matrices.dtype)), size = panels.values(n);
+  const int64_t bytes = k * n * static_cast<int64_t>(sizeOf(matrices.dtype)),
+                size = panels.values(n) * static_cast<int64_t>(sizeOf(held));
   const auto* from = static_cast<const char*>(matrices.values);
   std::atomic<uint32_t> odd{0};
   parallelFor(matrices.count * pieces, 1 + (1 << 14) / (height * span), [&](int64_t begin, int64_t end) {
@@ -209,7 +242,7 @@ bool arrangeInPanels(const PlainMatrices& matrices, const Panels& panels, bool i
     for (int64_t i = begin; i < end; ++i) {
       const int64_t matrix = i / pieces, row = i % blocks * height, first = i % pieces / blocks * span;
       const Piece piece{k, n, panels, row, std::min(panels.rows, row + height), first, std::min(n, first + span)};
-      own |= arrange(piece, from + matrix * bytes, to + matrix * size);
+      own |= arrange(piece, from + matrix * bytes, static_cast<char*>(to) + matrix * size);
     }
     odd |= own;
   });

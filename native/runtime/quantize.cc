@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "native/runtime/parallel.h"
-#include "native/runtime/vector_math.h"
 
 namespace hint {
 namespace {
@@ -44,18 +43,6 @@ HINT_CLONES void scaleRow(const int32_t* totals, int64_t n, float step, const fl
     y[j] = step * scale[j] * static_cast<float>(totals[j] - kZero * static_cast<int32_t>(columnSum[j]));
 }
 
-HINT_CLONES void addRow(float* y, const float* x, int64_t n) {
-  for (int64_t j = 0; j < n; ++j) y[j] += x[j];
-}
-
-HINT_CLONES void geluRow(float* y, int64_t n) {
-  for (int64_t j = 0; j < n; ++j) y[j] = gelu(y[j]);
-}
-
-HINT_CLONES void tanhRow(float* y, int64_t n) {
-  for (int64_t j = 0; j < n; ++j) y[j] = fastTanh(y[j]);
-}
-
 }  // namespace
 
 float quantizeRow(const float* x, int64_t k, uint8_t* steps) {
@@ -93,12 +80,9 @@ void quantizeColumns(const float* weight, int64_t k, int64_t n, bool transposed,
 }
 
 void dequantizeRow(const int32_t* totals, int64_t n, float step, const float* scale, const float* columnSum,
-                   const float* bias, Activation activation, const float* residual, float* y) {
+                   const Epilogue& epilogue, float* y) {
   scaleRow(totals, n, step, scale, columnSum, y);
-  if (bias) addRow(y, bias, n);
-  if (activation == Activation::gelu) geluRow(y, n);
-  if (activation == Activation::tanh) tanhRow(y, n);
-  if (residual) addRow(y, residual, n);
+  finishRow(epilogue, n, y);
 }
 
 }  // namespace hint

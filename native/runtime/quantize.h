@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "native/runtime/activation_kind.h"
+#include "native/runtime/epilogue.h"
 
 /// 8-bit weights and rows. A row x is s (u - 128) with its own step s; a column w of the matrix is t v with its own
 /// step t. Hence x·w = s t (Σ u v - 128 Σ v), and Σ u v is a product of integers.
@@ -15,8 +15,8 @@ float quantizeRow(const float* x, int64_t k, uint8_t* steps);
 void quantizeColumns(const float* weight, int64_t k, int64_t n, bool transposed, int8_t* steps, float* scale,
                      float* columnSum);
 
-/// y = residual + activation(x·w + bias) of one row from Σ u v; bias and residual may be null.
+/// One row x·w from Σ u v, and what follows.
 void dequantizeRow(const int32_t* totals, int64_t n, float step, const float* scale, const float* columnSum,
-                   const float* bias, Activation activation, const float* residual, float* y);
+                   const Epilogue& epilogue, float* y);
 
 }  // namespace hint

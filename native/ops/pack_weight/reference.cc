@@ -32,11 +32,12 @@ void forward(ReferenceCall& r) {
       };
       double largest = 0, sum = 0;
       for (int64_t in = 0; in < dIn; ++in) largest = std::fmax(largest, std::fabs(weight(in)));
+      // Which of two steps a value in the middle becomes depends on the product's own rounding.
       const float inverse = largest > 0 ? 127.0f / static_cast<float>(largest) : 0.0f;
       for (int64_t in = 0; in < dIn; ++in) {
         double value = weight(in);
         if (wanted == DType::bf16) value = toBf16(value);
-        if (held == DType::i8) sum += value = std::nearbyint(value * static_cast<double>(inverse));
+        if (held == DType::i8) sum += value = std::nearbyint(static_cast<float>(value) * inverse);
         r.out(kPacked)[matrix * values + order[static_cast<size_t>(in * dOut + out)]] = value;
       }
       if (held != DType::i8) continue;

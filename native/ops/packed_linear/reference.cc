@@ -11,10 +11,12 @@
 namespace hint {
 namespace {
 
-/// Makes of a row what the kernel multiplies by: itself, rounded to bf16, or quantised; returns its step.
+/// Makes of a row what the kernel multiplies by: itself, or, where the processor has such products, rounded to bf16 or
+/// quantised; returns its step.
 double roundRow(DType dtype, double* x, int64_t count) {
-  std::vector<float> row(x, x + count);
   float step = 0.0f;
+  if (!hasProducts(dtype)) return step;
+  std::vector<float> row(x, x + count);
   if (dtype == DType::bf16) {
     std::vector<uint16_t> halves(row.size());
     toBf16(row.data(), halves.data(), count);
@@ -96,6 +98,9 @@ OpReference reference_packed_linear() {
       {"bf16, groups of 2 and 1 rows",
        {{{{3, 40}}}, packed(2, 2, 40, 33, DType::bf16), none, none, none, {{{3, 33}}}},
        {dOut(33), offsets({0, 2, 3}), attribute("slot", 1), {"activation", gelu}}},
+      {"bf16, many rows and some columns over",
+       {{{{195, 70}}}, packed(1, 1, 70, 100, DType::bf16), none, none, {{{1, 1, 100}}}, {{{195, 100}}}},
+       {dOut(100), {"activation", gelu}}},
       {"i8, odd sizes", {{{{5, 17}}}, steps(1, 1, 17, 13), {{{1, 1, 13}}}, sums(1, 1, 13)}, {dOut(13)}},
       {"i8, one row", {{{{1, 64}}}, steps(1, 1, 64, 48), {{{1, 1, 48}}}, sums(1, 1, 48)}, {dOut(48)}},
       {"i8, more rows than are quantised at a time, everything on",
@@ -133,6 +138,26 @@ OpReference reference_packed_linear() {
        true},
       {"T5-base feed-forward out, 25 decoded rows",
        {{{{25, 2048}}}, packed(1, 1, 2048, 768), none, none, none, none},
+       {dOut(768)},
+       true},
+      {"T5-base projection, bf16",
+       {{{{4096, 768}}}, packed(1, 1, 768, 768, DType::bf16), none, none, none, none},
+       {dOut(768)},
+       true},
+      {"T5-base projection, 25 decoded rows, bf16",
+       {{{{25, 768}}}, packed(1, 1, 768, 768, DType::bf16), none, none, none, none},
+       {dOut(768)},
+       true},
+      {"T5-base projection, one decoded row, bf16",
+       {{{{1, 768}}}, packed(1, 1, 768, 768, DType::bf16), none, none, none, none},
+       {dOut(768)},
+       true},
+      {"T5-base logits of one row, bf16",
+       {{{{1, 768}}}, packed(1, 1, 768, 32128, DType::bf16), none, none, none, none},
+       {dOut(32128)},
+       true},
+      {"T5-base projection, 25 decoded rows, i8",
+       {{{{25, 768}}}, steps(1, 1, 768, 768), {{{1, 1, 768}}}, sums(1, 1, 768)},
        {dOut(768)},
        true},
       {"T5-base projection, i8",
