@@ -129,26 +129,25 @@ HINT_CLONES void multiplyHalves(const Product& p, int64_t begin, int64_t end) {
 }
 HINT_CLONES void multiplySteps(const Product& p, int64_t begin, int64_t end) { multiplyPanels<int8_t>(p, begin, end); }
 
-/// Where and how a part of a matrix is widened.
+/// Where and how a matrix is widened.
 struct Widening {
-  int64_t k;
+  int64_t k, n;
   NarrowMatrix matrix;
-  int64_t begin, end;
   Panels panels;
   float* to;
 };
 
-/// Sixteen columns of the target, rows [first, last) of it.
+/// Sixteen columns, rows [first, last) of the panels.
 template <typename Held>
-HINT_INLINE void widenColumns(const Widening& w, int64_t columns, int64_t first, int64_t last) {
-  const int64_t source = w.begin + columns, inPanel = columns % w.panels.width;
-  float* to = w.to + (columns - inPanel) * w.panels.rows + inPanel;
-  const Held* from = static_cast<const Held*>(w.matrix.values) + source / kWidth * kWidth * w.k + source % kWidth;
+HINT_INLINE void widenColumns(const Widening& w, int64_t column, int64_t first, int64_t last) {
+  const int64_t inPanel = column % w.panels.width;
+  float* to = w.to + (column - inPanel) * w.panels.rows + inPanel;
+  const Held* from = static_cast<const Held*>(w.matrix.values) + column / kWidth * kWidth * w.k + column % kWidth;
   // Beyond the last narrow panel there is nothing to read.
-  const int64_t known = source < w.end ? std::min(last, w.k) : first;
+  const int64_t known = column < w.n ? std::min(last, w.k) : first;
   Vector scale = {};
-  for (int64_t lane = 0; lane < kLanes && source + lane < w.end; ++lane)
-    scale[lane] = w.matrix.scale ? w.matrix.scale[source + lane] : 1.0f;
+  for (int64_t lane = 0; lane < kLanes && column + lane < w.n; ++lane)
+    scale[lane] = w.matrix.scale ? w.matrix.scale[column + lane] : 1.0f;
   for (int64_t row = first; row < known; ++row) {
     const Vector values = widen(from + row * kWidth) * scale;
     __builtin_memcpy(to + row * w.panels.width, &values, sizeof(values));
@@ -156,11 +155,11 @@ HINT_INLINE void widenColumns(const Widening& w, int64_t columns, int64_t first,
   for (int64_t row = std::max(first, known); row < last; ++row) std::fill_n(to + row * w.panels.width, kLanes, 0.0f);
 }
 
-HINT_CLONES void widenHalves(const Widening& w, int64_t columns, int64_t first, int64_t last) {
-  widenColumns<uint16_t>(w, columns, first, last);
+HINT_CLONES void widenHalves(const Widening& w, int64_t column, int64_t first, int64_t last) {
+  widenColumns<uint16_t>(w, column, first, last);
 }
-HINT_CLONES void widenSteps(const Widening& w, int64_t columns, int64_t first, int64_t last) {
-  widenColumns<int8_t>(w, columns, first, last);
+HINT_CLONES void widenSteps(const Widening& w, int64_t column, int64_t first, int64_t last) {
+  widenColumns<int8_t>(w, column, first, last);
 }
 
 /// Rows that a thread widens together.
@@ -178,10 +177,10 @@ void narrowProduct(int64_t m, int64_t k, int64_t n, const float* x, const Narrow
     multiplySteps(product, begin, end);
 }
 
-void widenPanels(int64_t k, const NarrowMatrix& matrix, int64_t begin, int64_t end, const Panels& panels, float* to) {
-  const Widening widening{k, matrix, begin, end, panels, to};
+void widenPanels(int64_t k, int64_t n, const NarrowMatrix& matrix, const Panels& panels, float* to) {
+  const Widening widening{k, n, matrix, panels, to};
   const auto widenPart = matrix.dtype == DType::bf16 ? widenHalves : widenSteps;
-  const int64_t columns = panels.values(end - begin) / panels.rows / kLanes, parts = (panels.rows + kRows - 1) / kRows;
+  const int64_t columns = panels.values(n) / panels.rows / kLanes, parts = (panels.rows + kRows - 1) / kRows;
   parallelFor(columns * parts, 4, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       const int64_t row = i % parts * kRows;

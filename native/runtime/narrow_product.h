@@ -25,8 +25,8 @@ constexpr Panels narrowPanels(int64_t k) { return {64, k}; }
 void narrowProduct(int64_t m, int64_t k, int64_t n, const float* x, const NarrowMatrix& matrix,
                    const Epilogue& epilogue, float* y, int64_t begin, int64_t end);
 
-/// Widens columns [begin, end) to f32 in the order of `panels`, which are those of a matrix [k, end - begin] and have
-/// a width that is a multiple of 16. `begin` is a multiple of the narrow panels' width. Uses the calling thread's team.
-void widenPanels(int64_t k, const NarrowMatrix& matrix, int64_t begin, int64_t end, const Panels& panels, float* to);
+/// Widens a matrix [k, n] to f32 in the order of `panels`, which have a width that is a multiple of 16. Uses the
+/// calling thread's team.
+void widenPanels(int64_t k, int64_t n, const NarrowMatrix& matrix, const Panels& panels, float* to);
 
 }  // namespace hint

@@ -47,10 +47,6 @@ Types typesOf(DType dtype) {
 }
 
 Desc rowMajor(int64_t rows, int64_t columns, Type type) { return {{rows, columns}, type, memory::format_tag::ab}; }
-/// Some columns of an array whose rows are `distance` values apart.
-Desc columnsOf(int64_t rows, int64_t columns, int64_t distance, Type type) {
-  return {{rows, columns}, type, memory::dims{distance, 1}};
-}
 
 dnnl::matmul::primitive_desc describe(const Desc& x, const Desc& weight, const Desc& bias, const Desc& y,
                                       const dnnl::primitive_attr& attributes) {
@@ -104,7 +100,7 @@ std::optional<Panels> panelsOf(int64_t k, int64_t n, DType held) {
 }
 
 struct Key {
-  int64_t m, k, n, distance;
+  int64_t m, k, n;
   DType dtype;
   bool bias, residual;
   Activation activation;
@@ -115,7 +111,7 @@ struct KeyHash {
   size_t operator()(const Key& key) const {
     const int64_t flags = (int64_t{key.bias} * 2 + int64_t{key.residual}) * 8 + static_cast<int64_t>(key.dtype);
     size_t hash = 0;
-    for (const int64_t part : {key.m, key.k, key.n, key.distance, flags, static_cast<int64_t>(key.activation)})
+    for (const int64_t part : {key.m, key.k, key.n, flags, static_cast<int64_t>(key.activation)})
       hash = hash * 1000003 + static_cast<size_t>(part);
     return hash;
   }
@@ -134,7 +130,7 @@ dnnl::algorithm algorithmOf(Activation activation) {
 
 Product make(const Key& key) {
   const Types types = typesOf(key.dtype);
-  const Desc x = rowMajor(key.m, key.k, types.x), y = columnsOf(key.m, key.n, key.distance, types.y);
+  const Desc x = rowMajor(key.m, key.k, types.x), y = rowMajor(key.m, key.n, types.y);
   const Desc weight = packedDesc(key.k, key.n, key.dtype);
   const Desc bias = key.bias ? rowMajor(1, key.n, Type::f32) : Desc();
   dnnl::post_ops after;
@@ -170,12 +166,11 @@ Product& productOf(const Key& key) {
   return known.emplace(key, make(key)).first->second;
 }
 
-/// Rows of the result are `distance` values apart.
 void multiply(int64_t m, int64_t k, int64_t n, const void* x, const PackedMatrix& matrix, const Epilogue& epilogue,
-              void* y, int64_t distance) {
+              void* y) {
   const auto handle = [](const void* data) { return const_cast<void*>(data); };
-  Product& product = productOf(
-      {m, k, n, distance, matrix.dtype, epilogue.bias != nullptr, epilogue.residual != nullptr, epilogue.activation});
+  Product& product =
+      productOf({m, k, n, matrix.dtype, epilogue.bias != nullptr, epilogue.residual != nullptr, epilogue.activation});
   product.x.set_data_handle(handle(x));
   product.weight.set_data_handle(handle(matrix.values));
   product.y.set_data_handle(y);
@@ -207,7 +202,7 @@ void multiplyQuantized(int64_t m, int64_t k, int64_t n, const float* x, const Pa
     parallelFor(count, std::max<int64_t>(1, 16384 / k), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) scales[i] = quantizeRow(x + (first + i) * k, k, bytes + i * k);
     });
-    multiply(count, k, n, bytes, {DType::i8, matrix.values}, {}, totals, n);
+    multiply(count, k, n, bytes, {DType::i8, matrix.values}, {}, totals);
     parallelFor(count, std::max<int64_t>(1, 16384 / n), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
         dequantizeRow(totals + i * n, n, scales[i], matrix.scale, matrix.columnSum, epilogue.at(first + i, 0, n),
@@ -225,37 +220,31 @@ void guarded(const Body& body) {
   }
 }
 
-/// Rows from which on widening a matrix for oneDNN costs less than its kernel gains over narrowProduct.
-constexpr int64_t kManyRows = 192;
-/// Values widened at a time: they stay in the cache until they are multiplied.
-constexpr int64_t kWidenedValues = 1 << 19;
+/// Rows from which on widening a matrix for oneDNN costs less than its kernel gains over narrowProduct: more where what
+/// was widened is no longer in the cache when it is multiplied, and never for what takes more than 64 MiB.
+int64_t manyRows(int64_t values) {
+  if (values > int64_t{1} << 24) return INT64_MAX;
+  return values > int64_t{1} << 20 ? 512 : 192;
+}
+
 /// Multiply-adds below which a thread more does not pay.
 constexpr int64_t kGrain = 1 << 15;
 
 void multiplyNarrow(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,
                     const Epilogue& epilogue, float* y) {
   const NarrowMatrix narrow{matrix.dtype, matrix.values, matrix.scale};
+  std::optional<Panels> panels;
+  if (k > 0 && m >= manyRows(k * n)) panels = panelsOf(k, n, DType::f32);
+  if (panels) {
+    const Scratch widened(panels->values(n));
+    widenPanels(k, n, narrow, *panels, widened);
+    return multiply(m, k, n, x, {DType::f32, widened.data()}, epilogue, y);
+  }
   const int64_t width = narrowPanels(k).width, count = (n + width - 1) / width;
-  const int64_t parts = std::max<int64_t>(1, k * n / kWidenedValues);
-  const int64_t columns = (count + parts - 1) / parts * width, last = n - (n - 1) / columns * columns;
-  std::optional<Panels> panels, lastPanels;
-  if (m >= kManyRows && k > 0) {
-    panels = panelsOf(k, std::min(n, columns), DType::f32);
-    lastPanels = panelsOf(k, last, DType::f32);
-  }
-  if (!panels || !lastPanels) {
-    const int64_t grain = std::max<int64_t>(1, kGrain / (width * m * std::max<int64_t>(1, k)));
-    parallelFor(count, grain, [&](int64_t begin, int64_t end) {
-      narrowProduct(m, k, n, x, narrow, epilogue, y, begin * width, std::min(n, end * width));
-    });
-    return;
-  }
-  const Scratch widened(std::max(panels->values(std::min(n, columns)), lastPanels->values(last)));
-  for (int64_t begin = 0; begin < n; begin += columns) {
-    const int64_t end = std::min(n, begin + columns);
-    widenPanels(k, narrow, begin, end, end == n ? *lastPanels : *panels, widened);
-    multiply(m, k, end - begin, x, {DType::f32, widened.data()}, epilogue.at(0, begin, n), y + begin, n);
-  }
+  parallelFor(count, std::max<int64_t>(1, kGrain / (width * m * std::max<int64_t>(1, k))),
+              [&](int64_t begin, int64_t end) {
+                narrowProduct(m, k, n, x, narrow, epilogue, y, begin * width, std::min(n, end * width));
+              });
 }
 
 bool supports(int isa) { return (static_cast<int>(dnnl_get_effective_cpu_isa()) & isa) == isa; }
@@ -361,12 +350,12 @@ void packedProduct(int64_t m, int64_t k, int64_t n, const float* x, const Packed
   if (m == 0 || n == 0) return;
   guarded([&] {
     if (!hasProducts(matrix.dtype)) return multiplyNarrow(m, k, n, x, matrix, epilogue, y);
-    if (matrix.dtype == DType::f32) return multiply(m, k, n, x, matrix, epilogue, y, n);
+    if (matrix.dtype == DType::f32) return multiply(m, k, n, x, matrix, epilogue, y);
     if (matrix.dtype == DType::i8) return multiplyQuantized(m, k, n, x, matrix, epilogue, y);
     Scratch rounded((m * k + 1) / 2);
     auto* halves = reinterpret_cast<uint16_t*>(rounded.data());
     parallelFor(m * k, 16384, [&](int64_t begin, int64_t end) { toBf16(x + begin, halves + begin, end - begin); });
-    multiply(m, k, n, halves, matrix, epilogue, y, n);
+    multiply(m, k, n, halves, matrix, epilogue, y);
   });
 }
 

@@ -145,7 +145,7 @@ function describe(
     table(['model', 'adapters', 'prefixes', 'sites', 'LoRA', 'encoded instruction', 'its keys and values', 'KiB a token of input or output'], parts), // prettier-ignore
     '',
     'Weights of an engine, in MiB: parameters, which stay in the file of a checkpoint that is mapped, and what is packed beside them',
-    '(f32 stands for dtypes that this CPU has no products in); and all that is held of them on CUDA:',
+    '(f32 for every dtype where this CPU has no AVX-512); and all that is held of them on CUDA:',
     table(
       [
         ...['model', 'parameters, f32 file', 'bf16 file', ...DTYPES.map((held) => `packed, ${held}`)],

@@ -36,7 +36,7 @@ const BYTES_OF_QUANTISED_OUTPUT = 8;
  * more.
  *
  * @param dtype what the engine is opened with
- * @param heldAs what a dtype is held in on a machine that has no products in it
+ * @param heldAs what a dtype is held in on the machine
  */
 export function weightMemory(
   config: ModelConfig,
@@ -104,13 +104,10 @@ function queryValues(config: ModelConfig, adaptation: Adaptation): number {
 }
 
 /**
- * What a dtype is held in here.
+ * What a dtype is held in here: AVX-512 multiplies bf16 and int8 itself or widens them in registers.
  *
  * @param isa as platformReport gives it
  */
 export function heldOn(isa: readonly string[]): (dtype: WeightDType) => WeightDType {
-  return (dtype) => {
-    if (dtype === 'bf16') return isa.includes('avx512bf16') ? 'bf16' : 'f32';
-    return dtype === 'int8' && !isa.includes('avx512vnni') ? 'f32' : dtype;
-  };
+  return (dtype) => (isa.includes('avx512f') ? dtype : 'f32');
 }
