@@ -4,6 +4,7 @@
 #              (large matrix products in the same dtype, device copies)
 #   training   training steps of HINT and plain T5, base size and 3B
 #   latency    the paper's Figure 4 at 3B
+#   largest    a full fine-tuning step of 11B: weights in bf16, layers and modules run again
 #   scripts/bench-gpu.sh [DEVICE [PART...]]    cuda (the default) or cuda:N; all parts unless some are named
 # HINT_PEER_PYTHON: a Python with torch and transformers; HINT_PEER_HINT: a file that builds HINT in PyTorch (see
 # bench/peers/hint_torch.py). HINT_BENCH_SIZE: another size than xl, HINT_BENCH_ROUNDS: samples (30).
@@ -11,12 +12,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 device=${1:-cuda}
 shift || true
-parts=${*:-ops training latency}
+parts=${*:-ops training latency largest}
 size=${HINT_BENCH_SIZE:-xl}
 rounds=${HINT_BENCH_ROUNDS:-30}
 for part in $parts; do
-  case $part in ops | training | latency) ;; *)
-    echo "There is no part $part; give ops, training or latency." >&2
+  case $part in ops | training | latency | largest) ;; *)
+    echo "There is no part $part; give ops, training, latency or largest." >&2
     exit 2
     ;;
   esac
@@ -45,9 +46,13 @@ for part in $parts; do
     ;;
   training)
     for measured in base "$size"; do
-      hint training --size "$measured" --batch 64 --tasks 32 --peer-batch 16 --autocast --rounds "$rounds" \
-        ${HINT_PEER_HINT:+--hint-peer "$HINT_PEER_HINT"} --output "$results-training-$measured.json"
+      hint training --size "$measured" --compute-dtype bf16 --batch 64 --tasks 32 --peer-batch 16 --autocast \
+        --rounds "$rounds" ${HINT_PEER_HINT:+--hint-peer "$HINT_PEER_HINT"} --output "$results-training-$measured.json"
     done
+    ;;
+  largest)
+    hint training --size xxl --systems hint --compute-dtype bf16 --param-dtype bf16 --recompute both --batch 64 \
+      --tasks 32 --rounds 3 --output "$results-training-xxl.json"
     ;;
   latency)
     hint latency --size "$size" --shots 0..5 --dtypes f32,bf16 --rounds "$rounds" --output "$results-latency"

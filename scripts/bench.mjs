@@ -3,6 +3,8 @@
 //     --json FILE      the results file; parts it has already and that do not run now stay
 //     --size SIZE      shape of T5: small or base (default: base for latency and inference, small for training)
 //     --samples N      samples of each measurement (default 5; at least 3 for inference)
+//     --shots LIST     for latency (default 0,1,2,3,4,5)
+//     --dtypes LIST    for latency (default f32,bf16,int8)
 //     --onnx DIR       for latency: an exported T5 of that shape, measured too
 //     --adapters N     HINT's adapter size (default 512)
 //     --quick          2 samples of the small shape, latency 1 of 8 examples; prints, and writes only what --json names
@@ -42,6 +44,8 @@ function readOptions() {
       samples: { type: 'string' },
       adapters: { type: 'string', default: '512' },
       onnx: { type: 'string' },
+      shots: { type: 'string', default: '0,1,2,3,4,5' },
+      dtypes: { type: 'string', default: 'f32,bf16,int8' },
       quick: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
       'no-build': { type: 'boolean', default: false },
@@ -59,7 +63,13 @@ function readOptions() {
   for (const [name, value] of Object.entries({ '--samples': samples, '--adapters': adapterSize })) {
     if (!Number.isInteger(value) || value < 1) refuse(`${name} must be an integer of at least 1.`);
   }
-  return { ...values, part, samples, adapterSize };
+  const shots = values.shots.split(',').map(Number);
+  if (!shots.every((count) => Number.isInteger(count) && count >= 0))
+    refuse(`--shots is "${values.shots}"; give numbers such as 0,2,5.`);
+  const dtypes = values.dtypes.split(',');
+  if (!dtypes.every((dtype) => ['f32', 'bf16', 'int8'].includes(dtype)))
+    refuse(`--dtypes is "${values.dtypes}"; give some of f32,bf16,int8.`);
+  return { ...values, part, samples, adapterSize, shots, dtypes };
 }
 
 /** The newest file below some paths, in ms since 1970. */
@@ -135,10 +145,10 @@ async function measure(part, options) {
     return measureLatency({
       size,
       adapterSize,
-      shots: [0, 1, 2, 3, 4, 5],
+      shots: options.shots,
       examples: quick ? 8 : 100,
       rounds: quick ? 1 : rounds,
-      dtypes: ['f32', 'bf16', 'int8'],
+      dtypes: options.dtypes,
       systems: ['hint', 't5', 'hf', ...(options.onnx ? ['onnx'] : [])],
       onnx: options.onnx,
       note,

@@ -1,4 +1,5 @@
 import { median } from '../util/statistics.js';
+import type { MemoryMode } from '../training/memory-plan.js';
 import { momentSentence } from './machine.js';
 import type { MeasuredSystem, TrainingPart, TrainingSystem } from './training.js';
 
@@ -7,6 +8,13 @@ const NAMES: Readonly<Record<TrainingSystem, string>> = {
   t5: 'plain T5, this engine',
   hf: 'plain T5, HF transformers',
   'hint-torch': 'HINT, PyTorch',
+};
+
+const AGAIN: Readonly<Record<MemoryMode, string>> = {
+  none: 'runs nothing again in the backward pass',
+  modules: 'makes modules again in the backward pass (no useful work)',
+  layers: 'runs layers again in the backward pass (no useful work)',
+  both: 'runs layers and makes modules again in the backward pass (no useful work)',
 };
 
 /** What each peer does the same work as. */
@@ -65,7 +73,7 @@ export function trainingMarkdown(part: TrainingPart): string {
   const head = ['system', 'examples/s', 'useful tokens/s', 'padding', 'useful work', 'of the roof', 'over its peer', 'memory', 'lag p99']; // prettier-ignore
   return [
     momentSentence(part),
-    `Forward, backward and Adafactor of every parameter on ${part.rounds} batch${part.rounds === 1 ? '' : 'es'} of ${part.batchSize} examples of ${part.tasks} tasks, on ${part.device}; lengths log-normal around the medians of Super-NaturalInstructions (${lengths.fullMedian} with the instruction, ${lengths.instanceMedian} and ${lengths.instructionMedian} apart; sigma ${lengths.sigma}, at most ${lengths.inputMost}), targets around ${lengths.targetMedian}. Plain T5 reads the instruction with every input, HINT once a task. The roof is a large f32 matrix product in turns with the steps: ${(1e-9 / median(part.samples.roof ?? [NaN])).toFixed(0)} GFLOP/s.`,
+    `Forward, backward and Adafactor of every parameter on ${part.rounds} batch${part.rounds === 1 ? '' : 'es'} of ${part.batchSize} examples of ${part.tasks} tasks, on ${part.device}; lengths log-normal around the medians of Super-NaturalInstructions (${lengths.fullMedian} with the instruction, ${lengths.instanceMedian} and ${lengths.instructionMedian} apart; sigma ${lengths.sigma}, at most ${lengths.inputMost}), targets around ${lengths.targetMedian}. Plain T5 reads the instruction with every input, HINT once a task. This engine computes in ${part.computeDtype}, keeps weights in ${part.paramDtype} and ${AGAIN[part.runAgain]}; the roof is a large ${part.computeDtype} matrix product in turns with the steps: ${(1e-9 / median(part.samples.roof ?? [NaN])).toFixed(0)} GFLOP/s.`,
     table(head, rows),
     ...peerSentences(part),
   ].join('\n\n');

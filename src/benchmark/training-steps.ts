@@ -1,15 +1,32 @@
 import { buildBatch, type TokenizedExample } from '../data/batch.js';
 import { splitByTokens } from '../data/sampling.js';
 import { HintError } from '../errors.js';
+import { runAgainFlops } from '../evaluation/training-flops.js';
 import { DropoutPlan } from '../model/dropout.js';
 import type { HintModel } from '../model/hint.js';
 import type { Device } from '../tensor/device.js';
 import * as ops from '../tensor/ops.js';
+import type { FloatDType } from '../tensor/ops.js';
 import { Gradients } from '../tensor/tape.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { runAgain, type MemoryMode } from '../training/memory-plan.js';
 import { accumulateGradients } from '../training/microbatch.js';
 import { ADAFACTOR, Optimizer } from '../training/optimizer.js';
+import { keepParameters } from '../training/param-dtype.js';
+import type { OptimizerGroup } from '../training/parameter-groups.js';
 import { watchEventLoopLag } from '../util/event-loop-lag.js';
 import { secondsOf } from './turns.js';
+
+/** How an engine trains. */
+export interface StepSettings {
+  /** Most tokens of a microbatch. */
+  readonly tokenBudget: number;
+  readonly computeDtype: FloatDType;
+  /** What matrices are kept in; bf16 is rounded stochastically. */
+  readonly paramDtype: FloatDType;
+  /** What the backward pass runs again. */
+  readonly mode: MemoryMode;
+}
 
 /** What was seen of an engine's steps, in their order. */
 export interface ObservedSteps {
@@ -31,24 +48,34 @@ const ROOF_TRIES = 3;
  */
 export class EngineSteps {
   readonly observed: ObservedSteps = { flops: [], peakBytes: 0, lagP99: 0 };
-  private readonly optimizer: Optimizer;
   private readonly gradients: Gradients;
   private update = 0;
+  /** FLOPs of the step that are no useful work. */
+  private runAgain = 0;
 
-  /** @param tokenBudget most tokens of a microbatch */
-  constructor(
+  private constructor(
     private readonly model: HintModel,
-    private readonly tokenBudget: number,
+    private readonly optimizer: Optimizer,
+    private readonly settings: StepSettings,
   ) {
     this.gradients = new Gradients(model.device);
-    this.optimizer = new Optimizer(model.device, ADAFACTOR, [
-      {
-        name: 'all',
-        parameters: new Map(model.parameters.entries()),
-        stepOffset: 0,
-        multiplyByParameterScale: true,
-      },
-    ]);
+  }
+
+  /** Keeps the model's parameters as the settings say, and starts an optimizer of them all. */
+  static async create(model: HintModel, settings: StepSettings): Promise<EngineSteps> {
+    const { device, parameters } = model;
+    const { computeDtype, paramDtype } = settings;
+    parameters.computeDtype = computeDtype;
+    const all: OptimizerGroup = {
+      name: 'all',
+      parameters: new Map(parameters.storedEntries()),
+      stepOffset: 0,
+      multiplyByParameterScale: true,
+      paramDtype,
+      ...(paramDtype === 'bf16' && { paramRounding: 'stochastic' }),
+    };
+    const groups = await device.inSlices(keepParameters(parameters, [all], paramDtype));
+    return new EngineSteps(model, await Optimizer.create(device, ADAFACTOR, groups), settings);
   }
 
   /**
@@ -61,24 +88,29 @@ export class EngineSteps {
     device.resetPeakMemory();
     const { flops } = device.statistics();
     const endWatch = watchEventLoopLag();
+    this.runAgain = 0;
     const seconds = await secondsOf(() => this.train(examples));
     const { p99 } = endWatch();
     const after = device.statistics();
-    this.observed.flops.push(after.flops - flops);
+    this.observed.flops.push(after.flops - flops - this.runAgain);
     this.observed.peakBytes = Math.max(this.observed.peakBytes, after.peakBytesInUse);
     this.observed.lagP99 = Math.max(this.observed.lagP99, p99);
     return seconds;
   }
 
   private async train(examples: readonly TokenizedExample[]): Promise<void> {
-    const { model, gradients, optimizer, update } = this;
+    const { model, gradients, optimizer, update, settings } = this;
     const { dropoutRate } = model.config;
+    const again = runAgain(settings.mode);
     const losses = [];
-    for (const [index, microbatch] of splitByTokens(examples, this.tokenBudget).entries()) {
-      const { sums } = await accumulateGradients(model, buildBatch(microbatch), gradients, {
+    for (const [index, microbatch] of splitByTokens(examples, settings.tokenBudget).entries()) {
+      const batch = buildBatch(microbatch);
+      if (settings.mode !== 'none') this.runAgain += runAgainFlops(model.config, batch, again);
+      const { sums } = await accumulateGradients(model, batch, gradients, {
         parameters: optimizer.parameters(),
         zLoss: Z_LOSS,
         dropout: new DropoutPlan(dropoutRate, update * examples.length + index),
+        ...again,
       });
       losses.push(sums);
     }
@@ -92,11 +124,17 @@ export class EngineSteps {
   }
 }
 
-/** A large square matrix product: each call gives the seconds of the fastest of three, per FLOP. */
-export function matrixRoof(device: Device): () => Promise<number> {
+/** A large square matrix product in `dtype`: each call gives the seconds of the fastest of three, per FLOP. */
+export function matrixRoof(device: Device, dtype: FloatDType): () => Promise<number> {
   const side = ROOF_SIDE[device.kind];
   return async () => {
-    const [a, b] = [device.full([side, side], 0.5), device.full([side, side], 0.25)];
+    const [a, b] = [0.5, 0.25].map((value) => {
+      const exact = device.full([side, side], value);
+      if (dtype === 'f32') return exact;
+      const rounded = ops.cast(exact, dtype);
+      exact.dispose();
+      return rounded;
+    }) as [Tensor, Tensor];
     let best = Infinity;
     for (let i = 0; i < ROOF_TRIES; i++) {
       await device.synchronize();

@@ -1,6 +1,8 @@
 import type { ModelConfig } from '../model/config.js';
 import { parameterCount } from '../model/parameter-shapes.js';
 import { Device } from '../tensor/device.js';
+import type { FloatDType } from '../tensor/ops.js';
+import type { MemoryMode } from '../training/memory-plan.js';
 import { describeMoment, type MomentDescription } from './machine.js';
 import type { PeerDescription } from './peers.js';
 import { plainModel, randomModel, uniforms } from './random-model.js';
@@ -29,6 +31,12 @@ export interface TrainingMeasurementOptions {
   readonly tasks: number;
   /** Most tokens of a microbatch of the engine. */
   readonly tokenBudget: number;
+  /** What the engine computes in, and the roof is measured in; f32 unless said otherwise. */
+  readonly computeDtype?: FloatDType | undefined;
+  /** What the engine keeps matrices in: f32, or bf16 with stochastic rounding. */
+  readonly paramDtype?: FloatDType | undefined;
+  /** What the engine's backward pass runs again; nothing unless said otherwise. */
+  readonly runAgain?: MemoryMode | undefined;
   /** Examples that a peer takes at a time; absent: the whole step. */
   readonly peerBatch?: number | undefined;
   /** What peers multiply in, with f32 weights. */
@@ -68,6 +76,9 @@ export interface TrainingPart extends MomentDescription {
   readonly batchSize: number;
   readonly tasks: number;
   readonly tokenBudget: number;
+  readonly computeDtype: FloatDType;
+  readonly paramDtype: FloatDType;
+  readonly runAgain: MemoryMode;
   readonly peerBatch: number;
   readonly autocast: string;
   readonly rounds: number;
@@ -77,7 +88,7 @@ export interface TrainingPart extends MomentDescription {
   readonly systems: readonly MeasuredSystem[];
   /** Peers that were asked for and are not there, and why. */
   readonly skipped: Readonly<Record<string, string>>;
-  /** Seconds by system, as measured; `roof`: seconds per FLOP of a large matrix product in f32. */
+  /** Seconds by system, as measured; `roof`: seconds per FLOP of a large matrix product. */
   readonly samples: Readonly<Record<string, readonly number[]>>;
 }
 
@@ -90,6 +101,7 @@ export interface TrainingPart extends MomentDescription {
  */
 export async function measureTraining(options: TrainingMeasurementOptions): Promise<TrainingPart> {
   const { config, systems, batchSize, tasks, tokenBudget, rounds, signal, onProgress } = options;
+  const { computeDtype = 'f32', paramDtype = 'f32', runAgain: mode = 'none' } = options;
   const moment = await describeMoment();
   const device = new Device({
     device: options.device ?? 'cpu',
@@ -110,10 +122,12 @@ export async function measureTraining(options: TrainingMeasurementOptions): Prom
     // The first batch warms up.
     const batches = Array.from({ length: rounds + 1 }, () => drawBatch(uniform, shape));
     const engine = new Map<TrainingSystem, EngineSteps>();
-    if (systems.includes('hint') && config.hint) engine.set('hint', new EngineSteps(model, tokenBudget));
-    if (systems.includes('t5')) engine.set('t5', new EngineSteps(plainModel(model), tokenBudget));
+    const settings = { tokenBudget, computeDtype, paramDtype, mode };
+    if (systems.includes('hint') && config.hint)
+      engine.set('hint', await EngineSteps.create(model, settings));
+    if (systems.includes('t5')) engine.set('t5', await EngineSteps.create(plainModel(model), settings));
 
-    const measurements: Record<string, () => Promise<number>> = { roof: matrixRoof(device) };
+    const measurements: Record<string, () => Promise<number>> = { roof: matrixRoof(device, computeDtype) };
     const inTurn = (
       name: TrainingSystem,
       step: (batch: (typeof batches)[number]) => Promise<number>,
@@ -137,6 +151,9 @@ export async function measureTraining(options: TrainingMeasurementOptions): Prom
       batchSize,
       tasks,
       tokenBudget,
+      computeDtype,
+      paramDtype,
+      runAgain: mode,
       peerBatch: options.peerBatch ?? batchSize,
       autocast: options.autocast ?? 'off',
       rounds,

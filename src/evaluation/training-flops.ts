@@ -1,4 +1,5 @@
-import { canRegenerate } from '../model/activation-memory.js';
+import type { Ragged, RaggedBatch } from '../data/batch.js';
+import { canRegenerate, type RunAgain } from '../model/activation-memory.js';
 import type { ModelConfig } from '../model/config.js';
 import { adaptationTable } from '../model/parameter-shapes.js';
 import {
@@ -61,6 +62,35 @@ export function trainingFlops(config: ModelConfig, lengths: TrainingLengths): Tr
     recomputed,
     flops: 2 * (forward.total + backward.total + recomputed.total),
   };
+}
+
+/** FLOPs that a batch takes more with `again` than where everything is kept for the backward pass. */
+export function runAgainFlops(config: ModelConfig, batch: RaggedBatch, again: RunAgain): number {
+  const extra = (lengths: TrainingLengths): number =>
+    trainingFlops(config, { ...lengths, ...again }).flops - trainingFlops(config, lengths).flops;
+  const { instructions, inputs, targets, taskIndex } = batch;
+  const tasks = Array.from({ length: instructions.offsets.length - 1 }, (_, task) =>
+    ofTask(lengthAt(instructions, task)),
+  );
+  let flops = tasks.reduce((total, lengths) => total + extra(lengths), 0);
+  const [first] = tasks;
+  // What no task has to itself, such as the components' queries, is computed once a batch.
+  if (first) flops -= (tasks.length - 1) * (2 * extra(first) - extra({ ...first, tasks: 2 }));
+  for (const [i, index] of taskIndex.entries()) {
+    const task = tasks[index] ?? ofTask(0);
+    const example = { ...task, examples: 1, input: lengthAt(inputs, i), output: lengthAt(targets, i) };
+    flops += extra(example) - extra({ ...example, examples: 0 });
+  }
+  return flops;
+}
+
+function lengthAt({ offsets }: Ragged, row: number): number {
+  return (offsets[row + 1] ?? 0) - (offsets[row] ?? 0);
+}
+
+/** One task without an example. */
+function ofTask(instruction: number): TrainingLengths {
+  return { instruction, tasks: 1, examples: 0, input: 0, output: 0, instructionInInput: false };
 }
 
 const NOTHING = addMultiplyAdds();

@@ -3,7 +3,11 @@ import { expect, it } from 'vitest';
 import { endless, uniforms } from '../../src/benchmark/random-model.js';
 import { drawBatch, usefulTokens } from '../../src/benchmark/training-examples.js';
 import { trainingMarkdown, trainingRates } from '../../src/benchmark/training-report.js';
-import { measureTraining, type TrainingPart } from '../../src/benchmark/training.js';
+import {
+  measureTraining,
+  type TrainingMeasurementOptions,
+  type TrainingPart,
+} from '../../src/benchmark/training.js';
 import { benchmarkSeries } from '../../src/evaluation/compare-benchmarks.js';
 import { FULL_HINT, tinyConfig } from '../inference/models.js';
 
@@ -40,6 +44,16 @@ it('the bench of training counts work, keeps every step, and says which peers ar
   const series = benchmarkSeries(JSON.parse(JSON.stringify({ parts: { training: part } })), 'training.json');
   expect(series.map(({ samples }) => samples.length)).toEqual([2, 2, 2]);
   expect(trainingMarkdown(part)).toContain('HINT, this engine');
+});
+
+it('what runs again is no useful work, and bf16 weights take half', async () => {
+  const measure = (more: Partial<TrainingMeasurementOptions>): Promise<TrainingPart> =>
+    measureTraining({ ...OPTIONS, systems: ['hint', 't5'], computeDtype: 'bf16', ...more });
+  const useful = (part: TrainingPart): unknown => part.systems.map(({ flops }) => flops);
+  const [kept, again] = [await measure({}), await measure({ runAgain: 'both', paramDtype: 'bf16' })];
+  expect(useful(again)).toEqual(useful(kept));
+  expect(again.systems[0]?.peakBytes).toBeLessThan(kept.systems[0]?.peakBytes ?? 0);
+  expect(trainingMarkdown(again)).toContain('keeps weights in bf16 and runs layers and makes modules again');
 });
 
 it('a file that was named for HINT in PyTorch and does not work is an error, not a peer left out', async () => {

@@ -1,12 +1,14 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { describeMachine } from '../../benchmark/machine.js';
 import { benchConfig } from '../../benchmark/random-model.js';
 import { measureTraining, TRAINING_SYSTEMS, type TrainingSystem } from '../../benchmark/training.js';
 import { trainingMarkdown } from '../../benchmark/training-report.js';
 import { HintError } from '../../errors.js';
 import { PUBLISHED_SIZES } from '../../model/sizes.js';
+import type { FloatDType } from '../../tensor/ops.js';
+import { MEMORY_MODES, type MemoryMode } from '../../training/memory-plan.js';
 import { action, note, wholeNumber } from '../context.js';
 import { Progress } from '../progress.js';
 import { oneOf, sizeName } from './choices.js';
@@ -20,6 +22,9 @@ interface TrainingCommandOptions {
   batch: number;
   tasks?: number;
   tokenBudget: number;
+  computeDtype: FloatDType;
+  paramDtype: FloatDType;
+  recompute: MemoryMode;
   peerBatch?: number;
   autocast: boolean;
   rounds: number;
@@ -57,6 +62,21 @@ export function addTrainingCommand(bench: Command): void {
       wholeNumber('--tasks', 1),
     )
     .option('--token-budget <n>', 'most tokens of a microbatch', wholeNumber('--token-budget', 1), 16_384)
+    .addOption(
+      new Option('--compute-dtype <dtype>', 'what the engine computes in, and the roof is measured in')
+        .choices(['f32', 'bf16'])
+        .default('f32'),
+    )
+    .addOption(
+      new Option('--param-dtype <dtype>', 'what the engine keeps matrices in; bf16 with stochastic rounding')
+        .choices(['f32', 'bf16'])
+        .default('f32'),
+    )
+    .addOption(
+      new Option('--recompute <what>', "what the engine's backward pass runs again, which is no useful work")
+        .choices([...MEMORY_MODES])
+        .default('none'),
+    )
     .option(
       '--peer-batch <n>',
       'examples a peer takes at a time (default: all)',
@@ -73,13 +93,13 @@ export function addTrainingCommand(bench: Command): void {
       '\nExamples:\n' +
         '  $ HINT_PEER_PYTHON=~/venv/bin/python hint bench training --systems t5,hf\n' +
         '  $ hint bench training --size base --systems hint,t5 --batch 8 --rounds 3\n' +
-        '  $ hint bench training --size xl --device cuda --batch 64 --peer-batch 16 --autocast --hint-peer hint_torch.py --output xl.json',
+        '  $ hint bench training --size xl --device cuda --compute-dtype bf16 --batch 64 --peer-batch 16 --autocast --hint-peer hint_torch.py --output xl.json',
     )
     .action(action((signal, options: TrainingCommandOptions) => training(options, signal)));
 }
 
 async function training(
-  { size, adapterSize, output, json, batch, tasks, autocast, ...options }: TrainingCommandOptions,
+  { size, adapterSize, output, json, batch, tasks, autocast, recompute, ...options }: TrainingCommandOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const machine = describeMachine();
@@ -101,6 +121,7 @@ async function training(
       batchSize: batch,
       tasks: different,
       autocast: autocast ? 'bf16' : undefined,
+      runAgain: recompute,
       signal,
       note,
       onProgress: (done, total, name) => progress.update(done, total, name),
