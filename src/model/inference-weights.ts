@@ -1,10 +1,12 @@
 import { HintError } from '../errors.js';
 import type { Device } from '../tensor/device.js';
+import * as ops from '../tensor/ops.js';
 import type { Activation, FloatDType, PackedMatrix, WeightDType } from '../tensor/ops.js';
 import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { HintConfig, ModelConfig } from './config.js';
 import { generatorWidth, type AdaptationName } from './parameter-shapes.js';
+import { asFloat32, type Parameters } from './parameters.js';
 
 /** The one cross-attention of the component embeddings (method §2.4). */
 export const COMPONENT_ATTENTION = 'hypernetwork.attention';
@@ -45,6 +47,46 @@ export interface InferenceWeights extends WeightReader {
   /** Enqueues the making of them all; to be run once, before anything reads them. */
   make(): Sliced<void>;
   dispose(): void;
+}
+
+/** What both ways of making {@link InferenceWeights} do alike. */
+export abstract class MadeWeights {
+  private readonly queries = new Map<AdaptationName, Tensor>();
+  private changed = false;
+
+  constructor(
+    protected readonly device: Device,
+    protected readonly config: ModelConfig,
+    protected readonly parameters: Parameters,
+  ) {
+    parameters.watch(() => {
+      this.changed = true;
+    });
+  }
+
+  get isCurrent(): boolean {
+    return !this.changed;
+  }
+
+  componentQueries(name: AdaptationName, project: () => Tensor): Tensor {
+    let queries = this.queries.get(name);
+    if (!queries) {
+      queries = this.device.keep(this.device.tidy(project));
+      this.queries.set(name, queries);
+    }
+    return queries;
+  }
+
+  dispose(): void {
+    this.parameters.watch(undefined);
+    for (const queries of this.queries.values()) queries.dispose();
+  }
+
+  /** wi · o in f32, so that wi (o a) is one product. */
+  protected withOutputProjection(wi: Tensor): Tensor {
+    const o = this.parameters.lend(`${COMPONENT_ATTENTION}.o.weight`);
+    return ops.groupedLinear(asFloat32(wi), o.reshape([1, 1, ...o.shape]));
+  }
 }
 
 /** Whether the component attention's output projection can be multiplied into the generators: nothing lies between. */

@@ -6,6 +6,7 @@ import type { Tensor } from '../tensor/tensor.js';
 import type { ModelConfig } from './config.js';
 import {
   COMPONENT_ATTENTION,
+  MadeWeights,
   foldsOutputProjection,
   generatorScale,
   type GeneratorLayers,
@@ -28,25 +29,21 @@ interface PackedGenerator {
  * Weights as inference reads them on the CPU: matrices in the machine's order, so that a step of few rows is not spent
  * on rearranging them; products of weights alone multiplied out (method §2.4, "free optimisations").
  */
-export class PackedWeights implements InferenceWeights {
+export class PackedWeights extends MadeWeights implements InferenceWeights {
   readonly computeDtype = 'f32';
   private readonly packed = new Map<string, ops.PackedMatrix>();
   /** Of quantised matrices, what the hypernetwork reads instead. */
   private readonly exact = new Map<string, ops.PackedMatrix>();
   private readonly generators = new Map<AdaptationName, PackedGenerator>();
-  private readonly queries = new Map<AdaptationName, Tensor>();
-  private changed = false;
 
   constructor(
-    private readonly device: Device,
-    private readonly config: ModelConfig,
-    private readonly parameters: Parameters,
+    device: Device,
+    config: ModelConfig,
+    parameters: Parameters,
     /** What matrices are held in; see {@link dtypeOf} for what is never quantised. */
     readonly dtype: ops.WeightDType,
   ) {
-    parameters.watch(() => {
-      this.changed = true;
-    });
+    super(device, config, parameters);
   }
 
   make(): Sliced<void> {
@@ -63,10 +60,6 @@ export class PackedWeights implements InferenceWeights {
       yield;
     }
     yield* this.packGenerators();
-  }
-
-  get isCurrent(): boolean {
-    return !this.changed;
   }
 
   matrix(name: string): ops.PackedMatrix | undefined {
@@ -120,21 +113,11 @@ export class PackedWeights implements InferenceWeights {
     return matrix;
   }
 
-  componentQueries(name: AdaptationName, project: () => Tensor): Tensor {
-    let queries = this.queries.get(name);
-    if (!queries) {
-      queries = this.device.keep(this.device.tidy(project));
-      this.queries.set(name, queries);
-    }
-    return queries;
-  }
-
-  dispose(): void {
-    this.parameters.watch(undefined);
+  override dispose(): void {
+    super.dispose();
     const matrices = [...this.generators.values()].flatMap(({ first, second }) => [first, second]);
     for (const matrix of [...this.packed.values(), ...this.exact.values(), ...matrices])
       for (const tensor of ops.packedTensors(matrix)) tensor.dispose();
-    for (const queries of this.queries.values()) queries.dispose();
   }
 
   private *packGenerators(): Sliced<void> {
@@ -148,18 +131,12 @@ export class PackedWeights implements InferenceWeights {
       ) as [Tensor, Tensor];
       const factor = generatorScale(config);
       this.generators.set(name, {
-        first: this.packOne(wi, () => (folded ? this.withOutputProjection(asFloat32(wi)) : wi)),
+        first: this.packOne(wi, () => (folded ? this.withOutputProjection(wi) : wi)),
         folded,
         second: this.packOne(wo, () => ops.scale(asFloat32(wo), factor)),
       });
       yield;
     }
-  }
-
-  /** wi · o, so that wi (o a) is one product. */
-  private withOutputProjection(wi: Tensor): Tensor {
-    const o = this.parameters.lend(`${COMPONENT_ATTENTION}.o.weight`);
-    return ops.groupedLinear(wi, o.reshape([1, 1, ...o.shape]));
   }
 
   /** Packs what `make` makes of a parameter, whose place in its file is not needed from then on. */

@@ -1,10 +1,8 @@
-import type { Device } from '../tensor/device.js';
 import * as ops from '../tensor/ops.js';
 import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
-import type { ModelConfig } from './config.js';
 import {
-  COMPONENT_ATTENTION,
+  MadeWeights,
   foldsOutputProjection,
   generatorScale,
   type GeneratorLayers,
@@ -12,31 +10,19 @@ import {
   type WeightReader,
 } from './inference-weights.js';
 import { adaptationTable, type AdaptationName } from './parameter-shapes.js';
-import { asFloat32, isRounded, type Parameters } from './parameters.js';
+import { isRounded } from './parameters.js';
 
 /**
  * Weights of inference in bf16 where the device reads them as they are, which is on CUDA. What is multiplied or looked
  * up is in bf16, and so are the rows it meets; norms, sums and logits are f32. Parameters that are held in bf16 are read
  * where they are, of the others a copy is made: once, here.
  */
-export class RoundedWeights implements InferenceWeights {
+export class RoundedWeights extends MadeWeights implements InferenceWeights {
   readonly dtype = 'bf16';
   readonly computeDtype = 'bf16';
   readonly moduleDType = undefined;
   /** Per kind of module the first layer of its generator with the attention's output projection folded in. */
   private readonly folded = new Map<AdaptationName, Tensor>();
-  private readonly queries = new Map<AdaptationName, Tensor>();
-  private changed = false;
-
-  constructor(
-    private readonly device: Device,
-    private readonly config: ModelConfig,
-    private readonly parameters: Parameters,
-  ) {
-    parameters.watch(() => {
-      this.changed = true;
-    });
-  }
 
   make(): Sliced<void> {
     return this.device.tidied(this.makeAll());
@@ -50,13 +36,9 @@ export class RoundedWeights implements InferenceWeights {
     const { hint } = this.config;
     if (!hint || !foldsOutputProjection(hint)) return;
     for (const { name } of adaptationTable(this.config)) {
-      this.folded.set(name, this.device.keep(this.withOutputProjection(name)));
+      this.folded.set(name, this.device.keep(this.fold(name)));
       yield;
     }
-  }
-
-  get isCurrent(): boolean {
-    return !this.changed;
   }
 
   get ofHypernetwork(): WeightReader {
@@ -85,28 +67,17 @@ export class RoundedWeights implements InferenceWeights {
     };
   }
 
-  componentQueries(name: AdaptationName, project: () => Tensor): Tensor {
-    let queries = this.queries.get(name);
-    if (!queries) {
-      queries = this.device.keep(this.device.tidy(project));
-      this.queries.set(name, queries);
-    }
-    return queries;
-  }
-
-  dispose(): void {
-    this.parameters.watch(undefined);
+  override dispose(): void {
+    super.dispose();
     this.parameters.releaseCopies();
-    for (const tensor of [...this.folded.values(), ...this.queries.values()]) tensor.dispose();
+    for (const tensor of this.folded.values()) tensor.dispose();
   }
 
-  /** wi · o, so that wi (o a) is one product, rounded once. */
-  private withOutputProjection(name: AdaptationName): Tensor {
+  /** A generator's first layer with the output projection, rounded once. */
+  private fold(name: AdaptationName): Tensor {
     return this.device.tidy(() => {
-      const [wi, o] = [`hypernetwork.${name}.wi.weight`, `${COMPONENT_ATTENTION}.o.weight`].map((parameter) =>
-        asFloat32(this.parameters.stored(parameter)),
-      ) as [Tensor, Tensor];
-      return ops.cast(ops.groupedLinear(wi, o.reshape([1, 1, ...o.shape])), 'bf16');
+      const wi = this.parameters.stored(`hypernetwork.${name}.wi.weight`);
+      return ops.cast(this.withOutputProjection(wi), 'bf16');
     });
   }
 }
