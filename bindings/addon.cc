@@ -64,7 +64,8 @@ Napi::Value createDevice(const Info& info) {
     fail("INVALID_ARGUMENT", "The device \"", kind, "\" is unknown; use cpu or cuda.");
   auto backend = kind == "cuda" ? cudaBackend(moduleFolder(), info[3].ToNumber().Int32Value()) : hostBackend();
   DeviceHandle device;
-  device.stream = std::make_unique<Stream>(std::move(backend), threads, static_cast<size_t>(limit));
+  device.stream = Environment::of(info.Env())
+                      .adopt(std::make_unique<Stream>(std::move(backend), threads, static_cast<size_t>(limit)));
   return wrapHandle(info.Env(), std::move(device));
 }
 
@@ -121,11 +122,12 @@ Napi::Value releasePages(const Info& info) {
 
 /// (device, tensor) -> Promise<number>: -1 where every value is finite
 Napi::Value firstNonFinite(const Info& info) {
-  Stream& stream = streamOf(info[0]);
+  const auto& stream = sharedStreamOf(info[0]);
   const Tensor tensor = tensorOf(info[1]).tensor;
   if (!tensor) fail("INVALID_ARGUMENT", "This tensor was released; check it before disposing it.");
   return Environment::of(info.Env()).promise(info.Env(), stream, [tensor]() -> Environment::Finish {
     const auto index = static_cast<double>(hint::firstNonFinite(tensor));
+    if (const auto failure = tensor.buffer->knownFailure()) throw Error(*failure);
     return [index](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, index); };
   });
 }
@@ -252,10 +254,10 @@ void throwFirst(const std::vector<std::shared_ptr<DeferredCheck>>& checks) {
 
 /// (device, tensor) -> Promise<ArrayBuffer>
 Napi::Value readTensor(const Info& info) {
-  Stream& stream = streamOf(info[0]);
+  const auto& shared = sharedStreamOf(info[0]);
   Tensor tensor = tensorOf(info[1]).tensor;
   if (!tensor) fail("INVALID_ARGUMENT", "This tensor was released; read it before disposing it.");
-  return Environment::of(info.Env()).promise(info.Env(), stream, [tensor, &stream]() -> Environment::Finish {
+  return Environment::of(info.Env()).promise(info.Env(), shared, [tensor, &stream = *shared]() -> Environment::Finish {
     if (const auto failure = tensor.buffer->knownFailure()) {
       stream.takeFailure();
       throw Error(*failure);
@@ -277,10 +279,17 @@ Napi::Value readTensor(const Info& info) {
   });
 }
 
+/// Ends every device of this environment, for a process that is about to end: threads that still compute must not see
+/// its static objects destroyed.
+Napi::Value stopDevices(const Info& info) {
+  Environment::of(info.Env()).stopStreams();
+  return info.Env().Undefined();
+}
+
 /// (device) -> Promise<void>: everything enqueued so far has run; rejects with the first failure not yet reported.
 Napi::Value synchronize(const Info& info) {
-  Stream& stream = streamOf(info[0]);
-  return Environment::of(info.Env()).promise(info.Env(), stream, [&stream]() -> Environment::Finish {
+  const auto& shared = sharedStreamOf(info[0]);
+  return Environment::of(info.Env()).promise(info.Env(), shared, [&stream = *shared]() -> Environment::Finish {
     if (const auto failure = stream.takeFailure()) throw Error(*failure);
     return [checks = stream.takeChecks()](Napi::Env env) -> Napi::Value {
       std::vector<std::shared_ptr<DeferredCheck>> unreported;
@@ -331,7 +340,7 @@ Napi::Value replay(const Info& info) {
   auto program = info[1].As<Napi::External<ProgramHandle>>().Data()->program;
   if (!program) fail("INVALID_ARGUMENT", "This program was disposed; record it again.");
   const Tensor stop = info[3].IsNull() ? Tensor{} : tensorOf(info[3]).tensor;
-  streamOf(info[0]).replay(std::move(program), info[2].ToNumber().Int32Value(), stop, nullptr);
+  streamOf(info[0]).replay(std::move(program), info[2].ToNumber().Int32Value(), stop);
   return info.Env().Undefined();
 }
 
@@ -405,6 +414,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
 #define HINT_EXPORT(name) exports.Set(#name, Napi::Function::New<guarded<name>>(env, #name))
   HINT_EXPORT(createDevice);
   HINT_EXPORT(closeDevice);
+  HINT_EXPORT(stopDevices);
   HINT_EXPORT(createTensor);
   HINT_EXPORT(mapFile);
   HINT_EXPORT(mapTensor);

@@ -64,10 +64,10 @@ TensorHandle& tensorOf(const Napi::Value& value) {
   return handleOf<TensorHandle>(value, "A tensor was expected here; pass a Tensor of this engine.");
 }
 
-Stream& streamOf(const Napi::Value& value) {
+const std::shared_ptr<Stream>& sharedStreamOf(const Napi::Value& value) {
   auto& device = handleOf<DeviceHandle>(value, "A device was expected here.");
   if (!device.stream) fail("INVALID_ARGUMENT", "This device was closed; create another one.");
-  return *device.stream;
+  return device.stream;
 }
 
 Shape shapeOf(const Napi::Value& value) {

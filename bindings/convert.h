@@ -31,7 +31,7 @@ struct TensorHandle : Handle {
 
 struct DeviceHandle : Handle {
   static constexpr Kind kKind = Kind::device;
-  std::unique_ptr<Stream> stream;
+  std::shared_ptr<Stream> stream;
 };
 
 /// A call that waits for its backward pass, which takes it.
@@ -65,7 +65,9 @@ Value& handleOf(const Napi::Value& value, const char* expected) {
 Napi::Value wrap(Napi::Env env, Tensor tensor);
 /// Throws INVALID_ARGUMENT when the value is no tensor handle.
 TensorHandle& tensorOf(const Napi::Value& value);
-Stream& streamOf(const Napi::Value& value);
+/// Throws INVALID_ARGUMENT when the value is no device or the device was closed.
+const std::shared_ptr<Stream>& sharedStreamOf(const Napi::Value& value);
+inline Stream& streamOf(const Napi::Value& value) { return *sharedStreamOf(value); }
 
 /// A handle to what the backward pass of a bound call starts from: the call, without the buffers that its kernel does
 /// not read.

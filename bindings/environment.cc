@@ -5,18 +5,19 @@
 namespace hint::binding {
 
 Environment::Environment(Napi::Env env) {
-  const auto nothing = Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
-  toJavaScript_ = Napi::ThreadSafeFunction::New(env, nothing, "hint-engine", 0, 1);
+  toJavaScript_ = Channel::New(env, "hint-engine", 0, 1, this);
   // An idle engine must not keep the process alive; pending promises do, see promise().
   toJavaScript_.Unref(env);
+  // Hooks run in the reverse order of their making: this one before the channel closes and before handles are
+  // collected.
+  env.AddCleanupHook([](Environment* home) { home->stopStreams(); }, this);
 }
 
-/// Work on its way through a stream. When the stream is closed before the work ran, the promise is rejected instead of
+/// Work on its way through a stream. When the stream is stopped before the work ran, the promise is rejected instead of
 /// being forgotten, which would keep the process waiting for ever.
 struct Environment::Pending {
-  Environment& environment;
-  Answer* answer;
-  Napi::ThreadSafeFunction channel;
+  Channel channel;
+  std::unique_ptr<Answer> answer;
 
   ~Pending() {
     if (!answer) return;
@@ -24,18 +25,32 @@ struct Environment::Pending {
     send();
   }
   void send() {
-    Answer* sent = std::exchange(answer, nullptr);
-    channel.NonBlockingCall(
-        sent, [&home = environment](Napi::Env env, Napi::Function, Answer* done) { home.deliver(env, done); });
+    if (channel.NonBlockingCall(answer.get()) == napi_ok) answer.release();
+    answer.reset();
   }
 };
 
-Napi::Promise Environment::promise(Napi::Env env, Stream& stream, std::function<Finish()> work) {
-  auto* answer = new Answer{Napi::Promise::Deferred::New(env), nullptr, nullptr};
-  const Napi::Promise promise = answer->deferred.Promise();
+std::shared_ptr<Stream> Environment::adopt(std::unique_ptr<Stream> stream) {
+  if (ending_) fail("ABORTED", "This thread or process is ending; no device can be opened any more.");
+  std::erase_if(streams_, [](const std::weak_ptr<Stream>& known) { return known.expired(); });
+  std::shared_ptr<Stream> adopted = std::move(stream);
+  streams_.push_back(adopted);
+  return adopted;
+}
+
+void Environment::stopStreams() {
+  ending_ = true;
+  for (const auto& known : std::exchange(streams_, {}))
+    if (const auto stream = known.lock()) stream->stop();
+}
+
+Napi::Promise Environment::promise(Napi::Env env, const std::shared_ptr<Stream>& stream, std::function<Finish()> work) {
+  const auto pending = std::make_shared<Pending>(
+      toJavaScript_, std::make_unique<Answer>(Napi::Promise::Deferred::New(env), nullptr, nullptr));
+  const Napi::Promise promise = pending->answer->deferred.Promise();
   if (pending_++ == 0) toJavaScript_.Ref(env);
-  auto pending = std::shared_ptr<Pending>(new Pending{*this, answer, toJavaScript_});
-  stream.post([&stream, pending = std::move(pending), work = std::move(work)] {
+  // The stream runs this, so it is there; a reference of its own would let its thread be the one that joins it.
+  stream->post([on = stream.get(), pending, work = std::move(work)] {
     try {
       pending->answer->finish = work();
     } catch (const Error& error) {
@@ -43,23 +58,32 @@ Napi::Promise Environment::promise(Napi::Env env, Stream& stream, std::function<
     } catch (const std::exception& error) {
       pending->answer->error = std::make_shared<Error>("INTERNAL", error.what());
     }
-    stream.whenDone([pending] { pending->send(); });
+    on->whenDone([pending] { pending->send(); });
   });
   return promise;
 }
 
-void Environment::deliver(Napi::Env env, Answer* answer) {
+void Environment::receive(Napi::Env env, Napi::Function, Environment* home, Answer* answer) {
   const std::unique_ptr<Answer> owner(answer);
+  if (napi_env(env) == nullptr) return;
+  try {
+    home->deliver(env, *answer);
+  } catch (const Napi::Error&) {
+    // A worker that is being terminated, or a process that is ending, takes no values: nobody is left to wait.
+  }
+}
+
+void Environment::deliver(Napi::Env env, Answer& answer) {
   const Napi::HandleScope scope(env);
   if (--pending_ == 0) toJavaScript_.Unref(env);
-  if (answer->error) {
-    answer->deferred.Reject(toJavaScript(env, *answer->error).Value());
+  if (answer.error) {
+    answer.deferred.Reject(toJavaScript(env, *answer.error).Value());
     return;
   }
   try {
-    answer->deferred.Resolve(answer->finish(env));
+    answer.deferred.Resolve(answer.finish(env));
   } catch (const Error& error) {
-    answer->deferred.Reject(toJavaScript(env, error).Value());
+    answer.deferred.Reject(toJavaScript(env, error).Value());
   }
 }
 

@@ -4,11 +4,13 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "native/runtime/error.h"
 #include "native/runtime/stream.h"
 
-/// What one Node environment (main thread or worker) owns: the road back from stream threads to its JavaScript.
+/// What one Node environment (main thread or worker) owns: its streams, and the road back from their threads to its
+/// JavaScript.
 namespace hint::binding {
 
 class Environment {
@@ -17,11 +19,17 @@ class Environment {
 
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
+  /// Remembers a stream, so that it ends before this environment does. Throws ABORTED once the environment is ending.
+  std::shared_ptr<Stream> adopt(std::unique_ptr<Stream> stream);
+  /// Ends every stream: each finishes the command in hand, and its thread is joined. Afterwards no thread of the engine
+  /// runs that this environment started, so that it, or the process with its static objects, may go.
+  void stopStreams();
+
   /// The one way anything asynchronous is answered. `work` runs on the stream's thread and returns the function that,
   /// back on the JavaScript thread and once the device has done what was enqueued, makes the value; a hint::Error
-  /// thrown by either rejects the promise.
+  /// thrown by either rejects the promise. Where JavaScript may not run any more, the answer is dropped.
   using Finish = std::function<Napi::Value(Napi::Env)>;
-  Napi::Promise promise(Napi::Env env, Stream& stream, std::function<Finish()> work);
+  Napi::Promise promise(Napi::Env env, const std::shared_ptr<Stream>& stream, std::function<Finish()> work);
 
  private:
   struct Answer {
@@ -30,10 +38,15 @@ class Environment {
     std::shared_ptr<const Error> error;
   };
   struct Pending;
-  void deliver(Napi::Env env, Answer* answer);
+  /// `env` is null while the environment goes away: what is left in the channel is dropped.
+  static void receive(Napi::Env env, Napi::Function, Environment* home, Answer* answer);
+  using Channel = Napi::TypedThreadSafeFunction<Environment, Answer, receive>;
+  void deliver(Napi::Env env, Answer& answer);
 
-  Napi::ThreadSafeFunction toJavaScript_;
+  Channel toJavaScript_;
   int pending_ = 0;
+  bool ending_ = false;
+  std::vector<std::weak_ptr<Stream>> streams_;
 };
 
 /// An Error object with the `code` of the native error.

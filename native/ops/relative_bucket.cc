@@ -33,8 +33,9 @@ RelativeBuckets::RelativeBuckets(int64_t buckets, int64_t maxDistance, bool caus
 }
 
 const RelativeBuckets& relativeBuckets(int64_t buckets, int64_t maxDistance, bool causal) {
-  static std::mutex mutex;
-  static std::map<std::tuple<int64_t, int64_t, bool>, RelativeBuckets> known;
+  // Never destroyed: compute threads may still run while the process ends.
+  static auto& mutex = *new std::mutex;
+  static auto& known = *new std::map<std::tuple<int64_t, int64_t, bool>, RelativeBuckets>;
   const std::lock_guard lock(mutex);
   const std::tuple key(buckets, maxDistance, causal);
   const auto found = known.find(key);

@@ -10,7 +10,8 @@ namespace hint {
 namespace {
 
 std::vector<OpSpec>& mutableTable() {
-  static std::vector<OpSpec> table = {
+  // Never destroyed: compute threads may still run while the process ends.
+  static auto& table = *new std::vector<OpSpec>{
 #define HINT_OP(name) declare_##name(),
 #include "native/ops/table.def"
 #undef HINT_OP

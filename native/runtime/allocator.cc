@@ -1,5 +1,7 @@
 #include "native/runtime/allocator.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cstdlib>
 
@@ -18,6 +20,13 @@ size_t sizeClass(size_t bytes) {
 
 class HostMemory final : public MemorySource {
  public:
+  ~HostMemory() override {
+#ifdef __GLIBC__
+    // Freed blocks lie between those of others, in arenas of threads that are gone: what nobody uses goes back to the
+    // system, or engines that are opened one after the other would each leave some of it.
+    malloc_trim(0);
+#endif
+  }
   void* take(size_t bytes) override { return std::aligned_alloc(64, (bytes + 63) / 64 * 64); }
   void give(void* pointer) override { std::free(pointer); }
 };

@@ -37,9 +37,10 @@ class Backend {
   virtual void whenDone(std::function<void()> then) = 0;
   /// The checks that kernels run since the last call left to the device.
   virtual std::vector<std::shared_ptr<DeferredCheck>> takeChecks() = 0;
-  /// Runs the program up to `times` times, until the i32 scalar `stop` (if given) is not zero or `cancel` is true.
+  /// Runs the program up to `times` times, until the i32 scalar `stop` (if given) is not zero; `cancel` ends it between
+  /// two calls.
   /// `runCall` is the stream's way of running one call, with its handling of failures.
-  virtual void replay(Program& program, int times, const Tensor& stop, const std::atomic<bool>* cancel,
+  virtual void replay(Program& program, int times, const Tensor& stop, const std::atomic<bool>& cancel,
                       const std::function<void(Call&)>& runCall) = 0;
 };
 

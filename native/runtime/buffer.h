@@ -11,6 +11,14 @@
 
 namespace hint {
 
+/// Whose bytes a buffer may begin with.
+class Lender {
+ public:
+  virtual ~Lender() = default;
+  /// Why bytes that were read up to now may not be what was lent; null when they are.
+  virtual std::shared_ptr<const Error> failure() const = 0;
+};
+
 /// Memory that exists from its first use on the stream until its last reference is dropped. Because commands hold
 /// references and memory is taken only when a command runs, the order of taking and freeing is the order of the
 /// stream, however far ahead the enqueuing thread is.
@@ -19,7 +27,7 @@ class Buffer {
   Buffer(std::shared_ptr<Allocator> allocator, size_t bytes) : allocator_(std::move(allocator)), bytes_(bytes) {}
   /// Host bytes that `lender` holds, as values to begin with: read where they lie, copied before they are first
   /// written.
-  Buffer(std::shared_ptr<Allocator> allocator, std::shared_ptr<const void> lender, const void* data, size_t bytes)
+  Buffer(std::shared_ptr<Allocator> allocator, std::shared_ptr<const Lender> lender, const void* data, size_t bytes)
       : allocator_(std::move(allocator)), bytes_(bytes), lender_(std::move(lender)), data_(const_cast<void*>(data)) {
     allocator_->borrow(bytes_);
   }
@@ -33,12 +41,16 @@ class Buffer {
   Buffer& operator=(const Buffer&) = delete;
 
   /// Makes the buffer ready to be written: takes memory if it has none of its own yet. Called on the stream's thread,
-  /// or before the buffer is shared. Throws OUT_OF_MEMORY.
+  /// or before the buffer is shared. Throws OUT_OF_MEMORY, and the lender's failure.
   void* ensure() {
     if ((data_ && !lender_) || bytes_ == 0) return data_;
     void* own = allocator_->acquire(bytes_);
     if (lender_) {
       std::memcpy(own, data_, bytes_);
+      if (const auto failed = lender_->failure()) {
+        allocator_->release(own, bytes_);
+        throw Error(*failed);
+      }
       allocator_->giveBack(bytes_);
       lender_.reset();
     }
@@ -55,9 +67,11 @@ class Buffer {
   /// What the device has yet to say, or has said, about the commands that these contents come from.
   std::vector<std::shared_ptr<DeferredCheck>> checks;
 
-  /// `failure`, or what a check has found by now; null when all is well so far.
+  /// `failure`, or what a check or the lender has found by now; null when all is well so far.
   std::shared_ptr<const Error> knownFailure() const {
     if (failure) return failure;
+    if (lender_)
+      if (auto error = lender_->failure()) return error;
     for (const auto& check : checks)
       if (auto error = check->error()) return error;
     return nullptr;
@@ -66,7 +80,7 @@ class Buffer {
  private:
   std::shared_ptr<Allocator> allocator_;
   size_t bytes_;
-  std::shared_ptr<const void> lender_;
+  std::shared_ptr<const Lender> lender_;
   void* data_ = nullptr;
 };
 

@@ -39,10 +39,11 @@ struct Loaded {
 };
 
 const Loaded& load(const std::string& folder) {
-  static std::mutex mutex;
-  static std::unique_ptr<const Loaded> loaded;
+  // Never destroyed: compute threads may still run while the process ends.
+  static auto& mutex = *new std::mutex;
+  static const Loaded* loaded = nullptr;
   const std::lock_guard lock(mutex);
-  if (!loaded) loaded = std::make_unique<const Loaded>(folder);
+  if (!loaded) loaded = new Loaded(folder);
   return *loaded;
 }
 

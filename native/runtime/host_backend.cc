@@ -30,11 +30,13 @@ class HostBackend final : public Backend {
   void whenDone(std::function<void()> then) override { then(); }
   std::vector<std::shared_ptr<DeferredCheck>> takeChecks() override { return {}; }
 
-  void replay(Program& program, int times, const Tensor& stop, const std::atomic<bool>* cancel,
+  void replay(Program& program, int times, const Tensor& stop, const std::atomic<bool>& cancel,
               const std::function<void(Call&)>& runCall) override {
     for (int round = 0; round < times; ++round) {
-      if (cancel && cancel->load()) return;
-      for (const auto& call : program.calls) runCall(*call);
+      for (const auto& call : program.calls) {
+        if (cancel) return;
+        runCall(*call);
+      }
       if (stop && (stop.buffer->failure || *stop.data<int32_t>() != 0)) return;
     }
   }

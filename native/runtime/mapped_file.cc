@@ -1,23 +1,123 @@
 #include "native/runtime/mapped_file.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <climits>
+#include <mutex>
 
 #include "native/runtime/error.h"
 
 namespace hint {
 
+/// What the signal handler knows of a mapped file. It may run on any thread at any moment, so all is lock-free.
+struct MappedFile::Watched {
+  std::atomic<uintptr_t> begin{0};  ///< 0 where no file is watched
+  std::atomic<uintptr_t> end{0};
+  std::atomic<bool> isCut{false};
+
+  // Part of the process for as long as it lives, zero when it is loaded.
+  static std::array<Watched, 4096> all;
+
+  /// Null when all are taken.
+  static Watched* take(void* data, size_t size) {
+    static std::mutex mutex;
+    const std::lock_guard lock(mutex);
+    installHandler();
+    for (Watched& watched : all) {
+      if (watched.begin) continue;
+      watched.isCut = false;
+      watched.end = reinterpret_cast<uintptr_t>(data) + size;
+      watched.begin = reinterpret_cast<uintptr_t>(data);
+      return &watched;
+    }
+    return nullptr;
+  }
+
+ private:
+  static struct sigaction before;
+
+  /// Again for each file: something else may have taken the signal since the last one.
+  static void installHandler() {
+    struct sigaction current, own = {};
+    sigaction(SIGBUS, nullptr, &current);
+    if (current.sa_flags & SA_SIGINFO && current.sa_sigaction == onBusError) return;
+    own.sa_sigaction = onBusError;
+    own.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    sigemptyset(&own.sa_mask);
+    before = current;
+    sigaction(SIGBUS, &own, nullptr);
+  }
+
+  static void onBusError(int signal, siginfo_t* info, void* context) {
+    const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
+    for (Watched& watched : all) {
+      const uintptr_t begin = watched.begin, end = watched.end;
+      if (begin == 0 || address < begin || address >= end) continue;
+      const auto page = address & ~(static_cast<uintptr_t>(getpagesize()) - 1);
+      watched.isCut = true;
+      // Private and anonymous: reads see one page of zeros, so this takes no memory.
+      if (mmap(reinterpret_cast<void*>(page), end - page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
+          MAP_FAILED)
+        return;
+    }
+    if (before.sa_flags & SA_SIGINFO)
+      before.sa_sigaction(signal, info, context);
+    else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN)
+      before.sa_handler(signal);
+    else
+      // The read is tried again and ends the process, as it would have without this handler.
+      sigaction(SIGBUS, &before, nullptr);
+  }
+};
+
+std::array<MappedFile::Watched, 4096> MappedFile::Watched::all;
+struct sigaction MappedFile::Watched::before;
+
 std::shared_ptr<MappedFile> MappedFile::open(int descriptor) {
   struct stat status;
   if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size <= 0) return nullptr;
+  const int own = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  if (own < 0) return nullptr;
   const auto size = static_cast<size_t>(status.st_size);
-  void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-  if (data == MAP_FAILED) return nullptr;
-  return std::shared_ptr<MappedFile>(new MappedFile(data, size));
+  void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, own, 0);
+  Watched* watched = data == MAP_FAILED ? nullptr : Watched::take(data, size);
+  if (watched) return std::shared_ptr<MappedFile>(new MappedFile(data, size, own, watched));
+  if (data != MAP_FAILED) munmap(data, size);
+  close(own);
+  return nullptr;
 }
 
-MappedFile::~MappedFile() { munmap(data_, size_); }
+MappedFile::MappedFile(void* data, size_t size, int descriptor, Watched* watched)
+    : data_(data), size_(size), descriptor_(descriptor), watched_(watched) {
+  // The name that the file has now; it may be another's by the time of a message.
+  std::string name(PATH_MAX, '\0');
+  const ssize_t length = readlink(("/proc/self/fd/" + std::to_string(descriptor)).c_str(), name.data(), name.size());
+  path_ = length > 0 ? name.substr(0, static_cast<size_t>(length)) : "a mapped file";
+}
+
+MappedFile::~MappedFile() {
+  watched_->begin = 0;
+  munmap(data_, size_);
+  close(descriptor_);
+}
+
+std::shared_ptr<const Error> MappedFile::failure() const {
+  // Bytes between a file's end and that of its page read as zeros without a signal: the size is what tells.
+  struct stat status;
+  const bool isKnown = fstat(descriptor_, &status) == 0;
+  if (isKnown && static_cast<size_t>(status.st_size) < size_) watched_->isCut = true;
+  if (!watched_->isCut) return nullptr;
+  return std::make_shared<Error>("INVALID_FILE", path_ + " was cut off while it was in use: it had " +
+                                                     std::to_string(size_) + " bytes when it was opened" +
+                                                     (isKnown ? ", now " + std::to_string(status.st_size) : "") +
+                                                     ". Write it again and open it anew.");
+}
 
 Tensor MappedFile::tensor(std::shared_ptr<Allocator> allocator, DType dtype, Shape shape, int64_t position) {
   Tensor tensor;

@@ -25,7 +25,8 @@ using Desc = memory::desc;
 using Type = memory::data_type;
 
 const dnnl::engine& engine() {
-  static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  // Never destroyed: compute threads may still run while the process ends.
+  static const auto& cpu = *new dnnl::engine(dnnl::engine::kind::cpu, 0);
   return cpu;
 }
 

@@ -5,7 +5,8 @@
 namespace hint {
 
 const std::shared_ptr<Allocator>& scratchAllocator() {
-  static const auto allocator = std::make_shared<Allocator>(hostMemory());
+  // Never destroyed: compute threads may still run while the process ends.
+  static const auto& allocator = *new auto(std::make_shared<Allocator>(hostMemory()));
   return allocator;
 }
 

@@ -49,6 +49,15 @@ std::shared_ptr<const Error> failureOfInputs(const Call& call) {
   return failure;
 }
 
+/// What a command that has run read from files that were cut off meanwhile is no value.
+std::shared_ptr<const Error> failureOfLenders(const Call& call) {
+  std::shared_ptr<const Error> failure;
+  forEachRead(call, [&](const Tensor& tensor) {
+    if (!failure && tensor.buffer->isBorrowed()) failure = tensor.buffer->knownFailure();
+  });
+  return failure;
+}
+
 /// Adds the checks that may still fail and are not there yet.
 void addOpen(std::vector<std::shared_ptr<DeferredCheck>>& checks,
              const std::vector<std::shared_ptr<DeferredCheck>>& more) {
@@ -63,19 +72,26 @@ Stream::Stream(int threads, size_t memoryLimit) : Stream(hostBackend(), threads,
 
 Stream::Stream(std::unique_ptr<Backend> backend, int threads, size_t memoryLimit)
     : backend_(std::move(backend)),
+      type_(backend_->type()),
       allocator_(std::make_shared<Allocator>(backend_->memory(), memoryLimit)),
       threads_(threads > 0 ? threads : availableCores()) {
   worker_ = std::thread([this] { loop(); });
 }
 
-Stream::~Stream() {
+Stream::~Stream() { stop(); }
+
+void Stream::stop() {
+  std::deque<std::function<void()>> dropped;
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
-    queue_.clear();
+    dropped.swap(queue_);
   }
   ready_.notify_one();
-  worker_.join();
+  if (worker_.joinable()) worker_.join();
+  // Tasks answer whoever waits for them when they are destroyed; the backend answers for what its device still does.
+  dropped.clear();
+  backend_.reset();
 }
 
 std::shared_ptr<Buffer> Stream::buffer(size_t bytes) { return std::make_shared<Buffer>(allocator_, bytes); }
@@ -93,6 +109,7 @@ void Stream::enqueue(std::unique_ptr<Call> call) {
 void Stream::post(std::function<void()> task) {
   {
     std::lock_guard lock(mutex_);
+    if (stopping_) return;
     queue_.push_back(std::move(task));
   }
   ready_.notify_one();
@@ -111,11 +128,10 @@ std::shared_ptr<Program> Stream::endRecording() {
   return std::exchange(recording_, nullptr);
 }
 
-void Stream::replay(std::shared_ptr<Program> program, int times, Tensor stop,
-                    std::shared_ptr<std::atomic<bool>> cancel) {
-  post([this, program = std::move(program), times, stop = std::move(stop), cancel = std::move(cancel)] {
+void Stream::replay(std::shared_ptr<Program> program, int times, Tensor stop) {
+  post([this, program = std::move(program), times, stop = std::move(stop)] {
     try {
-      backend_->replay(*program, times, stop, cancel.get(), [this](Call& call) { run(call); });
+      backend_->replay(*program, times, stop, stopping_, [this](Call& call) { run(call); });
     } catch (const Error& error) {
       const auto failure = std::make_shared<Error>(error);
       for (const auto& call : program->calls)
@@ -175,6 +191,7 @@ void Stream::run(Call& call) {
       forEachWritten(call, [](Tensor& tensor) { tensor.buffer->failure = nullptr; });
       forEachWritten(call, [](Tensor& tensor) { tensor.buffer->ensure(); });
       backend_->run(call);
+      if (const auto failed = failureOfLenders(call)) throw Error(*failed);
       collectChecks(call);
       commands_.fetch_add(1, std::memory_order_relaxed);
       flops_.store(flops_.load(std::memory_order_relaxed) + call.flops(), std::memory_order_relaxed);

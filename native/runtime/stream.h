@@ -29,8 +29,11 @@ class Stream {
   explicit Stream(int threads = 0, size_t memoryLimit = 0);
   /// A stream of the device that `backend` drives.
   explicit Stream(std::unique_ptr<Backend> backend, int threads = 0, size_t memoryLimit = 0);
-  /// Finishes the command in hand and drops the rest of the queue.
+  /// Stops.
   ~Stream();
+  /// Finishes the command in hand, drops the rest of the queue and joins the thread. What is queued later is dropped at
+  /// once. Call on the thread that enqueues.
+  void stop();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
@@ -43,8 +46,12 @@ class Stream {
   void post(std::function<void()> task);
   /// Queues a copy of host bytes into a tensor, from byte `offset` on.
   void write(Tensor tensor, size_t offset, std::vector<uint8_t> bytes);
-  /// Copies a tensor to `to`, which holds it by the time of a whenDone that follows. Call on the stream.
-  void read(const Tensor& tensor, void* to) { backend_->download(to, addressOf(tensor), tensor.bytes()); }
+  /// Copies a tensor to `to`, which holds it by the time of a whenDone that follows. Throws the tensor's failure. Call
+  /// on the stream.
+  void read(const Tensor& tensor, void* to) {
+    backend_->download(to, addressOf(tensor), tensor.bytes());
+    if (const auto failure = tensor.buffer->knownFailure()) throw Error(*failure);
+  }
   /// Calls `then`, on some thread, once all commands so far are done. Call on the stream.
   void whenDone(std::function<void()> then) { backend_->whenDone(std::move(then)); }
 
@@ -52,9 +59,8 @@ class Stream {
   std::shared_ptr<Program> endRecording();
   /// Goes on with a recording that endRecording gave, which recorded nothing meanwhile.
   void resumeRecording(std::shared_ptr<Program> program);
-  /// Runs the program up to `times` times; stops early once the i32 scalar `stop` (if given) is non-zero or `cancel`
-  /// becomes true.
-  void replay(std::shared_ptr<Program> program, int times, Tensor stop, std::shared_ptr<std::atomic<bool>> cancel);
+  /// Runs the program up to `times` times; stops early once the i32 scalar `stop` (if given) is non-zero.
+  void replay(std::shared_ptr<Program> program, int times, Tensor stop);
 
   /// The first failure since the last call, for those who wait on no tensor; null when all is well. Call on the stream.
   std::shared_ptr<const Error> takeFailure();
@@ -67,7 +73,7 @@ class Stream {
   StreamStats stats() const;
   size_t queued() const;
 
-  DeviceType type() const { return backend_->type(); }
+  DeviceType type() const { return type_; }
   /// Runs one bound call now on the calling thread on the CPU, for native tests and the bench.
   static void execute(Call& call);
 
@@ -76,7 +82,8 @@ class Stream {
   void run(Call& call);
   void collectChecks(Call& call);
 
-  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Backend> backend_;  ///< null once stopped
+  const DeviceType type_;
   std::shared_ptr<Allocator> allocator_;
   mutable std::mutex mutex_;
   std::condition_variable ready_;
@@ -87,7 +94,7 @@ class Stream {
   // Written by the stream's thread, read by any.
   std::atomic<uint64_t> commands_{0};
   std::atomic<double> flops_{0};
-  bool stopping_ = false;
+  std::atomic<bool> stopping_ = false;
   int threads_;
   std::thread worker_;
 };

@@ -1,5 +1,8 @@
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
+#include <future>
 #include <limits>
 #include <string>
 #include <vector>
@@ -48,6 +51,31 @@ TEST("a mapped tensor takes no memory, and outlives descriptor and file handle")
   CHECK_EQUAL(allocator->stats().borrowed, 16000u);
   tensor = Tensor{};
   CHECK_EQUAL(allocator->stats().borrowed, 0u);
+}
+
+TEST("a file that is cut off fails what is computed from it, in a page that is gone and in one that is left") {
+  for (const int64_t kept : {0L, 4096L, 1000L * 4, 100000L * 4 - 4}) {
+    const TemporaryFile file(numbers(100000));
+    const auto mapped = MappedFile::open(file.descriptor());
+    Stream stream(2);
+    const Tensor tensor = mapped->tensor(stream.sharedAllocator(), DType::f32, {100000}, 0);
+    CHECK(!mapped->failure());
+    CHECK_EQUAL(ftruncate(file.descriptor(), kept), 0);
+    CHECK_EQUAL(tensor.data<float>()[99999], 0.0f);
+    auto call = std::make_unique<Call>(findOp("scale"));
+    call->inputs = {tensor};
+    call->inputPresent = {true};
+    for (const auto& attribute : call->spec->attributes) call->attributes.push_back(attribute.defaultValue);
+    call->bind();
+    call->outputs[0].buffer = stream.buffer(tensor.bytes());
+    const Tensor output = call->outputs[0];
+    stream.enqueue(std::move(call));
+    std::promise<std::string> code;
+    stream.post([&] { code.set_value(output.buffer->failure ? output.buffer->failure->code() : "none"); });
+    CHECK_EQUAL(code.get_future().get(), "INVALID_FILE");
+    ERROR_OF("INVALID_FILE", tensor.buffer->ensure());
+    CHECK_EQUAL(stream.allocator().stats().inUse, 0u);
+  }
 }
 
 TEST("a mapped tensor that is written becomes memory; the file and other tensors of it stay") {

@@ -4,8 +4,9 @@ import { Tensor } from './tensor.js';
 
 /**
  * A file's bytes as memory, for tensors that are used where they lie: read when they are touched, given back by the
- * system when it needs the room, copied when they are first written. While any tensor of it is in use the file must not
- * be made shorter (the process would end with SIGBUS) nor written to in place; replacing it by renaming is harmless.
+ * system when it needs the room, copied when they are first written. Where the file is made
+ * shorter while a tensor of it is in use, what is computed from it fails with INVALID_FILE; it must not be written to in
+ * place; replacing it by renaming is harmless.
  */
 export class MappedFile {
   private constructor(private readonly handle: NativeFile) {}

@@ -67,6 +67,8 @@ export type NativeOutput = [NativeTensor, number[], DType] | null;
 export interface NativeModule {
   createDevice(threads: number, memoryLimit: number, kind: string, index: number): NativeDevice;
   closeDevice(device: NativeDevice): void;
+  /** Ends every device of this environment, for a process that is about to end. */
+  stopDevices(): void;
   createTensor(
     device: NativeDevice,
     dtype: DType,
@@ -155,6 +157,8 @@ export function native(): NativeModule {
       { cause },
     );
   }
+  // Where a process ends while a device works, its threads would see the process's static objects destroyed.
+  process.once('exit', loaded.stopDevices);
   return loaded;
 }
 

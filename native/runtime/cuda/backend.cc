@@ -60,9 +60,9 @@ class CudaBackend final : public Backend {
 
   std::vector<std::shared_ptr<DeferredCheck>> takeChecks() override { return std::exchange(checks_, {}); }
 
-  void replay(Program& program, int times, const Tensor& stop, const std::atomic<bool>* cancel,
+  void replay(Program& program, int times, const Tensor& stop, const std::atomic<bool>& cancel,
               const std::function<void(Call&)>& runCall) override {
-    if (times <= 0 || (cancel && cancel->load())) return;
+    if (times <= 0 || cancel) return;
     if (!program.compiled) {
       // The first round runs call by call: it uploads tables, chooses algorithms and finds failures.
       for (const auto& call : program.calls) runCall(*call);

@@ -79,7 +79,8 @@ struct Symbols {
 };
 
 const Symbols& lt() {
-  static const Symbols symbols;
+  // Never destroyed: compute threads may still run while the process ends.
+  static const auto& symbols = *new Symbols;
   return symbols;
 }
 

@@ -13,7 +13,8 @@ namespace hint {
 namespace cuda {
 
 Kernels kernelsOf(const char* op) {
-  static const std::map<std::string, Kernels, std::less<>> kernels = {
+  // Never destroyed: compute threads may still run while the process ends.
+  static const auto& kernels = *new std::map<std::string, Kernels, std::less<>>{
 #define HINT_OP(name) {#name, cuda_##name ? cuda_##name() : Kernels{}},
 #include "native/ops/table.def"
 #undef HINT_OP

@@ -1,0 +1,31 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { LIBRARY, runProgram, writeWideModel } from './programs.js';
+import { recordCount, rounds } from './rounds.js';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'hint-cycles-'));
+  await writeWideModel(join(folder, 'model'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+it('engines that are opened and closed one after the other leave no memory behind', async () => {
+  // The long form goes to cycle 1,000.
+  const last = 50 + Math.round(4.75 * rounds());
+  const { code, said } = await runProgram(
+    'cycles.mjs',
+    { library: LIBRARY, model: join(folder, 'model'), at: [50, last] },
+    ['--expose-gc'],
+  );
+  const memory = said
+    .trim()
+    .split('\n')
+    .map((line) => Number(line.split(' ')[1]));
+  expect({ code, said, count: memory.length }).toEqual({ code: 0, said, count: 2 });
+  const [after50, afterLast] = memory as [number, number];
+  expect(afterLast / after50, said).toBeLessThanOrEqual(1.01);
+  recordCount('open and close cycles', last);
+});
