@@ -18,7 +18,7 @@ import {
 import { createYielder } from '../util/event-loop-lag.js';
 import { beginSlice, endSlice, runToEnd, SLICE_MILLISECONDS, type Sliced } from './slices.js';
 import type { Tape } from './tape.js';
-import { spareHandles, Tensor, useSpares } from './tensor.js';
+import { dropSpares, spareHandles, Tensor, useSpares } from './tensor.js';
 
 /** Where tensors live and ops run. */
 export interface DeviceOptions {
@@ -398,6 +398,7 @@ export class Device {
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    dropSpares();
     native().closeDevice(this.handle);
   }
 

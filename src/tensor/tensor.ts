@@ -13,6 +13,11 @@ const BYTES: Readonly<Record<DType, number>> = { f32: 4, i32: 4, bf16: 2, i8: 1 
 export const spareHandles: NativeTensor[] = [];
 const MOST_SPARES = 1 << 14;
 
+/** Lets the garbage collector have the spare handles: those of a device that closes are more than any other needs. */
+export function dropSpares(): void {
+  spareHandles.length = 0;
+}
+
 /** Takes away what a native call has used of the spare handles. */
 export function useSpares(count: number): void {
   spareHandles.length -= Math.min(count, spareHandles.length);
