@@ -1,5 +1,4 @@
-import { mkdtemp, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Tokenizer } from '../data/tokenizer.js';
 import { Engine } from '../inference/engine.js';
@@ -9,6 +8,7 @@ import { parameterCount } from '../model/parameter-shapes.js';
 import { Device } from '../tensor/device.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { watchEventLoopLag } from '../util/event-loop-lag.js';
+import { dropTemporary, temporaryFolder } from '../util/temporary.js';
 import { checkWork } from './generation.js';
 import { OUTPUT_TOKENS, sniLengths } from './lengths.js';
 import { describeMoment, type MomentDescription } from './machine.js';
@@ -67,7 +67,7 @@ const SWAPS = 100;
 export async function measureTasks(options: TaskMeasurementOptions): Promise<TaskPart> {
   const moment = await describeMoment();
   const { config, tasks, examples, rounds, dtypes, tokenizer, signal, onProgress } = options;
-  const directory = await mkdtemp(join(tmpdir(), 'hint-bench-'));
+  const directory = await temporaryFolder('hint-bench');
   using device = new Device({ threads: options.threads ?? 0 });
   const model = await randomModel(device, config, signal);
   const definitions = Array.from({ length: tasks + 1 }, (_, i) => definitionOf(tokenizer, i));
@@ -103,7 +103,7 @@ export async function measureTasks(options: TaskMeasurementOptions): Promise<Tas
   } finally {
     await device.synchronize().catch(() => undefined);
     model.dispose();
-    await rm(directory, { recursive: true, force: true });
+    await dropTemporary(directory);
   }
   return {
     ...moment,

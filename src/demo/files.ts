@@ -1,48 +1,9 @@
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join, basename } from 'node:path';
-import { HintError } from '../errors.js';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeDirectoryAtomically } from '../util/atomic-directory.js';
 import { generateDemoDataset, type DemoDatasetOptions, type InstructionTask } from './dataset.js';
 import { generatePretrainingPairs, type TextPair } from './pretraining.js';
 import { buildDemoTokenizer } from './tokenizer.js';
-
-/**
- * Creates a directory and what leads to it. Node's own recursive `mkdir` never returns on file systems that refuse new
- * entries with "no such file" (/proc).
- */
-async function makeDirectory(directory: string): Promise<void> {
-  if (existsSync(directory)) return;
-  await makeDirectory(dirname(directory));
-  await mkdir(directory).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
-}
-
-/**
- * Fills a new directory beside `directory` and then renames it into place, so that a directory of that name is always
- * complete. An existing one is replaced.
- *
- * @throws HintError IO naming the directory, with the cause.
- */
-async function replaceDirectory(
-  directory: string,
-  fill: (temporary: string) => Promise<void>,
-): Promise<void> {
-  let temporary: string | undefined;
-  try {
-    await makeDirectory(dirname(directory));
-    temporary = await mkdtemp(join(dirname(directory), `.${basename(directory)}-`));
-    await fill(temporary);
-    await rm(directory, { recursive: true, force: true });
-    await rename(temporary, directory);
-  } catch (cause) {
-    if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
-    if (cause instanceof HintError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const message = `Could not write ${directory}: ${reason}. Free some space or choose a directory you may write to.`;
-    throw new HintError('IO', message, { cause });
-  }
-}
 
 async function writeTasks(
   directory: string,
@@ -68,7 +29,9 @@ async function writeTasks(
  */
 export async function writeDemoDataset(directory: string, options: DemoDatasetOptions): Promise<void> {
   const { train, test } = generateDemoDataset(options);
-  await replaceDirectory(directory, (temporary) => writeTasks(temporary, { train, test, excluded: [] }));
+  await writeDirectoryAtomically(directory, (temporary) =>
+    writeTasks(temporary, { train, test, excluded: [] }),
+  );
 }
 
 /** Instances of one task file: the reader takes at most this many of a task. */
@@ -118,7 +81,7 @@ export async function writePretrainingDataset(
     tasks.push(pretrainingTask(pairs.slice(start, start + PAIRS_PER_TASK), tasks.length));
   }
   const held = VALIDATION_PAIRS / PAIRS_PER_TASK;
-  await replaceDirectory(directory, (temporary) =>
+  await writeDirectoryAtomically(directory, (temporary) =>
     writeTasks(temporary, { train: tasks.slice(held), test: tasks.slice(0, held), excluded: [] }),
   );
 }
@@ -130,7 +93,7 @@ export async function writePretrainingDataset(
  */
 export async function writeDemoTokenizer(directory: string): Promise<void> {
   const { tokenizer, config } = buildDemoTokenizer();
-  await replaceDirectory(directory, async (temporary) => {
+  await writeDirectoryAtomically(directory, async (temporary) => {
     await writeFile(join(temporary, 'tokenizer.json'), `${JSON.stringify(tokenizer)}\n`);
     await writeFile(join(temporary, 'tokenizer_config.json'), `${JSON.stringify(config, null, 2)}\n`);
   });

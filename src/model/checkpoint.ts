@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HintError, throwIfAborted } from '../errors.js';
 import type { Device } from '../tensor/device.js';
@@ -6,6 +5,7 @@ import { firstNonFinite, releasePages } from '../tensor/mapped-file.js';
 import type * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
+import { makeFolder } from '../util/write-error.js';
 import { readModelConfig, type HintConfig, type ModelConfig } from './config.js';
 import { roundParameter, type TensorSummary } from './fingerprint.js';
 import { HintModel } from './hint.js';
@@ -265,13 +265,7 @@ export async function saveModel(
     signal?: AbortSignal | undefined;
   } = {},
 ): Promise<void> {
-  await mkdir(directory, { recursive: true }).catch((cause: unknown) => {
-    throw new HintError(
-      'IO',
-      `The folder ${directory} cannot be made (${(cause as Error).message}); choose a writable place.`,
-      { cause },
-    );
-  });
+  await makeFolder(directory);
   const dtype = options.dtype ?? 'F32';
   const tensors = model.storedTensors().map(({ name, shape, read }) => ({
     name,

@@ -1,5 +1,5 @@
 import { HintError, throwIfAborted } from '../errors.js';
-import { writeFileAtomically, writeFully } from '../util/atomic-file.js';
+import { writeFileAtomically, type Append } from '../util/atomic-file.js';
 import { DTYPE_BYTES, elementCount, MAX_HEADER_BYTES, type SafetensorsDtype } from './safetensors-header.js';
 
 /** A tensor to be written; a function gives its bytes only when their turn comes. */
@@ -90,8 +90,8 @@ export async function writeSafetensors(
 ): Promise<void> {
   const ordered = inFileOrder(tensors);
   const header = encodeHeader(ordered, metadata);
-  await writeFileAtomically(path, async (file) => {
-    await writeFully(file, header);
+  const write = async (append: Append): Promise<void> => {
+    await append(header);
     for (const tensor of ordered) {
       throwIfAborted(signal);
       const bytes = typeof tensor.data === 'function' ? await tensor.data() : tensor.data;
@@ -102,7 +102,8 @@ export async function writeSafetensors(
           `Tensor ${JSON.stringify(tensor.name)} of shape [${tensor.shape.join(', ')}] and dtype ${tensor.dtype} takes ${expected} bytes, ${bytes.byteLength} were given.`,
         );
       }
-      await writeFully(file, bytes);
+      await append(bytes);
     }
-  });
+  };
+  await writeFileAtomically(path, write, signal);
 }

@@ -1,8 +1,8 @@
-import { mkdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { barChart, lineChart } from '../util/plot/charts.js';
 import { writeChart } from '../util/plot/png.js';
+import { makeFolder } from '../util/write-error.js';
 import { PAPER_SIZES, type Grid } from './grid.js';
 import type { ReproduceSettings, StartingModel } from './plan.js';
 import type { CellOutcome, GridResult } from './runner.js';
@@ -74,7 +74,7 @@ function withRelativePaths({ data, text, models, decoders, output, ...rest }: Re
  */
 export async function writeReport(result: GridResult, settings: ReproduceSettings): Promise<string[]> {
   const { grid } = result;
-  await mkdir(settings.output, { recursive: true });
+  await makeFolder(settings.output);
   const file = (ending: string): string => join(settings.output, `${grid.name}.${ending}`);
   const report = reportOf(result, settings);
   await writeFileAtomic(file('json'), `${JSON.stringify(report, null, 2)}\n`);

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HintError } from '../errors.js';
-import { removeDirectory } from '../training/atomic-directory.js';
 import { trainFromConfig, type TrainingEvent } from '../training/run.js';
+import { removeDirectory } from '../util/atomic-directory.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
+import { makeFolder } from '../util/write-error.js';
 import { evaluateCell, type CellScore } from './evaluate-cell.js';
 import type { Grid, GridCell, PaperSize } from './grid.js';
 import { planCells, type PlannedCell, type PlannedRun, type ReproduceSettings } from './plan.js';
@@ -143,10 +144,7 @@ async function runToModel(
 ): Promise<string> {
   const model = join(config.output, 'model');
   if (existsSync(model)) return model;
-  await mkdir(config.output, { recursive: true }).catch((cause: unknown) => {
-    const reason = (cause as Error).message;
-    throw new HintError('IO', `Cannot make ${config.output} (${reason}); choose another output.`, { cause });
-  });
+  await makeFolder(config.output);
   const summary = await trainFromConfig(config, {
     resume: existsSync(join(config.output, 'config.json')),
     signal,

@@ -1,17 +1,21 @@
-import { randomBytes } from 'node:crypto';
-import { link, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { link, readFile, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { HintError } from '../errors.js';
-import { ioError } from './atomic-directory.js';
+import { hasEnded, thisProcess } from '../util/process-owner.js';
+import { dropTemporary, forgetTemporary, removeAtExit, temporaryPath } from '../util/temporary.js';
+import { ioError } from '../util/write-error.js';
 
 const ownerSchema = z.object({
   pid: z.int().positive(),
   host: z.string(),
-  /** Tells a process from a later one with its number; null where the system does not say. */
+  /** The machine's start and the process's: tells it from a later one with its number; null where nobody says. */
   processStart: z.string().nullable(),
+  /** Of the process numbers; absent in locks of earlier versions. */
+  namespace: z.string().nullable().optional(),
   /** ISO 8601, for people. */
   since: z.string(),
 });
@@ -33,13 +37,16 @@ const GUARD_MILLISECONDS = 10_000;
  */
 export async function lockRun(directory: string): Promise<() => Promise<void>> {
   const path = join(directory, LOCK_FILE);
-  const own = `${JSON.stringify(await thisProcess())}\n`;
+  const own = `${JSON.stringify(ownerOfLock())}\n`;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    if (await createWhole(path, own)) return () => release(path, own);
+    if (await createWhole(path, own)) {
+      removeAtExit(path);
+      return () => release(path, own);
+    }
     const found = await readText(path);
     if (found === undefined) continue;
     const owner = parseOwner(found);
-    if (owner && (await isRunning(owner))) throw inUse(directory, path, owner);
+    if (owner && isRunning(owner)) throw inUse(directory, path, owner);
     await takeAway(path, found);
   }
   throw new HintError(
@@ -48,60 +55,46 @@ export async function lockRun(directory: string): Promise<() => Promise<void>> {
   );
 }
 
-function inUse(directory: string, path: string, { pid, host, since }: Owner): HintError {
-  const elsewhere =
-    host === hostname() ? '' : ` on ${host}; if that machine no longer works on it, delete ${path}`;
+function inUse(directory: string, path: string, { pid, host, namespace, since }: Owner): HintError {
+  const isContained = (namespace ?? null) !== null && namespace !== thisProcess().namespace;
+  const where =
+    host !== hostname() ? [host, 'machine'] : isContained ? ['another container', 'container'] : undefined;
+  const elsewhere = where ? ` on ${where[0]}; if that ${where[1]} no longer works on it, delete ${path}` : '';
   return new HintError(
     'INVALID_ARGUMENT',
     `Process ${pid} has been training in ${directory} since ${since}${elsewhere}; wait for it, stop it, or give another output directory.`,
   );
 }
 
-async function thisProcess(): Promise<Owner> {
-  return {
-    pid: process.pid,
-    host: hostname(),
-    processStart: await startOf(process.pid),
-    since: new Date().toISOString(),
-  };
+function ownerOfLock(): Owner {
+  const { pid, host, namespace, boot, start } = thisProcess();
+  const processStart = boot === null || start === null ? null : `${boot} ${start}`;
+  return { pid, host, processStart, namespace, since: new Date().toISOString() };
 }
 
-/** When a process of this machine started, in the system's own words; null when there is none or nobody says. */
-async function startOf(pid: number): Promise<string | null> {
-  try {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    // The name, in parentheses, may hold anything; the start is the 20th field behind it.
-    const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-    const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8');
-    return ticks === undefined ? null : `${boot.trim()} ${ticks}`;
-  } catch {
-    return null;
-  }
-}
-
-/** A process of another machine cannot be asked; it counts as running. */
-async function isRunning({ pid, host, processStart }: Owner): Promise<boolean> {
-  if (host !== hostname()) return true;
-  try {
-    process.kill(pid, 0);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ESRCH') return false;
-  }
-  return processStart === null || processStart === (await startOf(pid));
+/** A process of another machine or container cannot be asked; it counts as running. */
+function isRunning({ pid, host, processStart, namespace = null }: Owner): boolean {
+  const [boot = null, start = null] = processStart?.split(' ') ?? [];
+  return !hasEnded({ pid, host, namespace, boot, start }, thisProcess());
 }
 
 /** Makes the file with all of its content or, when there is one already, not at all. */
 async function createWhole(path: string, text: string): Promise<boolean> {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}`;
+  const temporary = temporaryPath(path);
   try {
-    await writeFile(temporary, text, { flag: 'wx' });
+    const descriptor = openSync(temporary, 'wx');
+    try {
+      writeFileSync(descriptor, text);
+    } finally {
+      closeSync(descriptor);
+    }
     await link(temporary, path);
     return true;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw ioError('lock', path, cause);
   } finally {
-    await rm(temporary, { force: true }).catch(() => undefined);
+    await dropTemporary(temporary);
   }
 }
 
@@ -125,6 +118,7 @@ async function takeAway(path: string, text: string): Promise<void> {
 }
 
 async function release(path: string, own: string): Promise<void> {
+  forgetTemporary(path);
   if ((await readText(path)) === own) await rm(path, { force: true }).catch(() => undefined);
 }
 

@@ -1,76 +1,89 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { HintError } from '../errors.js';
+import { closeSync, constants, openSync, type Stats } from 'node:fs';
+import { access, chmod, chown, open, readFile, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { withStream, writeFully, type Sink } from './output-stream.js';
+import { findTarget, systemError } from './output-target.js';
+import { dropTemporary, forgetTemporary, removeAbandoned, temporaryPath } from './temporary.js';
+import { ioError, makeFolder } from './write-error.js';
 
-// One write call holds a thread of libuv's pool until it is done; larger pieces gain no speed and starve other files.
-const WRITE_CHUNK_BYTES = 16 * 1024 * 1024;
-
-const NEXT_STEP: Readonly<Record<string, string>> = {
-  ENOSPC: 'the disk is full; free some space and try again',
-  EDQUOT: 'the disk quota is used up; free some space and try again',
-  EFBIG: 'the file is larger than this file system or process may write; raise the limit',
-  EACCES: 'there is no permission to write there; choose another directory',
-  EPERM: 'there is no permission to write there; choose another directory',
-  EROFS: 'the file system is read-only; choose another directory',
-  ENOENT: 'its directory does not exist; create it first',
-  ENOTDIR: 'a part of its path is not a directory; choose another path',
-  EISDIR: 'it is a directory; choose another path',
-};
-
-function writeError(path: string, cause: unknown): unknown {
-  const code = (cause as NodeJS.ErrnoException).code;
-  if (cause instanceof HintError || code === undefined) return cause;
-  const next = NEXT_STEP[code] ?? `the system reported ${code}; check the path and the disk`;
-  return new HintError('IO', `Cannot write ${path}: ${next}.`, { cause });
-}
-
-/** Writes all of `bytes`, in order, whatever their number. */
-export async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let start = 0; start < bytes.byteLength;) {
-    const { bytesWritten } = await file.write(
-      bytes,
-      start,
-      Math.min(WRITE_CHUNK_BYTES, bytes.byteLength - start),
-    );
-    start += bytesWritten;
-  }
-}
+/** Adds bytes, or text in UTF-8, to what is being written; the bytes must stay as they are until it resolves. */
+export type Append = (data: Uint8Array | string) => Promise<void>;
 
 /** Makes a rename survive a power cut, on the systems where directories can be synced. */
-async function syncDirectory(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const directory = await open(path, 'r').catch(() => undefined);
   await directory?.sync().catch(() => undefined);
   await directory?.close();
 }
 
 /**
- * Writes a file all or nothing: `write` fills a temporary file beside `path`, which then takes its place. Whatever
- * fails, an existing file keeps its content and the temporary one is removed.
+ * Writes a file all or nothing: `write` fills a temporary file beside it, which then takes its place. Whatever fails,
+ * and however the process ends, an existing file keeps its content until the new one is whole; the temporary one is
+ * removed, after a kill by the next process that writes into the folder.
  *
- * @throws HintError IO if the file cannot be written (full disk, no permission, no such directory, …); what `write`
- *   itself throws is passed on
+ * Symbolic links are followed, dangling ones too. A new file replaces the old one with its mode and, where the system
+ * allows, its owner. What is no regular file (a device, a pipe, /dev/stdout) is opened and written to as data comes.
+ *
+ * @param signal ends the waiting for a pipe's reader
+ * @throws HintError IO if the file cannot be written (full disk, no permission, no such directory, …), ABORTED; what
+ *   `write` itself throws is passed on
  */
 export async function writeFileAtomically(
   path: string,
-  write: (file: FileHandle) => Promise<void>,
+  write: (append: Append) => Promise<void>,
+  signal?: AbortSignal,
 ): Promise<void> {
-  const directory = dirname(path);
-  const temporary = join(directory, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  const fill = (sink: Sink): Promise<void> =>
+    write((data) => writeFully(sink, typeof data === 'string' ? Buffer.from(data) : data, signal));
   try {
-    const file = await open(temporary, 'wx');
+    const target = await findTarget(path);
+    if (target.kind === 'folder') throw systemError('EISDIR');
+    if (target.kind === 'descriptor') await fill(target.descriptor);
+    else if (target.kind === 'stream') await withStream(target, signal, fill);
+    else await replaceFile(target.path, target.existing, fill);
+  } catch (error) {
+    throw ioError('write', path, error);
+  }
+}
+
+async function replaceFile(
+  path: string,
+  existing: Stats | undefined,
+  fill: (sink: Sink) => Promise<void>,
+): Promise<void> {
+  // A file that may not be written is not replaced either, though its folder would allow it.
+  if (existing) await access(path, constants.W_OK);
+  await removeAbandoned(dirname(path));
+  const temporary = temporaryPath(path);
+  try {
+    // Made at once: an opening that is under way when the process exits would leave the file behind.
+    closeSync(openSync(temporary, 'wx', existing ? 0o600 : 0o666));
+    const file = await open(temporary, 'r+');
     try {
-      await write(file);
+      await fill(file);
       await file.sync();
     } finally {
       await file.close();
     }
+    if (existing) await takeOver(temporary, existing);
     await rename(temporary, path);
+    forgetTemporary(temporary);
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined);
-    throw writeError(path, error);
+    await dropTemporary(temporary);
+    throw error;
   }
-  await syncDirectory(directory);
+  await syncFolder(dirname(path));
+}
+
+/** Gives what is about to replace a file or folder the owner, as far as this user may, and the mode of that. */
+export async function takeOver(temporary: string, existing: Stats): Promise<void> {
+  const { uid, gid, mode } = existing;
+  await chown(temporary, uid, gid)
+    .catch(() => chown(temporary, -1, gid))
+    .catch(() => undefined);
+  // Not the bits that lend a file's owner to whoever runs it: the owner may be another one now.
+  const kept = existing.isDirectory() ? 0o3777 : 0o777;
+  await chmod(temporary, mode & kept).catch(() => undefined);
 }
 
 /**
@@ -78,11 +91,92 @@ export async function writeFileAtomically(
  *
  * @param file destination; missing parent folders are created
  * @param data text (UTF-8) or bytes
- * @throws HintError `IO` when the folder cannot be written or the disk is full
+ * @throws HintError `IO` when the folder cannot be written or the disk is full, `ABORTED`
  */
-export async function writeFileAtomic(file: string, data: string | Uint8Array): Promise<void> {
-  await mkdir(dirname(file), { recursive: true }).catch((cause: unknown) => {
-    throw writeError(file, cause);
+export async function writeFileAtomic(
+  file: string,
+  data: string | Uint8Array,
+  signal?: AbortSignal,
+): Promise<void> {
+  await makeFolder(dirname(await finalPath(file)));
+  await writeFileAtomically(file, (append) => append(data), signal);
+}
+
+/** Where a file is or will be, its links followed; anything else stays as it is given. */
+async function finalPath(file: string): Promise<string> {
+  try {
+    const target = await findTarget(file);
+    return target.kind === 'file' ? target.path : file;
+  } catch (error) {
+    throw ioError('write', file, error);
+  }
+}
+
+/** Copies a small file, as {@link writeFileAtomic} writes one. @throws HintError IO */
+export async function copyFileAtomic(from: string, to: string): Promise<void> {
+  const bytes = await readFile(from).catch((cause: unknown) => {
+    throw ioError('read', from, cause);
   });
-  await writeFileAtomically(file, (handle) => handle.writeFile(data));
+  await writeFileAtomic(to, bytes);
+}
+
+/**
+ * Adds whole lines to a file of lines, which is made when there is none. A last line that a kill cut off keeps a line of
+ * its own; when not all can be written, the file is as long as before.
+ *
+ * @param lines ends with a line feed
+ * @throws HintError IO
+ */
+export async function appendLines(path: string, lines: string): Promise<void> {
+  try {
+    const target = await findTarget(path);
+    if (target.kind === 'folder') throw systemError('EISDIR');
+    if (target.kind !== 'file') {
+      await writeFileAtomically(path, (append) => append(lines));
+      return;
+    }
+    await using file = await open(target.path, 'a+');
+    const { size } = await file.stat();
+    const last = Buffer.alloc(1);
+    if (size > 0) await file.read(last, 0, 1, size - 1);
+    const isTorn = size > 0 && last[0] !== 0x0a;
+    await writeFully(file, Buffer.from(isTorn ? `\n${lines}` : lines)).catch(async (cause: unknown) => {
+      await file.truncate(size).catch(() => undefined);
+      throw cause;
+    });
+  } catch (error) {
+    throw ioError('write', path, error);
+  }
+}
+
+/**
+ * Refuses an output before the work whose result it should hold: a folder, a place without permission, a name that
+ * cannot be. What changes meanwhile is told when it is written.
+ *
+ * @throws HintError IO as {@link writeFileAtomic}
+ */
+export async function checkOutput(path: string): Promise<void> {
+  try {
+    const target = await findTarget(path);
+    if (target.kind === 'folder') throw systemError('EISDIR');
+    if (target.kind === 'stream') await access(target.path, constants.W_OK);
+    if (target.kind !== 'file') return;
+    if (target.existing) await access(target.path, constants.W_OK);
+    await access(await nearestFolder(target.path), constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw ioError('write', path, error);
+  }
+}
+
+async function nearestFolder(path: string): Promise<string> {
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    const found = await access(folder).then(
+      () => true,
+      (cause: NodeJS.ErrnoException) => {
+        if (cause.code !== 'ENOENT') throw cause;
+        return false;
+      },
+    );
+    if (found || folder === dirname(folder)) return folder;
+  }
 }

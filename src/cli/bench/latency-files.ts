@@ -1,11 +1,11 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { measureLatency, type LatencyOptions, type LatencyPart } from '../../benchmark/latency.js';
 import { latencyChart, latencyMarkdown, latencyTargets } from '../../benchmark/latency-report.js';
 import { describeMachine } from '../../benchmark/machine.js';
-import { HintError, throwIfAborted } from '../../errors.js';
+import { throwIfAborted } from '../../errors.js';
 import { writeFileAtomic } from '../../util/atomic-file.js';
 import { svgToPng } from '../../util/plot/png.js';
+import { makeFolder } from '../../util/write-error.js';
 import { note, print, printJson } from '../context.js';
 import { Progress } from '../progress.js';
 
@@ -32,9 +32,7 @@ export async function reportLatency(
   const { output, onnx, json, log } = options;
   const machine = describeMachine();
   // Before measuring: a folder that cannot be made would cost the whole run.
-  await mkdir(output, { recursive: true }).catch((cause: unknown) => {
-    throw new HintError('IO', `Cannot make the folder ${output}; choose another --output.`, { cause });
-  });
+  await makeFolder(output);
   const systems = onnx === undefined ? options.systems : [...new Set([...options.systems, 'onnx' as const])];
   const progress = new Progress('latency');
   let part: LatencyPart;

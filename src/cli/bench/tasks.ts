@@ -1,5 +1,4 @@
-import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { LATENCY_DTYPES } from '../../benchmark/latency.js';
 import { describeMachine, momentSentence } from '../../benchmark/machine.js';
@@ -8,6 +7,7 @@ import { measureTasks, TASK_WORK, type TaskPart, type TaskWork } from '../../ben
 import { Tokenizer } from '../../data/tokenizer.js';
 import { PUBLISHED_SIZES } from '../../model/sizes.js';
 import type { WeightDType } from '../../tensor/ops.js';
+import { checkOutput } from '../../util/atomic-file.js';
 import { packageRoot } from '../../util/package-root.js';
 import { median } from '../../util/statistics.js';
 import { action, table, wholeNumber } from '../context.js';
@@ -62,7 +62,7 @@ async function tasks(
   signal: AbortSignal,
 ): Promise<void> {
   const machine = describeMachine();
-  if (output !== undefined) await mkdir(dirname(output), { recursive: true });
+  if (output !== undefined) await checkOutput(output);
   const tokenizer = await Tokenizer.load(join(packageRoot(), 'models/demo-t5/tokenizer.json'));
   const progress = new Progress('tasks');
   let part: TaskPart;

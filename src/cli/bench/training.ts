@@ -1,5 +1,3 @@
-import { mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { Option, type Command } from 'commander';
 import { describeMachine } from '../../benchmark/machine.js';
 import { benchConfig } from '../../benchmark/random-model.js';
@@ -9,6 +7,7 @@ import { HintError } from '../../errors.js';
 import { PUBLISHED_SIZES } from '../../model/sizes.js';
 import type { FloatDType } from '../../tensor/ops.js';
 import { MEMORY_MODES, type MemoryMode } from '../../training/memory-plan.js';
+import { checkOutput } from '../../util/atomic-file.js';
 import { action, note, wholeNumber } from '../context.js';
 import { Progress } from '../progress.js';
 import { oneOf, sizeName } from './choices.js';
@@ -110,7 +109,7 @@ async function training(
       `--tasks is ${different}, but a step has ${batch} examples; give at most as many tasks, or a larger --batch.`,
     );
   }
-  if (output !== undefined) await mkdir(dirname(output), { recursive: true });
+  if (output !== undefined) await checkOutput(output);
   const readsInstruction = options.systems.some((system) => system.startsWith('hint'));
   const progress = new Progress('training');
   let part;

@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -10,7 +10,9 @@ import { loadModel, saveModel } from '../../model/checkpoint.js';
 import { Device } from '../../tensor/device.js';
 import { parseTrainingConfig } from '../../training/config.js';
 import { trainFromConfig } from '../../training/run.js';
+import { copyFileAtomic } from '../../util/atomic-file.js';
 import { packageRoot } from '../../util/package-root.js';
+import { dropTemporary, temporaryFolder } from '../../util/temporary.js';
 import { action, note, print, printJson, table, wholeNumber } from '../context.js';
 import { reporter } from '../run-settings.js';
 import { measureSystem, type DemoRow } from './measure.js';
@@ -57,19 +59,19 @@ export function addDemoCommand(program: Command): void {
       action(async (signal, options: DemoOptions) => {
         if (options.pretrain !== undefined) return pretrain(resolve(options.pretrain), options, signal);
         const kept = options.output !== undefined;
-        const folder = await workFolder(options, 'hint-demo-');
+        const folder = await workFolder(options, () => temporaryFolder('hint-demo'));
         try {
           await compare(folder, options, signal);
         } finally {
-          if (!kept) await rm(folder, { recursive: true, force: true });
+          if (!kept) await dropTemporary(folder);
         }
       }),
     );
 }
 
 /** A folder of its own: a user's runs may lie in one that is not empty. */
-async function workFolder({ output }: DemoOptions, prefix: string): Promise<string> {
-  if (output === undefined) return mkdtemp(join(tmpdir(), prefix));
+async function workFolder({ output }: DemoOptions, make: () => Promise<string>): Promise<string> {
+  if (output === undefined) return make();
   const folder = resolve(output);
   const entries = await readdir(folder).catch(() => []);
   if (entries.length === 0) return folder;
@@ -79,7 +81,6 @@ async function workFolder({ output }: DemoOptions, prefix: string): Promise<stri
 async function compare(folder: string, options: DemoOptions, signal: AbortSignal): Promise<void> {
   const began = performance.now();
   const data = join(folder, 'data');
-  await mkdir(folder, { recursive: true });
   await writeDemoDataset(data, { seed: options.seed });
   const steps = options.steps ?? (options.quick ? 5 : settings.TRAINING_STEPS);
   const [train, test] = await Promise.all(
@@ -178,7 +179,7 @@ function percent(part: number, whole: number): string {
 
 /** Makes the shared starting point: text, tokenizer and a pretrained T5, stored in bf16. */
 async function pretrain(target: string, options: DemoOptions, signal: AbortSignal): Promise<void> {
-  const folder = await workFolder(options, 'hint-pretrain-');
+  const folder = await workFolder(options, () => mkdtemp(join(tmpdir(), 'hint-pretrain-')));
   await writePretrainingDataset(join(folder, 'text'), {
     seed: options.seed,
     documents: settings.PRETRAINING_DOCUMENTS,
@@ -200,7 +201,8 @@ async function pretrain(target: string, options: DemoOptions, signal: AbortSigna
   using device = new Device();
   const model = await loadModel(device, join(folder, 'run', 'model'), { signal });
   await saveModel(model, target, { dtype: 'BF16', signal });
-  await cp(join(folder, 'tokenizer'), target, { recursive: true });
+  for (const name of await readdir(join(folder, 'tokenizer')))
+    await copyFileAtomic(join(folder, 'tokenizer', name), join(target, name));
   model.dispose();
   // A stopped run stays for --resume; a finished one is in the model.
   if (options.output === undefined) await rm(folder, { recursive: true, force: true });

@@ -1,13 +1,14 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { HintError, throwIfAborted } from '../../../errors.js';
-import { writeFileAtomic, writeFileAtomically, writeFully } from '../../../util/atomic-file.js';
+import { writeFileAtomic, writeFileAtomically, type Append } from '../../../util/atomic-file.js';
 import { CounterRng } from '../../../util/counter-rng.js';
 import { createYielder } from '../../../util/event-loop-lag.js';
 import { fnv1a32 } from '../../../util/hash.js';
 import { parseJson } from '../../../util/read-file.js';
+import { makeFolder } from '../../../util/write-error.js';
 import { readLineBlocks } from '../../line-blocks.js';
 import type { P3Split } from '../format.js';
 import { PromptRenderer } from './render.js';
@@ -86,17 +87,15 @@ export async function renderPromptsource(options: RenderOptions): Promise<Render
     return { renderer, rows: 0, skipped: 0, hasChoices: false, instructions: new Set() };
   });
   const lists = await readLists(directory);
-  await mkdir(join(directory, split), { recursive: true }).catch((cause: unknown) => {
-    throw new HintError('IO', `Cannot make ${join(directory, split)}; choose another output.`, { cause });
-  });
+  await makeFolder(join(directory, split));
   const file = join(directory, split, `${dataset}.jsonl.gz`);
   let rows = 0;
   const breathe = createYielder();
-  await writeFileAtomically(file, async (handle) => {
+  const write = async (append: Append): Promise<void> => {
     let lines = '';
     const flush = async (): Promise<void> => {
       // Archives one after the other are an archive.
-      await writeFully(handle, await compressed(lines));
+      await append(await compressed(lines));
       lines = '';
     };
     for await (const { row, where } of readRows(options)) {
@@ -113,7 +112,8 @@ export async function renderPromptsource(options: RenderOptions): Promise<Render
     }
     if (rows === 0) throw new HintError('INVALID_DATA', `${options.rows} has no row to render.`);
     await flush();
-  });
+  };
+  await writeFileAtomically(file, write, signal);
   await writeLists(directory, lists, { dataset, split, uses });
   return {
     dataset,

@@ -1,0 +1,80 @@
+import { mkdirSync, renameSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { syncFolder, takeOver } from './atomic-file.js';
+import { findTarget, systemError } from './output-target.js';
+import { dropTemporary, forgetTemporary, removeAbandoned, temporaryPath } from './temporary.js';
+import { ioError, makeFolder } from './write-error.js';
+
+/**
+ * Makes a folder all or nothing: `write` fills a temporary folder beside `path`, which then takes its name, also from a
+ * folder that is there already, whose mode and owner it takes over. Symbolic links are followed. Whatever fails, `path`
+ * is as it was, and the temporary folder is removed.
+ *
+ * @throws HintError IO; what `write` throws is passed on
+ */
+export async function writeDirectoryAtomically(
+  path: string,
+  write: (directory: string) => Promise<void>,
+): Promise<void> {
+  try {
+    const target = await findTarget(path.replace(/(?<=.)\/+$/, ''));
+    if (target.kind === 'descriptor' || target.kind === 'stream') throw systemError('ENOTDIR');
+    if (target.kind === 'file' && target.existing) throw systemError('EEXIST');
+    await makeFolder(dirname(target.path));
+    await removeAbandoned(dirname(target.path));
+    const temporary = temporaryPath(target.path);
+    try {
+      mkdirSync(temporary);
+      await write(temporary);
+      await syncFolder(temporary);
+      if (target.existing) await takeOver(temporary, target.existing);
+      await takePlace(temporary, target.path);
+    } catch (cause) {
+      await dropTemporary(temporary);
+      throw cause;
+    }
+    await syncFolder(dirname(target.path));
+  } catch (cause) {
+    throw ioError('write', path, cause);
+  }
+}
+
+async function takePlace(temporary: string, path: string): Promise<void> {
+  const aside = temporaryPath(path, 'old');
+  // Until the new folder has its name, the old one is all there is: it is no temporary that an exit may remove. Both
+  // renames without a turn of the event loop between them: only a kill can find the name free, and then
+  // removeAbandoned gives it back.
+  forgetTemporary(aside);
+  const replaces = renameIfThere(path, aside);
+  try {
+    renameSync(temporary, path);
+  } catch (cause) {
+    if (replaces) renameSync(aside, path);
+    throw cause;
+  }
+  forgetTemporary(temporary);
+  if (replaces) await rm(aside, { recursive: true, force: true });
+}
+
+function renameIfThere(from: string, to: string): boolean {
+  try {
+    renameSync(from, to);
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw cause;
+  }
+}
+
+/** Deletes a folder; it is gone under its name before the first of its files is. @throws HintError IO */
+export async function removeDirectory(path: string): Promise<void> {
+  const temporary = temporaryPath(path);
+  try {
+    renameIfThere(path, temporary);
+  } catch (cause) {
+    throw ioError('delete', path, cause);
+  } finally {
+    await dropTemporary(temporary);
+  }
+}

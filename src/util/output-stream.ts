@@ -1,0 +1,66 @@
+import { constants, write } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { throwIfAborted } from '../errors.js';
+
+// One write call holds a thread of libuv's pool until it is done; larger pieces gain no speed and starve other files.
+const WRITE_CHUNK_BYTES = 16 * 1024 * 1024;
+const READER_WAIT_MILLISECONDS = 10_000;
+const READER_POLL_MILLISECONDS = 20;
+const FULL_PIPE_MILLISECONDS = 1;
+
+const writeToDescriptor = promisify(write);
+
+/** What can be written to: an opened file, or a descriptor that somebody else has opened. */
+export type Sink = FileHandle | number;
+
+/** Writes all of `bytes`, in order, whatever their number; a full pipe is waited for. */
+export async function writeFully(sink: Sink, bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
+  for (let start = 0; start < bytes.byteLength;) {
+    const length = Math.min(WRITE_CHUNK_BYTES, bytes.byteLength - start);
+    try {
+      const { bytesWritten } = await (typeof sink === 'number'
+        ? writeToDescriptor(sink, bytes, start, length, null)
+        : sink.write(bytes, start, length));
+      start += bytesWritten;
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'EAGAIN') throw cause;
+      throwIfAborted(signal);
+      await sleep(FULL_PIPE_MILLISECONDS);
+    }
+  }
+}
+
+/**
+ * Opens a device or pipe and hands it over. Nothing waits inside the system, where neither an abort nor the
+ * end of the process could reach it: a pipe that nobody reads is tried again for ten seconds.
+ *
+ * @throws the system's error (ENXIO: nobody reads), ABORTED
+ */
+export async function withStream(
+  target: { readonly path: string; readonly isPipe: boolean },
+  signal: AbortSignal | undefined,
+  use: (sink: Sink) => Promise<void>,
+): Promise<void> {
+  await using file = await openForReader(target, signal);
+  await use(file);
+}
+
+async function openForReader(
+  { path, isPipe }: { readonly path: string; readonly isPipe: boolean },
+  signal: AbortSignal | undefined,
+): Promise<FileHandle> {
+  const flags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+  const until = performance.now() + READER_WAIT_MILLISECONDS;
+  for (;;) {
+    throwIfAborted(signal);
+    try {
+      return await open(path, flags);
+    } catch (cause) {
+      const hasNoReader = isPipe && (cause as NodeJS.ErrnoException).code === 'ENXIO';
+      if (!hasNoReader || performance.now() > until) throw cause;
+    }
+    await sleep(READER_POLL_MILLISECONDS);
+  }
+}

@@ -1,0 +1,64 @@
+import { readFileSync, readlinkSync } from 'node:fs';
+import { hostname } from 'node:os';
+
+/** A process, in words that another one can compare with what it sees. */
+export interface ProcessOwner {
+  readonly pid: number;
+  readonly host: string;
+  /** Of its process numbers: containers count from 1 each. Null where the system does not say. */
+  readonly namespace: string | null;
+  /** Changes with every start of the machine; null where the system does not say. */
+  readonly boot: string | null;
+  /** When it started, in ticks since the machine did: tells it from a later process with its number. */
+  readonly start: string | null;
+}
+
+/** The process that runs this. */
+export function thisProcess(): ProcessOwner {
+  return {
+    pid: process.pid,
+    host: hostname(),
+    namespace: orNull(() => readlinkSync('/proc/self/ns/pid')),
+    boot: orNull(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()),
+    start: startOf(process.pid),
+  };
+}
+
+/**
+ * Whether a process has certainly ended. One of another host or container cannot be asked, so that it counts as
+ * running; so does one that nobody can tell from a later process with its number.
+ *
+ * @param seen what its words are compared with: {@link thisProcess}, in the same form
+ */
+export function hasEnded(owner: ProcessOwner, seen: ProcessOwner): boolean {
+  if (owner.host !== seen.host) return false;
+  if (differ(owner.boot, seen.boot)) return true;
+  if (differ(owner.namespace, seen.namespace)) return false;
+  try {
+    process.kill(owner.pid, 0);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ESRCH') return true;
+  }
+  return differ(owner.start, startOf(owner.pid));
+}
+
+/** Both are known, and they are not the same. */
+function differ(one: string | null, other: string | null): boolean {
+  return one !== null && other !== null && one !== other;
+}
+
+function startOf(pid: number): string | null {
+  return orNull(() => {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The name, in parentheses, may hold anything; the start is the 20th field behind it.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+  });
+}
+
+function orNull(read: () => string | null): string | null {
+  try {
+    return read();
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,132 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
+import { lstat, readdir, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { fnv1a32 } from './hash.js';
+import { hasEnded, thisProcess, type ProcessOwner } from './process-owner.js';
+import { ioError } from './write-error.js';
+
+// A name has 255 bytes at most; the rest is for the mark of the owner.
+const MOST_NAME_BYTES = 160;
+
+/**
+ * What a temporary is for: `tmp` is worth nothing without the process that makes it; `old` is what is being replaced,
+ * and takes its name back when nothing came in its place.
+ */
+type Use = 'tmp' | 'old';
+
+const MARKED = /^\.(.*)\.([0-9a-f]{8})-([0-9a-f]{8})-([0-9a-f]{8})-(\d+)-(\d+)-[0-9a-f]{8}\.(tmp|old)$/s;
+
+let own: ProcessOwner | undefined;
+/** Temporaries of this thread that are not done with. */
+const live = new Set<string>();
+
+/** This process in the form in which its temporaries carry it. */
+function ownMark(): ProcessOwner {
+  if (own?.pid !== process.pid) {
+    const { pid, host, namespace, boot, start } = thisProcess();
+    own = { pid, host: short(host), namespace: short(namespace), boot: short(boot), start: start ?? '0' };
+  }
+  return own;
+}
+
+function short(text: string | null): string {
+  return fnv1a32(text ?? '')
+    .toString(16)
+    .padStart(8, '0');
+}
+
+/**
+ * A new hidden name beside `path`, on its file system, that says which process it belongs to. What lies there is
+ * removed when the process exits, also by `process.exit` or an error, unless {@link forgetTemporary} came first; what a
+ * killed process leaves is found by {@link removeAbandoned}.
+ */
+export function temporaryPath(path: string, use: Use = 'tmp'): string {
+  const { pid, host, namespace, boot, start } = ownMark();
+  const mark = `${host}-${boot}-${namespace}-${pid}-${start}-${randomBytes(4).toString('hex')}`;
+  const temporary = join(dirname(path), `.${shortened(basename(path))}.${mark}.${use}`);
+  removeAtExit(temporary);
+  return temporary;
+}
+
+function shortened(name: string): string {
+  const bytes = Buffer.from(name);
+  // A character that is cut in two becomes another one: only people read this part of the name.
+  return bytes.length <= MOST_NAME_BYTES ? name : bytes.toString('utf8', 0, MOST_NAME_BYTES);
+}
+
+/** Registers a file or folder to be removed when the process exits in an orderly way. */
+export function removeAtExit(path: string): void {
+  if (live.size === 0) process.on('exit', removeLive);
+  live.add(path);
+}
+
+/** The temporary has its place, or is gone: nothing is removed at exit. */
+export function forgetTemporary(path: string): void {
+  live.delete(path);
+  if (live.size === 0) process.off('exit', removeLive);
+}
+
+/** Removes a temporary now. What cannot be removed is left to the next process. */
+export async function dropTemporary(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true }).catch(() => undefined);
+  forgetTemporary(path);
+}
+
+function removeLive(): void {
+  for (const path of live) {
+    try {
+      rmSync(path, { recursive: true, force: true, maxRetries: 3 });
+    } catch {
+      // Left to the next process: at this point nobody can be told.
+    }
+  }
+}
+
+/**
+ * Removes what ended processes left in a folder. What belongs to a running process stays, and so does what belongs to
+ * another host or container, of whose processes nothing is known.
+ */
+export async function removeAbandoned(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => [] as string[]);
+  for (const name of names) {
+    const [, original = '', host = '', boot = '', namespace = '', pid, start = '', use] =
+      MARKED.exec(name) ?? [];
+    if (pid === undefined) continue;
+    const owner = { pid: Number(pid), host, boot, namespace, start: start === '0' ? null : start };
+    if (!hasEnded(owner, ownMark())) continue;
+    const path = join(folder, name);
+    if (use === 'old' && (await takesItsNameBack(path, join(folder, original)))) continue;
+    await rm(path, { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
+/** A folder whose process was killed after it had been put aside and before another came in its place. */
+async function takesItsNameBack(aside: string, path: string): Promise<boolean> {
+  if (Buffer.byteLength(basename(path)) >= MOST_NAME_BYTES) return false;
+  const taken = await lstat(path).catch(() => undefined);
+  if (taken) return false;
+  return rename(aside, path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/**
+ * A new folder of this process among the system's temporary files; the caller ends it with {@link dropTemporary}.
+ *
+ * @throws HintError IO
+ */
+export async function temporaryFolder(name: string): Promise<string> {
+  const parent = tmpdir();
+  await removeAbandoned(parent);
+  const folder = temporaryPath(join(parent, name));
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (cause) {
+    forgetTemporary(folder);
+    throw ioError('make the folder', folder, cause);
+  }
+  return folder;
+}
