@@ -5,7 +5,7 @@ import { HintError } from '../errors.js';
 import { readModelConfig, serializeModelConfig } from '../model/config.js';
 import { parameterCount, parameterShapes, slotCount } from '../model/parameter-shapes.js';
 import { openSafetensors } from '../model/safetensors.js';
-import { parseJson, readBytes } from '../util/read-file.js';
+import { RunDirectory } from '../training/run-directory.js';
 import { action, print, printJson, table } from './context.js';
 
 type Report = { kind: 'model' | 'task' | 'run'; path: string } & Record<string, unknown>;
@@ -88,15 +88,13 @@ async function inspectTask(path: string): Promise<Report> {
 }
 
 async function inspectRun(path: string): Promise<Report> {
-  const metricsFile = join(path, 'metrics.jsonl');
-  const lines = (await readBytes(metricsFile, 'the metrics')).toString('utf8').split('\n').filter(Boolean);
+  const lines = await new RunDirectory(path).readMetrics();
   const checkpoints = await readdir(join(path, 'checkpoints')).catch(() => []);
-  const last = lines.at(-1);
   return {
     kind: 'run',
     path,
     loggedSteps: lines.length,
-    last: last ? parseJson(last, metricsFile, 'the metrics') : null,
+    last: lines.at(-1) ?? null,
     checkpoints: checkpoints
       .filter((name) => /^step-\d+$/.test(name))
       .sort((a, b) => Number(a.slice(5)) - Number(b.slice(5))),

@@ -122,6 +122,7 @@ export function reporter(quiet: boolean, label: string): (event: TrainingEvent) 
   const steps = new Progress(label, quiet);
   return (event) => {
     if (event.kind === 'phase' && !quiet) note(event.message);
+    if (event.kind === 'warning') note(`warning: ${event.message}`);
     if (event.kind === 'memory' && !quiet) note(event.plan.reason);
     if (event.kind === 'step') {
       const { report } = event;

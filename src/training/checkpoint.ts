@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { saveModel } from '../model/checkpoint.js';
+import { checkFinite, saveModel } from '../model/checkpoint.js';
 import type { TrainableModel } from '../model/trainable.js';
 import { openSafetensors, toFloat32InPieces, writeSafetensors } from '../model/safetensors.js';
 import type { Optimizer } from './optimizer.js';
@@ -24,7 +24,8 @@ export async function writeTrainingCheckpoint(
 
 /**
  * Puts the moments of a checkpoint back.
- * @throws HintError INVALID_CHECKPOINT when they are those of another optimizer or model, NOT_FOUND, IO
+ * @throws HintError INVALID_CHECKPOINT when they are those of another optimizer or model, or one is no finite number,
+ *   NOT_FOUND, IO
  */
 export async function readOptimizerState(
   directory: string,
@@ -34,6 +35,9 @@ export async function readOptimizerState(
   await using file = await openSafetensors(join(directory, OPTIMIZER_FILE));
   await optimizer.restore(async (name) => {
     const info = file.tensors.get(name);
-    return info && toFloat32InPieces(await file.read(name, signal), info.dtype);
+    if (!info) return undefined;
+    const values = await toFloat32InPieces(await file.read(name, signal), info.dtype);
+    await checkFinite(values, `The moment ${name} of ${file.path}`, signal);
+    return values;
   });
 }

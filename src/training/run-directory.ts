@@ -1,41 +1,35 @@
-import { appendFile, mkdir, readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { HintError } from '../errors.js';
+import { removeDirectory, writeDirectoryAtomically } from '../util/atomic-directory.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { parseJson, readBytes } from '../util/read-file.js';
-import { ioError, removeDirectory, removeTemporaries, writeDirectoryAtomically } from './atomic-directory.js';
+import { dropTemporary, removeAbandoned } from '../util/temporary.js';
+import { ioError, makeFolder } from '../util/write-error.js';
+import { readIntactState, writeState, type CheckpointState } from './checkpoint-integrity.js';
 import { parseTrainingConfig, type TrainingConfig } from './config.js';
 import type { MemoryPlan } from './memory-plan.js';
-import type { StepReport, TrainerState } from './trainer.js';
+import { MetricsLog, type MetricsLine } from './metrics-log.js';
+import type { StepReport } from './trainer.js';
 
-/** One line of metrics.jsonl. */
-export type MetricsLine = Omit<StepReport, 'settled'> & {
-  /** ISO 8601. */
-  time: string;
-};
+export type { CheckpointState, MetricsLine };
 
-const counters = { step: z.int().min(0), tokens: z.int().min(0) };
+// What versions before temporaries named their process left in the folder of checkpoints.
+const UNMARKED_TEMPORARY = /^\.step-\d+\.[0-9a-f]{12}\.tmp$/;
 
-const stateSchema = z.union([
-  z.object({ version: z.literal(2), ...counters, source: z.json(), fingerprint: z.string() }),
-  // What runs wrote while examples came from a pool in memory only.
-  z
-    .object({ version: z.literal(1), ...counters, sampler: z.json(), pool: z.string() })
-    .transform(({ sampler, pool, ...rest }) => ({ ...rest, source: sampler, fingerprint: pool })),
-]);
-
-/** state.json of a checkpoint. */
-export interface CheckpointState extends TrainerState {
-  /** That of the examples' source: a resumed run that would draw others is refused. */
-  fingerprint: string;
-}
-
-/** A checkpoint that was written to its end. */
+/** A checkpoint that was written to its end and is as it was written. */
 export interface Checkpoint {
   readonly step: number;
   readonly path: string;
   readonly state: CheckpointState;
+}
+
+/** A checkpoint that cannot be used. */
+export interface DamagedCheckpoint {
+  readonly step: number;
+  readonly path: string;
+  /** A sentence. */
+  readonly fault: string;
 }
 
 /**
@@ -48,17 +42,23 @@ export interface Checkpoint {
  *     model/                          the trained model and its tokenizer
  *     lock.json                       the process at work, see lockRun
  *
- * A checkpoint is complete once it has its name; one that a killed process was writing is never seen.
+ * A checkpoint is complete once it has its name; one that a killed process was writing is never seen. Its state.json
+ * holds size and SHA-256 of every other file and a checksum of itself.
  */
 export class RunDirectory {
-  constructor(readonly path: string) {}
+  private readonly metrics: MetricsLog;
+  private readonly damaged = new Set<number>();
+
+  constructor(readonly path: string) {
+    this.metrics = new MetricsLog(join(path, 'metrics.jsonl'));
+  }
 
   get modelPath(): string {
     return join(this.path, 'model');
   }
 
   get metricsPath(): string {
-    return join(this.path, 'metrics.jsonl');
+    return this.metrics.path;
   }
 
   private get configPath(): string {
@@ -71,11 +71,7 @@ export class RunDirectory {
 
   /** Makes the folders. @throws HintError IO when they cannot be written */
   async make(): Promise<void> {
-    try {
-      await mkdir(this.checkpointsPath, { recursive: true });
-    } catch (cause) {
-      throw ioError('make the run directory', this.path, cause);
-    }
+    await makeFolder(this.checkpointsPath);
   }
 
   /**
@@ -93,10 +89,12 @@ export class RunDirectory {
     await this.writeConfig(config);
   }
 
-  /** Cleans up what a killed process left behind. */
+  /** Cleans up what a killed process left behind; only whoever holds the lock may. */
   async clean(): Promise<void> {
-    await removeTemporaries(this.path);
-    await removeTemporaries(this.checkpointsPath);
+    await removeAbandoned(this.path);
+    await removeAbandoned(this.checkpointsPath);
+    for (const name of await this.checkpointNames())
+      if (UNMARKED_TEMPORARY.test(name)) await dropTemporary(join(this.checkpointsPath, name));
   }
 
   async writeConfig(config: TrainingConfig): Promise<void> {
@@ -118,31 +116,18 @@ export class RunDirectory {
   }
 
   /** Adds a line to metrics.jsonl. @throws HintError IO */
-  async appendMetrics(report: StepReport): Promise<void> {
-    const line = { ...report, settled: undefined, time: new Date().toISOString() };
-    try {
-      await appendFile(this.metricsPath, `${JSON.stringify(line)}\n`);
-    } catch (cause) {
-      throw ioError('write', this.metricsPath, cause);
-    }
+  appendMetrics(report: StepReport): Promise<void> {
+    return this.metrics.append(report);
   }
 
-  /** The logged steps; a last line cut off by a kill is left out. */
-  async readMetrics(): Promise<MetricsLine[]> {
-    const text = await readFile(this.metricsPath, 'utf8').catch(() => '');
-    return text.split('\n').flatMap((line) => {
-      try {
-        return [JSON.parse(line) as MetricsLine];
-      } catch {
-        return [];
-      }
-    });
+  /** The logged steps; lines that are none of a step, such as one cut off by a kill, are left out. @throws HintError IO */
+  readMetrics(): Promise<MetricsLine[]> {
+    return this.metrics.read();
   }
 
-  /** Drops the lines of steps behind `step`: a resumed run writes them again. */
-  async truncateMetrics(step: number): Promise<void> {
-    const kept = (await this.readMetrics()).filter((line) => line.step <= step);
-    await writeFileAtomic(this.metricsPath, kept.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  /** Drops the lines of steps behind `step`: a resumed run writes them again. @throws HintError IO */
+  truncateMetrics(step: number): Promise<void> {
+    return this.metrics.truncate(step);
   }
 
   /**
@@ -160,30 +145,51 @@ export class RunDirectory {
     const path = this.checkpointPath(state.step);
     await writeDirectoryAtomically(path, async (directory) => {
       await write(directory);
-      await writeFileAtomic(
-        join(directory, 'state.json'),
-        `${JSON.stringify({ version: 2, ...state }, null, 2)}\n`,
-      );
+      await writeState(directory, state);
     });
-    const older = (await this.checkpointSteps()).filter((step) => step <= state.step).slice(keep);
-    for (const step of older) await removeDirectory(this.checkpointPath(step));
+    this.damaged.delete(state.step);
+    const saved = (await this.checkpointSteps()).filter((step) => step <= state.step);
+    const intact = saved.filter((step) => !this.damaged.has(step));
+    const superseded = saved.filter(
+      (step) => this.damaged.has(step) || !intact.slice(0, keep).includes(step),
+    );
+    for (const step of superseded) await removeDirectory(this.checkpointPath(step));
     return path;
   }
 
-  /** The complete checkpoint with the highest step, undefined when there is none. */
-  async latestCheckpoint(): Promise<Checkpoint | undefined> {
+  /**
+   * The intact checkpoint with the highest step, undefined when there is no checkpoint at all. Damaged ones are no
+   * longer counted among those that {@link saveCheckpoint} keeps.
+   *
+   * @param onDamaged told of each damaged checkpoint that is passed over
+   * @throws HintError INVALID_CHECKPOINT when there are checkpoints and none is intact, IO, ABORTED
+   */
+  async latestCheckpoint(
+    onDamaged: (checkpoint: DamagedCheckpoint) => void = () => undefined,
+    signal?: AbortSignal,
+  ): Promise<Checkpoint | undefined> {
+    const faults: string[] = [];
     for (const step of await this.checkpointSteps()) {
       const path = this.checkpointPath(step);
-      const state = await readState(path);
-      if (state?.step === step) return { step, path, state };
+      try {
+        return { step, path, state: await readIntactState(path, step, signal) };
+      } catch (error) {
+        if (!(error instanceof HintError) || error.code === 'ABORTED') throw error;
+        this.damaged.add(step);
+        faults.push(`${path}: ${error.message}`);
+        onDamaged({ step, path, fault: error.message });
+      }
     }
-    return undefined;
+    if (faults.length === 0) return undefined;
+    throw new HintError(
+      'INVALID_CHECKPOINT',
+      `Cannot resume ${this.path}: every checkpoint in it is damaged, and nothing was changed. Put one of them back from a copy, or start again with another output directory. ${faults.join(' ')}`,
+    );
   }
 
   /** Steps that have a checkpoint folder, latest first. */
   async checkpointSteps(): Promise<number[]> {
-    const names = await readdir(this.checkpointsPath).catch(() => [] as string[]);
-    return names
+    return (await this.checkpointNames())
       .flatMap((name) => {
         const [, digits] = /^step-(\d+)$/.exec(name) ?? [];
         return digits === undefined ? [] : [Number(digits)];
@@ -191,22 +197,14 @@ export class RunDirectory {
       .sort((a, b) => b - a);
   }
 
+  private async checkpointNames(): Promise<string[]> {
+    return readdir(this.checkpointsPath).catch((cause: unknown) => {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw ioError('read', this.checkpointsPath, cause);
+    });
+  }
+
   private checkpointPath(step: number): string {
     return join(this.checkpointsPath, `step-${step}`);
-  }
-}
-
-const CHECKPOINT_FILES = ['config.json', 'model.safetensors', 'optimizer.safetensors'];
-
-/** The state of a checkpoint that has all its files; undefined for a damaged one. */
-async function readState(path: string): Promise<CheckpointState | undefined> {
-  const names = await readdir(path).catch(() => [] as string[]);
-  if (!CHECKPOINT_FILES.every((name) => names.includes(name))) return undefined;
-  try {
-    const file = await readFile(join(path, 'state.json'), 'utf8');
-    const { step, source, tokens, fingerprint } = stateSchema.parse(JSON.parse(file));
-    return { step, source, tokens, fingerprint };
-  } catch {
-    return undefined;
   }
 }

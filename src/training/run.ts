@@ -1,4 +1,3 @@
-import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Tokenizer } from '../data/tokenizer.js';
 import { HintError, throwIfAborted } from '../errors.js';
@@ -6,7 +5,8 @@ import { saveModel } from '../model/checkpoint.js';
 import { openModel, type AnyModel } from '../model/open-model.js';
 import { findSystem, type System } from '../systems/index.js';
 import { Device } from '../tensor/device.js';
-import { ioError, writeDirectoryAtomically } from './atomic-directory.js';
+import { writeDirectoryAtomically } from '../util/atomic-directory.js';
+import { copyFileAtomic } from '../util/atomic-file.js';
 import { readOptimizerState, writeTrainingCheckpoint } from './checkpoint.js';
 import type { TrainingConfig } from './config.js';
 import { dataMetadata, describeData, openSource } from './data-sources.js';
@@ -16,7 +16,7 @@ import type { MemoryMode, MemoryPlan } from './memory-plan.js';
 import type { Optimizer } from './optimizer.js';
 import { planRun } from './plan-run.js';
 import { createAnyModel, createOptimizer, loadTokenizer, resolvePaths, trainerSettings } from './prepare.js';
-import { RunDirectory, type Checkpoint } from './run-directory.js';
+import { RunDirectory, type Checkpoint, type DamagedCheckpoint } from './run-directory.js';
 import { lockRun } from './run-lock.js';
 import { Trainer, type StepReport } from './trainer.js';
 
@@ -30,6 +30,8 @@ export type TrainingEvent =
   /** How a new run's memory was planned; not told where `recompute` says it. */
   | { kind: 'memory'; plan: MemoryPlan }
   /** Every step, logged or not. */
+  /** Something that the run goes on from, but that a person should know: a damaged checkpoint was passed over. */
+  | { kind: 'warning'; message: string }
   | { kind: 'step'; report: StepReport; steps: number }
   | { kind: 'checkpoint'; step: number; path: string }
   | { kind: 'done'; summary: TrainingSummary };
@@ -101,7 +103,7 @@ async function trainLocked(
   system: System,
   options: TrainOptions,
 ): Promise<TrainingSummary> {
-  const checkpoint = options.resume ? await openRun(directory, config) : undefined;
+  const checkpoint = options.resume ? await openRun(directory, config, options) : undefined;
   if (!options.resume) await directory.create(config);
   const { memoryBudget } = config;
   const device = new Device({
@@ -149,7 +151,11 @@ function progressOf(phase: TrainingPhase, onEvent: TrainOptions['onEvent']) {
 }
 
 /** Checks that the run can go on under this configuration, and cleans up after a kill. */
-async function openRun(directory: RunDirectory, config: TrainingConfig): Promise<Checkpoint | undefined> {
+async function openRun(
+  directory: RunDirectory,
+  config: TrainingConfig,
+  { signal, onEvent }: TrainOptions,
+): Promise<Checkpoint | undefined> {
   const before = await directory.readConfig();
   const fixed: [string, (config: TrainingConfig) => unknown][] = [
     ['system', (c) => c.system],
@@ -171,7 +177,31 @@ async function openRun(directory: RunDirectory, config: TrainingConfig): Promise
     }
   }
   await directory.clean();
-  return directory.latestCheckpoint();
+  const damaged: DamagedCheckpoint[] = [];
+  const checkpoint = await directory.latestCheckpoint((found) => damaged.push(found), signal);
+  for (const { path, fault } of damaged) {
+    const next = `the run goes on from step ${checkpoint?.step}`;
+    onEvent?.({
+      kind: 'warning',
+      message: `The checkpoint ${path} is damaged: ${fault} It is left aside; ${next}.`,
+    });
+  }
+  if (!checkpoint) await refuseToLose(directory, before);
+  return checkpoint;
+}
+
+/**
+ * A run that has none of its checkpoints any more is not begun anew over its metrics.
+ * @throws HintError INVALID_CHECKPOINT
+ */
+async function refuseToLose(directory: RunDirectory, { saveEvery }: TrainingConfig): Promise<void> {
+  const reached = (await directory.readMetrics()).reduce((most, { step }) => Math.max(most, step), 0);
+  // No step behind a save is taken before the save is done.
+  if (reached <= saveEvery) return;
+  throw new HintError(
+    'INVALID_CHECKPOINT',
+    `Cannot resume ${directory.path}: it has no checkpoint, though its metrics reach step ${reached} and every ${saveEvery} steps were saved; nothing was changed. Put a checkpoint back from a copy, or start again with another output directory.`,
+  );
 }
 
 async function prepare(
@@ -286,10 +316,7 @@ async function saveTrainedModel(run: Run): Promise<void> {
       ...lineageMetadata(step, optimizer.groups),
     };
     await saveModel(model, folder, { metadata });
-    const copy = join(folder, 'tokenizer.json');
-    await copyFile(tokenizer.file, copy).catch((cause: unknown) => {
-      throw ioError('write', copy, cause);
-    });
+    await copyFileAtomic(tokenizer.file, join(folder, 'tokenizer.json'));
   });
 }
 
