@@ -2,10 +2,11 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { readSniTask } from '../data/natural-instructions.js';
-import { HintError } from '../errors.js';
+import { HintError, throwIfAborted } from '../errors.js';
 import { Engine, type CompileRequest } from '../inference/engine.js';
 import type { Generation } from '../inference/task.js';
 import type { WeightDType } from '../tensor/ops.js';
+import { checkOutput } from '../util/atomic-file.js';
 import { action, dtypeOption, note, print, printJson, wholeNumber } from './context.js';
 import { addDecodingFlags, decodingOf, type DecodingFlags } from './decoding.js';
 import { writeStream } from './stream-output.js';
@@ -55,6 +56,8 @@ export function addCompileCommand(program: Command): void {
     )
     .action(
       action(async (signal, directory: string, options: CompileOptions) => {
+        // Before seconds of loading.
+        await checkOutput(options.output);
         await using engine = await open(directory, options, signal);
         const began = performance.now();
         const task = await engine.compile({ ...(await requestOf(options)), signal });
@@ -101,7 +104,7 @@ export function addRunCommand(program: Command): void {
     )
     .action(
       action(async (signal, directory: string, options: RunOptions) => {
-        const inputs = options.input.length > 0 ? options.input : await readLines(options.inputs);
+        const inputs = options.input.length > 0 ? options.input : await readLines(options.inputs, signal);
         if (inputs.length === 0)
           throw new HintError(
             'INVALID_ARGUMENT',
@@ -181,12 +184,13 @@ async function requestOf(options: CompileOptions): Promise<CompileRequest> {
   return { definition: task.definition, examples: task.positiveExamples.slice(0, options.positives) };
 }
 
-async function readLines(file: string | undefined): Promise<string[]> {
+async function readLines(file: string | undefined, signal: AbortSignal): Promise<string[]> {
   if (file === undefined && process.stdin.isTTY) return [];
   const stream = file === undefined ? process.stdin : createReadStream(file);
   const lines: string[] = [];
   try {
-    for await (const line of createInterface({ input: stream, crlfDelay: Infinity })) lines.push(line);
+    for await (const line of createInterface({ input: stream, crlfDelay: Infinity, signal }))
+      lines.push(line);
   } catch (cause) {
     throw new HintError(
       'NOT_FOUND',
@@ -194,5 +198,7 @@ async function readLines(file: string | undefined): Promise<string[]> {
       { cause },
     );
   }
+  // An interface that was aborted ends like one whose input has.
+  throwIfAborted(signal);
   return lines;
 }

@@ -1,9 +1,9 @@
 import { Option } from 'commander';
 import type { SniSplit } from '../data/natural-instructions.js';
 import { HintError } from '../errors.js';
+import { describeError, EXIT, note, untilAsked } from './ending.js';
 
-/** Exit codes of `hint`: 0 done, 1 the work failed or a check did not hold, 2 wrong use, 130 interrupted. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+export { EXIT, note };
 
 /** Prints a value for machines. */
 export function printJson(value: unknown): void {
@@ -14,36 +14,18 @@ export function print(line = ''): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** A line about what is going on: on standard error, so that standard output stays the result. */
-export function note(line: string): void {
-  process.stderr.write(`${line}\n`);
-}
-
 /**
- * Wraps a command's action: gives it an AbortSignal that Ctrl-C triggers (a second Ctrl-C ends the process at once),
- * prints an error as one sentence (as JSON when the command was asked for JSON) and sets the exit code.
+ * Wraps a command's action: gives it an AbortSignal that Ctrl-C, SIGTERM and SIGHUP trigger (a second signal ends the
+ * process at once), prints an error as one sentence (as JSON when the command was asked for JSON) and sets the exit code.
  */
 export function action<Arguments extends unknown[]>(
   body: (signal: AbortSignal, ...given: Arguments) => Promise<number | void>,
 ): (...given: Arguments) => Promise<void> {
-  return async (...given) => {
-    const controller = new AbortController();
-    const interrupt = (): void => {
-      if (controller.signal.aborted) process.exit(EXIT.interrupted);
-      note('Stopping; press Ctrl-C again to end at once.');
-      controller.abort();
-    };
-    process.on('SIGINT', interrupt);
-    process.on('SIGTERM', interrupt);
-    try {
-      process.exitCode = (await body(controller.signal, ...given)) ?? EXIT.ok;
-    } catch (error) {
-      process.exitCode = report(error, given);
-    } finally {
-      process.off('SIGINT', interrupt);
-      process.off('SIGTERM', interrupt);
-    }
-  };
+  return (...given) =>
+    untilAsked(
+      (signal) => body(signal, ...given),
+      (error) => report(error, given),
+    );
 }
 
 function report(error: unknown, given: unknown[]): number {
@@ -51,13 +33,9 @@ function report(error: unknown, given: unknown[]): number {
     (value) => typeof value === 'object' && value !== null && (value as { json?: boolean }).json === true,
   );
   const code = error instanceof HintError ? error.code : 'INTERNAL';
-  const message = error instanceof Error ? error.message : String(error);
-  if (wantsJson) printJson({ error: { code, message } });
-  else if (error instanceof HintError) note(`hint: ${message}`);
-  else
-    note(
-      `hint: an unexpected error; please report it. ${error instanceof Error ? (error.stack ?? message) : message}`,
-    );
+  if (wantsJson)
+    printJson({ error: { code, message: error instanceof Error ? error.message : String(error) } });
+  else note(describeError(error));
   if (code === 'ABORTED') return EXIT.interrupted;
   return code === 'INVALID_ARGUMENT' || code === 'INVALID_CONFIG' ? EXIT.usage : EXIT.failed;
 }

@@ -9,6 +9,7 @@ import { isLanguageModel, type AnyModel } from '../model/open-model.js';
 import { openSafetensors } from '../model/safetensors.js';
 import { findSystem, type System } from '../systems/index.js';
 import type { WeightDType } from '../tensor/ops.js';
+import { checkOutput } from '../util/atomic-file.js';
 import { action, dtypeOption, print, printJson, splitName, table, wholeNumber } from './context.js';
 import { addDecodingFlags, decodingOf, type DecodingFlags } from './decoding.js';
 import { describeP3, evaluateOnP3, p3SplitName, type P3EvalOptions } from './eval-p3.js';
@@ -83,7 +84,8 @@ async function evaluate(
 ): Promise<[result: object, text: string]> {
   const kind =
     options.kind === undefined ? await detectDatasetKind(options.data) : checkDatasetKind(options.kind);
-  // Before minutes of loading.
+  // Before minutes of work.
+  if (options.predictions !== undefined) await checkOutput(options.predictions);
   if (options.split !== undefined) (kind === 'p3' ? p3SplitName : splitName)(options.split);
   await using engine = await Engine.open(directory, {
     dtype: options.dtype,

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../util/package-root.js';
-import { EXIT } from './context.js';
+import { EXIT, watchForEnding } from './ending.js';
 import { addBenchCommand } from './bench/command.js';
 import { addCompileCommand, addRunCommand } from './compile.js';
 import { addDataCommand } from './data.js';
@@ -26,10 +26,17 @@ const { version, description } = JSON.parse(readFileSync(join(packageRoot(), 'pa
   description: string;
 };
 
+watchForEnding();
+
 const program = new Command('hint')
   .description(description)
   .version(version)
-  .showHelpAfterError('(add --help for the options)');
+  .showHelpAfterError('(add --help for the options)')
+  .addHelpText(
+    'after',
+    '\nExit codes: 0 done, 1 the work failed or a check does not hold, 2 wrong use, 128 + N ended by signal N\n' +
+      '(130 Ctrl-C, 143 SIGTERM, 129 SIGHUP): training saves a checkpoint then; a second signal ends at once.',
+  );
 // Commands inherit it when they are added: wrong use exits with 2, not with commander's 1.
 program.exitOverride();
 addDemoCommand(program);

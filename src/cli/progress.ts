@@ -1,8 +1,10 @@
 import cliProgress from 'cli-progress';
+import { addDisplay, isEnding, removeDisplay } from './ending.js';
 
 /**
  * How far long work is: one line that rewrites itself on a terminal, plain lines (at most one every few seconds)
- * elsewhere. Everything goes to standard error.
+ * elsewhere. Everything goes to standard error. The terminal's cursor and line wrap are never touched, so that there is
+ * nothing to restore, however the process ends.
  */
 export class Progress {
   private bar: cliProgress.SingleBar | undefined;
@@ -15,15 +17,17 @@ export class Progress {
   ) {}
 
   update(done: number, total: number, detail = ''): void {
-    if (this.quiet) return;
+    if (this.quiet || isEnding()) return;
     if (process.stderr.isTTY) {
       if (!this.bar) {
         this.bar = new cliProgress.SingleBar({
           format: `{label} {bar} {value}/{total}  {detail}`,
-          hideCursor: true,
+          // Lines are cut to the terminal's width instead of turning its wrapping off.
+          linewrap: true,
           barsize: 24,
           fps: 8,
         });
+        addDisplay(this.stop);
         this.bar.start(total, 0, { label: this.label.padEnd(14), detail: '' });
       }
       this.bar.update(done, { detail });
@@ -36,8 +40,10 @@ export class Progress {
     process.stderr.write(`${this.text.trimEnd()}\n`);
   }
 
-  stop(): void {
+  /** Ends the line. */
+  readonly stop = (): void => {
+    removeDisplay(this.stop);
     this.bar?.stop();
     this.bar = undefined;
-  }
+  };
 }

@@ -19,7 +19,7 @@ export function addTrainCommand(program: Command): void {
     .summary('train a system on a dataset')
     .description(
       'Trains one system of the paper. Settings come from a JSON file, the options below and --set, the later ones winning.\n' +
-        'Ctrl-C saves a checkpoint and stops; --resume goes on bit for bit where the run was.',
+        'Ctrl-C, SIGTERM and SIGHUP save a checkpoint and stop; --resume goes on bit for bit where the run was.',
     )
     .option(
       '--recipe <name>',
