@@ -62,8 +62,7 @@ export async function writeState(directory: string, state: CheckpointState): Pro
   for (const name of (await readdir(directory)).sort()) files[name] = await recordOf(join(directory, name));
   const { step, tokens, source, fingerprint } = state;
   const content = { version: 3, step, tokens, source, fingerprint, files };
-  const whole = { ...content, checksum: checksumOf(content) };
-  await writeFileAtomic(join(directory, STATE_FILE), `${JSON.stringify(whole, null, 2)}\n`);
+  await writeFileAtomic(join(directory, STATE_FILE), withChecksum(content));
 }
 
 /**
@@ -113,15 +112,17 @@ async function readState(directory: string): Promise<z.infer<typeof stateSchema>
   const parsed = stateSchema.safeParse(json);
   if (!parsed.success) throw damaged(`${STATE_FILE} does not hold the state of a checkpoint`);
   if (parsed.data.version === 3) {
-    const { checksum, ...content } = json as Record<string, unknown>;
-    if (checksum !== checksumOf(content))
-      throw damaged(`${STATE_FILE} is not what was written (its checksum differs)`);
+    const content = { ...(json as Record<string, unknown>) };
+    delete content.checksum;
+    if (text !== withChecksum(content)) throw damaged(`${STATE_FILE} is not what was written`);
   }
   return parsed.data;
 }
 
-function checksumOf(content: object): string {
-  return createHash('sha256').update(JSON.stringify(content)).digest('hex');
+/** The text of a state, its own checksum last. */
+function withChecksum(content: object): string {
+  const checksum = createHash('sha256').update(JSON.stringify(content)).digest('hex');
+  return `${JSON.stringify({ ...content, checksum }, null, 2)}\n`;
 }
 
 /** Size and SHA-256 of a file, the event loop free in between. @throws HintError IO, ABORTED */
