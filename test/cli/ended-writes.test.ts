@@ -12,7 +12,7 @@ import { writeFileAtomic } from '../../src/util/atomic-file.js';
 import { ensureCompiledWorker } from '../data/compiled-worker.js';
 
 // How often each signal ends a process in the middle of its writes; more for a long run.
-const ROUNDS = Number(process.env.HINT_TEST_ROUNDS ?? 20);
+const ROUNDS = Number(process.env.HINT_TEST_ROUNDS ?? 12);
 const AT_ONCE = 4;
 const STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 type Ending = keyof typeof STATUS;
