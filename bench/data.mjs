@@ -1,7 +1,6 @@
 /* eslint-disable @typescript-eslint/explicit-module-boundary-types -- the types stand in JSDoc */
 // Examples per second of reader, formatter and tokenizer together, against what a training step takes.
-import { mkdtemp, readFile, rm, writeFile, cp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile, cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -22,6 +21,7 @@ import { assignGroups } from '../dist/training/parameter-groups.js';
 import { writeDemoDataset } from '../dist/demo/files.js';
 import { secondsOf } from '../dist/benchmark/turns.js';
 import { median } from '../dist/util/statistics.js';
+import { dropTemporary, temporaryFolder } from '../dist/util/temporary.js';
 
 const FIXTURES = fileURLToPath(new URL('../test/fixtures', import.meta.url));
 const MODEL = { d_model: 64, d_kv: 16, d_ff: 128, num_layers: 2, num_heads: 4 };
@@ -87,7 +87,7 @@ async function trainerRate(source, tokenizer) {
  *   trainerExamplesPerSecond: number }[] }>}
  */
 export async function benchData({ rounds, onProgress }) {
-  const folder = await mkdtemp(join(tmpdir(), 'hint-bench-data-'));
+  const folder = await temporaryFolder('hint-bench-data');
   try {
     const tokenizer = await Tokenizer.load(join(FIXTURES, 'tokenizer'));
     const sni = join(folder, 'sni');
@@ -121,6 +121,6 @@ export async function benchData({ rounds, onProgress }) {
     }
     return { rows };
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await dropTemporary(folder);
   }
 }

@@ -3,8 +3,7 @@
 //     --folder   keeps the model there and uses it again (default: a temporary folder, removed at the end)
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -13,6 +12,7 @@ import { benchConfig, normal, uniforms } from '../dist/benchmark/random-model.js
 import { serializeModelConfig } from '../dist/model/config.js';
 import { parameterShapes, sizeOf } from '../dist/model/parameter-shapes.js';
 import { toBfloat16, writeSafetensors } from '../dist/model/safetensors.js';
+import { dropTemporary, temporaryFolder } from '../dist/util/temporary.js';
 
 const TILE = 1 << 20;
 
@@ -72,7 +72,7 @@ const { values } = parseArgs({
 if (values.open) {
   await open(values.folder, values.dtype);
 } else {
-  const folder = values.folder ?? (await mkdtemp(join(tmpdir(), 'hint-opening-')));
+  const folder = values.folder ?? (await temporaryFolder('hint-opening'));
   try {
     if (!existsSync(join(folder, 'config.json')))
       await writeModel(
@@ -86,6 +86,6 @@ if (values.open) {
     });
     process.exitCode = child.status ?? 1;
   } finally {
-    if (!values.folder) await rm(folder, { recursive: true });
+    if (!values.folder) await dropTemporary(folder);
   }
 }

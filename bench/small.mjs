@@ -1,12 +1,11 @@
 /* eslint-disable @typescript-eslint/explicit-module-boundary-types -- the types stand in JSDoc */
 // Small things of the JavaScript side, one benchmark.js suite: tokenizer, enqueueing, compiling against loading a task.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Benchmark from 'benchmark';
 import { Device, Engine, ops, Tokenizer } from '../dist/index.js';
 import { benchConfig, randomModel, randomTokens, uniforms } from '../dist/benchmark/random-model.js';
+import { dropTemporary, temporaryFolder } from '../dist/util/temporary.js';
 
 const TOKENIZER = fileURLToPath(new URL('../test/fixtures/tokenizer/tokenizer.json', import.meta.url));
 const TEXT =
@@ -20,7 +19,7 @@ const ENQUEUED = 1000;
  */
 export async function benchSmall({ seconds, onProgress }) {
   const device = new Device();
-  const directory = await mkdtemp(join(tmpdir(), 'hint-bench-'));
+  const directory = await temporaryFolder('hint-bench');
   try {
     const suite = new Benchmark.Suite();
     const add = (name, work, parts = 1) => {
@@ -62,7 +61,7 @@ export async function benchSmall({ seconds, onProgress }) {
     return await run(suite, onProgress);
   } finally {
     device.close();
-    await rm(directory, { recursive: true, force: true });
+    await dropTemporary(directory);
   }
 }
 

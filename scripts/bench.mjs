@@ -13,15 +13,7 @@
 //   HINT_OP_BENCH      a hint_op_bench built elsewhere (default build/native/bench/hint_op_bench)
 //   HINT_PEER_PYTHON   a Python with torch and transformers (default python3)
 import { spawnSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -166,13 +158,6 @@ async function measure(part, options) {
   });
 }
 
-/** All or nothing: a results file holds hours of measurement. */
-function write(path, text) {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(`${path}.new`, text);
-  renameSync(`${path}.new`, path);
-}
-
 async function resultsFile(options, machine, slug) {
   if (options.json) return resolve(options.json);
   if (options.quick) return undefined;
@@ -183,6 +168,7 @@ const options = readOptions();
 const parts = options.part === 'all' ? PARTS : options.part === 'report' ? [] : [options.part];
 if (!options['no-build']) build(parts.includes('ops'));
 const { cpuSlug, describeMachine, describeMoment } = await import('../dist/benchmark/machine.js');
+const { writeFileAtomic } = await import('../dist/util/atomic-file.js');
 const { renderReport, replaceReport } = await import('../bench/report.mjs');
 
 const machine = describeMachine();
@@ -201,15 +187,21 @@ for (const part of parts) {
     continue;
   }
   // After every part: an interruption costs one part, not all.
-  if (file) write(file, `${JSON.stringify(results)}\n`);
+  if (file) await writeFileAtomic(file, `${JSON.stringify(results)}\n`);
 }
 console.log(renderReport(results));
 if (file && !options.quick) {
   if (results.parts.latency) {
     const { latencyChart } = await import('../dist/benchmark/latency-report.js');
     const { svgToPng } = await import('../dist/util/plot/png.js');
-    write(join(root, 'docs/images/latency.png'), await svgToPng(latencyChart(results.parts.latency)));
+    await writeFileAtomic(
+      join(root, 'docs/images/latency.png'),
+      await svgToPng(latencyChart(results.parts.latency)),
+    );
   }
-  write(DOCUMENT, replaceReport(readFileSync(DOCUMENT, 'utf8'), results, relative(root, file)));
+  await writeFileAtomic(
+    DOCUMENT,
+    replaceReport(readFileSync(DOCUMENT, 'utf8'), results, relative(root, file)),
+  );
   console.log(`\nWritten: ${relative(root, file)}, docs/performance.md`);
 }

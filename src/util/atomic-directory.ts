@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { syncFolder, takeOver } from './atomic-file.js';
 import { findTarget, systemError } from './output-target.js';
 import { dropTemporary, forgetTemporary, removeAbandoned, temporaryPath } from './temporary.js';
-import { ioError, makeFolder } from './write-error.js';
+import { ioError, makeMissingFolders } from './write-error.js';
 
 /**
  * Makes a folder all or nothing: `write` fills a temporary folder beside `path`, which then takes its name, also from a
@@ -21,7 +21,7 @@ export async function writeDirectoryAtomically(
     const target = await findTarget(path.replace(/(?<=.)\/+$/, ''));
     if (target.kind === 'descriptor' || target.kind === 'stream') throw systemError('ENOTDIR');
     if (target.kind === 'file' && target.existing) throw systemError('EEXIST');
-    await makeFolder(dirname(target.path));
+    await makeMissingFolders(dirname(target.path));
     await removeAbandoned(dirname(target.path));
     const temporary = temporaryPath(target.path);
     try {

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { withStream, writeFully, type Sink } from './output-stream.js';
 import { findTarget, systemError } from './output-target.js';
 import { dropTemporary, forgetTemporary, removeAbandoned, temporaryPath } from './temporary.js';
-import { ioError, makeFolder } from './write-error.js';
+import { ioError, makeMissingFolders } from './write-error.js';
 
 /** Adds bytes, or text in UTF-8, to what is being written; the bytes must stay as they are until it resolves. */
 export type Append = (data: Uint8Array | string) => Promise<void>;
@@ -98,18 +98,14 @@ export async function writeFileAtomic(
   data: string | Uint8Array,
   signal?: AbortSignal,
 ): Promise<void> {
-  await makeFolder(dirname(await finalPath(file)));
-  await writeFileAtomically(file, (append) => append(data), signal);
-}
-
-/** Where a file is or will be, its links followed; anything else stays as it is given. */
-async function finalPath(file: string): Promise<string> {
   try {
+    // Beside the file itself: a link may lead elsewhere.
     const target = await findTarget(file);
-    return target.kind === 'file' ? target.path : file;
+    if (target.kind === 'file') await makeMissingFolders(dirname(target.path));
   } catch (error) {
     throw ioError('write', file, error);
   }
+  await writeFileAtomically(file, (append) => append(data), signal);
 }
 
 /** Copies a small file, as {@link writeFileAtomic} writes one. @throws HintError IO */

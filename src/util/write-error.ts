@@ -38,29 +38,28 @@ export function ioError(doing: string, path: string, cause: unknown): unknown {
   const { code, message } = cause as NodeJS.ErrnoException;
   if (cause instanceof HintError || code === undefined) return cause;
   const next = NEXT_STEP[code] ?? `the system says ${message}; check the path and the disk`;
-  return new HintError('IO', `Cannot ${doing} ${path === '' ? 'a file without a name' : path}: ${next}.`, {
+  return new HintError('IO', `Could not ${doing} ${path === '' ? 'a file without a name' : path}: ${next}.`, {
     cause,
   });
 }
 
-/**
- * Makes a folder and what leads to it. Node's own recursive `mkdir` never returns on file systems that refuse new
- * entries with "no such file", as /proc does.
- *
- * @throws HintError IO
- */
+/** Makes a folder and what leads to it. @throws HintError IO */
 export async function makeFolder(path: string): Promise<void> {
   try {
-    await makeMissing(path);
+    await makeMissingFolders(path);
   } catch (cause) {
     throw ioError('make the folder', path, cause);
   }
 }
 
-async function makeMissing(path: string): Promise<void> {
+/**
+ * {@link makeFolder} for what is written into it: the error is the system's, for a sentence that names the output.
+ * Node's own recursive `mkdir` never returns on file systems that refuse new entries with "no such file", as /proc does.
+ */
+export async function makeMissingFolders(path: string): Promise<void> {
   if (existsSync(path)) return;
   const parent = dirname(path);
-  if (parent !== path) await makeMissing(parent);
+  if (parent !== path) await makeMissingFolders(parent);
   await mkdir(path).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== 'EEXIST') throw cause;
   });

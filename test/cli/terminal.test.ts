@@ -106,7 +106,7 @@ describe.runIf(hasTerminal)('on a terminal (script of util-linux)', () => {
     const pipe = join(scratch, 'gone', 'predictions.jsonl');
     const ended = await onTerminal('error', [...parameters, '--predictions', `${pipe}${'n'.repeat(250)}`]);
     expect(ended.code).toBe(1);
-    expect(ended.output).toMatch(/hint: Cannot write .* longer than the file system takes/);
+    expect(ended.output).toMatch(/hint: Could not write .* longer than the file system takes/);
     expectUntouched(ended.output);
   });
 });

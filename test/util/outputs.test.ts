@@ -72,7 +72,7 @@ describe('an output that is no regular file', () => {
       for (const path of [device, at('link')])
         await expect(writeFileAtomic(path, 'x')).rejects.toMatchObject({
           code: 'IO',
-          message: `Cannot write ${path}: the disk is full; free some space and try again.`,
+          message: `Could not write ${path}: the disk is full; free some space and try again.`,
         });
       await expect(appendLines(device, 'x\n')).rejects.toMatchObject({ code: 'IO' });
       expect((await lstat(device)).isCharacterDevice()).toBe(true);
@@ -239,7 +239,7 @@ describe('what cannot be written', () => {
     await writeFile(at('file'), 'kept');
     const error = await writeFileAtomic(path(), 'x').catch((caught: unknown) => caught);
     expect(error).toMatchObject({ name: 'HintError', code: 'IO', message: expect.stringMatching(message) });
-    if (path() !== '') expect((error as Error).message).toContain(path().replace('none/x', 'none'));
+    if (path() !== '') expect((error as Error).message).toContain(path());
     await expectOnly('file');
     expect(await readFile(at('file'), 'utf8')).toBe('kept');
   });
@@ -279,7 +279,7 @@ describe('what cannot be written', () => {
       expect(told.trim().split('\n')).toEqual(
         [at('closed', 'x'), at('closed', 'x'), at('open', 'readable'), at('open', 'readable')].map(
           (path) =>
-            `IO Cannot write ${path}: there is no permission; choose another place or change its permissions.`,
+            `IO Could not write ${path}: there is no permission; choose another place or change its permissions.`,
         ),
       );
       expect(await readFile(at('open', 'readable'), 'utf8')).toBe('kept');
