@@ -12,6 +12,7 @@ import { checkWeightDType } from '../model/inference-weights.js';
 import { isLanguageModel, openModel, readsInstructionApart, type AnyModel } from '../model/open-model.js';
 import { Device, type DeviceOptions } from '../tensor/device.js';
 import type { WeightDType } from '../tensor/ops.js';
+import { allOrNone } from '../util/abortable.js';
 import {
   compileTasks,
   disposeTasks,
@@ -82,6 +83,7 @@ export interface CompileRequest {
  */
 export class Engine implements TaskHost {
   private readonly closing = new AbortController();
+  private closed: Promise<void> | undefined;
   private readonly running = new Set<Promise<unknown>>();
   private knownFingerprint: Promise<string> | undefined;
   private readonly scheduler: Scheduler;
@@ -142,14 +144,10 @@ export class Engine implements TaskHost {
     const device = new Device(options);
     try {
       checkWeightDType(device, dtype);
-      const [model, words] = await Promise.all([
-        openModel(device, directory, {
-          mapped: true,
-          dtype,
-          signal: options.signal,
-          onProgress: options.onProgress,
-        }),
-        tokenizer instanceof Tokenizer ? tokenizer : loadTokenizer(directory, tokenizer),
+      const [model, words] = await allOrNone<[AnyModel, Tokenizer | undefined]>(options.signal, [
+        (signal) =>
+          openModel(device, directory, { mapped: true, dtype, signal, onProgress: options.onProgress }),
+        async () => (tokenizer instanceof Tokenizer ? tokenizer : loadTokenizer(directory, tokenizer)),
       ]);
       if (!isLanguageModel(model)) model.inferenceDType = dtype;
       else if (dtype !== 'f32' && device.packsWeights) {
@@ -260,21 +258,29 @@ export class Engine implements TaskHost {
 
   /** What a task file remembers of its model; computed once. */
   fingerprint(): Promise<string> {
-    this.knownFingerprint ??= modelFingerprint(this.model).catch((error: unknown) => {
-      this.knownFingerprint = undefined;
-      throw error;
-    });
+    this.knownFingerprint ??= this.run(undefined, () => modelFingerprint(this.model)).catch(
+      (error: unknown) => {
+        this.knownFingerprint = undefined;
+        throw error;
+      },
+    );
     return this.knownFingerprint;
+  }
+
+  /** @throws HintError INVALID_ARGUMENT for an engine that was closed, or whose device was */
+  checkOpen(): void {
+    if (this.closing.signal.aborted)
+      throw new HintError('INVALID_ARGUMENT', 'This engine was closed; open another one.');
+    if (this.model.device.closing.aborted)
+      throw new HintError('INVALID_ARGUMENT', 'The device of this engine was closed; open another engine.');
   }
 
   async run<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     throwIfAborted(signal);
-    if (this.closing.signal.aborted) {
-      throw new HintError('INVALID_ARGUMENT', 'This engine was closed; open another one.');
-    }
+    this.checkOpen();
     const controller = new AbortController();
     const abort = (event: Event): void => controller.abort((event.target as AbortSignal).reason);
-    const signals = [this.closing.signal, ...(signal ? [signal] : [])];
+    const signals = [this.closing.signal, this.model.device.closing, ...(signal ? [signal] : [])];
     // Hundreds of requests may run at once, also for one signal.
     setMaxListeners(0, ...signals);
     for (const source of signals) source.addEventListener('abort', abort);
@@ -282,15 +288,23 @@ export class Engine implements TaskHost {
     this.running.add(running);
     try {
       return await running;
+    } catch (error) {
+      // Whatever work stumbles over once it was told to end, that is why.
+      throwIfAborted(controller.signal);
+      throw error;
     } finally {
       this.running.delete(running);
       for (const source of signals) source.removeEventListener('abort', abort);
     }
   }
 
-  /** Aborts what still runs and gives model and device back. */
-  async close(): Promise<void> {
-    if (this.closing.signal.aborted) return;
+  /** Aborts what still runs and gives model and device back. Resolves when that is done, however often it is called. */
+  close(): Promise<void> {
+    this.closed ??= this.end();
+    return this.closed;
+  }
+
+  private async end(): Promise<void> {
     this.closing.abort(new HintError('ABORTED', 'The engine was closed.'));
     await Promise.allSettled(this.running);
     await this.tasks.close();

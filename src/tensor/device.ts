@@ -111,7 +111,7 @@ export class Device {
   tape: Tape | undefined;
   private scopes: Tensor[][] = [];
   private isRecording = false;
-  private closed = false;
+  private readonly ending = new AbortController();
 
   /**
    * @throws HintError INVALID_ARGUMENT for a device of another name or number, NOT_SUPPORTED when CUDA cannot be used,
@@ -394,12 +394,17 @@ export class Device {
     guarded(() => native().setThreads(this.handle, threads));
   }
 
+  /** Aborted when the device is closed: what still works with it then should end. */
+  get closing(): AbortSignal {
+    return this.ending.signal;
+  }
+
   /** Ends the native thread. Tensors of the device must not be used afterwards. */
   close(): void {
-    if (this.closed) return;
-    this.closed = true;
+    if (this.closing.aborted) return;
     dropSpares();
     native().closeDevice(this.handle);
+    this.ending.abort(new HintError('ABORTED', 'The device was closed.'));
   }
 
   [Symbol.dispose](): void {

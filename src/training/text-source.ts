@@ -125,6 +125,9 @@ export class TextSource implements ExampleSource {
   async close(): Promise<void> {
     await this.#reader.close();
     await this.#coming?.block.catch(() => undefined);
+    // It holds its file open where it was left.
+    await this.#groups?.iterator.return?.();
+    this.#groups = undefined;
   }
 
   /** The block at the current place; begins to read the one behind it. */

@@ -2,12 +2,14 @@ import { throwIfAborted } from '../errors.js';
 
 /**
  * Waits for `promise`, or until `signal` is aborted. Work that is already queued on a device cannot be taken back; this
- * lets the caller go on at once while it runs out.
+ * lets the caller go on at once while it runs out. Whatever it rejects with then, or when `signal` was aborted before the
+ * call, is nobody's: it never counts as unhandled.
  *
  * @throws HintError `ABORTED`, or what `promise` rejects with
  */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
+  promise.catch(() => undefined);
   throwIfAborted(signal);
   let onAbort = (): void => undefined;
   const aborted = new Promise<undefined>((resolve) => {
@@ -20,5 +22,40 @@ export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | un
     return (winner as { value: T }).value;
   } finally {
     signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/**
+ * Runs works side by side. When one fails the others are aborted, and nothing of them is left when this rejects: what they
+ * work on can be given back.
+ *
+ * @returns in the order of the works
+ * @throws what the first work to fail does; HintError `ABORTED`
+ */
+export async function allOrNone<T extends readonly unknown[]>(
+  signal: AbortSignal | undefined,
+  works: { readonly [K in keyof T]: (signal: AbortSignal) => Promise<T[K]> },
+): Promise<T> {
+  throwIfAborted(signal);
+  const stop = new AbortController();
+  const onAbort = (): void => stop.abort(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  let failure: { error: unknown } | undefined;
+  try {
+    const results = await Promise.all(
+      works.map(async (work) => {
+        try {
+          return await work(stop.signal);
+        } catch (error) {
+          failure ??= { error };
+          stop.abort(error);
+          return undefined;
+        }
+      }),
+    );
+    if (failure) throw failure.error;
+    return results as unknown as T;
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
   }
 }
