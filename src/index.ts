@@ -11,12 +11,15 @@
  * @packageDocumentation
  */
 export { HintError, type HintErrorCode } from './errors.js';
-export { Engine, type CompileRequest, type EngineMemory, type EngineOptions } from './inference/engine.js';
+export { Engine, type EngineMemory } from './inference/engine.js';
+export type { EngineOptions } from './inference/engine-arguments.js';
+export type { CompileRequest } from './inference/compile-request.js';
 export {
   Task,
   type Generation,
   type GenerationEvent,
   type TaskGenerateOptions,
+  type TaskInputs,
   type TaskScoreOptions,
   type TaskSource,
 } from './inference/task.js';

@@ -1,4 +1,5 @@
 import { HintError } from '../errors.js';
+import { checked, ids, integer, list, optional, shaped, text, type Kind } from '../util/arguments.js';
 
 /** One training or evaluation example, as token ids. Examples of a task may share one `instruction` array. */
 export interface TokenizedExample {
@@ -24,6 +25,25 @@ export interface Choice {
   /** With EOS, at least one token. */
   ids: Int32Array;
 }
+
+/** How many examples may be drawn at once. */
+export const DRAWN = integer(0, 1 << 24);
+
+/** Examples, as the data readers give them. */
+export const EXAMPLES: Kind<TokenizedExample[]> = list(
+  shaped<TokenizedExample>(
+    {
+      id: text,
+      task: text,
+      instruction: ids,
+      input: ids,
+      target: ids,
+      references: list(text),
+      choices: optional(list(shaped<Choice>({ text, ids }, 'an object { text, ids }'))),
+    },
+    'a tokenised example, an object { id, task, instruction, input, target, references }',
+  ),
+);
 
 /** Sequences laid end to end: sequence i is `ids[offsets[i] … offsets[i+1])`. Nothing is padded. */
 export interface Ragged {
@@ -54,6 +74,7 @@ export interface RaggedBatch {
  *   only some of the examples have an instruction
  */
 export function buildBatch(examples: readonly TokenizedExample[]): RaggedBatch {
+  checked(EXAMPLES, examples, 'examples');
   if (examples.length === 0)
     throw new HintError('INVALID_ARGUMENT', 'A batch needs at least one example; 0 were given.');
   for (const example of examples) checkExample(example, examples[0]!);

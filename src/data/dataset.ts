@@ -1,15 +1,27 @@
 import { HintError, throwIfAborted } from '../errors.js';
-import type { TokenizedExample } from './batch.js';
-import { checkPromptSetting, PROMPT_TOKENS, type PromptSetting } from './formats.js';
 import {
-  checkInstancesPerTask,
+  callback,
+  checked,
+  choice,
+  integer,
+  integerOrAll,
+  name,
+  optional,
+  options as optionsOf,
+  path,
+  signal,
+} from '../util/arguments.js';
+import type { TokenizedExample } from './batch.js';
+import { checkPromptSetting, PROMPT_FORMATS, PROMPT_TOKENS, type PromptSetting } from './formats.js';
+import {
   INSTANCES_PER_TASK,
   readSniTaskNames,
   sniTaskFile,
+  SNI_SPLITS,
   type SniSplit,
 } from './natural-instructions.js';
 import { tokenizeAhead } from './tokenize-ahead.js';
-import type { TokenizeJob, TokenLimits } from './tokenize-job.js';
+import { TOKENIZING, type TokenizeJob, type TokenLimits } from './tokenize-job.js';
 import type { Tokenizer } from './tokenizer.js';
 
 /** How far the loading of a dataset is. */
@@ -40,6 +52,24 @@ export interface SniDatasetOptions extends Partial<TokenLimits> {
   onProgress?: ((progress: DatasetProgress) => void) | undefined;
 }
 
+const SNI_DATASET = optionsOf<SniDatasetOptions>(
+  {
+    ...TOKENIZING,
+    directory: path,
+    split: choice(...SNI_SPLITS),
+    track: optional(name),
+    setting: optionsOf<PromptSetting>({
+      format: choice(...PROMPT_FORMATS),
+      positives: integer(0, 2 ** 31 - 1),
+    }),
+    instancesPerTask: optional(integerOrAll(1)),
+    seed: optional(integer(0)),
+    signal: optional(signal),
+    onProgress: optional(callback()),
+  },
+  'an object such as { directory, split, setting, tokenizer }',
+);
+
 /**
  * The tokenised examples of a split, task by task in the order of the split list, tokenised ahead in worker threads.
  * Instructions and inputs are cut at 1,024 tokens and targets at 256 unless the options say otherwise, after EOS was
@@ -48,23 +78,21 @@ export interface SniDatasetOptions extends Partial<TokenLimits> {
  * @throws HintError `INVALID_ARGUMENT`, `NOT_FOUND`, `INVALID_JSON`, `INVALID_DATA`, `IO`, `ABORTED`
  */
 export async function* streamSniDataset(
-  options: SniDatasetOptions,
+  given: SniDatasetOptions,
 ): AsyncGenerator<TokenizedExample[], void, undefined> {
+  const options = checked(SNI_DATASET, given, 'options');
   const { directory, split, track, setting, tokenizer, threads, signal, onProgress } = options;
   checkPromptSetting(setting);
   const { instancesPerTask = INSTANCES_PER_TASK, seed = 0 } = options;
-  checkInstancesPerTask(instancesPerTask);
-  if (!Number.isSafeInteger(seed) || seed < 0)
-    throw new HintError('INVALID_ARGUMENT', `The seed is ${seed}; give a non-negative integer.`);
   const shared: Omit<TokenizeJob, 'file'> = {
     split,
     setting: { format: setting.format, positives: setting.positives },
     instancesPerTask,
     seed,
     cacheDirectory: options.cacheDirectory ?? null,
-    maxInstructionTokens: checkLimit('maxInstructionTokens', options.maxInstructionTokens ?? PROMPT_TOKENS),
-    maxInputTokens: checkLimit('maxInputTokens', options.maxInputTokens ?? PROMPT_TOKENS),
-    maxTargetTokens: checkLimit('maxTargetTokens', options.maxTargetTokens ?? 256),
+    maxInstructionTokens: options.maxInstructionTokens ?? PROMPT_TOKENS,
+    maxInputTokens: options.maxInputTokens ?? PROMPT_TOKENS,
+    maxTargetTokens: options.maxTargetTokens ?? 256,
   };
   throwIfAborted(signal);
   const names = await readSniTaskNames(directory, split, track);
@@ -87,7 +115,8 @@ export async function* streamSniDataset(
  *
  * @throws HintError as {@link streamSniDataset}, and `INVALID_DATA` when the split has no instance at all
  */
-export async function loadSniDataset(options: SniDatasetOptions): Promise<TokenizedExample[]> {
+export async function loadSniDataset(given: SniDatasetOptions): Promise<TokenizedExample[]> {
+  const options = checked(SNI_DATASET, given, 'options');
   const pool: TokenizedExample[] = [];
   for await (const examples of streamSniDataset(options)) for (const example of examples) pool.push(example);
   if (pool.length === 0)
@@ -96,9 +125,4 @@ export async function loadSniDataset(options: SniDatasetOptions): Promise<Tokeni
       `The ${options.split} tasks of ${options.directory} have no instances; check that the checkout is complete.`,
     );
   return pool;
-}
-
-function checkLimit(name: string, limit: number): number {
-  if (Number.isInteger(limit) && limit >= 1) return limit;
-  throw new HintError('INVALID_ARGUMENT', `${name} is ${limit}; give an integer ≥ 1.`);
 }

@@ -13,7 +13,8 @@ const PYTHON_SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u20
  * decoder-only models, which run its first part once per task; `tk-instruct`: everything is in the input;
  * `no-instruct`: the input alone.
  */
-export type PromptFormat = 'hint' | 'hint-mimic' | 'causal' | 'tk-instruct' | 'no-instruct';
+export type PromptFormat = (typeof PROMPT_FORMATS)[number];
+export const PROMPT_FORMATS = ['hint', 'hint-mimic', 'causal', 'tk-instruct', 'no-instruct'] as const;
 
 /** A format and the number of positive examples in it: `Def` is 0, `Def + 2 Pos` is 2. */
 export interface PromptSetting {

@@ -13,7 +13,8 @@ export const INSTANCES_PER_TASK = 100;
 const SELECTION_SEED = 42;
 
 /** `excluded` holds the tasks that share a source with a test task or are not English. */
-export type SniSplit = 'train' | 'test' | 'excluded';
+export type SniSplit = (typeof SNI_SPLITS)[number];
+export const SNI_SPLITS = ['train', 'test', 'excluded'] as const;
 
 /** A worked example of a task, shown to the model as part of the instruction. */
 export interface SniDemonstration {

@@ -1,11 +1,12 @@
 import { throwIfAborted } from '../errors.js';
+import { instance, integer, optional, path } from '../util/arguments.js';
 import { sha256 } from '../util/hash.js';
 import { readBytes } from '../util/read-file.js';
 import type { TokenizedExample } from './batch.js';
 import { createPrompt, type PromptSetting } from './formats.js';
 import { chooseTarget, parseSniTask, selectInstances, type SniSplit } from './natural-instructions.js';
 import { packExamples, readTokenCache, TOKEN_CACHE_VERSION } from './token-cache.js';
-import type { Tokenizer } from './tokenizer.js';
+import { Tokenizer } from './tokenizer.js';
 
 /** A tokenizer that may not have been loaded yet: what is in the cache needs none. */
 export interface TokenizerSource {
@@ -19,6 +20,16 @@ export interface TokenLimits {
   maxInputTokens: number;
   maxTargetTokens: number;
 }
+
+/** What a caller may say about tokenising data. */
+export const TOKENIZING = {
+  tokenizer: instance(Tokenizer, 'a Tokenizer, such as await Tokenizer.load(path)'),
+  maxInstructionTokens: optional(integer(1, 2 ** 31 - 1)),
+  maxInputTokens: optional(integer(1, 2 ** 31 - 1)),
+  maxTargetTokens: optional(integer(1, 2 ** 31 - 1)),
+  cacheDirectory: optional(path),
+  threads: optional(integer(0, 4096)),
+};
 
 /** One task file to be read, formatted and tokenised: what crosses into a worker thread. */
 export interface TokenizeJob extends TokenLimits {

@@ -3,6 +3,18 @@ import { join, resolve } from 'node:path';
 import type { PreTrainedTokenizer } from '@xenova/transformers/src/tokenizers.js';
 import { z } from 'zod';
 import { HintError } from '../errors.js';
+import {
+  boolean,
+  checked,
+  integer,
+  integerOrAll,
+  optional,
+  options as optionsOf,
+  path as pathKind,
+  text as textKind,
+  where,
+  type Kind,
+} from '../util/arguments.js';
 import { sha256Hex } from '../util/hash.js';
 import { parseJson, readBytes } from '../util/read-file.js';
 import { Charsmap, NFKC, type Normalizer } from './charsmap.js';
@@ -57,6 +69,21 @@ export interface DecodeOptions {
   /** Hugging Face's clean-up: no space before punctuation and English contractions (default false). */
   cleanUp?: boolean;
 }
+
+const LENGTH = integer(0);
+const ENCODING = optionsOf<EncodeOptions>({
+  addEos: optional(boolean),
+  maxLength: optional(integerOrAll(0)),
+});
+const DECODING = optionsOf<DecodeOptions>({
+  skipSpecialTokens: optional(boolean),
+  cleanUp: optional(boolean),
+});
+const IDS: Kind<Int32Array | readonly number[]> = where(
+  'an Int32Array or an array of token ids, which are integers',
+  (value) =>
+    value instanceof Int32Array || (Array.isArray(value) && Array.from(value).every(Number.isInteger)),
+);
 
 /**
  * A tokenizer from a Hugging Face `tokenizer.json`: T5's, with the ids of SentencePiece (method document §7.4), or the
@@ -129,6 +156,7 @@ export class Tokenizer {
    *   no Unigram tokenizer with a precompiled normaliser)
    */
   static async load(path: string): Promise<Tokenizer> {
+    checked(pathKind, path, 'path');
     const isFolder = await stat(path).then(
       (entry) => entry.isDirectory(),
       () => false,
@@ -173,18 +201,25 @@ export class Tokenizer {
   /**
    * The token ids of a text. In T5's tokenizers, white space at either end is dropped and runs of it count as one space. An empty
    * text gives [EOS] (or nothing without `addEos`).
+   *
+   * @throws HintError `INVALID_ARGUMENT` for what is no text, and for options that there are not
    */
-  encode(text: string, { addEos = true, maxLength = Infinity }: EncodeOptions = {}): Int32Array {
-    if (!(maxLength >= 0))
-      throw new HintError('INVALID_ARGUMENT', `maxLength is ${maxLength}; give a number of tokens ≥ 0.`);
+  encode(text: string, options: EncodeOptions = {}): Int32Array {
+    checked(textKind, text, 'text');
+    const { addEos = true, maxLength = Infinity } = checked(ENCODING, options, 'options');
     const ids = this.#unigram ? this.#encodeUnigram(text, this.#unigram) : this.#encodeBytes(text);
     if (addEos) ids.push(this.eosId);
-    if (ids.length > maxLength) ids.length = Math.floor(maxLength);
+    if (ids.length > maxLength) ids.length = maxLength;
     return new Int32Array(ids);
   }
 
-  /** The text of the first `maxTokens` ids (EOS counted), special tokens left out: for prompts that do not fit. */
+  /**
+   * The text of the first `maxTokens` ids (EOS counted), special tokens left out: for prompts that do not fit.
+   *
+   * @throws HintError `INVALID_ARGUMENT`
+   */
   truncate(text: string, maxTokens: number): string {
+    checked(LENGTH, maxTokens, 'maxTokens');
     return this.decode(this.encode(text, { maxLength: maxTokens }), { cleanUp: true });
   }
 
@@ -196,8 +231,16 @@ export class Tokenizer {
   /**
    * The text of token ids. Ids outside the vocabulary read as `<unk>` (the embedding of T5 has 28 rows more than
    * its tokenizer).
+   *
+   * @throws HintError `INVALID_ARGUMENT` for ids that are no integers, and for options that there are not
    */
   decode(ids: Int32Array | readonly number[], options: DecodeOptions = {}): string {
+    checked(IDS, ids, 'ids');
+    const given = checked(DECODING, options, 'options');
+    return this.#decode(ids, given);
+  }
+
+  #decode(ids: Int32Array | readonly number[], options: DecodeOptions): string {
     // The package refuses to decode no ids at all.
     if (ids.length === 0) return '';
     const known = Array.from(ids, (id) => (id >= 0 && id < this.vocabSize ? id : this.unkId));
@@ -210,10 +253,13 @@ export class Tokenizer {
   /**
    * The text of a prediction as the metrics read it (method document §7.5): cut at the first EOS, special ids and
    * unknowns left out, spaces cleaned up.
+   *
+   * @throws HintError `INVALID_ARGUMENT` for ids that are no integers
    */
   decodePrediction(ids: Int32Array | readonly number[]): string {
+    checked(IDS, ids, 'ids');
     const end = ids.indexOf(this.eosId);
-    return this.decode(end < 0 ? ids : ids.slice(0, end), { skipSpecialTokens: true, cleanUp: true });
+    return this.#decode(end < 0 ? ids : ids.slice(0, end), { skipSpecialTokens: true, cleanUp: true });
   }
 
   #encodeBytes(text: string): number[] {

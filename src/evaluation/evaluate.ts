@@ -1,11 +1,17 @@
 import { performance } from 'node:perf_hooks';
-import { InstructionRows, type TokenizedExample } from '../data/batch.js';
-import type { Tokenizer } from '../data/tokenizer.js';
+import { EXAMPLES, InstructionRows, type TokenizedExample } from '../data/batch.js';
+import { Tokenizer } from '../data/tokenizer.js';
 import { HintError } from '../errors.js';
-import { generateTokens, type GeneratedTokens, type GenerateOptions } from '../inference/generate.js';
+import {
+  GENERATING,
+  generateTokens,
+  type GeneratedTokens,
+  type GenerateOptions,
+} from '../inference/generate.js';
 import type { LanguageModel } from '../model/language-model/language-model.js';
 import { instructionTokens, promptTokens } from '../model/language-model/prompt.js';
-import { isLanguageModel, readsInstructionApart, type AnyModel } from '../model/open-model.js';
+import { anyModel, isLanguageModel, readsInstructionApart, type AnyModel } from '../model/open-model.js';
+import { checked, instance, optional, options as optionsOf, path, shaped } from '../util/arguments.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { createYielder } from '../util/event-loop-lag.js';
 import { decoderOnlyExampleMultiplyAdds, decoderOnlyTaskMultiplyAdds } from './decoder-only-flops.js';
@@ -18,6 +24,13 @@ export interface EvaluateOptions extends GenerateOptions {
   /** Also write the predictions here, as JSON lines that `hint score` reads, all or nothing. */
   predictionsFile?: string | undefined;
 }
+
+/** What is evaluated. */
+export const EVALUATED = shaped<{ model: AnyModel; tokenizer: Tokenizer }>(
+  { model: anyModel, tokenizer: instance(Tokenizer, 'a Tokenizer, such as engine.tokenizer') },
+  'an object { model, tokenizer }, such as an engine with a tokenizer',
+);
+const EVALUATE = optionsOf<EvaluateOptions>({ ...GENERATING, predictionsFile: optional(path) });
 
 /** What evaluating a model on a dataset gave. */
 export interface Evaluation {
@@ -44,21 +57,22 @@ export interface Evaluation {
  * distinct instruction is compiled once and all its inputs run through it; examples without instructions are decoded
  * as they are.
  *
- * @param model its device runs the work
- * @param tokenizer turns the answers into text
+ * @param evaluated the model, whose device runs the work, and the tokenizer that turns the answers into text
  * @param examples as the data layer formats them for a system, ids of instances distinct
  * @throws HintError INVALID_DATA for no examples, or when only some have an instruction; IO when the predictions cannot
  *   be written; otherwise as generateTokens
  */
 export async function evaluateModel(
-  { model, tokenizer }: { model: AnyModel; tokenizer: Tokenizer },
+  evaluated: { model: AnyModel; tokenizer: Tokenizer },
   examples: readonly TokenizedExample[],
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
+  const { model, tokenizer } = checked(EVALUATED, evaluated, 'evaluated');
+  checked(EXAMPLES, examples, 'examples');
+  const { predictionsFile, ...generation } = checked(EVALUATE, options, 'options');
   if (examples.length === 0) {
     throw new HintError('INVALID_DATA', 'There are 0 examples to evaluate; at least 1 is needed.');
   }
-  const { predictionsFile, ...generation } = options;
   const rows = new InstructionRows();
   const withInstruction = examples.filter(({ instruction }) => instruction.length > 0);
   if (withInstruction.length > 0 && withInstruction.length < examples.length) {

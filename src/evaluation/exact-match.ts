@@ -1,3 +1,6 @@
+import { checked, text as textKind } from '../util/arguments.js';
+import { REFERENCE_LIST } from './rouge.js';
+
 const ASCII_PUNCTUATION = /[!-/:-@[-`{-~]/g;
 
 // Python's str.split() is the definition: unlike \s it splits at U+001C…U+001F and U+0085, and not at U+FEFF.
@@ -8,8 +11,14 @@ export function normalizeAnswer(text: string): string {
   return text.toLowerCase().replace(ASCII_PUNCTUATION, '').replace(WHITESPACE, ' ').replace(/^ | $/g, '');
 }
 
-/** 1 if the prediction equals one of the references after {@link normalizeAnswer}, else 0. */
+/**
+ * 1 if the prediction equals one of the references after {@link normalizeAnswer}, else 0.
+ *
+ * @throws HintError INVALID_ARGUMENT
+ */
 export function exactMatch(prediction: string, references: readonly string[]): 0 | 1 {
+  checked(textKind, prediction, 'prediction');
+  checked(REFERENCE_LIST, references, 'references');
   const answer = normalizeAnswer(prediction);
   return references.some((reference) => normalizeAnswer(reference) === answer) ? 1 : 0;
 }

@@ -1,5 +1,5 @@
 import { HintError } from '../errors.js';
-import { readsInstruction, type HintConfig, type ModelConfig } from '../model/config.js';
+import { MODEL_CONFIG, readsInstruction, type HintConfig, type ModelConfig } from '../model/config.js';
 import {
   adaptationTable,
   attentionWidth,
@@ -9,6 +9,7 @@ import {
   slotCount,
   type Adaptation,
 } from '../model/parameter-shapes.js';
+import { boolean, checked, integer, options as optionsOf } from '../util/arguments.js';
 
 /**
  * What is counted: the multiply-adds of every matrix product of inference, as the engine carries them out (no padding,
@@ -43,6 +44,17 @@ export interface InferenceLengths {
   /** The encoder reads [instruction; input], as plain T5 systems do. */
   readonly instructionInInput: boolean;
 }
+
+const LENGTHS = optionsOf<InferenceLengths>(
+  {
+    instruction: integer(0, 1 << 30),
+    input: integer(0, 1 << 30),
+    output: integer(0, 1 << 30),
+    examples: integer(0),
+    instructionInInput: boolean,
+  },
+  'an object { instruction, input, output, examples, instructionInInput }',
+);
 
 /** Cost of running a task. */
 export interface InferenceCost {
@@ -332,7 +344,8 @@ export function exampleMultiplyAdds(
  * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
  */
 export function inferenceFlops(config: ModelConfig, lengths: InferenceLengths): InferenceCost {
-  checkLengths({ examples: lengths.examples });
+  checked(MODEL_CONFIG, config, 'config');
+  checked(LENGTHS, lengths, 'lengths');
   const perTask = taskMultiplyAdds(config, lengths.instruction);
   const perExample = exampleMultiplyAdds(config, lengths);
   return { perTask, perExample, flops: 2 * (perTask.total + lengths.examples * perExample.total) };

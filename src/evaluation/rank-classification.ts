@@ -1,12 +1,19 @@
 import { performance } from 'node:perf_hooks';
-import { InstructionRows, type Choice, type TokenizedExample } from '../data/batch.js';
+import { EXAMPLES, InstructionRows, type Choice, type TokenizedExample } from '../data/batch.js';
 import type { P3EvaluationSet } from '../data/p3/evaluation.js';
 import type { Tokenizer } from '../data/tokenizer.js';
 import { HintError } from '../errors.js';
-import { scoreChoices, type ChoiceScores, type ScoreChoicesOptions } from '../inference/score-choices.js';
+import { count } from '../inference/generate.js';
+import {
+  SCORING,
+  scoreChoices,
+  type ChoiceScores,
+  type ScoreChoicesOptions,
+} from '../inference/score-choices.js';
 import type { AnyModel } from '../model/open-model.js';
+import { checked, map, optional, options as optionsOf, path, shaped, text } from '../util/arguments.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
-import { evaluateModel } from './evaluate.js';
+import { EVALUATED, evaluateModel } from './evaluate.js';
 import type { Prediction } from './prediction-files.js';
 
 /** How a model is evaluated on P3. */
@@ -16,6 +23,16 @@ export interface P3EvaluateOptions extends ScoreChoicesOptions {
   /** Also write the predictions here, as JSON lines that `hint score` reads, all or nothing. */
   predictionsFile?: string | undefined;
 }
+
+const EVALUATE = optionsOf<P3EvaluateOptions>({
+  ...SCORING,
+  maxTokens: optional(count),
+  predictionsFile: optional(path),
+});
+const SET = shaped<Pick<P3EvaluationSet, 'examples'> & { templates: ReadonlyMap<string, object> }>(
+  { examples: EXAMPLES, templates: map(shaped({ dataset: text, template: text }, 'a template')) },
+  'what loadP3Evaluation gives, an object { examples, templates }',
+);
 
 /** A prediction; ranked ones have the choices and their log probabilities. */
 export interface P3Prediction extends Prediction {
@@ -56,10 +73,14 @@ export interface P3Evaluation {
  *   evaluateModel
  */
 export async function evaluateP3(
-  { model, tokenizer }: { model: AnyModel; tokenizer: Tokenizer },
-  { examples, templates }: P3EvaluationSet,
-  options: P3EvaluateOptions = {},
+  evaluated: { model: AnyModel; tokenizer: Tokenizer },
+  set: P3EvaluationSet,
+  given: P3EvaluateOptions = {},
 ): Promise<P3Evaluation> {
+  const { model, tokenizer } = checked(EVALUATED, evaluated, 'evaluated');
+  checked(SET, set, 'set');
+  const options = checked(EVALUATE, given, 'options');
+  const { examples, templates } = set;
   if (examples.length === 0)
     throw new HintError('INVALID_DATA', 'There are 0 examples to evaluate; at least 1 is needed.');
   const { maxTokens, predictionsFile, lengthNormalised, ...batching } = options;

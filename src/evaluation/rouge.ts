@@ -1,4 +1,8 @@
+import { checked, list, text as textKind } from '../util/arguments.js';
 import { stem } from './stemmer.js';
+
+/** The accepted answers. */
+export const REFERENCE_LIST = list(textKind, 'a list of texts');
 
 /**
  * The tokens ROUGE compares (hint-method §7.5): lower case, every run of characters outside a–z and 0–9 a separator
@@ -41,8 +45,14 @@ export function rougeLOfTokens(prediction: readonly string[], reference: readonl
   return (2 * precision * recall) / (precision + recall);
 }
 
-/** ROUGE-L F, in [0, 1], of a prediction against the reference it fits best; 0 without references. */
+/**
+ * ROUGE-L F, in [0, 1], of a prediction against the reference it fits best; 0 without references.
+ *
+ * @throws HintError INVALID_ARGUMENT
+ */
 export function rougeL(prediction: string, references: readonly string[]): number {
+  checked(textKind, prediction, 'prediction');
+  checked(REFERENCE_LIST, references, 'references');
   const tokens = rougeTokens(prediction);
   return Math.max(0, ...references.map((reference) => rougeLOfTokens(tokens, rougeTokens(reference))));
 }

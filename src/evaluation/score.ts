@@ -1,4 +1,16 @@
 import { HintError } from '../errors.js';
+import {
+  checked,
+  checkedIfGiven,
+  list,
+  map,
+  optional,
+  options as optionsOf,
+  path,
+  shaped,
+  signal,
+  text,
+} from '../util/arguments.js';
 import { exactMatch } from './exact-match.js';
 import { readPredictions, readReferences, type Prediction, type References } from './prediction-files.js';
 import { rougeL } from './rouge.js';
@@ -47,6 +59,18 @@ class Mean {
   }
 }
 
+const PREDICTIONS = list(
+  shaped<Prediction>(
+    { id: text, prediction: text, task: optional(text), references: optional(list(text)) },
+    'an object { id, prediction, task?, references? }',
+  ),
+);
+const REFERENCES = map(list(text));
+const FILE_OPTIONS = optionsOf<{ readonly references?: string; readonly signal?: AbortSignal }>({
+  references: optional(path),
+  signal: optional(signal),
+});
+
 function referencesOf(prediction: Prediction, references: References | undefined): readonly string[] {
   const found = references?.get(prediction.id) ?? prediction.references;
   if (found !== undefined && found.length > 0) return found;
@@ -68,6 +92,8 @@ function referencesOf(prediction: Prediction, references: References | undefined
  * @throws HintError INVALID_DATA if there are no predictions, an id occurs twice or has no reference
  */
 export function scorePredictions(predictions: readonly Prediction[], references?: References): ScoreReport {
+  checked(PREDICTIONS, predictions, 'predictions');
+  checkedIfGiven(REFERENCES, references, 'references');
   if (predictions.length === 0) {
     throw new HintError('INVALID_DATA', 'There are 0 predictions to score; at least 1 is needed.');
   }
@@ -114,13 +140,11 @@ export async function scoreFile(
   predictionsPath: string,
   options: { readonly references?: string; readonly signal?: AbortSignal } = {},
 ): Promise<FileScoreReport> {
-  const predictions = await readPredictions(predictionsPath, options.signal);
-  if (options.references === undefined) return { ...scorePredictions(predictions), missing: 0 };
-  const { references, tasks, isComplete } = await readReferences(
-    options.references,
-    predictions,
-    options.signal,
-  );
+  checked(path, predictionsPath, 'predictionsPath');
+  const given = checked(FILE_OPTIONS, options, 'options');
+  const predictions = await readPredictions(predictionsPath, given.signal);
+  if (given.references === undefined) return { ...scorePredictions(predictions), missing: 0 };
+  const { references, tasks, isComplete } = await readReferences(given.references, predictions, given.signal);
   const named = predictions.map((prediction) => {
     const task = prediction.task ?? tasks.get(prediction.id);
     return task === undefined ? prediction : { ...prediction, task };

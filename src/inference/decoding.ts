@@ -1,4 +1,5 @@
 import { HintError } from '../errors.js';
+import { boolean, choice, integer, number, optional, type Members } from '../util/arguments.js';
 
 /** The ways tokens are chosen; see {@link DecodingOptions}. */
 export const DECODE_STRATEGIES = ['greedy', 't5x-beam1', 'beam', 'sample'] as const;
@@ -31,6 +32,17 @@ export interface DecodingOptions {
   logProbs?: boolean | undefined;
 }
 
+export const DECODING: Members<DecodingOptions> = {
+  decode: optional(choice(...DECODE_STRATEGIES)),
+  numBeams: optional(integer(1, 64)),
+  brevityExponent: optional(number()),
+  temperature: optional(number(0)),
+  topK: optional(integer(1, 2 ** 31 - 1)),
+  topP: optional(number(0, 1, { above: true })),
+  seed: optional(integer(0)),
+  logProbs: optional(boolean),
+};
+
 /** What {@link DecodingOptions} come to. */
 export type Decoding =
   | { kind: 'greedy' }
@@ -50,9 +62,10 @@ export function defaultMaxTokens(options: DecodingOptions): number {
 }
 
 /**
- * Checks options and fills in what they leave open.
+ * Fills in what options leave open.
  *
- * @throws HintError INVALID_ARGUMENT naming the option, its value and what it may be, or what contradicts what
+ * @param options as {@link DECODING} allows
+ * @throws HintError INVALID_ARGUMENT naming what contradicts what
  */
 export function resolveDecoding(options: DecodingOptions): Decoding {
   const strategy = strategyOf(options);
@@ -65,40 +78,16 @@ export function resolveDecoding(options: DecodingOptions): Decoding {
     );
   }
   const { brevityExponent = 0.6 } = options;
-  check('brevityExponent', brevityExponent, Number.isFinite(brevityExponent), 'a finite number');
   if (strategy === 'greedy') return { kind: 'greedy' };
   if (strategy === 't5x-beam1') return { kind: 'beam', numBeams: 1, brevityExponent };
-  if (strategy === 'beam') {
-    const { numBeams = 4 } = options;
-    check('numBeams', numBeams, isInteger(numBeams, 1, 64), 'an integer from 1 to 64');
-    return { kind: 'beam', numBeams, brevityExponent };
-  }
-  const { temperature = 1, topK, topP = 1, seed = 0 } = options;
-  check('temperature', temperature, temperature >= 0 && temperature < Infinity, 'a number of at least 0');
-  check('topK', topK, topK === undefined || isInteger(topK, 1, 2 ** 31 - 1), 'an integer of at least 1');
-  check('topP', topP, topP > 0 && topP <= 1, 'a number above 0, up to 1');
-  check('seed', seed, isInteger(seed, 0, Number.MAX_SAFE_INTEGER), 'an integer from 0 to 2^53 - 1');
-  return { kind: 'sample', temperature, topK: topK ?? 0, topP, seed };
+  if (strategy === 'beam') return { kind: 'beam', numBeams: options.numBeams ?? 4, brevityExponent };
+  const { temperature = 1, topK = 0, topP = 1, seed = 0 } = options;
+  return { kind: 'sample', temperature, topK, topP, seed };
 }
 
 function strategyOf(options: DecodingOptions): DecodeStrategy {
-  const { decode } = options;
-  if (decode !== undefined) {
-    if (DECODE_STRATEGIES.includes(decode)) return decode;
-    throw new HintError(
-      'INVALID_ARGUMENT',
-      `The decode "${String(decode)}" is unknown; use ${DECODE_STRATEGIES.join(', ')}.`,
-    );
-  }
+  if (options.decode !== undefined) return options.decode;
   if (options.numBeams !== undefined) return 'beam';
   const drawn = options.temperature ?? options.topK ?? options.topP;
   return drawn === undefined ? 'greedy' : 'sample';
-}
-
-function isInteger(value: number, least: number, most: number): boolean {
-  return Number.isSafeInteger(value) && value >= least && value <= most;
-}
-
-function check(name: string, value: unknown, holds: boolean, allowed: string): void {
-  if (!holds) throw new HintError('INVALID_ARGUMENT', `${name} is ${String(value)}; give ${allowed}.`);
 }

@@ -2,17 +2,30 @@ import { setMaxListeners } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { concatenate } from '../data/batch.js';
-import { createPrompt, PROMPT_TOKENS, type PromptFormat } from '../data/formats.js';
+import { createPrompt, PROMPT_TOKENS } from '../data/formats.js';
 import { Tokenizer } from '../data/tokenizer.js';
 import { HintError, throwIfAborted } from '../errors.js';
-import type { LoadModelOptions } from '../model/checkpoint.js';
 import { modelFingerprint } from '../model/fingerprint.js';
 import type { HintModel } from '../model/hint.js';
 import { checkWeightDType } from '../model/inference-weights.js';
-import { isLanguageModel, openModel, readsInstructionApart, type AnyModel } from '../model/open-model.js';
-import { Device, type DeviceOptions } from '../tensor/device.js';
-import type { WeightDType } from '../tensor/ops.js';
+import {
+  anyModel,
+  isLanguageModel,
+  openModel,
+  readsInstructionApart,
+  type AnyModel,
+} from '../model/open-model.js';
+import { Device } from '../tensor/device.js';
 import { allOrNone } from '../util/abortable.js';
+import {
+  boolean,
+  checked,
+  checkedIfGiven,
+  ids as idsKind,
+  instance,
+  path as pathKind,
+} from '../util/arguments.js';
+import { COMPILE_REQUEST, type CompileRequest } from './compile-request.js';
 import {
   compileTasks,
   disposeTasks,
@@ -20,16 +33,18 @@ import {
   settled,
   type CompiledTasks,
 } from './compiled-tasks.js';
-import { generateMixed, type MixedGenerateOptions, type MixedRequest } from './serving/generate-mixed.js';
 import {
-  Scheduler,
-  type ServingOptions,
-  type ServingStatistics,
-  type SubmitRequest,
-} from './serving/scheduler.js';
+  generateMixed,
+  MIXED_OPTIONS,
+  MIXED_REQUESTS,
+  type MixedGenerateOptions,
+  type MixedRequest,
+} from './serving/generate-mixed.js';
+import { Scheduler, type ServingStatistics, type SubmitRequest } from './serving/scheduler.js';
 import { EngineTasks } from './serving/engine-tasks.js';
-import type { TaskCacheOptions } from './serving/task-cache.js';
 import { loadTaskFile } from './load-task.js';
+import { ENGINE_OPTIONS, SHARED_OPTIONS, SUBMIT_REQUEST, type EngineOptions } from './engine-arguments.js';
+import { ONLY_SIGNAL } from './task-arguments.js';
 import { checkFingerprint, readTaskMetadata } from './task-file.js';
 import {
   promptTokenizer,
@@ -40,41 +55,11 @@ import {
   type TaskSource,
 } from './task.js';
 
-/** How an engine is opened. */
-export interface EngineOptions extends DeviceOptions, Pick<LoadModelOptions, 'signal' | 'onProgress'> {
-  /** A tokenizer, or the path of a tokenizer.json; default: that of the model directory, if there is one. */
-  tokenizer?: Tokenizer | string;
-  /**
-   * What matrices are held and multiplied in (default f32). Norms, softmax, sums and logits stay f32. On the CPU
-   * compiled modules do too; `int8` quantises rows as they come; processors without bf16 products take bf16-rounded
-   * weights in f32 products. On CUDA `bf16` is also what rows are multiplied in, and what modules, keys and values are
-   * held in; there is no `int8`.
-   */
-  dtype?: WeightDType;
-  /** How much {@link Engine.submit} and {@link Engine.generate} take at once. */
-  serving?: ServingOptions;
-  /** How much {@link Engine.tasks} keeps. */
-  taskCache?: TaskCacheOptions;
-}
-
 /** What {@link Engine.memory} tells. */
 export interface EngineMemory {
   readonly bytes: number;
   readonly peakBytes: number;
   readonly fileBytes: number;
-}
-
-/** What a task is compiled from. */
-export interface CompileRequest {
-  /** What to do, in natural language. */
-  definition: string;
-  /** Few-shot examples that belong to the instruction; those that do not fit its budget are left out (method §7.2). */
-  examples?: readonly { input: string; output: string }[];
-  /** Default: `hint` where a hypernetwork reads the instruction, `causal` for decoder-only models, else `tk-instruct`. */
-  format?: PromptFormat;
-  /** Token budget of the instruction (default 1,024, what the systems are trained on). */
-  maxInstructionTokens?: number;
-  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -90,14 +75,22 @@ export class Engine implements TaskHost {
   /** Tasks by what they were compiled from, kept as long as there is room for them. */
   readonly tasks: EngineTasks;
 
-  /** For a model that is loaded already; its device stays the caller's when `ownsDevice` is false. */
+  /**
+   * For a model that is loaded already; its device stays the caller's when `ownsDevice` is false.
+   *
+   * @throws HintError INVALID_ARGUMENT for arguments of other kinds, or a tokenizer of another model
+   */
   constructor(
     readonly model: AnyModel,
     readonly tokenizer: Tokenizer | undefined = undefined,
     private readonly ownsDevice = false,
     options: Pick<EngineOptions, 'serving' | 'taskCache'> = {},
   ) {
-    this.scheduler = new Scheduler(this, options.serving);
+    checked(anyModel, model, 'model');
+    checkedIfGiven(instance(Tokenizer, 'a Tokenizer'), tokenizer, 'tokenizer');
+    checked(boolean, ownsDevice, 'ownsDevice');
+    const { serving, taskCache } = checked(SHARED_OPTIONS, options, 'options');
+    this.scheduler = new Scheduler(this, serving);
     this.tasks = new EngineTasks(
       this,
       {
@@ -122,7 +115,7 @@ export class Engine implements TaskHost {
           return metadata.source;
         },
       },
-      options.taskCache,
+      taskCache,
     );
     if (tokenizer && tokenizer.vocabSize > model.config.vocabSize) {
       throw new HintError(
@@ -136,17 +129,25 @@ export class Engine implements TaskHost {
    * Opens a model directory: config.json, model.safetensors and tokenizer.json; HINT, any T5 v1.1, GPT-2 or OPT.
    *
    * @throws HintError NOT_FOUND, INVALID_CONFIG, INVALID_CHECKPOINT, INVALID_FILE, NATIVE_MISSING, OUT_OF_MEMORY, ABORTED,
-   *   NOT_SUPPORTED for a dtype that the device has no products in
+   *   INVALID_ARGUMENT, NOT_SUPPORTED for a dtype that the device has no products in
    */
   static async open(directory: string, options: EngineOptions = {}): Promise<Engine> {
-    throwIfAborted(options.signal);
-    const { tokenizer, dtype = 'f32' } = options;
-    const device = new Device(options);
+    checked(pathKind, directory, 'directory');
+    const {
+      signal: aborted,
+      onProgress,
+      serving,
+      taskCache,
+      tokenizer,
+      dtype = 'f32',
+      ...ofDevice
+    } = checked(ENGINE_OPTIONS, options, 'options');
+    throwIfAborted(aborted);
+    const device = new Device(ofDevice);
     try {
       checkWeightDType(device, dtype);
-      const [model, words] = await allOrNone<[AnyModel, Tokenizer | undefined]>(options.signal, [
-        (signal) =>
-          openModel(device, directory, { mapped: true, dtype, signal, onProgress: options.onProgress }),
+      const [model, words] = await allOrNone<[AnyModel, Tokenizer | undefined]>(aborted, [
+        (signal) => openModel(device, directory, { mapped: true, dtype, signal, onProgress }),
         async () => (tokenizer instanceof Tokenizer ? tokenizer : loadTokenizer(directory, tokenizer)),
       ]);
       if (!isLanguageModel(model)) model.inferenceDType = dtype;
@@ -156,7 +157,10 @@ export class Engine implements TaskHost {
           `The dtype ${dtype} is for T5 and HINT on the CPU; decoder-only models run in f32 there, so leave it out.`,
         );
       }
-      return new Engine(model, words, true, options);
+      return new Engine(model, words, true, {
+        ...(serving ? { serving } : {}),
+        ...(taskCache ? { taskCache } : {}),
+      });
     } catch (error) {
       device.close();
       throw error;
@@ -170,10 +174,11 @@ export class Engine implements TaskHost {
    *   model cannot have, NOT_FOUND without a tokenizer, ABORTED
    */
   async compile(request: CompileRequest): Promise<Task> {
+    const given = checked(COMPILE_REQUEST, request, 'request');
     const tokenizer = requireTokenizer(this.tokenizer);
-    const source = this.sourceOf(request);
+    const source = this.sourceOf(given);
     return this.run(
-      request.signal,
+      given.signal,
       async (signal) => new Task(this, await this.compileSource(tokenizer, source, signal), source),
     );
   }
@@ -185,6 +190,8 @@ export class Engine implements TaskHost {
    * @throws HintError INVALID_DATA for no tokens, INVALID_TOKEN, ABORTED
    */
   async compileTokens(ids: Int32Array, options: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
+    checked(idsKind, ids, 'ids');
+    const given = checked(ONLY_SIGNAL, options, 'options');
     if (ids.length === 0) {
       throw new HintError(
         'INVALID_DATA',
@@ -192,10 +199,11 @@ export class Engine implements TaskHost {
       );
     }
     const { config } = this.model;
-    const prefix = ids.at(-1) === config.eosTokenId ? ids.slice(0, -1) : ids.slice();
+    const instruction = ids.slice();
+    const prefix = ids.at(-1) === config.eosTokenId ? ids.slice(0, -1) : instruction;
     const isRead = readsInstructionApart(this.model);
-    return this.run(options.signal, async (signal) => {
-      const compiled = await this.compileIds(isRead ? [ids] : [], signal);
+    return this.run(given.signal, async (signal) => {
+      const compiled = await this.compileIds(isRead ? [instruction] : [], signal);
       return new Task(this, compiled, undefined, isRead ? undefined : prefix);
     });
   }
@@ -206,7 +214,9 @@ export class Engine implements TaskHost {
    * @throws HintError FINGERPRINT_MISMATCH when another model compiled it; NOT_FOUND, IO, INVALID_FILE, INVALID_CHECKPOINT
    */
   async loadTask(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
-    return this.run(options.signal, async (signal) => {
+    checked(pathKind, path, 'path');
+    const given = checked(ONLY_SIGNAL, options, 'options');
+    return this.run(given.signal, async (signal) => {
       const { compiled, source, inputPrefix } = await this.readTask(path, signal);
       return new Task(this, compiled, source, inputPrefix);
     });
@@ -226,10 +236,11 @@ export class Engine implements TaskHost {
    *   INVALID_TOKEN, NUMERIC, OUT_OF_MEMORY, ABORTED; never because of what another request was given
    */
   async submit(request: Omit<SubmitRequest, 'task'> & { task: Task | CompileRequest }): Promise<Generation> {
-    const { task } = request;
-    if (task instanceof Task) return this.scheduler.submit({ ...request, task });
-    using cached = await this.tasks.get(task, { signal: request.signal });
-    return await this.scheduler.submit({ ...request, task: cached });
+    const { task, ...rest } = checked(SUBMIT_REQUEST, request, 'request');
+    this.checkOpen();
+    if (task instanceof Task) return this.scheduler.submit({ ...rest, task });
+    using cached = await this.tasks.get(task, { signal: rest.signal });
+    return await this.scheduler.submit({ ...rest, task: cached });
   }
 
   /**
@@ -238,8 +249,14 @@ export class Engine implements TaskHost {
    * @returns in the order of the requests
    * @throws HintError as {@link submit}, for the first request that fails; the others are then cancelled
    */
-  generate(requests: readonly MixedRequest[], options: MixedGenerateOptions = {}): Promise<Generation[]> {
-    return generateMixed(this.scheduler, requests, options);
+  async generate(
+    requests: readonly MixedRequest[],
+    options: MixedGenerateOptions = {},
+  ): Promise<Generation[]> {
+    const list = checked(MIXED_REQUESTS, requests, 'requests');
+    const given = checked(MIXED_OPTIONS, options, 'options');
+    this.checkOpen();
+    return generateMixed(this.scheduler, list, given);
   }
 
   /**
@@ -339,13 +356,7 @@ export class Engine implements TaskHost {
     if (format !== 'no-instruct' && definition.trim() === '') {
       throw new HintError('INVALID_DATA', 'The definition is empty; say what the task is.');
     }
-    if (!Number.isInteger(maxInstructionTokens) || maxInstructionTokens < 1) {
-      throw new HintError(
-        'INVALID_ARGUMENT',
-        `maxInstructionTokens is ${maxInstructionTokens}; give an integer ≥ 1.`,
-      );
-    }
-    return { format, definition, examples: [...examples], maxTokens: maxInstructionTokens };
+    return { format, definition, examples, maxTokens: maxInstructionTokens };
   }
 
   private async compileSource(

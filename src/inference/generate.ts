@@ -1,12 +1,30 @@
 import { concatenate } from '../data/batch.js';
 import { HintError, throwIfAborted } from '../errors.js';
-import { isLanguageModel, type AnyModel } from '../model/open-model.js';
+import { anyModel, isLanguageModel, type AnyModel } from '../model/open-model.js';
 import { adaptationTable, sizeOf, slotCount } from '../model/parameter-shapes.js';
 import { compileTasks, disposeTasks, type CompiledTasks } from './compiled-tasks.js';
 import { decodeBatch } from './decode.js';
-import { defaultMaxTokens, resolveDecoding, type Decoding, type DecodingOptions } from './decoding.js';
+import {
+  DECODING,
+  defaultMaxTokens,
+  resolveDecoding,
+  type Decoding,
+  type DecodingOptions,
+} from './decoding.js';
 import type { GeneratedTokens, RowWatch } from './row-watch.js';
 import { sampleStreams } from './sample-streams.js';
+import {
+  callback,
+  checked,
+  ids,
+  integer,
+  list,
+  numberedTasks,
+  optional,
+  options as optionsOf,
+  signal,
+  type Members,
+} from '../util/arguments.js';
 
 export type { DecodeStrategy, DecodingOptions } from './decoding.js';
 export type { GeneratedTokens } from './row-watch.js';
@@ -23,6 +41,18 @@ export interface GenerateOptions extends DecodingOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** Counts of tokens, rows and the like. */
+export const count = integer(1, 1 << 20);
+
+export const BATCHING = {
+  batchSize: optional(count),
+  tokenBudget: optional(count),
+  signal: optional(signal),
+  onProgress: optional(callback<(done: number, total: number) => void>()),
+};
+
+export const GENERATING: Members<GenerateOptions> = { ...DECODING, ...BATCHING, maxTokens: optional(count) };
+
 /** Inputs of one task or of several. */
 export interface GenerateRequest extends GenerateOptions {
   /** The distinct instructions, end of sequence included; none for models that read no instruction. */
@@ -33,6 +63,13 @@ export interface GenerateRequest extends GenerateOptions {
   taskIndex?: ArrayLike<number>;
 }
 
+const generateRequest = optionsOf<GenerateRequest>({
+  ...GENERATING,
+  instructions: optional(list(ids)),
+  inputs: list(ids),
+  taskIndex: optional(numberedTasks),
+});
+
 // Generated parameters that may lie in memory at once: 256 MB.
 const GENERATED_VALUES = 64 * 1024 * 1024;
 
@@ -42,13 +79,9 @@ interface Limits {
   tokenBudget: number;
 }
 
-/** @throws HintError INVALID_ARGUMENT naming the option, its value and what it may be */
-export function checkLimits(options: GenerateOptions): Limits {
+/** Fills in what options leave open. */
+export function limitsOf(options: GenerateOptions): Limits {
   const { maxTokens = defaultMaxTokens(options), batchSize = 64, tokenBudget = 4096 } = options;
-  for (const [name, value] of Object.entries({ maxTokens, batchSize, tokenBudget })) {
-    if (!Number.isInteger(value) || value < 1 || value > 1 << 20)
-      throw new HintError('INVALID_ARGUMENT', `${name} is ${value}; give an integer from 1 to ${1 << 20}.`);
-  }
   return { maxTokens, batchSize, tokenBudget };
 }
 
@@ -73,7 +106,7 @@ function createRun(
   options: GenerateOptions & { watch?: RowWatch | undefined },
 ): Run & { results: GeneratedTokens[] } {
   const decoding = resolveDecoding(options);
-  const limits = checkLimits(options);
+  const limits = limitsOf(options);
   checkInputs(inputs);
   const results = new Array<GeneratedTokens>(inputs.length);
   let done = 0;
@@ -170,7 +203,8 @@ export async function generateWithTask(
  *   NUMERIC (the model yields NaN), OUT_OF_MEMORY, ABORTED
  */
 export async function generateTokens(model: AnyModel, request: GenerateRequest): Promise<GeneratedTokens[]> {
-  const { instructions = [], inputs, taskIndex, ...options } = request;
+  checked(anyModel, model, 'model');
+  const { instructions = [], inputs, taskIndex, ...options } = checked(generateRequest, request, 'request');
   if (!isLanguageModel(model)) await model.prepareInference();
   if (instructions.length === 0) {
     const task = await compileTasks(model, concatenate([]));

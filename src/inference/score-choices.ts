@@ -1,13 +1,23 @@
 import { concatenate, type Ragged } from '../data/batch.js';
 import { HintError, throwIfAborted } from '../errors.js';
 import type { HintModel } from '../model/hint.js';
-import { isLanguageModel, type AnyModel } from '../model/open-model.js';
+import { anyModel, isLanguageModel, type AnyModel } from '../model/open-model.js';
 import * as ops from '../tensor/ops.js';
 import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { compileTasks, disposeTasks, type CompiledTasks } from './compiled-tasks.js';
 import { decoderOnlyChoiceLosses, type ChoiceBatch } from './decoder-only-choices.js';
-import { checkInputs, checkLimits, groupByTask, groupTasks } from './generate.js';
+import {
+  boolean,
+  checked,
+  ids,
+  list,
+  numberedTasks,
+  optional,
+  options as optionsOf,
+  type Members,
+} from '../util/arguments.js';
+import { BATCHING, checkInputs, groupByTask, groupTasks, limitsOf } from './generate.js';
 
 /** How choices are scored. */
 export interface ScoreChoicesOptions {
@@ -20,6 +30,8 @@ export interface ScoreChoicesOptions {
   signal?: AbortSignal | undefined;
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
+
+export const SCORING: Members<ScoreChoicesOptions> = { ...BATCHING, lengthNormalised: optional(boolean) };
 
 /** The choices of one input, scored. */
 export interface ChoiceScores {
@@ -41,6 +53,14 @@ export interface ScoreChoicesRequest extends ScoreChoicesOptions {
   taskIndex?: ArrayLike<number>;
 }
 
+const scoreRequest = optionsOf<ScoreChoicesRequest>({
+  ...SCORING,
+  instructions: optional(list(ids)),
+  inputs: list(ids),
+  choices: list(list(ids)),
+  taskIndex: optional(numberedTasks),
+});
+
 /**
  * Rank classification (method §8.5) of mixed-task inputs: each distinct instruction is compiled once, each input is
  * encoded once, and all choices of a batch go through the decoder together, without z-loss and dropout.
@@ -50,7 +70,14 @@ export interface ScoreChoicesRequest extends ScoreChoicesOptions {
  *   input, choice or instruction), INVALID_TOKEN, NUMERIC (the model yields NaN), OUT_OF_MEMORY, ABORTED
  */
 export async function scoreChoices(model: AnyModel, request: ScoreChoicesRequest): Promise<ChoiceScores[]> {
-  const { instructions = [], inputs, choices, taskIndex, ...options } = request;
+  checked(anyModel, model, 'model');
+  const {
+    instructions = [],
+    inputs,
+    choices,
+    taskIndex,
+    ...options
+  } = checked(scoreRequest, request, 'request');
   if (!isLanguageModel(model)) await model.prepareInference();
   if (instructions.length === 0) {
     const task = await compileTasks(model, concatenate([]));
@@ -61,7 +88,7 @@ export async function scoreChoices(model: AnyModel, request: ScoreChoicesRequest
     }
   }
   checkRequest(inputs, choices);
-  const limits = checkLimits(options);
+  const limits = limitsOf(options);
   const inputsOf = groupByTask(inputs.length, instructions.length, taskIndex);
   const results = new Array<ChoiceScores>(inputs.length);
   let done = 0;
@@ -108,7 +135,7 @@ export async function scoreChoicesWithTask(
   options: ScoreChoicesOptions = {},
 ): Promise<ChoiceScores[]> {
   checkRequest(inputs, choices);
-  const limits = checkLimits(options);
+  const limits = limitsOf(options);
   if (!isLanguageModel(model)) await model.prepareInference();
   const results: ChoiceScores[] = [];
   for (const batch of batches([...inputs.keys()], inputs, choices, limits)) {

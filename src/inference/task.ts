@@ -2,18 +2,32 @@ import { createPrompt, type PromptFormat, type PromptTokenizer } from '../data/f
 import type { Tokenizer } from '../data/tokenizer.js';
 import { HintError, throwIfAborted } from '../errors.js';
 import type { HintModel } from '../model/hint.js';
-import { isLanguageModel, type AnyModel } from '../model/open-model.js';
+import { anyModel, isLanguageModel, type AnyModel } from '../model/open-model.js';
+import { checked, path as pathKind, shaped } from '../util/arguments.js';
 import { createYielder } from '../util/event-loop-lag.js';
 import { disposeTasks, type CompiledTasks } from './compiled-tasks.js';
 import { EventQueue } from './event-queue.js';
-import { generateWithTask, type GenerateOptions } from './generate.js';
+import { generateWithTask } from './generate.js';
 import { checkStops, TextWatch, type Generation, type GenerationEvent } from './generation.js';
 import type { GeneratedTokens } from './row-watch.js';
-import { scoreChoicesWithTask, type ChoiceScores, type ScoreChoicesOptions } from './score-choices.js';
+import { scoreChoicesWithTask, type ChoiceScores } from './score-choices.js';
 import { embedInputs, embedInstruction, type EmbedOptions } from './serving/embed.js';
+import {
+  CHOICES,
+  EMBED,
+  EMBED_INSTRUCTION,
+  GENERATE,
+  INPUTS,
+  ONLY_SIGNAL,
+  SCORE,
+  type TaskGenerateOptions,
+  type TaskInputs,
+  type TaskScoreOptions,
+} from './task-arguments.js';
 import { saveTaskFile } from './task-file.js';
 
 export type { Generation, GenerationEvent } from './generation.js';
+export type { TaskGenerateOptions, TaskInputs, TaskScoreOptions } from './task-arguments.js';
 
 /** What a task was compiled from. */
 export interface TaskSource {
@@ -22,20 +36,6 @@ export interface TaskSource {
   examples: readonly { input: string; output: string }[];
   /** Token budget of the instruction, or of instruction and input together where they are one text. */
   maxTokens: number;
-}
-
-/** Options of {@link Task.generate}. */
-export interface TaskGenerateOptions extends GenerateOptions {
-  /** Longer inputs are refused (default 1,024, what the systems are trained on). */
-  maxInputTokens?: number;
-  /** Ends an output before the first of these strings in its text; beam search is cut there when it is done. */
-  stop?: readonly string[];
-}
-
-/** Options of {@link Task.scoreChoices}. */
-export interface TaskScoreOptions extends ScoreChoicesOptions {
-  /** Longer inputs are refused (default 1,024). */
-  maxInputTokens?: number;
 }
 
 /** A use of a compiled task, which stays on the device until it is released. */
@@ -51,9 +51,16 @@ export interface TaskHost {
   readonly model: AnyModel;
   readonly tokenizer: Tokenizer | undefined;
   fingerprint(): Promise<string>;
+  /** @throws HintError INVALID_ARGUMENT where nothing can be run any more */
+  checkOpen(): void;
   /** Runs work that closing the engine aborts. */
   run<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
 }
+
+const ENGINE = shaped<Pick<TaskHost, 'model'>>(
+  { model: anyModel },
+  'an Engine; tasks are made by engine.compile, compileTokens, loadTask and tasks.get',
+);
 
 /**
  * A task compiled from its instruction, which is not read again: adapters, prefixes and the decoder's keys and values
@@ -65,7 +72,7 @@ export class Task {
   private holds = 0;
   private formatInput: ((input: string) => string) | undefined;
 
-  /** Made by Engine.compile and Engine.loadTask. */
+  /** Made by Engine.compile and Engine.loadTask. @throws HintError INVALID_ARGUMENT for a host that is no engine */
   constructor(
     private readonly host: TaskHost,
     private readonly compiled: CompiledTasks,
@@ -75,7 +82,9 @@ export class Task {
     readonly inputPrefix: Int32Array = new Int32Array(0),
     /** Called when it was disposed and nothing uses it any more. */
     private readonly free: (compiled: CompiledTasks) => void = disposeTasks,
-  ) {}
+  ) {
+    checked(ENGINE, host, 'host');
+  }
 
   /** Tokens of the encoded instruction; 0 where none is encoded. */
   get instructionTokens(): number {
@@ -87,23 +96,22 @@ export class Task {
    * Runs inputs, batched without padding; greedily unless the options say otherwise. The outputs are those of running
    * each input alone.
    *
-   * @param inputs texts, or token ids with the end-of-sequence id
+   * @param inputs one or several: texts, or token ids with the end-of-sequence id
    * @returns in the order of the inputs
    * @throws HintError INVALID_ARGUMENT (options, too long an input), INVALID_DATA (an empty input), INVALID_TOKEN, NUMERIC,
    *   OUT_OF_MEMORY, ABORTED
    */
-  async generate(
-    inputs: readonly string[] | readonly Int32Array[],
-    options: TaskGenerateOptions = {},
-  ): Promise<Generation[]> {
+  async generate(inputs: TaskInputs, options: TaskGenerateOptions = {}): Promise<Generation[]> {
+    const list = checked(INPUTS, inputs, 'inputs');
+    const given = checked(GENERATE, options, 'options');
     this.checkUsable();
-    const { stop = [] } = options;
+    const { stop = [] } = given;
     if (stop.length > 0) {
       const watch = new TextWatch(requireTokenizer(this.host.tokenizer), checkStops(stop));
-      await this.runInputs(inputs, options, watch);
+      await this.runInputs(list, given, watch);
       return watch.generations;
     }
-    const generated = await this.runInputs(inputs, options, undefined);
+    const generated = await this.runInputs(list, given, undefined);
     const { tokenizer } = this.host;
     const breathe = createYielder();
     const results: Generation[] = [];
@@ -124,11 +132,13 @@ export class Task {
    * @throws HintError as {@link generate}
    */
   async *stream(
-    inputs: string | Int32Array | readonly string[] | readonly Int32Array[],
+    inputs: TaskInputs,
     options: TaskGenerateOptions = {},
   ): AsyncGenerator<GenerationEvent, void, undefined> {
+    const list = checked(INPUTS, inputs, 'inputs');
+    const given = checked(GENERATE, options, 'options');
     this.checkUsable();
-    const { signal, stop = [] } = options;
+    const { signal, stop = [] } = given;
     if (stop.length > 0) requireTokenizer(this.host.tokenizer);
     const queue = new EventQueue<GenerationEvent>();
     const watch = new TextWatch(this.host.tokenizer, checkStops(stop), (event) => queue.push(event));
@@ -136,8 +146,7 @@ export class Task {
     const abort = (): void => leaving.abort(signal?.reason);
     throwIfAborted(signal);
     signal?.addEventListener('abort', abort);
-    const list = typeof inputs === 'string' ? [inputs] : inputs instanceof Int32Array ? [inputs] : inputs;
-    const work = this.runInputs(list, { ...options, signal: leaving.signal }, watch).then(
+    const work = this.runInputs(list, { ...given, signal: leaving.signal }, watch).then(
       () => queue.close(),
       (reason: unknown) => queue.fail(reason),
     );
@@ -151,7 +160,7 @@ export class Task {
   }
 
   private async runInputs(
-    inputs: readonly string[] | readonly Int32Array[],
+    inputs: readonly (string | Int32Array)[],
     options: TaskGenerateOptions,
     watch: TextWatch | undefined,
   ): Promise<GeneratedTokens[]> {
@@ -172,17 +181,20 @@ export class Task {
    *   choice are longer than a decoder-only model has positions
    */
   async scoreChoices(
-    inputs: readonly string[] | readonly Int32Array[],
+    inputs: TaskInputs,
     choices: readonly (string | Int32Array)[] | readonly (readonly (string | Int32Array)[])[],
     options: TaskScoreOptions = {},
   ): Promise<ChoiceScores[]> {
+    const list = checked(INPUTS, inputs, 'inputs');
+    const answers = checked(CHOICES, choices, 'choices');
+    const given = checked(SCORE, options, 'options');
     const { model } = this.host;
-    return this.run(options.signal, async (signal) => {
-      const ids = await this.tokenize(inputs, options.maxInputTokens ?? 1024, signal);
+    return this.run(given.signal, async (signal) => {
+      const ids = await this.tokenize(list, given.maxInputTokens ?? 1024, signal);
       const encode = (choice: string | Int32Array): Int32Array =>
         typeof choice === 'string' ? requireTokenizer(this.host.tokenizer).encode(choice) : choice;
-      const own = choices.filter((choice) => Array.isArray(choice)) as (readonly (string | Int32Array)[])[];
-      const shared = choices.filter((choice) => !Array.isArray(choice)) as (string | Int32Array)[];
+      const own = answers.filter((choice): choice is (string | Int32Array)[] => Array.isArray(choice));
+      const shared = answers.filter((choice): choice is string | Int32Array => !Array.isArray(choice));
       if (own.length > 0 && shared.length > 0) {
         throw new HintError(
           'INVALID_ARGUMENT',
@@ -191,7 +203,7 @@ export class Task {
       }
       const encoded = shared.map(encode);
       const perInput = own.length > 0 ? own.map((list) => list.map(encode)) : ids.map(() => encoded);
-      return scoreChoicesWithTask(model, this.compiled, ids, perInput, { ...options, signal });
+      return scoreChoicesWithTask(model, this.compiled, ids, perInput, { ...given, signal });
     });
   }
 
@@ -203,13 +215,15 @@ export class Task {
    * @throws HintError as {@link generate}, INVALID_ARGUMENT for a decoder-only model
    */
   async embed(
-    inputs: readonly string[] | readonly Int32Array[],
+    inputs: TaskInputs,
     options: EmbedOptions & { maxInputTokens?: number } = {},
   ): Promise<Float32Array[]> {
+    const list = checked(INPUTS, inputs, 'inputs');
+    const given = checked(EMBED, options, 'options');
     const model = this.encoderDecoder();
-    return this.run(options.signal, async (signal) => {
-      const ids = await this.tokenize(inputs, options.maxInputTokens ?? 1024, signal);
-      return embedInputs(model, this.compiled, ids, { ...options, signal });
+    return this.run(given.signal, async (signal) => {
+      const ids = await this.tokenize(list, given.maxInputTokens ?? 1024, signal);
+      return embedInputs(model, this.compiled, ids, { ...given, signal });
     });
   }
 
@@ -220,10 +234,9 @@ export class Task {
    *   decoder-only model, ABORTED
    */
   async embedInstruction(options: EmbedOptions = {}): Promise<Float32Array> {
+    const given = checked(EMBED_INSTRUCTION, options, 'options');
     const model = this.encoderDecoder();
-    return this.run(options.signal, (signal) =>
-      embedInstruction(model, this.compiled, { ...options, signal }),
-    );
+    return this.run(given.signal, (signal) => embedInstruction(model, this.compiled, { ...given, signal }));
   }
 
   /**
@@ -232,7 +245,9 @@ export class Task {
    * @throws HintError IO, ABORTED
    */
   async save(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
-    await this.run(options.signal, async (signal) =>
+    checked(pathKind, path, 'path');
+    const given = checked(ONLY_SIGNAL, options, 'options');
+    await this.run(given.signal, async (signal) =>
       saveTaskFile(path, {
         model: this.host.model,
         fingerprint: await this.host.fingerprint(),
@@ -298,7 +313,18 @@ export class Task {
     );
   }
 
-  private checkUsable(): void {
+  /**
+   * @internal
+   * @param by who is about to use it
+   * @throws HintError INVALID_ARGUMENT for a task that was disposed, or is not one of `by`
+   */
+  checkUsable(by: TaskHost = this.host): void {
+    if (this.host !== by) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        'The task belongs to another engine; compile it with this one, or save it there and load it here.',
+      );
+    }
     if (this.disposed) {
       throw new HintError('INVALID_ARGUMENT', 'This task was disposed; compile or load it again.');
     }

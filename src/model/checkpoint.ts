@@ -4,14 +4,28 @@ import type { Device } from '../tensor/device.js';
 import { firstNonFinite, releasePages } from '../tensor/mapped-file.js';
 import type * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
+import {
+  boolean,
+  callback,
+  checked,
+  choice,
+  integer,
+  number,
+  optional,
+  options as optionsOf,
+  path,
+  record,
+  signal,
+  text,
+} from '../util/arguments.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { makeFolder } from '../util/write-error.js';
-import { readModelConfig, type HintConfig, type ModelConfig } from './config.js';
+import { HINT_CONFIG, readModelConfig, type HintConfig, type ModelConfig } from './config.js';
 import { roundParameter, type TensorSummary } from './fingerprint.js';
 import { HintModel } from './hint.js';
 import { initialisations, parameterShapes } from './parameter-shapes.js';
 import { MappedWeights } from './mapped-weights.js';
-import { asFloat32, copiedFrom, initialTensor, isRounded, Parameters } from './parameters.js';
+import { asFloat32, copiedFrom, DEVICE, initialTensor, isRounded, Parameters } from './parameters.js';
 import {
   openSafetensors,
   toBfloat16InPieces,
@@ -20,7 +34,7 @@ import {
   type SafetensorsFile,
   type TensorInfo,
 } from './safetensors.js';
-import type { TrainableModel } from './trainable.js';
+import { TRAINABLE, type TrainableModel } from './trainable.js';
 
 /** How a model directory is opened. */
 export interface LoadModelOptions {
@@ -48,6 +62,33 @@ export interface LoadModelOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+const LOAD = optionsOf<LoadModelOptions>({
+  hint: optional(HINT_CONFIG),
+  hyperencoderInit: optional(choice('pretrained', 'random')),
+  withoutHint: optional(boolean),
+  dropoutRate: optional(number(0, 1, { below: true })),
+  mapped: optional(boolean),
+  dtype: optional(choice('f32', 'bf16', 'int8')),
+  seed: optional(integer(0)),
+  signal: optional(signal),
+  onProgress: optional(callback()),
+});
+
+/** How a model directory is written. */
+export interface SaveModelOptions {
+  /** Of the weights (default F32). */
+  dtype?: 'F32' | 'BF16';
+  /** Free-form strings for the header of the weights' file. */
+  metadata?: Record<string, string>;
+  signal?: AbortSignal | undefined;
+}
+
+const SAVE = optionsOf<SaveModelOptions>({
+  dtype: optional(choice('F32', 'BF16')),
+  metadata: optional(record(text)),
+  signal: optional(signal),
+});
+
 // Values checked for NaN between two turns of the event loop: about a millisecond.
 const CHECK_CHUNK = 1 << 20;
 
@@ -59,8 +100,11 @@ const CHECK_CHUNK = 1 << 20;
 export async function loadModel(
   device: Device,
   directory: string,
-  options: LoadModelOptions = {},
+  given: LoadModelOptions = {},
 ): Promise<HintModel> {
+  checked(DEVICE, device, 'device');
+  checked(path, directory, 'directory');
+  const options = checked(LOAD, given, 'options');
   const stored = await readModelConfig(directory);
   const config = adaptConfig(stored, options);
   await using file = await openSafetensors(directory);
@@ -255,16 +299,19 @@ export async function checkFinite(values: Float32Array, what: string, signal?: A
   }
 }
 
-/** Writes config.json and model.safetensors (f32 or bf16) into `directory`, each atomically. */
+/**
+ * Writes config.json and model.safetensors (f32 or bf16) into `directory`, each atomically.
+ *
+ * @throws HintError INVALID_ARGUMENT, IO, ABORTED
+ */
 export async function saveModel(
   model: TrainableModel,
   directory: string,
-  options: {
-    dtype?: 'F32' | 'BF16';
-    metadata?: Record<string, string>;
-    signal?: AbortSignal | undefined;
-  } = {},
+  given: SaveModelOptions = {},
 ): Promise<void> {
+  checked(TRAINABLE, model, 'model');
+  checked(path, directory, 'directory');
+  const options = checked(SAVE, given, 'options');
   await makeFolder(directory);
   const dtype = options.dtype ?? 'F32';
   const tensors = model.storedTensors().map(({ name, shape, read }) => ({

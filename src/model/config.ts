@@ -1,10 +1,25 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { HintError } from '../errors.js';
+import {
+  boolean,
+  checked,
+  choice,
+  integer,
+  number,
+  optional,
+  path as pathKind,
+  shaped,
+  text,
+  type Members,
+} from '../util/arguments.js';
 import { parseJson, readBytes } from '../util/read-file.js';
+import { parseSafely, valueAt } from '../util/parse-safely.js';
+import { showValue } from '../util/show-value.js';
 
 /** What feeds the generators: hint-method §2.4, §3.2–3.4. */
-export type GeneratorKind = 'cross_attention' | 'decoder' | 'hypter' | 'embedding' | 'static';
+export type GeneratorKind = (typeof GENERATORS)[number];
+export const GENERATORS = ['cross_attention', 'decoder', 'hypter', 'embedding', 'static'] as const;
 
 /** LoRA rank of each attention projection; 0 = not adapted. */
 export interface LoraRanks {
@@ -70,11 +85,56 @@ const MAX_WIDTH = 1 << 18;
 const MAX_COUNT = 1 << 16;
 const MAX_LAYERS = 1024;
 
+const LORA_RANKS: Members<LoraRanks> = {
+  q: integer(0, MAX_COUNT),
+  k: integer(0, MAX_COUNT),
+  v: integer(0, MAX_COUNT),
+  o: integer(0, MAX_COUNT),
+};
+
+/** A hypernetwork as TypeScript has it, field by field; what fields must be together is a matter of config.json. */
+export const HINT_CONFIG = shaped<HintConfig>(
+  {
+    generator: choice(...GENERATORS),
+    adapterSize: integer(0, MAX_COUNT),
+    adapterBias: boolean,
+    prefixLength: integer(0, MAX_COUNT),
+    loraRanks: shaped<LoraRanks>(LORA_RANKS, 'an object { q, k, v, o }'),
+    instructionFusion: boolean,
+    tieHyperencoder: boolean,
+    instructionPaddingMask: boolean,
+    generatorLayerNorm: boolean,
+    perLayerGenerators: boolean,
+    embeddingSlots: integer(0, MAX_COUNT),
+    prefixActivation: choice('gelu', 'tanh'),
+  },
+  'a HintConfig, such as that of parseModelConfig(json)',
+);
+
+export const MODEL_CONFIG = shaped<ModelConfig>(
+  {
+    vocabSize: integer(1, 1 << 24),
+    dModel: integer(1, MAX_WIDTH),
+    dKv: integer(1, MAX_COUNT),
+    dFf: integer(1, MAX_WIDTH),
+    numLayers: integer(1, MAX_LAYERS),
+    numDecoderLayers: integer(1, MAX_LAYERS),
+    numHeads: integer(1, MAX_COUNT),
+    relativeAttentionNumBuckets: integer(4, MAX_COUNT),
+    relativeAttentionMaxDistance: integer(1, 1 << 24),
+    layerNormEpsilon: number(0, 0.1, { above: true }),
+    dropoutRate: number(0, 1, { below: true }),
+    padTokenId: integer(0),
+    eosTokenId: integer(0),
+    decoderStartTokenId: integer(0),
+    hint: optional(HINT_CONFIG),
+  },
+  'a ModelConfig, such as await readModelConfig(directory)',
+);
+
 const hintSchema = z
   .strictObject({
-    generator: z
-      .enum(['cross_attention', 'decoder', 'hypter', 'embedding', 'static'])
-      .default('cross_attention'),
+    generator: z.enum(GENERATORS).default('cross_attention'),
     adapter_size: optionalSize(MAX_COUNT),
     adapter_bias: z.boolean().default(true),
     prefix_length: optionalSize(MAX_COUNT),
@@ -162,13 +222,6 @@ const fileSchema = z
     }
   });
 
-function valueAt(json: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>(
-    (value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key],
-    json,
-  );
-}
-
 function describe(issue: z.core.$ZodIssue, json: unknown): string {
   const path = issue.path.join('.');
   if (issue.code === 'unrecognized_keys') {
@@ -176,11 +229,10 @@ function describe(issue: z.core.$ZodIssue, json: unknown): string {
   }
   const value = valueAt(json, issue.path);
   if (issue.code === 'custom') {
-    return `${path} ${issue.message}, it is ${value === undefined ? 'left at its default' : JSON.stringify(value)}`;
+    return `${path} ${issue.message}, it is ${value === undefined ? 'left at its default' : showValue(value)}`;
   }
   if (value === undefined) return `${path} is missing`;
-  const text = JSON.stringify(value);
-  return `${path} is ${text.length > 60 ? `${text.slice(0, 60)}…` : text}: ${issue.message}`;
+  return `${path} is ${showValue(value)}: ${issue.message}`;
 }
 
 function hintFromFile(hint: z.infer<typeof hintSchema>): HintConfig {
@@ -209,7 +261,8 @@ function hintFromFile(hint: z.infer<typeof hintSchema>): HintConfig {
  * @throws HintError INVALID_CONFIG naming every field at fault, its value and what it may be
  */
 export function parseModelConfig(json: unknown, source = 'config.json'): ModelConfig {
-  const parsed = fileSchema.safeParse(json);
+  checked(text, source, 'source');
+  const parsed = parseSafely(fileSchema, json, source);
   if (!parsed.success) {
     const isObject = typeof json === 'object' && json !== null && !Array.isArray(json);
     const faults = isObject
@@ -243,13 +296,19 @@ export function parseModelConfig(json: unknown, source = 'config.json'): ModelCo
  * @throws HintError NOT_FOUND, IO, INVALID_JSON, or INVALID_CONFIG as {@link parseModelConfig}
  */
 export async function readModelConfig(directory: string): Promise<ModelConfig> {
+  checked(pathKind, directory, 'directory');
   const path = join(directory, 'config.json');
   const text = (await readBytes(path, 'the model directory')).toString('utf8');
   return parseModelConfig(parseJson(text, path, 'the model configuration'), path);
 }
 
-/** The config.json object of a model: what {@link parseModelConfig} reads back, and Hugging Face's T5Config too. */
+/**
+ * The config.json object of a model: what {@link parseModelConfig} reads back, and Hugging Face's T5Config too.
+ *
+ * @throws HintError INVALID_ARGUMENT
+ */
 export function serializeModelConfig(config: ModelConfig): Record<string, unknown> {
+  checked(MODEL_CONFIG, config, 'config');
   const { hint } = config;
   return {
     model_type: 't5',

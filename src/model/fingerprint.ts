@@ -2,9 +2,10 @@ import { releasePages } from '../tensor/mapped-file.js';
 import * as ops from '../tensor/ops.js';
 import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checked } from '../util/arguments.js';
 import { sha256Hex } from '../util/hash.js';
 import { asFloat32 } from './parameters.js';
-import type { TrainableModel } from './trainable.js';
+import { TRAINABLE, type TrainableModel } from './trainable.js';
 
 /** What a fingerprint knows of a tensor. */
 export interface TensorSummary {
@@ -17,8 +18,11 @@ export interface TensorSummary {
 /**
  * What tells two models apart: their configuration, and of every tensor its square norm and first values. Training
  * for a single step changes it; loading the same files does not.
+ *
+ * @throws HintError INVALID_ARGUMENT
  */
 export async function modelFingerprint(model: TrainableModel): Promise<string> {
+  checked(TRAINABLE, model, 'model');
   const { device } = model;
   const parts: (string | Uint8Array)[] = [JSON.stringify({ ...model.configFile(), dropout_rate: 0 })];
   const made = await device.inSlices(device.tidied(summaries(model)));

@@ -3,6 +3,7 @@ import * as ops from '../tensor/ops.js';
 import type { Device } from '../tensor/device.js';
 import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checked, instance } from '../util/arguments.js';
 import { checkTokenIds, type Ragged, type RaggedBatch } from '../data/batch.js';
 import {
   activationMemory,
@@ -11,12 +12,12 @@ import {
   type BatchShape,
   type RunAgain,
 } from './activation-memory.js';
-import { serializeModelConfig, type ModelConfig } from './config.js';
+import { MODEL_CONFIG, serializeModelConfig, type ModelConfig } from './config.js';
 import { NO_DROPOUT } from './dropout.js';
 import { Hypernetwork, type EncodedInstructions } from './hypernetwork.js';
 import { checkWeightDType, type InferenceWeights } from './inference-weights.js';
 import { PackedWeights } from './packed-weights.js';
-import type { Parameters } from './parameters.js';
+import { DEVICE, Parameters } from './parameters.js';
 import { RoundedWeights } from './rounded-weights.js';
 import { T5, type Memory } from './t5.js';
 import { taskRowOffsets, type ModuleSource, type TaskModules, type TaskRows } from './task-modules.js';
@@ -52,6 +53,13 @@ export class HintModel implements TrainableModel {
     readonly config: ModelConfig,
     readonly parameters: Parameters,
   ) {
+    checked(DEVICE, device, 'device');
+    checked(MODEL_CONFIG, config, 'config');
+    checked(
+      instance(Parameters, 'Parameters, such as initialiseParameters(device, config, seed)'),
+      parameters,
+      'parameters',
+    );
     this.t5 = new T5(device, config, parameters);
     this.hyperT5 = new T5(device, config, parameters);
     this.hypernetwork = config.hint ? new Hypernetwork(this.hyperT5, config.hint) : undefined;

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { parseJson, readBytes } from '../util/read-file.js';
 import type { Device } from '../tensor/device.js';
+import { where, type Kind } from '../util/arguments.js';
 import { loadModel, type LoadModelOptions } from './checkpoint.js';
-import type { HintModel } from './hint.js';
+import { HintModel } from './hint.js';
 import { loadLanguageModel } from './language-model/checkpoint.js';
 import { isLanguageModelConfig, parseLanguageModelConfig } from './language-model/config.js';
 import type { LanguageModelConfig } from './language-model/config.js';
@@ -10,6 +11,11 @@ import { LanguageModel } from './language-model/language-model.js';
 
 /** A model of any family. */
 export type AnyModel = HintModel | LanguageModel;
+
+export const anyModel: Kind<AnyModel> = where(
+  'a model, such as await loadModel(device, directory) or engine.model',
+  (value) => value instanceof HintModel || value instanceof LanguageModel,
+);
 
 /**
  * The configuration of a directory with a decoder-only model, undefined where there is another one.

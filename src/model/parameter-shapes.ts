@@ -1,5 +1,6 @@
 import { HintError } from '../errors.js';
-import type { HintConfig, ModelConfig } from './config.js';
+import { checked, text } from '../util/arguments.js';
+import { MODEL_CONFIG, type HintConfig, type ModelConfig } from './config.js';
 
 /** The modules a hypernetwork can generate, in the order their components lie inside a slot. */
 export type AdaptationName =
@@ -179,8 +180,13 @@ function addHypernetwork(shapes: Shapes, config: ModelConfig, hint: HintConfig):
   }
 }
 
-/** Every tensor of a checkpoint by its Hugging Face style name, with its shape; linear weights are [out, in]. */
+/**
+ * Every tensor of a checkpoint by its Hugging Face style name, with its shape; linear weights are [out, in].
+ *
+ * @throws HintError INVALID_ARGUMENT
+ */
 export function parameterShapes(config: ModelConfig): Map<string, readonly number[]> {
+  checked(MODEL_CONFIG, config, 'config');
   const shapes: Shapes = new Map();
   shapes.set('shared.weight', [config.vocabSize, config.dModel]);
   shapes.set('lm_head.weight', [config.vocabSize, config.dModel]);
@@ -190,8 +196,9 @@ export function parameterShapes(config: ModelConfig): Map<string, readonly numbe
   return shapes;
 }
 
-/** Number of values in all parameters whose name starts with `prefix`. */
+/** Number of values in all parameters whose name starts with `prefix`. @throws HintError INVALID_ARGUMENT */
 export function parameterCount(config: ModelConfig, prefix = ''): number {
+  checked(text, prefix, 'prefix');
   let count = 0;
   for (const [name, shape] of parameterShapes(config)) if (name.startsWith(prefix)) count += sizeOf(shape);
   return count;

@@ -1,10 +1,12 @@
 import { HintError } from '../errors.js';
-import type { Device } from '../tensor/device.js';
+import { Device } from '../tensor/device.js';
 import * as ops from '../tensor/ops.js';
 import type { Sliced } from '../tensor/slices.js';
-import type { Tensor } from '../tensor/tensor.js';
+import { Tensor } from '../tensor/tensor.js';
+import { checked, choice, instance, integer, map, where } from '../util/arguments.js';
 import { fnv1a32 } from '../util/hash.js';
-import type { ModelConfig } from './config.js';
+import { showValue } from '../util/show-value.js';
+import { MODEL_CONFIG, type ModelConfig } from './config.js';
 import type { TensorSummary } from './fingerprint.js';
 import {
   initialisations,
@@ -12,6 +14,12 @@ import {
   TRUNCATED_NORMAL_DEVIATION,
   type Initialisation,
 } from './parameter-shapes.js';
+
+export const DEVICE = instance(Device, 'a Device, such as new Device()');
+const TENSORS = map(instance(Tensor, 'a Tensor'));
+const SUMMARIES = where<Map<string, TensorSummary>>('a Map', (value) => value instanceof Map);
+const DTYPE = choice('f32', 'bf16');
+const SEED = integer(0);
 
 /**
  * The named tensors of a model, in the order of its tensor table: f32, or bf16 where {@link hold} made them so or they are
@@ -25,11 +33,16 @@ export class Parameters {
   /** Names of those that stay bf16. */
   private readonly narrow = new Set<string>();
 
-  /** @param summaries of tensors that were rounded when they were loaded, what they were before */
+  /**
+   * @param summaries of tensors that were rounded when they were loaded, what they were before
+   * @throws HintError INVALID_ARGUMENT
+   */
   constructor(
     private readonly tensors: Map<string, Tensor>,
     private readonly summaries = new Map<string, TensorSummary>(),
   ) {
+    checked(TENSORS, tensors, 'tensors');
+    checked(SUMMARIES, summaries, 'summaries');
     for (const [name, tensor] of tensors) this.observe(name, tensor);
   }
 
@@ -42,6 +55,7 @@ export class Parameters {
   }
 
   set computeDtype(dtype: ops.FloatDType) {
+    checked(DTYPE, dtype, 'computeDtype');
     this.computesIn = dtype;
     this.releaseCopies();
   }
@@ -70,6 +84,7 @@ export class Parameters {
    * @throws HintError INVALID_CHECKPOINT when the model has no such tensor
    */
   hold(name: string, dtype: ops.FloatDType): void {
+    checked(DTYPE, dtype, 'dtype');
     this.convert(name, dtype);
     if (dtype === 'bf16') this.narrow.add(name);
     else this.narrow.delete(name);
@@ -113,7 +128,11 @@ export class Parameters {
   /** As it is held, f32 or bf16. @throws HintError INVALID_CHECKPOINT when the model has no such tensor. */
   stored(name: string): Tensor {
     const tensor = this.tensors.get(name);
-    if (!tensor) throw new HintError('INVALID_CHECKPOINT', `The model has no tensor named ${name}.`);
+    if (!tensor)
+      throw new HintError(
+        'INVALID_CHECKPOINT',
+        `The model has no tensor named ${showValue(name)}; names() lists them.`,
+      );
     return tensor;
   }
 
@@ -223,8 +242,16 @@ export function initialTensor(
   return tensor;
 }
 
-/** Parameters drawn from the original's distributions (method §1.4, §2.3–2.5). */
+/**
+ * Parameters drawn from the original's distributions (method §1.4, §2.3–2.5).
+ *
+ * @param seed an integer from 0 to 2^53 - 1
+ * @throws HintError INVALID_ARGUMENT
+ */
 export function initialiseParameters(device: Device, config: ModelConfig, seed: number): Parameters {
+  checked(DEVICE, device, 'device');
+  checked(MODEL_CONFIG, config, 'config');
+  checked(SEED, seed, 'seed');
   return device.now(drawParameters(device, config, seed, (name) => name));
 }
 

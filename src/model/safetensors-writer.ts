@@ -1,5 +1,19 @@
 import { HintError, throwIfAborted } from '../errors.js';
+import {
+  checked,
+  checkedIfGiven,
+  choice,
+  instance,
+  list,
+  path as pathKind,
+  record,
+  shaped,
+  signal as signalKind,
+  text,
+  where,
+} from '../util/arguments.js';
 import { writeFileAtomically, type Append } from '../util/atomic-file.js';
+import { showValue } from '../util/show-value.js';
 import { DTYPE_BYTES, elementCount, MAX_HEADER_BYTES, type SafetensorsDtype } from './safetensors-header.js';
 
 /** A tensor to be written; a function gives its bytes only when their turn comes. */
@@ -9,6 +23,27 @@ export interface TensorToWrite {
   readonly shape: readonly number[];
   /** Little-endian, row-major; exactly as many bytes as shape and dtype say. */
   readonly data: Uint8Array | (() => Promise<Uint8Array>);
+}
+
+const TENSORS = list(
+  shaped<TensorToWrite>(
+    {
+      name: text,
+      dtype: choice(...(Object.keys(DTYPE_BYTES) as SafetensorsDtype[])),
+      shape: list(where('a number', (side) => typeof side === 'number')),
+      data: where(
+        'a Uint8Array, or a function that resolves to one',
+        (value) => value instanceof Uint8Array || typeof value === 'function',
+      ),
+    },
+    'an object { name, dtype, shape, data }',
+  ),
+);
+const METADATA = record(text);
+const BYTES = instance(Uint8Array, 'a Uint8Array');
+
+function isIterable(value: unknown): value is Iterable<TensorToWrite> {
+  return typeof value === 'object' && value !== null && Symbol.iterator in value;
 }
 
 // Wider types first, so that every tensor starts at a multiple of its element size; within a width as the
@@ -88,13 +123,16 @@ export async function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
   signal?: AbortSignal,
 ): Promise<void> {
-  const ordered = inFileOrder(tensors);
-  const header = encodeHeader(ordered, metadata);
+  checked(pathKind, path, 'path');
+  const ordered = inFileOrder(checked(TENSORS, isIterable(tensors) ? [...tensors] : tensors, 'tensors'));
+  const header = encodeHeader(ordered, checked(METADATA, metadata, 'metadata'));
+  checkedIfGiven(signalKind, signal, 'signal');
   const write = async (append: Append): Promise<void> => {
     await append(header);
     for (const tensor of ordered) {
       throwIfAborted(signal);
       const bytes = typeof tensor.data === 'function' ? await tensor.data() : tensor.data;
+      checked(BYTES, bytes, `data of the tensor ${showValue(tensor.name)}`);
       const expected = byteLengthOf(tensor);
       if (bytes.byteLength !== expected) {
         throw new HintError(

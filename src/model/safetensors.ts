@@ -2,6 +2,7 @@ import { open, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { HintError, throwIfAborted } from '../errors.js';
+import { checked, path as pathKind } from '../util/arguments.js';
 import { parseJson, readBytes } from '../util/read-file.js';
 import {
   invalidSafetensors,
@@ -285,6 +286,7 @@ async function isFile(path: string): Promise<boolean> {
  * @throws HintError NOT_FOUND, IO, INVALID_JSON or INVALID_CHECKPOINT saying what is wrong with which file
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
+  checked(pathKind, path, 'path');
   const status = await stat(path).catch((cause: unknown) => {
     throw readError(path, cause);
   });

@@ -4,7 +4,8 @@ import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { ActivationMemory, BatchShape, RunAgain } from './activation-memory.js';
 import type { DropoutPlan } from './dropout.js';
-import type { Parameters } from './parameters.js';
+import { callback, instance, shaped } from '../util/arguments.js';
+import { DEVICE, Parameters } from './parameters.js';
 
 /** How a forward pass is run. */
 export interface ForwardOptions {
@@ -50,3 +51,15 @@ export interface TrainableModel {
   releaseInference?(): void;
   dispose(): void;
 }
+
+export const TRAINABLE = shaped<
+  Pick<TrainableModel, 'device' | 'parameters' | 'configFile' | 'storedTensors'>
+>(
+  {
+    device: DEVICE,
+    parameters: instance(Parameters, 'Parameters'),
+    configFile: callback(),
+    storedTensors: callback(),
+  },
+  'a model, such as await loadModel(device, directory)',
+);

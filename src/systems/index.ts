@@ -1,4 +1,5 @@
 import { HintError } from '../errors.js';
+import { showValue } from '../util/show-value.js';
 import { adaptersOnly } from './adapters-only.js';
 import { gpt2 } from './gpt2.js';
 import { hint } from './hint.js';
@@ -51,6 +52,6 @@ export function findSystem(name: string): System {
   if (system) return system;
   throw new HintError(
     'INVALID_ARGUMENT',
-    `There is no system ${JSON.stringify(name)}; choose one of ${SYSTEMS.map((known) => known.name).join(', ')}.`,
+    `There is no system ${showValue(name)}; choose one of ${SYSTEMS.map((known) => known.name).join(', ')}.`,
   );
 }

@@ -2,11 +2,14 @@ import { z } from 'zod';
 import { HintError } from '../errors.js';
 import { MODEL_SIZES } from '../model/sizes.js';
 import { parseBytes } from '../util/bytes.js';
+import { checked, list, path as pathKind, text as textKind } from '../util/arguments.js';
+import { parseSafely, valueAt } from '../util/parse-safely.js';
 import { parseJson, readBytes } from '../util/read-file.js';
+import { escapeControls, showValue } from '../util/show-value.js';
 import { SYSTEMS } from '../systems/index.js';
 import { dataKeys, dataSchema } from './data-config.js';
 import { MEMORY_MODES, type MemoryMode } from './memory-plan.js';
-import { nearest } from './nearest.js';
+import { nearest } from '../util/nearest.js';
 import { applyOverrides } from './overrides.js';
 
 const count = (min: number, max = 2 ** 31 - 1) => z.int().min(min).max(max);
@@ -16,7 +19,11 @@ const step = () =>
     .int()
     .min(0)
     .max(2 ** 40);
-const text = () => z.string().min(1);
+const text = () =>
+  z
+    .string()
+    .min(1)
+    .refine((value) => !value.includes('\0'), { error: 'must not hold NUL' });
 
 const hintOptionsSchema = z.strictObject({
   generator: z.enum(['cross_attention', 'decoder', 'hypter', 'embedding', 'static']).optional(),
@@ -185,6 +192,8 @@ const configSchema = z.strictObject({
   threads: count(0, 4096).default(0),
 });
 
+const OVERRIDES = list(textKind, 'a list of assignments such as ["steps=10"]');
+
 /** One training run, as its JSON file states it, defaults filled in. */
 export type TrainingConfig = z.infer<typeof configSchema>;
 
@@ -199,7 +208,12 @@ export type TrainingConfigInput = z.input<typeof configSchema>;
  *   known one most like it
  */
 export function parseTrainingConfig(json: unknown, source = 'The training configuration'): TrainingConfig {
-  const parsed = configSchema.safeParse(withOptimizerName(withSystemDefaults(json)));
+  checked(textKind, source, 'source');
+  const parsed = parseSafely(
+    z.preprocess((given) => withOptimizerName(withSystemDefaults(given)), configSchema),
+    json,
+    source,
+  );
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map((issue) => describeIssue(issue, json));
   throw new HintError('INVALID_CONFIG', `${source} cannot be used: ${faults.join('; ')}.`);
@@ -215,6 +229,8 @@ export async function readTrainingConfig(
   file: string,
   overrides: readonly string[] = [],
 ): Promise<TrainingConfig> {
+  checked(pathKind, file, 'file');
+  checked(OVERRIDES, overrides, 'overrides');
   const bytes = await readBytes(file, 'the training configuration');
   const json = parseJson(bytes.toString('utf8'), file, 'the training configuration');
   return parseTrainingConfig(applyOverrides(json, overrides), file);
@@ -249,19 +265,16 @@ function describeIssue(issue: z.core.$ZodIssue, json: unknown): string {
     return issue.keys
       .map((key) => {
         const like = nearest(key, known);
-        const where = path === '' ? key : `${path}.${key}`;
+        const shown = escapeControls(key.slice(0, 100));
+        const where = path === '' ? shown : `${path}.${shown}`;
         return `${where} is unknown; ${like ? `did you mean ${like}?` : 'there is'} (keys: ${known.join(', ')})`;
       })
       .join('; ');
   }
-  const value = issue.path.reduce<unknown>(
-    (inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key],
-    json,
-  );
+  const value = valueAt(json, issue.path);
   if (path === '') return `it is no JSON object (${issue.message})`;
   if (value === undefined) return `${path} is missing`;
-  const shown = JSON.stringify(value);
-  return `${path} is ${shown.length > 60 ? `${shown.slice(0, 60)}…` : shown}: ${issue.message}`;
+  return `${path} is ${showValue(value)}: ${issue.message}`;
 }
 
 /** The keys that the object at a path may have. */

@@ -8,7 +8,11 @@ const count = (min: number) =>
     .int()
     .min(min)
     .max(2 ** 31 - 1);
-const path = () => z.string().min(1);
+const path = () =>
+  z
+    .string()
+    .min(1)
+    .refine((value) => !value.includes('\0'), { error: 'must not hold NUL' });
 
 /** Tasks of Super-NaturalInstructions. */
 const sniSchema = z.strictObject({

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { TokenizedExample } from '../data/batch.js';
+import { DRAWN, EXAMPLES, type TokenizedExample } from '../data/batch.js';
 import { MixedTaskSampler } from '../data/sampling.js';
 import { HintError, throwIfAborted } from '../errors.js';
+import { checked, checkedIfGiven, integer, name, signal as signalKind } from '../util/arguments.js';
 import { createYielder } from '../util/event-loop-lag.js';
+import { showValue } from '../util/show-value.js';
 
 /** Plain JSON: what a source needs to go on, as it stands in a checkpoint. */
 export type SourceState = z.infer<ReturnType<typeof z.json>>;
@@ -37,6 +39,7 @@ export interface ExampleSource {
   close?(): Promise<void>;
 }
 
+const SEED = integer(0);
 const poolState = z.object({ epoch: z.int().min(0), position: z.int().min(0) });
 
 /** Mixed-task sampling (method §2.9) from examples in memory; see {@link MixedTaskSampler}. */
@@ -52,6 +55,9 @@ export class PoolSource implements ExampleSource {
     seed: number,
     readonly fingerprint: string,
   ) {
+    checked(EXAMPLES, pool, 'pool');
+    checked(SEED, seed, 'seed');
+    checked(name, fingerprint, 'fingerprint');
     this.sampler = new MixedTaskSampler(pool.length, seed);
   }
 
@@ -61,6 +67,9 @@ export class PoolSource implements ExampleSource {
     seed: number,
     signal?: AbortSignal,
   ): Promise<PoolSource> {
+    checked(EXAMPLES, pool, 'pool');
+    checked(SEED, seed, 'seed');
+    checkedIfGiven(signalKind, signal, 'signal');
     return new PoolSource(pool, seed, await poolFingerprint(pool, signal));
   }
 
@@ -68,9 +77,9 @@ export class PoolSource implements ExampleSource {
     return this.pool.length;
   }
 
-  next(count: number): Promise<TokenizedExample[]> {
-    const drawn = this.sampler.next(count);
-    return Promise.resolve(Array.from(drawn, (index) => this.pool[index] as TokenizedExample));
+  async next(count: number): Promise<TokenizedExample[]> {
+    const drawn = this.sampler.next(checked(DRAWN, count, 'count'));
+    return Array.from(drawn, (index) => this.pool[index] as TokenizedExample);
   }
 
   get state(): SourceState {
@@ -82,7 +91,7 @@ export class PoolSource implements ExampleSource {
     if (!parsed.success) {
       throw new HintError(
         'INVALID_CHECKPOINT',
-        `The checkpoint's place in its examples is ${JSON.stringify(state)}, a pool needs an epoch and a position; resume with the kind of data the run was started on.`,
+        `The checkpoint's place in its examples is ${showValue(state)}, a pool needs an epoch and a position; resume with the kind of data the run was started on.`,
       );
     }
     this.sampler.restore(parsed.data);

@@ -8,7 +8,15 @@ import { Device } from '../tensor/device.js';
 import { writeDirectoryAtomically } from '../util/atomic-directory.js';
 import { copyFileAtomic } from '../util/atomic-file.js';
 import { readOptimizerState, writeTrainingCheckpoint } from './checkpoint.js';
-import type { TrainingConfig } from './config.js';
+import {
+  boolean,
+  callback,
+  checked,
+  optional,
+  options as optionsOf,
+  signal as signalKind,
+} from '../util/arguments.js';
+import { parseTrainingConfig, type TrainingConfig } from './config.js';
 import { dataMetadata, describeData, openSource } from './data-sources.js';
 import type { ExampleSource } from './example-source.js';
 import { continueFrom, continueRun, lineageMetadata } from './lineage.js';
@@ -70,6 +78,12 @@ export interface TrainOptions {
   onEvent?: ((event: TrainingEvent) => void) | undefined;
 }
 
+const TRAIN = optionsOf<TrainOptions>({
+  resume: optional(boolean),
+  signal: optional(signalKind),
+  onEvent: optional(callback()),
+});
+
 /**
  * A whole training run: loads tokenizer, data and model, trains, and writes everything into the run directory (see
  * {@link RunDirectory}).
@@ -79,9 +93,10 @@ export interface TrainOptions {
  */
 export async function trainFromConfig(
   given: TrainingConfig,
-  options: TrainOptions = {},
+  settings: TrainOptions = {},
 ): Promise<TrainingSummary> {
-  const resolved = resolvePaths(given);
+  const options = checked(TRAIN, settings, 'options');
+  const resolved = resolvePaths(parseTrainingConfig(given));
   const system = findSystem(resolved.system);
   throwIfAborted(options.signal);
   const directory = new RunDirectory(resolved.output);

@@ -1,12 +1,31 @@
 import { z } from 'zod';
-import type { Ragged, TokenizedExample } from '../data/batch.js';
+import { DRAWN, type Ragged, type TokenizedExample } from '../data/batch.js';
 import { START } from '../data/text/documents.js';
-import { corpusFingerprint, type TextFile } from '../data/text/files.js';
+import { corpusFingerprint, TEXT_FORMS, type TextFile } from '../data/text/files.js';
+import { TEXT_OBJECTIVES } from '../data/text/objective.js';
+import type { SegmentSettings } from '../data/text/segments.js';
 import { TextReader, type TextReaderOptions, type TokenizedGroup } from '../data/text/tokenized-groups.js';
+import { Tokenizer } from '../data/tokenizer.js';
 import { HintError, throwIfAborted } from '../errors.js';
 import { abortable } from '../util/abortable.js';
+import {
+  checked,
+  checkedIfGiven,
+  choice,
+  instance,
+  integer,
+  list,
+  name,
+  boolean,
+  optional,
+  options as optionsOf,
+  path,
+  shaped,
+  signal as signalKind,
+} from '../util/arguments.js';
 import { CounterRng } from '../util/counter-rng.js';
 import { fnv1a32, sha256Hex } from '../util/hash.js';
+import { showValue } from '../util/show-value.js';
 import type { ExampleSource, SourceState } from './example-source.js';
 
 /** Options of {@link TextSource}. */
@@ -15,6 +34,31 @@ export interface TextSourceOptions extends TextReaderOptions {
   /** Examples that are shuffled together: a block of the stream is read, permuted and given out before the next. */
   shuffleBuffer: number;
 }
+
+const OPEN = optionsOf<TextSourceOptions>(
+  {
+    files: list(
+      shaped<TextFile>(
+        { path, form: choice(...TEXT_FORMS), gzip: boolean, bytes: integer(0) },
+        'what findTextFiles gives, an object { path, form, gzip, bytes }',
+      ),
+    ),
+    tokenizer: instance(Tokenizer, 'a Tokenizer, such as await Tokenizer.load(path)'),
+    settings: optionsOf<SegmentSettings>({
+      objective: choice(...TEXT_OBJECTIVES),
+      splits: choice('independent', 'faithful'),
+      segmentTokens: integer(1, 2 ** 31 - 1),
+      maxDocumentTokens: integer(1, 2 ** 31 - 1),
+      lastSegment: choice('drop', 'pad'),
+      seed: integer(0),
+    }),
+    column: name,
+    documentsPerGroup: integer(1, 2 ** 31 - 1),
+    shuffleBuffer: integer(1, 2 ** 31 - 1),
+    threads: optional(integer(0, 4096)),
+  },
+  'an object such as { files, tokenizer, settings, column, documentsPerGroup, shuffleBuffer }',
+);
 
 const count = z.int().min(0);
 const blockStart = z.object({
@@ -77,18 +121,20 @@ export class TextSource implements ExampleSource {
    *
    * @throws HintError `INVALID_ARGUMENT`, `NOT_FOUND`, `IO`, `ABORTED`
    */
-  static async open(options: TextSourceOptions, signal?: AbortSignal): Promise<TextSource> {
+  static async open(given: TextSourceOptions, signal?: AbortSignal): Promise<TextSource> {
+    const options = checked(OPEN, given, 'options');
+    checkedIfGiven(signalKind, signal, 'signal');
     const { files, tokenizer, settings, column, documentsPerGroup, shuffleBuffer } = options;
-    for (const [name, value] of Object.entries({ documentsPerGroup, shuffleBuffer })) {
-      if (!Number.isInteger(value) || value < 1)
-        throw new HintError('INVALID_ARGUMENT', `${name} is ${value}; give an integer ≥ 1.`);
-    }
+    if (files.length === 0)
+      throw new HintError('INVALID_ARGUMENT', 'options.files is empty; give what findTextFiles finds.');
     const identity = [VERSION, Object.entries(settings).sort(), column, documentsPerGroup, shuffleBuffer];
     const corpus = await corpusFingerprint(files, signal);
     return new TextSource(options, sha256Hex(JSON.stringify(identity), tokenizer.fingerprint, corpus));
   }
 
   async next(count: number, signal?: AbortSignal): Promise<TokenizedExample[]> {
+    checked(DRAWN, count, 'count');
+    checkedIfGiven(signalKind, signal, 'signal');
     const examples: TokenizedExample[] = [];
     while (examples.length < count) {
       throwIfAborted(signal);
@@ -112,7 +158,7 @@ export class TextSource implements ExampleSource {
     if (!parsed.success || parsed.data.shard >= this.#options.files.length) {
       throw new HintError(
         'INVALID_CHECKPOINT',
-        `The checkpoint's place in the text is ${JSON.stringify(state)}, which is none of these ${this.#options.files.length} files; resume with the text the run was started on.`,
+        `The checkpoint's place in the text is ${showValue(state)}, which is none of these ${this.#options.files.length} files; resume with the text the run was started on.`,
       );
     }
     const { position, ...start } = parsed.data;

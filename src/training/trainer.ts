@@ -2,14 +2,28 @@ import { buildBatch } from '../data/batch.js';
 import { splitByTokens } from '../data/sampling.js';
 import { HintError, throwIfAborted } from '../errors.js';
 import { DropoutPlan } from '../model/dropout.js';
-import type { TrainableModel } from '../model/trainable.js';
+import { TRAINABLE, type TrainableModel } from '../model/trainable.js';
 import * as ops from '../tensor/ops.js';
+import {
+  boolean,
+  callback,
+  checked,
+  choice,
+  instance,
+  integer,
+  number,
+  optional,
+  options as optionsOf,
+  shaped,
+  signal as signalKind,
+  type Members,
+} from '../util/arguments.js';
 import type { Sliced } from '../tensor/slices.js';
 import { Gradients } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { ExampleSource, SourceState } from './example-source.js';
 import { accumulateGradients, type LossSums } from './microbatch.js';
-import type { Optimizer } from './optimizer.js';
+import { Optimizer } from './optimizer.js';
 import { learningRateAt, type Schedule } from './schedule.js';
 import { dropoutSeed } from './seeds.js';
 
@@ -82,6 +96,41 @@ export interface StepsOptions {
   settleAt?: ((step: number) => boolean) | undefined;
 }
 
+const PARTS = shaped<{ model: object; source: object; optimizer: Optimizer }>(
+  {
+    model: TRAINABLE,
+    source: shaped<Pick<ExampleSource, 'next' | 'restore'>>(
+      { next: callback(), restore: callback() },
+      'an ExampleSource, such as await PoolSource.of(examples, seed)',
+    ),
+    optimizer: instance(Optimizer, 'an Optimizer'),
+  },
+  'an object { model, source, optimizer }',
+);
+const SCHEDULE: Members<Schedule> = {
+  kind: choice('constant', 'linear'),
+  learningRate: number(0),
+  warmupSteps: integer(0),
+  steps: integer(0),
+};
+const SETTINGS = optionsOf<TrainerSettings>({
+  batchSize: integer(1, 2 ** 31 - 1),
+  tokenBudget: integer(1, 2 ** 31 - 1),
+  schedule: optionsOf<Schedule>(SCHEDULE),
+  firstStep: integer(0),
+  dropout: number(0, 1, { below: true }),
+  generatorDropout: number(0, 1, { below: true }),
+  zLoss: number(0),
+  seed: integer(0),
+  recompute: boolean,
+  regenerate: optional(boolean),
+});
+const STATE = shaped<Pick<TrainerState, 'step' | 'tokens'>>(
+  { step: integer(0), tokens: integer(0) },
+  'a state such as trainer.state',
+);
+const STEPS = optionsOf<StepsOptions>({ signal: optional(signalKind), settleAt: optional(callback()) });
+
 // Microbatches under way at most: one runs, the next is ready. More would only make stopping slower.
 const RUN_AHEAD = 2;
 
@@ -112,10 +161,12 @@ export class Trainer {
   private underWay: Promise<unknown>[] = [];
   private lastNorm: Promise<number> = Promise.resolve(0);
 
-  constructor(
-    parts: TrainerParts,
-    readonly settings: TrainerSettings,
-  ) {
+  readonly settings: TrainerSettings;
+
+  /** @throws HintError INVALID_ARGUMENT */
+  constructor(parts: TrainerParts, settings: TrainerSettings) {
+    checked(PARTS, parts, 'parts');
+    this.settings = checked(SETTINGS, settings, 'settings');
     this.model = parts.model;
     this.optimizer = parts.optimizer;
     this.source = parts.source;
@@ -131,6 +182,7 @@ export class Trainer {
    * @throws HintError INVALID_CHECKPOINT when the state is not one of this source
    */
   async restore(state: TrainerState): Promise<void> {
+    checked(STATE, state, 'state');
     await this.source.restore(state.source);
     this.step = state.step;
     this.tokens = state.tokens;
@@ -142,7 +194,8 @@ export class Trainer {
    *
    * @throws HintError NUMERIC when a loss or gradient is no finite number, ABORTED, OUT_OF_MEMORY, INVALID_TOKEN
    */
-  async *steps({ signal, settleAt }: StepsOptions = {}): AsyncGenerator<StepReport, void, undefined> {
+  async *steps(options: StepsOptions = {}): AsyncGenerator<StepReport, void, undefined> {
+    const { signal, settleAt } = checked(STEPS, options, 'options');
     let pending: Pending | undefined;
     try {
       while (this.step < this.settings.schedule.steps) {

@@ -122,7 +122,7 @@ describe('loadSniDataset', () => {
   });
 
   it.each([
-    [{ split: 'dev' }, 'NOT_FOUND'],
+    [{ split: 'dev' }, 'INVALID_ARGUMENT'],
     [{ directory: '/nowhere' }, 'NOT_FOUND'],
     [{ setting: { format: 'gpt', positives: 0 } }, 'INVALID_ARGUMENT'],
     [{ instancesPerTask: 0 }, 'INVALID_ARGUMENT'],

@@ -136,9 +136,9 @@ describe('multiply-adds', () => {
 
   it('refuse lengths that are no counts', () => {
     const lengths = { instruction: 7, input: 5, output: 4, examples: 1, instructionInInput: false };
-    expect(() => inferenceFlops(model(), { ...lengths, input: -1 })).toThrow(/input length is -1/);
-    expect(() => inferenceFlops(model(), { ...lengths, output: 1.5 })).toThrow(/output length is 1\.5/);
-    expect(() => inferenceFlops(model(), { ...lengths, examples: NaN })).toThrow(/examples length is NaN/);
+    expect(() => inferenceFlops(model(), { ...lengths, input: -1 })).toThrow(/lengths\.input is -1/);
+    expect(() => inferenceFlops(model(), { ...lengths, output: 1.5 })).toThrow(/lengths\.output is 1\.5/);
+    expect(() => inferenceFlops(model(), { ...lengths, examples: NaN })).toThrow(/lengths\.examples is NaN/);
     expect(() => taskMultiplyAdds(model(), Infinity)).toThrow(/instruction length/);
   });
 });

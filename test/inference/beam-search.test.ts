@@ -115,7 +115,7 @@ describe('beam search on a T5', () => {
 
   it('names options that are wrong or contradict each other', async () => {
     const failing: [object, RegExp][] = [
-      [{ decode: 'beams' }, /"beams" is unknown; use greedy, t5x-beam1, beam, sample/],
+      [{ decode: 'beams' }, /decode is "beams"; give "greedy", "t5x-beam1", "beam" or "sample"/],
       [{ numBeams: 0 }, /numBeams is 0; give an integer from 1 to 64/],
       [{ decode: 't5x-beam1', numBeams: 2 }, /numBeams does not go with t5x-beam1/],
       [{ decode: 'greedy', temperature: 1 }, /temperature does not go with greedy/],

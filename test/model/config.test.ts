@@ -132,7 +132,7 @@ describe('config.json', () => {
       /max_distance must be above half/,
     ],
     ['an unknown generator', { hint: { generator: 'magic' } }, /hint\.generator is "magic"/],
-    ['three LoRA ranks', { hint: { lora_ranks: [1, 2, 3] } }, /hint\.lora_ranks is \[1,2,3\]/],
+    ['three LoRA ranks', { hint: { lora_ranks: [1, 2, 3] } }, /hint\.lora_ranks is \[1, 2, 3\]/],
     [
       'fusion without an encoded instruction',
       { hint: { generator: 'embedding' } },

@@ -1,10 +1,21 @@
-import { HintError, throwIfAborted } from '../../errors.js';
+import { throwIfAborted } from '../../errors.js';
+import {
+  callback,
+  choice,
+  integer,
+  list,
+  name,
+  optional,
+  options as optionsOf,
+  path,
+  signal,
+} from '../../util/arguments.js';
 import { readLineBlocks } from '../line-blocks.js';
 import { tokenizePacked, type TokenizeKind } from '../tokenize-ahead.js';
-import type { TokenLimits } from '../tokenize-job.js';
+import { TOKENIZING, type TokenLimits } from '../tokenize-job.js';
 import type { Tokenizer } from '../tokenizer.js';
-import { p3Files, readP3Templates, type P3Split, type P3Template } from './format.js';
-import { checkP3Setting, P3_LIMITS, type P3Setting, type P3Shot } from './forms.js';
+import { p3Files, P3_SPLITS, readP3Templates, type P3Split, type P3Template } from './format.js';
+import { checkP3Setting, P3_FORMS, P3_LIMITS, type P3Setting, type P3Shot } from './forms.js';
 import { runP3Job, type P3Job, type P3TaskUse } from './tokenize.js';
 
 /** How far the reading of P3 is. */
@@ -38,6 +49,18 @@ export interface P3Options extends Partial<TokenLimits> {
   onProgress?: ((progress: P3Progress) => void) | undefined;
 }
 
+/** What a caller may say about reading P3. */
+export const P3_READING = {
+  ...TOKENIZING,
+  directory: path,
+  split: choice(...P3_SPLITS),
+  datasets: optional(list(name)),
+  setting: optionsOf<P3Setting>({ form: choice(...P3_FORMS), shots: integer(0, 2 ** 31 - 1) }),
+  seed: optional(integer(0)),
+  signal: optional(signal),
+  onProgress: optional(callback<(progress: P3Progress) => void>()),
+};
+
 const P3_BLOCKS: TokenizeKind<P3Job> = { name: 'p3-block', run: runP3Job };
 
 /**
@@ -50,8 +73,6 @@ export async function* streamP3(options: P3Options): AsyncGenerator<Uint8Array, 
   const { directory, split, datasets, setting, tokenizer, threads, signal } = options;
   checkP3Setting(setting);
   const { seed = 0 } = options;
-  if (!Number.isSafeInteger(seed) || seed < 0)
-    throw new HintError('INVALID_ARGUMENT', `The seed is ${seed}; give a non-negative integer.`);
   const limits = { ...P3_LIMITS, ...limitsOf(options) };
   throwIfAborted(signal);
   const templates = await readP3Templates(directory);
@@ -103,12 +124,7 @@ function tasksOf(
 
 function limitsOf(options: Partial<TokenLimits>): Partial<TokenLimits> {
   const names = ['maxInstructionTokens', 'maxInputTokens', 'maxTargetTokens'] as const;
-  const given = names.flatMap((name) =>
-    options[name] === undefined ? [] : [[name, options[name]] as const],
+  return Object.fromEntries(
+    names.flatMap((limit) => (options[limit] === undefined ? [] : [[limit, options[limit]] as const])),
   );
-  for (const [name, limit] of given) {
-    if (!Number.isInteger(limit) || limit < 1)
-      throw new HintError('INVALID_ARGUMENT', `${name} is ${limit}; give an integer ≥ 1.`);
-  }
-  return Object.fromEntries(given);
 }

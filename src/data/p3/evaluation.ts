@@ -1,11 +1,12 @@
 import { HintError } from '../../errors.js';
+import { boolean, checked, choice, optional, options as optionsOf } from '../../util/arguments.js';
 import { CounterRng } from '../../util/counter-rng.js';
 import { fnv1a32 } from '../../util/hash.js';
 import type { TokenizedExample } from '../batch.js';
 import { readLineBlocks } from '../line-blocks.js';
 import { unpackExamples } from '../token-cache.js';
-import { streamP3, type P3Options } from './dataset.js';
-import { p3Files, p3TaskName, parseP3Row, readP3Templates, type P3Template } from './format.js';
+import { P3_READING, streamP3, type P3Options } from './dataset.js';
+import { p3Files, P3_SPLITS, p3TaskName, parseP3Row, readP3Templates, type P3Template } from './format.js';
 import { formatP3Row, type P3Setting, type P3Shot } from './forms.js';
 
 /** Options of {@link loadP3Evaluation}. */
@@ -15,6 +16,11 @@ export interface P3EvaluationOptions extends Omit<P3Options, 'split' | 'keep' | 
   /** Also templates that ask for something else than their dataset was made for (default false; method §8.5). */
   allTemplates?: boolean | undefined;
 }
+
+const LOAD = optionsOf<P3EvaluationOptions>(
+  { ...P3_READING, split: optional(choice(...P3_SPLITS)), allTemplates: optional(boolean) },
+  'an object such as { directory, setting, tokenizer }',
+);
 
 /** Examples to be evaluated, and the templates they come from. */
 export interface P3EvaluationSet {
@@ -30,7 +36,8 @@ export interface P3EvaluationSet {
  *
  * @throws HintError as streamP3; INVALID_DATA when no template is left, or one has fewer worked examples than shots
  */
-export async function loadP3Evaluation(options: P3EvaluationOptions): Promise<P3EvaluationSet> {
+export async function loadP3Evaluation(given: P3EvaluationOptions): Promise<P3EvaluationSet> {
+  const options = checked(LOAD, given, 'options');
   const { directory, split = 'eval', datasets, setting, seed = 0, allTemplates = false } = options;
   const all = await readP3Templates(directory);
   const files = await p3Files(directory, split, datasets);

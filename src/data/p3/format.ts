@@ -93,9 +93,9 @@ export async function readP3Templates(directory: string): Promise<Map<string, P3
 }
 
 /** The folders of a P3 directory. */
-export type P3Split = 'train' | 'eval' | 'fewshot' | 'extra';
+export type P3Split = (typeof P3_SPLITS)[number];
 
-export const P3_SPLITS: readonly P3Split[] = ['train', 'eval', 'fewshot', 'extra'];
+export const P3_SPLITS = ['train', 'eval', 'fewshot', 'extra'] as const;
 
 const names = z.union([z.array(z.string()), z.record(z.string(), z.unknown()).transform(Object.keys)]);
 const splitsSchema = z.object({

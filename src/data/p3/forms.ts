@@ -6,7 +6,8 @@ import type { P3Row } from './format.js';
  * the whole prompt; `split`: the same text, but the model reads the instance's fields alone; `t0`: the model reads
  * the whole prompt and there is no instruction; `no-prompt`: the model reads the fields alone.
  */
-export type P3Form = 'joint' | 'split' | 't0' | 'no-prompt';
+export type P3Form = (typeof P3_FORMS)[number];
+export const P3_FORMS = ['joint', 'split', 't0', 'no-prompt'] as const;
 
 /** A form and the number of worked examples in front of it. */
 export interface P3Setting {

@@ -8,7 +8,8 @@ import { publishedCap } from './published-sizes.js';
 export const MIXTURE_CAP = 500_000;
 
 /** Where the sizes of the datasets are taken from: the rows that are there, or those of the published mixture. */
-export type MixtureRates = 'rows' | 'published';
+export type MixtureRates = (typeof MIXTURE_RATES)[number];
+export const MIXTURE_RATES = ['rows', 'published'] as const;
 
 /** How much of a task is used. */
 export interface TaskRate {

@@ -1,11 +1,28 @@
 import { z } from 'zod';
 import { HintError, throwIfAborted } from '../../errors.js';
+import {
+  checked,
+  checkedIfGiven,
+  choice,
+  integer,
+  optional,
+  options as optionsOf,
+  signal as signalKind,
+} from '../../util/arguments.js';
 import { sha256Hex } from '../../util/hash.js';
+import { showValue } from '../../util/show-value.js';
 import type { TokenizedExample } from '../batch.js';
+import { DRAWN } from '../batch.js';
 import { packedKey } from '../token-cache.js';
-import { streamP3, type P3Options } from './dataset.js';
+import { P3_READING, streamP3, type P3Options } from './dataset.js';
 import { p3Files, readP3Templates } from './format.js';
-import { MixtureSampler, mixtureRates, type MixtureRates, type MixtureState } from './mixture.js';
+import {
+  MIXTURE_RATES,
+  MixtureSampler,
+  mixtureRates,
+  type MixtureRates,
+  type MixtureState,
+} from './mixture.js';
 import { P3Pool } from './pool.js';
 
 /** Options of {@link P3Source.open}. */
@@ -15,6 +32,11 @@ export interface P3SourceOptions extends Omit<P3Options, 'keep' | 'shots' | 'wit
   /** Rows above which a dataset is capped (default 500,000). */
   cap?: number | undefined;
 }
+
+const OPEN = optionsOf<P3SourceOptions>(
+  { ...P3_READING, mixture: optional(choice(...MIXTURE_RATES)), cap: optional(integer(1, 2 ** 31 - 1)) },
+  'an object such as { directory, split, setting, tokenizer }',
+);
 
 // Files of the token cache that are read at once.
 const READS_AT_ONCE = 64;
@@ -35,7 +57,8 @@ export class P3Source {
    *
    * @throws HintError as streamP3 and mixtureRates; INVALID_DATA when no row can be shown in the form
    */
-  static async open(options: P3SourceOptions): Promise<P3Source> {
+  static async open(given: P3SourceOptions): Promise<P3Source> {
+    const options = checked(OPEN, given, 'options');
     const { directory, split, datasets, seed = 0, cacheDirectory = null, signal } = options;
     const [templates, files] = [await readP3Templates(directory), await p3Files(directory, split, datasets)];
     const mixed = new Set(files.map(({ dataset }) => dataset));
@@ -82,13 +105,15 @@ export class P3Source {
     if (!parsed.success)
       throw new HintError(
         'INVALID_CHECKPOINT',
-        `The checkpoint's place in its examples is ${JSON.stringify(state)}, a mixture needs the examples drawn of each task; resume with the kind of data the run was started on.`,
+        `The checkpoint's place in its examples is ${showValue(state)}, a mixture needs the examples drawn of each task; resume with the kind of data the run was started on.`,
       );
     this.sampler.restore(parsed.data);
   }
 
-  /** The next examples of the mixture. @throws HintError IO, ABORTED */
+  /** The next examples of the mixture. @throws HintError INVALID_ARGUMENT, IO, ABORTED */
   async next(count: number, signal?: AbortSignal): Promise<TokenizedExample[]> {
+    checked(DRAWN, count, 'count');
+    checkedIfGiven(signalKind, signal, 'signal');
     const draws = Array.from({ length: count }, () => this.sampler.next());
     const examples: TokenizedExample[] = [];
     for (let begin = 0; begin < count; begin += READS_AT_ONCE) {

@@ -2,10 +2,19 @@ import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { escapePath, glob, isDynamicPattern } from 'tinyglobby';
 import { HintError, throwIfAborted } from '../../errors.js';
+import {
+  checked,
+  checkedIfGiven,
+  choice,
+  list,
+  path as pathKind,
+  signal as signalKind,
+} from '../../util/arguments.js';
 import { sha256Hex } from '../../util/hash.js';
 
 /** How the documents lie in a file: JSON objects, one a line; plain text, one a line or one a file; rows of a table. */
-export type TextForm = 'json-lines' | 'text-lines' | 'text-file' | 'parquet';
+export type TextForm = (typeof TEXT_FORMS)[number];
+export const TEXT_FORMS = ['json-lines', 'text-lines', 'text-file', 'parquet'] as const;
 
 /** One file (shard) of a corpus. */
 export interface TextFile {
@@ -17,6 +26,9 @@ export interface TextFile {
 
 const ENDINGS = /\.(jsonl|json|ndjson|txt)(\.gz)?$|\.parquet$/i;
 const ENDINGS_SHOWN = '.jsonl, .json, .ndjson (JSON lines), .txt, each also with .gz, or .parquet';
+
+const PATTERNS = list(pathKind, 'a list of files, folders and glob patterns such as ["texts"]');
+const DOCUMENTS = choice('line', 'file');
 
 /**
  * Finds the files of a corpus: files, folders (every text file in them, at any depth) and glob patterns.
@@ -30,8 +42,11 @@ export async function findTextFiles(
   documents: 'line' | 'file' = 'line',
   signal?: AbortSignal,
 ): Promise<TextFile[]> {
+  const given = checked(PATTERNS, patterns, 'patterns');
+  checked(DOCUMENTS, documents, 'documents');
+  checkedIfGiven(signalKind, signal, 'signal');
   const found = new Map<string, TextFile>();
-  for (const pattern of patterns) {
+  for (const pattern of given) {
     throwIfAborted(signal);
     for (const path of await expand(pattern)) {
       if (!ENDINGS.test(path))

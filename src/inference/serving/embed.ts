@@ -6,6 +6,7 @@ import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { abortable } from '../../util/abortable.js';
+import { boolean, optional, signal, type Members } from '../../util/arguments.js';
 import type { CompiledTasks } from '../compiled-tasks.js';
 
 /** What is wanted of encoder states. */
@@ -14,6 +15,8 @@ export interface EmbedOptions {
   pooled?: boolean;
   signal?: AbortSignal | undefined;
 }
+
+export const EMBEDDING: Members<EmbedOptions> = { pooled: optional(boolean), signal: optional(signal) };
 
 const TOKEN_BUDGET = 4096;
 

@@ -1,5 +1,7 @@
 import { throwIfAborted } from '../../errors.js';
-import type { CompileRequest } from '../engine.js';
+import { checked, path as pathKind } from '../../util/arguments.js';
+import { COMPILE_REQUEST, type CompileRequest } from '../compile-request.js';
+import { ONLY_SIGNAL } from '../task-arguments.js';
 import type { Task, TaskHost, TaskSource } from '../task.js';
 import {
   TaskCache,
@@ -22,7 +24,7 @@ export class EngineTasks {
   private readonly cache: TaskCache;
 
   constructor(
-    host: TaskHost,
+    private readonly host: TaskHost,
     private readonly maker: EngineTaskMaker,
     options?: TaskCacheOptions,
   ) {
@@ -40,10 +42,11 @@ export class EngineTasks {
    * @returns a handle of the caller's own; the task stays on the device until it is disposed
    * @throws HintError as Engine.compile
    */
-  get(request: CompileRequest, options: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
-    return Promise.resolve().then(() =>
-      this.cache.get(this.maker.resolve(request), options.signal ?? request.signal),
-    );
+  async get(request: CompileRequest, options: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
+    const { signal } = checked(ONLY_SIGNAL, options, 'options');
+    const given = checked(COMPILE_REQUEST, request, 'request');
+    this.host.checkOpen();
+    return this.cache.get(this.maker.resolve(given), signal ?? given.signal);
   }
 
   /**
@@ -53,8 +56,11 @@ export class EngineTasks {
    * @returns as {@link get}
    * @throws HintError as Engine.loadTask
    */
-  async load(path: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
+  async load(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
+    checked(pathKind, path, 'path');
+    const { signal } = checked(ONLY_SIGNAL, options, 'options');
     throwIfAborted(signal);
+    this.host.checkOpen();
     const source = await this.maker.sourceOfFile(path);
     return source ? this.cache.load(source, path, signal) : this.maker.loadTask(path, signal);
   }
@@ -68,9 +74,9 @@ export class EngineTasks {
     return this.cache.metrics;
   }
 
-  /** Forgets a task; false where there is none, or it is in use. */
+  /** Forgets a task; false where there is none, or it is in use. @throws HintError INVALID_ARGUMENT, INVALID_DATA */
   evict(request: CompileRequest): boolean {
-    return this.cache.evict(this.maker.resolve(request));
+    return this.cache.evict(this.maker.resolve(checked(COMPILE_REQUEST, request, 'request')));
   }
 
   /** Forgets every task that nobody uses. */

@@ -1,7 +1,8 @@
 import { HintError, throwIfAborted } from '../../errors.js';
+import { callback, instance, list, optional, options } from '../../util/arguments.js';
 import { createYielder } from '../../util/event-loop-lag.js';
-import type { Generation } from '../task.js';
-import type { Scheduler, SubmitRequest } from './scheduler.js';
+import { Task, type Generation } from '../task.js';
+import { REQUEST, type Scheduler, type SubmitRequest } from './scheduler.js';
 
 /** One of many inputs: its task, and what it needs of its own. */
 export type MixedRequest = Omit<SubmitRequest, 'signal' | 'whenFull'>;
@@ -10,6 +11,23 @@ export type MixedRequest = Omit<SubmitRequest, 'signal' | 'whenFull'>;
 export interface MixedGenerateOptions extends Omit<SubmitRequest, 'task' | 'input' | 'whenFull'> {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
+
+const { temperature, topK, topP, seed, logProbs, maxTokens, maxInputTokens, input, signal } = REQUEST;
+const ofEach = { temperature, topK, topP, seed, logProbs, maxTokens, maxInputTokens };
+
+export const MIXED_REQUESTS = list(
+  options<MixedRequest>(
+    { ...ofEach, input, task: instance(Task, 'a Task, such as await engine.compile({ definition })') },
+    'an object such as { task, input }',
+  ),
+  'a list of requests such as [{ task, input }]',
+);
+
+export const MIXED_OPTIONS = options<MixedGenerateOptions>({
+  ...ofEach,
+  signal,
+  onProgress: optional(callback()),
+});
 
 /**
  * Runs requests of different tasks together.

@@ -5,9 +5,11 @@ import type { HintModel } from '../../model/hint.js';
 import { isLanguageModel } from '../../model/open-model.js';
 import { abortable } from '../../util/abortable.js';
 import type { CompiledTasks } from '../compiled-tasks.js';
-import { resolveDecoding, type DecodingOptions } from '../decoding.js';
-import { checkLimits } from '../generate.js';
+import { choice, integer, optional, options, signal, type Members } from '../../util/arguments.js';
+import { DECODING, resolveDecoding, type DecodingOptions } from '../decoding.js';
+import { count, limitsOf } from '../generate.js';
 import { hashTokens } from '../sample-streams.js';
+import { oneInput } from '../task-arguments.js';
 import type { Generation, Task, TaskHold, TaskHost } from '../task.js';
 import { FairQueue } from './fair-queue.js';
 import { Places } from './places.js';
@@ -29,6 +31,16 @@ export interface ServingOptions {
   pieceMilliseconds?: number;
 }
 
+const most = optional(integer(1, 1 << 24));
+
+export const SERVING = options<ServingOptions>({
+  maxRows: most,
+  maxBatchTokens: most,
+  maxSegments: most,
+  maxQueued: most,
+  pieceMilliseconds: most,
+});
+
 /** One input of one task; decoded greedily unless it says how to draw tokens. */
 export interface SubmitRequest extends Pick<
   DecodingOptions,
@@ -45,6 +57,20 @@ export interface SubmitRequest extends Pick<
   /** What to do when as many requests wait as may: reject with BUSY (the default), or wait for a place. */
   whenFull?: 'reject' | 'wait';
 }
+
+/** What a request may say besides its task. */
+export const REQUEST: Members<Omit<SubmitRequest, 'task'>> = {
+  temperature: DECODING.temperature,
+  topK: DECODING.topK,
+  topP: DECODING.topP,
+  seed: DECODING.seed,
+  logProbs: DECODING.logProbs,
+  input: oneInput,
+  maxTokens: optional(count),
+  maxInputTokens: optional(count),
+  signal: optional(signal),
+  whenFull: optional(choice('reject', 'wait')),
+};
 
 /** What a scheduler has done and has to do. */
 export interface ServingStatistics {
@@ -84,7 +110,6 @@ export class Scheduler {
   private isRunning = false;
   private readonly counts = { completed: 0, failed: 0, cancelled: 0 };
 
-  /** @throws HintError INVALID_ARGUMENT naming the option, its value and what it may be */
   constructor(
     private readonly host: TaskHost,
     options: ServingOptions = {},
@@ -97,10 +122,6 @@ export class Scheduler {
       pieceMilliseconds: 20,
       ...options,
     };
-    for (const [name, value] of Object.entries(this.options)) {
-      if (!Number.isInteger(value) || value < 1 || value > 1 << 24)
-        throw new HintError('INVALID_ARGUMENT', `${name} is ${value}; give an integer from 1 to ${1 << 24}.`);
-    }
     this.places = new Places(this.options.maxQueued);
   }
 
@@ -117,9 +138,8 @@ export class Scheduler {
   async submit(request: SubmitRequest): Promise<Generation> {
     const { task, maxInputTokens, signal, whenFull = 'reject' } = request;
     throwIfAborted(signal);
-    const { maxTokens } = checkLimits(
-      request.maxTokens === undefined ? {} : { maxTokens: request.maxTokens },
-    );
+    task.checkUsable(this.host);
+    const { maxTokens } = limitsOf(request.maxTokens === undefined ? {} : { maxTokens: request.maxTokens });
     const choice = choiceOf(request);
     const input = task.encodeInput(request.input, maxInputTokens);
     if (input.length === 0)
@@ -129,7 +149,7 @@ export class Scheduler {
     try {
       await this.enter(whenFull, signal);
       // Running batches are those of an encoder-decoder; a decoder-only model answers one request after the other.
-      if (isLanguageModel(this.host.model)) return await this.answerAlone(request);
+      if (isLanguageModel(this.host.model)) return await this.answerAlone(task, request);
       const logs = request.logProbs === true;
       return await this.enqueue({ hold, input, maxTokens, choice, logs }, signal);
     } finally {
@@ -142,10 +162,16 @@ export class Scheduler {
     return this.host.model as HintModel;
   }
 
-  private async answerAlone({ task, input, ...request }: SubmitRequest): Promise<Generation> {
-    const { signal } = request;
+  private async answerAlone(
+    task: Task,
+    { temperature, topK, topP, seed, logProbs, input, maxTokens, maxInputTokens, signal }: SubmitRequest,
+  ): Promise<Generation> {
     try {
-      const [answer] = await task.generate([input] as string[] | Int32Array[], request);
+      const [answer] = await task.generate(input, {
+        ...{ temperature, topK, topP, seed, logProbs, signal },
+        ...(maxTokens === undefined ? {} : { maxTokens }),
+        ...(maxInputTokens === undefined ? {} : { maxInputTokens }),
+      });
       this.counts.completed++;
       return answer as Generation;
     } catch (error) {
@@ -356,7 +382,6 @@ export class Scheduler {
   }
 }
 
-/** @throws HintError INVALID_ARGUMENT naming the option, its value and what it may be */
 function choiceOf({ temperature, topK, topP, seed, logProbs }: SubmitRequest): RowChoice {
   const decoding = resolveDecoding({ temperature, topK, topP, seed });
   if (decoding.kind === 'sample') return { ...decoding, key: JSON.stringify(decoding) };

@@ -1,6 +1,7 @@
-import { HintError, throwIfAborted } from '../../errors.js';
+import { throwIfAborted } from '../../errors.js';
 import type { EncodedInstructions } from '../../model/hypernetwork.js';
 import { abortable } from '../../util/abortable.js';
+import { bytes, optional, options } from '../../util/arguments.js';
 import { bytesOfTasks, disposeTasks, tensorsOf, type CompiledTasks } from '../compiled-tasks.js';
 import { Task, type TaskHost, type TaskSource } from '../task.js';
 
@@ -9,6 +10,8 @@ export interface TaskCacheOptions {
   /** Bytes on the device that tasks nobody uses may fill up to (default 1 GiB); tasks in use are never taken away. */
   maxBytes?: number;
 }
+
+export const TASK_CACHE = options<TaskCacheOptions>({ maxBytes: optional(bytes) });
 
 /**
  * What is kept of a task: everything; its encoded instruction, from which the modules are generated again; nothing but
@@ -82,14 +85,11 @@ export class TaskCache {
   private readonly counts = { hits: 0, regenerated: 0, loaded: 0, misses: 0, demotions: 0, evictions: 0 };
   private readonly times = new Map<'compile' | 'regenerate' | 'load', number>();
 
-  /** @throws HintError INVALID_ARGUMENT for a maxBytes that is no number of bytes */
   constructor(
     private readonly host: TaskHost,
     private readonly maker: TaskMaker,
     { maxBytes = GIBIBYTE }: TaskCacheOptions = {},
   ) {
-    if (!Number.isSafeInteger(maxBytes) || maxBytes < 0)
-      throw new HintError('INVALID_ARGUMENT', `maxBytes is ${maxBytes}; give an integer ≥ 0.`);
     this.maxBytes = maxBytes;
   }
 

@@ -3,6 +3,18 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { HintError, throwIfAborted } from '../../../errors.js';
+import {
+  callback,
+  checked,
+  choice,
+  integer,
+  list,
+  name,
+  optional,
+  options as optionsOf,
+  path,
+  signal as signalKind,
+} from '../../../util/arguments.js';
 import { writeFileAtomic, writeFileAtomically, type Append } from '../../../util/atomic-file.js';
 import { CounterRng } from '../../../util/counter-rng.js';
 import { createYielder } from '../../../util/event-loop-lag.js';
@@ -10,7 +22,7 @@ import { fnv1a32 } from '../../../util/hash.js';
 import { parseJson } from '../../../util/read-file.js';
 import { makeFolder } from '../../../util/write-error.js';
 import { readLineBlocks } from '../../line-blocks.js';
-import type { P3Split } from '../format.js';
+import { P3_SPLITS, type P3Split } from '../format.js';
 import { PromptRenderer } from './render.js';
 import { readPromptTemplates } from './templates.js';
 
@@ -47,6 +59,21 @@ export interface RenderSummary {
   }[];
 }
 
+const RENDER = optionsOf<RenderOptions>(
+  {
+    templates: path,
+    rows: path,
+    directory: path,
+    split: choice(...P3_SPLITS),
+    only: optional(list(name)),
+    limit: optional(integer(1)),
+    seed: optional(integer(0)),
+    signal: optional(signalKind),
+    onProgress: optional(callback()),
+  },
+  'an object such as { templates, rows, directory, split }',
+);
+
 const compressed = promisify(gzip);
 const BLOCK_CHARACTERS = 1 << 20;
 // Of templates whose text depends on the row.
@@ -68,7 +95,8 @@ interface Use {
  * @throws HintError NOT_FOUND, IO, INVALID_JSON, INVALID_DATA naming template or line, INVALID_ARGUMENT for a template
  *   that there is not, ABORTED
  */
-export async function renderPromptsource(options: RenderOptions): Promise<RenderSummary> {
+export async function renderPromptsource(given: RenderOptions): Promise<RenderSummary> {
+  const options = checked(RENDER, given, 'options');
   const { directory, split, seed = 0, signal } = options;
   const { dataset, templates } = await readPromptTemplates(options.templates);
   const unknown = options.only?.find(

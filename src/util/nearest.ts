@@ -1,5 +1,9 @@
+// Longer names are no slip of the hand, and comparing them takes long.
+const LONGEST_NAME = 100;
+
 /** The candidate most like `name`, by edit distance; undefined when none is close. */
 export function nearest(name: string, candidates: readonly string[]): string | undefined {
+  if (name.length > LONGEST_NAME) return undefined;
   const lower = name.toLowerCase();
   const ranked = candidates
     .map((candidate) => ({ candidate, distance: editDistance(lower, candidate.toLowerCase()) }))
