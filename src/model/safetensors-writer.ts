@@ -11,6 +11,7 @@ import {
   signal as signalKind,
   text,
   where,
+  type Kind,
 } from '../util/arguments.js';
 import { writeFileAtomically, type Append } from '../util/atomic-file.js';
 import { showValue } from '../util/show-value.js';
@@ -42,9 +43,15 @@ const TENSORS = list(
 const METADATA = record(text);
 const BYTES = instance(Uint8Array, 'a Uint8Array');
 
-function isIterable(value: unknown): value is Iterable<TensorToWrite> {
-  return typeof value === 'object' && value !== null && Symbol.iterator in value;
-}
+const ANY_ITERABLE: Kind<TensorToWrite[]> = {
+  ...TENSORS,
+  read: (value) =>
+    TENSORS.read(
+      typeof value === 'object' && value !== null && Symbol.iterator in value
+        ? [...(value as Iterable<unknown>)]
+        : value,
+    ),
+};
 
 // Wider types first, so that every tensor starts at a multiple of its element size; within a width as the
 // format's own library orders them, which makes the files byte-identical.
@@ -124,7 +131,7 @@ export async function writeSafetensors(
   signal?: AbortSignal,
 ): Promise<void> {
   checked(pathKind, path, 'path');
-  const ordered = inFileOrder(checked(TENSORS, isIterable(tensors) ? [...tensors] : tensors, 'tensors'));
+  const ordered = inFileOrder(checked(ANY_ITERABLE, tensors, 'tensors'));
   const header = encodeHeader(ordered, checked(METADATA, metadata, 'metadata'));
   checkedIfGiven(signalKind, signal, 'signal');
   const write = async (append: Append): Promise<void> => {

@@ -5,6 +5,7 @@ import { MixedTaskSampler } from '../data/sampling.js';
 import { HintError, throwIfAborted } from '../errors.js';
 import { checked, checkedIfGiven, integer, name, signal as signalKind } from '../util/arguments.js';
 import { createYielder } from '../util/event-loop-lag.js';
+import { parseSafely } from '../util/parse-safely.js';
 import { showValue } from '../util/show-value.js';
 
 /** Plain JSON: what a source needs to go on, as it stands in a checkpoint. */
@@ -87,7 +88,7 @@ export class PoolSource implements ExampleSource {
   }
 
   restore(state: SourceState): void {
-    const parsed = poolState.safeParse(state);
+    const parsed = parseSafely(poolState, state, 'The place in the examples', 'INVALID_CHECKPOINT');
     if (!parsed.success) {
       throw new HintError(
         'INVALID_CHECKPOINT',

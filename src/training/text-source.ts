@@ -25,6 +25,7 @@ import {
 } from '../util/arguments.js';
 import { CounterRng } from '../util/counter-rng.js';
 import { fnv1a32, sha256Hex } from '../util/hash.js';
+import { parseSafely } from '../util/parse-safely.js';
 import { showValue } from '../util/show-value.js';
 import type { ExampleSource, SourceState } from './example-source.js';
 
@@ -154,7 +155,7 @@ export class TextSource implements ExampleSource {
   }
 
   restore(state: SourceState): void {
-    const parsed = stateSchema.safeParse(state);
+    const parsed = parseSafely(stateSchema, state, 'The place in the examples', 'INVALID_CHECKPOINT');
     if (!parsed.success || parsed.data.shard >= this.#options.files.length) {
       throw new HintError(
         'INVALID_CHECKPOINT',

@@ -1,24 +1,25 @@
 import type { z } from 'zod';
-import { HintError } from '../errors.js';
+import { HintError, type HintErrorCode } from '../errors.js';
 import { escapeControls } from './show-value.js';
 
 /**
  * Checks a value against a schema; the value may be any that JavaScript has, not only what JSON files hold.
  *
  * @param source names the value in errors
- * @throws HintError INVALID_CONFIG where looking at the value throws: a getter, a proxy
+ * @throws HintError `code` where looking at the value throws: a getter, a proxy
  */
 export function parseSafely<T>(
   schema: z.ZodType<T>,
   value: unknown,
   source: string,
+  code: HintErrorCode = 'INVALID_CONFIG',
 ): z.ZodSafeParseResult<T> {
   try {
     return schema.safeParse(value);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : 'a getter threw';
     throw new HintError(
-      'INVALID_CONFIG',
+      code,
       `${source} cannot be read (${escapeControls(reason.slice(0, 200))}); give plain values.`,
       { cause },
     );

@@ -10,6 +10,7 @@ import {
   signal as signalKind,
 } from '../../util/arguments.js';
 import { sha256Hex } from '../../util/hash.js';
+import { parseSafely } from '../../util/parse-safely.js';
 import { showValue } from '../../util/show-value.js';
 import type { TokenizedExample } from '../batch.js';
 import { DRAWN } from '../batch.js';
@@ -101,7 +102,7 @@ export class P3Source {
 
   /** @throws HintError INVALID_CHECKPOINT */
   restore(state: unknown): void {
-    const parsed = stateSchema.safeParse(state);
+    const parsed = parseSafely(stateSchema, state, 'The place in the examples', 'INVALID_CHECKPOINT');
     if (!parsed.success)
       throw new HintError(
         'INVALID_CHECKPOINT',
