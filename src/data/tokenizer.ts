@@ -6,6 +6,7 @@ import { HintError } from '../errors.js';
 import {
   boolean,
   checked,
+  checkedIfGiven,
   integer,
   integerOrAll,
   optional,
@@ -204,9 +205,9 @@ export class Tokenizer {
    *
    * @throws HintError `INVALID_ARGUMENT` for what is no text, and for options that there are not
    */
-  encode(text: string, options: EncodeOptions = {}): Int32Array {
+  encode(text: string, options?: EncodeOptions): Int32Array {
     checked(textKind, text, 'text');
-    const { addEos = true, maxLength = Infinity } = checked(ENCODING, options, 'options');
+    const { addEos = true, maxLength = Infinity } = checkedIfGiven(ENCODING, options, 'options') ?? {};
     const ids = this.#unigram ? this.#encodeUnigram(text, this.#unigram) : this.#encodeBytes(text);
     if (addEos) ids.push(this.eosId);
     if (ids.length > maxLength) ids.length = maxLength;
@@ -234,10 +235,9 @@ export class Tokenizer {
    *
    * @throws HintError `INVALID_ARGUMENT` for ids that are no integers, and for options that there are not
    */
-  decode(ids: Int32Array | readonly number[], options: DecodeOptions = {}): string {
+  decode(ids: Int32Array | readonly number[], options?: DecodeOptions): string {
     checked(IDS, ids, 'ids');
-    const given = checked(DECODING, options, 'options');
-    return this.#decode(ids, given);
+    return this.#decode(ids, checkedIfGiven(DECODING, options, 'options') ?? {});
   }
 
   #decode(ids: Int32Array | readonly number[], options: DecodeOptions): string {

@@ -249,21 +249,24 @@ function isObject(value: unknown): value is Record<string, unknown> {
   );
 }
 
-function readMembers(
-  value: Record<string, unknown>,
+/** Reads members one by one, and tells of a wrong one where it is. */
+function memberReader(
   members: Readonly<Record<string, Kind>>,
-): Record<string, unknown> {
-  const result: Record<string, unknown> = {};
-  for (const key in members) {
-    const kind = members[key] as Kind;
-    try {
-      const member = value[key];
-      if (member !== undefined || !kind.optional) result[key] = kind.read(member);
-    } catch (cause) {
-      throw located(cause, key);
+): (value: Record<string, unknown>) => Record<string, unknown> {
+  const entries = Object.entries(members);
+  return (value) => {
+    const result: Record<string, unknown> = {};
+    for (let i = 0; i < entries.length; i++) {
+      const [key, kind] = entries[i] as [string, Kind];
+      try {
+        const member = value[key];
+        if (member !== undefined || !kind.optional) result[key] = kind.read(member);
+      } catch (cause) {
+        throw located(cause, key);
+      }
     }
-  }
-  return result;
+    return result;
+  };
 }
 
 /**
@@ -272,16 +275,17 @@ function readMembers(
  * @returns a copy
  */
 export function options<T extends object>(members: Members<T>, allowed = 'an object'): Kind<T> {
-  const known = Object.keys(members);
   const all = members as Readonly<Record<string, Kind>>;
+  const known = new Set(Object.keys(all));
+  const read = memberReader(all);
   return {
     allowed,
     members: all,
     strict: true,
     read(value) {
       if (!isObject(value)) throw refusal(value, allowed);
-      for (const key of Object.keys(value)) if (!Object.hasOwn(all, key)) throw unknown(key, known);
-      return readMembers(value, all) as T;
+      for (const key of Object.keys(value)) if (!known.has(key)) throw unknown(key, [...known]);
+      return read(value) as T;
     },
   };
 }
@@ -298,13 +302,14 @@ function unknown(key: string, known: readonly string[]): Fault {
 /** Objects that have these members, whatever else they have: data and instances, which are not copied. */
 export function shaped<T extends object>(members: Members<T>, allowed: string): Kind<T> {
   const all = members as Readonly<Record<string, Kind>>;
+  const read = memberReader(all);
   return {
     allowed,
     members: all,
     strict: false,
     read(value) {
       if (typeof value !== 'object' || value === null) throw refusal(value, allowed);
-      readMembers(value as Record<string, unknown>, all);
+      read(value as Record<string, unknown>);
       return value as T;
     },
   };
