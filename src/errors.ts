@@ -1,3 +1,5 @@
+import { shortened, shown } from './util/shown.js';
+
 /** What went wrong, for programs: every {@link HintError} carries one of these. */
 export type HintErrorCode =
   | 'INVALID_ARGUMENT'
@@ -19,15 +21,19 @@ export type HintErrorCode =
   | 'NATIVE_MISSING'
   | 'INTERNAL';
 
+// Values from files stand in messages; a hundredth of the largest of them would fill a screen.
+const LONGEST_MESSAGE = 4000;
+
 /**
  * The one error class of the engine: a sentence that names the value, the limit and the next step, and a `code`
- * for programs.
+ * for programs. Whatever values it names, the message is one line without control characters (they are escaped as in
+ * JSON), of about 4,000 characters at most.
  */
 export class HintError extends Error {
   readonly code: HintErrorCode;
 
   constructor(code: HintErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+    super(shown(shortened(message, LONGEST_MESSAGE)), options);
     this.name = 'HintError';
     this.code = code;
   }

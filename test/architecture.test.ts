@@ -72,6 +72,17 @@ describe('architecture', () => {
     expect([...inModel, ...inNative]).toEqual([]);
   });
 
+  it('nothing is printed but through the functions that escape control characters', () => {
+    // The worker is a process of its own whose output is read as JSON by the one that started it.
+    const allowed = ['cli/output.ts', 'benchmark/onnx-worker.ts'].map((name) => join(source, name));
+    const printing = files(source, ['.ts']).filter((file) =>
+      readFileSync(file, 'utf8')
+        .split('\n')
+        .some((line) => !/^\s*(\*|\/\/)/.test(line) && /\bstd(out|err)\.write\b|\bconsole\./.test(line)),
+    );
+    expect(printing.filter((file) => !allowed.includes(file))).toEqual([]);
+  });
+
   it('no source file grows past 500 lines', () => {
     const long = [
       ...files(source, ['.ts']),

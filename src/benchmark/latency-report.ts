@@ -1,4 +1,6 @@
+import { markdownTable } from '../util/markdown.js';
 import { lineChart } from '../util/plot/charts.js';
+import { shownMarkdown } from '../util/shown.js';
 import { slope } from '../util/statistics.js';
 import type { LatencyPart, LatencyPoint, LatencySystem } from './latency.js';
 import { momentSentence } from './machine.js';
@@ -112,7 +114,7 @@ export function latencyMarkdown(part: LatencyPart): string {
     name,
     `${kind === 'least' ? '≥' : '≤'} ${limit.toFixed(2)}×`,
     `${measured.toFixed(measured < 0.1 ? 3 : 2)}×`,
-    reached ? 'reached' : '**missed**',
+    reached ? 'reached' : { markdown: '**missed**' },
   ]);
   const columns = [
     'system',
@@ -126,12 +128,16 @@ export function latencyMarkdown(part: LatencyPart): string {
   ];
   return [
     momentSentence(part),
-    `${part.model}, ${examples} examples of one task, ${outputTokens} greedy tokens each${part.device && part.device !== 'cpu' ? `, on ${part.device}` : ''}, median of ${rounds} round${rounds === 1 ? '' : 's'} in turns${examples === 100 ? '' : ', scaled to 100 examples'}; ${hintSentence(part)}${peersSentence(part)}`,
+    `${shownMarkdown(part.model)}, ${examples} examples of one task, ${outputTokens} greedy tokens each${part.device && part.device !== 'cpu' ? `, on ${part.device}` : ''}, median of ${rounds} round${rounds === 1 ? '' : 's'} in turns${examples === 100 ? '' : ', scaled to 100 examples'}; ${hintSentence(part)}${peersSentence(part)}`,
     `Lengths are the medians of Super-NaturalInstructions: input 44, with the definition 133, with two examples 199; each further shot adds what these differ by, 33 tokens. HINT's instruction grows by its own medians (69, 197 with two examples: 64 a shot), so that it reads more than plain T5. The shots measured: ${shots.join(', ')}.`,
-    table(columns, rows),
+    markdownTable(columns, rows).join('\n'),
     ...(targets.length === 0
       ? []
-      : [table(['target (base shape, 100 examples)', 'to reach', 'measured', ''], targets)]),
+      : [
+          markdownTable(['target (base shape, 100 examples)', 'to reach', 'measured', ''], targets).join(
+            '\n',
+          ),
+        ]),
     `Memory: of the engine, weights as inference reads them and what a run took beside them at its peak; the parameters that they were made from, packed or rounded (${gibibytes(part.parameterBytes)}), come on top. Of peers: the resident process.`,
   ].join('\n\n');
 }
@@ -145,10 +151,12 @@ function hintSentence({ adapterSize, points }: LatencyPart): string {
 function peersSentence({ peers, hfBatch }: LatencyPart): string {
   const { hf, onnx } = peers;
   const sentences: string[] = [];
-  if (hf && 'skipped' in hf) sentences.push(`HF transformers was left out: ${hf.skipped}`);
+  if (hf && 'skipped' in hf) sentences.push(shownMarkdown(`HF transformers was left out: ${hf.skipped}`));
   else if (hf) {
     sentences.push(
-      `HF transformers ${hf.transformers} on torch ${hf.torch}, ${hf.attention} attention, ${hf.threads} threads, batches of ${hfBatch}, the faster of 25 and 100 (or all) in f32.`,
+      shownMarkdown(
+        `HF transformers ${hf.transformers} on torch ${hf.torch}, ${hf.attention} attention, ${hf.threads} threads, batches of ${hfBatch}, the faster of 25 and 100 (or all) in f32.`,
+      ),
     );
   }
   if (onnx) sentences.push(`ONNX Runtime through @xenova/transformers ${onnx.transformersJs}, ${onnx.weights} weights, one input at a time.`); // prettier-ignore
@@ -186,10 +194,4 @@ function seconds(value: number): string {
 
 function gibibytes(bytes: number): string {
   return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
-}
-
-/** A Markdown table. */
-function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  const line = (cells: readonly (string | number)[]): string => `| ${cells.join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }

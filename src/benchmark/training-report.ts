@@ -1,3 +1,5 @@
+import { markdownTable } from '../util/markdown.js';
+import { shownMarkdown } from '../util/shown.js';
 import { median } from '../util/statistics.js';
 import type { MemoryMode } from '../training/memory-plan.js';
 import { momentSentence } from './machine.js';
@@ -74,14 +76,14 @@ export function trainingMarkdown(part: TrainingPart): string {
   return [
     momentSentence(part),
     `Forward, backward and Adafactor of every parameter on ${part.rounds} batch${part.rounds === 1 ? '' : 'es'} of ${part.batchSize} examples of ${part.tasks} tasks, on ${part.device}; lengths log-normal around the medians of Super-NaturalInstructions (${lengths.fullMedian} with the instruction, ${lengths.instanceMedian} and ${lengths.instructionMedian} apart; sigma ${lengths.sigma}, at most ${lengths.inputMost}), targets around ${lengths.targetMedian}. Plain T5 reads the instruction with every input, HINT once a task. This engine computes in ${part.computeDtype}, keeps weights in ${part.paramDtype} and ${AGAIN[part.runAgain]}; the roof is a large ${part.computeDtype} matrix product in turns with the steps: ${(1e-9 / median(part.samples.roof ?? [NaN])).toFixed(0)} GFLOP/s.`,
-    table(head, rows),
+    markdownTable(head, rows).join('\n'),
     ...peerSentences(part),
   ].join('\n\n');
 }
 
 function peerSentences({ systems, skipped, peerBatch, autocast }: TrainingPart): string[] {
   const there = systems.flatMap(({ system, peer }) =>
-    peer ? [`${NAMES[system]}: transformers ${peer.transformers} on torch ${peer.torch}`] : [],
+    peer ? [shownMarkdown(`${NAMES[system]}: transformers ${peer.transformers} on torch ${peer.torch}`)] : [],
   );
   return [
     ...(there.length > 0
@@ -89,8 +91,8 @@ function peerSentences({ systems, skipped, peerBatch, autocast }: TrainingPart):
           `${there.join('; ')}; ${peerBatch} examples at a time, bf16 autocast ${autocast === 'bf16' ? 'on' : 'off'}.`,
         ]
       : []),
-    ...Object.entries(skipped).map(
-      ([system, why]) => `${NAMES[system as TrainingSystem]} was left out: ${why}`,
+    ...Object.entries(skipped).map(([system, why]) =>
+      shownMarkdown(`${NAMES[system as TrainingSystem]} was left out: ${why}`),
     ),
   ];
 }
@@ -101,9 +103,4 @@ function total(values: readonly number[]): number {
 
 function percent(share: number): string {
   return `${(100 * share).toFixed(0)} %`;
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }

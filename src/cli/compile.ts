@@ -8,7 +8,7 @@ import { Engine } from '../inference/engine.js';
 import type { Generation } from '../inference/task.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { checkOutput } from '../util/atomic-file.js';
-import { action, dtypeOption, note, print, printJson, wholeNumber } from './context.js';
+import { action, dtypeOption, note, print, printJson, wholeNumber, writeOutput } from './context.js';
 import { addDecodingFlags, decodingOf, type DecodingFlags } from './decoding.js';
 import { writeStream } from './stream-output.js';
 
@@ -81,7 +81,8 @@ export function addRunCommand(program: Command): void {
     .command('run')
     .summary('run inputs through a compiled task')
     .description(
-      'Takes a task file, or compiles a definition first. Inputs come from --input, --inputs or standard input, one a line.',
+      'Takes a task file, or compiles a definition first. Inputs come from --input, --inputs or standard input, one a line.\n' +
+        'Control characters of an output are printed escaped (\\u001b), on a terminal and in a pipe alike; --json has the exact text.',
     )
     .argument('<model>', 'a model directory with its tokenizer.json')
     .option('--task <file>', 'a task file of hint compile')
@@ -125,11 +126,7 @@ export function addRunCommand(program: Command): void {
         const decoding = decodingOf(options);
         const request = { ...decoding, stop: options.stop, logProbs: options.logProbs, signal };
         const generated = options.stream
-          ? await writeStream(
-              task.stream(inputs, request),
-              (text) => process.stdout.write(text),
-              options.json,
-            )
+          ? await writeStream(task.stream(inputs, request), writeOutput, options.json)
           : await task.generate(inputs, request);
         if (!options.stream) printGenerations(inputs, generated, options.json);
         const cut = generated.filter(({ finished }) => !finished).length;

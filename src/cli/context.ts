@@ -1,18 +1,14 @@
 import { Option } from 'commander';
 import type { SniSplit } from '../data/natural-instructions.js';
 import { HintError } from '../errors.js';
-import { describeError, EXIT, note, untilAsked } from './ending.js';
+import { shortened, shown } from '../util/shown.js';
+import { describeError, EXIT, untilAsked } from './ending.js';
+import { note, print, printJson, writeError, writeOutput } from './output.js';
 
-export { EXIT, note };
+export { EXIT, note, print, printJson, writeError, writeOutput };
 
-/** Prints a value for machines. */
-export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
-}
-
-export function print(line = ''): void {
-  process.stdout.write(`${line}\n`);
-}
+// Longer cells would make every row of a table as long; --json has all of them.
+const LONGEST_CELL = 2000;
 
 /**
  * Wraps a command's action: gives it an AbortSignal that Ctrl-C, SIGTERM and SIGHUP trigger (a second signal ends the
@@ -63,7 +59,10 @@ export function wholeNumber(name: string, minimum = 0): (text: string) => number
 
 /** Rows of cells as aligned columns; numbers right, text left. */
 export function table(header: string[], rows: (string | number)[][]): string {
-  const cells = [header, ...rows.map((row) => row.map(String))];
+  const cells = [
+    header,
+    ...rows.map((row) => row.map((cell) => shown(shortened(String(cell), LONGEST_CELL)))),
+  ];
   const widths = header.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? '').length)));
   const right = header.map(
     (_, column) => rows.length > 0 && rows.every((row) => /^[-\d.,×%]+( |$)/.test(String(row[column] ?? ''))),

@@ -4,6 +4,7 @@ import { createPrompt } from '../data/formats.js';
 import { chooseTarget, readSniTasks, selectInstances } from '../data/natural-instructions.js';
 import { Tokenizer } from '../data/tokenizer.js';
 import { findSystem, type System } from '../systems/index.js';
+import { shown } from '../util/shown.js';
 import { action, print, printJson, splitName, wholeNumber } from './context.js';
 import { firstP3Examples, type P3DataOptions } from './data-p3.js';
 
@@ -137,7 +138,7 @@ function describe({ task, id, instruction, input, target, choices }: Shown): str
       ? `${name} (${value.ids.length} tokens)\n  ${JSON.stringify(value.text)}\n  ${value.ids.join(' ')}`
       : `${name}: none`;
   return [
-    `== ${task}  ${id}`,
+    shown(`== ${task}  ${id}`),
     part('instruction', instruction),
     part('input', input),
     part('target', target),

@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { HintError } from '../errors.js';
 import { ioError } from '../util/write-error.js';
+import { note } from './output.js';
 
 /** What asks a process to end in an orderly way; SIGPIPE stands for standard output that nobody reads any more. */
 type EndingSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGPIPE';
@@ -107,11 +108,6 @@ export function removeDisplay(stop: () => void): void {
 
 function stopDisplays(): void {
   for (const stop of displays) stop();
-}
-
-/** A line about what is going on: on standard error, so that standard output stays the result. */
-export function note(line: string): void {
-  process.stderr.write(`${line}\n`);
 }
 
 /** An error for people: one sentence, and all there is to know where it is ours to mend. */

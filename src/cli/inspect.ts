@@ -6,6 +6,8 @@ import { readModelConfig, serializeModelConfig } from '../model/config.js';
 import { parameterCount, parameterShapes, slotCount } from '../model/parameter-shapes.js';
 import { openSafetensors } from '../model/safetensors.js';
 import { RunDirectory } from '../training/run-directory.js';
+import { parseJson, readBytes } from '../util/read-file.js';
+import { shown } from '../util/shown.js';
 import { action, print, printJson, table } from './context.js';
 
 type Report = { kind: 'model' | 'task' | 'run'; path: string } & Record<string, unknown>;
@@ -118,7 +120,7 @@ function describe(report: Report): string {
     else rows.push([prefix, typeof value === 'number' ? value.toLocaleString('en') : String(value)]);
   };
   add('', rest);
-  return `${kind} ${basename(path)}\n${table(['field', 'value'], rows)}`;
+  return `${kind} ${shown(basename(path))}\n${table(['field', 'value'], rows)}`;
 }
 
 function summary(value: { name?: string; shape?: number[] }): string {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../util/package-root.js';
 import { EXIT, watchForEnding } from './ending.js';
+import { note, writeError, writeOutput } from './output.js';
 import { addBenchCommand } from './bench/command.js';
 import { addCompileCommand, addRunCommand } from './compile.js';
 import { addDataCommand } from './data.js';
@@ -36,7 +37,8 @@ const program = new Command('hint')
     'after',
     '\nExit codes: 0 done, 1 the work failed or a check does not hold, 2 wrong use, 128 + N ended by signal N\n' +
       '(130 Ctrl-C, 143 SIGTERM, 129 SIGHUP): training saves a checkpoint then; a second signal ends at once.',
-  );
+  )
+  .configureOutput({ writeOut: writeOutput, writeErr: writeError });
 // Commands inherit it when they are added: wrong use exits with 2, not with commander's 1.
 program.exitOverride();
 addDemoCommand(program);
@@ -61,7 +63,7 @@ try {
   await program.parseAsync();
 } catch (error) {
   if (!(error instanceof CommanderError)) {
-    process.stderr.write(`hint: ${error instanceof Error ? error.message : String(error)}\n`);
+    note(`hint: ${error instanceof Error ? error.message : String(error)}`);
     process.exitCode = EXIT.usage;
   } else process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
 }

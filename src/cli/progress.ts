@@ -1,5 +1,7 @@
 import cliProgress from 'cli-progress';
+import { shown } from '../util/shown.js';
 import { addDisplay, isEnding, removeDisplay } from './ending.js';
+import { note } from './output.js';
 
 /**
  * How far long work is: one line that rewrites itself on a terminal, plain lines (at most one every few seconds)
@@ -28,16 +30,16 @@ export class Progress {
           fps: 8,
         });
         addDisplay(this.stop);
-        this.bar.start(total, 0, { label: this.label.padEnd(14), detail: '' });
+        this.bar.start(total, 0, { label: shown(this.label).padEnd(14), detail: '' });
       }
-      this.bar.update(done, { detail });
+      this.bar.update(done, { detail: shown(detail) });
       return;
     }
-    this.text = `${this.label.padEnd(14)} ${done}/${total}  ${detail}`;
+    this.text = shown(`${this.label.padEnd(14)} ${done}/${total}  ${detail}`);
     const now = Date.now();
     if (now - this.lastLine < 5000 && done < total) return;
     this.lastLine = now;
-    process.stderr.write(`${this.text.trimEnd()}\n`);
+    note(this.text.trimEnd());
   }
 
   /** Ends the line. */

@@ -1,7 +1,9 @@
 import { join, relative } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.js';
+import { markdownTable } from '../util/markdown.js';
 import { barChart, lineChart } from '../util/plot/charts.js';
 import { writeChart } from '../util/plot/png.js';
+import { shownMarkdown } from '../util/shown.js';
 import { makeFolder } from '../util/write-error.js';
 import { PAPER_SIZES, type Grid } from './grid.js';
 import type { ReproduceSettings, StartingModel } from './plan.js';
@@ -99,7 +101,7 @@ export function markdownOf(report: GridReport, cells: readonly CellOutcome[]): s
   const lines = [
     `# ${title}`,
     '',
-    `${metric} on unseen tasks, mean over seeds (lowest to highest where there are several); starting from ${[...models].join(', ')}.`,
+    `${metric} on unseen tasks, mean over seeds (lowest to highest where there are several); starting from ${[...models].map(shownMarkdown).join(', ')}.`,
     ...(chances[0] === undefined ? [] : [`Guessing gives ${chances[0].toFixed(1)}.`]),
     '',
     ...markdownTable(
@@ -137,7 +139,12 @@ export function markdownOf(report: GridReport, cells: readonly CellOutcome[]): s
       ]),
     ),
     ...(missing.length > 0
-      ? ['', '## Cells without a result', '', ...missing.map((one) => `- ${describeMissing(one)}`)]
+      ? [
+          '',
+          '## Cells without a result',
+          '',
+          ...missing.map((one) => `- ${shownMarkdown(describeMissing(one))}`),
+        ]
       : []),
   ];
   return `${lines.join('\n')}\n`;
@@ -156,12 +163,6 @@ function gigaFlops(flops: number): string {
 function describeMissing({ cell, model, seed, status, error }: CellOutcome): string {
   const what = `${cell.row}, ${cell.column}, ${model}, seed ${seed}`;
   return status === 'failed' ? `${what}: failed, ${error?.message ?? ''}` : `${what}: not done yet`;
-}
-
-function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  return [line(header), line(header.map(() => '---')), ...rows.map(line)];
 }
 
 /** The chart of a grid; undefined while nothing is done. */

@@ -7,6 +7,7 @@ import {
 } from '../../evaluation/compare-benchmarks.js';
 import { HintError } from '../../errors.js';
 import { parseJson, readBytes } from '../../util/read-file.js';
+import { shown } from '../../util/shown.js';
 import type { Spread } from '../../util/statistics.js';
 import { action, EXIT, print, printJson, table } from '../context.js';
 
@@ -66,7 +67,7 @@ function describe({ rows, margin, onlyBefore, onlyAfter, regressions }: Benchmar
     verdict + (control ? ' (control)' : ''),
   ]);
   const missing = (names: readonly string[], which: string): string[] =>
-    names.length === 0 ? [] : [`Only in the ${which} file: ${names.join('; ')}.`];
+    names.length === 0 ? [] : [shown(`Only in the ${which} file: ${names.join('; ')}.`)];
   const tally = (verdict: string): number =>
     rows.filter((row) => row.verdict === verdict && !row.control).length;
   return [

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { Device } from '../../tensor/device.js';
 import type { WeightDType } from '../../tensor/ops.js';
+import { shown } from '../../util/shown.js';
 import { action, dtypeOption, EXIT, print, printJson, table, wholeNumber } from '../context.js';
 import { verifyDirectory } from './cases.js';
 import { beyondBound, type CaseResult } from './difference.js';
@@ -52,10 +53,10 @@ function describe({ name, kind, passed, comparisons }: CaseResult, verbose: bool
     comparisons[0]!,
   );
   const beyond = beyondBound(comparisons);
-  const head = `${passed ? 'ok  ' : 'FAIL'} ${name.padEnd(28)} ${kind.padEnd(10)} ${String(comparisons.length).padStart(4)} tensors, worst ${worst.difference.toExponential(1)} (bound ${worst.bound.toExponential(0)}) ${worst.name}${beyond.length > 0 ? `, ${beyond.length} beyond` : ''}`;
-  const shown = verbose ? comparisons : passed ? [] : beyond.slice(0, 20);
-  if (shown.length === 0) return head;
-  const rows = shown.map((one) => [
+  const head = `${passed ? 'ok  ' : 'FAIL'} ${shown(name).padEnd(28)} ${kind.padEnd(10)} ${String(comparisons.length).padStart(4)} tensors, worst ${worst.difference.toExponential(1)} (bound ${worst.bound.toExponential(0)}) ${shown(worst.name)}${beyond.length > 0 ? `, ${beyond.length} beyond` : ''}`;
+  const listed = verbose ? comparisons : passed ? [] : beyond.slice(0, 20);
+  if (listed.length === 0) return head;
+  const rows = listed.map((one) => [
     one.difference <= one.bound ? 'ok' : 'FAIL',
     one.difference.toExponential(2),
     one.bound.toExponential(0),

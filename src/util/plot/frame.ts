@@ -1,3 +1,4 @@
+import { shortened, shownXml } from '../shown.js';
 import type { Scale } from './scale.js';
 
 /** What every chart has. */
@@ -36,6 +37,8 @@ const GRID = '#e3e3e3';
 const FONT_SIZE = 12;
 const LEGEND_ROW = 20;
 const SWATCH = 30;
+// Several times what fits; names come from files.
+const LONGEST_TEXT = 500;
 
 /** Colours and markers of the series with these names; series of the same `like` share both and differ by dashes. */
 export function looks(
@@ -54,13 +57,6 @@ export function textWidth(text: string, size = FONT_SIZE): number {
   return [...text].length * size * 0.61;
 }
 
-export function escapeXml(text: string): string {
-  return text.replace(
-    /[&<>"]/g,
-    (character) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[character] as string,
-  );
-}
-
 export function textAt(
   x: number,
   y: number,
@@ -69,7 +65,7 @@ export function textAt(
 ): string {
   const turned = rotate ? ` transform="rotate(-90 ${round(x)} ${round(y)})"` : '';
   const weight = bold ? ' font-weight="bold"' : '';
-  return `<text x="${round(x)}" y="${round(y)}" font-size="${size}" text-anchor="${anchor}" fill="${color}"${weight}${turned}>${escapeXml(text)}</text>`;
+  return `<text x="${round(x)}" y="${round(y)}" font-size="${size}" text-anchor="${anchor}" fill="${color}"${weight}${turned}>${shownXml(shortened(text, LONGEST_TEXT))}</text>`;
 }
 
 /** Coordinates to a hundredth of a pixel. */
