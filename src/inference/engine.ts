@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { concatenate } from '../data/batch.js';
-import { createPrompt, PROMPT_TOKENS } from '../data/formats.js';
+import { PROMPT_TOKENS } from '../data/formats.js';
 import { Tokenizer } from '../data/tokenizer.js';
 import { HintError, throwIfAborted } from '../errors.js';
 import { modelFingerprint } from '../model/fingerprint.js';
@@ -45,15 +45,9 @@ import { EngineTasks } from './serving/engine-tasks.js';
 import { loadTaskFile } from './load-task.js';
 import { ENGINE_OPTIONS, SHARED_OPTIONS, SUBMIT_REQUEST, type EngineOptions } from './engine-arguments.js';
 import { ONLY_SIGNAL } from './task-arguments.js';
-import { checkFingerprint, readTaskMetadata } from './task-file.js';
-import {
-  promptTokenizer,
-  requireTokenizer,
-  Task,
-  type Generation,
-  type TaskHost,
-  type TaskSource,
-} from './task.js';
+import { checkFingerprint, MAX_INSTRUCTION_TOKENS, readTaskMetadata } from './task-file.js';
+import { instructionIds } from './task-source.js';
+import { requireTokenizer, Task, type Generation, type TaskHost, type TaskSource } from './task.js';
 
 /** What {@link Engine.memory} tells. */
 export interface EngineMemory {
@@ -107,7 +101,8 @@ export class Engine implements TaskHost {
             await this.settle(compiled, signal);
             return compiled;
           }),
-        load: (path) => this.run(undefined, async (signal) => (await this.readTask(path, signal)).compiled),
+        load: (path, source) =>
+          this.run(undefined, async (signal) => (await this.readTask(path, signal, source)).compiled),
         loadTask: (path, signal) => this.loadTask(path, { signal }),
         sourceOfFile: async (path) => {
           const metadata = await readTaskMetadata(path);
@@ -364,38 +359,38 @@ export class Engine implements TaskHost {
     source: TaskSource,
     signal: AbortSignal,
   ): Promise<CompiledTasks> {
-    const { instruction } = createPrompt(
-      { definition: source.definition, positiveExamples: source.examples },
-      { format: source.format, positives: source.examples.length },
-      promptTokenizer(tokenizer),
-      source.maxTokens,
-    );
-    const tokens = tokenizer.tokenLength(instruction ?? source.definition);
-    if (tokens > source.maxTokens) {
-      throw new HintError(
-        'INVALID_ARGUMENT',
-        `The instruction has ${tokens} tokens, the limit is ${source.maxTokens}; shorten it or raise maxInstructionTokens.`,
-      );
-    }
-    return this.compileIds(instruction === null ? [] : [tokenizer.encode(instruction)], signal);
+    const ids = instructionIds(tokenizer, source);
+    return this.compileIds(ids ? [ids] : [], signal);
   }
 
   private async readTask(
     path: string,
     signal: AbortSignal,
+    expected?: TaskSource,
   ): Promise<{
     compiled: CompiledTasks;
     source: TaskSource | undefined;
     inputPrefix: Int32Array | undefined;
   }> {
-    const { source, ...stored } = await loadTaskFile(path, this.model, await this.fingerprint(), signal);
+    const { tokenizer, model } = this;
+    const { source, ...stored } = await loadTaskFile(path, model, await this.fingerprint(), {
+      tokenizer,
+      source: expected,
+      signal,
+    });
     if (stored.compiled) return { compiled: stored.compiled, source, inputPrefix: stored.inputPrefix };
     // A decoder-only model's instruction is run again: its keys and values are larger than any file of theirs is worth.
-    const instruction = stored.inputPrefix.length > 0 ? [stored.inputPrefix] : [];
-    return { compiled: await this.compileIds(instruction, signal), source, inputPrefix: undefined };
+    const compiled = await this.compileIds([stored.inputPrefix], signal);
+    return { compiled, source, inputPrefix: undefined };
   }
 
   private async compileIds(instructions: Int32Array[], signal: AbortSignal): Promise<CompiledTasks> {
+    const tokens = Math.max(0, ...instructions.map(({ length }) => length));
+    if (tokens > MAX_INSTRUCTION_TOKENS)
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `The instruction has ${tokens} tokens, the limit is ${MAX_INSTRUCTION_TOKENS}; shorten it.`,
+      );
     if (!isLanguageModel(this.model)) await this.model.prepareInference();
     const compiled = await compileTasks(this.model, concatenate(instructions));
     await this.settle(compiled, signal);

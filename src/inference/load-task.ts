@@ -1,14 +1,10 @@
+import type { Tokenizer } from '../data/tokenizer.js';
 import { HintError } from '../errors.js';
 import { checkFinite } from '../model/checkpoint.js';
 import type { HintModel } from '../model/hint.js';
 import { MappedWeights } from '../model/mapped-weights.js';
-import { isLanguageModel, type AnyModel } from '../model/open-model.js';
-import {
-  adaptationTable,
-  attentionWidth,
-  slotCount,
-  type AdaptationName,
-} from '../model/parameter-shapes.js';
+import { isLanguageModel, readsInstructionApart, type AnyModel } from '../model/open-model.js';
+import { adaptationTable, attentionWidth, type AdaptationName } from '../model/parameter-shapes.js';
 import { openSafetensors, type SafetensorsFile } from '../model/safetensors.js';
 import type { SharedKeys } from '../model/t5.js';
 import { isMatrixModule, type GeneratedTensor } from '../model/task-modules.js';
@@ -19,12 +15,16 @@ import type { Tensor } from '../tensor/tensor.js';
 import { disposeTasks, restoreTasks, settled, type CompiledTasks } from './compiled-tasks.js';
 import {
   checkFingerprint,
+  checkSeal,
   damaged,
   INSTRUCTION,
   INSTRUCTION_KEYS,
+  isSealed,
   parseMetadata,
   type TaskMetadata,
 } from './task-file.js';
+import { checkTaskFits } from './task-fit.js';
+import { instructionIds, sourceKey } from './task-source.js';
 import type { TaskSource } from './task.js';
 
 /** A task that came back from its file. */
@@ -33,6 +33,15 @@ export interface LoadedTask {
   compiled: CompiledTasks | undefined;
   source: TaskSource | undefined;
   inputPrefix: Int32Array;
+}
+
+/** Options of {@link loadTaskFile}. */
+export interface LoadTaskOptions {
+  /** The model's, with which files without a seal are checked to hold the instruction they name. */
+  tokenizer?: Tokenizer | undefined;
+  /** What the task must have been compiled from. */
+  source?: TaskSource | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -47,13 +56,46 @@ export async function loadTaskFile(
   path: string,
   model: AnyModel,
   fingerprint: string,
-  signal?: AbortSignal,
+  { tokenizer, source, signal }: LoadTaskOptions = {},
 ): Promise<LoadedTask> {
   await using file = await openSafetensors(path);
   const metadata = parseMetadata(file);
   checkFingerprint(path, metadata, fingerprint);
+  checkTaskFits(file, metadata, model);
+  checkSeal(file);
+  if (source && !(metadata.source && sourceKey(metadata.source) === sourceKey(source)))
+    throw new HintError('INVALID_FILE', `${path} holds another task than it did; compile the task again.`);
+  if (!isSealed(file)) checkSource(file, metadata, model, tokenizer);
   const compiled = isLanguageModel(model) ? undefined : await read(file, metadata, model, signal);
   return { compiled, source: metadata.source, inputPrefix: Int32Array.from(metadata.inputPrefix) };
+}
+
+/**
+ * Checks that what a file was compiled from has as many tokens as the instruction that it holds, or the same where the ids
+ * are there: the task cache finds a task by it.
+ *
+ * @throws HintError INVALID_CHECKPOINT
+ */
+function checkSource(
+  file: SafetensorsFile,
+  { source, inputPrefix }: TaskMetadata,
+  model: AnyModel,
+  tokenizer: Tokenizer | undefined,
+): void {
+  if (!source || !tokenizer || !readsInstructionApart(model)) return;
+  let ids: Int32Array | undefined;
+  try {
+    ids = instructionIds(tokenizer, source);
+  } catch (cause) {
+    throw damaged(file.path, `what it was compiled from cannot be compiled (${(cause as Error).message})`);
+  }
+  const fits = isLanguageModel(model) ? ids?.join() === inputPrefix.join() : ids?.length === rowsOf(file);
+  if (!fits) throw damaged(file.path, 'the instruction it holds is not the one it says it was compiled from');
+}
+
+/** Tokens of the encoded instruction. */
+function rowsOf(file: SafetensorsFile): number {
+  return file.tensors.get(INSTRUCTION)?.shape[0] ?? 0;
 }
 
 async function read(
@@ -78,8 +120,7 @@ async function read(
   let compiled: CompiledTasks | undefined;
   try {
     const modules = await readModules(tensors, metadata, model);
-    const rows = file.tensors.get(INSTRUCTION)?.shape[0] ?? 0;
-    if (rows < 1) throw damaged(file.path, 'it has no encoded instruction');
+    const rows = rowsOf(file);
     const offsets = Int32Array.of(0, rows);
     const instructions = { rows: await tensors.read(INSTRUCTION, [rows, model.config.dModel]), offsets };
     const shared = await readKeys(tensors, metadata, model, offsets);
@@ -103,11 +144,9 @@ async function readModules(
 ): Promise<Map<AdaptationName, GeneratedTensor>> {
   const modules = new Map<AdaptationName, GeneratedTensor>();
   for (const { name, shape } of adaptationTable(config)) {
-    const slots = metadata.slots[name];
-    if (!slots || slots.some((slot) => slot >= slotCount(config)))
-      throw damaged(tensors.path, `its slots of ${name} do not fit the model`);
+    const slots = metadata.slots[name] ?? [];
     const whole = [1, slots.length, ...shape];
-    const window = inferenceWeights && isMatrixModule(name) ? tensors.window(name, whole) : undefined;
+    const window = inferenceWeights && isMatrixModule(name) ? tensors.window(name) : undefined;
     modules.set(name, { tensor: window ?? (await tensors.read(name, whole)), slots, inFile: !!window });
   }
   return modules;
@@ -120,7 +159,7 @@ async function readKeys(
   { config, device, inferenceDType }: HintModel,
   offsets: Int32Array,
 ): Promise<SharedKeys[] | undefined> {
-  if (!config.hint?.instructionFusion || metadata.keys !== inferenceDType) return undefined;
+  if (metadata.keys !== inferenceDType) return undefined;
   const { numDecoderLayers } = config;
   const each = [offsets.at(-1) as number, attentionWidth(config)];
   const all = await tensors.read(INSTRUCTION_KEYS, [2 * numDecoderLayers, ...each]);
@@ -159,7 +198,7 @@ class TaskTensors {
   /** A tensor in memory of the device's own. @throws HintError INVALID_CHECKPOINT, IO, ABORTED */
   async read(name: string, shape: readonly number[]): Promise<Tensor> {
     const { device } = this;
-    using window = this.window(name, shape);
+    using window = this.window(name);
     const tensor = device.keep(window ? ops.copy(window) : device.tensor(null, shape, 'f32'));
     this.tensors.set(name, tensor);
     let at = 0;
@@ -176,15 +215,7 @@ class TaskTensors {
   }
 
   /** A tensor where it lies in the file, undefined where that cannot be; its user checks its values. */
-  window(name: string, shape: readonly number[]): Tensor | undefined {
-    const info = this.file.tensors.get(name);
-    if (!info) throw damaged(this.path, `the tensor ${name} is missing`);
-    if (info.dtype !== 'F32' || info.shape.join() !== shape.join()) {
-      throw damaged(
-        this.path,
-        `the tensor ${name} is ${info.dtype} [${info.shape.join(', ')}], expected F32 [${shape.join(', ')}]`,
-      );
-    }
+  window(name: string): Tensor | undefined {
     const tensor = this.mapped?.tensor(name);
     if (tensor) this.tensors.set(name, tensor);
     return tensor;

@@ -6,24 +6,30 @@ import {
   openSafetensors,
   writeSafetensors,
   type SafetensorsFile,
+  type TensorInfo,
   type TensorToWrite,
 } from '../model/safetensors.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { sha256Hex } from '../util/hash.js';
+import { recordOf } from '../util/record-schema.js';
 import type { CompiledTasks } from './compiled-tasks.js';
 import type { TaskSource } from './task.js';
 
-// The first has no keys and values of the instruction; it is still read.
-const FORMATS = ['hint-task-1', 'hint-task-2'];
+/** Files of this version have no keys and values of the instruction, and no seal; they are still read. */
+export const FIRST_FORMAT = 'hint-task-1';
 const FORMAT = 'hint-task-2';
+
+/** Longest instruction of a task, in tokens: what is compiled and what a file may claim. */
+export const MAX_INSTRUCTION_TOKENS = 65_536;
 
 /** Names of a task file's tensors beside those of the modules. */
 export const INSTRUCTION = 'instruction';
 export const INSTRUCTION_KEYS = 'instruction_keys';
 
-const metadataSchema = z.object({
+const metadataSchema = z.strictObject({
   fingerprint: z.string().regex(/^[0-9a-f]{64}$/),
   source: z
-    .object({
+    .strictObject({
       format: z.enum(['hint', 'hint-mimic', 'causal', 'tk-instruct', 'no-instruct']),
       definition: z.string(),
       examples: z.array(z.object({ input: z.string(), output: z.string() })),
@@ -33,7 +39,7 @@ const metadataSchema = z.object({
   /** Ids in front of every input; for decoder-only models, the instruction itself. */
   inputPrefix: z.array(z.int().min(0)),
   /** Per kind of module the slots it holds. */
-  slots: z.record(z.string(), z.array(z.int().min(0))),
+  slots: recordOf(z.array(z.int().min(0))),
   /** What the model's matrices were held in when the instruction's keys and values were computed; absent: not held. */
   keys: z.enum(['f32', 'bf16', 'int8']).optional(),
 });
@@ -71,7 +77,10 @@ export async function saveTaskFile(
   const [key] = keys;
   const metadata: TaskMetadata = {
     fingerprint: task.fingerprint,
-    source: task.source && { ...task.source, examples: [...task.source.examples] },
+    source: task.source && {
+      ...task.source,
+      examples: task.source.examples.map(({ input, output }) => ({ input, output })),
+    },
     inputPrefix: [...task.inputPrefix],
     slots: Object.fromEntries(modules.map(([name, { slots }]) => [name, [...slots]])),
     ...(key ? { keys: compiled.dtype } : {}),
@@ -98,7 +107,41 @@ export async function saveTaskFile(
       data: async () => Buffer.concat(await Promise.all(keys.map(bytesOf))),
     });
   }
-  await writeSafetensors(path, written, { format: FORMAT, task: JSON.stringify(metadata) }, task.signal);
+  const text = JSON.stringify(metadata);
+  // As they lie in the file.
+  const table = [...written].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const header = { format: FORMAT, task: text, [SEAL]: sealOf(text, table) };
+  await writeSafetensors(path, written, header, task.signal);
+}
+
+const SEAL = 'seal';
+
+/** A hash of all that a file says about itself and of where its tensors lie; not of their values. */
+function sealOf(task: string, tensors: Iterable<Pick<TensorInfo, 'name' | 'dtype' | 'shape'>>): string {
+  return sha256Hex(
+    task,
+    JSON.stringify(Array.from(tensors, ({ name, dtype, shape }) => [name, dtype, shape])),
+  );
+}
+
+/**
+ * Checks that a file's header is the one that was written, where it has a seal: no other check can tell a changed
+ * instruction from the one that was compiled.
+ *
+ * @throws HintError INVALID_CHECKPOINT
+ */
+export function checkSeal(file: SafetensorsFile): void {
+  if (!isSealed(file)) return;
+  if (file.metadata.get(SEAL) === sealOf(file.metadata.get('task') ?? '', file.tensors.values())) return;
+  throw damaged(
+    file.path,
+    'what it says about itself was changed after it was written (its seal does not fit)',
+  );
+}
+
+/** Whether {@link checkSeal} says something of a file: those written before there were seals have none. */
+export function isSealed({ metadata }: SafetensorsFile): boolean {
+  return metadata.get('format') !== FIRST_FORMAT && metadata.has(SEAL);
 }
 
 /**
@@ -108,15 +151,18 @@ export async function saveTaskFile(
  */
 export async function readTaskMetadata(path: string): Promise<TaskMetadata> {
   await using file = await openSafetensors(path);
-  return parseMetadata(file);
+  const metadata = parseMetadata(file);
+  checkSeal(file);
+  return metadata;
 }
 
 /** @throws HintError INVALID_FILE (no task file), INVALID_CHECKPOINT (damaged) */
 export function parseMetadata(file: SafetensorsFile): TaskMetadata {
-  if (!FORMATS.includes(file.metadata.get('format') ?? '')) {
+  const formats = [FIRST_FORMAT, FORMAT];
+  if (!formats.includes(file.metadata.get('format') ?? '')) {
     throw new HintError(
       'INVALID_FILE',
-      `${file.path} is no task file (its format is ${JSON.stringify(file.metadata.get('format') ?? 'not named')}, expected "${FORMATS.join('" or "')}"); make one with "hint compile" or task.save.`,
+      `${file.path} is no task file (its format is ${JSON.stringify(file.metadata.get('format') ?? 'not named')}, expected "${formats.join('" or "')}"); make one with "hint compile" or task.save.`,
     );
   }
   let json: unknown;

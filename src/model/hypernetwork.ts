@@ -8,8 +8,8 @@ import { hyperdecode, hyperdecoderBlock, type InstructionKeys } from './hyperdec
 import { COMPONENT_ATTENTION, generatorScale, type GeneratorLayers } from './inference-weights.js';
 import {
   adaptationTable,
+  generatedSlots,
   generatorWidth,
-  slotCount,
   type Adaptation,
   type AdaptationName,
 } from './parameter-shapes.js';
@@ -162,13 +162,8 @@ export class Hypernetwork {
     }));
   }
 
-  /** The slots generated: adapters act once a layer, so those of cross-attention sites are left out where they can be. */
   private slotsOf({ name }: Adaptation): number[] {
-    const { numLayers } = this.t5.config;
-    const all = Array.from({ length: slotCount(this.t5.config) }, (_, slot) => slot);
-    const generatedTogether = this.hint.perLayerGenerators || this.hint.generator === 'static';
-    if (generatedTogether || !name.startsWith('adapter')) return all;
-    return all.filter((slot) => slot < numLayers || (slot - numLayers) % 2 === 0);
+    return generatedSlots(this.t5.config, name);
   }
 
   private *generateOne(

@@ -49,6 +49,18 @@ export function slotCount(config: ModelConfig): number {
   return config.numLayers + 2 * config.numDecoderLayers;
 }
 
+/**
+ * The slots that a hypernetwork generates a kind of module for: adapters act once a layer, so those of cross-attention
+ * sites are left out where they can be. Task files hold these slots in this order.
+ */
+export function generatedSlots(config: ModelConfig, name: AdaptationName): number[] {
+  const { hint, numLayers } = config;
+  const all = Array.from({ length: slotCount(config) }, (_, slot) => slot);
+  const generatedTogether = hint?.perLayerGenerators || hint?.generator === 'static';
+  if (generatedTogether || !name.startsWith('adapter')) return all;
+  return all.filter((slot) => slot < numLayers || (slot - numLayers) % 2 === 0);
+}
+
 /** Number of elements of a shape; 1 for a scalar's []. */
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/inference/engine.js';
@@ -192,6 +192,34 @@ describe('the task cache', () => {
     await task.save(path);
     (await stranger.tasks.get({ definition: 'Count 8 words.' })).dispose();
     await expect(stranger.tasks.load(path)).rejects.toMatchObject({ code: 'FINGERPRINT_MISMATCH' });
+  });
+
+  it('gives no other task’s answers when its file was replaced or damaged: it compiles again', async () => {
+    const path = join(directory, 'replaced.safetensors');
+    using task = await base.compile({ definition: 'Count 9 words.' });
+    using other = await base.compile({ definition: 'Sort the letters of the word.' });
+    const expected = await task.generate(sentences, { maxTokens: 6 });
+    expect(await other.generate(sentences, { maxTokens: 6 })).not.toEqual(expected);
+    const damages: [string, () => Promise<void>][] = [
+      ['the file of another task', () => other.save(path)],
+      ['cut off', async () => writeFile(path, (await readFile(path)).subarray(0, 5000))],
+      ['no safetensors', () => writeFile(path, 'hello')],
+      ['a value that is no number', async () => {
+        const bytes = await readFile(path);
+        bytes.fill(0xff, bytes.length - 4);
+        await writeFile(path, bytes);
+      }],
+    ]; // prettier-ignore
+    for (const [name, damage] of damages) {
+      await using engine = engineOf(0);
+      await task.save(path);
+      (await engine.tasks.load(path)).dispose();
+      expect(engine.tasks.list(), name).toMatchObject([{ tier: 'file', path }]);
+      await damage();
+      using again = await engine.tasks.get({ definition: 'Count 9 words.' });
+      expect(await again.generate(sentences, { maxTokens: 6 }), name).toEqual(expected);
+      expect(engine.tasks.metrics.misses, name).toBe(1);
+    }
   });
 
   it('loads a task of token ids for the caller alone, prefix included', async () => {

@@ -3,6 +3,7 @@ import type { EncodedInstructions } from '../../model/hypernetwork.js';
 import { abortable } from '../../util/abortable.js';
 import { bytes, optional, options } from '../../util/arguments.js';
 import { bytesOfTasks, disposeTasks, tensorsOf, type CompiledTasks } from '../compiled-tasks.js';
+import { sourceKey } from '../task-source.js';
 import { Task, type TaskHost, type TaskSource } from '../task.js';
 
 /** How much an engine's task cache keeps. */
@@ -52,7 +53,8 @@ export interface TaskCacheMetrics {
 export interface TaskMaker {
   compile(source: TaskSource): Promise<CompiledTasks>;
   regenerate(instructions: EncodedInstructions): Promise<CompiledTasks>;
-  load(path: string): Promise<CompiledTasks>;
+  /** Refuses a file of another task. */
+  load(path: string, source: TaskSource): Promise<CompiledTasks>;
 }
 
 interface Entry {
@@ -161,7 +163,7 @@ export class TaskCache {
   }
 
   private entryOf(source: TaskSource): Entry {
-    const key = JSON.stringify([source.format, source.definition, source.examples, source.maxTokens]);
+    const key = sourceKey(source);
     let entry = this.entries.get(key);
     if (!entry) {
       entry = {
@@ -223,7 +225,7 @@ export class TaskCache {
     const { instructions, path, source } = entry;
     if (path !== undefined && (!instructions || this.isLoadingCheaper)) {
       try {
-        const compiled = await this.timed('load', () => this.maker.load(path));
+        const compiled = await this.timed('load', () => this.maker.load(path, source));
         instructions?.rows.dispose();
         this.counts.loaded++;
         return compiled;
