@@ -21,6 +21,7 @@ import { parseJson, readBytes } from '../util/read-file.js';
 import { Charsmap, NFKC, type Normalizer } from './charsmap.js';
 import { Unigram } from './unigram.js';
 import { loadXenovaTokenizers } from './xenova.js';
+import { recordOf } from '../util/record-schema.js';
 
 /** SentencePiece's sign for the space in front of a word. */
 const SPACE_SIGN = '\u2581';
@@ -33,7 +34,7 @@ const bpeSchema = z.looseObject({
   added_tokens: z.array(z.looseObject({ id: z.int().nonnegative(), content: z.string().min(1) })),
   model: z.looseObject({
     type: z.literal('BPE'),
-    vocab: z.record(z.string(), z.int().nonnegative()),
+    vocab: recordOf(z.int().nonnegative()),
     // Newer files have pairs where the package reads two words; bytes have no space in their names.
     merges: z.array(
       z.union([z.string(), z.tuple([z.string(), z.string()]).transform((pair) => pair.join(' '))]),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { HintError } from '../errors.js';
 import { spread, type Spread } from '../util/statistics.js';
+import { recordOf } from '../util/record-schema.js';
 
 /** Samples of one measurement: seconds, or a single figure that a bench has taken together. */
 export interface BenchmarkSeries {
@@ -38,7 +39,7 @@ export interface BenchmarkComparison {
 
 const time = z.number().positive();
 const partSchema = z.looseObject({
-  samples: z.record(z.string(), z.array(time)).optional(),
+  samples: recordOf(z.array(time)).optional(),
   rows: z
     .array(
       z.looseObject({
@@ -57,7 +58,7 @@ const partSchema = z.looseObject({
     .array(z.looseObject({ usefulTokens: time, engineSeconds: time, hfSeconds: time.optional() }))
     .optional(),
 });
-const fileSchema = z.looseObject({ parts: z.record(z.string(), partSchema) });
+const fileSchema = z.looseObject({ parts: recordOf(partSchema) });
 
 // Without samples there is no telling noise from change, so that more of it is taken for noise.
 const SINGLE_FIGURE_MARGIN = 3;

@@ -11,6 +11,7 @@ import {
   type SafetensorsHeader,
   type TensorInfo,
 } from './safetensors-header.js';
+import { recordOf } from '../util/record-schema.js';
 
 export type { SafetensorsDtype, TensorInfo } from './safetensors-header.js';
 export { toBfloat16, toBfloat16InPieces, toFloat32, toFloat32InPieces } from './safetensors-floats.js';
@@ -196,7 +197,7 @@ function unknownTensor(path: string, name: string): HintError {
   return new HintError('NOT_FOUND', `${path} has no tensor ${JSON.stringify(name)}; list its tensors first.`);
 }
 
-const shardIndex = z.object({ weight_map: z.record(z.string(), z.string()) });
+const shardIndex = z.object({ weight_map: recordOf(z.string()) });
 
 /** The tensor → shard map of an index file; a shard is a plain file name, so that no index reaches outside its folder. */
 async function readWeightMap(path: string): Promise<Map<string, string>> {

@@ -157,7 +157,7 @@ function checkSettings(grid: Grid, settings: ReproduceSettings): void {
 }
 
 function has(settings: unknown, [key = '', ...rest]: readonly string[]): boolean {
-  if (typeof settings !== 'object' || settings === null || !(key in settings)) return false;
+  if (typeof settings !== 'object' || settings === null || !Object.hasOwn(settings, key)) return false;
   return rest.length === 0 || has((settings as Record<string, unknown>)[key], rest);
 }
 

@@ -11,6 +11,7 @@ import { dataKeys, dataSchema } from './data-config.js';
 import { MEMORY_MODES, type MemoryMode } from './memory-plan.js';
 import { nearest } from '../util/nearest.js';
 import { applyOverrides } from './overrides.js';
+import { recordOf } from '../util/record-schema.js';
 
 const count = (min: number, max = 2 ** 31 - 1) => z.int().min(min).max(max);
 const rate = () => z.number().min(0).lt(1);
@@ -58,7 +59,7 @@ const modelSchema = z.strictObject({
     [
       text(),
       z.strictObject({ size: z.enum(MODEL_SIZES) }),
-      z.strictObject({ config: z.record(z.string(), z.unknown()) }),
+      z.strictObject({ config: recordOf(z.unknown()) }),
     ],
     {
       error: `must be a model directory, {"size": ...} with one of ${MODEL_SIZES.join(', ')}, or {"config": {...}} with the fields of a T5 config.json`,
@@ -99,7 +100,7 @@ const adafactorSchema = z.strictObject({
   /** `single`: one group "all" whose schedule goes on from pretraining, as the original's 3B fine-tuning (method §5.3). */
   grouping: z.enum(['dual', 'single']).default('dual'),
   /** Per parameter group of the system ("hyper", "t5"), what is different there. */
-  groups: z.record(z.string(), adafactorGroupSchema).default({}),
+  groups: recordOf(adafactorGroupSchema).default({}),
 });
 
 const adamwSchema = z.strictObject({
@@ -108,7 +109,7 @@ const adamwSchema = z.strictObject({
   beta2: rate().default(0.999),
   epsilon: z.number().positive().default(1e-8),
   weightDecay: z.number().min(0).default(0),
-  groups: z.record(z.string(), groupSchema).default({}),
+  groups: recordOf(groupSchema).default({}),
 });
 
 const configSchema = z.strictObject({

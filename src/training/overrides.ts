@@ -38,12 +38,10 @@ export function applyOverrides(json: unknown, assignments: readonly string[]): u
  */
 export function mergeSettings(under: unknown, over: unknown): unknown {
   if (!isPlainObject(under) || !isPlainObject(over)) return structuredClone(over);
-  const merged: JsonObject = structuredClone(under);
-  for (const [key, value] of Object.entries(over)) {
-    if (key === '__proto__') continue;
-    merged[key] = key in merged ? mergeSettings(merged[key], value) : structuredClone(value);
-  }
-  return merged;
+  const merged = new Map(Object.entries(structuredClone(under)));
+  for (const [key, value] of Object.entries(over))
+    merged.set(key, merged.has(key) ? mergeSettings(merged.get(key), value) : structuredClone(value));
+  return Object.fromEntries(merged);
 }
 
 function isPlainObject(value: unknown): value is JsonObject {

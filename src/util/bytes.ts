@@ -1,15 +1,17 @@
-const UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  b: 1,
-  kb: 1e3,
-  mb: 1e6,
-  gb: 1e9,
-  tb: 1e12,
-  kib: 2 ** 10,
-  mib: 2 ** 20,
-  gib: 2 ** 30,
-  tib: 2 ** 40,
-};
+const UNITS: ReadonlyMap<string, number> = new Map(
+  Object.entries({
+    '': 1,
+    b: 1,
+    kb: 1e3,
+    mb: 1e6,
+    gb: 1e9,
+    tb: 1e12,
+    kib: 2 ** 10,
+    mib: 2 ** 20,
+    gib: 2 ** 30,
+    tib: 2 ** 40,
+  }),
+);
 
 /** A number of bytes for people: "1.50 GiB". */
 export function formatBytes(bytes: number): string {
@@ -23,7 +25,7 @@ export function formatBytes(bytes: number): string {
 /** Bytes of "80GiB", "1.5 GB" or "4096"; undefined for what names no positive number of bytes. */
 export function parseBytes(text: string): number | undefined {
   const [, number, unit = ''] = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text) ?? [];
-  const factor = UNITS[unit.toLowerCase()];
+  const factor = UNITS.get(unit.toLowerCase());
   if (number === undefined || factor === undefined) return undefined;
   const bytes = Math.round(Number(number) * factor);
   return bytes > 0 && Number.isSafeInteger(bytes) ? bytes : undefined;

@@ -10,6 +10,7 @@ import type { Tensor } from '../../tensor/tensor.js';
 import { relativeDifference, type Comparison } from './difference.js';
 import { readFixtureInputs, readFixtureJson, validate } from './fixture-inputs.js';
 import { batchOf } from './model-case.js';
+import { recordOf } from '../../util/record-schema.js';
 
 const adafactorSchema = z.object({
   shared: z.object({
@@ -21,8 +22,7 @@ const adafactorSchema = z.object({
   }),
   gradient_scales: z.array(z.number()),
   updates: z.array(z.int()).min(1),
-  variants: z.record(
-    z.string(),
+  variants: recordOf(
     z.object({
       learning_rate: z.number(),
       multiply_by_parameter_scale: z.boolean(),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { HintError } from '../../errors.js';
 import { parseJson, readBytes } from '../../util/read-file.js';
+import { recordOf } from '../../util/record-schema.js';
 
 /** What T0 writes where a template renders no target (method §8.1). */
 export const NO_LABEL = '<NO LABEL>';
@@ -34,7 +35,7 @@ const rowSchema = z.object({
   target: z.string(),
   answer_choices: z.array(z.string()).optional(),
   instruction: z.string().optional(),
-  fields: z.record(z.string(), z.string()).optional(),
+  fields: recordOf(z.string()).optional(),
 });
 
 /**
@@ -97,7 +98,7 @@ export type P3Split = (typeof P3_SPLITS)[number];
 
 export const P3_SPLITS = ['train', 'eval', 'fewshot', 'extra'] as const;
 
-const names = z.union([z.array(z.string()), z.record(z.string(), z.unknown()).transform(Object.keys)]);
+const names = z.union([z.array(z.string()), recordOf(z.unknown()).transform(Object.keys)]);
 const splitsSchema = z.object({
   train: names.default([]),
   eval: names.default([]),

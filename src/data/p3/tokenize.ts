@@ -73,7 +73,7 @@ function readRows({ bytes, file, firstLine, setting, tasks, seed }: P3Job): Form
     const where = `${file}, line ${firstLine + i}`;
     const row = parseP3Row(line, where);
     const task = p3TaskName(row);
-    const use = tasks[task];
+    const use = Object.hasOwn(tasks, task) ? tasks[task] : undefined;
     if (!use)
       throw new HintError(
         'INVALID_DATA',

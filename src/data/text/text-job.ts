@@ -80,7 +80,7 @@ function fieldOf(line: string, place: DocumentPlace, column: string): string {
       'INVALID_DATA',
       `${where(place)} is no JSON object; JSON lines hold one object with a field "${column}" a line.`,
     );
-  const text = (value as Record<string, unknown>)[column];
+  const text = Object.hasOwn(value, column) ? (value as Record<string, unknown>)[column] : undefined;
   if (typeof text === 'string') return text;
   const keys = Object.keys(value);
   throw new HintError(

@@ -11,9 +11,14 @@ export function literal(value: string): Node {
   return { type: 'StringLiteral', value };
 }
 
+/** The name of a function of ours: one that no template can write. */
+export function ownName(name: string): string {
+  return `\uFDD4${name}`;
+}
+
 /** A call of a function of ours. */
 export function call(name: string, args: Node[]): Node {
-  return { type: 'CallExpression', callee: { type: 'Identifier', value: name }, args };
+  return { type: 'CallExpression', callee: { type: 'Identifier', value: ownName(name) }, args };
 }
 
 /** Puts calls of our functions where the library lacks a filter, a method, or Python's way to find an item. */
@@ -24,16 +29,16 @@ export function rewritten(node: Node): Node {
     const name = (filter.type === 'CallExpression' ? filter.callee : filter) as Node;
     const args = filter.type === 'CallExpression' ? (filter.args as Node[]) : [];
     if (Object.hasOwn(FILTERS, name.value as string))
-      return call(`__filter_${String(name.value)}`, [node.operand as Node, ...args]);
+      return call(`filter_${String(name.value)}`, [node.operand as Node, ...args]);
   }
   if (node.type === 'CallExpression') {
     const callee = node.callee as Node;
     const method = (callee.property as Node | undefined)?.value as string;
     if (callee.type === 'MemberExpression' && !callee.computed && Object.hasOwn(METHODS, method))
-      return call(`__method_${method}`, [callee.object as Node, ...(node.args as Node[])]);
+      return call(`method_${method}`, [callee.object as Node, ...(node.args as Node[])]);
   }
   if (node.type === 'MemberExpression' && node.computed && (node.property as Node).type !== 'SliceExpression')
-    return call('__item', [node.object as Node, node.property as Node]);
+    return call('item', [node.object as Node, node.property as Node]);
   return node;
 }
 

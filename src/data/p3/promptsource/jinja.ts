@@ -1,6 +1,6 @@
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
 import { HintError } from '../../../errors.js';
-import { call, literal, rewritten, walk, type Node } from './jinja-nodes.js';
+import { call, literal, ownName, rewritten, walk, type Node } from './jinja-nodes.js';
 import { FILTERS, functionValue, itemOf, listValue, itemsOf, METHODS, pythonText, truncated, valueOf, type Value } from './python-values.js'; // prettier-ignore
 
 /** What a template gives for a row: text, and the texts that came of the row's fields. */
@@ -67,21 +67,23 @@ export class JinjaTemplate {
    * @throws HintError INVALID_DATA for a field that the row lacks, or where the template fails
    */
   render(variables: Readonly<Record<string, unknown>>, random: () => number): Segment[] {
-    const missing = [...this.fields].find((field) => !(field in variables));
+    const missing = [...this.fields].find((field) => !Object.hasOwn(variables, field));
     if (missing !== undefined)
       throw new HintError(
         'INVALID_DATA',
         `${this.options.where} reads the field "${missing}", which the row lacks; it has ${Object.keys(variables).join(', ') || 'none'}.`,
       );
     const environment = new Environment();
-    for (const [name, value] of Object.entries(BUILT_IN)) environment.setVariable(name, value);
+    for (const [name, value] of GLOBAL_VALUES) environment.setVariable(name, value);
+    for (const [name, value] of Object.entries(variables)) environment.setVariable(name, valueOf(value));
+    // Behind the row's fields, which may have any name.
+    for (const [name, value] of OWN_FUNCTIONS) environment.setVariable(name, value);
     for (const [name, make] of Object.entries(FILTERS))
-      environment.setVariable(`__filter_${name}`, functionValue(make(random)));
+      environment.setVariable(ownName(`filter_${name}`), functionValue(make(random)));
     environment.setVariable(
-      '__text',
+      ownName('text'),
       functionValue(([value]) => valueOf(this.cut(value))),
     );
-    for (const [name, value] of Object.entries(variables)) environment.setVariable(name, valueOf(value));
     let rendered: string;
     try {
       rendered = pythonText(new Interpreter(environment).run(this.program as never));
@@ -174,7 +176,7 @@ export class JinjaTemplate {
       if (!STATEMENTS.has(node.type)) {
         if (node.type === 'StringLiteral') return [node];
         const name = marks && this.reads(node) ? this.nameOf(node) : undefined;
-        return this.marked(name, call('__text', [rewritten(node)]));
+        return this.marked(name, call('text', [rewritten(node)]));
       }
       const body = node.body as Node[] | undefined;
       switch (node.type) {
@@ -246,24 +248,35 @@ export class JinjaTemplate {
   }
 }
 
-const BUILT_IN: Readonly<Record<string, Value>> = {
-  ...{ True: valueOf(true), False: valueOf(false), None: valueOf(null) },
-  ...{ true: valueOf(true), false: valueOf(false), none: valueOf(null) },
-  range: functionValue((values) => {
-    const [first = 0, second, step = 1] = values.map(({ value }) => Number(value));
-    const [begin, end] = second === undefined ? [0, first] : [first, second];
-    const count = Math.max(0, Math.ceil((end - begin) / step));
-    return listValue(Array.from({ length: Math.min(count, 100_000) }, (_, i) => valueOf(begin + i * step)));
-  }),
-  zip: functionValue((lists) => {
-    const all = lists.map((list) => itemsOf(list) ?? []);
-    const shortest = Math.min(...all.map(({ length }) => length));
-    return listValue(
-      Array.from({ length: shortest }, (_, i) => listValue(all.map((one) => one[i] as Value))),
-    );
-  }),
-  __item: functionValue(itemOf),
-  ...Object.fromEntries(
-    Object.entries(METHODS).map(([name, body]) => [`__method_${name}`, functionValue(body)]),
-  ),
-};
+const GLOBAL_VALUES: ReadonlyMap<string, Value> = new Map([
+  ['True', valueOf(true)],
+  ['False', valueOf(false)],
+  ['None', valueOf(null)],
+  ['true', valueOf(true)],
+  ['false', valueOf(false)],
+  ['none', valueOf(null)],
+  [
+    'range',
+    functionValue((values) => {
+      const [first = 0, second, step = 1] = values.map(({ value }) => Number(value));
+      const [begin, end] = second === undefined ? [0, first] : [first, second];
+      const count = Math.max(0, Math.ceil((end - begin) / step));
+      return listValue(Array.from({ length: Math.min(count, 100_000) }, (_, i) => valueOf(begin + i * step)));
+    }),
+  ],
+  [
+    'zip',
+    functionValue((lists) => {
+      const all = lists.map((list) => itemsOf(list) ?? []);
+      const shortest = Math.min(...all.map(({ length }) => length));
+      return listValue(
+        Array.from({ length: shortest }, (_, i) => listValue(all.map((one) => one[i] as Value))),
+      );
+    }),
+  ],
+]);
+
+const OWN_FUNCTIONS: ReadonlyMap<string, Value> = new Map([
+  [ownName('item'), functionValue(itemOf)],
+  ...Object.entries(METHODS).map(([name, body]) => [ownName(`method_${name}`), functionValue(body)] as const),
+]);

@@ -53,7 +53,7 @@ export class PromptRenderer {
    * @throws HintError INVALID_DATA for a row without a field that the template reads, or where the template fails
    */
   render(row: Readonly<Record<string, unknown>>, random: () => number): RenderedPrompt | undefined {
-    if ('answer_choices' in row)
+    if (Object.hasOwn(row, 'answer_choices'))
       throw new HintError(
         'INVALID_DATA',
         'The row has a field "answer_choices", which is the name of a template\'s answers; rename it.',
@@ -124,7 +124,7 @@ function splitForm(segments: readonly Segment[]): Pick<RenderedPrompt, 'instruct
     }
     const text = restored(segment.text);
     let name = segment.field;
-    for (let i = 2; name in fields && fields[name] !== text; i++) name = `${segment.field}_${i}`;
+    for (let i = 2; Object.hasOwn(fields, name) && fields[name] !== text; i++) name = `${segment.field}_${i}`;
     fields[name] = text;
     instruction += `[${name}]`;
   }

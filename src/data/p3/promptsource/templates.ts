@@ -2,6 +2,7 @@ import { parseDocument, type ScalarTag, type CollectionTag } from 'yaml';
 import { z } from 'zod';
 import { HintError } from '../../../errors.js';
 import { readBytes } from '../../../util/read-file.js';
+import { recordOf } from '../../../util/record-schema.js';
 
 /** A template of a promptsource `templates.yaml`. */
 export interface PromptTemplate {
@@ -27,8 +28,7 @@ export interface PromptTemplates {
 const fileSchema = z.object({
   dataset: z.string().min(1),
   subset: z.string().nullish(),
-  templates: z.record(
-    z.string(),
+  templates: recordOf(
     z.object({
       name: z.string().min(1),
       jinja: z.string().min(1),
