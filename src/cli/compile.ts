@@ -7,10 +7,10 @@ import type { CompileRequest } from '../inference/compile-request.js';
 import { Engine } from '../inference/engine.js';
 import type { Generation } from '../inference/task.js';
 import type { WeightDType } from '../tensor/ops.js';
-import { checkOutput } from '../util/atomic-file.js';
 import { action, dtypeOption, note, print, printJson, wholeNumber, writeOutput } from './context.js';
 import { addDecodingFlags, decodingOf, type DecodingFlags } from './decoding.js';
 import { writeStream } from './stream-output.js';
+import { checkReplaceable, TASK } from '../util/existing.js';
 
 interface CompileOptions {
   definition?: string;
@@ -45,7 +45,10 @@ export function addCompileCommand(program: Command): void {
     .option('--definition <text>', 'the instruction')
     .option('--task <file>', 'take definition and positive examples from a task file in the SNI schema')
     .option('--positives <n>', 'positive examples to use of the task file', wholeNumber('--positives'), 0)
-    .requiredOption('--output <file>', 'the task file to write (.safetensors)')
+    .requiredOption(
+      '--output <file>',
+      'the task file to write (.safetensors); a task that is there is replaced',
+    )
     .option('--tokenizer <path>', 'a tokenizer.json elsewhere')
     .addOption(dtypeOption())
     .option('--device <name>', 'cpu, cuda or cuda:N', 'cpu')
@@ -58,7 +61,7 @@ export function addCompileCommand(program: Command): void {
     .action(
       action(async (signal, directory: string, options: CompileOptions) => {
         // Before seconds of loading.
-        await checkOutput(options.output);
+        await checkReplaceable(options.output, TASK, { inFolder: true });
         await using engine = await open(directory, options, signal);
         const began = performance.now();
         const task = await engine.compile({ ...(await requestOf(options)), signal });

@@ -9,11 +9,11 @@ import { isLanguageModel, type AnyModel } from '../model/open-model.js';
 import { openSafetensors } from '../model/safetensors.js';
 import { findSystem, type System } from '../systems/index.js';
 import type { WeightDType } from '../tensor/ops.js';
-import { checkOutput } from '../util/atomic-file.js';
 import { action, dtypeOption, print, printJson, splitName, table, wholeNumber } from './context.js';
 import { addDecodingFlags, decodingOf, type DecodingFlags } from './decoding.js';
 import { describeP3, evaluateOnP3, p3SplitName, type P3EvalOptions } from './eval-p3.js';
 import { Progress } from './progress.js';
+import { checkReplaceable, PREDICTIONS } from '../util/existing.js';
 
 interface EvalOptions extends Omit<P3EvalOptions, 'seed' | 'maxTokens'>, DecodingFlags {
   kind?: string;
@@ -56,7 +56,10 @@ export function addEvalCommand(program: Command): void {
     .option('--shots <n>', 'P3: worked examples; default: as in training', wholeNumber('--shots'))
     .option('--all-templates', 'P3: also templates that ask for something else than the dataset', false)
     .option('--length-normalised', "P3: rank by the mean instead of the sum over a choice's tokens", false)
-    .option('--predictions <file>', 'also write the predictions as JSON lines')
+    .option(
+      '--predictions <file>',
+      'also write the predictions as JSON lines; those of an earlier run are replaced',
+    )
     .option('--tokenizer <path>', 'a tokenizer.json elsewhere')
     .addOption(dtypeOption())
     .option('--device <name>', 'cpu, cuda or cuda:N', 'cpu')
@@ -85,7 +88,7 @@ async function evaluate(
   const kind =
     options.kind === undefined ? await detectDatasetKind(options.data) : checkDatasetKind(options.kind);
   // Before minutes of work.
-  if (options.predictions !== undefined) await checkOutput(options.predictions);
+  if (options.predictions !== undefined) await checkReplaceable(options.predictions, PREDICTIONS);
   if (options.split !== undefined) (kind === 'p3' ? p3SplitName : splitName)(options.split);
   await using engine = await Engine.open(directory, {
     dtype: options.dtype,

@@ -6,7 +6,6 @@ import { readModelConfig, serializeModelConfig } from '../model/config.js';
 import { parameterCount, parameterShapes, slotCount } from '../model/parameter-shapes.js';
 import { openSafetensors } from '../model/safetensors.js';
 import { RunDirectory } from '../training/run-directory.js';
-import { parseJson, readBytes } from '../util/read-file.js';
 import { shown } from '../util/shown.js';
 import { action, print, printJson, table } from './context.js';
 

@@ -20,7 +20,7 @@ export function addPromptsourceCommand(program: Command): void {
     .description(
       "Renders every row with every template of a promptsource templates.yaml, in T0's form (the whole prompt) and in the split form\n" +
         '(the template with [NAME] for each field, and the fields), into a directory for hint train, data and eval. Datasets and\n' +
-        'splits are added one by one.',
+        'splits are added one by one; one that was rendered before is replaced, anything else that is in the way is refused.',
     )
     .argument('<templates>', "a dataset's templates.yaml")
     .argument('<rows>', 'its rows: JSON lines, also .gz')

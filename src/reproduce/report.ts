@@ -1,5 +1,6 @@
 import { join, relative } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.js';
+import { checkReplaceable, picture, report as reportKind } from '../util/existing.js';
 import { markdownTable } from '../util/markdown.js';
 import { barChart, lineChart } from '../util/plot/charts.js';
 import { writeChart } from '../util/plot/png.js';
@@ -66,6 +67,22 @@ function withRelativePaths({ data, text, models, decoders, output, ...rest }: Re
     output: here(output),
     ...rest,
   };
+}
+
+/**
+ * Checks, before a grid is run, that its report can be written without a loss.
+ *
+ * @throws HintError INVALID_ARGUMENT for a file that is in the way, IO
+ */
+export async function checkReport(grid: Grid, output: string): Promise<void> {
+  const file = (ending: string): string => join(output, `${grid.name}.${ending}`);
+  const results = {
+    name: 'the results of a table',
+    fits: (head: string) => /^\s*\{\s*"table"\s*:/.test(head),
+  };
+  await checkReplaceable(file('json'), results);
+  await checkReplaceable(file('md'), reportKind(grid.title));
+  for (const path of [file('svg'), file('png')]) await checkReplaceable(path, picture(path));
 }
 
 /**

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HintError } from '../errors.js';
 import { removeDirectory, writeDirectoryAtomically } from '../util/atomic-directory.js';
@@ -69,6 +69,33 @@ export class RunDirectory {
     return join(this.path, 'checkpoints');
   }
 
+  /**
+   * Checks, before anything is written, that a new run destroys nothing: no run, model, configuration or metrics lies here.
+   * What a run left behind that ended before its first step does not count.
+   *
+   * @throws HintError INVALID_ARGUMENT naming what lies there
+   */
+  async checkFree(): Promise<void> {
+    if (
+      (await this.checkpointSteps()).length > 0 ||
+      (await stat(this.metricsPath).catch(() => undefined))?.size
+    )
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `${this.path} holds a training run already; resume it, or give another output directory.`,
+      );
+    const names = await readdir(this.path).catch(() => [] as string[]);
+    const known = names.includes('config.json') ? await this.readConfig().catch(() => undefined) : undefined;
+    const foreign = ['config.json', 'memory.json', 'model', 'model.safetensors'].filter((name) =>
+      names.includes(name),
+    );
+    if (foreign.length === 0 || (known && !foreign.some((name) => name.startsWith('model')))) return;
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `${this.path} holds ${foreign.join(', ')}, which no training run of this engine left there unfinished; give a new output directory.`,
+    );
+  }
+
   /** Makes the folders. @throws HintError IO when they cannot be written */
   async make(): Promise<void> {
     await makeFolder(this.checkpointsPath);
@@ -76,16 +103,11 @@ export class RunDirectory {
 
   /**
    * Begins a run.
-   * @throws HintError INVALID_ARGUMENT when there is one already, IO when the folder cannot be written
+   * @throws HintError as {@link checkFree}, IO when the folder cannot be written
    */
   async create(config: TrainingConfig): Promise<void> {
+    await this.checkFree();
     await this.make();
-    if ((await this.checkpointSteps()).length > 0 || (await this.readMetrics()).length > 0) {
-      throw new HintError(
-        'INVALID_ARGUMENT',
-        `${this.path} holds a training run already; resume it, or give another output directory.`,
-      );
-    }
     await this.writeConfig(config);
   }
 

@@ -103,7 +103,10 @@ export async function trainFromConfig(
   const config = options.resume
     ? continueRun(resolved, await directory.readConfig())
     : await continueFrom(resolved, system);
-  if (!options.resume) await directory.make();
+  if (!options.resume) {
+    await directory.checkFree();
+    await directory.make();
+  }
   const unlock = await lockRun(directory.path);
   try {
     return await trainLocked(directory, config, system, options);

@@ -4,10 +4,13 @@ import { latencyChart, latencyMarkdown, latencyTargets } from '../../benchmark/l
 import { describeMachine } from '../../benchmark/machine.js';
 import { throwIfAborted } from '../../errors.js';
 import { writeFileAtomic } from '../../util/atomic-file.js';
+import { BENCH_RESULTS, checkReplaceable, picture, report } from '../../util/existing.js';
 import { svgToPng } from '../../util/plot/png.js';
 import { makeFolder } from '../../util/write-error.js';
 import { note, print, printJson } from '../context.js';
 import { Progress } from '../progress.js';
+
+const TITLE = 'Time per 100 examples';
 
 /** A measurement of latency, and how it is told. */
 export interface LatencyReportOptions extends Omit<LatencyOptions, 'signal' | 'note' | 'onProgress'> {
@@ -33,6 +36,10 @@ export async function reportLatency(
   const machine = describeMachine();
   // Before measuring: a folder that cannot be made would cost the whole run.
   await makeFolder(output);
+  await checkReplaceable(join(output, `${name}.json`), BENCH_RESULTS);
+  await checkReplaceable(join(output, `${name}.md`), report(TITLE));
+  for (const ending of ['svg', 'png'])
+    await checkReplaceable(join(output, `${name}.${ending}`), picture(`.${ending}`));
   const systems = onnx === undefined ? options.systems : [...new Set([...options.systems, 'onnx' as const])];
   const progress = new Progress('latency');
   let part: LatencyPart;
@@ -52,17 +59,17 @@ export async function reportLatency(
   const png = await svgToPng(svg);
   const { cpu, cores, isa, memoryGiB, node } = machine;
   const where = `Machine: ${cpu}, ${cores} cores (${isa.join(', ')}), ${memoryGiB} GiB; Node.js ${node}, oneDNN ${machine.oneDNN}.`;
-  const report = `# Time per 100 examples\n\n${where}\n\n${latencyMarkdown(part)}\n\n![Seconds per 100 examples by shots](${name}.png)\n`;
+  const markdown = `# ${TITLE}\n\n${where}\n\n${latencyMarkdown(part)}\n\n![Seconds per 100 examples by shots](${name}.png)\n`;
   throwIfAborted(signal);
   for (const [ending, content] of Object.entries({
     json: `${JSON.stringify(result)}\n`,
-    md: report,
+    md: markdown,
     svg,
     png,
   })) {
     await writeFileAtomic(join(output, `${name}.${ending}`), content);
   }
   if (json) printJson({ ...result, targets: latencyTargets(part) });
-  else print(report);
+  else print(markdown);
   note(`Written: ${join(output, `${name}.{json,md,svg,png}`)}`);
 }

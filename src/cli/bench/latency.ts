@@ -44,7 +44,11 @@ export function addLatencyCommand(bench: Command): void {
     .option('--onnx <dir>', 'an exported T5 of the same shape: config.json and onnx/ as optimum writes them')
     .option('--device <name>', 'what computes: cpu, cuda or cuda:N', 'cpu')
     .option('--log', 'draw the charts with a logarithmic axis of seconds', false)
-    .option('--output <dir>', 'where the files go', join('runs', 'bench-latency'))
+    .option(
+      '--output <dir>',
+      'where the files go; those of an earlier run are replaced',
+      join('runs', 'bench-latency'),
+    )
     .option('--json', 'print the result as JSON', false)
     .addHelpText(
       'after',

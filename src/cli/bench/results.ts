@@ -1,5 +1,8 @@
+import { dirname } from 'node:path';
 import type { MachineDescription, MomentDescription } from '../../benchmark/machine.js';
 import { writeFileAtomic } from '../../util/atomic-file.js';
+import { BENCH_RESULTS, checkReplaceable } from '../../util/existing.js';
+import { makeFolder } from '../../util/write-error.js';
 import { note, print, printJson } from '../context.js';
 
 /** Where the results of a part go. */
@@ -7,6 +10,17 @@ export interface ResultOptions {
   /** A results file, whole or not at all. */
   readonly output: string | undefined;
   readonly json: boolean;
+}
+
+/**
+ * Makes sure, before measuring, that a results file can be written without a loss.
+ *
+ * @throws HintError INVALID_ARGUMENT for a file that is none, IO
+ */
+export async function prepareResults(output: string | undefined): Promise<void> {
+  if (output === undefined) return;
+  await makeFolder(dirname(output));
+  await checkReplaceable(output, BENCH_RESULTS);
 }
 
 /**

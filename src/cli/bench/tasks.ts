@@ -7,13 +7,12 @@ import { measureTasks, TASK_WORK, type TaskPart, type TaskWork } from '../../ben
 import { Tokenizer } from '../../data/tokenizer.js';
 import { PUBLISHED_SIZES } from '../../model/sizes.js';
 import type { WeightDType } from '../../tensor/ops.js';
-import { checkOutput } from '../../util/atomic-file.js';
 import { packageRoot } from '../../util/package-root.js';
 import { median } from '../../util/statistics.js';
 import { action, table, wholeNumber } from '../context.js';
 import { Progress } from '../progress.js';
 import { oneOf, sizeName } from './choices.js';
-import { reportPart } from './results.js';
+import { prepareResults, reportPart } from './results.js';
 
 interface TasksCommandOptions {
   size: string;
@@ -45,7 +44,7 @@ export function addTasksCommand(bench: Command): void {
       ...LATENCY_DTYPES,
     ])
     .option('--threads <count>', 'compute threads (default: all cores)', wholeNumber('--threads', 1))
-    .option('--output <file>', 'a results file, for hint bench compare')
+    .option('--output <file>', 'a results file, for hint bench compare; an older one is replaced')
     .option('--json', 'print the result as JSON', false)
     .addHelpText(
       'after',
@@ -62,7 +61,7 @@ async function tasks(
   signal: AbortSignal,
 ): Promise<void> {
   const machine = describeMachine();
-  if (output !== undefined) await checkOutput(output);
+  await prepareResults(output);
   const tokenizer = await Tokenizer.load(join(packageRoot(), 'models/demo-t5/tokenizer.json'));
   const progress = new Progress('tasks');
   let part: TaskPart;

@@ -7,11 +7,10 @@ import { HintError } from '../../errors.js';
 import { PUBLISHED_SIZES } from '../../model/sizes.js';
 import type { FloatDType } from '../../tensor/ops.js';
 import { MEMORY_MODES, type MemoryMode } from '../../training/memory-plan.js';
-import { checkOutput } from '../../util/atomic-file.js';
 import { action, note, wholeNumber } from '../context.js';
 import { Progress } from '../progress.js';
 import { oneOf, sizeName } from './choices.js';
-import { reportPart } from './results.js';
+import { prepareResults, reportPart } from './results.js';
 
 interface TrainingCommandOptions {
   size: string;
@@ -85,7 +84,7 @@ export function addTrainingCommand(bench: Command): void {
     .option('--rounds <n>', 'steps measured of each system', wholeNumber('--rounds', 1), 5)
     .option('--device <name>', 'what computes: cpu, cuda or cuda:N', 'cpu')
     .option('--threads <count>', 'compute threads (default: all cores)', wholeNumber('--threads', 1))
-    .option('--output <file>', 'a results file, for hint bench compare')
+    .option('--output <file>', 'a results file, for hint bench compare; an older one is replaced')
     .option('--json', 'print the result as JSON', false)
     .addHelpText(
       'after',
@@ -109,7 +108,7 @@ async function training(
       `--tasks is ${different}, but a step has ${batch} examples; give at most as many tasks, or a larger --batch.`,
     );
   }
-  if (output !== undefined) await checkOutput(output);
+  await prepareResults(output);
   const readsInstruction = options.systems.some((system) => system.startsWith('hint'));
   const progress = new Progress('training');
   let part;

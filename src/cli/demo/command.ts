@@ -73,9 +73,29 @@ export function addDemoCommand(program: Command): void {
 async function workFolder({ output }: DemoOptions, make: () => Promise<string>): Promise<string> {
   if (output === undefined) return make();
   const folder = resolve(output);
-  const entries = await readdir(folder).catch(() => []);
-  if (entries.length === 0) return folder;
+  if ((await entriesOf(folder)).length === 0) return folder;
   throw new HintError('INVALID_ARGUMENT', `${folder} is not empty; give --output a new folder.`);
+}
+
+/** What a folder holds; nothing where it is not there. @throws HintError INVALID_ARGUMENT where it is no folder, IO */
+async function entriesOf(folder: string): Promise<string[]> {
+  return readdir(folder).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return [];
+    if (cause.code === 'ENOTDIR')
+      throw new HintError('INVALID_ARGUMENT', `${folder} is no folder; name a new one.`, { cause });
+    throw new HintError('IO', `${folder} cannot be read (${cause.message}); name a new folder.`, { cause });
+  });
+}
+
+/** A model that is there is replaced; anything else in its place is not. */
+async function checkModelFolder(folder: string): Promise<void> {
+  const entries = await entriesOf(folder);
+  const isModel = entries.includes('config.json') && entries.includes('model.safetensors');
+  if (entries.length === 0 || isModel) return;
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    `${folder} is neither empty nor a model; give --pretrain a new folder, or that of a model to replace.`,
+  );
 }
 
 async function compare(folder: string, options: DemoOptions, signal: AbortSignal): Promise<void> {
@@ -179,6 +199,7 @@ function percent(part: number, whole: number): string {
 
 /** Makes the shared starting point: text, tokenizer and a pretrained T5, stored in bf16. */
 async function pretrain(target: string, options: DemoOptions, signal: AbortSignal): Promise<void> {
+  await checkModelFolder(target);
   const folder = await workFolder(options, () => mkdtemp(join(tmpdir(), 'hint-pretrain-')));
   await writePretrainingDataset(join(folder, 'text'), {
     seed: options.seed,

@@ -2,6 +2,7 @@ import { costCurve, type CostCurve, type CurvePoint } from '../../evaluation/cos
 import { lineChart } from '../../util/plot/charts.js';
 import { checkChartPath, writeChart } from '../../util/plot/png.js';
 import { note, print, printJson, table } from '../context.js';
+import { checkReplaceable, picture } from '../../util/existing.js';
 
 const AXIS_NAMES = {
   instruction: 'Instruction tokens',
@@ -14,7 +15,10 @@ export async function curve(
   over: string,
   options: { size: string; plot: readonly string[]; json: boolean },
 ): Promise<void> {
-  for (const path of options.plot) checkChartPath(path);
+  for (const path of options.plot) {
+    checkChartPath(path);
+    await checkReplaceable(path, picture(path));
+  }
   const result = costCurve(over, options.size);
   const svg = options.plot.length > 0 ? draw(result) : '';
   for (const path of options.plot) await writeChart(path, svg);

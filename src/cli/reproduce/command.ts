@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { HintError } from '../../errors.js';
 import { MODEL_SIZES } from '../../model/sizes.js';
 import {
+  checkReport,
   findGrid,
   GRIDS,
   reportOf,
@@ -71,7 +72,11 @@ export function addReproduceCommand(program: Command): void {
     .option('--rounds <n>', 'figure4: samples of each measurement (default: 5)', wholeNumber('--rounds', 1))
     .option('--set-decoder <key=value>', 'any setting of every GPT-2 and OPT, repeatable', collect, [])
     .option('--demo', "on the demo's dataset and model, with settings for its size", false)
-    .option('--output <directory>', 'where everything is written', 'runs/reproduce')
+    .option(
+      '--output <directory>',
+      'where everything is written; reports of an earlier call are replaced',
+      'runs/reproduce',
+    )
     .option('--device <name>', 'what computes', 'cpu')
     .option('--threads <n>', 'compute threads, 0 for every core', wholeNumber('--threads'))
     .option('--json', 'print the results as JSON', false)
@@ -97,6 +102,7 @@ export function addReproduceCommand(program: Command): void {
             'INVALID_ARGUMENT',
             `The demo has instruction tasks, but ${name} is about P3; give --data with a P3 directory instead of --demo.`,
           );
+        await checkReport(grid, options.output);
         const world = options.demo ? await demoWorld(join(options.output, 'demo')) : undefined;
         const settings = await readSettings(options, world);
         const result = await runGrid(grid, settings, { signal, onEvent: narrate(options.json) });

@@ -80,12 +80,18 @@ const templatesSchema = z.array(
   }),
 );
 
+/** Checks what a templates.json holds. @throws HintError INVALID_DATA naming the field */
+export function parseP3Templates(json: unknown, file: string): z.infer<typeof templatesSchema> {
+  const parsed = templatesSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw notP3(file, 'a list of P3 templates', parsed.error);
+}
+
 /** The templates of a P3 directory, by task name. @throws HintError NOT_FOUND, IO, INVALID_JSON, INVALID_DATA */
 export async function readP3Templates(directory: string): Promise<Map<string, P3Template>> {
   const file = join(directory, 'templates.json');
-  const parsed = templatesSchema.safeParse(await readJson(directory, file, 'the list of templates'));
-  if (!parsed.success) throw notP3(file, 'a list of P3 templates', parsed.error);
-  const templates = parsed.data.map(({ original_task, has_answer_choices, ...rest }) => ({
+  const listed = parseP3Templates(await readJson(directory, file, 'the list of templates'), file);
+  const templates = listed.map(({ original_task, has_answer_choices, ...rest }) => ({
     ...rest,
     originalTask: original_task,
     hasChoices: has_answer_choices,
@@ -106,6 +112,13 @@ const splitsSchema = z.object({
   extra: names.default([]),
 });
 
+/** Checks what a splits.json holds: the datasets of each split. @throws HintError INVALID_DATA naming the field */
+export function parseP3Splits(json: unknown, file: string): Record<P3Split, string[]> {
+  const parsed = splitsSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw notP3(file, 'the splits of P3', parsed.error);
+}
+
 /**
  * The data files of a split, in the order of `splits.json`.
  *
@@ -118,9 +131,7 @@ export async function p3Files(
   only?: readonly string[],
 ): Promise<{ dataset: string; file: string }[]> {
   const list = join(directory, 'splits.json');
-  const parsed = splitsSchema.safeParse(await readJson(directory, list, 'the list of splits'));
-  if (!parsed.success) throw notP3(list, 'the splits of P3', parsed.error);
-  const all = parsed.data[split];
+  const all = parseP3Splits(await readJson(directory, list, 'the list of splits'), list)[split];
   const unknown = only?.find((name) => !all.includes(name));
   if (unknown !== undefined)
     throw new HintError(

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
@@ -15,7 +14,7 @@ import {
   path,
   signal as signalKind,
 } from '../../../util/arguments.js';
-import { writeFileAtomic, writeFileAtomically, type Append } from '../../../util/atomic-file.js';
+import { writeFileAtomically, type Append } from '../../../util/atomic-file.js';
 import { CounterRng } from '../../../util/counter-rng.js';
 import { createYielder } from '../../../util/event-loop-lag.js';
 import { fnv1a32 } from '../../../util/hash.js';
@@ -23,6 +22,7 @@ import { parseJson } from '../../../util/read-file.js';
 import { makeFolder } from '../../../util/write-error.js';
 import { readLineBlocks } from '../../line-blocks.js';
 import { P3_SPLITS, type P3Split } from '../format.js';
+import { checkRendered, MOST_INSTRUCTIONS, readLists, RENDERED, writeLists, type Use } from './lists.js';
 import { PromptRenderer } from './render.js';
 import { readPromptTemplates } from './templates.js';
 
@@ -76,21 +76,12 @@ const RENDER = optionsOf<RenderOptions>(
 
 const compressed = promisify(gzip);
 const BLOCK_CHARACTERS = 1 << 20;
-// Of templates whose text depends on the row.
-const MOST_INSTRUCTIONS = 16;
-
-interface Use {
-  readonly renderer: PromptRenderer;
-  rows: number;
-  skipped: number;
-  hasChoices: boolean;
-  readonly instructions: Set<string>;
-}
 
 /**
  * Renders raw rows with promptsource templates into a directory that the P3 readers take: `SPLIT/DATASET.jsonl.gz`,
  * with the joint form (`prompt`) and the split form (`instruction`, `fields`), and entries in `templates.json` and
- * `splits.json`. All or nothing: when a row cannot be rendered, nothing is changed.
+ * `splits.json`. All or nothing: when a row cannot be rendered, or what is there already is not of this kind, nothing is
+ * changed. A file of prompts that was rendered before is replaced.
  *
  * @throws HintError NOT_FOUND, IO, INVALID_JSON, INVALID_DATA naming template or line, INVALID_ARGUMENT for a template
  *   that there is not, ABORTED
@@ -115,8 +106,9 @@ export async function renderPromptsource(given: RenderOptions): Promise<RenderSu
     return { renderer, rows: 0, skipped: 0, hasChoices: false, instructions: new Set() };
   });
   const lists = await readLists(directory);
-  await makeFolder(join(directory, split));
   const file = join(directory, split, `${dataset}.jsonl.gz`);
+  await checkRendered(file, dataset, signal);
+  await makeFolder(join(directory, split));
   let rows = 0;
   const breathe = createYielder();
   const write = async (append: Append): Promise<void> => {
@@ -205,7 +197,7 @@ function renderLine(
     dataset,
     template: taskName,
     idx,
-    source: 'rendered',
+    source: RENDERED,
     prompt,
     target,
     ...(choices ? { answer_choices: choices } : {}),
@@ -213,74 +205,4 @@ function renderLine(
     input: Object.values(fields).join('\n'),
     fields,
   });
-}
-
-interface TemplateEntry {
-  dataset: string;
-  template: string;
-  rows_by_split?: Record<string, number>;
-  instructions?: string[];
-}
-
-interface Lists {
-  templates: TemplateEntry[];
-  splits: Record<string, string[] | Record<string, unknown>>;
-}
-
-async function readLists(directory: string): Promise<Lists> {
-  const read = async (name: string): Promise<unknown> => {
-    const file = join(directory, name);
-    const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-      if (cause.code === 'ENOENT') return undefined;
-      throw new HintError('IO', `Cannot read ${file} (${cause.message}); check the path.`, { cause });
-    });
-    return text === undefined ? undefined : parseJson(text, file, 'the list');
-  };
-  const [templates = [], splits = {}] = [await read('templates.json'), await read('splits.json')];
-  if (!Array.isArray(templates) || typeof splits !== 'object' || splits === null || Array.isArray(splits))
-    throw new HintError(
-      'INVALID_DATA',
-      `${directory} has a templates.json or splits.json that is none of P3; choose another output.`,
-    );
-  return { templates: templates as TemplateEntry[], splits: splits as Lists['splits'] };
-}
-
-async function writeLists(
-  directory: string,
-  { templates, splits }: Lists,
-  { dataset, split, uses }: { dataset: string; split: P3Split; uses: readonly Use[] },
-): Promise<void> {
-  const entries = uses.map(({ renderer: { template, fixedChoices }, rows, hasChoices, instructions }) => {
-    const before = templates.find((one) => one.dataset === dataset && one.template === template.taskName);
-    const rowsBySplit = { ...before?.rows_by_split, [split]: rows };
-    return {
-      dataset,
-      template: template.taskName,
-      promptsource_name: template.name,
-      metrics: template.metrics,
-      original_task: template.originalTask,
-      choices_in_prompt: template.choicesInPrompt,
-      fixed_answer_choices: fixedChoices ?? null,
-      has_answer_choices: hasChoices,
-      instructions: [...new Set([...(before?.instructions ?? []), ...instructions])].slice(
-        0,
-        MOST_INSTRUCTIONS,
-      ),
-      rows: Object.values(rowsBySplit).reduce((sum, count) => sum + count, 0),
-      rows_by_split: rowsBySplit,
-    };
-  });
-  const others = templates.filter(
-    (one) => one.dataset !== dataset || !entries.some(({ template }) => template === one.template),
-  );
-  const listed = splits[split];
-  const names = Array.isArray(listed) ? listed : Object.keys(listed ?? {});
-  const added = names.includes(dataset)
-    ? listed
-    : Array.isArray(listed) || listed === undefined
-      ? [...names, dataset]
-      : { ...listed, [dataset]: {} };
-  const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
-  await writeFileAtomic(join(directory, 'templates.json'), json([...others, ...entries]));
-  await writeFileAtomic(join(directory, 'splits.json'), json({ ...splits, [split]: added }));
 }
