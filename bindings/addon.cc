@@ -8,8 +8,8 @@
 
 #include "bindings/convert.h"
 #include "bindings/environment.h"
+#include "bindings/exports.h"
 #include "native/runtime/cuda_library.h"
-#include "native/runtime/finite.h"
 #include "native/runtime/gemm.h"
 #include "native/runtime/parallel.h"
 
@@ -17,33 +17,16 @@
 namespace hint::binding {
 namespace {
 
-using Info = Napi::CallbackInfo;
-
 /// Turns native errors into JavaScript ones, for every exported function.
 template <Napi::Value (*Function)(const Info&)>
 Napi::Value guarded(const Info& info) {
   try {
     return Function(info);
-  } catch (const Error& error) {
-    throw toJavaScript(info.Env(), error);
   } catch (const Napi::Error&) {
     throw;
-  } catch (const std::exception& error) {
-    throw toJavaScript(info.Env(), Error("INTERNAL", error.what()));
+  } catch (...) {
+    throw toJavaScript(info.Env(), *currentError("in the native engine"));
   }
-}
-
-struct Bytes {
-  const uint8_t* data;
-  size_t size;
-};
-
-Bytes bytesOf(const Napi::Value& value) {
-  if (value.IsTypedArray()) {
-    const auto array = value.As<Napi::TypedArray>();
-    return {static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset(), array.ByteLength()};
-  }
-  fail("INVALID_ARGUMENT", "A typed array was expected here.");
 }
 
 /// Where this module lies, which is where its companion for CUDA is.
@@ -55,228 +38,27 @@ std::string moduleFolder() {
   return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
+/// Of a team. OpenMP ends the process when the system gives it no more threads.
+int threadsOf(const Napi::Value& value) { return static_cast<int>(wholeNumberOf(value, "threads", 0, 256)); }
+
 /// (threads, memory limit, kind, index)
 Napi::Value createDevice(const Info& info) {
-  const int threads = info[0].ToNumber().Int32Value();
-  const double limit = info[1].ToNumber().DoubleValue();
-  const std::string kind = info[2].IsUndefined() ? "cpu" : info[2].ToString().Utf8Value();
+  const int threads = threadsOf(info[0]);
+  const auto limit = static_cast<size_t>(wholeNumberOf(info[1], "memoryLimit", 0, kMostWhole));
+  const std::string kind = isAbsent(info[2]) ? "cpu" : wordOf(info[2], "device");
   if (kind != "cpu" && kind != "cuda")
     fail("INVALID_ARGUMENT", "The device \"", kind, "\" is unknown; use cpu or cuda.");
-  auto backend = kind == "cuda" ? cudaBackend(moduleFolder(), info[3].ToNumber().Int32Value()) : hostBackend();
+  auto backend = kind == "cuda"
+                     ? cudaBackend(moduleFolder(), static_cast<int>(wholeNumberOf(info[3], "index", 0, INT32_MAX)))
+                     : hostBackend();
   DeviceHandle device;
-  device.stream = Environment::of(info.Env())
-                      .adopt(std::make_unique<Stream>(std::move(backend), threads, static_cast<size_t>(limit)));
+  device.stream = Environment::of(info.Env()).adopt(std::make_unique<Stream>(std::move(backend), threads, limit));
   return wrapHandle(info.Env(), std::move(device));
 }
 
 Napi::Value closeDevice(const Info& info) {
   handleOf<DeviceHandle>(info[0], "A device was expected here.").stream.reset();
   return info.Env().Undefined();
-}
-
-/// (device, dtype, shape, data | null)
-Napi::Value createTensor(const Info& info) {
-  Stream& stream = streamOf(info[0]);
-  Tensor tensor;
-  tensor.dtype = dtypeFromName(info[1].ToString().Utf8Value());
-  tensor.shape = shapeOf(info[2]);
-  tensor.buffer = stream.buffer(tensor.bytes());
-  if (!info[3].IsNull() && !info[3].IsUndefined()) {
-    const Bytes bytes = bytesOf(info[3]);
-    if (bytes.size != tensor.bytes())
-      fail("INVALID_SHAPE", "A ", nameOf(tensor.dtype), " tensor of shape ", toString(tensor.shape), " takes ",
-           tensor.bytes(), " bytes; the data has ", bytes.size, ".");
-    if (stream.type() != DeviceType::cpu)
-      stream.write(tensor, 0, std::vector<uint8_t>(bytes.data, bytes.data + bytes.size));
-    else if (bytes.size)
-      // Nobody else knows this buffer yet, so the copy needs no place in the stream.
-      std::memcpy(tensor.buffer->ensure(), bytes.data, bytes.size);
-  }
-  return wrap(info.Env(), std::move(tensor));
-}
-
-/// (file descriptor) -> handle, or null where the file cannot be mapped
-Napi::Value mapFile(const Info& info) {
-  FileHandle handle;
-  handle.file = MappedFile::open(info[0].ToNumber().Int32Value());
-  return handle.file ? wrapHandle(info.Env(), std::move(handle)) : info.Env().Null();
-}
-
-/// (device, file, dtype, shape, byte position): a tensor of a file's bytes, for devices that compute in host memory
-Napi::Value mapTensor(const Info& info) {
-  Stream& stream = streamOf(info[0]);
-  if (stream.type() != DeviceType::cpu)
-    fail("NOT_SUPPORTED", "A file can be mapped for the CPU only; read it into a tensor instead.");
-  const auto& file = handleOf<FileHandle>(info[1], "A mapped file was expected here.").file;
-  const auto position = static_cast<int64_t>(info[4].ToNumber().DoubleValue());
-  return wrap(info.Env(), file->tensor(stream.sharedAllocator(), dtypeFromName(info[2].ToString().Utf8Value()),
-                                       shapeOf(info[3]), position));
-}
-
-/// (device, tensor): in stream order
-Napi::Value releasePages(const Info& info) {
-  Stream& stream = streamOf(info[0]);
-  stream.post([tensor = tensorOf(info[1]).tensor] { hint::releasePages(tensor); });
-  return info.Env().Undefined();
-}
-
-/// (device, tensor) -> Promise<number>: -1 where every value is finite
-Napi::Value firstNonFinite(const Info& info) {
-  const auto& stream = sharedStreamOf(info[0]);
-  const Tensor tensor = tensorOf(info[1]).tensor;
-  if (!tensor) fail("INVALID_ARGUMENT", "This tensor was released; check it before disposing it.");
-  return Environment::of(info.Env()).promise(info.Env(), stream, [tensor]() -> Environment::Finish {
-    const auto index = static_cast<double>(hint::firstNonFinite(tensor));
-    if (const auto failure = tensor.buffer->knownFailure()) throw Error(*failure);
-    return [index](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, index); };
-  });
-}
-
-/// (tensor, element offset, shape, spares)
-Napi::Value viewTensor(const Info& info) {
-  Tensor view = tensorOf(info[0]).tensor;
-  const auto offset = static_cast<int64_t>(info[1].ToNumber().DoubleValue());
-  Shape shape = shapeOf(info[2]);
-  if (offset < 0 || offset + elementCount(shape) > view.size())
-    fail("INVALID_SHAPE", "A view of shape ", toString(shape), " at element ", offset,
-         " does not fit into a tensor of shape ", toString(view.shape), ".");
-  view.offset += offset;
-  view.shape = std::move(shape);
-  return Spares(info[3]).wrap(info.Env(), std::move(view));
-}
-
-/// (tensor): another handle to the same memory.
-Napi::Value cloneTensor(const Info& info) { return wrap(info.Env(), tensorOf(info[0]).tensor); }
-
-Napi::Value releaseTensor(const Info& info) {
-  tensorOf(info[0]).tensor.buffer.reset();
-  return info.Env().Undefined();
-}
-
-const OpSpec& opAt(const Napi::Value& value) {
-  const uint32_t index = value.ToNumber().Uint32Value();
-  if (index >= opTable().size()) fail("INVALID_ARGUMENT", "There is no op number ", index, ".");
-  return opTable()[index];
-}
-
-void requireBuffers(const Call& call) {
-  for (size_t i = 0; i < call.inputs.size(); ++i)
-    if (call.inputPresent[i] && !call.inputs[i])
-      fail("INVALID_ARGUMENT", call.describe(), ": the tensor given as ", call.spec->inputs[i].name,
-           " was released; keep it until its last use.");
-}
-
-/// (device, op, inputs, attributes, save, spares) -> outputs as [handle, shape, dtype] or null; with `save` the call
-/// for enqueueBackward behind them.
-Napi::Value enqueue(const Info& info) {
-  Stream& stream = streamOf(info[0]);
-  auto call = std::make_unique<Call>(opAt(info[1]));
-  readTensors(info[2].As<Napi::Array>(), call->spec->inputs.size(), call->inputs, call->inputPresent);
-  readAttributes(*call, info[3].As<Napi::Array>());
-  requireBuffers(*call);
-  call->bind();
-  const auto count = static_cast<uint32_t>(call->outputs.size());
-  for (size_t i = 0; i < count; ++i)
-    if (call->outputPresent[i]) call->outputs[i].buffer = stream.buffer(call->outputs[i].bytes());
-  Napi::Array outputs = Napi::Array::New(info.Env());
-  Spares spares(info[5]);
-  for (uint32_t i = 0; i < count; ++i)
-    outputs.Set(i, call->outputPresent[i] ? describeTensor(info.Env(), call->outputs[i], spares) : info.Env().Null());
-  if (info[4].ToBoolean().Value()) outputs.Set(count, wrapForBackward(info.Env(), *call));
-  stream.enqueue(std::move(call));
-  return outputs;
-}
-
-/// (device, saved call, gradOutputs, gradInputs, betas): takes the saved call.
-Napi::Value enqueueBackward(const Info& info) {
-  Stream& stream = streamOf(info[0]);
-  auto& saved = handleOf<CallHandle>(info[1], "A saved call was expected here.");
-  if (!saved.call) fail("INVALID_ARGUMENT", "This call was walked backwards already; record it again.");
-  auto call = std::move(saved.call);
-  std::vector<bool> present;
-  readTensors(info[2].As<Napi::Array>(), call->spec->outputs.size(), call->gradOutputs, present);
-  readTensors(info[3].As<Napi::Array>(), call->spec->inputs.size(), call->gradInputs, present);
-  const auto betas = info[4].As<Napi::Array>();
-  call->betas.resize(call->gradInputs.size(), 0.0f);
-  for (uint32_t i = 0; i < call->betas.size(); ++i)
-    if (call->gradInputs[i]) call->betas[i] = betas.Get(i).ToNumber().FloatValue();
-  call->backward = true;
-  call->checkGradients();
-  stream.enqueue(std::move(call));
-  return info.Env().Undefined();
-}
-
-/// (saved call): gives its memory back where nothing needs its backward pass.
-Napi::Value releaseCall(const Info& info) {
-  handleOf<CallHandle>(info[0], "A saved call was expected here.").call.reset();
-  return info.Env().Undefined();
-}
-
-/// (device, destination, source): destination = source, in the memory that destination has.
-Napi::Value assignTensor(const Info& info) {
-  Stream& stream = streamOf(info[0]);
-  const Tensor destination = tensorOf(info[1]).tensor, source = tensorOf(info[2]).tensor;
-  if (!destination || !source) fail("INVALID_ARGUMENT", "A released tensor cannot be assigned or assigned to.");
-  // Of all kernels, copy's backward is the one that writes plain values to memory that is there already.
-  auto call = std::make_unique<Call>(findOp("copy"));
-  call->inputs = {destination};
-  call->inputPresent = {true};
-  call->bind();
-  call->outputs = call->gradOutputs = {source};
-  call->gradInputs = {destination};
-  call->betas = {0.0f};
-  call->backward = true;
-  stream.enqueue(std::move(call));
-  return info.Env().Undefined();
-}
-
-/// (device, tensor, byte offset, data): an update in stream order.
-Napi::Value writeTensor(const Info& info) {
-  Stream& stream = streamOf(info[0]);
-  Tensor tensor = tensorOf(info[1]).tensor;
-  const auto offset = static_cast<size_t>(info[2].ToNumber().DoubleValue());
-  const Bytes bytes = bytesOf(info[3]);
-  if (offset + bytes.size > tensor.bytes())
-    fail("INVALID_SHAPE", "Writing ", bytes.size, " bytes at byte ", offset, " exceeds a tensor of ", tensor.bytes(),
-         " bytes.");
-  stream.write(std::move(tensor), offset, std::vector<uint8_t>(bytes.data, bytes.data + bytes.size));
-  return info.Env().Undefined();
-}
-
-/// Throws what a device found out too late to stop the commands behind it.
-void throwFirst(const std::vector<std::shared_ptr<DeferredCheck>>& checks) {
-  for (const auto& check : checks)
-    if (const auto error = check->error()) {
-      check->reported = true;
-      throw Error(*error);
-    }
-}
-
-/// (device, tensor) -> Promise<ArrayBuffer>
-Napi::Value readTensor(const Info& info) {
-  const auto& shared = sharedStreamOf(info[0]);
-  Tensor tensor = tensorOf(info[1]).tensor;
-  if (!tensor) fail("INVALID_ARGUMENT", "This tensor was released; read it before disposing it.");
-  return Environment::of(info.Env()).promise(info.Env(), shared, [tensor, &stream = *shared]() -> Environment::Finish {
-    if (const auto failure = tensor.buffer->knownFailure()) {
-      stream.takeFailure();
-      throw Error(*failure);
-    }
-    if (tensor.bytes() && !tensor.buffer->data())
-      fail("INVALID_ARGUMENT", "A tensor of shape ", toString(tensor.shape),
-           " was read before anything was written to it.");
-    const size_t bytes = tensor.bytes();
-    auto copy = std::shared_ptr<void>(std::malloc(bytes ? bytes : 1), std::free);
-    if (!copy) fail("OUT_OF_MEMORY", "No host memory for a copy of ", bytes, " bytes.");
-    if (bytes) stream.read(tensor, copy.get());
-    return [copy, bytes, checks = tensor.buffer->checks](Napi::Env env) -> Napi::Value {
-      throwFirst(checks);
-      // The copy is handed over, not copied again: a checkpoint must not stall the event loop.
-      auto* keep = new std::shared_ptr<void>(copy);
-      return Napi::ArrayBuffer::New(
-          env, copy.get(), bytes, [](Napi::Env, void*, std::shared_ptr<void>* kept) { delete kept; }, keep);
-    };
-  });
 }
 
 /// Ends every device of this environment, for a process that is about to end: threads that still compute must not see
@@ -292,56 +74,10 @@ Napi::Value synchronize(const Info& info) {
   return Environment::of(info.Env()).promise(info.Env(), shared, [&stream = *shared]() -> Environment::Finish {
     if (const auto failure = stream.takeFailure()) throw Error(*failure);
     return [checks = stream.takeChecks()](Napi::Env env) -> Napi::Value {
-      std::vector<std::shared_ptr<DeferredCheck>> unreported;
-      for (const auto& check : checks)
-        if (!check->reported) unreported.push_back(check);
-      throwFirst(unreported);
+      throwFirst(checks, false);
       return env.Undefined();
     };
   });
-}
-
-Napi::Value beginRecording(const Info& info) {
-  streamOf(info[0]).beginRecording();
-  return info.Env().Undefined();
-}
-
-/// What a JavaScript program handle points to.
-struct ProgramHandle {
-  std::shared_ptr<Program> program;
-  DeviceHandle* device;
-};
-
-Napi::Value endRecording(const Info& info) {
-  auto* handle = new ProgramHandle{streamOf(info[0]).endRecording(), info[0].As<Napi::External<DeviceHandle>>().Data()};
-  return Napi::External<ProgramHandle>::New(info.Env(), handle, [](Napi::Env, ProgramHandle* held) { delete held; });
-}
-
-/// (device, program): takes the program out of its handle, for the next endRecording to give.
-Napi::Value resumeRecording(const Info& info) {
-  auto program = std::exchange(info[1].As<Napi::External<ProgramHandle>>().Data()->program, nullptr);
-  if (!program) fail("INVALID_ARGUMENT", "This program was disposed; record it again.");
-  streamOf(info[0]).resumeRecording(std::move(program));
-  return info.Env().Undefined();
-}
-
-/// (program), while its device lives: its calls and their memory go once what is queued has run, on the stream's
-/// thread; collecting the handle may come much later.
-Napi::Value releaseProgram(const Info& info) {
-  auto* handle = info[0].As<Napi::External<ProgramHandle>>().Data();
-  auto program = std::exchange(handle->program, nullptr);
-  if (program && handle->device->stream) handle->device->stream->post([held = std::move(program)] {});
-  return info.Env().Undefined();
-}
-
-/// (device, program, times, stop tensor | null): long replays are sent in pieces, so that JavaScript can cancel
-/// between.
-Napi::Value replay(const Info& info) {
-  auto program = info[1].As<Napi::External<ProgramHandle>>().Data()->program;
-  if (!program) fail("INVALID_ARGUMENT", "This program was disposed; record it again.");
-  const Tensor stop = info[3].IsNull() ? Tensor{} : tensorOf(info[3]).tensor;
-  streamOf(info[0]).replay(std::move(program), info[2].ToNumber().Int32Value(), stop);
-  return info.Env().Undefined();
 }
 
 Napi::Value statistics(const Info& info) {
@@ -365,7 +101,7 @@ Napi::Value resetPeakMemory(const Info& info) {
 }
 
 Napi::Value setThreads(const Info& info) {
-  streamOf(info[0]).setThreads(info[1].ToNumber().Int32Value());
+  streamOf(info[0]).setThreads(threadsOf(info[1]));
   return info.Env().Undefined();
 }
 

@@ -1,8 +1,11 @@
 #include "bindings/convert.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "native/runtime/error.h"
+#include "native/runtime/planted_fault.h"
 
 namespace hint::binding {
 namespace {
@@ -12,17 +15,20 @@ Attribute readAttribute(const Call& call, const AttributeSpec& spec, const Napi:
     if (value.IsBoolean()) return int64_t{value.As<Napi::Boolean>().Value()};
     if (value.IsNumber()) {
       const double number = value.As<Napi::Number>().DoubleValue();
-      if (std::floor(number) == number && std::fabs(number) < 9e15) return static_cast<int64_t>(number);
+      if (std::floor(number) == number && std::fabs(number) <= static_cast<double>(kMostWhole))
+        return static_cast<int64_t>(number);
       fail("INVALID_ARGUMENT", call.spec->name, ": the attribute ", spec.name, " must be a whole number, not ", number,
            ".");
     }
   } else if (std::holds_alternative<double>(spec.defaultValue)) {
     if (value.IsNumber()) return value.As<Napi::Number>().DoubleValue();
   } else if (std::holds_alternative<std::string>(spec.defaultValue)) {
-    if (value.IsString()) return value.As<Napi::String>().Utf8Value();
+    if (value.IsString()) return wordOf(value, spec.name);
   } else if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_int32_array) {
-    const auto array = value.As<Napi::Int32Array>();
-    return IntList(array.Data(), array.Data() + array.ElementLength());
+    const Bytes bytes = bytesOf(value, spec.name);
+    IntList list(bytes.size / sizeof(int32_t));
+    if (!list.empty()) std::memcpy(list.data(), bytes.data, list.size() * sizeof(int32_t));
+    return list;
   }
   constexpr const char* kinds[] = {"a whole number", "a number", "a string", "an Int32Array"};
   fail("INVALID_ARGUMENT", call.spec->name, ": the attribute ", spec.name, " must be ",
@@ -70,21 +76,14 @@ const std::shared_ptr<Stream>& sharedStreamOf(const Napi::Value& value) {
   return device.stream;
 }
 
-Shape shapeOf(const Napi::Value& value) {
-  const auto array = value.As<Napi::Array>();
-  Shape shape(array.Length());
-  for (uint32_t i = 0; i < array.Length(); ++i) {
-    const double side = array.Get(i).ToNumber().DoubleValue();
-    if (!(side >= 0) || side != std::floor(side) || side > 9e15)
-      fail("INVALID_SHAPE", "A tensor's sides must be whole numbers of at least 0; side ", i, " is ", side, ".");
-    shape[i] = static_cast<int64_t>(side);
-  }
-  return shape;
-}
-
-Napi::Value wrapForBackward(Napi::Env env, const Call& call) {
+Napi::Value wrapForBackward(Napi::Env env, Call& call, Stream& stream) {
+  static const auto notRun = std::make_shared<const Error>(
+      "INVALID_ARGUMENT",
+      "A backward pass was to run whose forward pass has not; replay what was recorded before walking back.");
+  call.forwardOutcome = std::make_shared<Outcome>(Outcome{notRun, {}});
   CallHandle handle;
   handle.call = std::make_unique<Call>(call);
+  handle.owner = stream.sharedAllocator();
   const auto dropUnread = [](std::vector<Tensor>& tensors, const std::vector<ArgSpec>& arguments) {
     for (size_t i = 0; i < tensors.size(); ++i)
       if (!(arguments[i].flags & kSaved)) tensors[i].buffer.reset();
@@ -94,10 +93,24 @@ Napi::Value wrapForBackward(Napi::Env env, const Call& call) {
   return wrapHandle(env, std::move(handle));
 }
 
+Spares::Spares(const Napi::Value& handles, size_t most) : left_(0) {
+  if (!handles.IsArray()) fail("INVALID_ARGUMENT", "The spare handles must be an array.");
+  const auto array = handles.As<Napi::Array>();
+  const uint32_t length = array.Length();
+  const auto count = static_cast<uint32_t>(std::min<size_t>({length, most, handles_.size()}));
+  for (uint32_t i = length - count; i < length; ++i) {
+    const Napi::Value handle = array.Get(i);
+    tensorOf(handle);
+    handles_[left_++] = handle;
+  }
+}
+
 Napi::Value Spares::wrap(Napi::Env env, Tensor tensor) {
   if (left_ == 0) return binding::wrap(env, std::move(tensor));
-  const Napi::Value handle = handles_.Get(--left_);
-  tensorOf(handle).tensor = std::move(tensor);
+  const Napi::Value handle = handles_[--left_];
+  Tensor& spare = tensorOf(handle).tensor;
+  if (spare) return binding::wrap(env, std::move(tensor));  // somebody uses it still
+  spare = std::move(tensor);
   return handle;
 }
 
@@ -112,11 +125,11 @@ Napi::Value describeTensor(Napi::Env env, const Tensor& tensor, Spares& spares) 
   return triple;
 }
 
-void readAttributes(Call& call, const Napi::Array& values) {
+void readAttributes(Call& call, const Items& values) {
   const auto& specs = call.spec->attributes;
   call.attributes.clear();
   for (size_t i = 0; i < specs.size(); ++i) {
-    const Napi::Value value = values.Get(static_cast<uint32_t>(i));
+    const Napi::Value value = values[static_cast<uint32_t>(i)];
     if (!value.IsUndefined())
       call.attributes.push_back(readAttribute(call, specs[i], value));
     else if (specs[i].required)
@@ -126,14 +139,31 @@ void readAttributes(Call& call, const Napi::Array& values) {
   }
 }
 
-void readTensors(const Napi::Array& values, size_t count, std::vector<Tensor>& tensors, std::vector<bool>& present) {
-  tensors.assign(count, Tensor{});
-  present.assign(count, false);
-  for (uint32_t i = 0; i < count && i < values.Length(); ++i) {
-    const Napi::Value value = values.Get(i);
-    if (value.IsNull() || value.IsUndefined()) continue;
-    tensors[i] = tensorOf(value).tensor;
+void readTensors(const Call& call, const Items& values, const std::vector<ArgSpec>& arguments,
+                 std::vector<Tensor>& tensors, std::vector<bool>& present) {
+  tensors.assign(arguments.size(), Tensor{});
+  present.assign(arguments.size(), false);
+  for (uint32_t i = 0; i < values.size(); ++i) {
+    const Napi::Value value = values[i];
+    if (isAbsent(value)) continue;
+    const auto* handle = handleOrNull<TensorHandle>(value);
+    if (!handle)
+      fail("INVALID_ARGUMENT", call.spec->name, ": ", arguments[i].name, " must be a Tensor of this engine.");
+    if (!handle->tensor && !isPlanted(PlantedFault::released))
+      fail("INVALID_ARGUMENT", call.spec->name, ": the tensor given as ", arguments[i].name,
+           " was released; keep it until its last use.");
+    tensors[i] = handle->tensor;
     present[i] = true;
+  }
+}
+
+void throwFirst(const std::vector<std::shared_ptr<DeferredCheck>>& checks, bool alsoReported) {
+  for (const auto& check : checks) {
+    if (check->reported && !alsoReported) continue;
+    if (const auto error = check->error()) {
+      check->reported = true;
+      throw Error(*error);
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "bindings/arguments.h"
 #include "native/ops/op.h"
 #include "native/runtime/error.h"
 #include "native/runtime/mapped_file.h"
@@ -18,7 +19,8 @@ struct Handle {
     tensor = 0x9c1df0a14be24a6b,
     device = 0x5b0e3c52a7a74f0d,
     call = 0xa2c4e0f31b6d9e22,
-    file = 0x3d71f6c8905be41a
+    file = 0x3d71f6c8905be41a,
+    program = 0xe60b92d47ac1358f
   };
   Kind kind;
 };
@@ -38,6 +40,15 @@ struct DeviceHandle : Handle {
 struct CallHandle : Handle {
   static constexpr Kind kKind = Kind::call;
   std::unique_ptr<Call> call;
+  std::shared_ptr<Allocator> owner;  ///< of the device that it was enqueued on
+};
+
+/// A recording, which goes on or is replayed on its own device.
+struct ProgramHandle : Handle {
+  static constexpr Kind kKind = Kind::program;
+  std::shared_ptr<Program> program;
+  std::shared_ptr<Allocator> owner;
+  bool isReplayed = false;  ///< the stream's thread may be reading it: it cannot grow any more
 };
 
 struct FileHandle : Handle {
@@ -52,13 +63,18 @@ Napi::Value wrapHandle(Napi::Env env, Value value) {
   return Napi::External<Value>::New(env, new Value(std::move(value)), [](Napi::Env, Value* handle) { delete handle; });
 }
 
+/// Null when the value is no such handle.
+template <typename Value>
+Value* handleOrNull(const Napi::Value& value) {
+  if (!value.IsExternal()) return nullptr;
+  auto* handle = value.As<Napi::External<Value>>().Data();
+  return handle && handle->kind == Value::kKind ? handle : nullptr;
+}
+
 /// Throws INVALID_ARGUMENT with `expected` when the value is no such handle.
 template <typename Value>
 Value& handleOf(const Napi::Value& value, const char* expected) {
-  if (value.IsExternal()) {
-    auto* handle = value.As<Napi::External<Value>>().Data();
-    if (handle && handle->kind == Value::kKind) return *handle;
-  }
+  if (auto* handle = handleOrNull<Value>(value)) return *handle;
   fail("INVALID_ARGUMENT", expected);
 }
 
@@ -70,20 +86,20 @@ const std::shared_ptr<Stream>& sharedStreamOf(const Napi::Value& value);
 inline Stream& streamOf(const Napi::Value& value) { return *sharedStreamOf(value); }
 
 /// A handle to what the backward pass of a bound call starts from: the call, without the buffers that its kernel does
-/// not read.
-Napi::Value wrapForBackward(Napi::Env env, const Call& call);
+/// not read. From then on both know how the forward pass went. The call is one that `stream` is about to run.
+Napi::Value wrapForBackward(Napi::Env env, Call& call, Stream& stream);
 
-Shape shapeOf(const Napi::Value& value);
 /// An array of handles of tensors that nobody uses any more. They are used again, the last first, before new ones are
 /// made; JavaScript takes those away that it got.
 class Spares {
  public:
-  explicit Spares(const Napi::Value& handles) : handles_(handles.As<Napi::Array>()), left_(handles_.Length()) {}
+  /// Takes `most` handles from the end of the array. Throws INVALID_ARGUMENT when it is none.
+  Spares(const Napi::Value& handles, size_t most);
   Napi::Value wrap(Napi::Env env, Tensor tensor);
 
  private:
-  Napi::Array handles_;
-  uint32_t left_;
+  std::array<Napi::Value, Items::kMost> handles_;
+  size_t left_;
 };
 
 /// `[handle, shape, dtype]`
@@ -91,9 +107,13 @@ Napi::Value describeTensor(Napi::Env env, const Tensor& tensor, Spares& spares);
 
 /// Fills call.attributes from an array parallel to the spec; undefined takes the default. Throws INVALID_ARGUMENT
 /// naming op and attribute when a required one is missing or the kind is wrong.
-void readAttributes(Call& call, const Napi::Array& values);
-/// Reads tensors parallel to `count` arguments; null is an absent argument.
-void readTensors(const Napi::Array& values, size_t count, std::vector<Tensor>& tensors, std::vector<bool>& present);
+void readAttributes(Call& call, const Items& values);
+/// Reads tensors parallel to `arguments`; null is an absent one. Throws INVALID_ARGUMENT naming op and argument.
+void readTensors(const Call& call, const Items& values, const std::vector<ArgSpec>& arguments,
+                 std::vector<Tensor>& tensors, std::vector<bool>& present);
+
+/// Throws what a device found out too late to stop the commands behind it, and marks it as reported.
+void throwFirst(const std::vector<std::shared_ptr<DeferredCheck>>& checks, bool alsoReported);
 
 /// The op table as JavaScript objects.
 Napi::Value describeOps(Napi::Env env);

@@ -122,17 +122,50 @@ std::optional<DType> Call::outputDType(const ArgSpec& output) const {
 }
 
 void Call::checkGradients() const {
-  const auto check = [&](const Tensor& gradient, const Tensor& of, const ArgSpec& arg, bool mayBeWide) {
+  const auto check = [&](const Tensor& gradient, const Tensor& of, const ArgSpec& arg, bool isPresent, bool mayBeWide) {
     if (!gradient) return;
+    if (!isPresent || !(arg.flags & kDifferentiable))
+      fail("INVALID_ARGUMENT", describe(), ": ", arg.name, isPresent ? " has no gradient." : " is absent.",
+           " Leave its gradient out.");
     if (gradient.size() != of.size())
-      fail("INVALID_SHAPE", describe(), ": the gradient of ", arg.name, " has shape ", toString(gradient.shape), ".");
-    if (gradient.dtype != of.dtype && !(mayBeWide && gradient.dtype == DType::f32))
+      fail("INVALID_SHAPE", describe(), ": the gradient of ", arg.name, " has shape ", toString(gradient.shape),
+           ", but ", arg.name, " has ", toString(of.shape), ".");
+    if (!isFloating(of.dtype) || (gradient.dtype != of.dtype && !(mayBeWide && gradient.dtype == DType::f32)))
       fail("INVALID_ARGUMENT", describe(), ": the gradient of ", arg.name, " must be ", nameOf(of.dtype), " as it is",
-           mayBeWide ? ", or f32" : "", ", not ", nameOf(gradient.dtype), ".");
+           mayBeWide ? ", or f32" : "", ", and of a dtype that has gradients (f32 or bf16), not ",
+           nameOf(gradient.dtype), ".");
   };
-  for (size_t i = 0; i < gradInputs.size(); ++i)
-    check(gradInputs[i], inputs[i], spec->inputs[i], spec->inputs[i].flags & kWideGradient);
-  for (size_t i = 0; i < gradOutputs.size(); ++i) check(gradOutputs[i], outputs[i], spec->outputs[i], false);
+  bool isAny = false;
+  for (size_t i = 0; i < gradOutputs.size(); ++i) {
+    check(gradOutputs[i], outputs[i], spec->outputs[i], outputPresent[i], false);
+    isAny |= static_cast<bool>(gradOutputs[i]);
+  }
+  if (!isAny)
+    fail("INVALID_ARGUMENT", describe(),
+         ": no gradient of an output is given; there is nothing to walk backwards from.");
+  for (size_t i = 0; i < gradInputs.size(); ++i) {
+    const ArgSpec& arg = spec->inputs[i];
+    check(gradInputs[i], inputs[i], arg, inputPresent[i], arg.flags & kWideGradient);
+    if (!gradInputs[i]) continue;
+    if (!std::isfinite(betas[i]))
+      fail("INVALID_ARGUMENT", describe(), ": the beta of ", arg.name, " is ", betas[i],
+           "; give 0 to overwrite its gradient or 1 to add to it.");
+    for (const auto* read : {&inputs, &outputs, &gradOutputs})
+      for (const Tensor& tensor : *read)
+        if (overlap(gradInputs[i], tensor))
+          fail("INVALID_ARGUMENT", describe(), ": the gradient of ", arg.name,
+               " lies in memory that the backward pass reads; give it memory of its own.");
+  }
+}
+
+void Call::checkAliases() const {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!(spec->inputs[i].flags & kMutable)) continue;
+    for (size_t j = 0; j < inputs.size(); ++j)
+      if (i != j && overlap(inputs[i], inputs[j]))
+        fail("INVALID_ARGUMENT", describe(), ": ", spec->inputs[i].name, " is updated in place and shares memory with ",
+             spec->inputs[j].name, "; pass a copy of one of them.");
+  }
 }
 
 void Call::bindTensor(const ArgSpec& arg, const Tensor& tensor) {
@@ -171,6 +204,7 @@ void Call::bind() {
     else if (!(arg.flags & kOptional))
       fail("INVALID_ARGUMENT", spec->name, ": the input ", arg.name, " is missing.");
   }
+  checkAliases();
   outputs.resize(spec->outputs.size());
   for (size_t i = 0; i < spec->outputs.size(); ++i)
     outputs[i].dtype = outputDType(spec->outputs[i]).value_or(outputs[i].dtype);
@@ -188,6 +222,7 @@ void Call::bind() {
       continue;
     }
     for (const auto& [name, size] : sides) output.shape.push_back(size < 0 ? dim(name) : size);
+    elementCount(output.shape);
   }
 }
 
@@ -225,6 +260,12 @@ void checkOffsets(const Call& call, std::string_view attribute, int64_t rows) {
     if (offsets[i] < offsets[i - 1])
       fail("INVALID_SHAPE", call.describe(), ": ", attribute, " decreases from ", offsets[i - 1], " to ", offsets[i],
            " at entry ", i, ".");
+}
+
+void checkIndexable(const Call& call, std::string_view dimension) {
+  if (call.dim(dimension) > INT32_MAX)
+    fail("INVALID_SHAPE", call.describe(), ": ", dimension, " is ", call.dim(dimension),
+         ", but indices of 32 bits end at ", INT32_MAX, "; split the tensor.");
 }
 
 std::vector<AttributeSpec> withDropout(std::vector<AttributeSpec> attributes) {

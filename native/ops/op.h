@@ -25,6 +25,7 @@ enum ArgFlags : unsigned {
   kMutable = 4,         ///< inputs: the op updates it in place (optimiser state, caches)
   kSaved = 8,           ///< the backward kernel reads its values; unsaved tensors are freed early
   kWideGradient = 16,   ///< inputs that may be parameters: where they are bf16, their gradient may be f32
+  kUnwritten = 32,      ///< mutable inputs that need not have been written before: what is filled in, caches
 };
 
 /// Which dtypes an argument may have. A gradient has the dtype of its tensor, or f32 under kWideGradient.
@@ -118,6 +119,8 @@ class Call {
   bool backward = false;
   std::vector<Tensor> gradOutputs, gradInputs;  ///< no buffer: absent
   std::vector<float> betas;                     ///< parallel to gradInputs: 0 overwrite, 1 accumulate
+  /// Of calls that are saved for a backward pass: how the forward pass went, which the backward pass inherits.
+  std::shared_ptr<Outcome> forwardOutcome;
 
   bool has(int input) const { return inputPresent[static_cast<size_t>(input)]; }
   const Tensor& in(int i) const { return inputs[static_cast<size_t>(i)]; }
@@ -156,9 +159,11 @@ class Call {
   void setOutputDType(int output, DType dtype) { outputs[static_cast<size_t>(output)].dtype = dtype; }
 
   /// Binds dimensions from inputs and attributes, checks dtypes and shapes, runs spec->resolve, and fills in shapes
-  /// and dtypes of the outputs. Throws INVALID_SHAPE / INVALID_ARGUMENT naming op, argument and shapes.
+  /// and dtypes of the outputs. Throws INVALID_SHAPE / INVALID_ARGUMENT naming op, argument and shapes, also where an
+  /// input that is updated in place shares memory with another.
   void bind();
-  /// Checks sizes and dtypes of the gradients of a backward call. Throws INVALID_SHAPE / INVALID_ARGUMENT naming them.
+  /// Checks which gradients of a backward call there are, their sizes and dtypes, and that what is written shares no
+  /// memory with what is read. Throws INVALID_SHAPE / INVALID_ARGUMENT naming them.
   void checkGradients() const;
   double flops() const;
   /// Bytes of every tensor taking part, each once.
@@ -169,6 +174,7 @@ class Call {
  private:
   const Attribute& attribute(std::string_view name) const;
   void bindTensor(const ArgSpec& arg, const Tensor& tensor);
+  void checkAliases() const;
   void checkDType(const ArgSpec& arg, const Tensor& tensor) const;
   /// What the declaration says about the dtype of an output; nullopt where resolve does.
   std::optional<DType> outputDType(const ArgSpec& output) const;
@@ -179,6 +185,9 @@ class Call {
 
 /// Ragged offsets: starts with 0, never decreases, ends with `rows`. Throws INVALID_SHAPE naming op and offsets.
 void checkOffsets(const Call& call, std::string_view attribute, int64_t rows);
+
+/// Throws INVALID_SHAPE when a dimension has more entries than the op's 32-bit indices can name.
+void checkIndexable(const Call& call, std::string_view dimension);
 
 /// The attributes every op with dropout shares.
 std::vector<AttributeSpec> withDropout(std::vector<AttributeSpec> attributes);

@@ -11,6 +11,9 @@
 namespace hint {
 
 RelativeBuckets::RelativeBuckets(int64_t buckets, int64_t maxDistance, bool causal) : causal_(causal) {
+  if (maxDistance > kMostDistance)
+    fail("INVALID_ARGUMENT", "Relative positions are told apart up to a maxDistance of at most ", kMostDistance,
+         ", not ", maxDistance, ".");
   const int64_t magnitudes = causal ? buckets : buckets / 2;
   const int64_t exact = magnitudes / 2;
   if (exact < 1 || maxDistance <= exact)

@@ -11,8 +11,10 @@ namespace hint {
 /// after the query; causal attention has no such keys and uses all buckets for the past.
 class RelativeBuckets {
  public:
+  /// Each distance has an entry of a table that is kept.
+  static constexpr int64_t kMostDistance = 1 << 20;
   /// `buckets` at least 2 (causal) or 4 (bidirectional), `maxDistance` larger than the distances with a bucket each
-  /// (half of the magnitudes); otherwise throws INVALID_ARGUMENT naming the values.
+  /// (half of the magnitudes) and at most kMostDistance; otherwise throws INVALID_ARGUMENT naming the values.
   RelativeBuckets(int64_t buckets, int64_t maxDistance, bool causal);
 
   /// The bucket of relative = key index - query index.

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "native/runtime/checked.h"
 #include "native/runtime/error.h"
+#include "native/runtime/poison.h"
 
 namespace hint {
 namespace {
@@ -14,8 +16,8 @@ namespace {
 size_t sizeClass(size_t bytes) {
   if (bytes <= 256) return 256;
   size_t step = 32;
-  while (step * 16 < bytes) step *= 2;
-  return (bytes + step - 1) / step * step;
+  while (step < SIZE_MAX / 32 && step * 16 < bytes) step *= 2;
+  return roundedUp(bytes, step);
 }
 
 class HostMemory final : public MemorySource {
@@ -27,8 +29,9 @@ class HostMemory final : public MemorySource {
     malloc_trim(0);
 #endif
   }
-  void* take(size_t bytes) override { return std::aligned_alloc(64, (bytes + 63) / 64 * 64); }
+  void* take(size_t bytes) override { return std::aligned_alloc(64, roundedUp(bytes, 64)); }
   void give(void* pointer) override { std::free(pointer); }
+  bool isHost() const override { return true; }
 };
 
 }  // namespace
@@ -46,11 +49,12 @@ void* Allocator::acquire(size_t bytes) {
     found->second.pop_back();
     stats_.cached -= size;
   } else {
-    if (limit_ && stats_.inUse + stats_.cached + size > limit_) trimLocked();
-    if (!limit_ || stats_.inUse + size <= limit_) pointer = source_->take(size);
+    const auto isWithin = [&](size_t held) { return !limit_ || (held <= limit_ && size <= limit_ - held); };
+    if (!isWithin(stats_.inUse + stats_.cached)) trimLocked();
+    if (isWithin(stats_.inUse)) pointer = source_->take(size);
     if (!pointer && stats_.cached) {
       trimLocked();
-      pointer = source_->take(size);
+      if (isWithin(stats_.inUse)) pointer = source_->take(size);
     }
     if (!pointer)
       fail("OUT_OF_MEMORY", "Out of memory: ", size, " bytes asked, ", stats_.inUse, " bytes held by tensors",
@@ -61,12 +65,17 @@ void* Allocator::acquire(size_t bytes) {
   }
   stats_.inUse += size;
   stats_.peakInUse = std::max(stats_.peakInUse, stats_.inUse);
+  if (source_->isHost()) {
+    unpoison(pointer, size);
+    poison(static_cast<char*>(pointer) + bytes, size - bytes);
+  }
   return pointer;
 }
 
 void Allocator::release(void* pointer, size_t bytes) {
   const size_t size = sizeClass(bytes);
   std::lock_guard lock(mutex_);
+  if (source_->isHost()) poison(pointer, size);
   cache_[size].push_back(pointer);
   stats_.inUse -= size;
   stats_.cached += size;
@@ -89,7 +98,10 @@ void Allocator::trim() {
 
 void Allocator::trimLocked() {
   for (auto& [size, blocks] : cache_)
-    for (void* block : blocks) source_->give(block);
+    for (void* block : blocks) {
+      if (source_->isHost()) unpoison(block, size);
+      source_->give(block);
+    }
   cache_.clear();
   stats_.cached = 0;
 }

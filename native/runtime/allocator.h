@@ -18,6 +18,8 @@ class MemorySource {
   virtual void give(void* pointer) = 0;
   /// Bytes that the source could still give, for messages; 0 when it does not know.
   virtual size_t available() const { return 0; }
+  /// Whether it is memory of this process that a sanitizer looks after.
+  virtual bool isHost() const { return false; }
 };
 
 struct AllocatorStats {

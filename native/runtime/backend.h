@@ -8,6 +8,7 @@
 #include "native/ops/op.h"
 #include "native/runtime/allocator.h"
 #include "native/runtime/deferred_check.h"
+#include "native/runtime/error.h"
 
 namespace hint {
 
@@ -16,6 +17,13 @@ struct Program {
   std::vector<std::unique_ptr<Call>> calls;
   std::shared_ptr<void> compiled;  ///< what the backend made of the calls, if anything
 };
+
+/// Throws INVALID_ARGUMENT when nobody wrote the i32 scalar that is to end a replay.
+inline void requireStop(const Tensor& stop) {
+  if (stop.buffer->isUnwritten())
+    fail("INVALID_ARGUMENT",
+         "The stop flag of a replay was never written; let the program write it, or give it a value.");
+}
 
 /// What a stream needs to know about the kind of device it drives. After enter(), everything is called on the stream's
 /// thread and happens in the order of the calls.

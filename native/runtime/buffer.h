@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "native/runtime/allocator.h"
@@ -19,10 +20,27 @@ class Lender {
   virtual std::shared_ptr<const Error> failure() const = 0;
 };
 
+/// How the command went that was to write some values.
+struct Outcome {
+  /// Set when the command failed; commands that read the values are skipped and reading them rejects with this error,
+  /// so a failure reaches exactly those who depend on it.
+  std::shared_ptr<const Error> failure;
+  /// What the device has yet to say, or has said, about the commands that the values come from.
+  std::vector<std::shared_ptr<DeferredCheck>> checks;
+
+  /// `failure`, or what a check has found by now; null when all is well so far.
+  std::shared_ptr<const Error> knownFailure() const {
+    if (failure) return failure;
+    for (const auto& check : checks)
+      if (auto error = check->error()) return error;
+    return nullptr;
+  }
+};
+
 /// Memory that exists from its first use on the stream until its last reference is dropped. Because commands hold
 /// references and memory is taken only when a command runs, the order of taking and freeing is the order of the
 /// stream, however far ahead the enqueuing thread is.
-class Buffer {
+class Buffer : public Outcome {
  public:
   Buffer(std::shared_ptr<Allocator> allocator, size_t bytes) : allocator_(std::move(allocator)), bytes_(bytes) {}
   /// Host bytes that `lender` holds, as values to begin with: read where they lie, copied before they are first
@@ -56,25 +74,24 @@ class Buffer {
     }
     return data_ = own;
   }
+  /// Whether nobody wrote to it, though there is something to write. Asked on the stream's thread.
+  bool isUnwritten() const { return !data_ && bytes_ > 0; }
+  /// Gives back memory that nobody reads because the command that was to fill it failed.
+  void drop() {
+    if (data_ && !lender_) allocator_->release(std::exchange(data_, nullptr), bytes_);
+  }
+  /// Whether it belongs to the device whose memory `allocator` hands out.
+  bool isOf(const std::shared_ptr<Allocator>& allocator) const { return allocator_ == allocator; }
   /// Whether the bytes are still the lender's. Asked on the stream's thread.
   bool isBorrowed() const { return lender_ != nullptr; }
   void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
 
-  /// Set when the command that was to write this buffer failed; commands that read it are skipped and reading it
-  /// rejects with this error, so a failure reaches exactly those who depend on it.
-  std::shared_ptr<const Error> failure;
-  /// What the device has yet to say, or has said, about the commands that these contents come from.
-  std::vector<std::shared_ptr<DeferredCheck>> checks;
-
-  /// `failure`, or what a check or the lender has found by now; null when all is well so far.
+  /// What is known of the outcome of the commands, or what the lender has found by now; null when all is well so far.
   std::shared_ptr<const Error> knownFailure() const {
-    if (failure) return failure;
-    if (lender_)
+    if (lender_ && !failure)
       if (auto error = lender_->failure()) return error;
-    for (const auto& check : checks)
-      if (auto error = check->error()) return error;
-    return nullptr;
+    return Outcome::knownFailure();
   }
 
  private:

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+#include <new>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -23,6 +25,22 @@ template <typename... Parts>
   std::ostringstream message;
   (message << ... << parts);
   throw Error(code, message.str());
+}
+
+/// The exception in hand, inside a catch block, as an Error: memory that the system did not give is OUT_OF_MEMORY, what
+/// nobody foresaw INTERNAL. `where` is put in front of the text of those that do not say it themselves.
+inline std::shared_ptr<const Error> currentError(const std::string& where) {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return std::make_shared<Error>(error);
+  } catch (const std::bad_alloc&) {
+    return std::make_shared<Error>("OUT_OF_MEMORY", where + ": the system has no memory for this; lower the sizes.");
+  } catch (const std::length_error&) {
+    return std::make_shared<Error>("OUT_OF_MEMORY", where + ": no memory is that large; lower the sizes.");
+  } catch (const std::exception& error) {
+    return std::make_shared<Error>("INTERNAL", where + ": " + error.what());
+  }
 }
 
 }  // namespace hint

@@ -32,12 +32,15 @@ class HostBackend final : public Backend {
 
   void replay(Program& program, int times, const Tensor& stop, const std::atomic<bool>& cancel,
               const std::function<void(Call&)>& runCall) override {
-    for (int round = 0; round < times; ++round) {
+    for (int round = 0; round < times && !program.calls.empty(); ++round) {
       for (const auto& call : program.calls) {
         if (cancel) return;
         runCall(*call);
       }
-      if (stop && (stop.buffer->failure || *stop.data<int32_t>() != 0)) return;
+      if (!stop) continue;
+      if (stop.buffer->failure) return;
+      requireStop(stop);
+      if (*stop.data<int32_t>() != 0) return;
     }
   }
 };

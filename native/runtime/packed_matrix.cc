@@ -263,6 +263,8 @@ DType packedDType(DType wanted) {
 
 int64_t packedSize(int64_t k, int64_t n, DType dtype) {
   if (k == 0 || n == 0) return 0;
+  if (checkedProduct(k, n) > kMostElements)
+    fail("INVALID_SHAPE", "A matrix of [", k, ", ", n, "] is too large; ", kMostElements, " values are the most.");
   if (!hasProducts(dtype)) return narrowPanels(k).values(n);
   size_t bytes = 0;
   guarded([&] { bytes = packedDesc(k, n, dtype).get_size(); });

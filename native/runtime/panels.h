@@ -12,7 +12,7 @@ namespace hint {
 struct Panels {
   int64_t width, rows;
 
-  int64_t values(int64_t n) const { return (n + width - 1) / width * width * rows; }
+  int64_t values(int64_t n) const { return checkedProduct(checkedProduct(n / width + (n % width != 0), width), rows); }
 };
 
 /// Matrices that lie one after the other, [n, k] each when `transposed`, else [k, n].

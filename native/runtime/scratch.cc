@@ -1,6 +1,7 @@
 #include "native/runtime/scratch.h"
 
 #include "native/runtime/allocator.h"
+#include "native/runtime/checked.h"
 
 namespace hint {
 
@@ -12,7 +13,7 @@ const std::shared_ptr<Allocator>& scratchAllocator() {
 
 Scratch::Scratch(int64_t floats)
     : floats_(floats > 0 ? floats : 1),
-      data_(static_cast<float*>(scratchAllocator()->acquire(static_cast<size_t>(floats_) * sizeof(float)))) {}
+      data_(static_cast<float*>(scratchAllocator()->acquire(checkedBytes(floats_, sizeof(float))))) {}
 
 Scratch::~Scratch() { scratchAllocator()->release(data_, static_cast<size_t>(floats_) * sizeof(float)); }
 

@@ -29,22 +29,37 @@ void forEachWritten(Call& call, const Visit& visit) {
     if (call.inputs[i] && (call.spec->inputs[i].flags & kMutable)) visit(call.inputs[i]);
 }
 
+/// Calls visit(tensor, argument, mayBeUnwritten) for what a call reads.
 template <typename Visit>
 void forEachRead(const Call& call, const Visit& visit) {
-  for (const auto* tensors : {&call.inputs, &call.gradOutputs})
-    for (const Tensor& tensor : *tensors)
-      if (tensor) visit(tensor);
+  const auto each = [&](const std::vector<Tensor>& tensors, const std::vector<ArgSpec>& arguments) {
+    for (size_t i = 0; i < tensors.size(); ++i)
+      if (tensors[i]) visit(tensors[i], arguments[i], !call.backward && (arguments[i].flags & kUnwritten));
+  };
+  each(call.inputs, call.spec->inputs);
+  each(call.gradOutputs, call.spec->outputs);
   if (!call.backward) return;
-  for (const Tensor& tensor : call.outputs)
-    if (tensor) visit(tensor);
-  for (size_t i = 0; i < call.gradInputs.size(); ++i)
-    if (call.gradInputs[i] && call.betas[i] != 0.0f) visit(call.gradInputs[i]);
+  each(call.outputs, call.spec->outputs);
+  for (size_t i = 0; i < call.gradInputs.size(); ++i) {
+    if (!call.gradInputs[i] || call.betas[i] == 0.0f) continue;
+    // The two summands of a + a have one gradient, which the first of them writes.
+    const auto isWrittenHere = [&](const Tensor& earlier) { return overlap(earlier, call.gradInputs[i]); };
+    const auto begin = call.gradInputs.begin();
+    visit(call.gradInputs[i], call.spec->inputs[i], std::any_of(begin, begin + static_cast<int64_t>(i), isWrittenHere));
+  }
 }
 
+/// Why a call cannot run: what it reads failed or was never written. Null when it can.
 std::shared_ptr<const Error> failureOfInputs(const Call& call) {
   std::shared_ptr<const Error> failure;
-  forEachRead(call, [&](const Tensor& tensor) {
-    if (!failure) failure = tensor.buffer->knownFailure();
+  if (call.backward && call.forwardOutcome) failure = call.forwardOutcome->knownFailure();
+  forEachRead(call, [&](const Tensor& tensor, const ArgSpec& argument, bool mayBeUnwritten) {
+    if (failure) return;
+    failure = tensor.buffer->knownFailure();
+    if (failure || mayBeUnwritten || !tensor.buffer->isUnwritten() || tensor.size() == 0) return;
+    failure = std::make_shared<Error>(
+        "INVALID_ARGUMENT", call.describe() + ": " + argument.name + (call.backward ? " or its gradient" : "") +
+                                " was never written; write it, or run what was recorded to write it, before its use.");
   });
   return failure;
 }
@@ -96,6 +111,41 @@ void Stream::stop() {
 
 std::shared_ptr<Buffer> Stream::buffer(size_t bytes) { return std::make_shared<Buffer>(allocator_, bytes); }
 
+void Stream::requireOwn(const Tensor& tensor, const std::string& what) const {
+  if (!tensor) fail("INVALID_ARGUMENT", what, " was released; keep it until its last use.");
+  if (tensor && !tensor.buffer->isOf(allocator_))
+    fail("INVALID_ARGUMENT", what, " belongs to another device; copy it over by reading it and making a tensor here.");
+}
+
+void Stream::requireOwn(const Call& call) const {
+  const auto each = [&](const std::vector<Tensor>& tensors, const std::vector<ArgSpec>& arguments, const char* kind) {
+    for (size_t i = 0; i < tensors.size(); ++i)
+      if (tensors[i] && !tensors[i].buffer->isOf(allocator_))
+        requireOwn(tensors[i], call.describe() + ": " + kind + arguments[i].name);
+  };
+  each(call.inputs, call.spec->inputs, "");
+  each(call.outputs, call.spec->outputs, "");
+  each(call.gradOutputs, call.spec->outputs, "the gradient of ");
+  each(call.gradInputs, call.spec->inputs, "the gradient of ");
+}
+
+void Stream::assign(const Tensor& destination, const Tensor& source) {
+  requireOwn(destination, "The tensor to assign to");
+  requireOwn(source, "The tensor to assign");
+  if (destination.dtype != source.dtype || destination.shape != source.shape)
+    fail("INVALID_SHAPE", "Cannot assign ", nameOf(source.dtype), " ", toString(source.shape), " to a tensor of ",
+         nameOf(destination.dtype), " ", toString(destination.shape), "; dtype and shape must be equal.");
+  if (destination.buffer == source.buffer && destination.offset == source.offset) return;
+  if (overlap(destination, source))
+    fail("INVALID_ARGUMENT", "A tensor cannot be assigned to another window of its own memory; assign a copy.");
+  auto call = std::make_unique<Call>(findOp("copy"));
+  call->inputs = {source};
+  call->inputPresent = {true};
+  call->bind();
+  call->outputs = {destination};
+  enqueue(std::move(call));
+}
+
 void Stream::enqueue(std::unique_ptr<Call> call) {
   for (size_t i = 0; i < call->outputs.size() && !call->backward; ++i)
     if (call->outputPresent[i] && !call->outputs[i]) call->outputs[i].buffer = buffer(call->outputs[i].bytes());
@@ -129,11 +179,12 @@ std::shared_ptr<Program> Stream::endRecording() {
 }
 
 void Stream::replay(std::shared_ptr<Program> program, int times, Tensor stop) {
+  if (recording_) fail("INVALID_ARGUMENT", "A replay cannot be recorded; end the recording that is open first.");
   post([this, program = std::move(program), times, stop = std::move(stop)] {
     try {
       backend_->replay(*program, times, stop, stopping_, [this](Call& call) { run(call); });
-    } catch (const Error& error) {
-      const auto failure = std::make_shared<Error>(error);
+    } catch (...) {
+      const auto failure = currentError("replaying a program");
       for (const auto& call : program->calls)
         forEachWritten(*call, [&](Tensor& tensor) { tensor.buffer->failure = failure; });
       if (!failure_) failure_ = failure;
@@ -148,8 +199,8 @@ void Stream::write(Tensor tensor, size_t offset, std::vector<uint8_t> bytes) {
     try {
       tensor.buffer->ensure();
       backend_->upload(static_cast<unsigned char*>(addressOf(tensor)) + offset, bytes.data(), bytes.size());
-    } catch (const Error& error) {
-      failure = std::make_shared<Error>(error);
+    } catch (...) {
+      failure = currentError("writing a tensor of shape " + toString(tensor.shape));
       if (!failure_) failure_ = failure;
     }
     tensor.buffer->failure = failure;
@@ -171,8 +222,10 @@ void Stream::collectChecks(Call& call) {
     addOpen(open, checks);
     openChecks_ = std::move(open);
   }
-  forEachRead(call, [&](const Tensor& tensor) { addOpen(checks, tensor.buffer->checks); });
+  forEachRead(call, [&](const Tensor& tensor, const ArgSpec&, bool) { addOpen(checks, tensor.buffer->checks); });
+  if (call.backward && call.forwardOutcome) addOpen(checks, call.forwardOutcome->checks);
   forEachWritten(call, [&](Tensor& tensor) { tensor.buffer->checks = checks; });
+  if (!call.backward && call.forwardOutcome) *call.forwardOutcome = {nullptr, std::move(checks)};
 }
 
 void Stream::run(Call& call) {
@@ -183,9 +236,12 @@ void Stream::run(Call& call) {
       bool updatedInPlace = false;
       for (size_t i = 0; i < call.inputs.size() && !call.backward; ++i)
         updatedInPlace |= call.inputs[i].buffer == tensor.buffer;
-      if (!updatedInPlace) tensor.buffer->failure = failure;
+      if (!updatedInPlace || tensor.buffer->isUnwritten()) tensor.buffer->failure = failure;
     });
   } else {
+    uint64_t fresh = 0;  // outputs without memory so far
+    for (size_t i = 0; i < call.outputs.size() && !call.backward; ++i)
+      if (call.outputs[i] && call.outputs[i].buffer->isUnwritten()) fresh |= uint64_t{1} << i;
     try {
       // A buffer about to be overwritten starts clean; one that is accumulated into was checked above.
       forEachWritten(call, [](Tensor& tensor) { tensor.buffer->failure = nullptr; });
@@ -196,13 +252,14 @@ void Stream::run(Call& call) {
       commands_.fetch_add(1, std::memory_order_relaxed);
       flops_.store(flops_.load(std::memory_order_relaxed) + call.flops(), std::memory_order_relaxed);
       return;
-    } catch (const Error& error) {
-      failure = std::make_shared<Error>(error);
-    } catch (const std::exception& error) {
-      failure = std::make_shared<Error>("INTERNAL", call.describe() + ": " + error.what());
+    } catch (...) {
+      failure = currentError(call.describe());
     }
     forEachWritten(call, [&](Tensor& tensor) { tensor.buffer->failure = failure; });
+    for (size_t i = 0; i < call.outputs.size(); ++i)
+      if (fresh >> i & 1) call.outputs[i].buffer->drop();
   }
+  if (!call.backward && call.forwardOutcome) call.forwardOutcome->failure = failure;
   if (!failure_) failure_ = failure;
 }
 

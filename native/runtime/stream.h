@@ -40,6 +40,13 @@ class Stream {
   /// A buffer whose memory is taken when the first command writes it.
   std::shared_ptr<Buffer> buffer(size_t bytes);
 
+  /// Throws INVALID_ARGUMENT, naming the tensor as `what`, when it was released or is of another device.
+  void requireOwn(const Tensor& tensor, const std::string& what) const;
+  /// Throws INVALID_ARGUMENT when something that takes part in a call is of another device.
+  void requireOwn(const Call& call) const;
+  /// Queues destination = source, in the memory that destination has. Throws INVALID_SHAPE where dtype or shape differ,
+  /// INVALID_ARGUMENT for tensors that requireOwn refuses or different windows of the same memory.
+  void assign(const Tensor& destination, const Tensor& source);
   /// Queues a bound call. Output buffers are created here. While recording, the call joins the program instead.
   void enqueue(std::unique_ptr<Call> call);
   /// Queues any work: host copies, callbacks. Runs even after failures; never recorded.
@@ -59,7 +66,8 @@ class Stream {
   std::shared_ptr<Program> endRecording();
   /// Goes on with a recording that endRecording gave, which recorded nothing meanwhile.
   void resumeRecording(std::shared_ptr<Program> program);
-  /// Runs the program up to `times` times; stops early once the i32 scalar `stop` (if given) is non-zero.
+  /// Runs the program up to `times` times; stops early once the i32 scalar `stop` (if given) is non-zero. Throws
+  /// INVALID_ARGUMENT while recording.
   void replay(std::shared_ptr<Program> program, int times, Tensor stop);
 
   /// The first failure since the last call, for those who wait on no tensor; null when all is well. Call on the stream.

@@ -1,6 +1,7 @@
 #include "native/runtime/tensor.h"
 
 #include "native/runtime/error.h"
+#include "native/runtime/planted_fault.h"
 
 namespace hint {
 
@@ -15,10 +16,31 @@ DType dtypeFromName(const std::string& name) {
   fail("INVALID_ARGUMENT", "The dtype \"", name, "\" is unknown; use f32, bf16, i32 or i8.");
 }
 
+void failProduct(int64_t a, int64_t b) {
+  fail("INVALID_SHAPE", "A size of ", a, " times ", b,
+       " is none that memory could have; check the sides of the shapes.");
+}
+
 int64_t elementCount(const Shape& shape) {
   int64_t count = 1;
-  for (int64_t side : shape) count *= side;
-  return count;
+  bool isEmpty = false, fits = true;
+  for (int64_t side : shape) {
+    isEmpty |= side == 0;
+    fits = fits && side >= 0 && !__builtin_mul_overflow(count, side == 0 ? 1 : side, &count);
+  }
+  if (isPlanted(PlantedFault::overflow)) return isEmpty ? 0 : count;
+  const int64_t most = isEmpty ? kMostEmptySides : kMostElements;
+  if (!fits || count > most)
+    fail("INVALID_SHAPE", "A tensor of shape ", toString(shape), " is too large: the product of its sides",
+         isEmpty ? " that are not 0" : "", " may be ", most, " at most.");
+  return isEmpty ? 0 : count;
+}
+
+bool overlap(const Tensor& a, const Tensor& b) {
+  if (!a || a.buffer != b.buffer) return false;
+  const auto begin = [](const Tensor& t) { return t.offset * static_cast<int64_t>(sizeOf(t.dtype)); };
+  const auto end = [&](const Tensor& t) { return begin(t) + static_cast<int64_t>(t.bytes()); };
+  return begin(a) < end(b) && begin(b) < end(a);
 }
 
 std::string toString(const Shape& shape) {

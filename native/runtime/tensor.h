@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "native/runtime/buffer.h"
+#include "native/runtime/checked.h"
 
 namespace hint {
 
@@ -24,6 +25,12 @@ DType dtypeFromName(const std::string& name);
 /// Sizes of a dense row-major tensor, outermost first.
 using Shape = std::vector<int64_t>;
 
+/// What a tensor may have: more than any machine's memory, and so few that products with other sizes fit 64 bits.
+constexpr int64_t kMostElements = int64_t{1} << 48;
+/// The product of the sides that are not 0 where one is: nothing else bounds loops over the rows of such tensors.
+constexpr int64_t kMostEmptySides = int64_t{1} << 24;
+
+/// Throws INVALID_SHAPE naming the shape when a side is negative or the tensor is larger than those limits.
 int64_t elementCount(const Shape& shape);
 std::string toString(const Shape& shape);
 
@@ -36,12 +43,14 @@ struct Tensor {
   Shape shape;
 
   int64_t size() const { return elementCount(shape); }
-  size_t bytes() const { return static_cast<size_t>(size()) * sizeOf(dtype); }
+  size_t bytes() const { return checkedBytes(size(), sizeOf(dtype)); }
   explicit operator bool() const { return buffer != nullptr; }
 
+  /// The first element; null without memory, which is what a tensor without elements may be.
   template <typename T>
   T* data() const {
-    return static_cast<T*>(buffer->data()) + offset;
+    T* base = static_cast<T*>(buffer->data());
+    return base ? base + offset : nullptr;
   }
 };
 
@@ -50,5 +59,8 @@ inline void* addressOf(const Tensor& tensor) {
   auto* base = static_cast<unsigned char*>(tensor.buffer->data());
   return base ? base + tensor.offset * static_cast<int64_t>(sizeOf(tensor.dtype)) : nullptr;
 }
+
+/// Whether elements of both lie in the same memory.
+bool overlap(const Tensor& a, const Tensor& b);
 
 }  // namespace hint

@@ -1,3 +1,4 @@
+import { objectOf, run } from './run-op.js';
 import type { Tensor } from './tensor.js';
 
 /** The state of a greedy decode loop, all of it written by {@link greedy}. */
@@ -13,11 +14,8 @@ export interface GreedyState {
 
 /** Takes the most probable token of each unfinished row and advances the loop. */
 export function greedy(logits: Tensor, state: GreedyState, eosId: number): void {
-  logits.device.apply(
-    'greedy',
-    [logits, state.token, state.finished, state.tokens, state.position, state.stop],
-    { eosId },
-  );
+  const { token, finished, tokens, position, stop } = objectOf(state, 'state');
+  run('greedy', [logits, token, finished, tokens, position, stop], { eosId });
 }
 
 /** What {@link sample} draws from. */
@@ -44,10 +42,11 @@ export function sample(
   logits: Tensor,
   state: SampleState,
   eosId: number,
-  { temperature, topK, topP, seed }: SampleAttributes,
+  attributes: SampleAttributes,
 ): void {
-  const { stream, token, finished, tokens, logProbs, position, stop } = state;
-  logits.device.apply('sample', [logits, stream, token, finished, tokens, logProbs, position, stop], {
+  const { temperature, topK, topP, seed } = objectOf(attributes, 'attributes');
+  const { stream, token, finished, tokens, logProbs, position, stop } = objectOf(state, 'state');
+  run('sample', [logits, stream, token, finished, tokens, logProbs, position, stop], {
     eosId,
     temperature,
     topK,
@@ -58,7 +57,7 @@ export function sample(
 
 /** The k largest of log-softmax of each row, largest first, and their ids, the lowest first on ties. */
 export function topK(logits: Tensor, k: number): { logProbs: Tensor; ids: Tensor } {
-  const [logProbs, ids] = logits.device.apply('top_k', [logits], { k });
+  const [logProbs, ids] = run('top_k', [logits], { k });
   return { logProbs: logProbs as Tensor, ids: ids as Tensor };
 }
 
@@ -67,5 +66,5 @@ export function topK(logits: Tensor, k: number): { logProbs: Tensor; ids: Tensor
  * Rows move within groups of `groupSize`.
  */
 export function reorderCache(cache: Tensor, parents: Tensor, position: Tensor, groupSize: number): void {
-  cache.device.apply('reorder_cache', [cache, parents, position], { groupSize });
+  run('reorder_cache', [cache, parents, position], { groupSize });
 }

@@ -15,10 +15,12 @@ import {
   type OpSpec,
   type TypedArray,
 } from './native.js';
+import { handlesOf, inputsOf, opEntry, orderAttributes } from './op-entry.js';
+import { functionOf, kindOf, shapeOf } from './shape.js';
 import { createYielder } from '../util/event-loop-lag.js';
 import { beginSlice, endSlice, runToEnd, SLICE_MILLISECONDS, type Sliced } from './slices.js';
 import type { Tape } from './tape.js';
-import { dropSpares, spareHandles, Tensor, useSpares } from './tensor.js';
+import { dropSpares, spareHandles, Tensor, tensorOf, useSpares } from './tensor.js';
 
 /** Where tensors live and ops run. */
 export interface DeviceOptions {
@@ -42,12 +44,13 @@ export class Program {
    * Long loops are queued in pieces, so that an AbortSignal can be looked at between them.
    */
   replay(times: number, stop?: Tensor): void {
-    guarded(() => native().replay(this.device.handle, this.handle, times, stop ? stop.handle : null));
+    const flag = stop === undefined ? null : tensorOf(stop, 'stop').handle;
+    guarded(() => native().replay(this.device.handle, this.handle, times, flag));
   }
 
   /** Gives back the memory of its ops' results once the repetitions queued so far have run. */
   dispose(): void {
-    native().releaseProgram(this.handle);
+    guarded(() => native().releaseProgram(this.device.handle, this.handle));
   }
 }
 
@@ -60,35 +63,6 @@ interface Surroundings {
   scopes: Tensor[][];
   /** The program that ops join instead of running. */
   recording?: NativeProgram | undefined;
-}
-
-interface OpEntry {
-  index: number;
-  spec: OpSpec;
-  attributeIndex: Map<string, number>;
-  /** Inputs that the op changes in place. */
-  mutable: number[];
-}
-
-let opEntries: Map<string, OpEntry> | undefined;
-
-function opEntry(name: string): OpEntry {
-  opEntries ??= new Map(
-    native()
-      .ops()
-      .map((spec, index) => [
-        spec.name,
-        {
-          index,
-          spec,
-          attributeIndex: new Map(spec.attributes.map((attribute, i) => [attribute.name, i])),
-          mutable: spec.inputs.flatMap(({ mutable }, i) => (mutable ? [i] : [])),
-        },
-      ]),
-  );
-  const entry = opEntries.get(name);
-  if (!entry) throw new HintError('INVALID_ARGUMENT', `There is no op named ${name}.`);
-  return entry;
 }
 
 /** The op table as the native engine declares it. */
@@ -114,34 +88,52 @@ export class Device {
   private readonly ending = new AbortController();
 
   /**
-   * @throws HintError INVALID_ARGUMENT for a device of another name or number, NOT_SUPPORTED when CUDA cannot be used,
+   * @throws HintError INVALID_ARGUMENT for a device of another name or number, more than 256 threads or a limit that is no
+   *   whole number of bytes, NOT_SUPPORTED when CUDA cannot be used,
    *   naming the reason, NATIVE_MISSING
    */
   constructor(options: DeviceOptions = {}) {
-    const { kind, index } = parseDevice(options.device ?? 'cpu');
+    if (typeof options !== 'object' || options === null)
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `The options of a device must be an object, not ${kindOf(options)}.`,
+      );
+    const { device = 'cpu', threads = 0, memoryLimit = 0 } = options;
+    const { kind, index } = parseDevice(device);
     this.kind = kind;
-    this.handle = guarded(() =>
-      native().createDevice(options.threads ?? 0, options.memoryLimit ?? 0, kind, index),
-    );
+    this.handle = guarded(() => native().createDevice(threads, memoryLimit, kind, index));
   }
 
-  /** A tensor with the given values, or, without data, one that an op will write. */
+  /**
+   * A tensor with the given values, or, without data, one that an op will write: until then ops refuse to read it.
+   *
+   * @throws HintError INVALID_SHAPE when the shape is none, too large, or has another number of values; INVALID_ARGUMENT for
+   *   data of another class or a dtype that is not the data's
+   */
   tensor(data: Float32Array | Int32Array | null, shape: readonly number[], dtype?: DType): Tensor {
-    const kind = dtype ?? (data instanceof Int32Array ? 'i32' : 'f32');
-    const handle = guarded(() => native().createTensor(this.handle, kind, shape, data));
-    return this.adopt(new Tensor(this, handle, shape, kind));
+    if (data !== null) requireValues(data);
+    const own = data instanceof Int32Array ? 'i32' : 'f32';
+    if (data !== null && dtype !== undefined && dtype !== own) {
+      throw new HintError('INVALID_ARGUMENT', `The data is ${own}, so dtype cannot be ${kindOf(dtype)}.`);
+    }
+    return this.make(dtype ?? own, shape, data);
   }
 
-  /** A tensor of raw bytes in the given dtype, for bf16 values read from a file. */
+  /**
+   * A tensor of raw bytes in the given dtype, for bf16 values read from a file.
+   *
+   * @throws HintError INVALID_SHAPE, INVALID_ARGUMENT as {@link tensor}
+   */
   tensorFromBytes(bytes: Uint8Array, shape: readonly number[], dtype: DType): Tensor {
-    return this.adopt(
-      new Tensor(
-        this,
-        guarded(() => native().createTensor(this.handle, dtype, shape, bytes)),
-        shape,
-        dtype,
-      ),
-    );
+    if (!(bytes instanceof Uint8Array))
+      throw new HintError('INVALID_ARGUMENT', `bytes must be a Uint8Array, not ${kindOf(bytes)}.`);
+    return this.make(dtype, shape, bytes);
+  }
+
+  private make(dtype: DType, shape: readonly number[], data: TypedArray | null): Tensor {
+    const sides = shapeOf(shape);
+    const handle = guarded(() => native().createTensor(this.handle, dtype, sides, data));
+    return this.adopt(new Tensor(this, handle, sides, dtype));
   }
 
   /** A tensor filled with one number. */
@@ -151,64 +143,50 @@ export class Device {
     return tensor;
   }
 
-  /** Enqueues one op of the table and records it on the tape; absent outputs are null. */
+  /**
+   * Enqueues one op of the table and records it on the tape; absent outputs are null.
+   *
+   * @throws HintError INVALID_ARGUMENT or INVALID_SHAPE naming the op and its argument for what it cannot take, also tensors
+   *   of another device, disposed ones and inputs that share memory with one that is updated in place
+   */
   apply(
     name: string,
     inputs: (Tensor | null | undefined)[],
     attributes: Record<string, AttributeValue | undefined> = {},
   ): (Tensor | null)[] {
     const entry = opEntry(name);
-    const values = this.orderAttributes(entry, attributes);
-    const handles = inputs.map((input) => (input ? input.handle : null));
     const { index, spec } = entry;
-    const tape = this.tape?.wants(spec, inputs) ? this.tape : undefined;
+    const given = inputsOf(entry, inputs);
+    // Attributes may have getters: handles are taken after they are read.
+    const values = orderAttributes(entry, attributes);
+    const handles = handlesOf(entry, given);
+    const tape = this.tape?.wants(spec, given) ? this.tape : undefined;
     const results = guarded(() =>
       native().enqueue(this.handle, index, handles, values, tape !== undefined, spareHandles),
     );
     let made = 0;
     for (let i = 0; i < spec.outputs.length; i++) if (results[i]) made++;
     useSpares(made);
-    for (const changed of entry.mutable) inputs[changed]?.onChange?.();
+    for (const changed of entry.mutable) given[changed]?.onChange?.();
     const outputs = spec.outputs.map((_, i) => {
       const result = results[i] as NativeOutput;
       return result ? this.adopt(new Tensor(this, result[0], result[1], result[2])) : null;
     });
-    tape?.record(spec, inputs, outputs, results[outputs.length] as NativeCall);
+    tape?.record(spec, given, outputs, results[outputs.length] as NativeCall);
     return outputs;
   }
 
   /**
    * Enqueues destination = source, in the memory that destination has; of one shape and dtype.
    *
-   * @throws HintError INVALID_SHAPE
+   * @throws HintError INVALID_SHAPE where they differ in either, INVALID_ARGUMENT for tensors of another device, disposed
+   *   ones, and windows of one tensor that overlap
    */
   assign(destination: Tensor, source: Tensor): void {
-    if (source.shape.join() !== destination.shape.join() || source.dtype !== destination.dtype) {
-      throw new HintError(
-        'INVALID_SHAPE',
-        `Cannot assign ${source.dtype} [${source.shape.join(', ')}] to a tensor of ${destination.dtype} [${destination.shape.join(', ')}]; dtype and shape must be equal.`,
-      );
-    }
-    guarded(() => native().assignTensor(this.handle, destination.handle, source.handle));
+    const to = tensorOf(destination, 'destination').handle;
+    const from = tensorOf(source, 'source').handle;
+    guarded(() => native().assignTensor(this.handle, to, from));
     destination.onChange?.();
-  }
-
-  private orderAttributes(
-    entry: OpEntry,
-    attributes: Record<string, AttributeValue | undefined>,
-  ): (AttributeValue | undefined)[] {
-    const values = new Array<AttributeValue | undefined>(entry.spec.attributes.length).fill(undefined);
-    for (const key in attributes) {
-      const index = entry.attributeIndex.get(key);
-      if (index === undefined) {
-        throw new HintError(
-          'INVALID_ARGUMENT',
-          `The op ${entry.spec.name} has no attribute ${key}; it has ${[...entry.attributeIndex.keys()].join(', ')}.`,
-        );
-      }
-      values[index] = attributes[key];
-    }
-    return values;
   }
 
   /**
@@ -216,6 +194,7 @@ export class Device {
    * object). With stream-ordered memory a disposed tensor's bytes are free once the ops that use it have run.
    */
   tidy<T>(body: () => T): T {
+    functionOf(body, 'body');
     this.scopes.push([]);
     let result: T | undefined;
     try {
@@ -315,6 +294,7 @@ export class Device {
 
   /** Records the ops that `body` enqueues instead of running them. */
   record(body: () => void): Program {
+    functionOf(body, 'body');
     const begun = this.beginProgram();
     const outer = this.enter({ tape: this.tape, scopes: this.scopes, recording: begun });
     let recording: NativeProgram | undefined;
@@ -342,8 +322,14 @@ export class Device {
     return guarded(() => native().endRecording(this.handle));
   }
 
+  /**
+   * Enqueues a copy of `data`, whose bytes are taken at once, into the tensor from byte `byteOffset` on.
+   *
+   * @throws HintError INVALID_SHAPE beyond the tensor's end, INVALID_ARGUMENT for other arguments than these
+   */
   write(tensor: Tensor, data: TypedArray, byteOffset = 0): void {
-    guarded(() => native().writeTensor(this.handle, tensor.handle, byteOffset, data));
+    const { handle } = tensorOf(tensor, 'tensor');
+    guarded(() => native().writeTensor(this.handle, handle, byteOffset, data));
     tensor.onChange?.();
   }
 
@@ -352,6 +338,7 @@ export class Device {
    * are enqueued; `data` must stay as it is until then.
    */
   async writeInPieces(tensor: Tensor, data: Float32Array | Int32Array): Promise<void> {
+    requireValues(data);
     const yielded = createYielder(SLICE_MILLISECONDS);
     for (let begin = 0; begin < data.length; begin += PIECE_VALUES) {
       const piece = data.subarray(begin, begin + PIECE_VALUES);
@@ -362,6 +349,7 @@ export class Device {
 
   /** {@link tensor} for many values, in pieces as {@link writeInPieces}. No scope adopts it: its maker disposes it. */
   async upload(data: Float32Array | Int32Array, shape: readonly number[]): Promise<Tensor> {
+    requireValues(data);
     if (data.length <= PIECE_VALUES) return this.keep(this.tensor(data, shape));
     const tensor = this.keep(this.tensor(null, shape, data instanceof Int32Array ? 'i32' : 'f32'));
     try {
@@ -403,7 +391,7 @@ export class Device {
   close(): void {
     if (this.closing.aborted) return;
     dropSpares();
-    native().closeDevice(this.handle);
+    guarded(() => native().closeDevice(this.handle));
     this.ending.abort(new HintError('ABORTED', 'The device was closed.'));
   }
 
@@ -412,22 +400,36 @@ export class Device {
   }
 }
 
+function requireValues(data: unknown): void {
+  if (data instanceof Float32Array || data instanceof Int32Array) return;
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    `data must be a Float32Array or an Int32Array, or null for a tensor that an op will write, not ${kindOf(data)}.`,
+  );
+}
+
 /** Splits `cuda:1` into kind and index. */
 function parseDevice(name: string): { kind: 'cpu' | 'cuda'; index: number } {
-  const match = /^(cpu|cuda)(?::(\d{1,4}))?$/.exec(name);
+  const match = typeof name === 'string' ? /^(cpu|cuda)(?::(\d{1,4}))?$/.exec(name) : null;
   if (!match || (match[1] === 'cpu' && match[2] !== undefined))
-    throw new HintError('INVALID_ARGUMENT', `The device "${name}" is unknown; use cpu, cuda or cuda:N.`);
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `The device ${kindOf(name)} is unknown; use cpu, cuda or cuda:N.`,
+    );
   return { kind: match[1] as 'cpu' | 'cuda', index: Number(match[2] ?? 0) };
 }
 
-function tensorsIn(value: unknown): Tensor[] {
+/** @param seen what was looked into, so that a value that holds itself comes to an end */
+function tensorsIn(value: unknown, seen = new Set<unknown>()): Tensor[] {
   if (value instanceof Tensor) return [value];
-  if (Array.isArray(value)) return value.flatMap(tensorsIn);
-  if (value instanceof Map) return [...value.values()].flatMap(tensorsIn);
-  if (value && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
-    return Object.values(value).flatMap(tensorsIn);
-  }
-  return [];
+  if (!value || typeof value !== 'object' || seen.has(value)) return [];
+  const within = (values: unknown[]): Tensor[] => {
+    seen.add(value);
+    return values.flatMap((part) => tensorsIn(part, seen));
+  };
+  if (Array.isArray(value)) return within(value);
+  if (value instanceof Map) return within([...value.values()]);
+  return Object.getPrototypeOf(value) === Object.prototype ? within(Object.values(value)) : [];
 }
 
 /** For tests and the CLI: the native platform report. */

@@ -1,6 +1,7 @@
 import type { Device } from './device.js';
 import { asHintError, guarded, native, type DType, type NativeFile } from './native.js';
-import { Tensor } from './tensor.js';
+import { shapeOf } from './shape.js';
+import { Tensor, tensorOf } from './tensor.js';
 
 /**
  * A file's bytes as memory, for tensors that are used where they lie: read when they are touched, given back by the
@@ -24,20 +25,23 @@ export class MappedFile {
    *   devices that do not compute in host memory
    */
   tensor(device: Device, dtype: DType, shape: readonly number[], position: number): Tensor {
-    const handle = guarded(() => native().mapTensor(device.handle, this.handle, dtype, shape, position));
-    return new Tensor(device, handle, shape, dtype);
+    const sides = shapeOf(shape);
+    const handle = guarded(() => native().mapTensor(device.handle, this.handle, dtype, sides, position));
+    return new Tensor(device, handle, sides, dtype);
   }
 }
 
 /** Enqueues letting go of a mapped tensor's pages, which are read again when they are touched; others are not touched. */
 export function releasePages(tensor: Tensor): void {
-  guarded(() => native().releasePages(tensor.device.handle, tensor.handle));
+  const { device, handle } = tensorOf(tensor, 'tensor');
+  guarded(() => native().releasePages(device.handle, handle));
 }
 
 /** Index of an f32 or bf16 tensor's first value that is no finite number; -1 where all are. */
 export async function firstNonFinite(tensor: Tensor): Promise<number> {
   try {
-    return await native().firstNonFinite(tensor.device.handle, tensor.handle);
+    const { device, handle } = tensorOf(tensor, 'tensor');
+    return await native().firstNonFinite(device.handle, handle);
   } catch (error) {
     throw asHintError(error);
   }

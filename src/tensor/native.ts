@@ -121,7 +121,7 @@ export interface NativeModule {
   endRecording(device: NativeDevice): NativeProgram;
   /** Goes on recording what endRecording gave; the handle is of no use any more. */
   resumeRecording(device: NativeDevice, program: NativeProgram): void;
-  releaseProgram(program: NativeProgram): void;
+  releaseProgram(device: NativeDevice, program: NativeProgram): void;
   replay(device: NativeDevice, program: NativeProgram, times: number, stop: NativeTensor | null): void;
   statistics(device: NativeDevice): DeviceStatistics;
   resetPeakMemory(device: NativeDevice): void;
@@ -134,14 +134,15 @@ export interface NativeModule {
 let loaded: NativeModule | undefined;
 
 /**
- * Loads the native engine once per environment.
+ * Loads the native engine once per environment; HINT_NATIVE names another file than the one that was built here, such as one
+ * with sanitizers.
  * @throws HintError NATIVE_MISSING when it is not built or a system library is missing.
  */
 export function native(): NativeModule {
   if (loaded) return loaded;
   // The OpenMP team must not spin while JavaScript has work: two cores are all some machines have.
   process.env['GOMP_SPINCOUNT'] ??= '20000';
-  const path = join(packageRoot(), 'build', 'Release', 'hint.node');
+  const path = process.env['HINT_NATIVE'] ?? join(packageRoot(), 'build', 'Release', 'hint.node');
   if (!existsSync(path)) {
     throw new HintError(
       'NATIVE_MISSING',

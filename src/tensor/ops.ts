@@ -1,7 +1,7 @@
 import { HintError } from '../errors.js';
-import type { Device } from './device.js';
 import type { AttributeValue } from './native.js';
-import type { Tensor } from './tensor.js';
+import { objectOf, run } from './run-op.js';
+import { tensorOf, type Tensor } from './tensor.js';
 
 export * from './decoding-ops.js';
 
@@ -21,8 +21,9 @@ export interface DropoutSite {
 }
 
 function dropoutAttributes(dropout: DropoutSite | undefined): Record<string, AttributeValue | undefined> {
-  if (!dropout || dropout.rate === 0) return {};
-  return { dropoutRate: dropout.rate, dropoutSeed: dropout.seed, dropoutSite: dropout.site };
+  if (dropout === undefined) return {};
+  const { rate, seed, site } = objectOf(dropout, 'dropout');
+  return rate === 0 ? {} : { dropoutRate: rate, dropoutSeed: seed, dropoutSite: site };
 }
 
 function first(outputs: (Tensor | null)[]): Tensor {
@@ -32,8 +33,8 @@ function first(outputs: (Tensor | null)[]): Tensor {
 }
 
 /** Whether values for a backward pass have to be kept: only while a tape records. */
-function training(device: Device): boolean {
-  return device.tape !== undefined;
+function training(x: Tensor): boolean {
+  return tensorOf(x, 'x').device.tape !== undefined;
 }
 
 /**
@@ -56,8 +57,8 @@ export function linear(
     outputDType?: FloatDType;
   } = {},
 ): Tensor {
-  const { bias, ...attributes } = options;
-  return first(x.device.apply('linear', [x, weight, bias], { ...attributes, training: training(x.device) }));
+  const { bias, ...attributes } = objectOf(options, 'options');
+  return first(run('linear', [x, weight, bias], { ...attributes, training: training(x) }));
 }
 
 export interface GroupedLinearOptions {
@@ -81,11 +82,11 @@ export function groupedLinear(
   weight: Tensor,
   options: GroupedLinearOptions & { outputDType?: FloatDType } = {},
 ): Tensor {
-  const { bias, residual, ...attributes } = options;
+  const { bias, residual, ...attributes } = objectOf(options, 'options');
   return first(
-    x.device.apply('grouped_linear', [x, weight, bias, residual], {
+    run('grouped_linear', [x, weight, bias, residual], {
       ...attributes,
-      training: training(x.device),
+      training: training(x),
     }),
   );
 }
@@ -114,9 +115,9 @@ export function packWeight(
   dtype: WeightDType = 'f32',
   options: { finite?: boolean } = {},
 ): PackedMatrix {
-  const plain = weight.shape.length === 2;
+  const plain = tensorOf(weight, 'weight').shape.length === 2;
   const matrices = plain ? weight.reshape([1, 1, ...weight.shape]) : weight;
-  const [tensor, scale, columnSum] = weight.device.apply('pack_weight', [matrices], {
+  const [tensor, scale, columnSum] = run('pack_weight', [matrices], {
     transposed: plain,
     dtype: dtype === 'int8' ? 'i8' : dtype,
     ...options,
@@ -133,12 +134,13 @@ export function packedTensors({ tensor, scale, columnSum }: PackedMatrix): Tenso
 /** residual + activation(x W[group, slot] + bias): linear and groupedLinear of inference. It has no gradient. */
 export function packedLinear(
   x: Tensor,
-  { tensor, dOut, scale, columnSum }: PackedMatrix,
+  matrix: PackedMatrix,
   options: Omit<GroupedLinearOptions, 'alpha'> = {},
 ): Tensor {
-  const { bias, residual, ...attributes } = options;
+  const { tensor, dOut, scale, columnSum } = objectOf(matrix, 'matrix');
+  const { bias, residual, ...attributes } = objectOf(options, 'options');
   const inputs = [x, tensor, scale, columnSum, bias, residual];
-  return first(x.device.apply('packed_linear', inputs, { ...attributes, dOut }));
+  return first(run('packed_linear', inputs, { ...attributes, dOut }));
 }
 
 /**
@@ -151,7 +153,7 @@ export function rmsNorm(
   epsilon: number,
   options: { outputDType?: FloatDType } = {},
 ): Tensor {
-  return first(x.device.apply('rms_norm', [x, null, weight], { epsilon, ...options }));
+  return first(run('rms_norm', [x, null, weight], { epsilon, ...options }));
 }
 
 /**
@@ -165,11 +167,12 @@ export function addRmsNorm(
   epsilon: number,
   options: { seqOffsets?: Int32Array; dropout?: DropoutSite | undefined; outputDType?: FloatDType } = {},
 ): { y: Tensor; sum: Tensor } {
-  const [y, sum] = x.device.apply('rms_norm', [x, delta, weight], {
+  const { seqOffsets, dropout: site, outputDType } = objectOf(options, 'options');
+  const [y, sum] = run('rms_norm', [x, delta, weight], {
     epsilon,
-    outputDType: options.outputDType,
-    ...(options.dropout ? { seqOffsets: options.seqOffsets } : {}),
-    ...dropoutAttributes(options.dropout),
+    outputDType,
+    ...(site ? { seqOffsets } : {}),
+    ...dropoutAttributes(site),
   });
   return { y: y as Tensor, sum: sum as Tensor };
 }
@@ -182,7 +185,7 @@ export function layerNorm(
   epsilon: number,
   options: { outputDType?: FloatDType } = {},
 ): Tensor {
-  return first(x.device.apply('layer_norm', [x, null, weight, bias], { epsilon, ...options }));
+  return first(run('layer_norm', [x, null, weight, bias], { epsilon, ...options }));
 }
 
 /** {@link addRmsNorm} with a layer norm. */
@@ -194,9 +197,9 @@ export function addLayerNorm(
   epsilon: number,
   options: { dropout?: DropoutSite | undefined; outputDType?: FloatDType } = {},
 ): { y: Tensor; sum: Tensor } {
-  const [y, sum] = x.device.apply('layer_norm', [x, delta, weight, bias], {
+  const [y, sum] = run('layer_norm', [x, delta, weight, bias], {
     epsilon,
-    outputDType: options.outputDType,
+    outputDType: objectOf(options, 'options').outputDType,
     ...dropoutAttributes(options.dropout),
   });
   return { y: y as Tensor, sum: sum as Tensor };
@@ -204,7 +207,7 @@ export function addLayerNorm(
 
 /** x = min(x + by, limit) in place, for i32 counters of a recorded step. */
 export function increment(x: Tensor, options: { by?: number; limit?: number } = {}): void {
-  x.device.apply('increment', [x], options);
+  run('increment', [x], options);
 }
 
 /**
@@ -212,7 +215,7 @@ export function increment(x: Tensor, options: { by?: number; limit?: number } = 
  * Ids out of range fail with INVALID_TOKEN.
  */
 export function embedding(ids: Tensor, table: Tensor, options: { outputDType?: FloatDType } = {}): Tensor {
-  return first(table.device.apply('embedding', [ids, table], options));
+  return first(run('embedding', [ids, table], options));
 }
 
 /** gelu(gate) * value, with dropout of hidden units per sequence. */
@@ -222,8 +225,8 @@ export function gatedGelu(
   options: { seqOffsets?: Int32Array; dropout?: DropoutSite | undefined } = {},
 ): Tensor {
   return first(
-    gate.device.apply('gated_gelu', [gate, value], {
-      ...(options.dropout ? { seqOffsets: options.seqOffsets } : {}),
+    run('gated_gelu', [gate, value], {
+      ...(objectOf(options, 'options').dropout ? { seqOffsets: options.seqOffsets } : {}),
       ...dropoutAttributes(options.dropout),
     }),
   );
@@ -231,8 +234,8 @@ export function gatedGelu(
 
 /** Dropout whose mask is shared by all rows of a sequence, or, without offsets, drawn for each row. */
 export function dropout(x: Tensor, site: DropoutSite | undefined, seqOffsets?: Int32Array): Tensor {
-  if (!site || site.rate === 0) return x;
-  return first(x.device.apply('dropout', [x], { seqOffsets, ...dropoutAttributes(site) }));
+  if (!site || objectOf(site, 'site').rate === 0) return tensorOf(x, 'x');
+  return first(run('dropout', [x], { seqOffsets, ...dropoutAttributes(site) }));
 }
 
 export interface AttentionOptions {
@@ -261,11 +264,19 @@ export interface AttentionOptions {
 
 /** Ragged attention, scores not scaled (method §1.1, §2.7). q [Tq, width], k and v [Tk, width] → [Tq, width]. */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
-  const { prefixKey, prefixValue, sharedKey, sharedValue, bias, dropout: site, ...attributes } = options;
+  const {
+    prefixKey,
+    prefixValue,
+    sharedKey,
+    sharedValue,
+    bias,
+    dropout: site,
+    ...attributes
+  } = objectOf(options, 'options');
   return first(
-    q.device.apply('attention', [q, k, v, prefixKey, prefixValue, sharedKey, sharedValue, bias], {
+    run('attention', [q, k, v, prefixKey, prefixValue, sharedKey, sharedValue, bias], {
       ...attributes,
-      training: training(q.device),
+      training: training(q),
       ...dropoutAttributes(site),
     }),
   );
@@ -302,15 +313,12 @@ export function decodeAttention(
   options: DecodeAttentionOptions,
 ): Tensor {
   const { prefixKey, prefixValue, bias, sharedKey, sharedValue, contextKey, contextValue, ...attributes } =
-    options;
-  const caches = [cache.key, cache.value, cache.position];
+    objectOf(options, 'options');
+  const { key, value, position } = objectOf(cache, 'cache');
+  const caches = [key, value, position];
   const context = [sharedKey, sharedValue, contextKey, contextValue];
   return first(
-    q.device.apply(
-      'decode_attention',
-      [q, k, v, ...caches, prefixKey, prefixValue, bias, ...context],
-      attributes,
-    ),
+    run('decode_attention', [q, k, v, ...caches, prefixKey, prefixValue, bias, ...context], attributes),
   );
 }
 
@@ -324,50 +332,50 @@ export function crossEntropy(
   targets: Tensor,
   options: { zLoss?: number } = {},
 ): { loss: Tensor; zTerm: Tensor } {
-  const [loss, zTerm] = hidden.device.apply('cross_entropy', [hidden, weight, targets], options);
+  const [loss, zTerm] = run('cross_entropy', [hidden, weight, targets], options);
   return { loss: loss as Tensor, zTerm: zTerm as Tensor };
 }
 
 /** Mean of the rows of each segment: [rows, d] → [segments, d]. */
 export function segmentMean(x: Tensor, offsets: Int32Array): Tensor {
-  return first(x.device.apply('segment_mean', [x], { offsets }));
+  return first(run('segment_mean', [x], { offsets }));
 }
 
 export function concatRows(a: Tensor, b: Tensor): Tensor {
-  return first(a.device.apply('concat_rows', [a, b]));
+  return first(run('concat_rows', [a, b]));
 }
 
 /** a + b, stored as a unless `outputDType` says otherwise. */
 export function add(a: Tensor, b: Tensor, options: { outputDType?: FloatDType } = {}): Tensor {
-  return first(a.device.apply('add', [a, b], options));
+  return first(run('add', [a, b], options));
 }
 
 export function scale(x: Tensor, factor: number): Tensor {
-  return first(x.device.apply('scale', [x], { factor }));
+  return first(run('scale', [x], { factor }));
 }
 
 /** factor * sum of all elements → [1]. */
 export function sum(x: Tensor, factor = 1): Tensor {
-  return first(x.device.apply('sum', [x], { factor }));
+  return first(run('sum', [x], { factor }));
 }
 
 /** Adds the sum of squares of x to the one-element tensor `total`. */
 export function addSquareNorm(x: Tensor, total: Tensor): void {
-  x.device.apply('square_norm', [x, total]);
+  run('square_norm', [x, total]);
 }
 
 /** x in another floating-point dtype; to bf16 rounds to the nearest, ties to even. */
 export function cast(x: Tensor, to: FloatDType): Tensor {
-  return first(x.device.apply('cast', [x], { to }));
+  return first(run('cast', [x], { to }));
 }
 
 /** The values in memory of their own. */
 export function copy(x: Tensor): Tensor {
-  return first(x.device.apply('copy', [x]));
+  return first(run('copy', [x]));
 }
 
 export function fill(destination: Tensor, value: number): void {
-  destination.device.apply('fill', [destination], { value });
+  run('fill', [destination], { value });
 }
 
 /** What {@link randomFill} draws; a truncated normal is cut at two deviations. */
@@ -385,7 +393,7 @@ export function randomFill(
   distribution: RandomDistribution,
   options: { scale: number; seed: number; stream: number },
 ): void {
-  destination.device.apply('random_fill', [destination], { distribution, ...options });
+  run('random_fill', [destination], { distribution, ...options });
 }
 
 /**
@@ -420,7 +428,8 @@ export function adafactor(
   moments: { row?: Tensor; column?: Tensor; full?: Tensor },
   attributes: AdafactorAttributes,
 ): void {
-  parameter.device.apply('adafactor', [parameter, gradient, moments.row, moments.column, moments.full], {
+  const { row, column, full } = objectOf(moments, 'moments');
+  run('adafactor', [parameter, gradient, row, column, full], {
     ...attributes,
   });
 }
@@ -442,5 +451,6 @@ export function adamw(
   moments: { first: Tensor; second: Tensor },
   attributes: AdamWAttributes,
 ): void {
-  parameter.device.apply('adamw', [parameter, gradient, moments.first, moments.second], { ...attributes });
+  const { first, second } = objectOf(moments, 'moments');
+  run('adamw', [parameter, gradient, first, second], { ...attributes });
 }

@@ -2,7 +2,8 @@ import { HintError } from '../errors.js';
 import type { Device } from './device.js';
 import { guarded, native, type NativeCall, type OpSpec } from './native.js';
 import type { Sliced } from './slices.js';
-import { Tensor, viewHandle } from './tensor.js';
+import { functionOf, kindOf } from './shape.js';
+import { Tensor, tensorOf, viewHandle } from './tensor.js';
 
 /** Where gradients of parameters gather, across microbatches, until the optimiser takes them. */
 export class Gradients {
@@ -39,6 +40,27 @@ export class Gradients {
   }
 }
 
+function requireOn(device: Device, value: unknown, name: string): Tensor {
+  const tensor = tensorOf(value, name);
+  if (tensor.device !== device)
+    throw new HintError('INVALID_ARGUMENT', `${name} belongs to another device than its tape.`);
+  return tensor;
+}
+
+/** What the body of recompute returned: Tensors, the second time as many as the first. */
+function requireOutputs(outputs: unknown, count?: number): void {
+  if (
+    Array.isArray(outputs) &&
+    outputs.every((output) => output instanceof Tensor) &&
+    outputs.length === (count ?? outputs.length)
+  )
+    return;
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    'The body of recompute must return an array of Tensors, as many each time it runs.',
+  );
+}
+
 interface OpNode {
   kind: 'op';
   spec: OpSpec;
@@ -65,20 +87,27 @@ export class Tape {
   /** While a body runs that will run again: the tape stays the device's, so that both runs read the same weights. */
   private paused = false;
 
-  /** `parameters`: the leaves whose gradients are wanted. */
+  /**
+   * @param parameters the leaves whose gradients are wanted
+   * @throws HintError INVALID_ARGUMENT when one is no Tensor of the device
+   */
   constructor(
     private readonly device: Device,
     parameters: Iterable<Tensor>,
   ) {
-    this.leaves = new Set();
-    for (const parameter of parameters) {
-      parameter.requiresGrad = true;
-      this.leaves.add(parameter.id);
-    }
+    if (typeof parameters?.[Symbol.iterator] !== 'function' || ArrayBuffer.isView(parameters))
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `parameters must be a list of Tensors, not ${kindOf(parameters)}.`,
+      );
+    const leaves = [...parameters].map((parameter) => requireOn(device, parameter, 'A parameter of a tape'));
+    for (const leaf of leaves) leaf.requiresGrad = true;
+    this.leaves = new Set(leaves.map(({ id }) => id));
   }
 
   /** Runs `body` with this tape recording. */
   run<T>(body: () => T): T {
+    functionOf(body, 'body');
     const outer = this.device.tape;
     this.device.tape = this;
     try {
@@ -121,21 +150,31 @@ export class Tape {
   /**
    * Activation checkpointing: runs `body` without keeping its intermediate values and runs it again when its
    * gradient is needed. `body` must depend only on its inputs, on parameters and on counter-based dropout.
+   *
+   * @throws HintError INVALID_ARGUMENT when an input is no Tensor of the device, or the body returns no array of Tensors
    */
   recompute(inputs: Tensor[], body: (...inputs: Tensor[]) => Tensor[]): Tensor[] {
+    functionOf(body, 'body');
     if (this.paused) return body(...inputs);
     const device = this.device;
+    if (!Array.isArray(inputs))
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `The inputs of recompute must be an array, not ${kindOf(inputs)}.`,
+      );
+    const given = inputs.map((input) => requireOn(device, input, 'An input of recompute'));
     let outputs: Tensor[];
     this.paused = true;
     try {
-      outputs = device.tidy(() => body(...inputs));
+      outputs = device.tidy(() => body(...given));
     } finally {
       this.paused = false;
     }
+    requireOutputs(outputs);
     for (const output of outputs) output.requiresGrad = true;
     this.nodes.push({
       kind: 'recompute',
-      inputs: inputs.map((input) => device.keep(input.alias())),
+      inputs: given.map((input) => device.keep(input.alias())),
       body,
       outputs,
     });
@@ -144,7 +183,10 @@ export class Tape {
 
   /**
    * Adds d(sum of roots)/d(leaf) to `gradients` for every leaf. Roots are one-element tensors. The tape is empty
-   * afterwards.
+   * afterwards, also when it fails.
+   *
+   * @throws HintError INVALID_SHAPE for a root of several elements, INVALID_ARGUMENT for one that is no f32 Tensor of the
+   *   device or was disposed, or that no op on this tape produced
    */
   backward(roots: Tensor[], gradients: Gradients): void {
     this.device.now(this.backwardSliced(roots, gradients));
@@ -156,8 +198,17 @@ export class Tape {
   }
 
   private *walkFrom(roots: Tensor[], gradients: Gradients): Sliced<void> {
+    if (!Array.isArray(roots) || !(gradients instanceof Gradients)) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `backward takes an array of roots and Gradients, not ${kindOf(roots)} and ${kindOf(gradients)}.`,
+      );
+    }
     const seeds = new Map<number, Tensor>();
-    for (const root of roots) {
+    for (const value of roots) {
+      const root = requireOn(this.device, value, 'A root of backward');
+      if (root.dtype !== 'f32')
+        throw new HintError('INVALID_ARGUMENT', `A loss is f32; this one is ${root.dtype}.`);
       if (root.size !== 1)
         throw new HintError('INVALID_SHAPE', `A loss has one element; this one has ${root.size}.`);
       seeds.set(root.id, this.device.full(root.shape, 1));
@@ -176,7 +227,17 @@ export class Tape {
       }
     } finally {
       this.device.tape = outer;
+      this.clear();
     }
+  }
+
+  /** Gives back what the nodes hold that nobody walks any more. */
+  private clear(): void {
+    for (const node of this.nodes) {
+      if (node.kind === 'op') guarded(() => native().releaseCall(node.call));
+      else for (const input of node.inputs) input.dispose();
+    }
+    this.nodes = [];
   }
 
   private backwardOp(node: OpNode, gradientOf: Map<number, Tensor>, gradients: Gradients): void {
@@ -194,7 +255,7 @@ export class Tape {
       });
       guarded(() => native().enqueueBackward(this.device.handle, node.call, gradOutputs, gradInputs, betas));
     } else {
-      native().releaseCall(node.call);
+      guarded(() => native().releaseCall(node.call));
     }
     for (const output of node.outputs) {
       if (!output) continue;
@@ -230,6 +291,7 @@ export class Tape {
   ): Sliced<Tensor[]> {
     const inner = new Tape(this.device, []);
     const outputs = inner.run(() => node.body(...node.inputs));
+    requireOutputs(outputs, node.outputs.length);
     for (const [i, gradient] of seeds) gradientOf.set((outputs[i] as Tensor).id, gradient);
     inner.leaves = this.leaves;
     yield* inner.walk(gradientOf, gradients);

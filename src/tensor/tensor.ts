@@ -1,6 +1,7 @@
 import { HintError } from '../errors.js';
 import type { Device } from './device.js';
 import { asHintError, guarded, native, type DType, type NativeTensor } from './native.js';
+import { describeShape, elementCount, kindOf, shapeOf, wholeNumber } from './shape.js';
 
 let nextId = 1;
 
@@ -31,6 +32,16 @@ export function viewHandle(handle: NativeTensor, offset: number, shape: readonly
 }
 
 /**
+ * The tensor that a caller gave.
+ *
+ * @throws HintError INVALID_ARGUMENT naming the argument when it is none
+ */
+export function tensorOf(value: unknown, name: string): Tensor {
+  if (value instanceof Tensor) return value;
+  throw new HintError('INVALID_ARGUMENT', `${name} must be a Tensor, not ${kindOf(value)}.`);
+}
+
+/**
  * A dense row-major array on a device. Its values exist once the ops enqueued before have run. One that nobody disposed
  * still gives its memory back, only later: when the garbage collector finds its handle.
  */
@@ -58,7 +69,7 @@ export class Tensor {
     if (!this.native) {
       throw new HintError(
         'INVALID_ARGUMENT',
-        `A tensor of shape [${this.shape.join(', ')}] was used after it was disposed.`,
+        `A tensor of shape ${describeShape(this.shape)} was used after it was disposed.`,
       );
     }
     return this.native;
@@ -70,7 +81,7 @@ export class Tensor {
 
   /** Number of elements. */
   get size(): number {
-    return this.shape.reduce((product, side) => product * side, 1);
+    return elementCount(this.shape);
   }
 
   /** Of all its elements. */
@@ -80,19 +91,21 @@ export class Tensor {
 
   /** The same memory under another shape of the same size. Gradients flow to this tensor. */
   reshape(shape: readonly number[]): Tensor {
-    return this.window(0, shape);
+    return this.window(0, shapeOf(shape));
   }
 
   /** Rows [begin, end) of the first axis, without a copy. Gradients flow to this tensor. */
   narrow(begin: number, end: number): Tensor {
     const [rows = 0, ...rest] = this.shape;
-    if (!(begin >= 0 && begin <= end && end <= rows)) {
+    wholeNumber(begin, 'The first row of narrow');
+    wholeNumber(end, 'The end row of narrow');
+    if (!(begin <= end && end <= rows)) {
       throw new HintError(
         'INVALID_SHAPE',
         `Rows ${begin} to ${end} do not exist in a tensor of ${rows} rows.`,
       );
     }
-    return this.window(begin * rest.reduce((product, side) => product * side, 1), [end - begin, ...rest]);
+    return this.window(begin * elementCount(rest), [end - begin, ...rest]);
   }
 
   private window(offset: number, shape: readonly number[]): Tensor {
@@ -113,7 +126,8 @@ export class Tensor {
 
   /** Another tensor on the same memory and the same gradient. */
   alias(): Tensor {
-    const alias = new Tensor(this.device, native().cloneTensor(this.handle), this.shape, this.dtype);
+    const handle = guarded(() => native().cloneTensor(this.handle));
+    const alias = new Tensor(this.device, handle, this.shape, this.dtype);
     alias.id = this.id;
     alias.requiresGrad = this.requiresGrad;
     alias.base = this.base;
@@ -149,6 +163,7 @@ export class Tensor {
     }
   }
 
+  /** Gives the memory back once the ops enqueued so far have run; a second time it does nothing. */
   dispose(): void {
     if (!this.native) return;
     native().releaseTensor(this.native);

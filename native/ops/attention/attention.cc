@@ -48,7 +48,7 @@ void checkTasks(const Call& call, int64_t sequences) {
 
 void resolve(Call& call) {
   const int64_t heads = call.integer("numHeads"), width = call.dim("width");
-  if (heads < 1 || width % heads != 0)
+  if (heads < 1 || width < 1 || width % heads != 0)
     fail("INVALID_SHAPE", call.describe(), ": numHeads is ", heads, ", which must divide the width of ", width, ".");
   call.setDim("numHeads", heads);
   checkOffsets(call, "kOffsets", call.dim("kRows"));
@@ -65,7 +65,7 @@ void resolve(Call& call) {
       fail("INVALID_SHAPE", call.describe(), ": qOffsets describes ", qOffsets.size() - 1, " sequences, kOffsets ",
            sequences, "; they must agree.");
   }
-  call.setDim("oRows", sharedQueries ? sequences * call.dim("qRows") : call.dim("qRows"));
+  call.setDim("oRows", sharedQueries ? checkedProduct(sequences, call.dim("qRows")) : call.dim("qRows"));
   checkTasks(call, sequences);
   if (call.has(kBias)) relativeBuckets(call.dim("buckets"), call.integer("maxDistance"), call.integer("causal") != 0);
   const Geometry geometry(call);

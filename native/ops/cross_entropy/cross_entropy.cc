@@ -21,6 +21,8 @@ OpSpec declare_cross_entropy() {
   op.attributes = {{"zLoss", 0.0}, {"chunkRows", int64_t{0}}};
   op.kernels[0] = {forward, backward};
   op.resolve = [](Call& call) {
+    if (call.dim("d") < 1)
+      fail("INVALID_SHAPE", call.describe(), ": hidden has rows without values; give it at least one column.");
     if (call.integer("chunkRows") < 0)
       fail("INVALID_ARGUMENT", call.describe(), ": chunkRows must be 0 (automatic) or positive, not ",
            call.integer("chunkRows"), ".");

@@ -50,7 +50,7 @@ void checkTasks(const Call& call) {
 
 void resolve(Call& call) {
   const int64_t heads = call.integer("numHeads"), width = call.dim("width");
-  if (heads < 1 || width % heads != 0)
+  if (heads < 1 || width < 1 || width % heads != 0)
     fail("INVALID_SHAPE", call.describe(), ": numHeads is ", heads, ", which must divide the width of ", width, ".");
   call.setDim("numHeads", heads);
   if (call.has(kBias)) relativeBuckets(call.dim("buckets"), call.integer("maxDistance"), true);
@@ -89,8 +89,8 @@ OpSpec declare_decode_attention() {
   op.inputs = {{"q", "rows width", kRequired, kFloating},
                {"k", "rows width", kRequired, like("q")},
                {"v", "rows width", kRequired, like("q")},
-               {"keyCache", "rows capacity width", kMutable, like("q")},
-               {"valueCache", "rows capacity width", kMutable, like("q")},
+               {"keyCache", "rows capacity width", kMutable | kUnwritten, like("q")},
+               {"valueCache", "rows capacity width", kMutable | kUnwritten, like("q")},
                {"position", "1", kRequired, DType::i32},
                {"prefixKey", "tasks slots prefix width", kOptional, like("q")},
                {"prefixValue", "tasks slots prefix width", kOptional, like("q")},

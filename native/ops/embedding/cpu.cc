@@ -8,6 +8,7 @@
 #include "native/runtime/bf16.h"
 #include "native/runtime/error.h"
 #include "native/runtime/parallel.h"
+#include "native/runtime/planted_fault.h"
 
 namespace hint::embedding {
 namespace {
@@ -15,6 +16,15 @@ namespace {
 template <typename Word>
 void copyRow(const Word* from, Word* to, int64_t count) {
   std::memcpy(to, from, static_cast<size_t>(count) * sizeof(Word));
+}
+
+void checkIds(const Call& call) {
+  const int64_t rows = call.dim("rows"), vocab = call.dim("vocab");
+  const int32_t* ids = call.ids(kIds);
+  for (int64_t row = 0; row < rows; ++row)
+    if (ids[row] < 0 || ids[row] >= vocab + (isPlanted(PlantedFault::bounds) ? 1 : 0))
+      fail("INVALID_TOKEN", call.describe(), ": id ", ids[row], " at position ", row, " is outside the vocabulary of ",
+           vocab, " rows; encode the text with this model's tokenizer.");
 }
 
 /// Only the rows that are asked for are touched, as a table is large.
@@ -39,6 +49,8 @@ void backwardOfFloats(Call& call) {
 
   // Rows sorted by id make the occurrences of an id one run, so that threads own whole table rows.
   const int32_t* ids = call.ids(kIds);
+  // Again: they may have been written to since the forward pass.
+  checkIds(call);
   std::vector<std::pair<int32_t, int32_t>> order(static_cast<size_t>(rows));
   for (int64_t row = 0; row < rows; ++row) order[static_cast<size_t>(row)] = {ids[row], static_cast<int32_t>(row)};
   std::sort(order.begin(), order.end());
@@ -57,13 +69,8 @@ void backwardOfFloats(Call& call) {
 }  // namespace
 
 void forward(Call& call) {
-  const int64_t rows = call.dim("rows"), vocab = call.dim("vocab");
-  const int32_t* ids = call.ids(kIds);
-  for (int64_t row = 0; row < rows; ++row)
-    if (ids[row] < 0 || ids[row] >= vocab)
-      fail("INVALID_TOKEN", call.describe(), ": id ", ids[row], " at position ", row, " is outside the vocabulary of ",
-           vocab, " rows; encode the text with this model's tokenizer.");
-  if (rows == 0) return;
+  checkIds(call);
+  if (call.dim("rows") == 0) return;
   const bool fromBf = call.in(kTable).dtype == DType::bf16, toBf = call.out(kY).dtype == DType::bf16;
   if (fromBf)
     toBf ? gather<uint16_t, uint16_t>(call, copyRow) : gather<uint16_t, float>(call, fromBf16);

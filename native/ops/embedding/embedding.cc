@@ -11,6 +11,7 @@ OpSpec declare_embedding() {
   op.outputs = {{"y", "rows d", kDifferentiable, chosenBy("outputDType", "table")}};
   op.attributes.push_back({"outputDType", std::string()});
   op.kernels[0] = {forward, backward, true};
+  op.resolve = [](Call& call) { checkIndexable(call, "rows"); };
   op.traffic = [](const Call& call) {
     const auto values = static_cast<double>(call.dim("rows") * call.dim("d"));
     const auto bytes = [&](const Tensor& tensor) { return values * static_cast<double>(sizeOf(tensor.dtype)); };

@@ -7,7 +7,7 @@ OpSpec declare_fill() {
   OpSpec op;
   op.name = "fill";
   op.summary = "destination = value";
-  op.inputs = {{"destination", "*n", kMutable, kFloating}};
+  op.inputs = {{"destination", "*n", kMutable | kUnwritten, kFloating}};
   op.attributes = {{"value", 0.0}};
   op.kernels[0] = {forward, nullptr};
   return op;

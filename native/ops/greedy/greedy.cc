@@ -9,12 +9,14 @@ OpSpec declare_greedy() {
   OpSpec op;
   op.name = "greedy";
   op.summary = "token = argmax(logits); advances the decoding state";
-  op.inputs = {{"logits", "rows vocab", kRequired, kFloating}, {"token", "rows", kMutable, DType::i32},
-               {"finished", "rows", kMutable, DType::i32},     {"tokens", "rows capacity", kMutable, DType::i32},
-               {"position", "1", kMutable, DType::i32},        {"stop", "1", kMutable, DType::i32}};
+  op.inputs = {
+      {"logits", "rows vocab", kRequired, kFloating}, {"token", "rows", kMutable, DType::i32},
+      {"finished", "rows", kMutable, DType::i32},     {"tokens", "rows capacity", kMutable | kUnwritten, DType::i32},
+      {"position", "1", kMutable, DType::i32},        {"stop", "1", kMutable, DType::i32}};
   op.attributes = {{"eosId", int64_t{1}}};
   op.kernels[0] = {forward, nullptr};
   op.resolve = [](Call& call) {
+    checkIndexable(call, "vocab");
     if (call.dim("vocab") == 0 && call.dim("rows") > 0)
       fail("INVALID_SHAPE", call.describe(), ": there is no token to choose from; logits need at least one column.");
   };

@@ -30,7 +30,7 @@ OpSpec declare_random_fill() {
   OpSpec op;
   op.name = "random_fill";
   op.summary = "destination = scale * seeded random numbers";
-  op.inputs = {{"destination", "*n", kMutable}};
+  op.inputs = {{"destination", "*n", kMutable | kUnwritten}};
   op.attributes = {{"distribution", std::string(), true}, {"scale", 1.0}, {"seed", 0.0, true}, {"stream", int64_t{0}}};
   op.kernels[0] = {forward, nullptr};
   op.resolve = [](Call& call) {

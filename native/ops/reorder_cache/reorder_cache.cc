@@ -1,5 +1,7 @@
 #include "native/ops/reorder_cache/reorder_cache.h"
 
+#include <algorithm>
+
 #include "native/runtime/error.h"
 
 namespace hint {
@@ -9,14 +11,14 @@ OpSpec declare_reorder_cache() {
   OpSpec op;
   op.name = "reorder_cache";
   op.summary = "cache[row][0..position) = cache[parents[row]][0..position), parents within groups of groupSize rows";
-  op.inputs = {{"cache", "rows capacity width", kMutable, kFloating},
+  op.inputs = {{"cache", "rows capacity width", kMutable | kUnwritten, kFloating},
                {"parents", "rows", kRequired, DType::i32},
                {"position", "1", kRequired, DType::i32}};
   op.attributes = {{"groupSize", int64_t{1}, true}};
   op.kernels[0] = {forward, nullptr};
   op.resolve = [](Call& call) {
     const int64_t size = call.integer("groupSize"), rows = call.dim("rows");
-    if (size < 1 || rows % size != 0)
+    if (size < 1 || size > std::max<int64_t>(rows, 1) || rows % size != 0)
       fail("INVALID_ARGUMENT", call.describe(), ": groupSize is ", size, ", which must divide the ", rows, " rows.");
   };
   // Which rows move and how far they are filled is known to the device only: counts half of all.

@@ -11,13 +11,18 @@ OpSpec declare_sample() {
   OpSpec op;
   op.name = "sample";
   op.summary = "draws token from softmax(logits / temperature) within topK and topP; advances the decoding state";
-  op.inputs = {{"logits", "rows vocab", kRequired, kFloating},    {"stream", "rows 2", kRequired, DType::i32},
-               {"token", "rows", kMutable, DType::i32},           {"finished", "rows", kMutable, DType::i32},
-               {"tokens", "rows capacity", kMutable, DType::i32}, {"logProbs", "rows capacity", kMutable},
-               {"position", "1", kMutable, DType::i32},           {"stop", "1", kMutable, DType::i32}};
+  op.inputs = {{"logits", "rows vocab", kRequired, kFloating},
+               {"stream", "rows 2", kRequired, DType::i32},
+               {"token", "rows", kMutable, DType::i32},
+               {"finished", "rows", kMutable, DType::i32},
+               {"tokens", "rows capacity", kMutable | kUnwritten, DType::i32},
+               {"logProbs", "rows capacity", kMutable | kUnwritten},
+               {"position", "1", kMutable, DType::i32},
+               {"stop", "1", kMutable, DType::i32}};
   op.attributes = {{"eosId", int64_t{1}}, {"temperature", 1.0}, {"topK", int64_t{0}}, {"topP", 1.0}, {"seed", 0.0}};
   op.kernels[0] = {forward, nullptr};
   op.resolve = [](Call& call) {
+    checkIndexable(call, "vocab");
     if (call.dim("vocab") == 0 && call.dim("rows") > 0)
       fail("INVALID_SHAPE", call.describe(), ": there is no token to choose from; logits need at least one column.");
     const double temperature = call.number("temperature"), topP = call.number("topP"), seed = call.number("seed");

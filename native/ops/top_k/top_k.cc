@@ -14,6 +14,7 @@ OpSpec declare_top_k() {
   op.attributes = {{"k", int64_t{1}, true}};
   op.kernels[0] = {forward, nullptr};
   op.resolve = [](Call& call) {
+    checkIndexable(call, "vocab");
     const int64_t k = call.integer("k"), vocab = call.dim("vocab");
     if (k < 1 || k > vocab)
       fail("INVALID_ARGUMENT", call.describe(), ": k is ", k, "; give 1 to ", vocab, ", the tokens there are.");

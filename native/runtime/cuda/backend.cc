@@ -67,6 +67,7 @@ class CudaBackend final : public Backend {
       // The first round runs call by call: it uploads tables, chooses algorithms and finds failures.
       for (const auto& call : program.calls) runCall(*call);
       if (failureOf(program)) return;
+      if (stop) requireStop(stop);
       program.compiled = captureProgram(context_, program, stop, [](Call& call) { runKernel(call); });
       --times;
     }

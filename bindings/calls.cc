@@ -1,0 +1,142 @@
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "bindings/convert.h"
+#include "bindings/exports.h"
+
+namespace hint::binding {
+namespace {
+
+const OpSpec& opAt(const Napi::Value& value) {
+  return opTable()[static_cast<size_t>(
+      wholeNumberOf(value, "The op's number", 0, static_cast<int64_t>(opTable().size()) - 1))];
+}
+
+ProgramHandle& programOf(const Napi::Value& value) {
+  return handleOf<ProgramHandle>(value, "A recorded program was expected here.");
+}
+
+/// A program of `stream`, which still exists.
+ProgramHandle& ownProgramOf(const Napi::Value& value, Stream& stream) {
+  ProgramHandle& handle = programOf(value);
+  if (!handle.program) fail("INVALID_ARGUMENT", "This program was disposed; record it again.");
+  if (handle.owner != stream.sharedAllocator())
+    fail("INVALID_ARGUMENT", "This program was recorded on another device; record it here.");
+  return handle;
+}
+
+}  // namespace
+
+/// (device, op, inputs, attributes, save, spares) -> outputs as [handle, shape, dtype] or null; with `save` the call
+/// for enqueueBackward behind them.
+Napi::Value enqueue(const Info& info) {
+  const OpSpec& op = opAt(info[1]);
+  const Items inputs(info[2], "inputs", op.inputs.size()), attributes(info[3], "attributes", op.attributes.size());
+  Spares spares(info[5], op.outputs.size());
+  const bool isSaved = flagOf(info[4], "save");
+  Stream& stream = streamOf(info[0]);
+  auto call = std::make_unique<Call>(op);
+  readTensors(*call, inputs, op.inputs, call->inputs, call->inputPresent);
+  readAttributes(*call, attributes);
+  stream.requireOwn(*call);
+  call->bind();
+  const auto count = static_cast<uint32_t>(call->outputs.size());
+  for (size_t i = 0; i < count; ++i)
+    if (call->outputPresent[i]) call->outputs[i].buffer = stream.buffer(call->outputs[i].bytes());
+  Napi::Array outputs = Napi::Array::New(info.Env());
+  for (uint32_t i = 0; i < count; ++i)
+    outputs.Set(i, call->outputPresent[i] ? describeTensor(info.Env(), call->outputs[i], spares) : info.Env().Null());
+  if (isSaved) outputs.Set(count, wrapForBackward(info.Env(), *call, stream));
+  // Looked up again: a setter on Array's prototype may have run since.
+  streamOf(info[0]).enqueue(std::move(call));
+  return outputs;
+}
+
+/// (device, saved call, gradOutputs, gradInputs, betas): takes the saved call, also when the gradients are refused.
+Napi::Value enqueueBackward(const Info& info) {
+  const Items gradOutputs(info[2], "gradOutputs", Items::kMost), gradInputs(info[3], "gradInputs", Items::kMost),
+      betas(info[4], "betas", Items::kMost);
+  Stream& stream = streamOf(info[0]);
+  auto& saved = handleOf<CallHandle>(info[1], "A saved call was expected here.");
+  if (!saved.call)
+    fail("INVALID_ARGUMENT", "This call was walked backwards already, or was released; record it again.");
+  if (saved.owner != stream.sharedAllocator())
+    fail("INVALID_ARGUMENT", saved.call->describe(),
+         ": this call was made on another device; walk it backwards there.");
+  auto call = std::move(saved.call);
+  const OpSpec& op = *call->spec;
+  if (gradOutputs.size() > op.outputs.size() || gradInputs.size() > op.inputs.size())
+    fail("INVALID_ARGUMENT", call->describe(), ": there are more gradients than outputs or inputs.");
+  std::vector<bool> present;
+  readTensors(*call, gradOutputs, op.outputs, call->gradOutputs, present);
+  readTensors(*call, gradInputs, op.inputs, call->gradInputs, present);
+  call->betas.resize(call->gradInputs.size(), 0.0f);
+  for (uint32_t i = 0; i < call->betas.size(); ++i)
+    if (call->gradInputs[i]) call->betas[i] = static_cast<float>(numberOf(betas[i], "A beta"));
+  call->backward = true;
+  call->checkGradients();
+  stream.requireOwn(*call);
+  stream.enqueue(std::move(call));
+  return info.Env().Undefined();
+}
+
+/// (saved call): gives its memory back where nothing needs its backward pass.
+Napi::Value releaseCall(const Info& info) {
+  handleOf<CallHandle>(info[0], "A saved call was expected here.").call.reset();
+  return info.Env().Undefined();
+}
+
+Napi::Value beginRecording(const Info& info) {
+  streamOf(info[0]).beginRecording();
+  return info.Env().Undefined();
+}
+
+Napi::Value endRecording(const Info& info) {
+  Stream& stream = streamOf(info[0]);
+  ProgramHandle handle;
+  handle.program = stream.endRecording();
+  handle.owner = stream.sharedAllocator();
+  return wrapHandle(info.Env(), std::move(handle));
+}
+
+/// (device, program): takes the program out of its handle, for the next endRecording to give.
+Napi::Value resumeRecording(const Info& info) {
+  Stream& stream = streamOf(info[0]);
+  ProgramHandle& handle = ownProgramOf(info[1], stream);
+  if (handle.isReplayed)
+    fail("INVALID_ARGUMENT", "A program that was replayed cannot be recorded further; record another.");
+  stream.resumeRecording(handle.program);
+  handle.program.reset();
+  return info.Env().Undefined();
+}
+
+/// (device, program): its calls and their memory go once what is queued has run, on the stream's thread; collecting the
+/// handle may come much later. A program that was disposed, or whose device was closed, is not touched.
+Napi::Value releaseProgram(const Info& info) {
+  const auto& device = handleOf<DeviceHandle>(info[0], "A device was expected here.");
+  auto program = std::exchange(programOf(info[1]).program, nullptr);
+  if (program && device.stream) device.stream->post([held = std::move(program)] {});
+  return info.Env().Undefined();
+}
+
+/// (device, program, times, stop tensor | null): long replays are sent in pieces, so that JavaScript can cancel
+/// between.
+Napi::Value replay(const Info& info) {
+  Stream& stream = streamOf(info[0]);
+  ProgramHandle& handle = ownProgramOf(info[1], stream);
+  const auto times = static_cast<int>(wholeNumberOf(info[2], "times", 0, INT32_MAX));
+  Tensor stop;
+  if (!isAbsent(info[3])) {
+    stop = tensorOf(info[3]).tensor;
+    stream.requireOwn(stop, "The stop flag of the replay");
+    if (stop.dtype != DType::i32 || stop.size() != 1)
+      fail("INVALID_ARGUMENT", "The stop flag of a replay must be one i32, not ", nameOf(stop.dtype), " ",
+           toString(stop.shape), ".");
+  }
+  handle.isReplayed = true;
+  stream.replay(handle.program, times, std::move(stop));
+  return info.Env().Undefined();
+}
+
+}  // namespace hint::binding

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <napi.h>
+
+/// The native functions that JavaScript sees; addon.cc exports them. Each throws hint::Error only.
+namespace hint::binding {
+
+using Info = Napi::CallbackInfo;
+
+// tensors.cc
+Napi::Value createTensor(const Info& info);
+Napi::Value mapFile(const Info& info);
+Napi::Value mapTensor(const Info& info);
+Napi::Value releasePages(const Info& info);
+Napi::Value firstNonFinite(const Info& info);
+Napi::Value viewTensor(const Info& info);
+Napi::Value cloneTensor(const Info& info);
+Napi::Value releaseTensor(const Info& info);
+Napi::Value assignTensor(const Info& info);
+Napi::Value writeTensor(const Info& info);
+Napi::Value readTensor(const Info& info);
+
+// calls.cc
+Napi::Value enqueue(const Info& info);
+Napi::Value enqueueBackward(const Info& info);
+Napi::Value releaseCall(const Info& info);
+Napi::Value beginRecording(const Info& info);
+Napi::Value endRecording(const Info& info);
+Napi::Value resumeRecording(const Info& info);
+Napi::Value releaseProgram(const Info& info);
+Napi::Value replay(const Info& info);
+
+}  // namespace hint::binding

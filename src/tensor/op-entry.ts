@@ -1,0 +1,103 @@
+import { HintError } from '../errors.js';
+import { native, type AttributeValue, type NativeTensor, type OpSpec } from './native.js';
+import { kindOf } from './shape.js';
+import { Tensor } from './tensor.js';
+
+/** One row of the op table with what a call of it looks up. */
+export interface OpEntry {
+  index: number;
+  spec: OpSpec;
+  attributeIndex: Map<string, number>;
+  /** Inputs that the op changes in place. */
+  mutable: number[];
+}
+
+let opEntries: Map<string, OpEntry> | undefined;
+
+/** @throws HintError INVALID_ARGUMENT when there is no such op */
+export function opEntry(name: string): OpEntry {
+  opEntries ??= new Map(
+    native()
+      .ops()
+      .map((spec, index) => [
+        spec.name,
+        {
+          index,
+          spec,
+          attributeIndex: new Map(spec.attributes.map((attribute, i) => [attribute.name, i])),
+          mutable: spec.inputs.flatMap(({ mutable }, i) => (mutable ? [i] : [])),
+        },
+      ]),
+  );
+  const entry = opEntries.get(name);
+  if (!entry) throw new HintError('INVALID_ARGUMENT', `There is no op named ${kindOf(name)}.`);
+  return entry;
+}
+
+/**
+ * What a caller gave as inputs, copied: a tape keeps them, whatever becomes of the caller's array.
+ *
+ * @throws HintError INVALID_ARGUMENT naming op and input when one is no Tensor, or there are more than the op has
+ */
+export function inputsOf({ spec }: OpEntry, values: readonly unknown[]): (Tensor | null)[] {
+  if (!Array.isArray(values) || values.length > spec.inputs.length) {
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `${spec.name} takes an array of ${spec.inputs.length} inputs (${spec.inputs.map(({ name }) => name).join(', ')}), not ${Array.isArray(values) ? values.length : kindOf(values)}.`,
+    );
+  }
+  const inputs = new Array<Tensor | null>(values.length);
+  for (let i = 0; i < inputs.length; i++) {
+    const value: unknown = values[i] ?? null;
+    if (value !== null && !(value instanceof Tensor)) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `${spec.name}: ${spec.inputs[i]?.name} must be a Tensor, not ${kindOf(value)}.`,
+      );
+    }
+    inputs[i] = value;
+  }
+  return inputs;
+}
+
+/** @throws HintError INVALID_ARGUMENT naming op and input when one was disposed */
+export function handlesOf({ spec }: OpEntry, inputs: readonly (Tensor | null)[]): (NativeTensor | null)[] {
+  return inputs.map((input, i) => {
+    if (input?.disposed) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `${spec.name}: ${spec.inputs[i]?.name} was used after it was disposed; keep it until its last use.`,
+      );
+    }
+    return input ? input.handle : null;
+  });
+}
+
+/**
+ * Attributes in the order in which the op declares them.
+ *
+ * @throws HintError INVALID_ARGUMENT naming op and attribute when there is no such attribute
+ */
+export function orderAttributes(
+  { spec, attributeIndex }: OpEntry,
+  attributes: Record<string, AttributeValue | undefined>,
+): (AttributeValue | undefined)[] {
+  if (typeof attributes !== 'object' || attributes === null) {
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `${spec.name}: attributes must be an object, not ${kindOf(attributes)}.`,
+    );
+  }
+  const values = new Array<AttributeValue | undefined>(spec.attributes.length).fill(undefined);
+  for (const key in attributes) {
+    const index = attributeIndex.get(key);
+    if (index === undefined) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `The op ${spec.name} has no attribute ${key.length > 40 ? kindOf(key) : key}; it has ${[...attributeIndex.keys()].join(', ') || 'none'}.`,
+      );
+    }
+    values[index] = attributes[key];
+  }
+  return values;
+}
