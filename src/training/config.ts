@@ -5,7 +5,8 @@ import { parseBytes } from '../util/bytes.js';
 import { checked, list, path as pathKind, text as textKind } from '../util/arguments.js';
 import { parseSafely, valueAt } from '../util/parse-safely.js';
 import { parseJson, readBytes } from '../util/read-file.js';
-import { escapeControls, showValue } from '../util/show-value.js';
+import { showValue } from '../util/show-value.js';
+import { shown } from '../util/shown.js';
 import { SYSTEMS } from '../systems/index.js';
 import { dataKeys, dataSchema } from './data-config.js';
 import { MEMORY_MODES, type MemoryMode } from './memory-plan.js';
@@ -266,8 +267,8 @@ function describeIssue(issue: z.core.$ZodIssue, json: unknown): string {
     return issue.keys
       .map((key) => {
         const like = nearest(key, known);
-        const shown = escapeControls(key.slice(0, 100));
-        const where = path === '' ? shown : `${path}.${shown}`;
+        const name = shown(key.slice(0, 100));
+        const where = path === '' ? name : `${path}.${name}`;
         return `${where} is unknown; ${like ? `did you mean ${like}?` : 'there is'} (keys: ${known.join(', ')})`;
       })
       .join('; ');

@@ -1,7 +1,8 @@
 import { HintError } from '../errors.js';
 import { nearest } from './nearest.js';
 import { parseBytes } from './bytes.js';
-import { escapeControls, showValue } from './show-value.js';
+import { showValue } from './show-value.js';
+import { shown } from './shown.js';
 
 /**
  * What an argument may be. One declaration gives the check, its message and what tests make wrong values from. Kinds are
@@ -80,7 +81,7 @@ export function checkedIfGiven<T>(kind: Kind<T>, value: unknown, name: string): 
 }
 
 function messageOf(cause: unknown): string {
-  return cause instanceof Error ? escapeControls(String(cause.message).slice(0, 200)) : showValue(cause);
+  return cause instanceof Error ? shown(String(cause.message).slice(0, 200)) : showValue(cause);
 }
 
 /** What was wrong with a member, or what reading it threw, and which member it was. */

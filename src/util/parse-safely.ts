@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { HintError, type HintErrorCode } from '../errors.js';
-import { escapeControls } from './show-value.js';
+import { shown } from './shown.js';
 
 /**
  * Checks a value against a schema; the value may be any that JavaScript has, not only what JSON files hold.
@@ -20,7 +20,7 @@ export function parseSafely<T>(
     const reason = cause instanceof Error ? cause.message : 'a getter threw';
     throw new HintError(
       code,
-      `${source} cannot be read (${escapeControls(reason.slice(0, 200))}); give plain values.`,
+      `${source} cannot be read (${shown(reason.slice(0, 200))}); give plain values.`,
       { cause },
     );
   }

@@ -1,28 +1,21 @@
+import { shown } from './shown.js';
+
 const LONGEST = 80;
 const LONGEST_TEXT = 60;
 const MOST_MEMBERS = 3;
-
-/** Control characters that JSON leaves as they are, and characters that turn the direction of a line or end it. */
-const UNSHOWN =
-  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|\p{Surrogate}/gu;
-
-/** A text as one line that moves no cursor: control characters and halves of characters are written as escapes. */
-export function escapeControls(text: string): string {
-  return text.replace(UNSHOWN, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
-}
 
 /**
  * Any value for an error message: one short line, without control characters. Runs no code of the value but traps of a
  * proxy, and never throws.
  */
 export function showValue(value: unknown): string {
-  let shown: string;
+  let text: string;
   try {
-    shown = show(value, 2);
+    text = show(value, 2);
   } catch {
-    shown = 'an object that cannot be looked at';
+    text = 'an object that cannot be looked at';
   }
-  return shown.length > LONGEST ? `${shown.slice(0, LONGEST)}…` : shown;
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
 }
 
 function show(value: unknown, depth: number): string {
@@ -34,7 +27,7 @@ function show(value: unknown, depth: number): string {
     case 'bigint':
       return value > -(2n ** 64n) && value < 2n ** 64n ? `${value}n` : 'a large BigInt';
     case 'symbol':
-      return escapeControls(String(value).slice(0, LONGEST_TEXT));
+      return shown(String(value).slice(0, LONGEST_TEXT));
     case 'function':
       return 'a function';
     case 'object':
@@ -46,33 +39,33 @@ function show(value: unknown, depth: number): string {
 
 function showText(text: string): string {
   const cut = text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text;
-  return escapeControls(JSON.stringify(cut));
+  return shown(JSON.stringify(cut));
 }
 
 function showObject(value: object, depth: number): string {
   if (Array.isArray(value)) {
     if (depth === 0 || value.length > 100) return `an array of ${value.length}`;
-    return `[${membersOf(value, depth, (_, shown) => shown)}]`;
+    return `[${membersOf(value, depth, (_, member) => member)}]`;
   }
   const kind = Object.prototype.toString.call(value).slice('[object '.length, -1);
   if (ArrayBuffer.isView(value) && 'length' in value) return `${kind} of ${String(value.length)}`;
-  if (kind !== 'Object') return `a value of kind ${escapeControls(kind.slice(0, LONGEST_TEXT))}`;
+  if (kind !== 'Object') return `a value of kind ${shown(kind.slice(0, LONGEST_TEXT))}`;
   const prototype: unknown = Object.getPrototypeOf(value);
   const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
   if (!isPlain) {
     const maker: unknown = Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value;
     const name = typeof maker === 'function' ? maker.name : '';
-    return name ? `a value of class ${escapeControls(name.slice(0, LONGEST_TEXT))}` : 'an object';
+    return name ? `a value of class ${shown(name.slice(0, LONGEST_TEXT))}` : 'an object';
   }
   if (depth === 0) return 'an object';
-  return `{${membersOf(value, depth, (key, shown) => `${showText(key)}: ${shown}`)}}`;
+  return `{${membersOf(value, depth, (key, member) => `${showText(key)}: ${member}`)}}`;
 }
 
-function membersOf(value: object, depth: number, join: (key: string, shown: string) => string): string {
+function membersOf(value: object, depth: number, join: (key: string, member: string) => string): string {
   const keys = Object.keys(value);
-  const shown = keys.slice(0, MOST_MEMBERS).map((key) => {
+  const members = keys.slice(0, MOST_MEMBERS).map((key) => {
     const property = Object.getOwnPropertyDescriptor(value, key);
     return join(key, property && 'value' in property ? show(property.value, depth - 1) : '…');
   });
-  return [...shown, ...(keys.length > MOST_MEMBERS ? ['…'] : [])].join(', ');
+  return [...members, ...(keys.length > MOST_MEMBERS ? ['…'] : [])].join(', ');
 }
