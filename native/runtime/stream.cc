@@ -67,7 +67,7 @@ std::shared_ptr<const Error> failureOfInputs(const Call& call) {
 /// What a command that has run read from files that were cut off meanwhile is no value.
 std::shared_ptr<const Error> failureOfLenders(const Call& call) {
   std::shared_ptr<const Error> failure;
-  forEachRead(call, [&](const Tensor& tensor) {
+  forEachRead(call, [&](const Tensor& tensor, const ArgSpec&, bool) {
     if (!failure && tensor.buffer->isBorrowed()) failure = tensor.buffer->knownFailure();
   });
   return failure;
