@@ -112,7 +112,7 @@ describe('a command that would write over what is not its own says so in one sen
     ['a folder named model', { 'model/notes.txt': notes }, train, /holds model,/],
     ['metrics of something else', { 'metrics.jsonl': 'not json\n' }, train, /holds a training run already/],
     ['weights in place of a task', { 'model.safetensors': readFileSync(join(model, 'model.safetensors')) }, (directory) => ['compile', model, '--definition', 'x', '--output', join(directory, 'model.safetensors')], /model\.safetensors exists and is not a compiled task/], // prettier-ignore
-    ['a folder in place of a task', { 'task/notes.txt': notes }, (directory) => ['compile', model, '--definition', 'x', '--output', join(directory, 'task')], /task is a folder/], // prettier-ignore
+    ['a folder in place of a task', { 'task/notes.txt': notes }, (directory) => ['compile', model, '--definition', 'x', '--output', join(directory, 'task')], /task: it is a directory/], // prettier-ignore
     ['no folder for a task', {}, (directory) => ['compile', model, '--definition', 'x', '--output', join(directory, 'none', 'task')], /none is no folder/], // prettier-ignore
     ['notes in place of predictions', { 'predictions.jsonl': notes }, (directory) => ['eval', model, '--data', join(fixtures, 'sni'), '--predictions', join(directory, 'predictions.jsonl')], /is not a predictions file/], // prettier-ignore
     ['notes in place of results of tasks', { 'a.json': notes }, (directory) => ['bench', 'tasks', '--output', join(directory, 'a.json')], /is not a results file/], // prettier-ignore

@@ -44,7 +44,7 @@ beforeAll(async () => {
     { format: `pt${EVIL}`, [`key${EVIL}`]: `value${EVIL}` },
   );
   await mkdir(path('run'));
-  await writeFile(path('run', 'metrics.jsonl'), lines({ step: 1, [`loss${EVIL}`]: EVIL }));
+  await writeFile(path('run', 'metrics.jsonl'), lines({ step: 1, loss: 2, [`rate${EVIL}`]: EVIL }));
 
   const task = {
     Definition: [`Do${EVIL}`],
