@@ -215,6 +215,12 @@ describe('stop strings', () => {
       expect(text).toBe(whole[i]?.text.split(stop[0] as string)[0]);
       expect(whole[i]?.tokens.subarray(0, tokens.length)).toEqual(tokens);
     });
-    expect(await task.generate([inputs[0] as string], { ...options, maxTokens: 40, stop })).toEqual([cut[0]]);
+    const [alone] = await task.generate([inputs[0] as string], { ...options, maxTokens: 40, stop });
+    // Products of other numbers of rows round a score otherwise; what is chosen by it is the same.
+    const score = cut[0]?.score;
+    expect(alone).toEqual({
+      ...cut[0],
+      ...(score === undefined ? {} : { score: expect.closeTo(score, 4) as number }),
+    });
   });
 });
