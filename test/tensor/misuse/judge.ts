@@ -82,7 +82,7 @@ export class Judge {
     const { code, message, stack } = error as Error & { code?: string };
     const isOurs = error instanceof Error && code !== undefined && CODES.has(code);
     // Through Device and Tensor also the class is the engine's.
-    const isClass = /^(native|op|try|backward)\./.test(name) || error instanceof HintError;
+    const isClass = /^(native|op|try|backward|search)\.(?!ops\.)/.test(name) || error instanceof HintError;
     if (!isOurs || !isClass) this.faults.push(`${name}: ${code ?? 'no code'}: ${stack ?? String(error)}`);
     else this.onRefusal?.(message);
   }

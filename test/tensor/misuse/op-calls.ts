@@ -181,6 +181,15 @@ export class OpCalls {
       () => (inputs[at] = world.oddity()),
       () => (inputs[at] = null),
       () => (inputs[at] = inputs[random.below(inputs.length)]),
+      () => {
+        // Of so many elements that their number has no bits left.
+        const sides = tensor.shape.map((size, i) => (i < 2 ? 2 ** 32 : size));
+        const none = world.data(tensor.dtype, 0);
+        const huge = this.judge.call('search.createTensor', () =>
+          world.native.createTensor(world.device, tensor.dtype, sides, random.chance(0.5) ? none : null),
+        );
+        if (huge) inputs[at] = huge;
+      },
       () => inputs.push(null),
       () => inputs.pop(),
       () => (inputs[at] = world.tensor(tensor.shape, world.dtype()).handle),

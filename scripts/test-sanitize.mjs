@@ -1,0 +1,134 @@
+// Runs the native engine under sanitizers: the random calls of test/tensor/misuse, and the native tests.
+//   node scripts/test-sanitize.mjs [--quick] [--seed N] [--iterations N] [--seconds N]
+//     --quick: only the random calls, under ASan and UBSan, for .ci/run
+//   In full: ASan and UBSan over native tests and random calls, then the three planted faults, each of which the random calls
+//   must find, then TSan over the native tests of allocator, stream and replay.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    seed: { type: 'string', default: '1' },
+    iterations: { type: 'string' },
+    seconds: { type: 'string' },
+  },
+});
+const limits =
+  (values.iterations ?? values.seconds)
+    ? ['iterations', 'seconds'].flatMap((name) => (values[name] ? [`--${name}`, values[name]] : []))
+    : ['--seconds', values.quick ? '20' : '120'];
+
+/** Ends with what the command said when it fails. */
+function run(title, command, parameters, options = {}) {
+  const started = Date.now();
+  const result = spawnSync(command, parameters, {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    ...options,
+    env: { ...process.env, ...options.env },
+  });
+  const seconds = Math.round((Date.now() - started) / 1000);
+  const said = `${result.stdout ?? ''}${result.stderr ?? ''}`;
+  if (result.status !== 0 && !options.mayFail) {
+    process.stderr.write(said);
+    console.error(
+      `${title}: failed after ${seconds} s (${result.error?.message ?? result.signal ?? `exit code ${result.status}`})`,
+    );
+    process.exit(1);
+  }
+  if (!options.mayFail) console.log(`${title}: ${options.summary?.(said) ?? 'ok'} (${seconds} s)`);
+  return { ...result, said };
+}
+
+/** A build of its own, so that the ordinary one stays what it is. */
+function build(folder, sanitizer, targets) {
+  const options = [
+    '-O',
+    folder,
+    '-G',
+    'Unix Makefiles',
+    '--CDHINT_CUDA=OFF',
+    `--CDHINT_SANITIZE=${sanitizer}`,
+  ];
+  const tests = targets.some((target) => target.endsWith('tests')) ? 'ON' : 'OFF';
+  run(`Configured ${folder}`, 'npx', [
+    '--no-install',
+    'cmake-js',
+    'configure',
+    ...options,
+    `--CDBUILD_TESTING=${tests}`,
+  ]);
+  const jobs = String(availableParallelism());
+  run(`Built ${targets.join(' and ')}`, 'cmake', [
+    '--build',
+    folder,
+    '--parallel',
+    jobs,
+    '--target',
+    ...targets,
+  ]);
+}
+
+const lastLine = (said) => said.trim().split('\n').at(-1);
+// Node itself keeps memory for the life of the process; sizes that no machine has must come back as null pointers.
+const sanitizers = {
+  ASAN_OPTIONS: 'detect_leaks=0:allocator_may_return_null=1:detect_stack_use_after_return=0',
+  UBSAN_OPTIONS: 'print_stacktrace=1',
+};
+// oneDNN writes its code at run time; what it computes with is checked where the kernels hand it over.
+const addon = {
+  ...sanitizers,
+  HINT_NATIVE: join(root, 'build-asan', 'Release', 'hint.node'),
+  LD_PRELOAD: execFileSync('gcc', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).trim(),
+};
+const misuse = (title, parameters, options = {}) =>
+  run(
+    title,
+    process.execPath,
+    [join('build-asan', 'js', 'test', 'tensor', 'misuse', 'main.js'), ...parameters],
+    {
+      summary: lastLine,
+      ...options,
+      env: { ...addon, ...options.env },
+    },
+  );
+
+const native = values.quick ? [] : ['hint_op_tests', 'hint_runtime_tests'];
+build('build-asan', 'address', ['hint', ...native]);
+run('Compiled the random calls', 'npx', ['--no-install', 'tsc', '-p', 'tsconfig.misuse.json']);
+misuse('Random calls under ASan and UBSan', ['--seed', values.seed, ...limits]);
+
+if (!values.quick) {
+  for (const name of native)
+    run(`${name} under ASan and UBSan`, join('build-asan', 'native', 'tests', name), [], {
+      env: sanitizers,
+      summary: lastLine,
+    });
+  for (const fault of ['bounds', 'released', 'overflow']) {
+    const found = misuse(`The planted fault ${fault}`, ['--seed', values.seed, '--seconds', '120'], {
+      mayFail: true,
+      env: { HINT_PLANTED_FAULT: fault },
+    });
+    if (found.status === 0) {
+      console.error(`The planted fault ${fault} was not found in ${lastLine(found.said)}`);
+      process.exit(1);
+    }
+    const report = found.said
+      .split('\n')
+      .find((line) => /ERROR: AddressSanitizer|runtime error|went wrong/.test(line));
+    console.log(`The planted fault ${fault} was found: ${report?.slice(0, 160) ?? found.signal}`);
+  }
+  // GCC's OpenMP synchronises in ways that TSan does not know, so every barrier would be reported: teams have one thread here.
+  // What is looked for is between threads of the engine: the one that enqueues, the stream's, those of other streams.
+  build('build-tsan', 'thread', ['hint_runtime_tests']);
+  run('hint_runtime_tests under TSan', join('build-tsan', 'native', 'tests', 'hint_runtime_tests'), [], {
+    env: { OMP_NUM_THREADS: '1', OMP_THREAD_LIMIT: '1', TSAN_OPTIONS: 'halt_on_error=1' },
+    summary: lastLine,
+  });
+}
