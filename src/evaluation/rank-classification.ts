@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { EXAMPLES, InstructionRows, type Choice, type TokenizedExample } from '../data/batch.js';
 import type { P3EvaluationSet } from '../data/p3/evaluation.js';
-import type { Tokenizer } from '../data/tokenizer.js';
+import { Tokenizer } from '../data/tokenizer.js';
 import { HintError } from '../errors.js';
 import { count } from '../inference/generate.js';
 import {
@@ -10,8 +10,17 @@ import {
   type ChoiceScores,
   type ScoreChoicesOptions,
 } from '../inference/score-choices.js';
-import type { AnyModel } from '../model/open-model.js';
-import { checked, map, optional, options as optionsOf, path, shaped, text } from '../util/arguments.js';
+import { anyModel, type AnyModel } from '../model/open-model.js';
+import {
+  checked,
+  instance,
+  map,
+  optional,
+  options as optionsOf,
+  path,
+  shaped,
+  text,
+} from '../util/arguments.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { EVALUATED, evaluateModel } from './evaluate.js';
 import type { Prediction } from './prediction-files.js';
@@ -29,6 +38,11 @@ const EVALUATE = optionsOf<P3EvaluateOptions>({
   maxTokens: optional(count),
   predictionsFile: optional(path),
 });
+// Only what a model generates needs a tokenizer.
+const RANKED = shaped<{ model: AnyModel; tokenizer?: Tokenizer | undefined }>(
+  { model: anyModel, tokenizer: optional(instance(Tokenizer, 'a Tokenizer, such as engine.tokenizer')) },
+  EVALUATED.allowed,
+);
 const SET = shaped<Pick<P3EvaluationSet, 'examples'> & { templates: ReadonlyMap<string, object> }>(
   { examples: EXAMPLES, templates: map(shaped({ dataset: text, template: text }, 'a template')) },
   'what loadP3Evaluation gives, an object { examples, templates }',
@@ -68,16 +82,17 @@ export interface P3Evaluation {
  * Evaluates a model on P3 (method §8.5): examples with choices by rank classification, the others by what the model
  * generates.
  *
+ * @param evaluated the model, and its tokenizer where examples without choices are among the set
  * @param set from loadP3Evaluation
  * @throws HintError INVALID_DATA for no examples, or an example with an empty list of choices; IO; as scoreChoices and
  *   evaluateModel
  */
 export async function evaluateP3(
-  evaluated: { model: AnyModel; tokenizer: Tokenizer },
+  evaluated: { model: AnyModel; tokenizer?: Tokenizer | undefined },
   set: P3EvaluationSet,
   given: P3EvaluateOptions = {},
 ): Promise<P3Evaluation> {
-  const { model, tokenizer } = checked(EVALUATED, evaluated, 'evaluated');
+  const { model, tokenizer } = checked(RANKED, evaluated, 'evaluated');
   checked(SET, set, 'set');
   const options = checked(EVALUATE, given, 'options');
   const { examples, templates } = set;
@@ -109,7 +124,7 @@ export async function evaluateP3(
     byTask.set(task as string, { accuracy: (100 * hits) / (count + 1), count: count + 1 });
   }
   if (generated.length > 0) {
-    const free = await evaluateModel({ model, tokenizer }, generated, {
+    const free = await evaluateModel({ model, tokenizer: tokenizer as Tokenizer }, generated, {
       ...batching,
       onProgress: onProgress(ranked.length),
       ...(maxTokens === undefined ? {} : { maxTokens }),

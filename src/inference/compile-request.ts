@@ -1,5 +1,5 @@
 import { PROMPT_FORMATS, type PromptFormat } from '../data/formats.js';
-import { choice, integer, list, optional, options, signal, text } from '../util/arguments.js';
+import { choice, integer, list, optional, options, shaped, signal, text } from '../util/arguments.js';
 
 /** What a task is compiled from. */
 export interface CompileRequest {
@@ -19,7 +19,7 @@ export const COMPILE_REQUEST = options<CompileRequest>(
     definition: text,
     examples: optional(
       list(
-        options<{ input: string; output: string }>(
+        shaped<{ input: string; output: string }>(
           { input: text, output: text },
           'an object { input, output }',
         ),

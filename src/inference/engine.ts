@@ -351,7 +351,8 @@ export class Engine implements TaskHost {
     if (format !== 'no-instruct' && definition.trim() === '') {
       throw new HintError('INVALID_DATA', 'The definition is empty; say what the task is.');
     }
-    return { format, definition, examples, maxTokens: maxInstructionTokens };
+    const pairs = examples.map(({ input, output }) => ({ input, output }));
+    return { format, definition, examples: pairs, maxTokens: maxInstructionTokens };
   }
 
   private async compileSource(

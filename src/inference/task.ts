@@ -316,13 +316,13 @@ export class Task {
   /**
    * @internal
    * @param by who is about to use it
-   * @throws HintError INVALID_ARGUMENT for a task that was disposed, or is not one of `by`
+   * @throws HintError INVALID_ARGUMENT for a task that was disposed, or compiled by another model than that of `by`
    */
   checkUsable(by: TaskHost = this.host): void {
-    if (this.host !== by) {
+    if ((this.host as TaskHost | undefined)?.model !== by.model) {
       throw new HintError(
         'INVALID_ARGUMENT',
-        'The task belongs to another engine; compile it with this one, or save it there and load it here.',
+        'The task belongs to another engine, with a model of its own; compile it with this one.',
       );
     }
     if (this.disposed) {

@@ -125,7 +125,8 @@ export const MODEL_CONFIG = shaped<ModelConfig>(
     layerNormEpsilon: number(0, 0.1, { above: true }),
     dropoutRate: number(0, 1, { below: true }),
     padTokenId: integer(0),
-    eosTokenId: integer(0),
+    // −1: no token ends a sequence, as where lengths are measured.
+    eosTokenId: integer(-1),
     decoderStartTokenId: integer(0),
     hint: optional(HINT_CONFIG),
   },

@@ -68,13 +68,15 @@ function openP3(
   data: P3DataConfig,
   { system, tokenizer, seed, signal, onProgress }: Context,
 ): Promise<ExampleSource> {
-  const { form, shots, cache: cacheDirectory, ...rest } = data;
+  const { form, shots, directory, split, datasets, mixture, cap } = data;
+  const { maxInstructionTokens, maxInputTokens, maxTargetTokens } = data;
   return P3Source.open({
-    ...rest,
+    ...{ directory, split, datasets, mixture, cap },
+    ...{ maxInstructionTokens, maxInputTokens, maxTargetTokens },
     setting: system.p3Setting({ form, shots }),
     tokenizer,
     seed,
-    cacheDirectory,
+    cacheDirectory: data.cache,
     signal,
     onProgress: ({ filesDone, filesTotal }) => onProgress?.(filesDone, filesTotal),
   });

@@ -1,14 +1,19 @@
 import { throwIfAborted } from '../../errors.js';
 import {
+  boolean,
   callback,
+  checked,
   choice,
   integer,
   list,
+  map,
   name,
+  number,
   optional,
   options as optionsOf,
   path,
   signal,
+  text,
 } from '../../util/arguments.js';
 import { readLineBlocks } from '../line-blocks.js';
 import { tokenizePacked, type TokenizeKind } from '../tokenize-ahead.js';
@@ -61,6 +66,18 @@ export const P3_READING = {
   onProgress: optional(callback<(progress: P3Progress) => void>()),
 };
 
+const STREAM = optionsOf<P3Options>(
+  {
+    ...P3_READING,
+    keep: optional(map(number(0, 1))),
+    shots: optional(
+      map(list(optionsOf<P3Shot>({ input: text, target: text }, 'a worked example { input, target }'))),
+    ),
+    withChoices: optional(boolean),
+  },
+  'an object such as { directory, split, setting, tokenizer }',
+);
+
 const P3_BLOCKS: TokenizeKind<P3Job> = { name: 'p3-block', run: runP3Job };
 
 /**
@@ -69,7 +86,8 @@ const P3_BLOCKS: TokenizeKind<P3Job> = { name: 'p3-block', run: runP3Job };
  *
  * @throws HintError INVALID_ARGUMENT, NOT_FOUND, INVALID_JSON, INVALID_DATA (naming file and line), IO, ABORTED
  */
-export async function* streamP3(options: P3Options): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* streamP3(given: P3Options): AsyncGenerator<Uint8Array, void, undefined> {
+  const options = checked(STREAM, given, 'options');
   const { directory, split, datasets, setting, tokenizer, threads, signal } = options;
   checkP3Setting(setting);
   const { seed = 0 } = options;

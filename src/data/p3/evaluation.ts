@@ -37,8 +37,8 @@ export interface P3EvaluationSet {
  * @throws HintError as streamP3; INVALID_DATA when no template is left, or one has fewer worked examples than shots
  */
 export async function loadP3Evaluation(given: P3EvaluationOptions): Promise<P3EvaluationSet> {
-  const options = checked(LOAD, given, 'options');
-  const { directory, split = 'eval', datasets, setting, seed = 0, allTemplates = false } = options;
+  const { allTemplates = false, ...options } = checked(LOAD, given, 'options');
+  const { directory, split = 'eval', datasets, setting, seed = 0 } = options;
   const all = await readP3Templates(directory);
   const files = await p3Files(directory, split, datasets);
   const chosen = new Map(

@@ -59,14 +59,14 @@ export class P3Source {
    * @throws HintError as streamP3 and mixtureRates; INVALID_DATA when no row can be shown in the form
    */
   static async open(given: P3SourceOptions): Promise<P3Source> {
-    const options = checked(OPEN, given, 'options');
+    const { mixture, cap, ...options } = checked(OPEN, given, 'options');
     const { directory, split, datasets, seed = 0, cacheDirectory = null, signal } = options;
     const [templates, files] = [await readP3Templates(directory), await p3Files(directory, split, datasets)];
     const mixed = new Set(files.map(({ dataset }) => dataset));
     const rates = mixtureRates(
       new Map([...templates].filter(([, { dataset }]) => mixed.has(dataset))),
-      options.mixture,
-      options.cap,
+      mixture,
+      cap,
     );
     const keep = new Map([...rates].map(([task, rate]) => [task, rate.keep]));
     const pool = new P3Pool();
