@@ -14,6 +14,7 @@ export type HintErrorCode =
   | 'NOT_SUPPORTED'
   | 'NUMERIC'
   | 'OUT_OF_MEMORY'
+  | 'LIMIT_EXCEEDED'
   | 'BUSY'
   | 'IO'
   | 'FINGERPRINT_MISMATCH'

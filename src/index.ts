@@ -11,6 +11,7 @@
  * @packageDocumentation
  */
 export { HintError, type HintErrorCode } from './errors.js';
+export { limits, setLimits, type Limits } from './util/limits.js';
 export { Engine, type EngineMemory } from './inference/engine.js';
 export type { EngineOptions } from './inference/engine-arguments.js';
 export type { CompileRequest } from './inference/compile-request.js';

@@ -1,12 +1,12 @@
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
+import { readLineBlocks } from '../data/line-blocks.js';
 import { readSniTask } from '../data/natural-instructions.js';
-import { HintError, throwIfAborted } from '../errors.js';
+import { HintError } from '../errors.js';
 import type { CompileRequest } from '../inference/compile-request.js';
 import { Engine } from '../inference/engine.js';
 import type { Generation } from '../inference/task.js';
 import type { WeightDType } from '../tensor/ops.js';
+import { decodeText } from '../util/read-file.js';
 import { action, dtypeOption, note, print, printJson, wholeNumber, writeOutput } from './context.js';
 import { addDecodingFlags, decodingOf, type DecodingFlags } from './decoding.js';
 import { writeStream } from './stream-output.js';
@@ -187,19 +187,13 @@ async function requestOf(options: CompileOptions): Promise<CompileRequest> {
 
 async function readLines(file: string | undefined, signal: AbortSignal): Promise<string[]> {
   if (file === undefined && process.stdin.isTTY) return [];
-  const stream = file === undefined ? process.stdin : createReadStream(file);
   const lines: string[] = [];
-  try {
-    for await (const line of createInterface({ input: stream, crlfDelay: Infinity, signal }))
-      lines.push(line);
-  } catch (cause) {
-    throw new HintError(
-      'NOT_FOUND',
-      `The inputs ${file} cannot be read (${(cause as Error).message}); check --inputs.`,
-      { cause },
-    );
+  const source = file === undefined ? { source: process.stdin, signal } : { signal };
+  for await (const block of readLineBlocks(file ?? 'standard input', 'the inputs (--inputs)', source)) {
+    const all = decodeText(block.bytes, file ?? 'standard input').split(/\r?\n/);
+    // A block ends with a line's end, the last one possibly without.
+    if (all.at(-1) === '') all.pop();
+    for (const line of all) lines.push(line);
   }
-  // An interface that was aborted ends like one whose input has.
-  throwIfAborted(signal);
   return lines;
 }

@@ -6,6 +6,7 @@ import { readModelConfig, serializeModelConfig } from '../model/config.js';
 import { parameterCount, parameterShapes, slotCount } from '../model/parameter-shapes.js';
 import { openSafetensors } from '../model/safetensors.js';
 import { RunDirectory } from '../training/run-directory.js';
+import { showValue } from '../util/show-value.js';
 import { shown } from '../util/shown.js';
 import { action, print, printJson, table } from './context.js';
 
@@ -123,5 +124,5 @@ function describe(report: Report): string {
 }
 
 function summary(value: { name?: string; shape?: number[] }): string {
-  return value.name ? `${value.name} [${value.shape?.join(', ')}]` : JSON.stringify(value);
+  return value.name ? `${value.name} [${value.shape?.join(', ')}]` : showValue(value);
 }

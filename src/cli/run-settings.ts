@@ -1,11 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { HintError } from '../errors.js';
 import { MODEL_SIZES } from '../model/sizes.js';
 import type { TrainingConfig } from '../training/config.js';
 import { applyOverrides, mergeSettings } from '../training/overrides.js';
 import { trainFromConfig, type TrainingEvent, type TrainingSummary } from '../training/run.js';
-import { parseJson } from '../util/read-file.js';
+import { readJson } from '../util/read-file.js';
 import { EXIT, note, print, printJson } from './context.js';
 import { Progress } from './progress.js';
 
@@ -102,14 +101,7 @@ export async function readSettings(
   const { config, set } = options;
   let json: unknown = {};
   if (config) {
-    const text = await readFile(config, 'utf8').catch((cause: unknown) => {
-      throw new HintError(
-        'NOT_FOUND',
-        `The settings ${config} cannot be read (${(cause as Error).message}); check --config.`,
-        { cause },
-      );
-    });
-    json = parseJson(text, config, 'the settings');
+    json = await readJson(config, 'the settings (--config)');
   }
   const given = [...shorthands, ...runShorthands(options)].flatMap(([key, value]) =>
     value === undefined ? [] : [`${key}=${value}`],

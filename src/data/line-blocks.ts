@@ -1,10 +1,11 @@
+import { isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
-import { pipeline } from 'node:stream';
+import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { HintError, throwIfAborted } from '../errors.js';
+import { checkLine } from '../util/limits.js';
+import { decodeText } from '../util/read-file.js';
 
-// A line of this length is no line of text; without a limit a damaged file would fill the memory.
-const LONGEST_LINE = 64 * 1024 * 1024;
 const NEWLINE = 10;
 
 /** Whole lines of a file, with the newline of each but perhaps the last. */
@@ -14,21 +15,30 @@ export interface LineBlock {
   firstLine: number;
 }
 
+/** Options of {@link readLineBlocks}. */
+export interface LineBlockOptions {
+  source?: Readable | undefined;
+  blockBytes?: number;
+  signal?: AbortSignal | undefined;
+}
+
 /**
  * Streams a text file as blocks of whole lines, unpacking it when its name ends in `.gz`: what worker threads take
  * as jobs, whatever the size of the file.
  *
  * @param what what the file is, for errors
+ * @param source what is read instead of the file, which then only has a name
  * @param blockBytes size from which a block is given out (default 1 MiB)
- * @throws HintError NOT_FOUND, IO, INVALID_DATA (a damaged or cut-off archive, a line of more than 64 MiB), ABORTED
+ * @throws HintError NOT_FOUND, IO, INVALID_DATA (a damaged or cut-off archive), LIMIT_EXCEEDED (a line longer than
+ *   {@link checkLine} allows), ABORTED
  */
 export async function* readLineBlocks(
   file: string,
   what: string,
-  { blockBytes = 1 << 20, signal }: { blockBytes?: number; signal?: AbortSignal | undefined } = {},
+  { source, blockBytes = 1 << 20, signal }: LineBlockOptions = {},
 ): AsyncGenerator<LineBlock, void, undefined> {
   throwIfAborted(signal);
-  const raw = createReadStream(file, { highWaterMark: 256 * 1024 });
+  const raw = source ?? createReadStream(file, { highWaterMark: 256 * 1024 });
   const stream = file.endsWith('.gz') ? pipeline(raw, createGunzip(), () => undefined) : raw;
   let parts: Buffer[] = [];
   let length = 0;
@@ -41,7 +51,7 @@ export async function* readLineBlocks(
       if (length < blockBytes) continue;
       const end = chunk.lastIndexOf(NEWLINE) + 1;
       if (end === 0) {
-        if (length > LONGEST_LINE) throw tooLong(file, firstLine);
+        checkLine(file, length, firstLine);
         continue;
       }
       const rest = chunk.subarray(end);
@@ -60,17 +70,56 @@ export async function* readLineBlocks(
   }
 }
 
+/** A line of text that is not blank. */
+export interface TextLine {
+  /** Without its end. */
+  text: string;
+  /** File and number, for errors. */
+  where: string;
+}
+
+/**
+ * The lines of a block that are not blank.
+ *
+ * @param file names the file in `where` and in errors
+ * @throws HintError INVALID_DATA naming a line that is not UTF-8
+ */
+export function* linesOf(
+  { bytes, firstLine }: LineBlock,
+  file: string,
+): Generator<TextLine, void, undefined> {
+  if (isUtf8(bytes)) {
+    for (const [i, text] of decodeText(bytes, file).split('\n').entries())
+      if (text.trim() !== '') yield { text, where: `${file}, line ${firstLine + i}` };
+    return;
+  }
+  for (let begin = 0, line = firstLine; begin < bytes.length; line++) {
+    const newline = bytes.indexOf(NEWLINE, begin);
+    const end = newline < 0 ? bytes.length : newline;
+    const where = `${file}, line ${line}`;
+    const text = decodeText(bytes.subarray(begin, end), where);
+    if (text.trim() !== '') yield { text, where };
+    begin = end + 1;
+  }
+}
+
+/**
+ * The lines of a text file that are not blank, one at a time.
+ *
+ * @throws HintError as {@link readLineBlocks} and {@link linesOf}
+ */
+export async function* readTextLines(
+  file: string,
+  what: string,
+  options: LineBlockOptions = {},
+): AsyncGenerator<TextLine, void, undefined> {
+  for await (const block of readLineBlocks(file, what, options)) yield* linesOf(block, file);
+}
+
 function countLines(bytes: Uint8Array): number {
   let lines = 0;
   for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) lines++;
   return lines;
-}
-
-function tooLong(file: string, line: number): HintError {
-  return new HintError(
-    'INVALID_DATA',
-    `A line of ${file}, line ${line} or later, has more than ${LONGEST_LINE} bytes; write one JSON object a line.`,
-  );
 }
 
 function readError(file: string, what: string, cause: unknown): HintError {

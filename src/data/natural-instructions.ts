@@ -3,9 +3,10 @@ import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { HintError, throwIfAborted } from '../errors.js';
 import { CounterRng } from '../util/counter-rng.js';
+import { check, listOf } from '../util/check.js';
 import { fnv1a32 } from '../util/hash.js';
 import { PythonRandom } from '../util/mt19937.js';
-import { parseJson, readBytes } from '../util/read-file.js';
+import { parseJson, readText } from '../util/read-file.js';
 
 /** The instances of a task the paper trains and evaluates on. */
 export const INSTANCES_PER_TASK = 100;
@@ -59,7 +60,10 @@ export interface ReadSniOptions {
   signal?: AbortSignal | undefined;
 }
 
-const stringOrList = z.union([z.string().transform((text) => [text]), z.array(z.string()).min(1)]);
+const stringOrList = z.union([
+  z.string().transform((text) => [text]),
+  listOf(z.string()).refine((list) => list.length > 0, { error: 'must have at least one text' }),
+]);
 const demonstration = z.looseObject({
   input: z.string(),
   output: stringOrList.transform((outputs) => outputs[0]!),
@@ -68,10 +72,10 @@ const demonstration = z.looseObject({
 const promptFields = {
   Definition: stringOrList,
   Categories: stringOrList.default([]),
-  'Negative Examples': z.array(demonstration).default([]),
+  'Negative Examples': listOf(demonstration).default([]),
 };
-const positiveExamples = z.array(demonstration);
-const instances = z.array(
+const positiveExamples = listOf(demonstration);
+const instances = listOf(
   z.looseObject({ id: z.string().optional(), input: z.string(), output: stringOrList }),
 );
 const datasetTask = z.looseObject({
@@ -95,18 +99,18 @@ const promptTask = z.looseObject({
  */
 export function parseSniTask(text: string, file: string, use: SniTaskUse = 'dataset'): SniTask {
   const name = basename(file, '.json');
-  const parsed = (use === 'dataset' ? datasetTask : promptTask).safeParse(
+  const { data: task, faults } = check(
+    use === 'dataset' ? datasetTask : promptTask,
     parseJson(text, file, 'the task file'),
   );
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
+  if (faults) {
+    const [issue] = faults;
     const field = issue.path.length > 0 ? `field ${formatPath(issue.path)}` : 'the whole file';
     throw new HintError(
       'INVALID_DATA',
       `${file} is not a Super-NaturalInstructions task: ${field}: ${issue.message}. Mend the field or take the file from the original checkout.`,
     );
   }
-  const task = parsed.data;
   const definition = task.Definition[0]!;
   if (definition.trim() === '')
     throw new HintError(
@@ -137,7 +141,7 @@ export async function readSniTask(
   file: string,
   { use = 'dataset', signal }: { use?: SniTaskUse; signal?: AbortSignal | undefined } = {},
 ): Promise<SniTask> {
-  return parseSniTask((await readBytes(file, 'the task file', signal)).toString('utf8'), file, use);
+  return parseSniTask(await readText(file, 'the task file', signal), file, use);
 }
 
 /** The path of a task's file in a checkout. */
@@ -158,19 +162,12 @@ export async function readSniTaskNames(
   const file = join(directory, 'splits', track, `${split}_tasks.txt`);
   let text: string;
   try {
-    text = (await readBytes(file, 'the split list')).toString('utf8');
+    text = await readText(file, 'the split list');
   } catch (cause) {
     if (!(cause instanceof HintError) || cause.code !== 'NOT_FOUND') throw cause;
     throw new HintError('NOT_FOUND', await describeMissingSplit(directory, track, file), { cause });
   }
-  const names = [
-    ...new Set(
-      text
-        .replace(/^\uFEFF/, '')
-        .split(/\r?\n/)
-        .map((line) => line.trim()),
-    ),
-  ].filter(Boolean);
+  const names = [...new Set(text.split(/\r?\n/).map((line) => line.trim()))].filter(Boolean);
   const bad = names.find((name) => /[/\\]|^\.+$/.test(name));
   if (bad !== undefined)
     throw new HintError('INVALID_DATA', `${file} lists ${JSON.stringify(bad)}; give task names, not paths.`);

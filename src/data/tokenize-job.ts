@@ -1,7 +1,7 @@
 import { throwIfAborted } from '../errors.js';
 import { instance, integer, optional, path } from '../util/arguments.js';
 import { sha256 } from '../util/hash.js';
-import { readBytes } from '../util/read-file.js';
+import { decodeText, readBytes } from '../util/read-file.js';
 import type { TokenizedExample } from './batch.js';
 import { createPrompt, type PromptSetting } from './formats.js';
 import { chooseTarget, parseSniTask, selectInstances, type SniSplit } from './natural-instructions.js';
@@ -73,7 +73,7 @@ export async function runTokenizeJob(
   const stored = cacheDirectory === null ? undefined : await readTokenCache(cacheDirectory, key);
   throwIfAborted(signal);
   if (stored) return { packed: stored, cached: true };
-  const examples = tokenizeTask(bytes.toString('utf8'), job, await tokenizer.get());
+  const examples = tokenizeTask(decodeText(bytes, file), job, await tokenizer.get());
   return { packed: packExamples(examples, key), cached: false };
 }
 

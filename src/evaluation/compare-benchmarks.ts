@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { HintError } from '../errors.js';
+import { check, listOf } from '../util/check.js';
+import { checkLevels } from '../util/read-file.js';
 import { spread, type Spread } from '../util/statistics.js';
 import { recordOf } from '../util/record-schema.js';
 
@@ -39,24 +41,22 @@ export interface BenchmarkComparison {
 
 const time = z.number().positive();
 const partSchema = z.looseObject({
-  samples: recordOf(z.array(time)).optional(),
-  rows: z
-    .array(
-      z.looseObject({
-        name: z.string().optional(),
-        op: z.string().optional(),
-        case: z.string().optional(),
-        pass: z.string().optional(),
-        seconds: time.optional(),
-        microseconds: time.optional(),
-        relativeError: z.number().nonnegative().optional(),
-        samples: z.array(time).optional(),
-      }),
-    )
-    .optional(),
-  steps: z
-    .array(z.looseObject({ usefulTokens: time, engineSeconds: time, hfSeconds: time.optional() }))
-    .optional(),
+  samples: recordOf(listOf(time)).optional(),
+  rows: listOf(
+    z.looseObject({
+      name: z.string().optional(),
+      op: z.string().optional(),
+      case: z.string().optional(),
+      pass: z.string().optional(),
+      seconds: time.optional(),
+      microseconds: time.optional(),
+      relativeError: z.number().nonnegative().optional(),
+      samples: listOf(time).optional(),
+    }),
+  ).optional(),
+  steps: listOf(
+    z.looseObject({ usefulTokens: time, engineSeconds: time, hfSeconds: time.optional() }),
+  ).optional(),
 });
 const fileSchema = z.looseObject({ parts: recordOf(partSchema) });
 
@@ -70,15 +70,16 @@ const SINGLE_FIGURE_MARGIN = 3;
  * @throws HintError INVALID_FILE when it is no results file, or has nothing timed
  */
 export function benchmarkSeries(json: unknown, source: string): BenchmarkSeries[] {
-  const parsed = fileSchema.safeParse(json);
-  if (!parsed.success) {
-    const { path, message } = parsed.error.issues[0] as z.core.$ZodIssue;
+  checkLevels(json, source, 'INVALID_DATA');
+  const { data, faults } = check(fileSchema, json);
+  if (faults) {
+    const { path, message } = faults[0];
     throw new HintError(
       'INVALID_FILE',
       `${source} is no benchmark result: ${path.join('.') || 'the file'}: ${message}.`,
     );
   }
-  const series = Object.entries(parsed.data.parts).flatMap(([part, value]) => seriesOf(part, value));
+  const series = Object.entries(data.parts).flatMap(([part, value]) => seriesOf(part, value));
   if (series.length > 0) return series;
   throw new HintError('INVALID_FILE', `${source} has no timed measurement in its parts.`);
 }

@@ -1,10 +1,11 @@
-import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { HintError, throwIfAborted } from '../errors.js';
-import { parseJson, readBytes } from '../util/read-file.js';
+import { readTextLines } from '../data/line-blocks.js';
+import { check, listOf } from '../util/check.js';
+import { showValue } from '../util/show-value.js';
+import { parseJson, readJson } from '../util/read-file.js';
 
 /** One generated answer to be scored. */
 export interface Prediction {
@@ -26,7 +27,10 @@ export interface ReferenceSet {
   readonly isComplete: boolean;
 }
 
-const answers = z.union([z.string().transform((text) => [text]), z.array(z.string()).min(1)]);
+const answers = z.union([
+  z.string().transform((text) => [text]),
+  listOf(z.string()).refine((list) => list.length > 0),
+]);
 const instance = z.object({ id: z.string(), output: answers });
 
 const predictionLine = z.union([
@@ -49,8 +53,8 @@ const referenceLine = z.object({ id: z.string(), references: answers });
 
 // Older releases have instances without an id; nothing can refer to those.
 const taskFile = z.object({
-  Instances: z.array(
-    z.object({ id: z.string().optional(), output: z.union([z.string(), z.array(z.string())]) }),
+  Instances: listOf(
+    z.object({ id: z.string().optional(), output: z.union([z.string(), listOf(z.string())]) }),
   ),
 });
 
@@ -70,30 +74,14 @@ async function* readJsonLines<T>(
   schema: z.ZodType<T>,
   expected: string,
   signal: AbortSignal | undefined,
-): AsyncGenerator<T> {
-  const stream = createReadStream(path, 'utf8');
-  let number = 0;
-  try {
-    for await (const line of createInterface({ input: stream, crlfDelay: Infinity })) {
-      throwIfAborted(signal);
-      number++;
-      if (line.trim() === '') continue;
-      const where = `${path}, line ${number}`;
-      const parsed = schema.safeParse(parseJson(line, where, 'the file'));
-      if (!parsed.success) {
-        throw new HintError('INVALID_DATA', `${where} is ${excerpt(line)}; each line must be ${expected}.`);
-      }
-      yield parsed.data;
-    }
-  } catch (error) {
-    throw error instanceof HintError ? error : ioError(path, error);
-  } finally {
-    stream.destroy();
+): AsyncGenerator<T, void, undefined> {
+  for await (const { text, where } of readTextLines(path, 'the file', { signal })) {
+    const value = parseJson(text, where, 'the file');
+    const { data, faults } = check(schema, value);
+    if (faults)
+      throw new HintError('INVALID_DATA', `${where} is ${showValue(value)}; each line must be ${expected}.`);
+    yield data;
   }
-}
-
-function excerpt(text: string): string {
-  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }
 
 /**
@@ -171,16 +159,15 @@ async function readTaskReferences(
   for (const name of names.filter((file) => file.endsWith('.json') && wanted.has(taskNumber(file))).sort()) {
     throwIfAborted(signal);
     const file = join(folder, name);
-    const text = (await readBytes(file, 'a task file', signal)).toString('utf8');
-    const parsed = taskFile.safeParse(parseJson(text, file, 'a task file'));
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0]!;
+    const { data, faults } = check(taskFile, await readJson(file, 'a task file', signal));
+    if (faults) {
+      const [issue] = faults;
       throw new HintError(
         'INVALID_DATA',
         `${file} is not a Super-NaturalInstructions task: ${issue.path.join('.')}: ${issue.message}.`,
       );
     }
-    for (const { id, output } of parsed.data.Instances) {
+    for (const { id, output } of data.Instances) {
       if (id === undefined) continue;
       references.set(id, typeof output === 'string' ? [output] : output);
       tasks.set(id, name.slice(0, -'.json'.length));

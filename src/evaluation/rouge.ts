@@ -1,4 +1,5 @@
 import { checked, list, text as textKind } from '../util/arguments.js';
+import { stopwatch } from '../util/limits.js';
 import { stem } from './stemmer.js';
 
 /** The accepted answers. */
@@ -13,8 +14,13 @@ export function rougeTokens(text: string): string[] {
   return words.map((word) => (word.length > 3 ? stem(word) : word));
 }
 
-/** Length of the longest common subsequence, in O(|a| |b|) time and O(|b|) memory. */
+// Some milliseconds of work between two looks at the clock.
+const CELLS_PER_LOOK = 4_000_000;
+
+/** Length of the longest common subsequence, in O(|a| |b|) time and O(|b|) memory. @throws HintError LIMIT_EXCEEDED */
 function commonSubsequence(a: readonly string[], b: readonly string[]): number {
+  const look = stopwatch(() => `A prediction of ${a.length} words with a reference of ${b.length}`);
+  let untilLook = CELLS_PER_LOOK;
   const ids = new Map<string, number>();
   const idOf = (token: string): number => {
     const id = ids.get(token) ?? ids.size;
@@ -26,6 +32,10 @@ function commonSubsequence(a: readonly string[], b: readonly string[]): number {
   const right = Int32Array.from(b, idOf);
   const lengths = new Int32Array(right.length + 1);
   for (const token of left) {
+    if ((untilLook -= right.length) < 0) {
+      look();
+      untilLook = CELLS_PER_LOOK;
+    }
     let diagonal = 0;
     for (let j = 1; j < lengths.length; j++) {
       const above = lengths[j]!;
@@ -48,11 +58,14 @@ export function rougeLOfTokens(prediction: readonly string[], reference: readonl
 /**
  * ROUGE-L F, in [0, 1], of a prediction against the reference it fits best; 0 without references.
  *
- * @throws HintError INVALID_ARGUMENT
+ * @throws HintError INVALID_ARGUMENT; LIMIT_EXCEEDED for texts so long that comparing them takes longer than a record may
  */
 export function rougeL(prediction: string, references: readonly string[]): number {
   checked(textKind, prediction, 'prediction');
   checked(REFERENCE_LIST, references, 'references');
   const tokens = rougeTokens(prediction);
-  return Math.max(0, ...references.map((reference) => rougeLOfTokens(tokens, rougeTokens(reference))));
+  return references.reduce(
+    (best, reference) => Math.max(best, rougeLOfTokens(tokens, rougeTokens(reference))),
+    0,
+  );
 }

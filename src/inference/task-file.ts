@@ -10,7 +10,10 @@ import {
   type TensorToWrite,
 } from '../model/safetensors.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { check, listOf } from '../util/check.js';
+import { showValue } from '../util/show-value.js';
 import { sha256Hex } from '../util/hash.js';
+import { parseJson } from '../util/read-file.js';
 import { recordOf } from '../util/record-schema.js';
 import type { CompiledTasks } from './compiled-tasks.js';
 import type { TaskSource } from './task.js';
@@ -32,14 +35,14 @@ const metadataSchema = z.strictObject({
     .strictObject({
       format: z.enum(['hint', 'hint-mimic', 'causal', 'tk-instruct', 'no-instruct']),
       definition: z.string(),
-      examples: z.array(z.object({ input: z.string(), output: z.string() })),
+      examples: listOf(z.object({ input: z.string(), output: z.string() })),
       maxTokens: z.int().min(1),
     })
     .optional(),
   /** Ids in front of every input; for decoder-only models, the instruction itself. */
-  inputPrefix: z.array(z.int().min(0)),
+  inputPrefix: listOf(z.int().min(0)),
   /** Per kind of module the slots it holds. */
-  slots: recordOf(z.array(z.int().min(0))),
+  slots: recordOf(listOf(z.int().min(0))),
   /** What the model's matrices were held in when the instruction's keys and values were computed; absent: not held. */
   keys: z.enum(['f32', 'bf16', 'int8']).optional(),
 });
@@ -162,19 +165,14 @@ export function parseMetadata(file: SafetensorsFile): TaskMetadata {
   if (!formats.includes(file.metadata.get('format') ?? '')) {
     throw new HintError(
       'INVALID_FILE',
-      `${file.path} is no task file (its format is ${JSON.stringify(file.metadata.get('format') ?? 'not named')}, expected "${formats.join('" or "')}"); make one with "hint compile" or task.save.`,
+      `${file.path} is no task file (its format is ${showValue(file.metadata.get('format') ?? 'not named')}, expected "${formats.join('" or "')}"); make one with "hint compile" or task.save.`,
     );
   }
-  let json: unknown;
-  try {
-    json = JSON.parse(file.metadata.get('task') ?? '');
-  } catch {
-    json = undefined;
-  }
-  const parsed = metadataSchema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const fault = parsed.error.issues[0];
-  throw damaged(file.path, `field ${fault?.path.join('.') || '(all)'}: ${fault?.message}`);
+  const json = parseJson(file.metadata.get('task') ?? '', `${file.path}, in its metadata,`, 'the task');
+  const { data, faults } = check(metadataSchema, json);
+  if (data) return data;
+  const [fault] = faults;
+  throw damaged(file.path, `field ${fault.path.join('.') || '(all)'}: ${fault.message}`);
 }
 
 /** @throws HintError FINGERPRINT_MISMATCH unless the model of that fingerprint wrote the file */

@@ -13,8 +13,8 @@ import {
   text,
   type Members,
 } from '../util/arguments.js';
-import { parseJson, readBytes } from '../util/read-file.js';
 import { parseSafely, valueAt } from '../util/parse-safely.js';
+import { readJson } from '../util/read-file.js';
 import { showValue } from '../util/show-value.js';
 
 /** What feeds the generators: hint-method §2.4, §3.2–3.4. */
@@ -263,15 +263,14 @@ function hintFromFile(hint: z.infer<typeof hintSchema>): HintConfig {
  */
 export function parseModelConfig(json: unknown, source = 'config.json'): ModelConfig {
   checked(text, source, 'source');
-  const parsed = parseSafely(fileSchema, json, source);
-  if (!parsed.success) {
+  const { data: file, faults: found } = parseSafely(fileSchema, json, source);
+  if (found) {
     const isObject = typeof json === 'object' && json !== null && !Array.isArray(json);
     const faults = isObject
-      ? parsed.error.issues.map((issue) => describe(issue, json)).join('; ')
+      ? found.map((issue) => describe(issue, json)).join('; ')
       : 'it is not a JSON object';
     throw new HintError('INVALID_CONFIG', `${source} does not describe a T5 v1.1 or HINT model: ${faults}.`);
   }
-  const file = parsed.data;
   return {
     vocabSize: file.vocab_size,
     dModel: file.d_model,
@@ -299,8 +298,7 @@ export function parseModelConfig(json: unknown, source = 'config.json'): ModelCo
 export async function readModelConfig(directory: string): Promise<ModelConfig> {
   checked(pathKind, directory, 'directory');
   const path = join(directory, 'config.json');
-  const text = (await readBytes(path, 'the model directory')).toString('utf8');
-  return parseModelConfig(parseJson(text, path, 'the model configuration'), path);
+  return parseModelConfig(await readJson(path, 'the model configuration'), path);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { parseJson, readBytes } from '../util/read-file.js';
+import { readJson } from '../util/read-file.js';
 import type { Device } from '../tensor/device.js';
 import { where, type Kind } from '../util/arguments.js';
 import { loadModel, type LoadModelOptions } from './checkpoint.js';
@@ -23,8 +23,7 @@ export const anyModel: Kind<AnyModel> = where(
  */
 export async function readLanguageModelConfig(directory: string): Promise<LanguageModelConfig | undefined> {
   const path = join(directory, 'config.json');
-  const text = (await readBytes(path, 'the model directory')).toString('utf8');
-  const json = parseJson(text, path, 'the model configuration');
+  const json = await readJson(path, 'the model configuration');
   return isLanguageModelConfig(json) ? parseLanguageModelConfig(json, path) : undefined;
 }
 

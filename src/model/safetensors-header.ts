@@ -1,4 +1,5 @@
 import { HintError } from '../errors.js';
+import { showValue } from '../util/show-value.js';
 
 /** Bytes per element of the element types this engine reads and writes. */
 export const DTYPE_BYTES = { U8: 1, I8: 1, F16: 2, BF16: 2, I32: 4, F32: 4, F64: 8, I64: 8 } as const;
@@ -33,6 +34,9 @@ export const MAX_HEADER_BYTES = 10_000_000;
 
 // header → tensor entry → shape; anything deeper is not a header, and parsing it would only cost memory.
 const MAX_DEPTH = 3;
+
+// Far more than tensors have; each size is copied wherever the tensor goes.
+const MAX_RANK = 32;
 
 /** The error for a file that is not what the format says, with the fault as half a sentence. */
 export function invalidSafetensors(path: string, message: string, cause?: unknown): HintError {
@@ -123,23 +127,26 @@ function parseMetadata(path: string, value: unknown): Map<string, string> {
 }
 
 function parseTensor(path: string, name: string, entry: unknown): TensorLocation {
-  const tensor = `tensor ${JSON.stringify(name)}`;
+  const tensor = `tensor ${showValue(name)}`;
   if (!isObject(entry)) throw invalidSafetensors(path, `${tensor} is not an object`);
   const { dtype, shape, data_offsets: offsets } = entry;
   if (typeof dtype !== 'string' || !Object.hasOwn(DTYPE_BYTES, dtype)) {
     const known = Object.keys(DTYPE_BYTES).join(', ');
     throw invalidSafetensors(
       path,
-      `${tensor} has dtype ${JSON.stringify(dtype)}; ${known} are supported, convert it to one`,
+      `${tensor} has dtype ${showValue(dtype)}; ${known} are supported, convert it to one`,
     );
   }
-  const count = Array.isArray(shape) ? elementCount(shape) : undefined;
+  const count = Array.isArray(shape) && shape.length <= MAX_RANK ? elementCount(shape) : undefined;
   if (count === undefined) {
-    throw invalidSafetensors(path, `${tensor} has shape ${JSON.stringify(shape)}, not a list of sizes`);
+    throw invalidSafetensors(
+      path,
+      `${tensor} has shape ${showValue(shape)}; give a list of up to ${MAX_RANK} sizes`,
+    );
   }
   const [begin, end] = Array.isArray(offsets) && offsets.length === 2 ? (offsets as unknown[]) : [];
   if (!Number.isSafeInteger(begin) || !Number.isSafeInteger(end)) {
-    throw invalidSafetensors(path, `${tensor} has data_offsets ${JSON.stringify(offsets)}, not [begin, end]`);
+    throw invalidSafetensors(path, `${tensor} has data_offsets ${showValue(offsets)}, not [begin, end]`);
   }
   const knownDtype = dtype as SafetensorsDtype;
   const byteLength = count * DTYPE_BYTES[knownDtype];
@@ -147,7 +154,7 @@ function parseTensor(path: string, name: string, entry: unknown): TensorLocation
     const held = (end as number) - (begin as number);
     throw invalidSafetensors(
       path,
-      `${tensor} of shape [${(shape as number[]).join(', ')}] and dtype ${dtype} takes ${byteLength} bytes, but its data_offsets span ${held}`,
+      `${tensor} of shape ${showValue(shape)} and dtype ${dtype} takes ${byteLength} bytes, but its data_offsets span ${held}`,
     );
   }
   return { name, dtype: knownDtype, shape: shape as number[], byteLength, begin: begin as number };

@@ -3,7 +3,8 @@ import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { HintError, throwIfAborted } from '../errors.js';
 import { checked, path as pathKind } from '../util/arguments.js';
-import { parseJson, readBytes } from '../util/read-file.js';
+import { check } from '../util/check.js';
+import { readJson } from '../util/read-file.js';
 import {
   invalidSafetensors,
   MAX_HEADER_BYTES,
@@ -70,10 +71,22 @@ async function readRange(
   length: number,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  // Not zero-filled: every byte is overwritten, or the read fails.
-  const bytes = Buffer.allocUnsafeSlow(length);
+  const bytes = allocate(length, path);
   await readInto(bytes, file, path, position, signal);
   return bytes;
+}
+
+function allocate(length: number, path: string): Buffer {
+  try {
+    // Not zero-filled: every byte is overwritten, or the read fails.
+    return Buffer.allocUnsafeSlow(length);
+  } catch (cause) {
+    throw new HintError(
+      'OUT_OF_MEMORY',
+      `${path} holds a tensor of ${length} bytes, for which there is no memory; use a smaller model, or a larger machine.`,
+      { cause },
+    );
+  }
 }
 
 async function readInto(
@@ -201,16 +214,14 @@ const shardIndex = z.object({ weight_map: recordOf(z.string()) });
 
 /** The tensor → shard map of an index file; a shard is a plain file name, so that no index reaches outside its folder. */
 async function readWeightMap(path: string): Promise<Map<string, string>> {
-  const text = (await readBytes(path, 'the shard index')).toString('utf8');
-  const json = parseJson(text, path, 'the shard index');
-  const index = shardIndex.safeParse(json);
-  if (!index.success) {
+  const { data: index, faults } = check(shardIndex, await readJson(path, 'the shard index'));
+  if (faults) {
     throw new HintError(
       'INVALID_CHECKPOINT',
       `${path} has no "weight_map" of tensor names to file names; export the checkpoint again.`,
     );
   }
-  const entries = Object.entries(index.data.weight_map);
+  const entries = Object.entries(index.weight_map);
   const outside = entries.find(([, shard]) => !/^[^/\\\0]+\.safetensors$/.test(shard));
   if (outside !== undefined) {
     throw new HintError(

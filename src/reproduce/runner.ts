@@ -1,10 +1,12 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { HintError } from '../errors.js';
 import { trainFromConfig, type TrainingEvent } from '../training/run.js';
 import { removeDirectory } from '../util/atomic-directory.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
+import { check } from '../util/check.js';
+import { readJson } from '../util/read-file.js';
 import { makeFolder } from '../util/write-error.js';
 import { evaluateCell, type CellScore } from './evaluate-cell.js';
 import type { Grid, GridCell, PaperSize } from './grid.js';
@@ -160,19 +162,18 @@ function recordFile(folder: string): string {
   return join(folder, 'cell.json');
 }
 
+const recordSchema = z.looseObject({ version: z.literal(1), result: z.looseObject({ score: z.number() }) });
+
 /** The result of a finished cell; its folder's name stands for its configuration. */
 async function readRecord(folder: string): Promise<CellScore | undefined> {
-  const text = await readFile(recordFile(folder), 'utf8').catch(() => undefined);
-  if (text === undefined) return undefined;
-  try {
-    const { version, result } = JSON.parse(text) as { version: number; result: CellScore };
-    if (version === 1 && Number.isFinite(result.score)) return result;
-  } catch {
-    // Falls through to the same sentence.
-  }
+  const file = recordFile(folder);
+  if (!existsSync(file)) return undefined;
+  const record = await readJson(file, 'the record of the cell');
+  const { data } = check(recordSchema, record);
+  if (data) return (record as { result: CellScore }).result;
   throw new HintError(
-    'INVALID_JSON',
-    `${recordFile(folder)} is no record of a cell; delete it, and the cell is evaluated again.`,
+    'INVALID_DATA',
+    `${file} is no record of a cell; delete it, and the cell is evaluated again.`,
   );
 }
 

@@ -4,7 +4,7 @@ import { MODEL_SIZES } from '../model/sizes.js';
 import { parseBytes } from '../util/bytes.js';
 import { checked, list, path as pathKind, text as textKind } from '../util/arguments.js';
 import { parseSafely, valueAt } from '../util/parse-safely.js';
-import { parseJson, readBytes } from '../util/read-file.js';
+import { checkLevels, readJson } from '../util/read-file.js';
 import { showValue } from '../util/show-value.js';
 import { shown } from '../util/shown.js';
 import { SYSTEMS } from '../systems/index.js';
@@ -211,13 +211,13 @@ export type TrainingConfigInput = z.input<typeof configSchema>;
  */
 export function parseTrainingConfig(json: unknown, source = 'The training configuration'): TrainingConfig {
   checked(textKind, source, 'source');
-  const parsed = parseSafely(
-    z.preprocess((given) => withOptimizerName(withSystemDefaults(given)), configSchema),
-    json,
-    source,
-  );
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map((issue) => describeIssue(issue, json));
+  const prepared = z.preprocess((given) => {
+    checkLevels(given, source, 'INVALID_CONFIG');
+    return withOptimizerName(withSystemDefaults(given));
+  }, configSchema);
+  const { data, faults: found } = parseSafely(prepared, json, source);
+  if (!found) return data;
+  const faults = found.map((issue) => describeIssue(issue, json));
   throw new HintError('INVALID_CONFIG', `${source} cannot be used: ${faults.join('; ')}.`);
 }
 
@@ -233,8 +233,7 @@ export async function readTrainingConfig(
 ): Promise<TrainingConfig> {
   checked(pathKind, file, 'file');
   checked(OVERRIDES, overrides, 'overrides');
-  const bytes = await readBytes(file, 'the training configuration');
-  const json = parseJson(bytes.toString('utf8'), file, 'the training configuration');
+  const json = await readJson(file, 'the training configuration');
   return parseTrainingConfig(applyOverrides(json, overrides), file);
 }
 
@@ -260,11 +259,15 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+// Unknown keys that a message names.
+const MOST_KEYS = 20;
+
 function describeIssue(issue: z.core.$ZodIssue, json: unknown): string {
   const path = issue.path.join('.');
   if (issue.code === 'unrecognized_keys') {
     const known = keysAt(issue.path, json);
     return issue.keys
+      .slice(0, MOST_KEYS)
       .map((key) => {
         const like = nearest(key, known);
         const name = shown(key.slice(0, 100));

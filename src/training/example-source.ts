@@ -89,7 +89,7 @@ export class PoolSource implements ExampleSource {
 
   restore(state: SourceState): void {
     const parsed = parseSafely(poolState, state, 'The place in the examples', 'INVALID_CHECKPOINT');
-    if (!parsed.success) {
+    if (parsed.faults) {
       throw new HintError(
         'INVALID_CHECKPOINT',
         `The checkpoint's place in its examples is ${showValue(state)}, a pool needs an epoch and a position; resume with the kind of data the run was started on.`,

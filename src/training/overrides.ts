@@ -1,4 +1,6 @@
 import { HintError } from '../errors.js';
+import { showValue } from '../util/show-value.js';
+import { checkLevels } from '../util/read-file.js';
 
 type JsonObject = Record<string, unknown>;
 
@@ -9,6 +11,7 @@ type JsonObject = Record<string, unknown>;
  * @throws HintError INVALID_ARGUMENT for an assignment without a key, or a path through something that is no object
  */
 export function applyOverrides(json: unknown, assignments: readonly string[]): unknown {
+  checkLevels(json, 'The configuration', 'INVALID_CONFIG');
   const result = structuredClone(json);
   for (const assignment of assignments) {
     const [, path, text] = /^([^=]+)=(.*)$/s.exec(assignment) ?? [];
@@ -28,6 +31,7 @@ export function applyOverrides(json: unknown, assignments: readonly string[]): u
       asObject(result, assignment, 'the configuration'),
     );
     owner[last] = parseValue(text);
+    checkLevels(owner[last], `The value of --set ${path}`, 'INVALID_CONFIG');
   }
   return result;
 }
@@ -37,11 +41,16 @@ export function applyOverrides(json: unknown, assignments: readonly string[]): u
  * left for the configuration's own check to refuse.
  */
 export function mergeSettings(under: unknown, over: unknown): unknown {
+  for (const settings of [under, over]) checkLevels(settings, 'The configuration', 'INVALID_CONFIG');
+  return merged(under, over);
+}
+
+function merged(under: unknown, over: unknown): unknown {
   if (!isPlainObject(under) || !isPlainObject(over)) return structuredClone(over);
-  const merged = new Map(Object.entries(structuredClone(under)));
+  const result = new Map(Object.entries(structuredClone(under)));
   for (const [key, value] of Object.entries(over))
-    merged.set(key, merged.has(key) ? mergeSettings(merged.get(key), value) : structuredClone(value));
-  return Object.fromEntries(merged);
+    result.set(key, result.has(key) ? merged(result.get(key), value) : structuredClone(value));
+  return Object.fromEntries(result);
 }
 
 function isPlainObject(value: unknown): value is JsonObject {
@@ -52,7 +61,7 @@ function asObject(value: unknown, assignment: string, path: string): JsonObject 
   if (isPlainObject(value)) return value;
   throw new HintError(
     'INVALID_ARGUMENT',
-    `Cannot set ${JSON.stringify(assignment)}: ${path} is ${JSON.stringify(value)}, not an object with fields.`,
+    `Cannot set ${JSON.stringify(assignment)}: ${path} is ${showValue(value)}, not an object with fields.`,
   );
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { HintError } from '../errors.js';
 import { removeDirectory, writeDirectoryAtomically } from '../util/atomic-directory.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
-import { parseJson, readBytes } from '../util/read-file.js';
+import { readJson } from '../util/read-file.js';
 import { dropTemporary, removeAbandoned } from '../util/temporary.js';
 import { ioError, makeFolder } from '../util/write-error.js';
 import { readIntactState, writeState, type CheckpointState } from './checkpoint-integrity.js';
@@ -130,9 +130,8 @@ export class RunDirectory {
 
   /** @throws HintError NOT_FOUND when there is no run here, INVALID_JSON, INVALID_CONFIG */
   async readConfig(): Promise<TrainingConfig> {
-    const bytes = await readBytes(this.configPath, 'the training run');
     return parseTrainingConfig(
-      parseJson(bytes.toString('utf8'), this.configPath, 'the configuration of the run'),
+      await readJson(this.configPath, 'the configuration of the run'),
       this.configPath,
     );
   }

@@ -156,7 +156,7 @@ export class TextSource implements ExampleSource {
 
   restore(state: SourceState): void {
     const parsed = parseSafely(stateSchema, state, 'The place in the examples', 'INVALID_CHECKPOINT');
-    if (!parsed.success || parsed.data.shard >= this.#options.files.length) {
+    if (parsed.faults || parsed.data.shard >= this.#options.files.length) {
       throw new HintError(
         'INVALID_CHECKPOINT',
         `The checkpoint's place in the text is ${showValue(state)}, which is none of these ${this.#options.files.length} files; resume with the text the run was started on.`,

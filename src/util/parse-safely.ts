@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { HintError, type HintErrorCode } from '../errors.js';
+import { check, type Checked } from './check.js';
 import { shown } from './shown.js';
 
 /**
@@ -13,10 +14,11 @@ export function parseSafely<T>(
   value: unknown,
   source: string,
   code: HintErrorCode = 'INVALID_CONFIG',
-): z.ZodSafeParseResult<T> {
+): Checked<T> {
   try {
-    return schema.safeParse(value);
+    return check(schema, value);
   } catch (cause) {
+    if (cause instanceof HintError) throw cause;
     const reason = cause instanceof Error ? cause.message : 'a getter threw';
     throw new HintError(
       code,

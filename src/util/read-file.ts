@@ -1,18 +1,29 @@
-import { readFile } from 'node:fs/promises';
-import { HintError, throwIfAborted } from '../errors.js';
+import { isUtf8 } from 'node:buffer';
+import { open, type FileHandle } from 'node:fs/promises';
+import { HintError, throwIfAborted, type HintErrorCode } from '../errors.js';
+import { checkBytes, limits, VALUE_BYTES } from './limits.js';
+
+/** Levels of lists and objects within one another that a document may have. */
+export const MOST_LEVELS = 256;
+
+// How much of a file that does not say its size, such as a pipe, is read at a time.
+const CHUNK_BYTES = 1 << 20;
 
 /**
  * Reads a whole file.
  *
  * @param what what the file is, for the error message, e.g. `the task file`
- * @throws HintError `NOT_FOUND` when it does not exist, `IO` when it cannot be read, `ABORTED`
+ * @throws HintError `NOT_FOUND` when it does not exist, `IO` when it cannot be read, `LIMIT_EXCEEDED` when it is larger
+ *   than a file may be (see limits.ts), `ABORTED`
  */
 export async function readBytes(file: string, what: string, signal?: AbortSignal): Promise<Buffer> {
   throwIfAborted(signal);
   try {
-    return await readFile(file, signal ? { signal } : {});
+    await using handle = await open(file, 'r');
+    return await readWhole(handle, file, signal);
   } catch (cause) {
     throwIfAborted(signal);
+    if (cause instanceof HintError) throw cause;
     const code = (cause as NodeJS.ErrnoException).code;
     if (code === 'ENOENT' || code === 'ENOTDIR')
       throw new HintError('NOT_FOUND', `No file ${file}; check the path of ${what}.`, { cause });
@@ -21,14 +32,84 @@ export async function readBytes(file: string, what: string, signal?: AbortSignal
   }
 }
 
+async function readWhole(handle: FileHandle, file: string, signal: AbortSignal | undefined): Promise<Buffer> {
+  const stat = await handle.stat();
+  if (stat.isFile() && stat.size > 0) {
+    checkBytes(file, 'it has', stat.size);
+    return await handle.readFile(signal ? { signal } : {});
+  }
+  // A device or a pipe does not say its size, and may have no end.
+  const parts: Buffer[] = [];
+  for (let total = 0; ;) {
+    throwIfAborted(signal);
+    const part = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    const { bytesRead } = await handle.read(part, 0, CHUNK_BYTES);
+    if (bytesRead === 0) return Buffer.concat(parts);
+    total += bytesRead;
+    checkBytes(file, 'it has at least', total);
+    parts.push(part.subarray(0, bytesRead));
+  }
+}
+
+/**
+ * Reads a whole text file in UTF-8, with or without a byte order mark.
+ *
+ * @param what as in {@link readBytes}
+ * @throws HintError as {@link readBytes}; `INVALID_DATA` when it is not UTF-8
+ */
+export async function readText(file: string, what: string, signal?: AbortSignal): Promise<string> {
+  return decodeText(await readBytes(file, what, signal), file);
+}
+
+/**
+ * Reads a whole JSON file.
+ *
+ * @param what as in {@link readBytes}
+ * @throws HintError as {@link readText} and {@link parseJson}
+ */
+export async function readJson(file: string, what: string, signal?: AbortSignal): Promise<unknown> {
+  return parseJson(await readText(file, what, signal), file, what);
+}
+
+/**
+ * The text of bytes in UTF-8, without a byte order mark.
+ *
+ * @param where names the file, and the line, in the error
+ * @throws HintError `INVALID_DATA` when they are not UTF-8
+ */
+export function decodeText(bytes: Uint8Array, where: string): string {
+  if (!isUtf8(bytes)) {
+    const isWide = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
+    throw new HintError(
+      'INVALID_DATA',
+      `${where} is not UTF-8${isWide ? ' but seems to be UTF-16' : ''}; convert it, or fetch it again.`,
+    );
+  }
+  const start = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
+  try {
+    return Buffer.from(bytes.buffer, bytes.byteOffset + start, bytes.byteLength - start).toString('utf8');
+  } catch (cause) {
+    // Longer than a string can be, whatever the limit was set to.
+    throw new HintError(
+      'LIMIT_EXCEEDED',
+      `${where} was not read: its ${bytes.byteLength} bytes are more than a text can have; split it.`,
+      { cause },
+    );
+  }
+}
+
 /**
  * Parses the text of a JSON file, with or without a byte order mark.
  *
- * @throws HintError `INVALID_JSON` naming the file and the parser's reason
+ * @throws HintError `INVALID_JSON` naming the file and the parser's reason, or that it is nested deeper than
+ *   {@link MOST_LEVELS}; `LIMIT_EXCEEDED` when its values would take more memory than a file may
  */
 export function parseJson(text: string, file: string, what: string): unknown {
+  checkBytes(file, 'it has', text.length);
+  checkValues(text, file);
+  let value: unknown;
   try {
-    return JSON.parse(text.startsWith('\uFEFF') ? text.slice(1) : text);
+    value = JSON.parse(text.startsWith('\uFEFF') ? text.slice(1) : text);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new HintError(
@@ -37,4 +118,66 @@ export function parseJson(text: string, file: string, what: string): unknown {
       { cause },
     );
   }
+  // Fewer characters cannot open as many brackets.
+  if (text.length > MOST_LEVELS && !isWithin(value, MOST_LEVELS)) throw tooDeep(file, 'INVALID_JSON');
+  return value;
+}
+
+/**
+ * Refuses what is nested so deeply that functions which call themselves for each level would fail on it.
+ *
+ * @throws HintError `code`
+ */
+export function checkLevels(
+  value: unknown,
+  where: string,
+  code: 'INVALID_JSON' | 'INVALID_DATA' | 'INVALID_CONFIG',
+): void {
+  if (!isWithin(value, MOST_LEVELS, new Map())) throw tooDeep(where, code);
+}
+
+function tooDeep(where: string, code: HintErrorCode): HintError {
+  return new HintError(
+    code,
+    `${where} is nested deeper than ${MOST_LEVELS} levels, the limit; no file that is read here needs as many: write it flatter.`,
+  );
+}
+
+/** @param seen levels that were left where an object was met: one that is in many places, or in itself, is not met for ever */
+function isWithin(value: unknown, levels: number, seen?: Map<object, number>): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  if (levels === 0) return false;
+  if (seen) {
+    if ((seen.get(value) ?? 0) >= levels) return true;
+    seen.set(value, levels);
+  }
+  const inner = levels - 1;
+  if (Array.isArray(value)) return value.every((one) => isWithin(one, inner, seen));
+  for (const key in value) if (!isWithin((value as Record<string, unknown>)[key], inner, seen)) return false;
+  return true;
+}
+
+/** A text of `[],[],…` takes ten times its size once parsed: values are counted where a text is large enough for that. */
+function checkValues(text: string, file: string): void {
+  const most = limits().bytes;
+  if (text.length < most / 32) return;
+  let values = 1;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === QUOTE) i = endOfString(text, i);
+    else if (code === COMMA || code === COLON || code === BRACKET || code === BRACE) values++;
+  }
+  checkBytes(file, `its ${values} values take, with its text, about`, text.length + VALUE_BYTES * values);
+}
+
+const [QUOTE, COMMA, COLON, BRACKET, BRACE] = [0x22, 0x2c, 0x3a, 0x5b, 0x7b];
+
+/** Index of the quote that closes the string opened at `start`, or the text's length if none does. */
+function endOfString(text: string, start: number): number {
+  for (let quote = text.indexOf('"', start + 1); quote !== -1; quote = text.indexOf('"', quote + 1)) {
+    let backslashes = 0;
+    while (text[quote - 1 - backslashes] === '\\') backslashes++;
+    if (backslashes % 2 === 0) return quote;
+  }
+  return text.length;
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 /**
  * An object whose keys a file chooses, as zod's `record`, but with every key: zod drops one that is named `__proto__`.
- * The result has no prototype, so that looking `constructor` up in it finds nothing that the file does not hold.
+ * Checking ends at the first wrong value. The result has no prototype, so that looking `constructor` up in it finds nothing that the file does not hold.
  */
 export function recordOf<Value extends z.ZodType>(
   value: Value,
@@ -14,9 +14,12 @@ export function recordOf<Value extends z.ZodType>(
       for (const [key, one] of Object.entries(given)) {
         const parsed = value.safeParse(one);
         if (parsed.success) result[key] = parsed.data;
-        else
+        else {
+          // Not those of the others, which may be millions.
           for (const issue of parsed.error.issues)
             context.issues.push({ ...issue, path: [key, ...issue.path], input: one } as z.core.$ZodRawIssue);
+          return z.NEVER;
+        }
       }
       return result;
     });

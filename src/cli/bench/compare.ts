@@ -6,7 +6,7 @@ import {
   type BenchmarkSeries,
 } from '../../evaluation/compare-benchmarks.js';
 import { HintError } from '../../errors.js';
-import { parseJson, readBytes } from '../../util/read-file.js';
+import { readJson } from '../../util/read-file.js';
 import { shown } from '../../util/shown.js';
 import type { Spread } from '../../util/statistics.js';
 import { action, EXIT, print, printJson, table } from '../context.js';
@@ -48,8 +48,7 @@ export function addCompareCommand(bench: Command): void {
 }
 
 async function readSeries(path: string, signal: AbortSignal): Promise<BenchmarkSeries[]> {
-  const text = (await readBytes(path, 'the benchmark result', signal)).toString('utf8');
-  return benchmarkSeries(parseJson(text, path, 'the benchmark result'), path);
+  return benchmarkSeries(await readJson(path, 'the benchmark result', signal), path);
 }
 
 function percent(text: string): number {

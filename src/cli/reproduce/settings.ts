@@ -6,7 +6,7 @@ import { readLanguageModelConfig } from '../../model/open-model.js';
 import { MODEL_SIZES, modelOfSize } from '../../model/sizes.js';
 import type { ReproduceSettings, StartingModel } from '../../reproduce/index.js';
 import { applyOverrides, mergeSettings } from '../../training/overrides.js';
-import { parseJson, readBytes } from '../../util/read-file.js';
+import { readJson } from '../../util/read-file.js';
 import type { DemoWorld } from './demo-world.js';
 
 /** What `hint reproduce` is given. */
@@ -109,8 +109,7 @@ async function decoderOf(
   if (names.some((name) => name.startsWith('model') && name.includes('.safetensors')))
     return { [family]: { label, init: directory } };
   const file = join(directory, 'config.json');
-  const text = (await readBytes(file, 'the model configuration')).toString('utf8');
-  const json = parseJson(text, file, 'the model configuration') as Record<string, unknown>;
+  const json = (await readJson(file, 'the model configuration')) as Record<string, unknown>;
   return { [family]: { label: `new ${label}`, init: { config: json }, tokenizer: directory } };
 }
 
@@ -132,8 +131,7 @@ async function startingModels(
   if (tokenizer === undefined)
     throw wrong('A new model brings no tokenizer; give --tokenizer with a tokenizer.json or its folder.');
   if (modelConfig !== undefined) {
-    const bytes = await readBytes(modelConfig, 'the model configuration');
-    const config = parseJson(bytes.toString('utf8'), modelConfig, 'the model configuration');
+    const config = await readJson(modelConfig, 'the model configuration');
     return [
       {
         label: basename(modelConfig, '.json'),

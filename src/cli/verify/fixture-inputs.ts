@@ -1,12 +1,21 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { HintError } from '../../errors.js';
-import { parseJson, readBytes } from '../../util/read-file.js';
+import { check, listOf } from '../../util/check.js';
+import { readJson } from '../../util/read-file.js';
 
-const ids = z.array(z.int().min(0));
+const ids = listOf(
+  z
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1),
+);
 
 const modelInputs = z.object({
-  examples: z.array(z.object({ instruction: ids, input: ids, target: ids.optional() })).min(1),
+  examples: listOf(z.object({ instruction: ids, input: ids, target: ids.optional() })).refine(
+    (examples) => examples.length > 0,
+    { error: 'must have at least one example' },
+  ),
   instruction_length: z.int().min(0).default(0),
   z_loss: z.number().default(0),
   max_tokens: z.int().min(1).optional(),
@@ -26,16 +35,16 @@ export async function readFixtureInputs(directory: string): Promise<FixtureInput
 
 export async function readFixtureJson(directory: string, name: string): Promise<unknown> {
   const path = join(directory, name);
-  return parseJson((await readBytes(path, 'fixture file')).toString('utf8'), path, 'fixture file');
+  return readJson(path, 'the fixture');
 }
 
 /** @throws HintError INVALID_DATA naming the file and the first wrong field */
 export function validate<T>(schema: z.ZodType<T>, value: unknown, path: string): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
+  const { data, faults } = check(schema, value);
+  if (!faults) return data;
+  const [issue] = faults;
   throw new HintError(
     'INVALID_DATA',
-    `${path}: ${issue?.path.join('.') || 'the file'} ${issue?.message ?? 'is wrong'}; see the fixture's README.`,
+    `${path}: ${issue.path.join('.') || 'the file'} ${issue.message}; see the fixture's README.`,
   );
 }

@@ -3,7 +3,7 @@ import { boolean, checked, choice, optional, options as optionsOf } from '../../
 import { CounterRng } from '../../util/counter-rng.js';
 import { fnv1a32 } from '../../util/hash.js';
 import type { TokenizedExample } from '../batch.js';
-import { readLineBlocks } from '../line-blocks.js';
+import { readTextLines } from '../line-blocks.js';
 import { unpackExamples } from '../token-cache.js';
 import { P3_READING, streamP3, type P3Options } from './dataset.js';
 import { p3Files, P3_SPLITS, p3TaskName, parseP3Row, readP3Templates, type P3Template } from './format.js';
@@ -78,20 +78,16 @@ async function readShots(
   // The rows of a task in the order of a random number each, as long as they are among the first `count`.
   const drawn = new Map<string, { order: number; shot: P3Shot }[]>();
   for (const { file } of await p3Files(directory, 'fewshot', datasets)) {
-    for await (const { bytes, firstLine } of readLineBlocks(file, 'the worked examples')) {
-      const lines = Buffer.from(bytes).toString('utf8').split('\n');
-      for (const [i, line] of lines.entries()) {
-        if (line.trim() === '') continue;
-        const row = parseP3Row(line, `${file}, line ${firstLine + i}`);
-        const task = p3TaskName(row);
-        const prompt = tasks.has(task) ? formatP3Row(row, form, '') : undefined;
-        if (!prompt) continue;
-        const order = new CounterRng(seed, fnv1a32(`${task} ${row.source} ${row.idx}`)).nextUint32();
-        const own = drawn.get(task) ?? [];
-        own.push({ order, shot: { input: prompt.input, target: row.target } });
-        own.sort((a, b) => a.order - b.order);
-        drawn.set(task, own.slice(0, count));
-      }
+    for await (const { text, where } of readTextLines(file, 'the worked examples')) {
+      const row = parseP3Row(text, where);
+      const task = p3TaskName(row);
+      const prompt = tasks.has(task) ? formatP3Row(row, form, '') : undefined;
+      if (!prompt) continue;
+      const order = new CounterRng(seed, fnv1a32(`${task} ${row.source} ${row.idx}`)).nextUint32();
+      const own = drawn.get(task) ?? [];
+      own.push({ order, shot: { input: prompt.input, target: row.target } });
+      own.sort((a, b) => a.order - b.order);
+      drawn.set(task, own.slice(0, count));
     }
   }
   for (const task of tasks.keys()) {

@@ -2,7 +2,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { HintError } from '../../errors.js';
-import { parseJson, readBytes } from '../../util/read-file.js';
+import { check, listOf, type Faults } from '../../util/check.js';
+import { parseJson, readJson } from '../../util/read-file.js';
 import { recordOf } from '../../util/record-schema.js';
 
 /** What T0 writes where a template renders no target (method §8.1). */
@@ -33,7 +34,7 @@ const rowSchema = z.object({
   source: z.string().default(''),
   prompt: z.string(),
   target: z.string(),
-  answer_choices: z.array(z.string()).optional(),
+  answer_choices: listOf(z.string()).optional(),
   instruction: z.string().optional(),
   fields: recordOf(z.string()).optional(),
 });
@@ -45,9 +46,9 @@ const rowSchema = z.object({
  * @throws HintError INVALID_JSON, INVALID_DATA naming the field
  */
 export function parseP3Row(line: string, where: string): P3Row {
-  const parsed = rowSchema.safeParse(parseJson(line, where, 'the line'));
-  if (!parsed.success) throw notP3(where, 'a prompted example', parsed.error);
-  const { answer_choices: choices, instruction, fields, target, ...row } = parsed.data;
+  const { data, faults } = check(rowSchema, parseJson(line, where, 'the line'));
+  if (faults) throw notP3(where, 'a prompted example', faults);
+  const { answer_choices: choices, instruction, fields, target, ...row } = data;
   return { ...row, target: target.trim() === '' ? NO_LABEL : target, choices, instruction, fields };
 }
 
@@ -69,28 +70,28 @@ export interface P3Template {
   rows: number;
 }
 
-const templatesSchema = z.array(
+const templatesSchema = listOf(
   z.object({
     dataset: z.string().min(1),
     template: z.string().min(1),
     original_task: z.boolean(),
     has_answer_choices: z.boolean(),
-    instructions: z.array(z.string()),
+    instructions: listOf(z.string()),
     rows: z.int().min(0),
   }),
 );
 
 /** Checks what a templates.json holds. @throws HintError INVALID_DATA naming the field */
 export function parseP3Templates(json: unknown, file: string): z.infer<typeof templatesSchema> {
-  const parsed = templatesSchema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  throw notP3(file, 'a list of P3 templates', parsed.error);
+  const { data, faults } = check(templatesSchema, json);
+  if (faults) throw notP3(file, 'a list of P3 templates', faults);
+  return data;
 }
 
 /** The templates of a P3 directory, by task name. @throws HintError NOT_FOUND, IO, INVALID_JSON, INVALID_DATA */
 export async function readP3Templates(directory: string): Promise<Map<string, P3Template>> {
   const file = join(directory, 'templates.json');
-  const listed = parseP3Templates(await readJson(directory, file, 'the list of templates'), file);
+  const listed = parseP3Templates(await readList(directory, file, 'the list of templates'), file);
   const templates = listed.map(({ original_task, has_answer_choices, ...rest }) => ({
     ...rest,
     originalTask: original_task,
@@ -104,7 +105,7 @@ export type P3Split = (typeof P3_SPLITS)[number];
 
 export const P3_SPLITS = ['train', 'eval', 'fewshot', 'extra'] as const;
 
-const names = z.union([z.array(z.string()), recordOf(z.unknown()).transform(Object.keys)]);
+const names = z.union([listOf(z.string()), recordOf(z.unknown()).transform(Object.keys)]);
 const splitsSchema = z.object({
   train: names.default([]),
   eval: names.default([]),
@@ -114,9 +115,9 @@ const splitsSchema = z.object({
 
 /** Checks what a splits.json holds: the datasets of each split. @throws HintError INVALID_DATA naming the field */
 export function parseP3Splits(json: unknown, file: string): Record<P3Split, string[]> {
-  const parsed = splitsSchema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  throw notP3(file, 'the splits of P3', parsed.error);
+  const { data, faults } = check(splitsSchema, json);
+  if (faults) throw notP3(file, 'the splits of P3', faults);
+  return data;
 }
 
 /**
@@ -131,7 +132,7 @@ export async function p3Files(
   only?: readonly string[],
 ): Promise<{ dataset: string; file: string }[]> {
   const list = join(directory, 'splits.json');
-  const all = parseP3Splits(await readJson(directory, list, 'the list of splits'), list)[split];
+  const all = parseP3Splits(await readList(directory, list, 'the list of splits'), list)[split];
   const unknown = only?.find((name) => !all.includes(name));
   if (unknown !== undefined)
     throw new HintError(
@@ -158,9 +159,9 @@ export async function p3Files(
   });
 }
 
-async function readJson(directory: string, file: string, what: string): Promise<unknown> {
+async function readList(directory: string, file: string, what: string): Promise<unknown> {
   try {
-    return parseJson((await readBytes(file, what)).toString('utf8'), file, what);
+    return await readJson(file, what);
   } catch (cause) {
     if (!(cause instanceof HintError) || cause.code !== 'NOT_FOUND') throw cause;
     throw new HintError(
@@ -171,8 +172,7 @@ async function readJson(directory: string, file: string, what: string): Promise<
   }
 }
 
-function notP3(where: string, what: string, error: z.ZodError): HintError {
-  const issue = error.issues[0];
-  const field = issue && issue.path.length > 0 ? `field ${issue.path.join('.')}` : 'the whole';
-  return new HintError('INVALID_DATA', `${where} is not ${what}: ${field}: ${issue?.message ?? 'unknown'}.`);
+function notP3(where: string, what: string, [issue]: Faults): HintError {
+  const field = issue.path.length > 0 ? `field ${issue.path.join('.')}` : 'the whole';
+  return new HintError('INVALID_DATA', `${where} is not ${what}: ${field}: ${issue.message}.`);
 }

@@ -103,7 +103,7 @@ export class P3Source {
   /** @throws HintError INVALID_CHECKPOINT */
   restore(state: unknown): void {
     const parsed = parseSafely(stateSchema, state, 'The place in the examples', 'INVALID_CHECKPOINT');
-    if (!parsed.success)
+    if (parsed.faults)
       throw new HintError(
         'INVALID_CHECKPOINT',
         `The checkpoint's place in its examples is ${showValue(state)}, a mixture needs the examples drawn of each task; resume with the kind of data the run was started on.`,

@@ -2,6 +2,7 @@ import { HintError, throwIfAborted } from '../../errors.js';
 import { CounterRng } from '../../util/counter-rng.js';
 import { fnv1a32, sha256 } from '../../util/hash.js';
 import type { Choice, TokenizedExample } from '../batch.js';
+import { linesOf } from '../line-blocks.js';
 import { packExamples, readTokenCache, TOKEN_CACHE_VERSION } from '../token-cache.js';
 import type { TokenizeResult, TokenizerSource, TokenLimits } from '../tokenize-job.js';
 import type { Tokenizer } from '../tokenizer.js';
@@ -67,11 +68,8 @@ interface FormattedRow {
 /** The rows that are used, formatted without shots. */
 function readRows({ bytes, file, firstLine, setting, tasks, seed }: P3Job): FormattedRow[] {
   const rows: FormattedRow[] = [];
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
-  text.split('\n').forEach((line, i) => {
-    if (line.trim() === '') return;
-    const where = `${file}, line ${firstLine + i}`;
-    const row = parseP3Row(line, where);
+  for (const { text, where } of linesOf({ bytes, firstLine }, file)) {
+    const row = parseP3Row(text, where);
     const task = p3TaskName(row);
     const use = Object.hasOwn(tasks, task) ? tasks[task] : undefined;
     if (!use)
@@ -80,10 +78,10 @@ function readRows({ bytes, file, firstLine, setting, tasks, seed }: P3Job): Form
         `${where} has the template ${JSON.stringify(row.template)} of ${row.dataset}, which templates.json does not list; add it there.`,
       );
     const id = `${task}-${row.source === '' ? '' : `${row.source}-`}${row.idx}`;
-    if (use.keep < 1 && randomOf(seed, id, 'keep').uniform() >= use.keep) return;
+    if (use.keep < 1 && randomOf(seed, id, 'keep').uniform() >= use.keep) continue;
     const prompt = formatP3Row(row, setting.form, use.text ?? undefined);
     if (prompt) rows.push({ row, id, task, use, prompt });
-  });
+  }
   return rows;
 }
 

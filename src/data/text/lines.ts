@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { HintError, throwIfAborted } from '../../errors.js';
+import { checkLine } from '../../util/limits.js';
 import type { TextFile } from './files.js';
 
 /** A line of a file. */
@@ -14,9 +15,6 @@ export interface Line {
   nextByte: number;
 }
 
-/** Longer lines are no documents but a sign that the file holds something else. */
-export const MAX_LINE_BYTES = 64 * 2 ** 20;
-
 const READ_BYTES = 2 ** 18;
 const LINE_FEED = 10;
 
@@ -26,7 +24,7 @@ const LINE_FEED = 10;
  *
  * @param from lines and bytes that were read already
  * @param split false: the whole file is one line
- * @throws HintError `NOT_FOUND`, `IO`, `INVALID_FILE` (a damaged .gz), `INVALID_DATA` (a line over 64 MiB), `ABORTED`
+ * @throws HintError `NOT_FOUND`, `IO`, `INVALID_FILE` (a damaged .gz), `LIMIT_EXCEEDED` (a line longer than `checkLine` allows), `ABORTED`
  */
 export async function* readLines(
   file: TextFile,
@@ -62,11 +60,7 @@ export async function* readLines(
       rest.push(chunk.subarray(begin));
       restBytes += chunk.length - begin;
     }
-    if (restBytes > MAX_LINE_BYTES)
-      throw new HintError(
-        'INVALID_DATA',
-        `${file.path}:${line + 1} is longer than ${MAX_LINE_BYTES / 2 ** 20} MiB; ${split ? 'a document has to be a line of its own' : 'with one document a file, split the file'}.`,
-      );
+    checkLine(file.path, restBytes, line + 1);
   }
   if (restBytes > 0) yield take(new Uint8Array(0), false);
 }

@@ -1,4 +1,6 @@
 import { HintError } from '../../errors.js';
+import { showValue } from '../../util/show-value.js';
+import { parseJson } from '../../util/read-file.js';
 import type { Ragged } from '../batch.js';
 import type { TokenizerSource } from '../tokenize-job.js';
 import { cutIntoExamples, cutIntoSegments, groupRandom, type SegmentSettings } from './segments.js';
@@ -63,18 +65,11 @@ function documentText(bytes: Uint8Array, place: DocumentPlace, column: string): 
   return place.json ? fieldOf(text, place, column) : text;
 }
 
+// Fields that a message names.
+const MOST_KEYS = 50;
+
 function fieldOf(line: string, place: DocumentPlace, column: string): string {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new HintError(
-      'INVALID_JSON',
-      `${where(place)} is not valid JSON (${reason}); JSON lines hold one whole object a line.`,
-      { cause },
-    );
-  }
+  const value = parseJson(line, where(place), 'the line');
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new HintError(
       'INVALID_DATA',
@@ -82,12 +77,12 @@ function fieldOf(line: string, place: DocumentPlace, column: string): string {
     );
   const text = Object.hasOwn(value, column) ? (value as Record<string, unknown>)[column] : undefined;
   if (typeof text === 'string') return text;
-  const keys = Object.keys(value);
+  const keys = Object.keys(value).slice(0, MOST_KEYS);
   throw new HintError(
     'INVALID_DATA',
     text === undefined
       ? `${where(place)} has no field "${column}" (it has ${keys.join(', ') || 'none'}); set data.column to the field that holds the text.`
-      : `${where(place)} has a field "${column}" that is no text but ${JSON.stringify(text).slice(0, 60)}; set data.column to the field that holds the text.`,
+      : `${where(place)} has a field "${column}" that is no text but ${showValue(text)}; set data.column to the field that holds the text.`,
   );
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { HintError } from '../../errors.js';
+import { check } from '../../util/check.js';
 
 /** The decoder-only families of the paper's baselines (method §3.5). */
 export type LanguageModelFamily = 'gpt2' | 'opt';
@@ -107,13 +108,13 @@ export function isLanguageModelConfig(json: unknown): boolean {
  * @throws HintError INVALID_CONFIG naming every field at fault
  */
 export function parseLanguageModelConfig(json: unknown, source = 'config.json'): LanguageModelConfig {
-  const parsed = fileSchema.safeParse(json);
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+  const { data, faults: found } = check(fileSchema, json);
+  if (found) {
+    const faults = found.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
     throw new HintError('INVALID_CONFIG', `${source} does not describe a GPT-2 or OPT model: ${faults}.`);
   }
-  const config = parsed.data.model_type === 'gpt2' ? fromGpt2(parsed.data) : fromOpt(parsed.data);
-  check(config, source);
+  const config = data.model_type === 'gpt2' ? fromGpt2(data) : fromOpt(data);
+  checkConsistency(config, source);
   return config;
 }
 
@@ -173,7 +174,7 @@ function fromOpt(file: z.infer<typeof optSchema>): LanguageModelConfig {
   };
 }
 
-function check(config: LanguageModelConfig, source: string): void {
+function checkConsistency(config: LanguageModelConfig, source: string): void {
   const { dModel, numHeads, vocabSize } = config;
   if (dModel % numHeads !== 0) {
     throw new HintError(

@@ -1,5 +1,7 @@
-import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
+import { Environment, parse, tokenize } from '@huggingface/jinja';
 import { HintError } from '../../../errors.js';
+import { withinSeconds } from '../../../util/limits.js';
+import { BoundedInterpreter } from './bounded-interpreter.js';
 import { call, literal, ownName, rewritten, walk, type Node } from './jinja-nodes.js';
 import { FILTERS, functionValue, itemOf, listValue, itemsOf, METHODS, pythonText, truncated, valueOf, type Value } from './python-values.js'; // prettier-ignore
 
@@ -13,6 +15,13 @@ const STATEMENTS = new Set(['If', 'For', 'Set', 'Macro', 'Comment', 'FilterState
 
 // Unicode's noncharacters, which no text has: where a field's text begins, its number ends, and the text ends.
 const [OPEN, MIDDLE, CLOSE] = ['\uFDD0', '\uFDD1', '\uFDD2'];
+const MARKS = /[\uFDD0-\uFDD2]/;
+const ALL_MARKS = /[\uFDD0-\uFDD2]/g;
+
+const REPEATING = new Set(['For', 'Set', 'Macro', 'CallStatement']);
+
+// More than promptsource's templates count to.
+const LONGEST_RANGE = 100_000;
 
 /** How a template is compiled. */
 export interface JinjaOptions {
@@ -32,11 +41,13 @@ export class JinjaTemplate {
   /** Fields that a row has to have. */
   readonly fields: ReadonlySet<string>;
   private readonly program: Node;
+  /** Without statements that may run many times or grow a value, so that rendering takes no longer than reading it. */
+  private readonly isPlain: boolean;
   private readonly names: string[] = [];
   /** Variables of the template, and whether a field has gone into them. */
   private readonly locals: Map<string, boolean>;
 
-  /** @throws HintError INVALID_DATA for a template that cannot be parsed */
+  /** @throws HintError INVALID_DATA for a template that cannot be parsed, LIMIT_EXCEEDED for one that takes too long */
   constructor(
     source: string,
     private readonly options: JinjaOptions,
@@ -45,13 +56,22 @@ export class JinjaTemplate {
     this.fields = fields;
     this.locals = new Map(options.given);
     try {
-      this.program = parse(tokenize(source, {})) as unknown as Node;
+      if (MARKS.test(source)) throw new Error('it holds the characters U+FDD0 to U+FDD2, which no text has');
+      this.program = withinSeconds(options.where, () => this.compile(source, fields));
     } catch (cause) {
       throw this.error(cause);
     }
-    this.declare(this.program);
-    this.collect(this.program, fields);
-    this.program.body = this.statements(this.program.body as Node[], true);
+    let isPlain = true;
+    walk(this.program, ({ type }) => void (isPlain &&= !REPEATING.has(type)));
+    this.isPlain = isPlain;
+  }
+
+  private compile(source: string, fields: Set<string>): Node {
+    const program = parse(tokenize(source, {})) as unknown as Node;
+    this.declare(program);
+    this.collect(program, fields);
+    program.body = this.statements(program.body as Node[], true);
+    return program;
   }
 
   /** Whether a field of the row takes part. */
@@ -64,7 +84,8 @@ export class JinjaTemplate {
    *
    * @param variables the row's fields, and what was given
    * @param random uniform in [0, 1), for filters that draw
-   * @throws HintError INVALID_DATA for a field that the row lacks, or where the template fails
+   * @throws HintError INVALID_DATA for a field that the row lacks, or where the template fails; LIMIT_EXCEEDED where it
+   *   takes more time or memory than a record may
    */
   render(variables: Readonly<Record<string, unknown>>, random: () => number): Segment[] {
     const missing = [...this.fields].find((field) => !Object.hasOwn(variables, field));
@@ -86,7 +107,9 @@ export class JinjaTemplate {
     );
     let rendered: string;
     try {
-      rendered = pythonText(new Interpreter(environment).run(this.program as never));
+      const run = (): string =>
+        pythonText(new BoundedInterpreter(environment, this.options.where).run(this.program));
+      rendered = this.isPlain ? run() : withinSeconds(this.options.where, run);
     } catch (cause) {
       throw this.error(cause);
     }
@@ -94,7 +117,8 @@ export class JinjaTemplate {
   }
 
   private cut(value: Value | undefined): string {
-    const text = value === undefined ? '' : pythonText(value);
+    const whole = value === undefined ? '' : pythonText(value);
+    const text = MARKS.test(whole) ? whole.replace(ALL_MARKS, '\uFFFD') : whole;
     const { longest } = this.options;
     return longest === undefined ? text : truncated(text, longest);
   }
@@ -113,7 +137,9 @@ export class JinjaTemplate {
   }
 
   private error(cause: unknown): HintError {
-    const reason = (cause as Error).message.replace(/^Unknown \w+ filter: (.*)$/, 'there is no filter "$1"');
+    if (cause instanceof HintError) return cause;
+    const text = cause instanceof RangeError ? 'it calls itself, or is nested, too deeply, or its text is too long' : String((cause as Error).message); // prettier-ignore
+    const reason = text.replace(/^Unknown \w+ filter: (.*)$/, 'there is no filter "$1"');
     return new HintError('INVALID_DATA', `${this.options.where} does not work: ${reason}; correct it.`, {
       cause,
     });
@@ -261,7 +287,9 @@ const GLOBAL_VALUES: ReadonlyMap<string, Value> = new Map([
       const [first = 0, second, step = 1] = values.map(({ value }) => Number(value));
       const [begin, end] = second === undefined ? [0, first] : [first, second];
       const count = Math.max(0, Math.ceil((end - begin) / step));
-      return listValue(Array.from({ length: Math.min(count, 100_000) }, (_, i) => valueOf(begin + i * step)));
+      if (!(count <= LONGEST_RANGE))
+        throw new Error(`range() gives ${count} numbers, at most ${LONGEST_RANGE} are allowed`);
+      return listValue(Array.from({ length: count }, (_, i) => valueOf(begin + i * step)));
     }),
   ],
   [

@@ -1,9 +1,10 @@
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { HintError, throwIfAborted } from '../../../errors.js';
 import { writeFileAtomic } from '../../../util/atomic-file.js';
-import { parseJson } from '../../../util/read-file.js';
+import { listOf } from '../../../util/check.js';
+import { readJson } from '../../../util/read-file.js';
 import { recordOf } from '../../../util/record-schema.js';
 import { readLineBlocks } from '../../line-blocks.js';
 import { parseP3Row, parseP3Splits, parseP3Templates, type P3Split } from '../format.js';
@@ -45,11 +46,7 @@ export interface Lists {
 export async function readLists(directory: string): Promise<Lists> {
   const read = async (name: string): Promise<unknown> => {
     const file = join(directory, name);
-    const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-      if (cause.code === 'ENOENT') return undefined;
-      throw new HintError('IO', `Cannot read ${file} (${cause.message}); check the path.`, { cause });
-    });
-    return text === undefined ? undefined : parseJson(text, file, 'the list');
+    return existsSync(file) ? readJson(file, 'the list') : undefined;
   };
   const [templates = [], splits = {}] = [await read('templates.json'), await read('splits.json')];
   try {
@@ -69,7 +66,7 @@ export async function readLists(directory: string): Promise<Lists> {
   return { templates: templates as TemplateEntry[], splits: splits as Lists['splits'] };
 }
 
-const rowCounts = z.array(z.looseObject({ rows_by_split: recordOf(z.int().min(0)).optional() }));
+const rowCounts = listOf(z.looseObject({ rows_by_split: recordOf(z.int().min(0)).optional() }));
 
 /**
  * Checks that a data file that would be replaced was rendered here: anything else, such as the published prompts, could not

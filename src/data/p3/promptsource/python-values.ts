@@ -1,4 +1,5 @@
 import { Environment } from '@huggingface/jinja';
+import { limits } from '../../../util/limits.js';
 
 /** A value inside a template, as the Jinja library holds it. */
 export type Value = ReturnType<Environment['lookupVariable']>;
@@ -30,15 +31,27 @@ export function itemsOf(value: Value | undefined): Value[] | undefined {
   return Array.isArray(value?.value) ? value.value : undefined;
 }
 
+// Bytes of memory for each character while lists become text.
+const REPRESENTATION_FACTOR = 16;
+
 /** `str(value)` of Python; what is undefined is empty, as Jinja has it. */
 export function pythonText(value: Value): string {
   if (value.type === 'StringValue') return value.value as string;
   return value.type === 'UndefinedValue' ? '' : representation(value);
 }
 
-/** `repr(value)` of Python. */
-function representation(value: Value): string {
-  const items = itemsOf(value)?.map(representation);
+/** `repr(value)` of Python. Lists that hold one another many times over end with an error at the limit. */
+function representation(
+  value: Value,
+  budget = { characters: limits().bytes / REPRESENTATION_FACTOR },
+): string {
+  const items = itemsOf(value)?.map((item) => representation(item, budget));
+  const text = representationOf(value, items, budget);
+  if ((budget.characters -= text.length) < 0) throw new Error('a list is too large to be text');
+  return text;
+}
+
+function representationOf(value: Value, items: string[] | undefined, budget: { characters: number }): string {
   switch (value.type) {
     case 'StringValue':
       return quoted(value.value as string);
@@ -53,7 +66,7 @@ function representation(value: Value): string {
       return items?.length === 1 ? `(${items[0]},)` : `(${items?.join(', ')})`;
     case 'ObjectValue':
       return `{${[...(value.value as Map<string, Value>)]
-        .map(([key, one]) => `${quoted(key)}: ${representation(one)}`)
+        .map(([key, one]) => `${quoted(key)}: ${representation(one, budget)}`)
         .join(', ')}}`;
     default:
       return value.toString();
@@ -70,7 +83,9 @@ function quoted(text: string): string {
 
 /** Jinja's `truncate(length)`: cut at a word, `...` behind it, and a leeway of 5 characters without a cut. */
 export function truncated(text: string, length: number): string {
-  const characters = [...text];
+  if (text.length <= length + 5) return text;
+  // A character has up to two units; the rest of a long text is not looked at.
+  const characters = [...text.slice(0, 2 * (Math.max(0, length) + 6))];
   if (characters.length <= length + 5) return text;
   const kept = characters.slice(0, Math.max(0, length - 3)).join('');
   const space = kept.lastIndexOf(' ');
@@ -99,6 +114,7 @@ export const METHODS: Readonly<Record<string, NativeFunction>> = {
     return valueOf(at);
   },
   find: ([of, wanted]) => valueOf(position(of, wanted)),
+  replace: ([of, old, by, count]) => valueOf(replaced(text(of), text(old), text(by), count)),
   count: ([of, wanted]) => {
     const items = itemsOf(of);
     if (items) return valueOf(items.filter((item) => item.value === wanted?.value).length);
@@ -113,6 +129,20 @@ export const METHODS: Readonly<Record<string, NativeFunction>> = {
     return valueOf(null);
   },
 };
+
+/** Python's `replace`: the text may grow by the product of the two, so that its length is known before. */
+function replaced(value: string, old: string, by: string, count: Value | undefined): string {
+  const given =
+    count?.type === 'KeywordArgumentsValue' ? (count.value as Map<string, Value>).get('count') : count;
+  const most = typeof given?.value === 'number' && given.value >= 0 ? given.value : Infinity;
+  // An empty text stands in front of every character and at the end.
+  const pieces = old === '' ? ['', ...value, ''] : value.split(old);
+  const times = Math.min(most, pieces.length - 1);
+  if (value.length + times * by.length > limits().bytes / REPRESENTATION_FACTOR)
+    throw new Error(`replace() would give a text of ${value.length + times * by.length} characters`);
+  const rest = pieces.slice(times + 1);
+  return [pieces.slice(0, times + 1).join(by), ...rest].join(old);
+}
 
 function strippedStart(value: string, set: Value | undefined): string {
   if (set === undefined) return value.trimStart();
@@ -154,6 +184,10 @@ export const FILTERS: Readonly<Record<string, (random: () => number) => NativeFu
       const most = Math.max(...[...counts.values()].map(({ count }) => count));
       return listValue([...counts.values()].filter(({ count }) => count === most).map(({ first }) => first));
     },
+  replace:
+    () =>
+    ([value, old, by, count]) =>
+      valueOf(replaced(text(value), text(old), text(by), count)),
   string:
     () =>
     ([value]) =>

@@ -73,7 +73,9 @@ function protectedRow(row: Readonly<Record<string, unknown>>): Record<string, un
   return Object.fromEntries(
     Object.entries(row).map(([key, value]) => [
       key.replaceAll('-', '_'),
-      typeof value === 'string' ? value.replaceAll(SEPARATOR, PROTECTED) : value,
+      typeof value === 'string'
+        ? value.replaceAll(PROTECTED, '\uFFFD').replaceAll(SEPARATOR, PROTECTED)
+        : value,
     ]),
   );
 }

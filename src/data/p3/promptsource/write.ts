@@ -20,7 +20,7 @@ import { createYielder } from '../../../util/event-loop-lag.js';
 import { fnv1a32 } from '../../../util/hash.js';
 import { parseJson } from '../../../util/read-file.js';
 import { makeFolder } from '../../../util/write-error.js';
-import { readLineBlocks } from '../../line-blocks.js';
+import { readTextLines } from '../../line-blocks.js';
 import { P3_SPLITS, type P3Split } from '../format.js';
 import { checkRendered, MOST_INSTRUCTIONS, readLists, RENDERED, writeLists, type Use } from './lists.js';
 import { PromptRenderer } from './render.js';
@@ -153,20 +153,15 @@ async function* readRows({
   signal,
 }: RenderOptions): AsyncGenerator<{ row: Record<string, unknown>; where: string }> {
   let count = 0;
-  for await (const { bytes, firstLine } of readLineBlocks(rows, 'the rows', { signal })) {
-    const lines = Buffer.from(bytes).toString('utf8').split('\n');
-    for (const [i, line] of lines.entries()) {
-      if (line.trim() === '') continue;
-      if (count++ >= limit) return;
-      const where = `${rows}, line ${firstLine + i}`;
-      const row = parseJson(line, where, 'the row');
-      if (typeof row !== 'object' || row === null || Array.isArray(row))
-        throw new HintError(
-          'INVALID_DATA',
-          `${where} is no row; give one JSON object a line, with the columns of the dataset.`,
-        );
-      yield { row: row as Record<string, unknown>, where };
-    }
+  for await (const { text, where } of readTextLines(rows, 'the rows', { signal })) {
+    if (count++ >= limit) return;
+    const row = parseJson(text, where, 'the row');
+    if (typeof row !== 'object' || row === null || Array.isArray(row))
+      throw new HintError(
+        'INVALID_DATA',
+        `${where} is no row; give one JSON object a line, with the columns of the dataset.`,
+      );
+    yield { row: row as Record<string, unknown>, where };
   }
 }
 

@@ -1,0 +1,149 @@
+import { createContext, Script } from 'node:vm';
+import { HintError } from '../errors.js';
+import { formatBytes, parseBytes } from './bytes.js';
+
+/** What reading one file, or one record of a file that is read as a stream, may take. */
+export interface Limits {
+  /** Bytes of memory: of what is read, of what it unpacks to, and an estimate of the values it is parsed into. */
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+const BYTES_VARIABLE = 'HINT_FILE_MEMORY';
+const SECONDS_VARIABLE = 'HINT_FILE_SECONDS';
+const DEFAULT_BYTES = 2 ** 28;
+const DEFAULT_SECONDS = 10;
+// Timers take no more.
+const MOST_SECONDS = 2_000_000;
+
+/** Bytes that a parsed value (a number, an object, an entry of either) is estimated to take. */
+export const VALUE_BYTES = 64;
+
+let inForce: Limits | undefined;
+
+/**
+ * The limits in force: 256 MiB and 10 seconds, unless the environment sets HINT_FILE_MEMORY (such as "1GiB") or
+ * HINT_FILE_SECONDS when the first file is read, or {@link setLimits} does.
+ *
+ * @throws HintError INVALID_ARGUMENT for a variable that is neither
+ */
+export function limits(): Limits {
+  return (inForce ??= readLimits());
+}
+
+/**
+ * Changes what reading one file, or one record of a file that is read as a stream, may take, in this thread and those
+ * started later. A file that takes more is refused with a HintError LIMIT_EXCEEDED.
+ *
+ * @param changed what is left out stays as it is
+ * @throws HintError INVALID_ARGUMENT
+ */
+export function setLimits(changed: Partial<Limits>): void {
+  const before = {
+    [BYTES_VARIABLE]: process.env[BYTES_VARIABLE],
+    [SECONDS_VARIABLE]: process.env[SECONDS_VARIABLE],
+  };
+  // The environment, since threads that are started later get a copy of it.
+  if (changed.bytes !== undefined) process.env[BYTES_VARIABLE] = String(changed.bytes);
+  if (changed.seconds !== undefined) process.env[SECONDS_VARIABLE] = String(changed.seconds);
+  try {
+    inForce = readLimits();
+  } catch (error) {
+    for (const [name, value] of Object.entries(before)) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+    throw error;
+  }
+}
+
+function readLimits(): Limits {
+  const { [BYTES_VARIABLE]: memory, [SECONDS_VARIABLE]: time } = process.env;
+  const bytes = memory === undefined ? DEFAULT_BYTES : parseBytes(memory);
+  if (bytes === undefined)
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `${BYTES_VARIABLE} is "${memory}"; set it to a number of bytes, such as 1GiB.`,
+    );
+  const seconds = time === undefined ? DEFAULT_SECONDS : Number(time);
+  if (!(seconds > 0 && seconds <= MOST_SECONDS))
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `${SECONDS_VARIABLE} is "${time}"; set it to a number of seconds above 0, such as 60.`,
+    );
+  return { bytes, seconds };
+}
+
+/**
+ * Refuses what would take more memory than a file may.
+ *
+ * @param where the file, and the line in it where there is one
+ * @param what what was found or claimed, as half a sentence: `it unpacks to`, `line 3 has at least`
+ * @param factor bytes of memory for each of `bytes`
+ * @throws HintError LIMIT_EXCEEDED
+ */
+export function checkBytes(where: string, what: string, bytes: number, factor = 1): void {
+  const most = limits().bytes;
+  // Written so that NaN is refused.
+  if (bytes * factor <= most) return;
+  const needed = Math.ceil((bytes * factor) / 2 ** 20);
+  const allowed = factor === 1 ? 'the limit' : `${formatBytes(Math.floor(most / factor))} fit into the limit`;
+  throw new HintError(
+    'LIMIT_EXCEEDED',
+    `${where} was not read: ${what} ${formatBytes(bytes)}, ${allowed} is ${formatBytes(most)} of memory a file or record. If the file is what it should be, set ${BYTES_VARIABLE}=${Number.isFinite(needed) ? needed : 'more '}MiB.`,
+  );
+}
+
+// A line's bytes, its text, the words of that and their ids are held beside one another.
+const LINE_FACTOR = 4;
+
+/**
+ * Refuses a line, or a document that is a file, that is too long: a quarter of the limit, 64 MiB by default.
+ *
+ * @param bytes those of it that were read so far
+ * @param line its number, or that of an earlier one where lines are read in blocks
+ * @throws HintError LIMIT_EXCEEDED
+ */
+export function checkLine(file: string, bytes: number, line: number): void {
+  checkBytes(file, `from line ${line} on, one line or document has at least`, bytes, LINE_FACTOR);
+}
+
+/**
+ * Runs work that cannot be interrupted otherwise, such as a library's parser or a regular expression, and ends it after
+ * the limit's seconds. The work must not keep what it was in the middle of: it ends without `finally`.
+ *
+ * @param where names the file in the error
+ * @throws HintError LIMIT_EXCEEDED; what the work throws
+ */
+export function withinSeconds<T>(where: string, work: () => T): T {
+  const { seconds } = limits();
+  const context = createContext({ work });
+  try {
+    return callWork.runInContext(context, { timeout: Math.ceil(1000 * seconds) }) as T;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw tooSlow(where, cause);
+    throw cause;
+  }
+}
+
+const callWork = new Script('work()');
+
+/** The error of a file or record that takes longer than the limit's seconds. */
+export function tooSlow(where: string, cause?: unknown): HintError {
+  const { seconds } = limits();
+  return new HintError(
+    'LIMIT_EXCEEDED',
+    `${where} was not read: it takes longer than ${seconds} s, the limit of time a file or record. If the file is what it should be, set ${SECONDS_VARIABLE} to more.`,
+    { cause },
+  );
+}
+
+/** A clock for loops of our own: call it once a step of some microseconds. @throws HintError LIMIT_EXCEEDED */
+export function stopwatch(where: () => string): () => void {
+  let end = 0;
+  return () => {
+    const now = performance.now();
+    end ||= now + 1000 * limits().seconds;
+    if (now > end) throw tooSlow(where());
+  };
+}
