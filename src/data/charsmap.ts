@@ -1,8 +1,12 @@
 import { HintError } from '../errors.js';
+import { checkBytes } from '../util/limits.js';
 
 /** Printable ASCII without the space: what most words of English text are made of. */
 const FIRST_PLAIN = 0x21;
 const LAST_PLAIN = 0x7e;
+
+// The bytes, a buffer of twice as many, and the text that they become.
+const NORMAL_FACTOR = 4;
 
 /** Turns text into the form whose pieces are in the vocabulary. */
 export interface Normalizer {
@@ -51,15 +55,20 @@ export class Charsmap implements Normalizer {
     this.keepsPlainAscii = this.#hasNoPlainKey();
   }
 
-  /** The normal form of `text`; lone surrogates are read as U+FFFD. */
+  /**
+   * The normal form of `text`; lone surrogates are read as U+FFFD.
+   *
+   * @throws HintError LIMIT_EXCEEDED where a damaged table makes a text too long
+   */
   normalize(text: string): string {
     const input = Buffer.from(text, 'utf8');
     let length = 0;
     for (let position = 0; position < input.length;) {
       const { bytes, value } = this.#longestKey(input, position);
       const from = bytes > 0 ? this.#strings : input;
-      const start = bytes > 0 ? value : position;
-      const end = bytes > 0 ? this.#endOfString(value) : position + utf8Length(input[position]!);
+      // A damaged value may lie behind the strings.
+      const start = bytes > 0 ? Math.min(value, from.length) : position;
+      const end = bytes > 0 ? this.#endOfString(start) : position + utf8Length(input[position]!);
       this.#reserve(length + end - start);
       this.#output.set(from.subarray(start, end), length);
       length += end - start;
@@ -134,6 +143,8 @@ export class Charsmap implements Normalizer {
 
   #reserve(length: number): void {
     if (length <= this.#output.length) return;
+    // Replacements may be as long as the whole table.
+    checkBytes('A text', 'the tokenizer makes of it at least', length, NORMAL_FACTOR);
     const larger = new Uint8Array(2 * length);
     larger.set(this.#output);
     this.#output = larger;

@@ -1,7 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
+import { HintError } from '../errors.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
+import { check, listOf } from '../util/check.js';
 import { sha256 } from '../util/hash.js';
+import { parseJson, readBytes } from '../util/read-file.js';
 import { concatenate, InstructionRows, type Choice, type TokenizedExample } from './batch.js';
 
 /** Raise when the layout, a prompt format or the tokenizer's behaviour changes: old files are then not found. */
@@ -65,7 +68,13 @@ interface PackedText {
   /** Texts of the distinct choices. */
   choices: string[];
   /** `instruction` and `choices` are numbers of distinct ones, −1 for no instruction. */
-  examples: { id: string; task: string; references: string[]; instruction: number; choices?: number[] }[];
+  examples: {
+    id: string;
+    task: string;
+    references: string[];
+    instruction: number;
+    choices?: number[] | undefined;
+  }[];
 }
 
 /** Where everything is in a packed buffer: for reading single examples without unpacking the others. */
@@ -78,18 +87,65 @@ export interface PackedLayout extends PackedText {
   idsAt: number;
 }
 
-/** Reads the layout of a packed buffer that has been checked. */
+const count = z.int().min(0);
+const packedText: z.ZodType<PackedText> = z.object({
+  instructions: count,
+  choices: listOf(z.string()),
+  examples: listOf(
+    z.object({
+      id: z.string(),
+      task: z.string(),
+      references: listOf(z.string()),
+      instruction: z.int().min(-1),
+      choices: listOf(count).optional(),
+    }),
+  ),
+});
+
+const CACHE = 'A file of the token cache';
+
+function damaged(fault: string): HintError {
+  return new HintError('INVALID_FILE', `${CACHE} is damaged (${fault}); delete the cache, it is made again.`);
+}
+
+/**
+ * Reads the layout of a packed buffer, whose checksum has been checked.
+ *
+ * @throws HintError INVALID_FILE, INVALID_JSON for one that another program made
+ */
 export function packedLayout(packed: Uint8Array): PackedLayout {
   const view = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
   const [sequences, tokens] = [view.readUInt32LE(COUNTS_AT), view.readUInt32LE(COUNTS_AT + 4)];
   const idsAt = HEADER_BYTES + 4 * (sequences + 1);
   const offsets = new Int32Array(packed.buffer, packed.byteOffset + HEADER_BYTES, sequences + 1);
   const ids = new Int32Array(packed.buffer, packed.byteOffset + idsAt, tokens);
-  const text = JSON.parse(view.toString('utf8', idsAt + 4 * tokens)) as PackedText;
+  const json = parseJson(view.toString('utf8', idsAt + 4 * tokens), CACHE, 'its text');
+  const { data: text, faults } = check(packedText, json);
+  if (faults) throw damaged(`${faults[0].path.join('.') || 'its text'}: ${faults[0].message}`);
+  if (
+    offsets.some((offset, i) => offset < (i > 0 ? (offsets[i - 1] as number) : 0)) ||
+    offsets[sequences] !== tokens
+  )
+    throw damaged('its sequences overlap, or do not fill it');
+  const { instructions, examples, choices } = text;
+  if (instructions + 2 * examples.length + choices.length !== sequences)
+    throw damaged(`it has ${sequences} sequences for ${examples.length} examples`);
+  const isNumber = (most: number) => (number: number) => number < most;
+  if (
+    !examples.every(
+      ({ instruction, choices: own = [] }) =>
+        isNumber(instructions)(instruction) && own.every(isNumber(choices.length)),
+    )
+  )
+    throw damaged('an example names a sequence that it lacks');
   return { ...text, offsets, ids, idsAt };
 }
 
-/** The examples of a packed buffer; their arrays are views into it. The buffer has been checked. */
+/**
+ * The examples of a packed buffer; their arrays are views into it.
+ *
+ * @throws HintError as {@link packedLayout}
+ */
 export function unpackExamples(packed: Uint8Array): TokenizedExample[] {
   const { instructions, choices, examples, offsets, ids } = packedLayout(packed);
   const sequence = (i: number): Int32Array => ids.subarray(offsets[i], offsets[i + 1]);
@@ -128,7 +184,7 @@ export async function readTokenCache(
   directory: string,
   key: Uint8Array,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  const bytes = await readFile(tokenCacheFile(directory, key)).catch(() => undefined);
+  const bytes = await readBytes(tokenCacheFile(directory, key), 'the token cache').catch(() => undefined);
   if (bytes === undefined || !isWhole(bytes, key)) return undefined;
   // Token ids are read in place, which needs them aligned in the buffer.
   return new Uint8Array(bytes);

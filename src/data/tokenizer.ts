@@ -16,8 +16,11 @@ import {
   where,
   type Kind,
 } from '../util/arguments.js';
+import { check, listOf } from '../util/check.js';
 import { sha256Hex } from '../util/hash.js';
-import { parseJson, readBytes } from '../util/read-file.js';
+import { checkBytes, withinSeconds } from '../util/limits.js';
+import { decodeText, parseJson, readBytes } from '../util/read-file.js';
+import { checkParts } from './tokenizer-parts.js';
 import { Charsmap, NFKC, type Normalizer } from './charsmap.js';
 import { Unigram } from './unigram.js';
 import { loadXenovaTokenizers } from './xenova.js';
@@ -30,28 +33,44 @@ const LONGEST_CACHED_WORD = 48;
 const CACHED_WORDS = 131_072;
 
 const precompiled = z.object({ type: z.literal('Precompiled'), precompiled_charsmap: z.string() });
+// Far above any vocabulary; ids are places in arrays.
+const id = z
+  .int()
+  .min(0)
+  .max(2 ** 24);
+// Every added token is looked for at every place of a text.
+const MOST_ADDED_TOKENS = 20_000;
+// Units of UTF-16. Every piece is looked for at every place of a word; SentencePiece makes none above 16 unless asked to.
+const LONGEST_PIECE = 1024;
+// Bytes that the tries of pieces, here and in the package, hold for each unit.
+const TRIE_BYTES = 64;
+
+const addedTokens = listOf(z.looseObject({ id, content: z.string().min(1) })).refine(
+  (tokens) => tokens.length <= MOST_ADDED_TOKENS,
+  { error: `must be at most ${MOST_ADDED_TOKENS} tokens` },
+);
 const bpeSchema = z.looseObject({
-  added_tokens: z.array(z.looseObject({ id: z.int().nonnegative(), content: z.string().min(1) })),
+  added_tokens: addedTokens,
   model: z.looseObject({
     type: z.literal('BPE'),
-    vocab: recordOf(z.int().nonnegative()),
+    vocab: recordOf(id),
     // Newer files have pairs where the package reads two words; bytes have no space in their names.
-    merges: z.array(
+    merges: listOf(
       z.union([z.string(), z.tuple([z.string(), z.string()]).transform((pair) => pair.join(' '))]),
     ),
   }),
 });
 const tokenizerSchema = z.looseObject({
-  added_tokens: z.array(z.looseObject({ id: z.int().nonnegative(), content: z.string().min(1) })),
+  added_tokens: addedTokens,
   normalizer: z.union([
     precompiled,
     z.object({ type: z.literal('NFKC') }),
-    z.object({ type: z.literal('Sequence'), normalizers: z.array(z.looseObject({ type: z.string() })) }),
+    z.object({ type: z.literal('Sequence'), normalizers: listOf(z.looseObject({ type: z.string() })) }),
   ]),
   model: z.looseObject({
     type: z.literal('Unigram'),
-    unk_id: z.int().nonnegative(),
-    vocab: z.array(z.tuple([z.string(), z.number()])).min(1),
+    unk_id: id,
+    vocab: listOf(z.tuple([z.string().max(LONGEST_PIECE), z.number()])),
     byte_fallback: z.literal(false).optional(),
   }),
 });
@@ -165,22 +184,24 @@ export class Tokenizer {
     );
     const file = resolve(isFolder ? join(path, 'tokenizer.json') : path);
     const bytes = await readBytes(file, 'the tokenizer');
-    const raw = parseJson(bytes.toString('utf8'), file, 'the tokenizer');
-    const bpe = bpeSchema.safeParse(raw);
-    if (bpe.success) return Tokenizer.#open(file, bytes, bpe.data, NFKC, { unk_token: '<unk>' });
-    const parsed = tokenizerSchema.safeParse(raw);
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0]!;
+    const raw = parseJson(decodeText(bytes, file), file, 'the tokenizer');
+    checkParts(raw, file);
+    const bpe = isBpe(raw) ? check(bpeSchema, raw) : undefined;
+    if (bpe?.data) return Tokenizer.#open(file, bytes, bpe.data, NFKC, { unk_token: '<unk>' });
+    const { data, faults } = bpe ?? check(tokenizerSchema, raw);
+    if (faults) {
+      const [issue] = faults;
       throw new HintError(
         'INVALID_FILE',
         `${file} is not a T5 tokenizer: field ${issue.path.join('.') || '(whole file)'}: ${issue.message}. ` +
           'Give the tokenizer.json of a T5 model (Unigram model, Precompiled normalizer), of GPT-2 or of OPT (byte-level BPE).',
       );
     }
-    const { normalizer } = parsed.data;
+    checkPieces(data.model, file);
+    const { normalizer } = data;
     const charsmap = normalizer.type === 'NFKC' ? NFKC : new Charsmap(findCharsmap(normalizer, file));
     const names = { eos_token: '</s>', unk_token: '<unk>', pad_token: '<pad>' };
-    return Tokenizer.#open(file, bytes, parsed.data, charsmap, names);
+    return Tokenizer.#open(file, bytes, data, charsmap, names);
   }
 
   static async #open(
@@ -192,7 +213,9 @@ export class Tokenizer {
   ): Promise<Tokenizer> {
     const { PreTrainedTokenizer } = await loadXenovaTokenizers();
     try {
-      return new Tokenizer(file, sha256Hex(bytes), json, charsmap, new PreTrainedTokenizer(json, names));
+      const make = (): Tokenizer =>
+        new Tokenizer(file, sha256Hex(bytes), json, charsmap, new PreTrainedTokenizer(json, names));
+      return withinSeconds(file, make);
     } catch (cause) {
       if (cause instanceof HintError) throw cause;
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -323,6 +346,23 @@ export class Tokenizer {
       );
     return id;
   }
+}
+
+function isBpe(raw: unknown): boolean {
+  return (raw as { model?: { type?: unknown } | null } | null)?.model?.type === 'BPE';
+}
+
+function checkPieces(
+  { vocab, unk_id: unknown }: z.infer<typeof tokenizerSchema>['model'],
+  file: string,
+): void {
+  if (unknown >= vocab.length)
+    throw new HintError(
+      'INVALID_FILE',
+      `${file} has ${vocab.length} pieces, and the piece for unknown text is number ${unknown} (unk_id) of them; fetch it again.`,
+    );
+  const units = vocab.reduce((sum, [piece]) => sum + piece.length, 0);
+  checkBytes(file, 'its pieces have', units, TRIE_BYTES);
 }
 
 function isUnigram(json: { model: { type: string } }): json is z.infer<typeof tokenizerSchema> {

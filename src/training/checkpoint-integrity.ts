@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { open, readdir, readFile } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { HintError, throwIfAborted } from '../errors.js';
@@ -8,7 +8,9 @@ import { readModelConfig } from '../model/config.js';
 import { readLanguageModelConfig } from '../model/open-model.js';
 import { openSafetensors, toFloat32InPieces } from '../model/safetensors.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
+import { check } from '../util/check.js';
 import { createYielder } from '../util/event-loop-lag.js';
+import { parseJson, readText } from '../util/read-file.js';
 import { ioError } from '../util/write-error.js';
 import type { TrainerState } from './trainer.js';
 
@@ -100,23 +102,22 @@ export async function readIntactState(
 }
 
 async function readState(directory: string): Promise<z.infer<typeof stateSchema>> {
-  const text = await readFile(join(directory, STATE_FILE), 'utf8').catch((cause: unknown) => {
-    throw ioError('read', join(directory, STATE_FILE), cause);
-  });
+  const file = join(directory, STATE_FILE);
+  const text = await readText(file, 'the state');
   let json: unknown;
   try {
-    json = JSON.parse(text);
-  } catch {
-    throw damaged(`${STATE_FILE} is not valid JSON`);
+    json = parseJson(text, file, 'the state');
+  } catch (cause) {
+    throw damaged(`${STATE_FILE} is not valid JSON, or is nested too deeply`, cause);
   }
-  const parsed = stateSchema.safeParse(json);
-  if (!parsed.success) throw damaged(`${STATE_FILE} does not hold the state of a checkpoint`);
-  if (parsed.data.version === 3) {
+  const { data: state, faults } = check(stateSchema, json);
+  if (faults) throw damaged(`${STATE_FILE} does not hold the state of a checkpoint`);
+  if (state.version === 3) {
     const content = { ...(json as Record<string, unknown>) };
     delete content.checksum;
     if (text !== withChecksum(content)) throw damaged(`${STATE_FILE} is not what was written`);
   }
-  return parsed.data;
+  return state;
 }
 
 /** The text of a state, its own checksum last. */
@@ -154,6 +155,6 @@ async function checkTensors(path: string, signal: AbortSignal | undefined): Prom
   }
 }
 
-function damaged(fault: string): HintError {
-  return new HintError('INVALID_CHECKPOINT', `${fault}.`);
+function damaged(fault: string, cause?: unknown): HintError {
+  return new HintError('INVALID_CHECKPOINT', `${fault}.`, { cause });
 }

@@ -1,6 +1,8 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { z } from 'zod';
+import { HintError } from '../errors.js';
 import { appendLines, writeFileAtomically } from '../util/atomic-file.js';
+import { readBytes } from '../util/read-file.js';
 import { ioError } from '../util/write-error.js';
 import type { StepReport } from './trainer.js';
 
@@ -28,7 +30,7 @@ export class MetricsLog {
     await appendLines(this.path, `${JSON.stringify(line)}\n`);
   }
 
-  /** The logged steps, in the file's order. @throws HintError IO */
+  /** The logged steps, in the file's order. @throws HintError IO, LIMIT_EXCEEDED */
   async read(): Promise<MetricsLine[]> {
     return (await this.lines()).flatMap(({ line }) => (line ? [line] : []));
   }
@@ -60,10 +62,10 @@ export class MetricsLog {
     try {
       // A device or pipe takes lines and gives none back.
       if (!(await stat(this.path)).isFile()) return Buffer.alloc(0);
-      return await readFile(this.path);
+      return await readBytes(this.path, 'the metrics');
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return Buffer.alloc(0);
-      throw ioError('read', this.path, cause);
+      throw cause instanceof HintError ? cause : ioError('read', this.path, cause);
     }
   }
 }

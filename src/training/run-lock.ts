@@ -1,11 +1,12 @@
 import { closeSync, openSync, writeFileSync } from 'node:fs';
-import { link, readFile, rm, stat } from 'node:fs/promises';
+import { link, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { HintError } from '../errors.js';
 import { hasEnded, thisProcess } from '../util/process-owner.js';
+import { readBytes } from '../util/read-file.js';
 import { dropTemporary, forgetTemporary, removeAtExit, temporaryPath } from '../util/temporary.js';
 import { ioError } from '../util/write-error.js';
 
@@ -124,10 +125,10 @@ async function release(path: string, own: string): Promise<void> {
 
 async function readText(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, 'utf8');
+    return (await readBytes(path, 'the lock')).toString('utf8');
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw ioError('read', path, cause);
+    if ((cause as HintError).code === 'NOT_FOUND') return undefined;
+    throw cause;
   }
 }
 

@@ -1,16 +1,32 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { listOf } from '../../util/check.js';
+import { checkBytes } from '../../util/limits.js';
 import type { Device } from '../../tensor/device.js';
 import * as ops from '../../tensor/ops.js';
 import type { Comparison } from './difference.js';
 import { readFixtureJson, validate } from './fixture-inputs.js';
 
+// Keys are looked at in blocks, so that the unit vectors stay narrow.
+const WIDTH = 64;
+// Of queries, keys and values, here and on the device, and what comes of them.
+const ARRAYS = 8;
+
 const schema = z.object({
-  first_offset: z.int(),
-  buckets: z.int().min(2),
-  max_distance: z.int().min(1),
-  bidirectional: z.array(z.int()),
-  causal: z.array(z.int()),
+  first_offset: z
+    .int()
+    .min(-(1 << 24))
+    .max(1 << 24),
+  buckets: z
+    .int()
+    .min(2)
+    .max(1 << 10),
+  max_distance: z
+    .int()
+    .min(1)
+    .max(1 << 24),
+  bidirectional: listOf(z.int()),
+  causal: listOf(z.int()),
 });
 
 /**
@@ -26,6 +42,7 @@ export async function verifyBucketCase(device: Device, directory: string): Promi
   const comparisons: Comparison[] = [];
   for (const name of ['bidirectional', 'causal'] as const) {
     const reach = Math.max(-expected.first_offset, expected.first_offset + expected[name].length - 1);
+    checkBytes(directory, 'checking its buckets takes', ARRAYS * (reach + 1) * expected.buckets * WIDTH * 4);
     const wrong: string[] = [];
     for (const [query, sign] of [
       [0, 1],
@@ -61,8 +78,7 @@ async function bucketsSeen(
   maxDistance: number,
 ): Promise<Int32Array> {
   const found = new Int32Array(length).fill(-1);
-  // Keys are looked at in blocks, so that the unit vectors stay narrow.
-  const width = 64;
+  const width = WIDTH;
   const bias = Float32Array.from({ length: buckets * buckets }, (_, i) =>
     Math.floor(i / buckets) === i % buckets ? 0 : -1e4,
   );

@@ -11,14 +11,17 @@ const ids = listOf(
     .max(2 ** 31 - 1),
 );
 
+// Of one sequence; fixtures have a few dozen.
+const MOST_TOKENS = 1 << 14;
+
 const modelInputs = z.object({
   examples: listOf(z.object({ instruction: ids, input: ids, target: ids.optional() })).refine(
     (examples) => examples.length > 0,
     { error: 'must have at least one example' },
   ),
-  instruction_length: z.int().min(0).default(0),
+  instruction_length: z.int().min(0).max(MOST_TOKENS).default(0),
   z_loss: z.number().default(0),
-  max_tokens: z.int().min(1).optional(),
+  max_tokens: z.int().min(1).max(MOST_TOKENS).optional(),
 });
 
 /** inputs.json of a model or greedy fixture. */

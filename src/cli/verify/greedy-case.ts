@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { generateTokens } from '../../inference/generate.js';
+import { listOf } from '../../util/check.js';
 import { loadModel } from '../../model/checkpoint.js';
 import type { Device } from '../../tensor/device.js';
 import type { WeightDType } from '../../tensor/ops.js';
 import type { Comparison } from './difference.js';
 import { readFixtureJson, validate, type FixtureInputs } from './fixture-inputs.js';
 
-const schema = z.object({ tokens: z.array(z.array(z.int())) });
+const schema = z.object({ tokens: listOf(listOf(z.int())) });
 
 /**
  * Share of inputs whose greedy tokens may differ where weights are rounded (design, "Numbers that must hold"); of fewer

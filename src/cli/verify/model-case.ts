@@ -167,6 +167,12 @@ async function compareGenerated(
     const values = await asFloat32(tensor).read();
     const [examples = 0, allSlots = 0, ...shape] = info.shape;
     const size = sizeOf(shape);
+    const own = sizeOf(tensor.shape.slice(2));
+    if (examples !== batch.examples.length || size !== own || slots.some((slot) => slot >= allSlots))
+      throw new HintError(
+        'INVALID_DATA',
+        `${file.path}: ${key} is of shape [${info.shape.join(', ')}], which fits neither ${batch.examples.length} examples nor the model's slots; see the fixture's README.`,
+      );
     // Slots that are not generated take the expected values, so that only generated ones can differ.
     const actual = Float32Array.from(expected);
     batch.examples.forEach((example, row) => {
@@ -176,8 +182,6 @@ async function compareGenerated(
         actual.set(values.subarray(from, from + size), (Number(example.id) * allSlots + slot) * size);
       });
     });
-    if (examples !== batch.examples.length)
-      throw new HintError('INVALID_DATA', `${key} is for ${examples} examples.`);
     await compare(key, actual);
   }
 }

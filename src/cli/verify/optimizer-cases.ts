@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { loadModel } from '../../model/checkpoint.js';
 import { openSafetensors, toFloat32, type SafetensorsFile } from '../../model/safetensors.js';
+import { listOf } from '../../util/check.js';
 import { ADAFACTOR, adafactorDecay, Optimizer } from '../../training/optimizer.js';
 import { trainOnBatch } from '../../training/train-on-batch.js';
 import type { Device } from '../../tensor/device.js';
@@ -12,6 +13,10 @@ import { readFixtureInputs, readFixtureJson, validate } from './fixture-inputs.j
 import { batchOf } from './model-case.js';
 import { recordOf } from '../../util/record-schema.js';
 
+// Fixtures have ten.
+const MOST_UPDATES = 1000;
+const updates = () => z.int().min(1).max(MOST_UPDATES);
+
 const adafactorSchema = z.object({
   shared: z.object({
     decay_rate: z.number(),
@@ -20,8 +25,8 @@ const adafactorSchema = z.object({
     epsilon1: z.number(),
     epsilon2: z.number(),
   }),
-  gradient_scales: z.array(z.number()),
-  updates: z.array(z.int()).min(1),
+  gradient_scales: z.array(z.number()).max(MOST_UPDATES),
+  updates: z.array(updates()).min(1).max(MOST_UPDATES),
   variants: recordOf(
     z.object({
       learning_rate: z.number(),
@@ -36,7 +41,7 @@ const adafactorSchema = z.object({
 const trainingSchema = z.object({
   checkpoint: z.string(),
   learning_rate: z.number(),
-  updates: z.int().min(1),
+  updates: updates(),
   z_loss: z.number(),
   adafactor: z.object({
     multiply_by_parameter_scale: z.boolean(),
@@ -48,7 +53,7 @@ const trainingSchema = z.object({
 });
 
 const losses = z.object({
-  before_update: z.array(z.object({ ce_mean: z.number(), total_mean: z.number() })),
+  before_update: listOf(z.object({ ce_mean: z.number(), total_mean: z.number() })),
 });
 
 /** Parameters after some updates of Adafactor, for each variant of its settings. */
