@@ -1,5 +1,5 @@
 import type { TextFile } from './files.js';
-import { readLines } from './lines.js';
+import { isBlank, readLines } from './lines.js';
 import type { ParquetJob, ParquetRows } from './parquet.js';
 import type { DocumentGroup, DocumentPlace } from './text-job.js';
 
@@ -112,9 +112,4 @@ async function* readRows(
       };
     }
   }
-}
-
-function isBlank(bytes: Uint8Array): boolean {
-  // Space, and the controls from tab to carriage return.
-  return bytes.every((byte) => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d));
 }

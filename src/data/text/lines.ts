@@ -19,8 +19,8 @@ const READ_BYTES = 2 ** 18;
 const LINE_FEED = 10;
 
 /**
- * The lines of a file from a place on, as a stream: memory does not grow with the file. A plain file is entered at the
- * byte; a packed one is unpacked from its start, without looking at what is passed over.
+ * The lines of a file from a place on that are not blank, as a stream: memory does not grow with the file. A plain file is
+ * entered at the byte; a packed one is unpacked from its start, without looking at what is passed over.
  *
  * @param from lines and bytes that were read already
  * @param split false: the whole file is one line
@@ -53,7 +53,11 @@ export async function* readLines(
     while (split && begin < chunk.length) {
       const end = chunk.indexOf(LINE_FEED, begin);
       if (end < 0) break;
-      yield take(chunk.subarray(begin, end), true);
+      // Here rather than where lines are read: a few kilobytes may unpack to a billion blank ones.
+      if (restBytes === 0 && isBlank(chunk, begin, end)) {
+        line++;
+        byte += end + 1 - begin;
+      } else yield take(chunk.subarray(begin, end), true);
       begin = end + 1;
     }
     if (begin < chunk.length) {
@@ -100,6 +104,15 @@ function readError({ path }: TextFile, cause: NodeJS.ErrnoException): HintError 
       { cause },
     );
   return new HintError('IO', `Could not read ${path}: ${cause.message}.`, { cause });
+}
+
+/** Whether bytes are white space: spaces, and the controls from tab to carriage return. */
+export function isBlank(bytes: Uint8Array, begin = 0, end = bytes.length): boolean {
+  for (let i = begin; i < end; i++) {
+    const byte = bytes[i] as number;
+    if (byte !== 0x20 && (byte < 0x09 || byte > 0x0d)) return false;
+  }
+  return true;
 }
 
 function withoutMark(bytes: Uint8Array): Uint8Array {

@@ -1,0 +1,462 @@
+/**
+ * Every parser of foreign files: what it starts from, how its inputs are changed, and what is called with one. `run` gets a
+ * folder of its own in which the input lies as `file`; whatever it returns counts as read.
+ */
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { mutateBytes, mutateJson, mutateLines, mutateSafetensors, mutateText } from './mutate.mjs';
+
+const root = resolve(import.meta.dirname, '..', '..');
+const fixtures = join(root, 'test', 'fixtures');
+const load = (module) => import(join(root, 'dist', `${module}.js`));
+const fixture = (...path) => readFileSync(join(fixtures, ...path));
+const small = (bytes, most = 60_000) => bytes.subarray(0, most);
+
+const WORDS = ['{{ text }}', '|||', '{% for a in range(10**9) %}', '{% endfor %}', '{% set s = s ~ s %}', '{% set s = "aaaa" %}', '{% macro m(x) %}{{ m(x) }}{% endmacro %}{{ m(1) }}', '{{ text | replace("a", text) }}', '{% for a in text.split("") %}', '{{ "a" * 10**9 }}', '{{ [1] * 10**9 }}', '{% if x %}', '{% endif %}', '{{ x[-1] }}', '{{ text | indent(10**8) }}', '(', ')', '[', ']', '{', '}', '{{', '}}', '{%', '%}', '{#', '|', '"', '\ufdd0', '\ufdd1', '\ufdd2', '\ufdd3']; // prettier-ignore
+const YAML = ['&a [*a,*a]', '<<: *a', '*a', '&a', '!!set', '!Template', '!!python/object:os.system', '- ', ': ', '? ', '|\n', '>\n', '---\n', '%YAML 1.1\n', '[', '{', "'", '"', '#', '\t', 'a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c]\n']; // prettier-ignore
+const EXPRESSIONS = ['(a+)+$', '(?:\\s*)*x', '\\s+', ' {2,}', '(', '[', 'a{1,99999}', '.*.*.*.*x'];
+
+const sniTask = fixture('sni', 'tasks', 'task2012_trec_question_type_classification.json');
+const shortTask = Buffer.from(
+  JSON.stringify({ ...JSON.parse(sniTask), Instances: JSON.parse(sniTask).Instances.slice(0, 6) }),
+);
+const predictions = Buffer.from(
+  [
+    '{"id":"task1-a","prediction":"Yes, it is.","task":"task1_x","references":["yes it is","no"]}',
+    '{"Task":"task2_y","Instance":{"id":"task2-b","output":["red"]},"prediction":"red"}',
+    '{"id":"c","prediction":"running quickly","references":"runs quick"}',
+  ].join('\n'),
+);
+const config = Buffer.from(
+  JSON.stringify({
+    system: 'hint',
+    model: { init: { config: { vocab_size: 64 } }, tokenizer: 'tokenizer.json', hint: { adapterSize: 4, loraRanks: 2 } },
+    data: { directory: 'natural-instructions', positives: 0 },
+    output: 'runs/hint',
+    optimizer: { name: 'adafactor', groups: { hyper: { stepOffset: 1 } } },
+    memoryBudget: '8GiB',
+    recompute: 'auto',
+  }),
+); // prettier-ignore
+const benchmark = Buffer.from(
+  JSON.stringify({
+    parts: {
+      ops: { rows: [{ op: 'linear', case: '8x8', pass: 'forward', microseconds: 3 }, { name: 'roof', seconds: 1, samples: [1, 2] }] },
+      latency: { samples: { 'hint 0': [1, 2, 3], hf: [2, 3] } },
+      training: { steps: [{ usefulTokens: 10, engineSeconds: 1, hfSeconds: 2 }] },
+    },
+  }),
+); // prettier-ignore
+const taskMetadata = JSON.stringify({ fingerprint: 'a'.repeat(64), source: { format: 'hint', definition: 'Name it.', examples: [{ input: 'a', output: 'b' }], maxTokens: 8 }, inputPrefix: [1, 2], slots: { adapter: [0, 1] }, keys: 'f32' }); // prettier-ignore
+
+/** A safetensors file of one tensor, with metadata. */
+function safetensors(metadata) {
+  const header = Buffer.from(JSON.stringify({ __metadata__: metadata, 'a.weight': { dtype: 'F32', shape: [2, 2], data_offsets: [0, 16] } })); // prettier-ignore
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  return Buffer.concat([length, header, Buffer.alloc(16, 1)]);
+}
+
+const CACHE_KEY = Buffer.alloc(32, 7);
+
+/** Makes the checksum right, as a program that forges a cache would. */
+function withChecksum(bytes) {
+  const forged = Buffer.from(bytes);
+  if (forged.length < 72) return forged;
+  createHash('sha256').update(forged.subarray(56)).digest().subarray(0, 16).copy(forged, 40);
+  return forged;
+}
+
+function mutateCache(random, bytes, words) {
+  if (bytes.length < 76) return mutateBytes(random, bytes, words);
+  const body = random.below(3) === 0 ? mutateBytes(random, bytes.subarray(72), words) : Buffer.from(bytes.subarray(72)); // prettier-ignore
+  const text = body.indexOf('{"instructions"');
+  const edited = text >= 0 && random.below(2) === 0 ? Buffer.concat([body.subarray(0, text), mutateJson(random, body.subarray(text), words)]) : body; // prettier-ignore
+  const head = Buffer.from(bytes.subarray(0, 72));
+  // The counts go with the body, unless they are what is changed.
+  if (text >= 0 && random.below(4) > 0) head.writeUInt32LE(Math.max(0, edited.length - text), 64);
+  else head.writeUInt32LE(random.below(2 ** 31), 56 + 4 * random.below(3));
+  return withChecksum(Buffer.concat([head, edited]));
+}
+
+function folderWith(directory, source) {
+  if (!existsSync(join(directory, 'copied'))) cpSync(source, join(directory, 'copied'), { recursive: true });
+  return join(directory, 'copied');
+}
+
+let tokenizer;
+async function fixtureTokenizer() {
+  const { Tokenizer } = await load('data/tokenizer');
+  return (tokenizer ??= await Tokenizer.load(join(fixtures, 'tokenizer')));
+}
+
+async function all(iterable) {
+  const items = [];
+  for await (const item of iterable) items.push(item);
+  return items;
+}
+
+const first = (bytes, lines) => Buffer.from(gunzipSync(bytes).toString('utf8').split('\n').slice(0, lines).join('\n')); // prettier-ignore
+
+/** name → { file, seeds, mutate, words, run } */
+export const PARSERS = {
+  'training-config': {
+    file: 'config.json', seeds: () => [config], mutate: mutateJson, words: ['hint', 'cuda:99999999999', '80GiB', 'auto'],
+    async run(file) {
+      const { readTrainingConfig } = await load('training/config');
+      return readTrainingConfig(file);
+    },
+  },
+  settings: {
+    file: 'set.txt', mutate: mutateText, words: ['=', '.', '{"a":', '[[[[', '__proto__', '1e999', 'model.hint'],
+    seeds: () => [Buffer.from('model.hint.adapterSize=3\ndata.positives=2\nmodel={"init":"a"}\noptimizer.groups.t5.frozen=true')],
+    async run(file) {
+      const { applyOverrides, mergeSettings } = await load('training/overrides');
+      const { parseTrainingConfig } = await load('training/config');
+      const lines = readFileSync(file, 'utf8').split('\n');
+      return parseTrainingConfig(mergeSettings(JSON.parse(config), applyOverrides({}, lines)));
+    },
+  },
+  'model-config': {
+    file: 'config.json', mutate: mutateJson, words: ['gpt2', 'opt', 'gated-gelu', 'hypter'],
+    seeds: () => [fixture('greedy-model', 'config.json'), fixture('language-model', 'gpt2', 'config.json'), fixture('language-model', 'opt', 'config.json')],
+    async run(file) {
+      const { readLanguageModelConfig } = await load('model/open-model');
+      const { readModelConfig } = await load('model/config');
+      const { parameterShapes } = await load('model/parameter-shapes');
+      if (!(await readLanguageModelConfig(dirname(file)))) return parameterShapes(await readModelConfig(dirname(file))).size;
+    },
+  },
+  safetensors: {
+    file: 'model.safetensors', mutate: mutateSafetensors, words: ['F32', 'BF16', 'I64', '__metadata__', 'data_offsets'],
+    seeds: () => [fixture('safetensors', 'every-dtype.safetensors'), safetensors({ format: 'pt', step: '5' })],
+    async run(file) {
+      const { openSafetensors } = await load('model/safetensors');
+      const opened = await openSafetensors(file);
+      try {
+        for (const name of [...opened.tensors.keys()].slice(0, 50)) await opened.read(name);
+      } finally {
+        await opened.close();
+      }
+    },
+  },
+  'shard-index': {
+    file: 'model.safetensors.index.json', mutate: mutateJson, words: ['../x.safetensors', 'a.safetensors'],
+    seeds: () => [Buffer.from(JSON.stringify({ metadata: { total_size: 16 }, weight_map: { 'a.weight': 'model-00001-of-00001.safetensors' } }))],
+    async run(file) {
+      const shard = join(dirname(file), 'model-00001-of-00001.safetensors');
+      if (!existsSync(shard)) writeFileSync(shard, safetensors({ format: 'pt' }));
+      const { openSafetensors } = await load('model/safetensors');
+      const opened = await openSafetensors(file);
+      try {
+        for (const name of opened.tensors.keys()) await opened.read(name);
+      } finally {
+        await opened.close();
+      }
+    },
+  },
+  lineage: {
+    file: 'model.safetensors', mutate: mutateSafetensors, words: ['step', 'step_offsets', '{"hyper":1}', 'null', '[[[['],
+    seeds: () => [safetensors({ step: '7', step_offsets: '{"hyper":3,"t5":0}' })],
+    async run(file) {
+      const { readLineage } = await load('training/lineage');
+      return readLineage(dirname(file));
+    },
+  },
+  'task-metadata': {
+    file: 'task.safetensors', mutate: mutateSafetensors, words: ['hint-task-2', taskMetadata, 'bf16'],
+    seeds: () => [safetensors({ format: 'hint-task-2', task: taskMetadata })],
+    async run(file) {
+      const { readTaskMetadata } = await load('inference/task-file');
+      return readTaskMetadata(file);
+    },
+  },
+  tokenizer: {
+    file: 'tokenizer.json', mutate: mutateJson, words: [...EXPRESSIONS, 'Replace', 'Sequence', 'ByteLevel', 'Split', 'Prepend'],
+    seeds: () => [fixture('bpe-tokenizer', 'tokenizer.json'), smallUnigram(), splitTokenizer()],
+    async run(file) {
+      const { Tokenizer } = await load('data/tokenizer');
+      const read = await Tokenizer.load(file);
+      const ids = read.encode(`Words: cat   greén salad\t12,345 ${'a'.repeat(60)}! ﬁ ① 日本`);
+      return read.decode(ids) + read.truncate('Some more text', 4);
+    },
+  },
+  charsmap: {
+    file: 'charsmap', mutate: mutateBytes, words: ['\0', '\u00ff\u00ff\u00ff\u00ff'],
+    seeds: () => [Buffer.from(JSON.parse(fixture('tokenizer', 'tokenizer.json')).normalizer.precompiled_charsmap, 'base64')],
+    async run(file) {
+      const { Charsmap } = await load('data/charsmap');
+      const map = new Charsmap(readFileSync(file).toString('base64'));
+      return map.normalize('ﬁ ① Ａ日本 é a'.repeat(20)).length;
+    },
+  },
+  'sni-task': {
+    file: 'task1_a.json', seeds: () => [shortTask], mutate: mutateJson, words: ['Definition', 'Instances', 'Positive Examples'],
+    async run(file) {
+      const { readSniTask, selectInstances } = await load('data/natural-instructions');
+      const { createPrompt } = await load('data/formats');
+      const task = await readSniTask(file);
+      selectInstances(task.instances, 'train', 5);
+      return createPrompt(task, { format: 'tk-instruct', positives: 2 }, await fixtureTokenizer(), 128).formatInput('a');
+    },
+  },
+  'sni-splits': {
+    file: 'splits/default/train_tasks.txt', mutate: mutateText, words: ['\n', '..', '/', '\\', '\ufeff', '\0', 'task1'],
+    seeds: () => [fixture('sni', 'splits', 'default', 'train_tasks.txt')],
+    async run(file) {
+      const { readSniTaskNames } = await load('data/natural-instructions');
+      return readSniTaskNames(resolve(dirname(file), '..', '..'), 'train');
+    },
+  },
+  'p3-rows': {
+    file: 'rows.jsonl', mutate: mutateLines, words: ['answer_choices', 'fields', '[NAME]', '<NO LABEL>'],
+    seeds: () => [first(fixture('p3', 'train', 'quarel.jsonl.gz'), 4)],
+    async run(file) {
+      const { readLineBlocks } = await load('data/line-blocks');
+      const { runP3Job } = await load('data/p3/tokenize');
+      const tokens = await fixtureTokenizer();
+      const rows = first(fixture('p3', 'train', 'quarel.jsonl.gz'), 4).toString('utf8').split('\n').map((line) => JSON.parse(line));
+      const tasks = Object.fromEntries(rows.map((row) => [`${row.dataset}_${row.template}`, { text: 'a [B] c', keep: 1, shots: null }]));
+      for await (const block of readLineBlocks(file, 'the rows')) {
+        const job = { ...block, file, setting: { form: 'joint', shots: 1 }, tasks, seed: 0, withChoices: true, maxInstructionTokens: 64, maxInputTokens: 64, maxTargetTokens: 64, cacheDirectory: null };
+        await runP3Job(job, { fingerprint: tokens.fingerprint, get: async () => tokens });
+      }
+    },
+  },
+  'p3-lists': {
+    file: 'templates.json', mutate: mutateJson, words: ['original_task', 'rows', 'train', '../a'],
+    seeds: () => [fixture('p3', 'templates.json'), fixture('p3', 'splits.json')],
+    async run(file) {
+      const { readP3Templates, p3Files } = await load('data/p3/format');
+      const directory = folderWith(dirname(file), join(fixtures, 'p3'));
+      const bytes = readFileSync(file);
+      const isList = bytes.toString('latin1').trimStart().startsWith('[');
+      writeFileSync(join(directory, isList ? 'templates.json' : 'splits.json'), bytes);
+      return isList ? readP3Templates(directory) : p3Files(directory, 'train');
+    },
+  },
+  promptsource: {
+    file: 'templates.yaml', mutate: mutateText, words: [...WORDS, ...YAML],
+    seeds: () => [fixture('promptsource', 'templates.yaml')],
+    async run(file) {
+      const { readPromptTemplates } = await load('data/p3/promptsource/templates');
+      const { PromptRenderer } = await load('data/p3/promptsource/render');
+      const row = JSON.parse(fixture('promptsource', 'rows.jsonl').toString('utf8').split('\n')[0]);
+      const { templates } = await readPromptTemplates(file);
+      for (const template of templates.slice(0, 20)) new PromptRenderer(template).render(row, () => 0.5);
+    },
+  },
+  jinja: {
+    file: 'template', mutate: mutateText, words: WORDS,
+    seeds: () => ['{{ text }} ||| {{ label }}', '{% set s = text %}{% for t in tags %}{% set s = s ~ s %}{{ loop.index }}{{ t | upper }}{% endfor %}||| {{ tags | join(", ") }}', '{% macro a(x) %}{{ x }}{% endmacro %}{{ a(text) }} ||| {{ product.name if verified else text[1:4] }}', '{% set l = [] %}{% for t in range(3) %}{{ l.append(l) }}{% endfor %}{{ l }}|||x'].map((text) => Buffer.from(text)),
+    async run(file) {
+      const { PromptRenderer } = await load('data/p3/promptsource/render');
+      const row = JSON.parse(fixture('promptsource', 'rows.jsonl').toString('utf8').split('\n')[0]);
+      return new PromptRenderer({ name: 'a', taskName: 'a', jinja: readFileSync(file, 'utf8'), answerChoices: undefined, originalTask: true, choicesInPrompt: false, metrics: [] }).render(row, () => 0.5);
+    },
+  },
+  'promptsource-rows': {
+    file: 'rows.jsonl', mutate: mutateLines, words: ['text', 'tags', '\ufdd0', '\ufdd1', '|||', 'answer_choices'],
+    seeds: () => [fixture('promptsource', 'rows.jsonl')],
+    async run(file) {
+      const { renderPromptsource } = await load('data/p3/promptsource/write');
+      const directory = join(dirname(file), 'out');
+      rmSync(directory, { recursive: true, force: true });
+      return renderPromptsource({ templates: join(fixtures, 'promptsource', 'templates.yaml'), rows: file, directory, split: 'train' });
+    },
+  },
+  'text-lines': {
+    file: 'corpus.jsonl', mutate: mutateLines, words: ['text', '\n', '\r', '\0', '\ufeff'],
+    seeds: () => [small(fixture('text', 'sample.jsonl'))],
+    run: (file) => readCorpus(file),
+  },
+  gzip: {
+    file: 'corpus.jsonl.gz', mutate: mutateBytes, words: ['\u001f\u008b'],
+    seeds: () => [gzipSync(fixture('text', 'sample.jsonl')), gzipSync(Buffer.alloc(40_000_000, 10)), gzipSync(Buffer.alloc(40_000_000, 97))],
+    run: (file) => readCorpus(file),
+  },
+  parquet: {
+    file: 'corpus.parquet', mutate: mutateBytes, words: ['PAR1', '\u0015\u0000', '\u00ff\u00ff\u00ff\u00ff\u000f'],
+    seeds: () => [fixture('text', 'sample.parquet'), plainParquet(3, 3), plainParquet(3, 2_000_000_000), plainParquet(2_000_000_000, 3)],
+    async run(file) {
+      const { readParquetRows } = await load('data/text/parquet');
+      let rows = Infinity;
+      for (let row = 0; row < rows; ) {
+        const read = await readParquetRows({ file, column: 'text', row });
+        if (read.ends.length === 0) break;
+        rows = read.rows;
+        row += read.ends.length;
+      }
+    },
+  },
+  predictions: {
+    file: 'predictions.jsonl', seeds: () => [predictions], mutate: mutateLines, words: ['references', 'id', 'prediction'],
+    async run(file) {
+      const { scoreFile } = await load('evaluation/score');
+      return scoreFile(file);
+    },
+  },
+  references: {
+    file: 'references.jsonl', mutate: mutateLines, words: ['references', 'id'],
+    seeds: () => [Buffer.from('{"id":"task1-a","references":["yes"]}\n{"id":"task2-b","references":"red"}\n{"id":"c","references":["runs"]}')],
+    async run(file) {
+      const { scoreFile } = await load('evaluation/score');
+      const scored = join(dirname(file), 'predictions.jsonl');
+      writeFileSync(scored, predictions);
+      return scoreFile(scored, { references: file });
+    },
+  },
+  benchmark: {
+    file: 'results.json', seeds: () => [benchmark], mutate: mutateJson, words: ['samples', 'rows', 'steps'],
+    async run(file) {
+      const { benchmarkSeries, compareBenchmarks } = await load('evaluation/compare-benchmarks');
+      const { readJson } = await load('util/read-file');
+      const series = benchmarkSeries(await readJson(file, 'the result'), file);
+      return compareBenchmarks(series, benchmarkSeries(JSON.parse(benchmark), 'other'), 0.05);
+    },
+  },
+  metrics: {
+    file: 'metrics.jsonl', mutate: mutateLines, words: ['step', 'loss'],
+    seeds: () => [Buffer.from([1, 2, 3].map((step) => JSON.stringify({ step, loss: 1.5, time: '2026-01-01' })).join('\n'))],
+    async run(file) {
+      const { RunDirectory } = await load('training/run-directory');
+      const run = new RunDirectory(dirname(file));
+      await run.readMetrics();
+      await run.truncateMetrics(2);
+    },
+  },
+  'checkpoint-state': {
+    file: 'state.json', mutate: mutateJson, words: ['version', 'source', 'sampler'],
+    seeds: () => [Buffer.from(JSON.stringify({ version: 2, step: 3, tokens: 10, source: { epoch: 0, position: 3 }, fingerprint: 'a' }))],
+    async run(file) {
+      const { RunDirectory } = await load('training/run-directory');
+      const checkpoint = join(dirname(file), 'checkpoints', 'step-3');
+      mkdirSync(checkpoint, { recursive: true });
+      for (const name of ['config.json', 'model.safetensors', 'optimizer.safetensors']) writeFileSync(join(checkpoint, name), '');
+      writeFileSync(join(checkpoint, 'state.json'), readFileSync(file));
+      return new RunDirectory(dirname(file)).latestCheckpoint();
+    },
+  },
+  lock: {
+    file: 'lock.json', mutate: mutateJson, words: ['pid', 'host'],
+    seeds: () => [Buffer.from(JSON.stringify({ pid: 999_999_999, host: 'elsewhere', processStart: null, since: '2026' }))],
+    async run(file) {
+      const { lockRun } = await load('training/run-lock');
+      const release = await lockRun(dirname(file));
+      await release();
+    },
+  },
+  'token-cache': {
+    file: `${CACHE_KEY.toString('hex')}.tokens`, mutate: mutateCache, words: ['instructions', 'examples', 'choices'],
+    async seeds() {
+      const { packExamples } = await load('data/token-cache');
+      const ids = (...values) => Int32Array.from(values);
+      const choice = { text: 'c', ids: ids(9) };
+      const example = (id) => ({ id, task: 't', instruction: ids(1, 2), input: ids(3), target: ids(4, 5), references: ['r'], choices: [choice] });
+      return [Buffer.from(packExamples([example('a'), example('b')], CACHE_KEY))];
+    },
+    async run(file) {
+      const { readTokenCache, unpackExamples, packedLayout } = await load('data/token-cache');
+      const packed = await readTokenCache(dirname(file), CACHE_KEY);
+      if (packed) return [packedLayout(packed), unpackExamples(packed)];
+    },
+  },
+  fixtures: {
+    file: 'inputs.json', mutate: mutateJson, words: ['examples', 'instruction'],
+    seeds: () => [fixture('greedy-model', 'inputs.json')],
+    async run(file) {
+      const { verifyDirectory } = await load('cli/verify/cases');
+      const { Device } = await load('tensor/device');
+      const directory = folderWith(dirname(file), join(fixtures, 'greedy-model'));
+      writeFileSync(join(directory, 'inputs.json'), readFileSync(file));
+      const device = new Device({ threads: 1 });
+      try {
+        return await verifyDirectory(device, directory, 'f32', undefined);
+      } finally {
+        device.close();
+      }
+    },
+  },
+  'bucket-fixtures': {
+    file: 'expected.json', mutate: mutateJson, words: ['buckets'],
+    seeds: () => [Buffer.from(JSON.stringify({ first_offset: -3, buckets: 4, max_distance: 8, bidirectional: [3, 2, 1, 0, 3, 3, 3], causal: [3, 2, 1, 0, 0, 0, 0] }))],
+    async run(file) {
+      const { verifyDirectory } = await load('cli/verify/cases');
+      const { Device } = await load('tensor/device');
+      const device = new Device({ threads: 1 });
+      try {
+        return await verifyDirectory(device, dirname(file), 'f32', undefined);
+      } finally {
+        device.close();
+      }
+    },
+  },
+}; // prettier-ignore
+
+async function readCorpus(file) {
+  const { findTextFiles } = await load('data/text/files');
+  const { readGroups, START } = await load('data/text/documents');
+  const { runTextJob } = await load('data/text/text-job');
+  const tokens = await fixtureTokenizer();
+  const source = { fingerprint: tokens.fingerprint, get: async () => tokens };
+  const settings = { column: 'text', epoch: 0, group: 0, seed: 0, objective: 'hint', splits: 'independent', segmentTokens: 64, maxDocumentTokens: 1024, lastSegment: 'drop' }; // prettier-ignore
+  let groups = 0;
+  for await (const { documents } of readGroups(await findTextFiles([file]), START, 8, {
+    column: 'text',
+    parquet: () => Promise.reject(new Error('none')),
+  })) {
+    // prettier-ignore
+    await runTextJob({ ...settings, ...documents }, source);
+    groups++;
+  }
+  return groups;
+}
+
+/** The fixture's tokenizer with few pieces, so that a change meets something that matters. */
+function smallUnigram() {
+  const json = JSON.parse(fixture('tokenizer', 'tokenizer.json'));
+  const model = { ...json.model, vocab: json.model.vocab.slice(0, 300) };
+  return Buffer.from(JSON.stringify({ ...json, normalizer: { type: 'NFKC' }, model, added_tokens: json.added_tokens.slice(0, 3) })); // prettier-ignore
+}
+
+function splitTokenizer() {
+  const json = JSON.parse(fixture('bpe-tokenizer', 'tokenizer.json'));
+  const split = { type: 'Split', pattern: { Regex: '\\p{L}+|\\s+' }, behavior: 'Isolated', invert: false };
+  const normalizer = { type: 'Sequence', normalizers: [{ type: 'NFC' }, { type: 'Replace', pattern: { String: 'a' }, content: 'b' }] }; // prettier-ignore
+  return Buffer.from(JSON.stringify({ ...json, normalizer, pre_tokenizer: { type: 'Sequence', pretokenizers: [split, json.pre_tokenizer] } })); // prettier-ignore
+}
+
+/** A parquet file of one unpacked page that is not optional, written by hand: its claims are where a change finds them. */
+function plainParquet(rows, values) {
+  const zigzag = (n) => {
+    const out = [];
+    for (let z = BigInt(n) * 2n; ; z >>= 7n) {
+      if (z < 128n) return [...out, Number(z)];
+      out.push(Number(z & 127n) | 128);
+    }
+  };
+  const i32 = (delta, n) => [(delta << 4) | 5, ...zigzag(n)];
+  const i64 = (delta, n) => [(delta << 4) | 6, ...zigzag(n)];
+  const text = (delta, value) => [(delta << 4) | 8, value.length, ...Buffer.from(value)];
+  const list = (delta, type, items) => [(delta << 4) | 9, (items.length << 4) | type, ...items.flat()];
+  const data = Buffer.concat(['one', 'two', 'six'].map((word) => Buffer.concat([Buffer.from([3, 0, 0, 0]), Buffer.from(word)]))); // prettier-ignore
+  const page = Buffer.from([...i32(1, 0), ...i32(1, data.length), ...i32(1, data.length), (2 << 4) | 12, ...i32(1, values), ...i32(1, 0), ...i32(1, 3), ...i32(1, 3), 0, 0]); // prettier-ignore
+  const body = Buffer.concat([Buffer.from('PAR1'), page, data]);
+  const size = page.length + data.length;
+  const column = [...i32(1, 6), ...list(1, 5, [zigzag(0)]), ...list(1, 8, [[4, ...Buffer.from('text')]]), ...i32(1, 0), ...i64(1, values), ...i64(1, size), ...i64(1, size), ...i64(2, 4), 0]; // prettier-ignore
+  const group = [...list(1, 12, [[...i64(2, 4), (1 << 4) | 12, ...column, 0]]), ...i64(1, size), ...i64(1, rows), 0]; // prettier-ignore
+  const schema = list(1, 12, [[...text(4, 'schema'), ...i32(1, 1), 0], [...i32(1, 6), ...i32(2, 0), ...text(1, 'text'), ...i32(2, 0), 0]]); // prettier-ignore
+  const footer = Buffer.from([...i32(1, 1), ...schema, ...i64(1, rows), ...list(1, 12, [group]), 0]);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(footer.length);
+  return Buffer.concat([body, footer, length, Buffer.from('PAR1')]);
+}
+
+/** Inputs that were found, and are kept: names of files of test/fuzz/corpus. */
+export function corpusOf(name) {
+  const folder = join(import.meta.dirname, 'corpus', name);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).sort().map((file) => ({ file, bytes: readFileSync(join(folder, file)) })); // prettier-ignore
+}
