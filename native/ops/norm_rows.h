@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "native/ops/dropout/mask.h"
 #include "native/ops/elementwise.h"
 #include "native/ops/lanes.h"
+#include "native/ops/long_sums.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/scratch.h"
 
@@ -46,7 +48,7 @@ void forEachNormRow(const Call& call, const Body& body) {
 }
 
 /// The backward pass over rows. addParameters(row, s, gy, sums) adds a row's share of the parameters' gradients to
-/// `width` sums (0: none are wanted), which finish(sums, isFirst) gets once or more, in the same order in every run.
+/// `width` sums (0: none are wanted), which finish(sums) gets when all rows have been added.
 /// gradientOfSum(row, s, gy, gs) writes the gradient that s gets through y.
 template <typename AddParameters, typename GradientOfSum, typename Finish>
 void normBackward(const Call& call, int64_t width, const AddParameters& addParameters,
@@ -59,17 +61,18 @@ void normBackward(const Call& call, int64_t width, const AddParameters& addParam
   const IntList& offsets = call.list("seqOffsets");
 
   const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(threadCount(), rows / rowGrain(d)));
-  Scratch partial(std::max<int64_t>(1, parts * width));
+  std::vector<LongSums> partial;
+  partial.reserve(static_cast<size_t>(parts));
+  for (int64_t part = 0; part < parts; ++part) partial.emplace_back(width);
   parallelFor(parts, 1, [&](int64_t firstPart, int64_t endPart) {
     Scratch space(2 * d);
     float *gs = space, *maskSpace = gs + d;
     for (int64_t part = firstPart; part < endPart; ++part) {
-      float* sums = partial + part * width;
-      std::memset(sums, 0, static_cast<size_t>(width) * sizeof(float));
+      LongSums& sums = partial[static_cast<size_t>(part)];
       const auto run = [&](int64_t first, int64_t last, const float* mask) {
         for (int64_t row = first; row < last; ++row) {
           const int64_t at = row * d;
-          if (width > 0 && gy) addParameters(row, s + at, gy + at, sums);
+          if (width > 0 && gy) addParameters(row, s + at, gy + at, sums.nextRow());
           if (!gx && !gdelta) continue;
           const float* gradient = gsum ? gsum + at : gs;
           if (gy) {
@@ -87,7 +90,9 @@ void normBackward(const Call& call, int64_t width, const AddParameters& addParam
       forEachMaskedRun(dropout, offsets, d, rows * part / parts, rows * (part + 1) / parts, maskSpace, run);
     }
   });
-  for (int64_t part = 0; part < parts && width > 0; ++part) finish(partial + part * width, part == 0);
+  if (width == 0) return;
+  for (size_t part = 1; part < partial.size(); ++part) partial[0].add(partial[part]);
+  finish(partial[0].rounded());
 }
 
 }  // namespace hint

@@ -214,7 +214,7 @@ Call makeBackward(const Call& forward, const BackwardRequest& request) {
     if (!(call.spec->outputs[i].flags & kSaved)) call.outputs[i].buffer = nullptr;
     if (!request.gradPresent[i]) continue;
     call.gradOutputs[i] = guardedTensor(call.outputs[i].dtype, call.outputs[i].shape);
-    fillNoise(call.gradOutputs[i], 1000 + i);
+    fillNoise(call.gradOutputs[i], 1000 + i, 1.0, request.gradientShift);
   }
   call.checkGradients();
   return call;

@@ -54,7 +54,8 @@ struct BackwardRequest {
   std::vector<bool> wanted;       ///< parallel to the inputs
   std::vector<bool> gradPresent;  ///< parallel to the outputs
   float beta = 0.0f;
-  bool wide = false;  ///< gradients are f32 where they may be
+  bool wide = false;           ///< gradients are f32 where they may be
+  double gradientShift = 0.0;  ///< mean of the gradients of outputs
 };
 
 /// The inputs that can receive a gradient in this call, and the outputs that can carry one.

@@ -171,8 +171,14 @@ class Check {
     return gradients;
   }
 
+  BackwardRequest request(const std::vector<bool>& inputs, const std::vector<bool>& outputs, float beta,
+                          bool wide) const {
+    return {inputs, outputs, beta, wide, example_.gradientShift};
+  }
+
   double gradientLimit() const {
-    return reference_.gradientTolerance * target_.slack +
+    const double own = example_.gradientTolerance;
+    return (own > 0 ? own : reference_.gradientTolerance) * target_.slack +
            (hasBf16(*referenceCall_) ? reference_.bf16GradientTolerance * target_.roundings : 0.0);
   }
 
@@ -185,11 +191,11 @@ class Check {
   }
 
   void gradients(const Call& forward, const std::vector<bool>& inputs, const std::vector<bool>& outputs) {
-    const Gradients all = backward(forward, {inputs, outputs, 0.0f, true}, "backward");
+    const Gradients all = backward(forward, request(inputs, outputs, 0.0f, true), "backward");
     againstDifferences(forward, "backward", outputs, all);
 
-    const Call accumulated = makeBackward(forward, {inputs, outputs, 1.0f, true});
-    const Gradients added = backward(forward, {inputs, outputs, 1.0f, true}, "accumulating backward");
+    const Call accumulated = makeBackward(forward, request(inputs, outputs, 1.0f, true));
+    const Gradients added = backward(forward, request(inputs, outputs, 1.0f, true), "accumulating backward");
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (!inputs[i]) continue;
       Doubles expected = toDoubles(accumulated.gradInputs[i]);
@@ -203,7 +209,7 @@ class Check {
         std::vector<bool> only(inputs.size(), false);
         only[i] = true;
         const std::string what = std::string("backward for ") + op_.inputs[i].name + " alone";
-        compareGradient(what, i, backward(forward, {only, outputs, 0.0f}, what)[i], all[i]);
+        compareGradient(what, i, backward(forward, request(only, outputs, 0.0f, false), what)[i], all[i]);
       }
 
     if (std::count(outputs.begin(), outputs.end(), true) > 1)
@@ -212,7 +218,7 @@ class Check {
         std::vector<bool> without = outputs;
         without[i] = false;
         const std::string what = std::string("backward without a gradient of ") + op_.outputs[i].name;
-        againstDifferences(forward, what, without, backward(forward, {inputs, without, 0.0f}, what));
+        againstDifferences(forward, what, without, backward(forward, request(inputs, without, 0.0f, false), what));
       }
   }
 
@@ -228,7 +234,8 @@ class Check {
   /// Single elements show where a gradient is wrong; one random direction through all elements shows that none is.
   void againstDifferences(const Call& forward, const std::string& what, const std::vector<bool>& outputs,
                           const Gradients& gradients) {
-    const Call shapes = makeBackward(forward, {std::vector<bool>(forward.inputs.size(), false), outputs, 0.0f});
+    const Call shapes =
+        makeBackward(forward, request(std::vector<bool>(forward.inputs.size(), false), outputs, 0.0f, false));
     std::vector<Doubles> weights;
     for (const Tensor& tensor : shapes.gradOutputs) weights.push_back(tensor ? toDoubles(tensor) : Doubles());
     std::mt19937_64 engine(7);

@@ -13,7 +13,7 @@ namespace hint::adafactor {
 namespace {
 
 /// Sums are taken in f32 over at most this many values per vector lane, and in double beyond.
-constexpr int64_t kBlock = 4096;
+constexpr int64_t kBlock = 1024;
 /// Values below which a thread more does not pay.
 constexpr int64_t kGrain = 16384;
 /// Rows whose squares are summed per column in f32 before the sums move to double.

@@ -1,8 +1,11 @@
 #include <cstring>
 
 #include "native/ops/attention/attention.h"
+#include "native/ops/attention/gradient_buffers.h"
 #include "native/ops/attention/target.h"
 #include "native/ops/attention/workspace.h"
+#include "native/ops/elementwise.h"
+#include "native/ops/long_sums.h"
 #include "native/runtime/error.h"
 #include "native/runtime/scratch.h"
 
@@ -22,59 +25,9 @@ struct Backward {
   int64_t parts = 1;
   Target targetQ, targetK[kMaxSegments], targetV[kMaxSegments];
   std::vector<double> biasSums;  ///< [bundles, heads, buckets]
+  std::vector<double> sumsQ;     ///< [qRows, width] where more than a few sequences share q
 
   void unit(const Bundle& bundle, int64_t bundleIndex, int64_t firstHead, int64_t endHead);
-};
-
-/// One segment of keys of one head, in the layouts that its five products read and write.
-struct Segment {
-  float *keyPanels, *valuePanels, *keyRows, *gradientK, *gradientV;
-};
-
-/// Own keys handled at once. Their packed forms and gradients, 1.25 KiB a key at T5's head width, stay in the second
-/// cache level while all queries of the sequence pass.
-constexpr int64_t kKeyTile = 256;
-
-/// The buffers of one unit.
-struct Buffers {
-  int64_t dim, wide, columns, block, relative;
-  HeadArrays context, own, masks;
-  Scratch scratch;
-  float *scores, *dP, *q, *dO, *dQ, *delta, *logs, *dense, *relativeGradient;
-
-  Buffers(const Geometry& g, int64_t heads, bool oneChunk, bool dropout, int64_t relativePositions)
-      : dim(g.headDim),
-        wide(padded(dim)),
-        columns(contextColumns(g) + padded(std::min(g.maxKeys, kKeyTile))),
-        block(blockRows(columns, g.maxQueries)),
-        relative(relativePositions),
-        context(contextColumns(g), 2 * dim + 3 * wide, heads, false),
-        own(columns - contextColumns(g), 2 * dim + 3 * wide, heads, oneChunk),
-        masks(dropout ? columns : 0, 1, heads, oneChunk),
-        scratch(Slices::size(context.floats()) + Slices::size(own.floats()) + Slices::size(masks.floats()) +
-                2 * Slices::size(block * columns) + 3 * Slices::size(block * wide) + 2 * Slices::size(block) +
-                Slices::size(contextColumns(g) + g.maxKeys) + Slices::size(heads * relative)) {
-    Slices slices(scratch);
-    context.place(slices.take(context.floats()));
-    own.place(slices.take(own.floats()));
-    masks.place(slices.take(masks.floats()));
-    scores = slices.take(block * columns);
-    dP = slices.take(block * columns);
-    q = slices.take(block * wide);
-    dO = slices.take(block * wide);
-    dQ = slices.take(block * wide);
-    delta = slices.take(block);
-    logs = slices.take(block);
-    dense = slices.take(contextColumns(g) + g.maxKeys);
-    relativeGradient = slices.take(heads * relative);
-    std::fill(relativeGradient, relativeGradient + heads * relative, 0.0f);
-  }
-  Segment segment(const SegmentRows& segments, int i, int64_t head) const {
-    const HeadArrays& arrays = i == kOwn ? own : context;
-    const int64_t column = i == kOwn ? 0 : segments.column[i];
-    return {arrays.at(head, 0, dim, column), arrays.at(head, dim, dim, column), arrays.at(head, 2 * dim, wide, column),
-            arrays.at(head, 2 * dim + wide, wide, column), arrays.at(head, 2 * dim + 2 * wide, wide, column)};
-  }
 };
 
 /// One unit at work: its heads are counted from 0 here.
@@ -94,6 +47,7 @@ class UnitPass {
       Sequence none{};
       none.task = task;
       const SegmentRows context(g_, none);
+      context_ = {};
       for (int64_t h = 0; h < heads_; ++h)
         for (int i = 0; i < kOwn; ++i) load(context, i, h);
       for (; next < bundle_.pieces.size(); ++next) {
@@ -104,18 +58,23 @@ class UnitPass {
       for (int64_t h = 0; h < heads_; ++h)
         for (int i = 0; i < kOwn; ++i)
           // Partial sums of a prefix are dense over tasks; the gradient itself has other slots between them.
-          store(context, i, h, i == 0 && pass_.parts > 1 ? task * g_.prefix : context.row[i]);
+          store(context, i, h, i == 0 && pass_.parts > 1 ? task * g_.prefix : context.row[i], context_);
     }
   }
 
   /// Sums the gradients by relative position into buckets.
   void addBias(int64_t head, double* sums) const {
-    const float* gradient = b_.relativeGradient + head * b_.relative;
-    for (int64_t index = 0; index < b_.relative; ++index)
-      sums[pass_.bias.bucket(index)] += static_cast<double>(gradient[index]);
+    const double* gradient = b_.relativeSums.data() + head * b_.relative;
+    for (int64_t index = 0; index < b_.relative; ++index) sums[pass_.bias.bucket(index)] += gradient[index];
   }
 
  private:
+  /// How far gradients of keys have got: queries that are in f32, and whether earlier ones are in double.
+  struct Progress {
+    int64_t queries = 0;
+    bool moved = false;
+  };
+
   void load(const SegmentRows& segments, int i, int64_t h) {
     const int64_t keys = segments.keys[i], from = segments.row[i] * g_.width + (firstHead_ + h) * b_.dim;
     if (keys == 0) return;
@@ -127,10 +86,28 @@ class UnitPass {
     std::memset(s.gradientV, 0, static_cast<size_t>(keys * b_.wide) * sizeof(float));
   }
 
-  void store(const SegmentRows& segments, int i, int64_t h, int64_t row) {
-    const int64_t keys = segments.keys[i], head = firstHead_ + h;
+  /// Moves gradients of keys to their sums in double.
+  void move(const SegmentRows& segments, int i, int64_t h, const Progress& progress) {
+    const int64_t count = segments.keys[i] * b_.wide;
+    if (count == 0) return;
+    const Segment s = b_.segment(segments, i, h);
+    if (!progress.moved) {
+      std::fill(s.sumsK, s.sumsK + count, 0.0);
+      std::fill(s.sumsV, s.sumsV + count, 0.0);
+    }
+    moveToDouble(s.gradientK, s.sumsK, count);
+    moveToDouble(s.gradientV, s.sumsV, count);
+  }
+
+  void store(const SegmentRows& segments, int i, int64_t h, int64_t row, const Progress& progress) {
+    const int64_t keys = segments.keys[i], head = firstHead_ + h, count = keys * b_.wide;
     if (keys == 0) return;
     const Segment s = b_.segment(segments, i, h);
+    if (progress.moved) {
+      move(segments, i, h, progress);
+      std::copy(s.sumsK, s.sumsK + count, s.gradientK);
+      std::copy(s.sumsV, s.sumsV + count, s.gradientV);
+    }
     if (Target& k = pass_.targetK[i]; k.wanted()) k.write(bundle_.part, row, keys, head, b_.dim, g_.width, s.gradientK);
     if (Target& v = pass_.targetV[i]; v.wanted()) v.write(bundle_.part, row, keys, head, b_.dim, g_.width, s.gradientV);
   }
@@ -140,7 +117,7 @@ class UnitPass {
     const SegmentRows all(g_, s);
     int64_t key = 0;
     do {
-      const int64_t keyEnd = std::min(key + kKeyTile, s.keys);
+      const int64_t keyEnd = std::min(key + b_.keyTile, s.keys);
       run(piece, s, all.tile(key, keyEnd), key);
       key = keyEnd;
     } while (key < s.keys);
@@ -149,6 +126,7 @@ class UnitPass {
   /// All queries of a piece against a tile of its keys that starts at own key `firstKey`.
   void run(const Piece& piece, const Sequence& s, const SegmentRows& segments, int64_t firstKey) {
     int64_t chunk = piece.begin;
+    Progress own;
     do {
       const int64_t chunkEnd = std::min(chunk + kChunk, piece.end);
       for (int64_t h = 0; h < heads_; ++h) {
@@ -160,7 +138,17 @@ class UnitPass {
         }
         for (int64_t first = chunk; first < chunkEnd; first += b_.block)
           block(s, segments, firstKey, h, first, std::min(b_.block, chunkEnd - first));
-        if (chunkEnd == piece.end) store(segments, kOwn, h, segments.row[kOwn]);
+        if (chunkEnd == piece.end)
+          store(segments, kOwn, h, segments.row[kOwn], own);
+        else
+          move(segments, kOwn, h, own);
+      }
+      own.moved = true;
+      context_.queries += firstKey == 0 ? chunkEnd - chunk : 0;
+      if (context_.queries >= kChunk) {
+        for (int64_t h = 0; h < heads_; ++h)
+          for (int i = 0; i < kOwn; ++i) move(segments, i, h, context_);
+        context_ = {0, true};
       }
       chunk = chunkEnd;
     } while (chunk < piece.end);
@@ -187,8 +175,14 @@ class UnitPass {
       multiply({count, keyVectors, dim, b_.dO, wide, 1, segment.valuePanels, kLanes, dim * kLanes, b_.dP + column,
                 columns, false});
     }
-    softmaxGradientRows(rows, b_.dP, b_.logs, b_.delta);
-    if (b_.relative) addRelativeGradient(rows, b_.dP, b_.relativeGradient + h * b_.relative + pass_.bias.origin());
+    softmaxGradientRows(rows, b_.dP, b_.logs, b_.delta, s.keys <= b_.keyTile);
+    if (b_.relative) {
+      addRelativeGradient(rows, b_.dP, b_.relativeGradient + pass_.bias.origin());
+      // From the first key of the last query to the last key of the first.
+      const int64_t from = pass_.bias.origin() - (rows.firstQuery + count - 1);
+      moveToDouble(b_.relativeGradient + from, b_.relativeSums.data() + h * b_.relative + from,
+                   rows.used(kOwn) + count - 1);
+    }
     for (int i = 0; i < kMaxSegments; ++i) {
       const Segment segment = b_.segment(segments, i, h);
       const int64_t column = rows.column[i], used = rows.used(i);
@@ -200,7 +194,9 @@ class UnitPass {
       if (pass_.targetQ.wanted())
         multiply({count, vectors, used, b_.dP + column, columns, 1, segment.keyRows, wide, kLanes, b_.dQ, wide, i > 0});
     }
-    if (pass_.targetQ.wanted())
+    if (!pass_.sumsQ.empty())
+      addRows(b_.dQ, count, dim, pass_.sumsQ.data() + qAt, g_.width);
+    else if (pass_.targetQ.wanted())
       unpackRows(b_.dQ, count, dim, nullptr, firstKey > 0 ? 1.0f : pass_.targetQ.beta, pass_.targetQ.gradient + qAt,
                  g_.width);
   }
@@ -210,6 +206,7 @@ class UnitPass {
   const Bundle& bundle_;
   const int64_t firstHead_, heads_;
   const Buffers b_;
+  Progress context_;
 };
 
 void Backward::unit(const Bundle& bundle, int64_t bundleIndex, int64_t firstHead, int64_t endHead) {
@@ -245,6 +242,9 @@ void backward(Call& call) {
   };
   // Every row of q is written once, but with sharedQueries once per sequence; only one slot of a prefix is written.
   backward.targetQ = target(kQ, call.dim("qRows"), !g.sharedQueries, false);
+  constexpr size_t fewSequences = 16;
+  if (backward.targetQ.wanted() && g.sharedQueries && g.sequences.size() > fewSequences)
+    backward.sumsQ.resize(static_cast<size_t>(call.dim("qRows") * g.width));
   const int keys[] = {kPrefixKey, kSharedKey, kK}, values[] = {kPrefixValue, kSharedValue, kV};
   const int64_t rows[] = {g.tasks * g.prefix, g.sharedBegin.back(), call.dim("kRows")};
   for (int i = 0; i < kMaxSegments; ++i) {
@@ -263,6 +263,12 @@ void backward(Call& call) {
                   g.heads * (group + 1) / schedule.headGroups);
   });
 
+  parallelFor(static_cast<int64_t>(backward.sumsQ.size()), kElementGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      float& gradient = backward.targetQ.gradient[i];
+      gradient = static_cast<float>(static_cast<double>(gradient) + backward.sumsQ[static_cast<size_t>(i)]);
+    }
+  });
   for (int i = 0; i < kMaxSegments; ++i) {
     const auto row = [&](int64_t r) { return i == 0 ? g.prefixRow(r / g.prefix) + r % g.prefix : r; };
     reduce(backward.targetK[i], parts, g.width, row);

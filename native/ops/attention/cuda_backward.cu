@@ -25,17 +25,17 @@ void rowDots(const T* a, const T* b, int64_t rows, int heads, int dim, float* de
   });
 }
 
-/// Gradient of shared queries: the sum over sequences, in their order.
+/// Gradient of shared queries: the sum over sequences, in their order, in double.
 template <typename T>
 void sumSequences(const float* perSequence, int64_t sequences, int64_t count, T* gradient, float beta) {
   each(count, [=] __device__(int64_t i) {
-    float sum = 0;
+    double sum = 0;
     for (int64_t b = 0; b < sequences; ++b) sum += perSequence[b * count + i];
-    store(gradient + i, beta, sum);
+    store(gradient + i, beta, static_cast<float>(sum));
   });
 }
 
-/// Adds the partial sums of context keys and writes the rows of `segment`: beta * old + sum.
+/// Adds the partial sums of context keys, in double, and writes the rows of `segment`: beta * old + sum.
 template <typename G>
 void reduceContext(const Plan& plan, int segment, const float* partial, G* gradient, float beta) {
   const Shape g = plan.shape;
@@ -48,11 +48,11 @@ void reduceContext(const Plan& plan, int segment, const float* partial, G* gradi
               d = static_cast<int>(within % g.dim);
     const int keys = tile.segment == kPrefixSegment ? g.prefix : g.sharedKeys(tile.owner);
     if (tile.segment != segment || tile.first + row >= keys) return;
-    float sum = 0;
+    double sum = 0;
     for (int64_t item = tile.begin; item < tile.end; ++item) sum += partial[item * perTile + within];
     const int64_t at =
         segment == kPrefixSegment ? tile.owner * g.prefixStride + g.prefixBase : int64_t{g.sharedBegin[tile.owner]};
-    store(gradient + (at + tile.first + row) * g.width + int64_t{head} * g.dim + d, beta, sum);
+    store(gradient + (at + tile.first + row) * g.width + int64_t{head} * g.dim + d, beta, static_cast<float>(sum));
   });
 }
 

@@ -72,9 +72,13 @@ __global__ void __launch_bounds__(kThreads)
     }
     __syncthreads();
     const int nearest = base - context - first - (kTile - 1);
-    for (int b = threadIdx.x; b < buckets; b += kThreads)
+    for (int b = threadIdx.x; b < buckets; b += kThreads) {
+      // Most of a long sequence falls into one bucket: a tile is summed up before it is added to those before it.
+      float sum = 0;
       for (int e = 0; e < kDiagonals; ++e)
-        if (g.buckets.of(nearest + e) == b) bins[b] += diagonal[e];
+        if (g.buckets.of(nearest + e) == b) sum += diagonal[e];
+      bins[b] += sum;
+    }
   }
   if (biasSums)
     for (int b = threadIdx.x; b < buckets; b += kThreads)

@@ -66,6 +66,7 @@ struct Setup {
   int64_t sharedQueries = 0;                 ///< rows of q that every sequence uses
   Attributes attributes = {};
   std::string error = {};
+  bool oneSign = false;  ///< values and gradients of o are all positive, and gradients are held to a tighter bound
 };
 
 OpCase caseOf(const Setup& s, bool bench) {
@@ -96,6 +97,12 @@ OpCase caseOf(const Setup& s, bool bench) {
   if (s.sharedQueries) c.attributes.emplace_back("sharedQueries", int64_t{1});
   c.bench = bench;
   c.error = s.error;
+  if (s.oneSign) {
+    for (const int value : {kV, kPrefixValue, kSharedValue})
+      if (c.inputs[value]) c.inputs[value]->shift = 2.0;
+    c.gradientShift = 1.0;
+    c.gradientTolerance = 2e-6;
+  }
   return c;
 }
 
@@ -141,7 +148,7 @@ OpReference reference_attention() {
        .buckets = 6,
        .attributes = {causal, {"maxDistance", int64_t{20}}}},
       {.name = "longer than a tile of keys and a chunk of queries",
-       .headDim = 4,
+       .headDim = 64,
        .q = {0, 200},
        .k = {0, 270},
        .tasks = 1,
@@ -149,7 +156,7 @@ OpReference reference_attention() {
        .buckets = 32,
        .attributes = {rate, seed}},
       {.name = "causal over two tiles of keys",
-       .headDim = 4,
+       .headDim = 64,
        .q = {0, 262},
        .k = {0, 262},
        .buckets = 8,
@@ -251,6 +258,26 @@ OpReference reference_attention() {
        .tasks = 1,
        .prefix = 3,
        .sharedQueries = 200},
+      {.name = "sequences of one length, as padded ones are, whose scores pull one way",
+       .headDim = 4,
+       .q = steps(8, 64),
+       .k = steps(8, 64),
+       .buckets = 8,
+       .attributes = {{"maxDistance", int64_t{16}}},
+       .oneSign = true},
+      {.name = "a prefix and an instruction that a hundred sequences share",
+       .headDim = 4,
+       .q = steps(100, 12),
+       .k = steps(100, 2),
+       .tasks = 1,
+       .prefix = 2,
+       .shared = {0, 3},
+       .oneSign = true},
+      {.name = "queries that thirty tasks share",
+       .headDim = 4,
+       .k = steps(30, 3),
+       .sharedQueries = 20,
+       .oneSign = true},
       {.name = "only a prefix to look at", .heads = 2, .q = {0, 5}, .k = {0, 0}, .tasks = 1, .prefix = 7},
       {.name = "empty prefix", .heads = 2, .q = {0, 5}, .k = {0, 5}, .tasks = 1},
       {.name = "sequences without queries",

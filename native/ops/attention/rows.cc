@@ -13,15 +13,15 @@ namespace {
 /// Far below every score, yet finite: exp of it is negligible beside the row's maximum.
 constexpr float kHidden = -1e30f;
 
-/// exp of a difference to a maximum or a logSumExp: never above 0 but for rounding, which saves fastExp's upper clamp,
-/// and small where it matters, which saves its two-part reduction.
+/// exp of a difference to a maximum or a logSumExp: never above 0 but for rounding, which saves fastExp's upper clamp.
 inline float expBelow(float x) {
-  const float power = (-86.0f > x ? -86.0f : x) * 1.44269504088896341f;
+  const float clamped = -86.0f > x ? -86.0f : x;
   // Adding 1.5 * 2^23 rounds to the nearest integer without a conversion instruction.
-  const float shifted = power + 12582912.0f;
-  const float f = power - (shifted - 12582912.0f);
-  const float p =
-      ((((1.32647e-3f * f + 9.67151e-3f) * f + 5.550734e-2f) * f + 0.24022242f) * f + 0.69314698f) * f + 1.0f;
+  const float shifted = clamped * 1.44269504088896341f + 12582912.0f, n = shifted - 12582912.0f;
+  const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = ((1.9875691500e-4f * r + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r + 4.1665795894e-2f;
+  p = (p * r + 1.6666665459e-1f) * r + 5.0000001201e-1f;
+  p = p * (r * r) + r + 1.0f;
   uint32_t bits, exponent;
   std::memcpy(&bits, &p, 4);
   std::memcpy(&exponent, &shifted, 4);
@@ -64,7 +64,11 @@ inline float exponentials(float* x, int64_t count, float maximum) {
 }
 
 inline void hidePadding(float* columns, int64_t keys) {
-  for (int64_t c = keys; c < padded(keys); ++c) columns[c] = kHidden;
+  const auto left = static_cast<int32_t>(keys % kLanes);
+  if (left == 0) return;
+  float* last = columns + (keys - left);
+#pragma omp simd
+  for (int32_t c = 0; c < static_cast<int32_t>(kLanes); ++c) last[c] = c < left ? last[c] : kHidden;
 }
 
 /// Three passes over the rows rather than three over each row: the reductions of neighbouring rows then overlap.
@@ -99,7 +103,8 @@ HINT_CLONES void softmaxRowsLoop(const ScoreBlock& block, float* inverseSum, flo
   }
 }
 
-HINT_CLONES void softmaxGradientLoop(const ScoreBlock& block, float* dP, const float* logSumExp, const float* delta) {
+HINT_CLONES void softmaxGradientLoop(const ScoreBlock& block, float* dP, const float* logSumExp, const float* delta,
+                                     bool allKeys) {
   for (int64_t row = 0; row < block.rows; ++row) {
     float* s = block.scores + row * block.rowStride;
     float* d = dP + row * block.rowStride;
@@ -112,6 +117,8 @@ HINT_CLONES void softmaxGradientLoop(const ScoreBlock& block, float* dP, const f
     }
     const int64_t count = block.column[kOwn] + padded(visible);
     const float offset = logSumExp[row], mean = delta[row];
+    for (int g = 0; g < kOwn; ++g) hidePadding(s + block.column[g], block.keys[g]);
+    hidePadding(own, visible);
     if (const float* mask = block.mask) {
 #pragma omp simd
       for (int64_t c = 0; c < count; ++c) {
@@ -120,13 +127,22 @@ HINT_CLONES void softmaxGradientLoop(const ScoreBlock& block, float* dP, const f
         d[c] = p * (mask[c] * d[c] - mean);
       }
     } else {
-#pragma omp simd
+      float rest = 0.0f;
+#pragma omp simd reduction(+ : rest)
       for (int64_t c = 0; c < count; ++c) {
         s[c] = expBelow(s[c] - offset);
-        d[c] = s[c] * (d[c] - mean);
+        d[c] -= mean;
+        rest += s[c] * d[c];
       }
+      // The mean comes from the rounded o. What is left of it would be an error of one sign in all of the row; where v
+      // hardly differs between keys, as it does in padding, that is more than the gradient itself.
+      if (!allKeys) rest = 0.0f;
+#pragma omp simd
+      for (int64_t c = 0; c < count; ++c) d[c] = s[c] * (d[c] - rest);
     }
     for (int64_t c = visible; c < block.keys[kOwn]; ++c) own[c] = ownGradient[c] = 0.0f;
+    // The only key has all the weight whatever its score: rounding must not make a gradient of that.
+    if (allKeys && block.keys[0] + block.keys[1] + visible == 1) std::fill(d, d + count, 0.0f);
   }
 }
 
@@ -178,8 +194,8 @@ void softmaxRows(const ScoreBlock& block, float* inverseSum, float* logSumExp) {
   softmaxRowsLoop(block, inverseSum, logSumExp);
 }
 
-void softmaxGradientRows(const ScoreBlock& block, float* dP, const float* logSumExp, const float* delta) {
-  softmaxGradientLoop(block, dP, logSumExp, delta);
+void softmaxGradientRows(const ScoreBlock& block, float* dP, const float* logSumExp, const float* delta, bool allKeys) {
+  softmaxGradientLoop(block, dP, logSumExp, delta, allKeys);
 }
 
 void addRelativeGradient(const ScoreBlock& block, const float* gradient, float* relativeGradient) {

@@ -34,8 +34,9 @@ struct ScoreBlock {
 void softmaxRows(const ScoreBlock& block, float* inverseSum, float* logSumExp);
 
 /// From scores and dP (same layout): scores become p * mask, dP becomes the gradient of the scores,
-/// p * (mask * dP - delta[row]) with p = exp(score - logSumExp[row]); both 0 for masked keys.
-void softmaxGradientRows(const ScoreBlock& block, float* dP, const float* logSumExp, const float* delta);
+/// p * (mask * dP - delta[row]) with p = exp(score - logSumExp[row]); both 0 for masked keys. delta is the mean of dP
+/// by p but for rounding; `allKeys` says that the block has all keys of its queries, by which it is made exact.
+void softmaxGradientRows(const ScoreBlock& block, float* dP, const float* logSumExp, const float* delta, bool allKeys);
 
 /// relativeGradient[key - query] += gradient for own visible keys.
 void addRelativeGradient(const ScoreBlock& block, const float* gradient, float* relativeGradient);

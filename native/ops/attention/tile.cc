@@ -31,10 +31,7 @@ HINT_INLINE void tile(const TileProduct& p, const float* a, const float* b, floa
   const int64_t aRow = p.aRow, aDepth = p.aDepth, bDepth = p.bDepth, bVector = p.bVector, cRow = p.cRow;
   Vector sum[Rows][vectors];
   for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < vectors; ++v) {
-      sum[r][v] = Vector{};
-      if (accumulate) load(sum[r][v], c + r * cRow + v * L);
-    }
+    for (int v = 0; v < vectors; ++v) sum[r][v] = Vector{};
   for (int64_t k = 0; k < depth; ++k) {
     Vector column[vectors];
     for (int v = 0; v < vectors; ++v) load(column[v], b + (v / perGroup) * bVector + (v % perGroup) * L);
@@ -45,8 +42,13 @@ HINT_INLINE void tile(const TileProduct& p, const float* a, const float* b, floa
     a += aDepth;
     b += bDepth;
   }
+  // What c holds comes last: a chain of additions is as long as the depth here, not as all that was summed up before.
   for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < vectors; ++v) store(sum[r][v], c + r * cRow + v * L);
+    for (int v = 0; v < vectors; ++v) {
+      Vector before{};
+      if (accumulate) load(before, c + r * cRow + v * L);
+      store(before + sum[r][v], c + r * cRow + v * L);
+    }
 }
 
 /// All rows of p for `Groups` groups of columns, in tiles of Tallest rows and a remainder of smaller ones.
@@ -69,7 +71,7 @@ HINT_INLINE void rowTiles(const TileProduct& p, const float* a, const float* b, 
 template <typename Vector, int Widest>
 HINT_INLINE void multiplyTiles(const TileProduct& p) {
   // 16 KiB of b at a time stay in the first cache level while the rows of a pass over them.
-  constexpr int64_t kDepth = 64;
+  constexpr int64_t kDepth = 32;
   constexpr bool wide = lanes<Vector> == kLanes;
   constexpr int narrowRows = wide ? 12 : lanes<Vector> == 8 ? 6 : 3;
   int64_t from = 0;
@@ -179,13 +181,16 @@ template <typename Vector, int Vectors>
 HINT_INLINE void addWeightedColumns(const float* weights, const float* rows, int64_t count, int64_t stride, float* y) {
   constexpr int L = lanes<Vector>;
   Vector sum[Vectors], row;
-  for (int v = 0; v < Vectors; ++v) load(sum[v], y + v * L);
+  for (int v = 0; v < Vectors; ++v) sum[v] = Vector{};
   for (int64_t j = 0; j < count; ++j)
     for (int v = 0; v < Vectors; ++v) {
       load(row, rows + j * stride + v * L);
       sum[v] += weights[j] * row;
     }
-  for (int v = 0; v < Vectors; ++v) store(sum[v], y + v * L);
+  for (int v = 0; v < Vectors; ++v) {
+    load(row, y + v * L);
+    store(row + sum[v], y + v * L);
+  }
 }
 
 template <typename Vector>
@@ -195,8 +200,11 @@ HINT_INLINE void addWeightedRowsTiles(const float* weights, const float* rows, i
   int64_t d = 0;
   for (; d + 4 * L <= dim; d += 4 * L) addWeightedColumns<Vector, 4>(weights, rows + d, count, stride, y + d);
   for (; d + L <= dim; d += L) addWeightedColumns<Vector, 1>(weights, rows + d, count, stride, y + d);
-  for (; d < dim; ++d)
-    for (int64_t j = 0; j < count; ++j) y[d] += weights[j] * rows[j * stride + d];
+  for (; d < dim; ++d) {
+    float sum = 0.0f;
+    for (int64_t j = 0; j < count; ++j) sum += weights[j] * rows[j * stride + d];
+    y[d] += sum;
+  }
 }
 
 struct TileKernels {
@@ -267,6 +275,14 @@ HINT_CLONES void unpackRowsLoop(const float* packed, int64_t count, int64_t dim,
   }
 }
 
+HINT_CLONES void addRowsLoop(const float* packed, int64_t count, int64_t dim, double* sums, int64_t stride) {
+  for (int64_t row = 0; row < count; ++row) {
+    for (int64_t d = 0; d < dim; ++d) sums[d] += static_cast<double>(packed[d]);
+    sums += stride;
+    packed += padded(dim);
+  }
+}
+
 }  // namespace
 
 void multiply(const TileProduct& product) {
@@ -292,6 +308,10 @@ void packRows(const float* rows, int64_t count, int64_t stride, int64_t dim, flo
 void unpackRows(const float* packed, int64_t count, int64_t dim, const float* factor, float beta, float* target,
                 int64_t stride) {
   unpackRowsLoop(packed, count, dim, factor, beta, target, stride);
+}
+
+void addRows(const float* packed, int64_t count, int64_t dim, double* sums, int64_t stride) {
+  addRowsLoop(packed, count, dim, sums, stride);
 }
 
 }  // namespace hint::attention

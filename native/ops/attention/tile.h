@@ -36,6 +36,9 @@ void packRows(const float* rows, int64_t count, int64_t stride, int64_t dim, flo
 void unpackRows(const float* packed, int64_t count, int64_t dim, const float* factor, float beta, float* target,
                 int64_t stride);
 
+/// sums[count, dim] (row distance `stride`) += packed[count, padded(dim)].
+void addRows(const float* packed, int64_t count, int64_t dim, double* sums, int64_t stride);
+
 /// out[j] = sum_d x[d] * rows[j, d] for at most 16 rows (row distance `stride`).
 void dotRows(const float* x, const float* rows, int64_t count, int64_t stride, int64_t dim, float* out);
 

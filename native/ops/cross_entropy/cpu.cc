@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "native/ops/cross_entropy/cross_entropy.h"
+#include "native/ops/lanes.h"
 #include "native/runtime/error.h"
 #include "native/runtime/gemm.h"
 #include "native/runtime/parallel.h"
@@ -16,14 +18,12 @@ namespace {
 constexpr int64_t kTileRows = 512, kTileColumns = 2048;
 
 /// Adds the logits of a tile to the running maximum and the running sum of exp(logit - maximum) of one row.
-HINT_CLONES void accumulate(const float* logits, int64_t count, float& maximum, float& sum) {
+HINT_CLONES void accumulate(const float* logits, int64_t count, float& maximum, double& sum) {
   float tileMaximum = maximum;
 #pragma omp simd reduction(max : tileMaximum)
   for (int64_t j = 0; j < count; ++j) tileMaximum = logits[j] > tileMaximum ? logits[j] : tileMaximum;
-  float tileSum = 0;
-#pragma omp simd reduction(+ : tileSum)
-  for (int64_t j = 0; j < count; ++j) tileSum += fastExp(logits[j] - tileMaximum);
-  sum = sum * fastExp(maximum - tileMaximum) + tileSum;
+  const float tileSum = sumInLanes<32, float>(count, [=](int64_t j) { return fastExp(logits[j] - tileMaximum); });
+  sum = sum * static_cast<double>(fastExp(maximum - tileMaximum)) + static_cast<double>(tileSum);
   maximum = tileMaximum;
 }
 
@@ -54,25 +54,26 @@ void forward(Call& call) {
   const auto zLoss = static_cast<float>(call.number("zLoss"));
   const int32_t* targets = call.ids(kTargets);
   float *loss = call.o(kLoss), *zTerm = call.o(kZTerm), *logSumExp = call.o(kLogSumExp);
-  Scratch logits(chunk * tile), maxima(chunk), sums(chunk);
+  Scratch logits(chunk * tile), maxima(chunk);
+  std::vector<double> sums(static_cast<size_t>(chunk));
   for (int64_t row = 0; row < rows; row += chunk) {
     const int64_t height = std::min(chunk, rows - row);
     std::fill(maxima.data(), maxima + height, -std::numeric_limits<float>::infinity());
-    std::fill(sums.data(), sums + height, 0.0f);
+    std::fill(sums.begin(), sums.end(), 0.0);
     for (int64_t column = 0; column < vocab; column += tile) {
       const int64_t width = std::min(tile, vocab - column);
       gemm(false, true, height, width, d, 1.0f, call.f(kHidden) + row * d, d, call.f(kWeight) + column * d, d, 0.0f,
            logits, width);
       parallelFor(height, 8, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
-          accumulate(logits + i * width, width, maxima[i], sums[i]);
+          accumulate(logits + i * width, width, maxima[i], sums[static_cast<size_t>(i)]);
           const int64_t target = targets[row + i] - column;
           if (target >= 0 && target < width) loss[row + i] = -logits[i * width + target];
         }
       });
     }
     for (int64_t i = 0; i < height; ++i) {
-      const float logZ = maxima[i] + std::log(sums[i]);
+      const auto logZ = static_cast<float>(static_cast<double>(maxima[i]) + std::log(sums[static_cast<size_t>(i)]));
       logSumExp[row + i] = logZ;
       loss[row + i] += logZ;
       zTerm[row + i] = zLoss * logZ * logZ;

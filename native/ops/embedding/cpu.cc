@@ -4,6 +4,7 @@
 
 #include "native/ops/elementwise.h"
 #include "native/ops/embedding/embedding.h"
+#include "native/ops/long_sums.h"
 #include "native/ops/widened_call.h"
 #include "native/runtime/bf16.h"
 #include "native/runtime/error.h"
@@ -12,6 +13,9 @@
 
 namespace hint::embedding {
 namespace {
+
+/// Occurrences of an id that are added up in the gradient itself.
+constexpr int64_t kFewOccurrences = 8;
 
 template <typename Word>
 void copyRow(const Word* from, Word* to, int64_t count) {
@@ -59,9 +63,17 @@ void backwardOfFloats(Call& call) {
     if (i == 0 || order[static_cast<size_t>(i)].first != order[static_cast<size_t>(i) - 1].first) runs.push_back(i);
   runs.push_back(rows);
   parallelFor(static_cast<int64_t>(runs.size()) - 1, rowGrain(d), [&](int64_t begin, int64_t end) {
-    for (int64_t i = runs[static_cast<size_t>(begin)]; i < runs[static_cast<size_t>(end)]; ++i) {
-      const auto [id, row] = order[static_cast<size_t>(i)];
-      store(gtable + id * d, 1.0f, 1.0f, gy + row * d, d);
+    for (int64_t run = begin; run < end; ++run) {
+      const auto *first = order.data() + runs[static_cast<size_t>(run)],
+                 *last = order.data() + runs[static_cast<size_t>(run) + 1];
+      float* gradient = gtable + first->first * d;
+      if (last - first <= kFewOccurrences) {
+        for (; first < last; ++first) store(gradient, 1.0f, 1.0f, gy + first->second * d, d);
+        continue;
+      }
+      LongSums sums(d);
+      for (; first < last; ++first) sums.addRow(gy + first->second * d);
+      store(gradient, 1.0f, 1.0f, sums.rounded(), d);
     }
   });
 }

@@ -53,9 +53,9 @@ __global__ void __launch_bounds__(kThreads)
     __syncthreads();
     if (count == 0) continue;
     for (int64_t i = threadIdx.x; i < d; i += kThreads) {
-      float sum = load(table + id * d + i);
+      double sum = load(table + id * d + i);
       for (int k = 0; k < count; ++k) sum += load(gy + (base + found[k]) * d + i);
-      put(table + id * d + i, sum);
+      put(table + id * d + i, static_cast<float>(sum));
     }
   }
 }

@@ -20,6 +20,7 @@ OpReference reference_embedding() {
   reference.cases = {
       {"ids that repeat", {{{{7}, {3, 0, 3, 3, 9, 0, 1}}}, {{{10, 17}}}}},
       {"many rows of few ids", {{{{300}, scattered(300, 5)}}, {{{5, 259}}}}},
+      {"an id of padding, thirty thousand times", {{{{30000}}}, {{{3, 5}}}}, {}, false, {}, 1.0, 1e-6},
       {"one row", {{{{1}, {4}}}, {{{5, 1}}}}},
       {"no rows", {{{{0}}}, {{{5, 8}}}}},
       {"the id after the last is refused", {{{{3}, {0, 5, 1}}}, {{{5, 8}}}}, {}, false, "INVALID_TOKEN"},

@@ -3,6 +3,7 @@
 
 #include "native/ops/activation.h"
 #include "native/ops/grouped_linear/grouped_linear.h"
+#include "native/ops/long_sums.h"
 #include "native/ops/row_groups.h"
 #include "native/runtime/error.h"
 #include "native/runtime/gemm.h"
@@ -21,16 +22,6 @@ HINT_CLONES void scaleAdd(float* y, float beta, const float* x, int64_t count) {
     for (int64_t i = 0; i < count; ++i) y[i] = x[i];
   else
     for (int64_t i = 0; i < count; ++i) y[i] = beta * y[i] + x[i];
-}
-
-/// out = beta * out + sum of the rows.
-HINT_CLONES void columnSums(const float* x, int64_t rows, int64_t stride, int64_t columns, float beta, float* out) {
-  if (beta == 0.0f)
-    for (int64_t j = 0; j < columns; ++j) out[j] = 0.0f;
-  else if (beta != 1.0f)
-    for (int64_t j = 0; j < columns; ++j) out[j] *= beta;
-  for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < columns; ++j) out[j] += x[i * stride + j];
 }
 
 struct Shape : RowGroups {
@@ -115,7 +106,9 @@ void backward(Call& call) {
            gw + block * dIn * dOut, dOut);
     if (gb)
       parallelFor(dOut, 64, [&](int64_t begin, int64_t end) {
-        columnSums(g + begin, rows, dOut, end - begin, call.beta(kBias), gb + block * dOut + begin);
+        LongSums sums(end - begin);
+        for (int64_t row = 0; row < rows; ++row) sums.addRow(g + row * dOut + begin);
+        scaleAdd(gb + block * dOut + begin, call.beta(kBias), sums.rounded(), end - begin);
       });
   });
 }

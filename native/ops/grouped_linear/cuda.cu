@@ -84,9 +84,9 @@ void biasGradient(const Groups& g, const T* gradient, G* gb, float beta) {
   each(g.groups * g.dOut, [=] __device__(int64_t i) {
     const int64_t group = i / g.dOut, column = i % g.dOut;
     const int64_t first = g.offsets ? g.offsets[group] : 0, last = g.offsets ? g.offsets[group + 1] : g.rows;
-    float sum = 0;
+    double sum = 0;
     for (int64_t row = first; row < last; ++row) sum += load(gradient + row * g.dOut + column);
-    store(gb + (group * g.slots + g.slot) * g.dOut + column, beta, sum);
+    store(gb + (group * g.slots + g.slot) * g.dOut + column, beta, static_cast<float>(sum));
   });
 }
 

@@ -68,9 +68,9 @@ void backward(Call& call) {
         gradientThrough(gs, gy, weight, s, mean, r, sumOfProducts(weight, gy, d) / count,
                         sumAlong(weight, gy, s, mean, r, d) / count, d);
       },
-      [&](const float* sums, bool isFirst) {
-        if (gweight) store(gweight, isFirst ? call.beta(kWeight) : 1.0f, 1.0f, sums, d);
-        if (gbias) store(gbias, isFirst ? call.beta(kBias) : 1.0f, 1.0f, sums + d, d);
+      [&](const float* sums) {
+        if (gweight) store(gweight, call.beta(kWeight), 1.0f, sums, d);
+        if (gbias) store(gbias, call.beta(kBias), 1.0f, sums + d, d);
       });
 }
 

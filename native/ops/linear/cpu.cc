@@ -3,6 +3,7 @@
 #include "native/ops/activation.h"
 #include "native/ops/elementwise.h"
 #include "native/ops/linear/linear.h"
+#include "native/ops/long_sums.h"
 #include "native/runtime/error.h"
 #include "native/runtime/gemm.h"
 #include "native/runtime/parallel.h"
@@ -48,10 +49,9 @@ void backward(Call& call) {
   if (float* gb = call.gi(kBias)) {
     const float beta = call.beta(kBias);
     parallelFor(dOut, std::max<int64_t>(16, rowGrain(rows)), [&](int64_t begin, int64_t end) {
-      Scratch sums(end - begin);
-      std::fill(sums.data(), sums.data() + (end - begin), 0.0f);
-      for (int64_t row = 0; row < rows; ++row) store(sums, 1.0f, 1.0f, gradient + row * dOut + begin, end - begin);
-      store(gb + begin, beta, alpha, sums, end - begin);
+      LongSums sums(end - begin);
+      for (int64_t row = 0; row < rows; ++row) sums.addRow(gradient + row * dOut + begin);
+      store(gb + begin, beta, alpha, sums.rounded(), end - begin);
     });
   }
 }

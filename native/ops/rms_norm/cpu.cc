@@ -51,7 +51,7 @@ void backward(Call& call) {
         const float r = rstd[row], dot = sumOfProducts(gy, weight, s, d);
         gradientThrough(gs, gy, weight, s, r, r * r * r * dot / static_cast<float>(d), d);
       },
-      [&](const float* sums, bool isFirst) { store(gweight, isFirst ? call.beta(kWeight) : 1.0f, 1.0f, sums, d); });
+      [&](const float* sums) { store(gweight, call.beta(kWeight), 1.0f, sums, d); });
 }
 
 }  // namespace hint::rms_norm

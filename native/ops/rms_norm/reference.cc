@@ -43,6 +43,7 @@ OpReference reference_rms_norm() {
        {rate, {"seqOffsets", IntList{0, 90, 150}}}},
       {"one unit", {{{{4, 1}}}, {}, {{{1}}}}, {{"epsilon", 0.5}}},
       {"values near zero lean on epsilon", {{{{3, 16}, {}, 1e-4}}, {}, {{{16}}}}, {{"epsilon", 1e-2}}},
+      {"twenty thousand rows that pull one way", {{{{20000, 2}, {}, 0.1, 1.0}}, {}, {{{2}}}}, {}, false, {}, 1.0, 1e-6},
       {"no rows", {{{{0, 33}}}, {{{0, 33}}}, weight}},
       {"a weight of another width is refused", {{{{3, 16}}}, {}, weight}, {}, false, "INVALID_SHAPE"},
       {"T5-base", {{{{4096, 768}}}, {}, {{{768}}}}, {}, true},

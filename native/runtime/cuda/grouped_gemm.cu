@@ -17,16 +17,18 @@ struct View {
 template <typename T, typename C>
 __global__ void __launch_bounds__(kThreads)
     product(GroupedArguments g, View viewA, View viewB, const T* a, const T* b, GroupedOutput<T, C> out) {
-  const GroupedArguments::Part part = g.part(blockIdx.z);
-  const int64_t m = part.m, k = part.k;
-  a += part.a;
-  b += part.b;
+  const GroupedArguments::Part group = g.part(blockIdx.z);
+  const int64_t m = group.m, k = group.k;
+  a += group.a;
+  b += group.b;
   const int64_t row0 = int64_t{blockIdx.y} * kTile, column0 = int64_t{blockIdx.x} * kTile;
   if (row0 >= m) return;
 
   __shared__ float tileA[kDepth][kTile + 1], tileB[kDepth][kTile + 1];
   const int thread = threadIdx.x, x = thread % 16, y = thread / 16;
-  float sum[kPerThread][kPerThread] = {};
+  // Sums over the rows of a task are long: `part` is added to `sum` now and then, so that their error grows little.
+  constexpr int64_t kPart = 8 * kDepth;
+  float sum[kPerThread][kPerThread] = {}, part[kPerThread][kPerThread] = {};
   for (int64_t depth = 0; depth < k; depth += kDepth) {
     for (int i = thread; i < kTile * kDepth; i += kThreads) {
       const int ra = viewA.column == 1 ? i / kDepth : i % kTile, da = viewA.column == 1 ? i % kDepth : i / kTile;
@@ -47,8 +49,16 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
       for (int i = 0; i < kPerThread; ++i)
 #pragma unroll
-        for (int j = 0; j < kPerThread; ++j) sum[i][j] += left[i] * right[j];
+        for (int j = 0; j < kPerThread; ++j) part[i][j] += left[i] * right[j];
     }
+    if ((depth + kDepth) % kPart == 0 || depth + kDepth >= k)
+#pragma unroll
+      for (int i = 0; i < kPerThread; ++i)
+#pragma unroll
+        for (int j = 0; j < kPerThread; ++j) {
+          sum[i][j] += part[i][j];
+          part[i][j] = 0;
+        }
     __syncthreads();
   }
 #pragma unroll
@@ -57,7 +67,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int j = 0; j < kPerThread; ++j) {
       const int64_t row = row0 + y + 16 * i, column = column0 + x + 16 * j;
       if (row < m && column < g.n)
-        out.one(part.c + row * g.cStride + column, blockIdx.z * out.biasStep + column, sum[i][j]);
+        out.one(group.c + row * g.cStride + column, blockIdx.z * out.biasStep + column, sum[i][j]);
     }
 }
 

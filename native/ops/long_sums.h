@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+/// Sums over rows, of which there may be any number: tokens, tasks, occurrences of an id.
+namespace hint {
+
+/// Adds `few` to `sums` and clears them.
+void moveToDouble(float* few, double* sums, int64_t count);
+
+/// Sums by column: in f32 over a few rows, in double beyond, so that the error does not grow with the number of rows.
+class LongSums {
+ public:
+  explicit LongSums(int64_t columns);
+  /// What the terms of one more row are to be added to.
+  float* nextRow();
+  void addRow(const float* row);
+  /// Adds those of another, for sums that threads have shared.
+  void add(LongSums& other);
+  /// The sums, rounded once. Nothing can be added afterwards.
+  const float* rounded();
+
+ private:
+  void finishFew();
+
+  int64_t rows_ = 0;
+  std::vector<float> few_;
+  std::vector<double> sums_;
+};
+
+}  // namespace hint
