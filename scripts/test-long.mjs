@@ -23,7 +23,7 @@ const PARTS = {
     environment: { HINT_TEST_ROUNDS: process.env.HINT_TEST_ROUNDS ?? '200' },
   },
   fuzz: { command: ['node', 'scripts/fuzz.mjs'] },
-  sanitize: { command: ['bash', 'scripts/test-sanitize.sh'] },
+  sanitize: { command: ['node', 'scripts/test-sanitize.mjs'] },
   soak: { command: ['node', 'dist/cli/main.js', 'bench', 'soak'] },
 };
 

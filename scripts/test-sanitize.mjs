@@ -4,6 +4,7 @@
 //   In full: ASan and UBSan over native tests and random calls, then the three planted faults, each of which the random calls
 //   must find, then TSan over the native tests of allocator, stream and replay.
 import { execFileSync, spawnSync } from 'node:child_process';
+import { appendFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -76,6 +77,20 @@ function build(folder, sanitizer, targets) {
 }
 
 const lastLine = (said) => said.trim().split('\n').at(-1);
+
+/** For the record that scripts/test-long.mjs keeps. */
+function count(name, number) {
+  if (process.env.HINT_TEST_COUNTS)
+    appendFileSync(process.env.HINT_TEST_COUNTS, `${JSON.stringify({ name, count: Number(number) })}\n`);
+}
+
+function nativeTests(title, folder, name, environment) {
+  const { said } = run(title, join(folder, 'native', 'tests', name), [], {
+    env: environment,
+    summary: lastLine,
+  });
+  count(title, /of (\d+) /.exec(lastLine(said))?.[1] ?? 0);
+}
 // Node itself keeps memory for the life of the process; sizes that no machine has must come back as null pointers.
 const sanitizers = {
   ASAN_OPTIONS: 'detect_leaks=0:allocator_may_return_null=1:detect_stack_use_after_return=0',
@@ -102,14 +117,11 @@ const misuse = (title, parameters, options = {}) =>
 const native = values.quick ? [] : ['hint_op_tests', 'hint_runtime_tests'];
 build('build-asan', 'address', ['hint', ...native]);
 run('Compiled the random calls', 'npx', ['--no-install', 'tsc', '-p', 'tsconfig.misuse.json']);
-misuse('Random calls under ASan and UBSan', ['--seed', values.seed, ...limits]);
+const { said } = misuse('Random calls under ASan and UBSan', ['--seed', values.seed, ...limits]);
+count('random calls', /(\d+) calls/.exec(said)?.[1] ?? 0);
 
 if (!values.quick) {
-  for (const name of native)
-    run(`${name} under ASan and UBSan`, join('build-asan', 'native', 'tests', name), [], {
-      env: sanitizers,
-      summary: lastLine,
-    });
+  for (const name of native) nativeTests(`${name} under ASan and UBSan`, 'build-asan', name, sanitizers);
   for (const fault of ['bounds', 'released', 'overflow']) {
     const found = misuse(`The planted fault ${fault}`, ['--seed', values.seed, '--seconds', '120'], {
       mayFail: true,
@@ -127,8 +139,9 @@ if (!values.quick) {
   // GCC's OpenMP synchronises in ways that TSan does not know, so every barrier would be reported: teams have one thread here.
   // What is looked for is between threads of the engine: the one that enqueues, the stream's, those of other streams.
   build('build-tsan', 'thread', ['hint_runtime_tests']);
-  run('hint_runtime_tests under TSan', join('build-tsan', 'native', 'tests', 'hint_runtime_tests'), [], {
-    env: { OMP_NUM_THREADS: '1', OMP_THREAD_LIMIT: '1', TSAN_OPTIONS: 'halt_on_error=1' },
-    summary: lastLine,
+  nativeTests('hint_runtime_tests under TSan', 'build-tsan', 'hint_runtime_tests', {
+    OMP_NUM_THREADS: '1',
+    OMP_THREAD_LIMIT: '1',
+    TSAN_OPTIONS: 'halt_on_error=1',
   });
 }

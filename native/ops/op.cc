@@ -130,10 +130,12 @@ void Call::checkGradients() const {
     if (gradient.size() != of.size())
       fail("INVALID_SHAPE", describe(), ": the gradient of ", arg.name, " has shape ", toString(gradient.shape),
            ", but ", arg.name, " has ", toString(of.shape), ".");
-    if (!isFloating(of.dtype) || (gradient.dtype != of.dtype && !(mayBeWide && gradient.dtype == DType::f32)))
+    if (!isFloating(of.dtype))
+      fail("INVALID_ARGUMENT", describe(), ": ", arg.name, " is ", nameOf(of.dtype),
+           ", which has no gradient. Leave it out.");
+    if (gradient.dtype != of.dtype && !(mayBeWide && gradient.dtype == DType::f32))
       fail("INVALID_ARGUMENT", describe(), ": the gradient of ", arg.name, " must be ", nameOf(of.dtype), " as it is",
-           mayBeWide ? ", or f32" : "", ", and of a dtype that has gradients (f32 or bf16), not ",
-           nameOf(gradient.dtype), ".");
+           mayBeWide ? ", or f32" : "", ", not ", nameOf(gradient.dtype), ".");
   };
   bool isAny = false;
   for (size_t i = 0; i < gradOutputs.size(); ++i) {

@@ -188,8 +188,8 @@ TEST("an input that is updated in place shares memory with no other") {
   Stream stream(1);
   const Tensor flag = written<int32_t>(stream, {1}, DType::i32, {0}), tokens = unwritten(stream, {1, 4}, DType::i32);
   const Tensor finished = written<int32_t>(stream, {1}, DType::i32, {0});
-  const Error error = ERROR_OF("INVALID_ARGUMENT",
-                               bound("greedy", {floats(stream, {1, 8}), flag, finished, tokens, flag, finished}));
+  const Error error =
+      ERROR_OF("INVALID_ARGUMENT", bound("greedy", {floats(stream, {1, 8}), flag, finished, tokens, flag, finished}));
   CHECK_CONTAINS(error.what(), "token is updated in place and shares memory with position");
 }
 

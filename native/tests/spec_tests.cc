@@ -85,6 +85,7 @@ TEST("a gradient is stored as its tensor is; that of a bf16 parameter may be f32
     };
     call.gradOutputs = {gradient({5, 8}, DType::bf16), Tensor{}};
     call.gradInputs = {gradient({5, 16}, ofX), gradient({8, 16}, ofWeight), Tensor{}};
+    call.betas = {0.0f, 0.0f, 0.0f};
     call.checkGradients();
   };
   gradients(DType::bf16, DType::f32);

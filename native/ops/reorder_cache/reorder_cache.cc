@@ -1,7 +1,5 @@
 #include "native/ops/reorder_cache/reorder_cache.h"
 
-#include <algorithm>
-
 #include "native/runtime/error.h"
 
 namespace hint {
@@ -18,7 +16,7 @@ OpSpec declare_reorder_cache() {
   op.kernels[0] = {forward, nullptr};
   op.resolve = [](Call& call) {
     const int64_t size = call.integer("groupSize"), rows = call.dim("rows");
-    if (size < 1 || size > std::max<int64_t>(rows, 1) || rows % size != 0)
+    if (size < 1 || rows % size != 0)
       fail("INVALID_ARGUMENT", call.describe(), ": groupSize is ", size, ", which must divide the ", rows, " rows.");
   };
   // Which rows move and how far they are filled is known to the device only: counts half of all.
