@@ -5,8 +5,7 @@
 const UNSHOWABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/gu;
 
 /** The same, but for the line feeds and tabs of texts of several lines. */
-const UNSHOWABLE_IN_TEXT =
-  /(?![\n\t])[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/gu;
+const UNSHOWABLE_IN_TEXT = /(?![\n\t])[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/gu;
 
 const NAMED: ReadonlyMap<string, string> = new Map([
   ['\n', '\\n'],
