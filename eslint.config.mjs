@@ -11,4 +11,6 @@ export default tseslint.config(
       eqeqeq: 'error',
     },
   },
+  // Plain JavaScript has no types to write.
+  { files: ['**/*.mjs'], rules: { '@typescript-eslint/explicit-module-boundary-types': 'off' } },
 );

@@ -89,13 +89,7 @@ function folderWith(directory, source) {
 let tokenizer;
 async function fixtureTokenizer() {
   const { Tokenizer } = await load('data/tokenizer');
-  return (tokenizer ??= await Tokenizer.load(join(fixtures, 'tokenizer')));
-}
-
-async function all(iterable) {
-  const items = [];
-  for await (const item of iterable) items.push(item);
-  return items;
+  return (tokenizer ??= await Tokenizer.load(join(root, 'models', 'demo-t5')));
 }
 
 const first = (bytes, lines) => Buffer.from(gunzipSync(bytes).toString('utf8').split('\n').slice(0, lines).join('\n')); // prettier-ignore
@@ -334,7 +328,9 @@ export const PARSERS = {
       const { RunDirectory } = await load('training/run-directory');
       const checkpoint = join(dirname(file), 'checkpoints', 'step-3');
       mkdirSync(checkpoint, { recursive: true });
-      for (const name of ['config.json', 'model.safetensors', 'optimizer.safetensors']) writeFileSync(join(checkpoint, name), '');
+      for (const name of ['config.json', 'model.safetensors'])
+        writeFileSync(join(checkpoint, name), fixture('beam-model', name));
+      writeFileSync(join(checkpoint, 'optimizer.safetensors'), safetensors({ optimizer: 'adafactor' }));
       writeFileSync(join(checkpoint, 'state.json'), readFileSync(file));
       return new RunDirectory(dirname(file)).latestCheckpoint();
     },

@@ -165,7 +165,7 @@ describe('reading', () => {
     ['a tensor that is a number', '{"a":3}', 0, /"a" is not an object/],
     ['an unknown dtype', '{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}', 1, /dtype "F8_E4M3"/],
     ['an inherited name as dtype', '{"a":{"dtype":"toString","shape":[],"data_offsets":[0,1]}}', 1, /dtype/],
-    ['a negative size', '{"a":{"dtype":"U8","shape":[-1,-1],"data_offsets":[0,1]}}', 1, /shape \[-1,-1\]/],
+    ['a negative size', '{"a":{"dtype":"U8","shape":[-1,-1],"data_offsets":[0,1]}}', 1, /shape \[-1, -1\]/],
     ['a fractional size', '{"a":{"dtype":"U8","shape":[0.5],"data_offsets":[0,1]}}', 1, /shape \[0\.5\]/],
     [
       'a shape that overflows',
