@@ -1,5 +1,6 @@
 import { createContext, Script } from 'node:vm';
 import { HintError } from '../errors.js';
+import { checked, integer, number, optional, options } from './arguments.js';
 import { formatBytes, parseBytes } from './bytes.js';
 
 /** What reading one file, or one record of a file that is read as a stream, may take. */
@@ -21,6 +22,11 @@ export const VALUE_BYTES = 64;
 
 let inForce: Limits | undefined;
 
+const LIMITS = options<Partial<Limits>>(
+  { bytes: optional(integer(1)), seconds: optional(number(0, MOST_SECONDS, { above: true })) },
+  'an object such as { bytes: 2 ** 30, seconds: 60 }',
+);
+
 /**
  * The limits in force: 256 MiB and 10 seconds, unless the environment sets HINT_FILE_MEMORY (such as "1GiB") or
  * HINT_FILE_SECONDS when the first file is read, or {@link setLimits} does.
@@ -39,6 +45,7 @@ export function limits(): Limits {
  * @throws HintError INVALID_ARGUMENT
  */
 export function setLimits(changed: Partial<Limits>): void {
+  checked(LIMITS, changed, 'changed');
   const before = {
     [BYTES_VARIABLE]: process.env[BYTES_VARIABLE],
     [SECONDS_VARIABLE]: process.env[SECONDS_VARIABLE],

@@ -63,6 +63,8 @@ export const calls: Record<string, string | (() => Record<string, Call>)> = {
   Gradients: 'of tensors, whose arguments have tests of their own',
   ops: 'of tensors, whose arguments have tests of their own',
   opTable: 'it takes nothing',
+  limits: 'it takes nothing',
+  setLimits: () => ({ setLimits: call({ changed: { bytes: 2 ** 28, seconds: 10 } }, api.setLimits) }),
   Engine: () => ({
     open: call({ directory: nowhere, options: { serving: {}, taskCache: {} } }, api.Engine.open),
     new: call(

@@ -116,7 +116,7 @@ describe('a model of a published size', () => {
     });
     expect(model.config).toMatchObject({ vocabSize: 32128, dModel: 8, dKv: 3, numHeads: 4, numLayers: 2 });
     expect(() => tinyConfig(system, { model: { init: { size: 'huge' as 'base' } } })).toThrow(
-      /init is {"size":"huge"}.*tiny, small, base, large, xl, xxl/,
+      /init is {"size": "huge"}.*tiny, small, base, large, xl, xxl/,
     );
   });
 });
