@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
-import { pipeline, type Readable } from 'node:stream';
+import { addAbortSignal, pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { HintError, throwIfAborted } from '../errors.js';
 import { checkLine } from '../util/limits.js';
@@ -39,6 +39,8 @@ export async function* readLineBlocks(
 ): AsyncGenerator<LineBlock, void, undefined> {
   throwIfAborted(signal);
   const raw = source ?? createReadStream(file, { highWaterMark: 256 * 1024 });
+  // A pipe may wait for its writer for ever: what waits ends as well.
+  if (signal) addAbortSignal(signal, raw);
   const stream = file.endsWith('.gz') ? pipeline(raw, createGunzip(), () => undefined) : raw;
   let parts: Buffer[] = [];
   let length = 0;
@@ -63,6 +65,7 @@ export async function* readLineBlocks(
     }
     if (length > 0) yield { bytes: Buffer.concat(parts), firstLine };
   } catch (cause) {
+    throwIfAborted(signal);
     throw cause instanceof HintError ? cause : readError(file, what, cause);
   } finally {
     raw.destroy();

@@ -175,12 +175,18 @@ async function scoreBatch(
   }
   let choice = 0;
   return choices.map((own) => {
-    const scores = own.map(({ length }) => {
+    const scores: number[] = [];
+    // Products may round a row by its place among others: equal choices get the score of the first.
+    const known = new Map<string, number>();
+    for (const ids of own) {
       const begin = targets.offsets[choice++] as number;
       let sum = 0;
-      for (let at = begin; at < begin + length; at++) sum -= losses[at] as number;
-      return lengthNormalised ? sum / length : sum;
-    });
+      for (let at = begin; at < begin + ids.length; at++) sum -= losses[at] as number;
+      const key = ids.join();
+      const score = known.get(key) ?? (lengthNormalised ? sum / ids.length : sum);
+      known.set(key, score);
+      scores.push(score);
+    }
     return { scores, best: argmax(scores) };
   });
 }
