@@ -124,7 +124,7 @@ function secondsOf(pid) {
  */
 export async function fuzzParser(
   name,
-  { seed = 1, inputs = Infinity, milliseconds = Infinity, keep = false },
+  { seed = 1, inputs = Infinity, milliseconds = Infinity, keep = false, runner: shared },
 ) {
   const parser = PARSERS[name];
   const end = performance.now() + milliseconds;
