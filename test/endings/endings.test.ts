@@ -1,10 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { tinyRun } from '../training/run-setup.js';
 import { LIBRARY, runProgram, writeWideModel } from './programs.js';
 import { recordCount, rounds, uniform } from './rounds.js';
+
+// Each ending is a process of its own, which takes seconds on a slow machine.
+vi.setConfig({ testTimeout: 3_600_000 });
 
 const KINDS = ['generate', 'submit', 'compile', 'embed', 'train', 'load'];
 
