@@ -104,6 +104,8 @@ export async function evaluateP3(
     options.onProgress?.(offset + done, examples.length);
   const ranked = examples.filter((example): example is RankedExample => example.choices !== undefined);
   const generated = examples.filter(({ choices }) => choices === undefined);
+  // Before minutes of ranking.
+  if (generated.length > 0) checked(EVALUATED, evaluated, 'evaluated');
   const scored = await rank(model, ranked, {
     ...batching,
     onProgress: onProgress(0),

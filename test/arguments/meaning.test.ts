@@ -98,3 +98,30 @@ describe('a message about an argument', () => {
     },
   );
 });
+
+describe('data that hold more than is read', () => {
+  it('are examples of an instruction all the same, and the same task', async () => {
+    const examples = [{ input: 'A', output: 'B', explanation: 'The next letter.' }];
+    const plain = await engine.tasks.get({ definition: 'Next.', examples: [{ input: 'A', output: 'B' }] });
+    const { misses } = engine.tasks.metrics;
+    const wide = await engine.tasks.get({ definition: 'Next.', examples });
+    expect(engine.tasks.metrics.misses).toBe(misses);
+    expect(wide.source?.examples).toEqual([{ input: 'A', output: 'B' }]);
+    for (const one of [plain, wide]) one.dispose();
+  });
+});
+
+describe('examples without choices', () => {
+  it('need a tokenizer, which is said before anything is ranked', async () => {
+    const { model } = engine;
+    const ids = Int32Array.of(5, 1);
+    const example = { id: '1', task: 'a', instruction: ids, input: ids, target: ids, references: ['a'] };
+    const ranked = { ...example, id: '2', choices: [{ text: 'a', ids }] };
+    const templates = new Map();
+    const evaluation = await api.evaluateP3({ model }, { examples: [ranked], templates });
+    expect(evaluation.predictions).toHaveLength(1);
+    await expect(api.evaluateP3({ model }, { examples: [ranked, example], templates })).rejects.toThrow(
+      /evaluated\.tokenizer is missing; give a Tokenizer/,
+    );
+  });
+});
