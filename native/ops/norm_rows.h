@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "native/ops/dropout/mask.h"
@@ -80,7 +79,7 @@ void normBackward(const Call& call, int64_t width, const AddParameters& addParam
             if (gsum) addTo(gs, gs, gradient, d);
             gradient = gs;
           } else if (!gsum) {
-            std::memset(gs, 0, static_cast<size_t>(d) * sizeof(float));
+            std::fill_n(gs, d, 0.0f);
           }
           if (gx) store(gx + at, call.beta(0), 1.0f, gradient, d);
           if (gdelta && mask) storeProduct(gdelta + at, call.beta(1), gradient, mask, d);

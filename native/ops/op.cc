@@ -1,7 +1,7 @@
 #include "native/ops/op.h"
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <functional>
 #include <sstream>
 #include <unordered_map>
@@ -58,7 +58,7 @@ int OpSpec::outputIndex(std::string_view argument) const { return indexOf(output
 
 float* Call::giZeroed(int i) const {
   float* gradient = gi(i);
-  if (gradient && beta(i) == 0.0f) std::memset(gradient, 0, gradInputs[static_cast<size_t>(i)].bytes());
+  if (gradient && beta(i) == 0.0f) std::fill_n(gradient, gradInputs[static_cast<size_t>(i)].size(), 0.0f);
   return gradient;
 }
 

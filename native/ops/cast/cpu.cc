@@ -1,4 +1,4 @@
-#include <cstring>
+#include <algorithm>
 
 #include "native/ops/cast/cast.h"
 #include "native/ops/elementwise.h"
@@ -18,7 +18,7 @@ void convert(const Call& call, void (*range)(const From*, To*, int64_t)) {
 
 template <typename Word>
 void same(const Word* x, Word* y, int64_t count) {
-  std::memcpy(y, x, static_cast<size_t>(count) * sizeof(Word));
+  std::copy_n(x, count, y);
 }
 
 }  // namespace

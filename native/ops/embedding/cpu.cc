@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "native/ops/elementwise.h"
@@ -17,9 +16,10 @@ namespace {
 /// Occurrences of an id that are added up in the gradient itself.
 constexpr int64_t kFewOccurrences = 8;
 
+/// Rows of no elements have null pointers, which memcpy may not be given.
 template <typename Word>
 void copyRow(const Word* from, Word* to, int64_t count) {
-  std::memcpy(to, from, static_cast<size_t>(count) * sizeof(Word));
+  std::copy_n(from, count, to);
 }
 
 void checkIds(const Call& call) {

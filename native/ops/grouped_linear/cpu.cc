@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstring>
 
 #include "native/ops/activation.h"
 #include "native/ops/grouped_linear/grouped_linear.h"
@@ -45,7 +44,7 @@ void zeroOtherSlots(const Shape& shape, float* gradient, float beta, int64_t siz
   parallelFor(shape.groups * shape.slots, 1, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block)
       if (block % shape.slots != shape.slot)
-        std::memset(gradient + block * size, 0, static_cast<size_t>(size) * sizeof(float));
+        std::fill_n(gradient + block * size, size, 0.0f);
   });
 }
 

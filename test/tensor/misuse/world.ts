@@ -122,9 +122,10 @@ export class World {
     return Uint16Array.from(words, (word) => word >>> 16);
   }
 
-  /** Written, as all but a few are. */
+  /** Written, as all are that the device has memory for. */
   tensor(shape: readonly number[], dtype: DType, device = this.device): Made {
-    const handle = this.native.createTensor(device, dtype, shape, this.data(dtype, sizeOf(shape)));
+    const size = sizeOf(shape);
+    const handle = this.native.createTensor(device, dtype, shape, size > LIMIT ? null : this.data(dtype, size));
     return { handle, shape: [...shape], dtype };
   }
 
