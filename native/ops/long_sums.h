@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
+#include <memory>
+
+#include "native/runtime/scratch.h"
 
 /// Sums over rows, of which there may be any number: tokens, tasks, occurrences of an id.
 namespace hint {
@@ -24,9 +26,10 @@ class LongSums {
  private:
   void finishFew();
 
-  int64_t rows_ = 0;
-  std::vector<float> few_;
-  std::vector<double> sums_;
+  int64_t columns_, rows_ = 0;
+  std::unique_ptr<Scratch> memory_;
+  float* few_;
+  double* sums_;
 };
 
 }  // namespace hint

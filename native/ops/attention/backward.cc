@@ -64,7 +64,7 @@ class UnitPass {
 
   /// Sums the gradients by relative position into buckets.
   void addBias(int64_t head, double* sums) const {
-    const double* gradient = b_.relativeSums.data() + head * b_.relative;
+    const double* gradient = b_.relativeSums + head * b_.relative;
     for (int64_t index = 0; index < b_.relative; ++index) sums[pass_.bias.bucket(index)] += gradient[index];
   }
 
@@ -180,8 +180,7 @@ class UnitPass {
       addRelativeGradient(rows, b_.dP, b_.relativeGradient + pass_.bias.origin());
       // From the first key of the last query to the last key of the first.
       const int64_t from = pass_.bias.origin() - (rows.firstQuery + count - 1);
-      moveToDouble(b_.relativeGradient + from, b_.relativeSums.data() + h * b_.relative + from,
-                   rows.used(kOwn) + count - 1);
+      moveToDouble(b_.relativeGradient + from, b_.relativeSums + h * b_.relative + from, rows.used(kOwn) + count - 1);
     }
     for (int i = 0; i < kMaxSegments; ++i) {
       const Segment segment = b_.segment(segments, i, h);
@@ -242,7 +241,7 @@ void backward(Call& call) {
   };
   // Every row of q is written once, but with sharedQueries once per sequence; only one slot of a prefix is written.
   backward.targetQ = target(kQ, call.dim("qRows"), !g.sharedQueries, false);
-  constexpr size_t fewSequences = 16;
+  constexpr size_t fewSequences = 64;
   if (backward.targetQ.wanted() && g.sharedQueries && g.sequences.size() > fewSequences)
     backward.sumsQ.resize(static_cast<size_t>(call.dim("qRows") * g.width));
   const int keys[] = {kPrefixKey, kSharedKey, kK}, values[] = {kPrefixValue, kSharedValue, kV};

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <vector>
 
 #include "native/ops/attention/workspace.h"
 #include "native/runtime/scratch.h"
@@ -32,7 +31,7 @@ struct Buffers {
   HeadArrays context, own, masks;
   Scratch scratch;
   float *scores, *dP, *q, *dO, *dQ, *delta, *logs, *dense, *relativeGradient;  ///< the last: of one block
-  mutable std::vector<double> relativeSums;
+  double* relativeSums;
 
   Buffers(const Geometry& g, int64_t heads, bool oneChunk, bool dropout, int64_t relativePositions)
       : dim(g.headDim),
@@ -46,8 +45,8 @@ struct Buffers {
         masks(dropout ? columns : 0, 1, heads, oneChunk),
         scratch(Slices::size(context.floats()) + Slices::size(own.floats()) + Slices::size(masks.floats()) +
                 2 * Slices::size(block * columns) + 3 * Slices::size(block * wide) + 2 * Slices::size(block) +
-                Slices::size(contextColumns(g) + g.maxKeys) + Slices::size(relative)),
-        relativeSums(static_cast<size_t>(heads * relative)) {
+                Slices::size(contextColumns(g) + g.maxKeys) + Slices::size(relative) +
+                Slices::size(2 * heads * relative)) {
     Slices slices(scratch);
     context.place(slices.take(context.floats()));
     own.place(slices.take(own.floats()));
@@ -61,7 +60,9 @@ struct Buffers {
     logs = slices.take(block);
     dense = slices.take(contextColumns(g) + g.maxKeys);
     relativeGradient = slices.take(relative);
+    relativeSums = reinterpret_cast<double*>(slices.take(2 * heads * relative));
     std::fill(relativeGradient, relativeGradient + relative, 0.0f);
+    std::fill(relativeSums, relativeSums + heads * relative, 0.0);
   }
   Segment segment(const SegmentRows& segments, int i, int64_t head) const {
     const HeadArrays& arrays = i == kOwn ? own : context;

@@ -71,6 +71,13 @@ inline void hidePadding(float* columns, int64_t keys) {
   for (int32_t c = 0; c < static_cast<int32_t>(kLanes); ++c) last[c] = c < left ? last[c] : kHidden;
 }
 
+inline float sumOfLanes(float (&lanes)[kLanes]) {
+  for (int64_t half = kLanes / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+    for (int64_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  return lanes[0];
+}
+
 /// Three passes over the rows rather than three over each row: the reductions of neighbouring rows then overlap.
 HINT_CLONES void softmaxRowsLoop(const ScoreBlock& block, float* inverseSum, float* logSumExp) {
   for (int64_t row = 0; row < block.rows; ++row) {
@@ -105,10 +112,11 @@ HINT_CLONES void softmaxRowsLoop(const ScoreBlock& block, float* inverseSum, flo
 
 HINT_CLONES void softmaxGradientLoop(const ScoreBlock& block, float* dP, const float* logSumExp, const float* delta,
                                      bool allKeys) {
+  float rests[kMostRows][kLanes];
   for (int64_t row = 0; row < block.rows; ++row) {
     float* s = block.scores + row * block.rowStride;
     float* d = dP + row * block.rowStride;
-    float *own = s + block.column[kOwn], *ownGradient = d + block.column[kOwn];
+    float* own = s + block.column[kOwn];
     const int64_t visible = block.visible(row);
     if (block.bias) {
       const float* bias = block.bias - (block.firstQuery + row);
@@ -127,16 +135,29 @@ HINT_CLONES void softmaxGradientLoop(const ScoreBlock& block, float* dP, const f
         d[c] = p * (mask[c] * d[c] - mean);
       }
     } else {
-      float rest = 0.0f;
-#pragma omp simd reduction(+ : rest)
+      float* lanes = rests[row];
+      for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] = 0.0f;
+#pragma omp simd
       for (int64_t c = 0; c < count; ++c) {
         s[c] = expBelow(s[c] - offset);
         d[c] -= mean;
-        rest += s[c] * d[c];
       }
+      for (int64_t c = 0; c < count; c += kLanes)
+#pragma omp simd
+        for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += s[c + lane] * d[c + lane];
+    }
+  }
+  // In passes of their own, as softmaxRows does: the reductions of neighbouring rows then overlap.
+  for (int64_t row = 0; row < block.rows; ++row) {
+    float* s = block.scores + row * block.rowStride;
+    float* d = dP + row * block.rowStride;
+    float *own = s + block.column[kOwn], *ownGradient = d + block.column[kOwn];
+    const int64_t visible = block.visible(row), count = block.column[kOwn] + padded(visible);
+    if (!block.mask) {
       // The mean comes from the rounded o. What is left of it would be an error of one sign in all of the row; where v
       // hardly differs between keys, as it does in padding, that is more than the gradient itself.
-      if (!allKeys) rest = 0.0f;
+      float rest = 0.0f;
+      if (allKeys) rest = sumOfLanes(rests[row]);
 #pragma omp simd
       for (int64_t c = 0; c < count; ++c) d[c] = s[c] * (d[c] - rest);
     }

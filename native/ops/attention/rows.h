@@ -7,6 +7,7 @@ namespace hint::attention {
 
 constexpr int kMaxSegments = 3;  ///< prefix, shared, own
 constexpr int kOwn = kMaxSegments - 1;
+constexpr int64_t kMostRows = 48;  ///< of a block of scores
 
 /// Rows of scores of consecutive queries of one head, a group of columns for each segment of keys. Only the last
 /// segment, the sequence's own keys, has a bias and a causal mask.

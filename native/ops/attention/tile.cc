@@ -70,7 +70,7 @@ HINT_INLINE void rowTiles(const TileProduct& p, const float* a, const float* b, 
 /// `Widest` and the heights are chosen so that the sums fill the registers but for the operands: 24 of 32, 12 of 16.
 template <typename Vector, int Widest>
 HINT_INLINE void multiplyTiles(const TileProduct& p) {
-  // 16 KiB of b at a time stay in the first cache level while the rows of a pass over them.
+  // 8 KiB of b at a time stay in the first cache level while the rows of a pass over them.
   constexpr int64_t kDepth = 32;
   constexpr bool wide = lanes<Vector> == kLanes;
   constexpr int narrowRows = wide ? 12 : lanes<Vector> == 8 ? 6 : 3;

@@ -99,8 +99,8 @@ inline ScoreBlock scoreBlock(const SegmentRows& segments, const Geometry& g, flo
 
 /// Rows of queries handled at once: as many as keep their scores in the second cache level.
 inline int64_t blockRows(int64_t columns, int64_t queries) {
-  constexpr int64_t scores = 12 * 1024, step = 12, most = 48;
-  const int64_t rows = std::clamp(scores / std::max<int64_t>(columns, 1) / step * step, step, most);
+  constexpr int64_t scores = 12 * 1024, step = 12;
+  const int64_t rows = std::clamp(scores / std::max<int64_t>(columns, 1) / step * step, step, kMostRows);
   return std::max<int64_t>(1, std::min(rows, queries));
 }
 

@@ -5,9 +5,19 @@
 
 #include "native/ops/op.h"
 #include "native/runtime/error.h"
+#include "native/runtime/packed_matrix.h"
+#include "native/runtime/parallel.h"
 #include "native/tests/fuzz/input.h"
 
 namespace hint {
+
+// What kernels would use, of OpenMP, which is not linked either.
+int threadCount() { return 1; }
+
+// The order of packed weights is oneDNN's, which is not linked: here they are as large as they were.
+DType packedDType(DType wanted) { return wanted; }
+int64_t packedSize(int64_t k, int64_t n, DType) { return elementCount({k, n}); }
+
 namespace {
 
 using fuzz::Input;
