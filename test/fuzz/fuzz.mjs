@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mutateBytes, Random } from './mutate.mjs';
@@ -23,6 +23,8 @@ const WATCH_MILLISECONDS = 50;
 const MOST_POOL = 200;
 const MOST_INPUT = 4_000_000;
 const MOST_KEPT_BYTES = 2048;
+// Inputs of a parser in the corpus beside findings, which are always kept.
+const MOST_KEPT = 12;
 const MINIMISING_RUNS = 60;
 
 /** One child at a time, restarted when it is lost. */
@@ -201,6 +203,7 @@ async function minimised(runner, name, bytes, fault) {
 function save(name, bytes, kind) {
   const folder = join(import.meta.dirname, 'corpus', name);
   mkdirSync(folder, { recursive: true });
+  if (kind === 'outcome' && readdirSync(folder).length >= MOST_KEPT) return;
   const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 12);
   writeFileSync(join(folder, `${kind}-${hash}`), bytes);
 }

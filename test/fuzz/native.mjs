@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'; // prettier-ignore
 import { tmpdir } from 'node:os';
@@ -6,14 +6,19 @@ import { join, resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '..', '..');
 
-// Kernels are named by the declarations of ops and never called: they need no address.
-const WITHOUT_KERNELS = ['-no-pie', '-Wl,--unresolved-symbols=ignore-all'];
+// Kernels are named by the declarations of ops and never called: they need no address, nothing else goes without one.
+const WITHOUT_KERNELS = ['-no-pie', '-Wl,--warn-unresolved-symbols'];
+const KERNEL = /forwardERNS_4CallE|backwardERNS_4CallE|::(forward|backward)\(hint::Call&\)/;
 
 /** libFuzzer targets of what native code takes from callers and files. */
 const TARGETS = {
   'native-bind': {
     source: 'native/tests/fuzz/bind_fuzz.cc',
-    others: () => [...declarations(), ...['op', 'table', 'relative_bucket', 'row_groups'].map((name) => `native/ops/${name}.cc`), ...['tensor', 'allocator'].map((name) => `native/runtime/${name}.cc`)],
+    others: () => [
+      ...declarations(),
+      ...['op', 'table', 'activation', 'logits_row', 'relative_bucket', 'rounding', 'row_groups', 'attention/geometry', 'dropout/mask'].map((name) => `native/ops/${name}.cc`),
+      ...['tensor', 'allocator'].map((name) => `native/runtime/${name}.cc`),
+    ],
     link: WITHOUT_KERNELS,
   },
   'native-tensor': {
@@ -59,8 +64,16 @@ function compile(name, compiler) {
   const newest = Math.max(...[...files, ...headers].map((file) => statSync(join(root, file)).mtimeMs));
   if (existsSync(program) && statSync(program).mtimeMs > newest) return program;
   mkdirSync(join(root, 'build', 'fuzz'), { recursive: true });
-  execFileSync(compiler, [...FLAGS, ...files, ...link, '-o', program], { cwd: root, stdio: 'inherit' });
-  return program;
+  const { status, stderr } = spawnSync(compiler, [...FLAGS, ...files, ...link, '-o', program], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  const missing = stderr
+    .split('\n')
+    .filter((line) => line.includes('undefined reference') && !KERNEL.test(line));
+  if (status === 0 && missing.length === 0) return program;
+  rmSync(program, { force: true });
+  throw new Error(`The fuzzing target ${name} cannot be compiled:\n${missing.join('\n') || stderr}`);
 }
 
 /**
