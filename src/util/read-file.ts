@@ -143,17 +143,27 @@ function tooDeep(where: string, code: HintErrorCode): HintError {
   );
 }
 
-/** @param seen levels that were left where an object was met: one that is in many places, or in itself, is not met for ever */
+/**
+ * @param seen levels that sufficed for an object, or IN_PROGRESS: one in many places is not looked at again, and one that
+ *   holds itself is as deep as can be
+ */
 function isWithin(value: unknown, levels: number, seen?: Map<object, number>): boolean {
   if (typeof value !== 'object' || value === null) return true;
   if (levels === 0) return false;
-  if (seen) {
-    if ((seen.get(value) ?? 0) >= levels) return true;
-    seen.set(value, levels);
-  }
-  const inner = levels - 1;
-  if (Array.isArray(value)) return value.every((one) => isWithin(one, inner, seen));
-  for (const key in value) if (!isWithin((value as Record<string, unknown>)[key], inner, seen)) return false;
+  const sufficed = seen?.get(value);
+  if (sufficed === IN_PROGRESS) return false;
+  if (sufficed !== undefined && levels >= sufficed) return true;
+  seen?.set(value, IN_PROGRESS);
+  if (!holdsWithin(value, levels - 1, seen)) return false;
+  seen?.set(value, levels);
+  return true;
+}
+
+const IN_PROGRESS = -1;
+
+function holdsWithin(value: object, levels: number, seen: Map<object, number> | undefined): boolean {
+  if (Array.isArray(value)) return value.every((one) => isWithin(one, levels, seen));
+  for (const key in value) if (!isWithin((value as Record<string, unknown>)[key], levels, seen)) return false;
   return true;
 }
 
