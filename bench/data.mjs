@@ -16,8 +16,8 @@ import {
   Tokenizer,
   Trainer,
 } from '../dist/index.js';
-import { ADAFACTOR, Optimizer } from '../dist/training/optimizer.js';
-import { assignGroups } from '../dist/training/parameter-groups.js';
+import { ADAFACTOR, Optimizer } from '../dist/training/step/optimizer.js';
+import { assignGroups } from '../dist/training/step/parameter-groups.js';
 import { writeDemoDataset } from '../dist/demo/files.js';
 import { secondsOf } from '../dist/benchmark/turns.js';
 import { median } from '../dist/util/statistics.js';

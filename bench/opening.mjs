@@ -11,7 +11,7 @@ import { Engine } from '../dist/index.js';
 import { benchConfig, normal, uniforms } from '../dist/benchmark/random-model.js';
 import { serializeModelConfig } from '../dist/model/config.js';
 import { parameterShapes, sizeOf } from '../dist/model/parameter-shapes.js';
-import { toBfloat16, writeSafetensors } from '../dist/model/safetensors.js';
+import { toBfloat16, writeSafetensors } from '../dist/formats/safetensors/file.js';
 import { dropTemporary, temporaryFolder } from '../dist/util/temporary.js';
 
 const TILE = 1 << 20;

@@ -10,11 +10,11 @@
  *
  * @packageDocumentation
  */
-export { HintError, type HintErrorCode } from './errors.js';
+export { HintError, type HintErrorCode } from './util/errors.js';
 export { limits, setLimits, type Limits } from './util/limits.js';
 export { Engine, type EngineMemory } from './inference/engine.js';
 export type { EngineOptions } from './inference/engine-arguments.js';
-export type { CompileRequest } from './inference/compile-request.js';
+export type { CompileRequest } from './inference/compile/compile-request.js';
 export {
   Task,
   type Generation,
@@ -23,7 +23,7 @@ export {
   type TaskInputs,
   type TaskScoreOptions,
   type TaskSource,
-} from './inference/task.js';
+} from './inference/task/task.js';
 export type { ServingOptions, ServingStatistics, SubmitRequest } from './inference/serving/scheduler.js';
 export type { EngineTasks } from './inference/serving/engine-tasks.js';
 export type {
@@ -32,7 +32,7 @@ export type {
   TaskCacheOptions,
   TaskTier,
 } from './inference/serving/task-cache.js';
-export type { EmbedOptions } from './inference/serving/embed.js';
+export type { EmbedOptions } from './inference/decode/embed.js';
 export type { MixedGenerateOptions, MixedRequest } from './inference/serving/generate-mixed.js';
 export {
   generateTokens,
@@ -41,25 +41,25 @@ export {
   type GeneratedTokens,
   type GenerateOptions,
   type GenerateRequest,
-} from './inference/generate.js';
+} from './inference/decode/generate.js';
 export {
   scoreChoices,
   type ChoiceScores,
   type ScoreChoicesOptions,
   type ScoreChoicesRequest,
-} from './inference/score-choices.js';
+} from './inference/decode/score-choices.js';
 export { evaluateP3, type P3Evaluation, type P3EvaluateOptions } from './evaluation/rank-classification.js';
 export { evaluateModel, type EvaluateOptions, type Evaluation } from './evaluation/evaluate.js';
 export { scoreFile, scorePredictions, type ScoreReport, type Scores } from './evaluation/score.js';
 export { rougeL } from './evaluation/rouge.js';
 export { exactMatch } from './evaluation/exact-match.js';
-export { inferenceFlops, type InferenceCost, type InferenceLengths } from './evaluation/flops.js';
-export { parseTrainingConfig, readTrainingConfig, type TrainingConfig } from './training/config.js';
-export { trainFromConfig, type TrainingEvent, type TrainingSummary } from './training/run.js';
-export { TextSource, type TextSourceOptions } from './training/text-source.js';
+export { inferenceFlops, type InferenceCost, type InferenceLengths } from './accounting/flops.js';
+export { parseTrainingConfig, readTrainingConfig, type TrainingConfig } from './training/config/config.js';
+export { trainFromConfig, type TrainingEvent, type TrainingSummary } from './training/run/run.js';
+export { TextSource, type TextSourceOptions } from './training/sources/text-source.js';
 export { findTextFiles, type TextFile } from './data/text/files.js';
-export { PoolSource, type ExampleSource, type SourceState } from './training/example-source.js';
-export { Trainer, type StepReport } from './training/trainer.js';
+export { PoolSource, type ExampleSource, type SourceState } from './training/sources/example-source.js';
+export { Trainer, type StepReport } from './training/step/trainer.js';
 export { findSystem, type System } from './systems/index.js';
 export { loadModel, saveModel, type LoadModelOptions } from './model/checkpoint.js';
 export { modelFingerprint } from './model/fingerprint.js';
@@ -73,9 +73,13 @@ export {
   type ModelConfig,
 } from './model/config.js';
 export { parameterCount, parameterShapes } from './model/parameter-shapes.js';
-export { openSafetensors, writeSafetensors } from './model/safetensors.js';
-export { Tokenizer } from './data/tokenizer.js';
-export { loadSniDataset, streamSniDataset, type SniDatasetOptions } from './data/dataset.js';
+export { openSafetensors, writeSafetensors } from './formats/safetensors/file.js';
+export { Tokenizer } from './formats/tokenizer/tokenizer.js';
+export {
+  loadSniDataset,
+  streamSniDataset,
+  type SniDatasetOptions,
+} from './data/natural-instructions/dataset.js';
 export { P3Source, type P3SourceOptions } from './data/p3/source.js';
 export { loadP3Evaluation, type P3EvaluationOptions } from './data/p3/evaluation.js';
 export {

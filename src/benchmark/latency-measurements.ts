@@ -1,7 +1,7 @@
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import { Engine } from '../inference/engine.js';
 import type { HintModel } from '../model/hint.js';
-import { isLanguageModel } from '../model/open-model.js';
+import { isDecoderOnly } from '../model/open-model.js';
 import { parameterShapes } from '../model/parameter-shapes.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { observeHint, observePlain, type Observation } from './generation.js';
@@ -49,7 +49,7 @@ export function latencyMeasurements(
 ): { groups: MeasurementGroup[]; cases: Map<string, LatencyCase> } {
   const { systems, dtypes, shots, signal } = options;
   const opened = engine.model;
-  if (isLanguageModel(opened)) {
+  if (isDecoderOnly(opened)) {
     throw new HintError(
       'INVALID_ARGUMENT',
       'Latency is compared between HINT and T5, and this is a decoder-only model; give a T5 or HINT directory.',

@@ -1,4 +1,4 @@
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import type { ModelConfig } from '../model/config.js';
 import { OUTPUT_TOKENS, sniLengths } from './lengths.js';
 import type { LatencyOptions, LatencyPart } from './latency.js';

@@ -1,4 +1,4 @@
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import { Engine } from '../inference/engine.js';
 import { loadModel } from '../model/checkpoint.js';
 import { HintModel } from '../model/hint.js';

@@ -1,4 +1,4 @@
-import { PAPER_LENGTHS } from '../evaluation/paper-tables.js';
+import { PAPER_LENGTHS } from '../accounting/paper-tables.js';
 
 /** Tokens of one example at the medians of Super-NaturalInstructions. */
 export interface ExampleLengths {

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import { abortable } from '../util/abortable.js';
 
 const KEPT_MESSAGE = 2000;

@@ -6,7 +6,7 @@ import { modelOfSize } from '../model/sizes.js';
 import { PAPER_HYPERNETWORK } from '../systems/hint.js';
 import type { Device } from '../tensor/device.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { throwIfAborted } from '../errors.js';
+import { throwIfAborted } from '../util/errors.js';
 import { createYielder } from '../util/event-loop-lag.js';
 
 /** Ordinary pieces of T5's vocabulary; what lies above are sentinels. */

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Tokenizer } from '../data/tokenizer.js';
+import type { Tokenizer } from '../formats/tokenizer/tokenizer.js';
 import { Engine } from '../inference/engine.js';
-import type { Task } from '../inference/task.js';
+import type { Task } from '../inference/task/task.js';
 import type { ModelConfig } from '../model/config.js';
 import { parameterCount } from '../model/parameter-shapes.js';
 import { Device } from '../tensor/device.js';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { TokenizedExample } from '../data/batch.js';
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import { serializeModelConfig, type ModelConfig } from '../model/config.js';
 import { packageRoot } from '../util/package-root.js';
 import { PeerProcess } from './peer-process.js';

@@ -1,7 +1,7 @@
 import { markdownTable } from '../util/markdown.js';
 import { shownMarkdown } from '../util/shown.js';
 import { median } from '../util/statistics.js';
-import type { MemoryMode } from '../training/memory-plan.js';
+import type { MemoryMode } from '../training/memory/memory-plan.js';
 import { momentSentence } from './machine.js';
 import type { MeasuredSystem, TrainingPart, TrainingSystem } from './training.js';
 

@@ -1,7 +1,7 @@
 import { buildBatch, type TokenizedExample } from '../data/batch.js';
 import { splitByTokens } from '../data/sampling.js';
-import { HintError } from '../errors.js';
-import { runAgainFlops } from '../evaluation/training-flops.js';
+import { HintError } from '../util/errors.js';
+import { runAgainFlops } from '../accounting/training-flops.js';
 import { DropoutPlan } from '../model/dropout.js';
 import type { HintModel } from '../model/hint.js';
 import type { Device } from '../tensor/device.js';
@@ -9,11 +9,11 @@ import * as ops from '../tensor/ops.js';
 import type { FloatDType } from '../tensor/ops.js';
 import { Gradients } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { runAgain, type MemoryMode } from '../training/memory-plan.js';
-import { accumulateGradients } from '../training/microbatch.js';
-import { ADAFACTOR, Optimizer } from '../training/optimizer.js';
-import { keepParameters } from '../training/param-dtype.js';
-import type { OptimizerGroup } from '../training/parameter-groups.js';
+import { runAgain, type MemoryMode } from '../training/memory/memory-plan.js';
+import { accumulateGradients } from '../training/step/microbatch.js';
+import { ADAFACTOR, Optimizer } from '../training/step/optimizer.js';
+import { keepParameters } from '../training/step/param-dtype.js';
+import type { OptimizerGroup } from '../training/step/parameter-groups.js';
 import { watchEventLoopLag } from '../util/event-loop-lag.js';
 import { secondsOf } from './turns.js';
 

@@ -2,7 +2,7 @@ import type { ModelConfig } from '../model/config.js';
 import { parameterCount } from '../model/parameter-shapes.js';
 import { Device } from '../tensor/device.js';
 import type { FloatDType } from '../tensor/ops.js';
-import type { MemoryMode } from '../training/memory-plan.js';
+import type { MemoryMode } from '../training/memory/memory-plan.js';
 import { describeMoment, type MomentDescription } from './machine.js';
 import type { PeerDescription } from './peers.js';
 import { plainModel, randomModel, uniforms } from './random-model.js';

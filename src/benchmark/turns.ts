@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../errors.js';
+import { throwIfAborted } from '../util/errors.js';
 
 /** Measurements that need something set up before they take their turns, such as weights in one dtype. */
 export interface MeasurementGroup {

@@ -1,4 +1,4 @@
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import { checked, ids, integer, list, optional, shaped, text, type Kind } from '../util/arguments.js';
 
 /** One training or evaluation example, as token ids. Examples of a task may share one `instruction` array. */

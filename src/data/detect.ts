@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 
 /** The kinds of dataset that are told apart by what lies in their folder. */
 export const DATASET_KINDS = ['sni', 'p3'] as const;

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
 import { addAbortSignal, pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { HintError, throwIfAborted } from '../errors.js';
+import { HintError, throwIfAborted } from '../util/errors.js';
 import { checkLine } from '../util/limits.js';
 import { decodeText } from '../util/read-file.js';
 

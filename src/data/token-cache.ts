@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { check, listOf } from '../util/check.js';
 import { sha256 } from '../util/hash.js';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import { LABELS } from './lexicon.js';
 import {
   answer,

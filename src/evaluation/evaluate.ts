@@ -1,21 +1,24 @@
 import { performance } from 'node:perf_hooks';
 import { EXAMPLES, InstructionRows, type TokenizedExample } from '../data/batch.js';
-import { Tokenizer } from '../data/tokenizer.js';
-import { HintError } from '../errors.js';
+import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
+import { HintError } from '../util/errors.js';
 import {
   GENERATING,
   generateTokens,
   type GeneratedTokens,
   type GenerateOptions,
-} from '../inference/generate.js';
-import type { LanguageModel } from '../model/language-model/language-model.js';
-import { instructionTokens, promptTokens } from '../model/language-model/prompt.js';
-import { anyModel, isLanguageModel, readsInstructionApart, type AnyModel } from '../model/open-model.js';
+} from '../inference/decode/generate.js';
+import type { DecoderOnlyModel } from '../model/decoder-only/decoder-only-model.js';
+import { instructionTokens, promptTokens } from '../model/decoder-only/prompt.js';
+import { anyModel, isDecoderOnly, readsInstructionApart, type AnyModel } from '../model/open-model.js';
 import { checked, instance, optional, options as optionsOf, path, shaped } from '../util/arguments.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { createYielder } from '../util/event-loop-lag.js';
-import { decoderOnlyExampleMultiplyAdds, decoderOnlyTaskMultiplyAdds } from './decoder-only-flops.js';
-import { exampleMultiplyAdds, taskMultiplyAdds } from './flops.js';
+import {
+  decoderOnlyExampleMultiplyAdds,
+  decoderOnlyTaskMultiplyAdds,
+} from '../accounting/decoder-only-flops.js';
+import { exampleMultiplyAdds, taskMultiplyAdds } from '../accounting/flops.js';
 import type { Prediction } from './prediction-files.js';
 import { scorePredictions, type ScoreReport } from './score.js';
 
@@ -122,7 +125,7 @@ async function toPredictions(
 }
 
 function countDecoderOnlyFlops(
-  { config }: LanguageModel,
+  { config }: DecoderOnlyModel,
   instructions: readonly Int32Array[],
   examples: readonly TokenizedExample[],
   generated: readonly GeneratedTokens[],
@@ -149,7 +152,7 @@ function countFlops(
   examples: readonly TokenizedExample[],
   generated: readonly GeneratedTokens[],
 ): number {
-  if (isLanguageModel(model)) return countDecoderOnlyFlops(model, instructions, examples, generated);
+  if (isDecoderOnly(model)) return countDecoderOnlyFlops(model, instructions, examples, generated);
   const { config } = model;
   const compiled = instructions.length > 0 ? instructions.map(({ length }) => length) : [0];
   const tasks = compiled.reduce((total, length) => total + taskMultiplyAdds(config, length).total, 0);

@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { HintError, throwIfAborted } from '../errors.js';
+import { HintError, throwIfAborted } from '../util/errors.js';
 import { readTextLines } from '../data/line-blocks.js';
 import { check, listOf } from '../util/check.js';
 import { showValue } from '../util/show-value.js';

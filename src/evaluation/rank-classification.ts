@@ -1,15 +1,15 @@
 import { performance } from 'node:perf_hooks';
 import { EXAMPLES, InstructionRows, type Choice, type TokenizedExample } from '../data/batch.js';
 import type { P3EvaluationSet } from '../data/p3/evaluation.js';
-import { Tokenizer } from '../data/tokenizer.js';
-import { HintError } from '../errors.js';
-import { count } from '../inference/generate.js';
+import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
+import { HintError } from '../util/errors.js';
+import { count } from '../inference/decode/generate.js';
 import {
   SCORING,
   scoreChoices,
   type ChoiceScores,
   type ScoreChoicesOptions,
-} from '../inference/score-choices.js';
+} from '../inference/decode/score-choices.js';
 import { anyModel, type AnyModel } from '../model/open-model.js';
 import {
   checked,

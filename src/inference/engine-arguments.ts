@@ -1,4 +1,4 @@
-import { Tokenizer } from '../data/tokenizer.js';
+import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
 import type { LoadModelOptions } from '../model/checkpoint.js';
 import type { DeviceOptions } from '../tensor/device.js';
 import type { WeightDType } from '../tensor/ops.js';
@@ -16,10 +16,10 @@ import {
   signal,
   type Members,
 } from '../util/arguments.js';
-import { COMPILE_REQUEST, type CompileRequest } from './compile-request.js';
+import { COMPILE_REQUEST, type CompileRequest } from './compile/compile-request.js';
 import { REQUEST, SERVING, type ServingOptions, type SubmitRequest } from './serving/scheduler.js';
 import { TASK_CACHE, type TaskCacheOptions } from './serving/task-cache.js';
-import { Task } from './task.js';
+import { Task } from './task/task.js';
 
 /** How an engine is opened. */
 export interface EngineOptions extends DeviceOptions, Pick<LoadModelOptions, 'signal' | 'onProgress'> {

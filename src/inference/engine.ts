@@ -2,15 +2,15 @@ import { setMaxListeners } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { concatenate } from '../data/batch.js';
-import { PROMPT_TOKENS } from '../data/formats.js';
-import { Tokenizer } from '../data/tokenizer.js';
-import { HintError, throwIfAborted } from '../errors.js';
+import { PROMPT_TOKENS } from '../data/natural-instructions/prompts.js';
+import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
+import { HintError, throwIfAborted } from '../util/errors.js';
 import { modelFingerprint } from '../model/fingerprint.js';
 import type { HintModel } from '../model/hint.js';
 import { checkWeightDType } from '../model/inference-weights.js';
 import {
   anyModel,
-  isLanguageModel,
+  isDecoderOnly,
   openModel,
   readsInstructionApart,
   type AnyModel,
@@ -25,14 +25,14 @@ import {
   instance,
   path as pathKind,
 } from '../util/arguments.js';
-import { COMPILE_REQUEST, type CompileRequest } from './compile-request.js';
+import { COMPILE_REQUEST, type CompileRequest } from './compile/compile-request.js';
 import {
   compileTasks,
   disposeTasks,
   regenerateTasks,
   settled,
   type CompiledTasks,
-} from './compiled-tasks.js';
+} from './compile/compiled-tasks.js';
 import {
   generateMixed,
   MIXED_OPTIONS,
@@ -42,12 +42,12 @@ import {
 } from './serving/generate-mixed.js';
 import { Scheduler, type ServingStatistics, type SubmitRequest } from './serving/scheduler.js';
 import { EngineTasks } from './serving/engine-tasks.js';
-import { loadTaskFile } from './load-task.js';
+import { loadTaskFile } from './task/load-task.js';
 import { ENGINE_OPTIONS, SHARED_OPTIONS, SUBMIT_REQUEST, type EngineOptions } from './engine-arguments.js';
-import { ONLY_SIGNAL } from './task-arguments.js';
-import { checkFingerprint, MAX_INSTRUCTION_TOKENS, readTaskMetadata } from './task-file.js';
-import { instructionIds } from './task-source.js';
-import { requireTokenizer, Task, type Generation, type TaskHost, type TaskSource } from './task.js';
+import { ONLY_SIGNAL } from './task/task-arguments.js';
+import { checkFingerprint, MAX_INSTRUCTION_TOKENS, readTaskMetadata } from './task/task-file.js';
+import { instructionIds } from './task/task-source.js';
+import { requireTokenizer, Task, type Generation, type TaskHost, type TaskSource } from './task/task.js';
 
 /** What {@link Engine.memory} tells. */
 export interface EngineMemory {
@@ -145,7 +145,7 @@ export class Engine implements TaskHost {
         (signal) => openModel(device, directory, { mapped: true, dtype, signal, onProgress }),
         async () => (tokenizer instanceof Tokenizer ? tokenizer : loadTokenizer(directory, tokenizer)),
       ]);
-      if (!isLanguageModel(model)) model.inferenceDType = dtype;
+      if (!isDecoderOnly(model)) model.inferenceDType = dtype;
       else if (dtype !== 'f32' && device.packsWeights) {
         throw new HintError(
           'INVALID_ARGUMENT',
@@ -334,7 +334,7 @@ export class Engine implements TaskHost {
 
   private sourceOf(request: CompileRequest): TaskSource {
     const isRead = readsInstructionApart(this.model);
-    const isCausal = isLanguageModel(this.model);
+    const isCausal = isDecoderOnly(this.model);
     const {
       definition,
       examples = [],
@@ -392,7 +392,7 @@ export class Engine implements TaskHost {
         'INVALID_ARGUMENT',
         `The instruction has ${tokens} tokens, the limit is ${MAX_INSTRUCTION_TOKENS}; shorten it.`,
       );
-    if (!isLanguageModel(this.model)) await this.model.prepareInference();
+    if (!isDecoderOnly(this.model)) await this.model.prepareInference();
     const compiled = await compileTasks(this.model, concatenate(instructions));
     await this.settle(compiled, signal);
     return compiled;

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { HintError, throwIfAborted } from '../errors.js';
+import { HintError, throwIfAborted } from '../util/errors.js';
 import type { Device } from '../tensor/device.js';
 import { firstNonFinite, releasePages } from '../tensor/mapped-file.js';
 import type * as ops from '../tensor/ops.js';
@@ -33,7 +33,7 @@ import {
   writeSafetensors,
   type SafetensorsFile,
   type TensorInfo,
-} from './safetensors.js';
+} from '../formats/safetensors/file.js';
 import { TRAINABLE, type TrainableModel } from './trainable.js';
 
 /** How a model directory is opened. */

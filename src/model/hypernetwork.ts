@@ -1,7 +1,7 @@
 import * as ops from '../tensor/ops.js';
 import type { Sliced } from '../tensor/slices.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import { readsInstruction, type HintConfig } from './config.js';
 import { NO_DROPOUT, type DropoutPlan } from './dropout.js';
 import { hyperdecode, hyperdecoderBlock, type InstructionKeys } from './hyperdecoder.js';

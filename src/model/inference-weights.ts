@@ -1,4 +1,4 @@
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import type { Device } from '../tensor/device.js';
 import * as ops from '../tensor/ops.js';
 import type { Activation, FloatDType, PackedMatrix, WeightDType } from '../tensor/ops.js';

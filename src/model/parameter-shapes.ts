@@ -1,4 +1,4 @@
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import { checked, text } from '../util/arguments.js';
 import { MODEL_CONFIG, type HintConfig, type ModelConfig } from './config.js';
 

@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import { sha256Hex } from '../util/hash.js';
 
 /**

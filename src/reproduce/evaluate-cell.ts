@@ -1,10 +1,10 @@
 import type { TokenizedExample } from '../data/batch.js';
-import { loadSniDataset } from '../data/dataset.js';
+import { loadSniDataset } from '../data/natural-instructions/dataset.js';
 import { loadP3Evaluation } from '../data/p3/evaluation.js';
-import type { Tokenizer } from '../data/tokenizer.js';
+import type { Tokenizer } from '../formats/tokenizer/tokenizer.js';
 import { evaluateModel } from '../evaluation/evaluate.js';
 import { averageDatasets, evaluateP3 } from '../evaluation/rank-classification.js';
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import { Engine } from '../inference/engine.js';
 import type { AnyModel } from '../model/open-model.js';
 import { findSystem } from '../systems/index.js';

@@ -1,4 +1,4 @@
-import type { TrainingConfigInput } from '../training/config.js';
+import type { TrainingConfigInput } from '../training/config/config.js';
 
 /** The sizes that the paper's tables name; T5's base, xl and xxl. */
 export type PaperSize = '250M' | '3B' | '11B';

@@ -1,4 +1,4 @@
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import { figure3 } from './figure3.js';
 import type { Grid } from './grid.js';
 import { table1 } from './table1.js';

@@ -1,12 +1,16 @@
 import { join, resolve } from 'node:path';
 import { corpusFingerprint, findTextFiles } from '../data/text/files.js';
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 
-import type { LanguageModelFamily } from '../model/language-model/config.js';
+import type { DecoderOnlyFamily } from '../model/decoder-only/config.js';
 import { findSystem } from '../systems/index.js';
-import { parseTrainingConfig, type TrainingConfig, type TrainingConfigInput } from '../training/config.js';
-import { mergeSettings } from '../training/overrides.js';
-import { findRecipe, PRETRAINING } from '../training/recipes.js';
+import {
+  parseTrainingConfig,
+  type TrainingConfig,
+  type TrainingConfigInput,
+} from '../training/config/config.js';
+import { mergeSettings } from '../training/config/overrides.js';
+import { findRecipe, PRETRAINING } from '../training/config/recipes.js';
 import { sha256Hex } from '../util/hash.js';
 import { contentsOf } from './contents.js';
 import { startsOf, type Start } from './starts.js';
@@ -37,7 +41,7 @@ export interface ReproduceSettings {
   readonly text: readonly string[];
   readonly models: readonly StartingModel[];
   /** What the rows of decoder-only baselines start from; a row without is left out. */
-  readonly decoders?: Readonly<Partial<Record<LanguageModelFamily, StartingModel>>> | undefined;
+  readonly decoders?: Readonly<Partial<Record<DecoderOnlyFamily, StartingModel>>> | undefined;
   readonly seeds: readonly number[];
   /** Updates of fine-tuning; the recipe's unless given. */
   readonly steps?: number | undefined;

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { HintError } from '../errors.js';
-import { trainFromConfig, type TrainingEvent } from '../training/run.js';
+import { HintError } from '../util/errors.js';
+import { trainFromConfig, type TrainingEvent } from '../training/run/run.js';
 import { removeDirectory } from '../util/atomic-directory.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { check } from '../util/check.js';

@@ -1,10 +1,10 @@
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import { parseModelConfig, readModelConfig, type ModelConfig } from '../model/config.js';
-import type { LanguageModelFamily } from '../model/language-model/config.js';
+import type { DecoderOnlyFamily } from '../model/decoder-only/config.js';
 import { sizedConfig, type ModelSize } from '../model/sizes.js';
 import { findSystem } from '../systems/index.js';
-import { readLineage } from '../training/lineage.js';
-import { findRecipe } from '../training/recipes.js';
+import { readLineage } from '../training/run/lineage.js';
+import { findRecipe } from '../training/config/recipes.js';
 import { contentsOf } from './contents.js';
 import type { Grid, GridCell, PaperSize } from './grid.js';
 import type { ReproduceSettings, StartingModel } from './plan.js';
@@ -54,7 +54,7 @@ export async function startsOf(
   grid: Grid,
   { models, decoders }: ReproduceSettings,
 ): Promise<{ model: StartingModel; start: Start; cells: GridCell[] }[]> {
-  const cellsOf = (family: LanguageModelFamily | undefined): GridCell[] =>
+  const cellsOf = (family: DecoderOnlyFamily | undefined): GridCell[] =>
     grid.cells.filter(({ system }) => findSystem(system).family === family);
   const starts = [];
   for (const model of models)

@@ -1,4 +1,4 @@
-import type { LanguageModelFamily } from '../model/language-model/config.js';
+import type { DecoderOnlyFamily } from '../model/decoder-only/config.js';
 import { plainT5 } from './hypernetwork-plan.js';
 import { readsWholePrompt, type ParameterGroup, type System } from './system.js';
 
@@ -9,7 +9,7 @@ const ALL: ParameterGroup = { name: 'all', takes: () => true, stepOffset: 0 };
  * linear decay, on the target tokens only. It reads the baseline's text, whose first part, the instruction, is run
  * once per task when the model is used.
  */
-export function decoderOnly(name: LanguageModelFamily, rest: Pick<System, 'summary' | 'paper'>): System {
+export function decoderOnly(name: DecoderOnlyFamily, rest: Pick<System, 'summary' | 'paper'>): System {
   return {
     name,
     ...rest,

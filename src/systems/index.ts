@@ -1,4 +1,4 @@
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import { showValue } from '../util/show-value.js';
 import { adaptersOnly } from './adapters-only.js';
 import { gpt2 } from './gpt2.js';

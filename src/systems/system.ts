@@ -1,8 +1,8 @@
-import type { PromptSetting } from '../data/formats.js';
+import type { PromptSetting } from '../data/natural-instructions/prompts.js';
 import type { P3Setting } from '../data/p3/forms.js';
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import type { HintConfig, ModelConfig } from '../model/config.js';
-import type { LanguageModelFamily } from '../model/language-model/config.js';
+import type { DecoderOnlyFamily } from '../model/decoder-only/config.js';
 import type { HintOptions, HypernetworkPlan } from './hypernetwork-plan.js';
 
 /** Parameters that share their optimiser settings (method §5.3). */
@@ -53,7 +53,7 @@ export interface System {
    */
   hint(base: ModelConfig, options: HintOptions): HintConfig | undefined;
   /** The decoder-only family it trains instead of T5. */
-  readonly family?: LanguageModelFamily;
+  readonly family?: DecoderOnlyFamily;
   /** What a training configuration says where the run does not; else the paper's settings of T5. */
   readonly training?: Readonly<Record<string, unknown>>;
   /** Optimiser groups, in the order they are asked. A parameter that no group takes is not trained. */

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { HintError, type HintErrorCode } from '../errors.js';
+import { HintError, type HintErrorCode } from '../util/errors.js';
 import { packageRoot } from '../util/package-root.js';
 
 /** Opaque handles of the native engine. */

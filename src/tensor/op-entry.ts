@@ -1,4 +1,4 @@
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import { native, type AttributeValue, type NativeTensor, type OpSpec } from './native.js';
 import { kindOf } from './shape.js';
 import { Tensor } from './tensor.js';

@@ -1,4 +1,4 @@
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import type { AttributeValue } from './native.js';
 import { objectOf, run } from './run-op.js';
 import { tensorOf, type Tensor } from './tensor.js';

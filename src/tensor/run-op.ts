@@ -1,4 +1,4 @@
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import type { AttributeValue } from './native.js';
 import { opEntry } from './op-entry.js';
 import { kindOf } from './shape.js';

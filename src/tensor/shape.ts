@@ -1,4 +1,4 @@
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 
 /** What a tensor may have, as the native engine counts; of one with a side of 0, the product of its other sides. */
 const MOST_ELEMENTS = 2 ** 48;

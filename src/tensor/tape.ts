@@ -1,4 +1,4 @@
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import type { Device } from './device.js';
 import { guarded, native, type NativeCall, type OpSpec } from './native.js';
 import type { Sliced } from './slices.js';

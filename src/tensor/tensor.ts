@@ -1,4 +1,4 @@
-import { HintError } from '../errors.js';
+import { HintError } from '../util/errors.js';
 import type { Device } from './device.js';
 import { asHintError, guarded, native, type DType, type NativeTensor } from './native.js';
 import { describeShape, elementCount, kindOf, shapeOf, wholeNumber } from './shape.js';

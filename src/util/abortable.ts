@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../errors.js';
+import { throwIfAborted } from './errors.js';
 
 /**
  * Waits for `promise`, or until `signal` is aborted. Work that is already queued on a device cannot be taken back; this

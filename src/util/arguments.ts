@@ -1,4 +1,4 @@
-import { HintError } from '../errors.js';
+import { HintError } from './errors.js';
 import { nearest } from './nearest.js';
 import { parseBytes } from './bytes.js';
 import { showValue } from './show-value.js';

@@ -1,6 +1,6 @@
 import { open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { HintError } from '../errors.js';
+import { HintError } from './errors.js';
 import { checkOutput } from './atomic-file.js';
 
 /** A kind of file that a command writes anew, and how one that is there already is told from somebody else's. */

@@ -1,5 +1,5 @@
 import { createContext, Script } from 'node:vm';
-import { HintError } from '../errors.js';
+import { HintError } from './errors.js';
 import { checked, integer, number, optional, options } from './arguments.js';
 import { formatBytes, parseBytes } from './bytes.js';
 

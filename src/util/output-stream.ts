@@ -2,7 +2,7 @@ import { constants, write } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { throwIfAborted } from '../errors.js';
+import { throwIfAborted } from './errors.js';
 
 // One write call holds a thread of libuv's pool until it is done; larger pieces gain no speed and starve other files.
 const WRITE_CHUNK_BYTES = 16 * 1024 * 1024;

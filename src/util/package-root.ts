@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { HintError } from '../errors.js';
+import { HintError } from './errors.js';
 
 let root: string | undefined;
 

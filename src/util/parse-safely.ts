@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { HintError, type HintErrorCode } from '../errors.js';
+import { HintError, type HintErrorCode } from './errors.js';
 import { check, type Checked } from './check.js';
 import { shown } from './shown.js';
 

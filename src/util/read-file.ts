@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { open, type FileHandle } from 'node:fs/promises';
-import { HintError, throwIfAborted, type HintErrorCode } from '../errors.js';
+import { HintError, throwIfAborted, type HintErrorCode } from './errors.js';
 import { checkBytes, limits, VALUE_BYTES } from './limits.js';
 
 /** Levels of lists and objects within one another that a document may have. */

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { HintError } from '../errors.js';
+import { HintError } from './errors.js';
 
 const NEXT_STEP: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full; free some space and try again',

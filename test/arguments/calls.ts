@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import * as api from '../../src/index.js';
 import { openModel } from '../../src/model/open-model.js';
-import { createOptimizer } from '../../src/training/prepare.js';
+import { createOptimizer } from '../../src/training/run/prepare.js';
 import { FULL_HINT, removeAll, tinyConfig, TOKENIZER, writeModel } from '../inference/models.js';
 
 /** A function, and arguments that it has nothing against; of files that do not exist. */

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import * as api from '../../src/index.js';
-import { HintError } from '../../src/errors.js';
+import { HintError } from '../../src/util/errors.js';
 import type { Kind } from '../../src/util/arguments.js';
 import { calls, task, type Call } from './calls.js';
 

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { endless } from '../../src/benchmark/random-model.js';
 import { measureTasks, TASK_WORK } from '../../src/benchmark/task-measurements.js';
-import { Tokenizer } from '../../src/data/tokenizer.js';
-import { benchmarkSeries } from '../../src/evaluation/compare-benchmarks.js';
+import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
+import { benchmarkSeries } from '../../src/benchmark/compare.js';
 import { FULL_HINT, removeAll, tinyConfig, TOKENIZER } from '../inference/models.js';
 
 it('the bench of tasks keeps every sample, in a form that bench compare reads, and leaves no files', async () => {

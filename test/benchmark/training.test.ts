@@ -8,7 +8,7 @@ import {
   type TrainingMeasurementOptions,
   type TrainingPart,
 } from '../../src/benchmark/training.js';
-import { benchmarkSeries } from '../../src/evaluation/compare-benchmarks.js';
+import { benchmarkSeries } from '../../src/benchmark/compare.js';
 import { FULL_HINT, tinyConfig } from '../inference/models.js';
 
 const OPTIONS = {

@@ -2,13 +2,13 @@
 // every file says how it ought to look; "hang" as a second argument: stops in the middle of the first file and folder.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { untilAsked, watchForEnding } from '../../dist/cli/ending.js';
+import { untilAsked, watchForEnding } from '../../dist/cli/support/ending.js';
 import { packExamples, writeTokenCache } from '../../dist/data/token-cache.js';
-import { writeSafetensors } from '../../dist/model/safetensors-writer.js';
-import { RunDirectory } from '../../dist/training/run-directory.js';
+import { writeSafetensors } from '../../dist/formats/safetensors/writer.js';
+import { RunDirectory } from '../../dist/training/run/run-directory.js';
 import { writeDirectoryAtomically } from '../../dist/util/atomic-directory.js';
 import { writeFileAtomic, writeFileAtomically } from '../../dist/util/atomic-file.js';
-import { throwIfAborted } from '../../dist/errors.js';
+import { throwIfAborted } from '../../dist/util/errors.js';
 
 watchForEnding();
 const [folder, hang] = process.argv.slice(2);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readTokenCache } from '../../src/data/token-cache.js';
-import { openSafetensors, toFloat32 } from '../../src/model/safetensors.js';
+import { openSafetensors, toFloat32 } from '../../src/formats/safetensors/file.js';
 import { CounterRng } from '../../src/util/counter-rng.js';
 import { writeFileAtomic } from '../../src/util/atomic-file.js';
 import { ensureCompiledWorker } from '../data/compiled-worker.js';

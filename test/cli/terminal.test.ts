@@ -4,8 +4,8 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RunDirectory } from '../../src/training/run-directory.js';
-import { trainFromConfig } from '../../src/training/run.js';
+import { RunDirectory } from '../../src/training/run/run-directory.js';
+import { trainFromConfig } from '../../src/training/run/run.js';
 import { FIXTURES } from '../training/tiny.js';
 import { tinyRun } from '../training/run-setup.js';
 

@@ -22,7 +22,7 @@ async function compileIfStale(): Promise<void> {
     )
   ).flat();
   const newest = Math.max(...(await Promise.all(files.map(modified))));
-  const worker = join(root, 'dist', 'data', 'tokenize-worker.js');
+  const worker = join(root, 'dist', 'data', 'worker', 'tokenize-worker.js');
   if ((await modified(worker)) > newest) return;
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   // An error elsewhere in src/ does not keep the compiler from writing the files the worker needs.

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadP3Evaluation, type P3EvaluationOptions } from '../../src/data/p3/evaluation.js';
-import { Tokenizer } from '../../src/data/tokenizer.js';
+import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { averageDatasets, evaluateP3 } from '../../src/evaluation/rank-classification.js';
 import { scoreFile } from '../../src/evaluation/score.js';
 import { Device } from '../../src/tensor/device.js';

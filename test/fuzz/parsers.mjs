@@ -115,12 +115,12 @@ export const PARSERS = {
   },
   'model-config': {
     file: 'config.json', mutate: mutateJson, words: ['gpt2', 'opt', 'gated-gelu', 'hypter'],
-    seeds: () => [fixture('greedy-model', 'config.json'), fixture('language-model', 'gpt2', 'config.json'), fixture('language-model', 'opt', 'config.json')],
+    seeds: () => [fixture('greedy-model', 'config.json'), fixture('decoder-only', 'gpt2', 'config.json'), fixture('language-model', 'opt', 'config.json')],
     async run(file) {
-      const { readLanguageModelConfig } = await load('model/open-model');
+      const { readDecoderOnlyConfig } = await load('model/open-model');
       const { readModelConfig } = await load('model/config');
       const { parameterShapes } = await load('model/parameter-shapes');
-      if (!(await readLanguageModelConfig(dirname(file)))) return parameterShapes(await readModelConfig(dirname(file))).size;
+      if (!(await readDecoderOnlyConfig(dirname(file)))) return parameterShapes(await readModelConfig(dirname(file))).size;
     },
   },
   safetensors: {

@@ -2,13 +2,13 @@ import { mkdtemp, open as openFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Tokenizer } from '../../src/data/tokenizer.js';
+import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { Engine } from '../../src/inference/engine.js';
-import type { Task } from '../../src/inference/task.js';
+import type { Task } from '../../src/inference/task/task.js';
 import { loadModel, saveModel } from '../../src/model/checkpoint.js';
 import type { HintModel } from '../../src/model/hint.js';
 import { openModel } from '../../src/model/open-model.js';
-import { openSafetensors } from '../../src/model/safetensors.js';
+import { openSafetensors } from '../../src/formats/safetensors/file.js';
 import type { Device } from '../../src/tensor/device.js';
 import { FULL_HINT, removeAll, tinyConfig, TOKENIZER, writeModel } from './models.js';
 
@@ -292,7 +292,7 @@ export function describeBf16Inference(open: () => Device): void {
   });
 
   it.each(['gpt2', 'opt', 'opt-norm-after'])('holds for the decoder-only %s', async (name) => {
-    const directory = join(import.meta.dirname, '..', 'fixtures', 'language-model', name);
+    const directory = join(import.meta.dirname, '..', 'fixtures', 'decoder-only', name);
     const wide = await Engine.open(directory, { threads: 1 });
     const narrow = new Engine(await openModel(open(), directory, { dtype: 'bf16' }), undefined, true);
     const prompts = [Int32Array.of(5, 9, 4), Int32Array.of(7), Int32Array.of(11, 3, 8, 6)];

@@ -2,9 +2,9 @@
 // of JSON. A promise that rejects with nobody to hear it ends the process, as it would a user's.
 import { Engine } from '../../src/inference/engine.js';
 import { Device } from '../../src/tensor/device.js';
-import { HintError } from '../../src/errors.js';
+import { HintError } from '../../src/util/errors.js';
 import { openModel } from '../../src/model/open-model.js';
-import { Tokenizer } from '../../src/data/tokenizer.js';
+import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { join } from 'node:path';
 import { rm } from 'node:fs/promises';
 

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { concatenate } from '../../src/data/batch.js';
-import { generateTokens } from '../../src/inference/generate.js';
+import { generateTokens } from '../../src/inference/decode/generate.js';
 import { loadModel } from '../../src/model/checkpoint.js';
 import type { HintModel } from '../../src/model/hint.js';
 import { Device } from '../../src/tensor/device.js';

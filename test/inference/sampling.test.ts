@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { generateTokens, type GenerateOptions } from '../../src/inference/generate.js';
+import { generateTokens, type GenerateOptions } from '../../src/inference/decode/generate.js';
 import type { HintModel } from '../../src/model/hint.js';
 import { Device } from '../../src/tensor/device.js';
 import { FULL_HINT, randomModel, tinyConfig } from './models.js';

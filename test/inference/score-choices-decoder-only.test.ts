@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { evaluateP3 } from '../../src/evaluation/rank-classification.js';
 import { Engine } from '../../src/inference/engine.js';
-import { scoreChoices } from '../../src/inference/score-choices.js';
+import { scoreChoices } from '../../src/inference/decode/score-choices.js';
 import { openModel, type AnyModel } from '../../src/model/open-model.js';
 import { Device } from '../../src/tensor/device.js';
 
-const FIXTURES = join(import.meta.dirname, '..', 'fixtures', 'language-model');
+const FIXTURES = join(import.meta.dirname, '..', 'fixtures', 'decoder-only');
 const device = new Device({ threads: 1 });
 afterAll(() => device.close());
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Engine } from '../../src/inference/engine.js';
-import type { Generation, Task } from '../../src/inference/task.js';
+import type { Generation, Task } from '../../src/inference/task/task.js';
 import { FULL_HINT, removeAll, tinyConfig, writeModel } from './models.js';
 
 const directories: string[] = [];

@@ -1,7 +1,7 @@
 import type { HintModel } from '../../src/model/hint.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/inference/engine.js';
-import type { Generation, Task } from '../../src/inference/task.js';
+import type { Generation, Task } from '../../src/inference/task/task.js';
 import { FULL_HINT, removeAll, tinyConfig, writeModel } from './models.js';
 
 const directories: string[] = [];

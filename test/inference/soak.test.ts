@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { isFlat, soak } from '../../src/cli/bench/soak-run.js';
+import { isFlat, soak } from '../../src/cli/commands/bench/soak-run.js';
 
 it('serving leaves no memory behind, whatever is asked, cancelled and evicted', async () => {
   const report = await soak({ requests: 90, clients: 4, tasks: 16, rounds: 3, threads: 1 });

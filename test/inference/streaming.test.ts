@@ -1,10 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { writeStream } from '../../src/cli/stream-output.js';
-import { Tokenizer } from '../../src/data/tokenizer.js';
+import { writeStream } from '../../src/cli/support/stream-output.js';
+import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { Engine } from '../../src/inference/engine.js';
-import { certainLength, TextStream } from '../../src/inference/text-stream.js';
-import type { GenerationEvent, Task, TaskGenerateOptions } from '../../src/inference/task.js';
+import { certainLength, TextStream } from '../../src/inference/task/text-stream.js';
+import type { GenerationEvent, Task, TaskGenerateOptions } from '../../src/inference/task/task.js';
 import { CounterRng } from '../../src/util/counter-rng.js';
 import { FULL_HINT, removeAll, tinyConfig, TOKENIZER, writeModel } from './models.js';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { HintError } from '../../src/errors.js';
+import { HintError } from '../../src/util/errors.js';
 import { Engine } from '../../src/inference/engine.js';
 import { CounterRng } from '../../src/util/counter-rng.js';
 import { FULL_HINT, removeAll, tinyConfig, writeModel } from './models.js';
@@ -162,7 +162,7 @@ const MODELS: [string, () => Promise<string>, readonly string[] | readonly Int32
   ['HINT', () => writeModel(tinyConfig(FULL_HINT)), texts],
   ['plain T5', () => writeModel(tinyConfig(null)), texts],
   ['plain T5 of ids', () => writeModel(tinyConfig(null), { tokenizer: false }), [Int32Array.of(9, 8, 1)]],
-  ['GPT-2', () => Promise.resolve(fixture('language-model/gpt2')), [Int32Array.of(31, 21, 60)]],
+  ['GPT-2', () => Promise.resolve(fixture('decoder-only/gpt2')), [Int32Array.of(31, 21, 60)]],
 ];
 
 describe('a task file that was changed gives the answers that were saved, or is refused:', () => {

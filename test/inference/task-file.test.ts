@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/inference/engine.js';
-import { readTaskMetadata } from '../../src/inference/task-file.js';
-import { openSafetensors, writeSafetensors } from '../../src/model/safetensors.js';
+import { readTaskMetadata } from '../../src/inference/task/task-file.js';
+import { openSafetensors, writeSafetensors } from '../../src/formats/safetensors/file.js';
 import { FULL_HINT, removeAll, tinyConfig, writeModel } from './models.js';
 
 const definition = 'Say the opposite of the word.';

@@ -1,11 +1,11 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { readFixtureInputs } from '../../src/cli/verify/fixture-inputs.js';
-import { batchOf } from '../../src/cli/verify/model-case.js';
-import { relativeDifference } from '../../src/cli/verify/difference.js';
+import { readFixtureInputs } from '../../src/cli/commands/verify/fixture-inputs.js';
+import { batchOf } from '../../src/cli/commands/verify/model-case.js';
+import { relativeDifference } from '../../src/cli/commands/verify/difference.js';
 import { loadModel } from '../../src/model/checkpoint.js';
-import { openSafetensors, toFloat32 } from '../../src/model/safetensors.js';
+import { openSafetensors, toFloat32 } from '../../src/formats/safetensors/file.js';
 import * as ops from '../../src/tensor/ops.js';
 import { Device } from '../../src/tensor/device.js';
 import { Gradients, Tape } from '../../src/tensor/tape.js';

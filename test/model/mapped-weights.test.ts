@@ -11,14 +11,14 @@ import {
   writeSafetensors,
   type SafetensorsDtype,
   type TensorToWrite,
-} from '../../src/model/safetensors.js';
+} from '../../src/formats/safetensors/file.js';
 import { findSystem } from '../../src/systems/index.js';
 import { Device } from '../../src/tensor/device.js';
-import { compileTasks, disposeTasks } from '../../src/inference/compiled-tasks.js';
-import { generateTokens } from '../../src/inference/generate.js';
-import { ADAFACTOR, Optimizer } from '../../src/training/optimizer.js';
-import { assignGroups } from '../../src/training/parameter-groups.js';
-import { trainOnBatch } from '../../src/training/train-on-batch.js';
+import { compileTasks, disposeTasks } from '../../src/inference/compile/compiled-tasks.js';
+import { generateTokens } from '../../src/inference/decode/generate.js';
+import { ADAFACTOR, Optimizer } from '../../src/training/step/optimizer.js';
+import { assignGroups } from '../../src/training/step/parameter-groups.js';
+import { trainOnBatch } from '../../src/training/step/train-on-batch.js';
 import { sha256Hex } from '../../src/util/hash.js';
 import { FULL_HINT, randomModel, removeAll, tinyConfig } from '../inference/models.js';
 import { tinyPool } from '../training/tiny.js';

@@ -4,7 +4,7 @@ import { DropoutPlan } from '../../src/model/dropout.js';
 import type { HintModel } from '../../src/model/hint.js';
 import { Device } from '../../src/tensor/device.js';
 import { Gradients } from '../../src/tensor/tape.js';
-import { accumulateGradients } from '../../src/training/microbatch.js';
+import { accumulateGradients } from '../../src/training/step/microbatch.js';
 import { FULL_HINT, randomModel, tinyConfig } from '../inference/models.js';
 
 const device = new Device({ threads: 1 });

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { buildBatch } from '../../src/data/batch.js';
-import { inferenceFlops } from '../../src/evaluation/flops.js';
-import { generateTokens } from '../../src/inference/generate.js';
+import { inferenceFlops } from '../../src/accounting/flops.js';
+import { generateTokens } from '../../src/inference/decode/generate.js';
 import { SYSTEMS } from '../../src/systems/index.js';
 import { Device } from '../../src/tensor/device.js';
 import * as ops from '../../src/tensor/ops.js';
@@ -17,7 +17,7 @@ function argmaxRows(values: Float32Array, width: number): number[] {
   });
 }
 
-/** Decoder-only systems have tests of their own, in test/model/language-model*.test.ts. */
+/** Decoder-only systems have tests of their own, in test/model/decoder-only*.test.ts. */
 const T5_SYSTEMS = SYSTEMS.filter(({ family }) => family === undefined);
 
 describe.each(T5_SYSTEMS.map((system) => ({ name: system.name, system })))('$name', ({ system }) => {

@@ -4,17 +4,17 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildBatch } from '../../src/data/batch.js';
 import { loadModel } from '../../src/model/checkpoint.js';
-import { initialiseLanguageModel } from '../../src/model/language-model/checkpoint.js';
-import { parseLanguageModelConfig } from '../../src/model/language-model/config.js';
+import { initialiseDecoderOnlyModel } from '../../src/model/decoder-only/checkpoint.js';
+import { parseDecoderOnlyConfig } from '../../src/model/decoder-only/config.js';
 import { findSystem, SYSTEMS } from '../../src/systems/index.js';
 import type { FloatDType } from '../../src/tensor/ops.js';
 import { Device } from '../../src/tensor/device.js';
 import { Gradients } from '../../src/tensor/tape.js';
-import { readOptimizerState, writeTrainingCheckpoint } from '../../src/training/checkpoint.js';
-import { parseTrainingConfig } from '../../src/training/config.js';
-import { accumulateGradients } from '../../src/training/microbatch.js';
-import { RunDirectory } from '../../src/training/run-directory.js';
-import { trainFromConfig } from '../../src/training/run.js';
+import { readOptimizerState, writeTrainingCheckpoint } from '../../src/training/run/checkpoint.js';
+import { parseTrainingConfig } from '../../src/training/config/config.js';
+import { accumulateGradients } from '../../src/training/step/microbatch.js';
+import { RunDirectory } from '../../src/training/run/run-directory.js';
+import { trainFromConfig } from '../../src/training/run/run.js';
 import { tinyPool, valuesOf } from '../training/tiny.js';
 import { floatsOf, tinyConfig, tinyExamples, tinyRun, train, trainerOf } from './tiny-systems.js';
 
@@ -157,10 +157,10 @@ describe('decoder-only models in bf16', () => {
     ['OPT', SMALL.opt],
     ['OPT with norms behind and projections', OPT_WITHOUT],
   ])('%s: gradients are those of f32 to a few percent', async (_, file) => {
-    const config = parseLanguageModelConfig({ ...file, bos_token_id: 1, eos_token_id: 1 });
+    const config = parseDecoderOnlyConfig({ ...file, bos_token_id: 1, eos_token_id: 1 });
     const batch = buildBatch(tinyPool(24));
     const gradientsIn = async (dtype: FloatDType): Promise<Map<string, Float32Array>> => {
-      const model = await initialiseLanguageModel(device, config, 1);
+      const model = await initialiseDecoderOnlyModel(device, config, 1);
       model.parameters.computeDtype = dtype;
       const gradients = new Gradients(device);
       const parameters = model.parameters.all();

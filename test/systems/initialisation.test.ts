@@ -9,7 +9,7 @@ import { initialisation } from '../../src/model/parameter-shapes.js';
 import { initialiseParameters, initialTensor } from '../../src/model/parameters.js';
 import { findSystem, SYSTEMS } from '../../src/systems/index.js';
 import { Device } from '../../src/tensor/device.js';
-import { createModel } from '../../src/training/prepare.js';
+import { createModel } from '../../src/training/run/prepare.js';
 import { valuesOf } from '../training/tiny.js';
 import { floatsOf, TINY_T5, tinyConfig, tinyRun } from './tiny-systems.js';
 
@@ -33,7 +33,7 @@ function sourceOf(name: string): string | undefined {
   return /^hypernetwork\.((encoder|decoder)\..*)$/.exec(name)?.[1];
 }
 
-/** Decoder-only systems have tests of their own, in test/model/language-model*.test.ts. */
+/** Decoder-only systems have tests of their own, in test/model/decoder-only*.test.ts. */
 const T5_SYSTEMS = SYSTEMS.filter(({ family }) => family === undefined);
 
 describe.each(T5_SYSTEMS.map((system) => ({ name: system.name, system })))(

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import type { HintError } from '../../src/errors.js';
+import type { HintError } from '../../src/util/errors.js';
 import { parseModelConfig, type ModelConfig } from '../../src/model/config.js';
 import { parameterShapes } from '../../src/model/parameter-shapes.js';
 import { PAPER_HYPERNETWORK } from '../../src/systems/hint.js';
 import { findSystem, SYSTEMS } from '../../src/systems/index.js';
 import type { Tensor } from '../../src/tensor/tensor.js';
-import { assignGroups } from '../../src/training/parameter-groups.js';
+import { assignGroups } from '../../src/training/step/parameter-groups.js';
 
 const base: ModelConfig = parseModelConfig({
   vocab_size: 200,

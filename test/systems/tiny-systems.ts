@@ -6,11 +6,11 @@ import {
   parseTrainingConfig,
   type TrainingConfig,
   type TrainingConfigInput,
-} from '../../src/training/config.js';
-import { PoolSource } from '../../src/training/example-source.js';
-import type { Optimizer } from '../../src/training/optimizer.js';
-import { createModel, createOptimizer, trainerSettings } from '../../src/training/prepare.js';
-import { Trainer, type StepReport } from '../../src/training/trainer.js';
+} from '../../src/training/config/config.js';
+import { PoolSource } from '../../src/training/sources/example-source.js';
+import type { Optimizer } from '../../src/training/step/optimizer.js';
+import { createModel, createOptimizer, trainerSettings } from '../../src/training/run/prepare.js';
+import { Trainer, type StepReport } from '../../src/training/step/trainer.js';
 
 /** A T5 of one layer, its attention wider than its model. */
 export const TINY_T5 = { vocab_size: 96, d_model: 16, d_kv: 6, d_ff: 24, num_layers: 1, num_heads: 4 };

@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildBatch } from '../../src/data/batch.js';
 import { loadModel } from '../../src/model/checkpoint.js';
-import { toBfloat16 } from '../../src/model/safetensors.js';
+import { toBfloat16 } from '../../src/formats/safetensors/file.js';
 import { findSystem, SYSTEMS } from '../../src/systems/index.js';
 import { Device } from '../../src/tensor/device.js';
 import { Gradients } from '../../src/tensor/tape.js';
-import { readOptimizerState, writeTrainingCheckpoint } from '../../src/training/checkpoint.js';
-import { accumulateGradients } from '../../src/training/microbatch.js';
-import { createModel } from '../../src/training/prepare.js';
-import { RunDirectory } from '../../src/training/run-directory.js';
-import { trainFromConfig } from '../../src/training/run.js';
+import { readOptimizerState, writeTrainingCheckpoint } from '../../src/training/run/checkpoint.js';
+import { accumulateGradients } from '../../src/training/step/microbatch.js';
+import { createModel } from '../../src/training/run/prepare.js';
+import { RunDirectory } from '../../src/training/run/run-directory.js';
+import { trainFromConfig } from '../../src/training/run/run.js';
 import { valuesOf } from '../training/tiny.js';
 import { floatsOf, tinyConfig, tinyExamples, tinyRun, train, trainerOf } from './tiny-systems.js';
 
@@ -46,7 +46,7 @@ const PARITY: Record<string, string> = {
   hypertune: 'hypertune and hint-separate-hyperencoder',
 };
 
-/** Decoder-only systems have tests of their own, in test/model/language-model*.test.ts. */
+/** Decoder-only systems have tests of their own, in test/model/decoder-only*.test.ts. */
 const T5_SYSTEMS = SYSTEMS.filter(({ family }) => family === undefined);
 
 describe.each(T5_SYSTEMS.map((system) => ({ name: system.name, system, cases: PARITY[system.name] })))(

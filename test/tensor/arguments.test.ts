@@ -1,5 +1,5 @@
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { HintError } from '../../src/errors.js';
+import { HintError } from '../../src/util/errors.js';
 import { Device } from '../../src/tensor/device.js';
 import { native } from '../../src/tensor/native.js';
 import * as ops from '../../src/tensor/ops.js';

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { buildBatch } from '../../src/data/batch.js';
-import { generateTokens } from '../../src/inference/generate.js';
+import { generateTokens } from '../../src/inference/decode/generate.js';
 import { DropoutPlan } from '../../src/model/dropout.js';
 import type { HintModel } from '../../src/model/hint.js';
 import { Device } from '../../src/tensor/device.js';
@@ -8,7 +8,7 @@ import * as ops from '../../src/tensor/ops.js';
 import type { Sliced } from '../../src/tensor/slices.js';
 import { Gradients, Tape } from '../../src/tensor/tape.js';
 import type { Tensor } from '../../src/tensor/tensor.js';
-import { accumulateGradients } from '../../src/training/microbatch.js';
+import { accumulateGradients } from '../../src/training/step/microbatch.js';
 import { sha256Hex } from '../../src/util/hash.js';
 import { tinyPool, tinyTrainer, valuesOf } from '../training/tiny.js';
 

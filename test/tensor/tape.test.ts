@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { HintError } from '../../src/errors.js';
+import { HintError } from '../../src/util/errors.js';
 import { Device } from '../../src/tensor/device.js';
 import * as ops from '../../src/tensor/ops.js';
 import { Gradients, Tape } from '../../src/tensor/tape.js';

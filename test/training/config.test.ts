@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { HintError } from '../../src/errors.js';
-import { parseTrainingConfig } from '../../src/training/config.js';
-import { applyOverrides } from '../../src/training/overrides.js';
-import { learningRateAt } from '../../src/training/schedule.js';
+import type { HintError } from '../../src/util/errors.js';
+import { parseTrainingConfig } from '../../src/training/config/config.js';
+import { applyOverrides } from '../../src/training/config/overrides.js';
+import { learningRateAt } from '../../src/training/step/schedule.js';
 
 const minimal = { model: { init: 'base' }, data: { directory: 'sni' }, output: 'run' };
 

@@ -2,9 +2,9 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { openSafetensors, writeSafetensors } from '../../src/model/safetensors.js';
-import { RunDirectory, type DamagedCheckpoint } from '../../src/training/run-directory.js';
-import { trainFromConfig, type TrainingEvent } from '../../src/training/run.js';
+import { openSafetensors, writeSafetensors } from '../../src/formats/safetensors/file.js';
+import { RunDirectory, type DamagedCheckpoint } from '../../src/training/run/run-directory.js';
+import { trainFromConfig, type TrainingEvent } from '../../src/training/run/run.js';
 import { CounterRng } from '../../src/util/counter-rng.js';
 import { tinyRun } from './run-setup.js';
 

@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { loadSniDataset } from '../../src/data/dataset.js';
+import { loadSniDataset } from '../../src/data/natural-instructions/dataset.js';
 import { evaluateModel } from '../../src/evaluation/evaluate.js';
 import { Engine } from '../../src/inference/engine.js';
-import { parseTrainingConfig } from '../../src/training/config.js';
-import { trainFromConfig } from '../../src/training/run.js';
+import { parseTrainingConfig } from '../../src/training/config/config.js';
+import { trainFromConfig } from '../../src/training/run/run.js';
 import { ensureCompiledWorker } from '../data/compiled-worker.js';
 import { FIXTURES } from './tiny.js';
 

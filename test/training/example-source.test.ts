@@ -1,9 +1,13 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { TokenizedExample } from '../../src/data/batch.js';
-import { throwIfAborted } from '../../src/errors.js';
+import { throwIfAborted } from '../../src/util/errors.js';
 import { Device } from '../../src/tensor/device.js';
-import { PoolSource, type ExampleSource, type SourceState } from '../../src/training/example-source.js';
-import { Trainer, type StepReport } from '../../src/training/trainer.js';
+import {
+  PoolSource,
+  type ExampleSource,
+  type SourceState,
+} from '../../src/training/sources/example-source.js';
+import { Trainer, type StepReport } from '../../src/training/step/trainer.js';
 import { SETTINGS, tinyPool, tinyTrainer, valuesOf } from './tiny.js';
 
 const device = new Device({ threads: 1 });

@@ -4,27 +4,27 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TokenizedExample } from '../../src/data/batch.js';
 import { HintModel } from '../../src/model/hint.js';
-import { initialiseLanguageModel } from '../../src/model/language-model/checkpoint.js';
-import { parseLanguageModelConfig } from '../../src/model/language-model/config.js';
+import { initialiseDecoderOnlyModel } from '../../src/model/decoder-only/checkpoint.js';
+import { parseDecoderOnlyConfig } from '../../src/model/decoder-only/config.js';
 import { initialiseParameters } from '../../src/model/parameters.js';
 import type { TrainableModel } from '../../src/model/trainable.js';
 import { Device } from '../../src/tensor/device.js';
 import type { FloatDType } from '../../src/tensor/ops.js';
-import { PoolSource } from '../../src/training/example-source.js';
+import { PoolSource } from '../../src/training/sources/example-source.js';
 import {
   MARGIN,
   planMemory,
   runAgain,
   type MemoryMode,
   type MemoryPlan,
-} from '../../src/training/memory-plan.js';
-import { keepParameters } from '../../src/training/param-dtype.js';
-import { ADAFACTOR, Optimizer } from '../../src/training/optimizer.js';
-import { assignGroups } from '../../src/training/parameter-groups.js';
-import { planRun } from '../../src/training/plan-run.js';
-import { RunDirectory } from '../../src/training/run-directory.js';
-import { trainFromConfig, type TrainingEvent } from '../../src/training/run.js';
-import { Trainer } from '../../src/training/trainer.js';
+} from '../../src/training/memory/memory-plan.js';
+import { keepParameters } from '../../src/training/step/param-dtype.js';
+import { ADAFACTOR, Optimizer } from '../../src/training/step/optimizer.js';
+import { assignGroups } from '../../src/training/step/parameter-groups.js';
+import { planRun } from '../../src/training/run/plan-run.js';
+import { RunDirectory } from '../../src/training/run/run-directory.js';
+import { trainFromConfig, type TrainingEvent } from '../../src/training/run/run.js';
+import { Trainer } from '../../src/training/step/trainer.js';
 import { tinyConfig } from '../inference/models.js';
 import { tinyRun } from './run-setup.js';
 import { SETTINGS } from './tiny.js';
@@ -161,7 +161,7 @@ describe('the estimate is within 15 % of what training takes', () => {
 
   it('GPT-2', async () => {
     using device = new Device({ threads: 1 });
-    const config = parseLanguageModelConfig({
+    const config = parseDecoderOnlyConfig({
       model_type: 'gpt2',
       vocab_size: 200,
       n_embd: 64,
@@ -171,7 +171,7 @@ describe('the estimate is within 15 % of what training takes', () => {
       bos_token_id: 1,
       eos_token_id: 1,
     });
-    const model = await initialiseLanguageModel(device, config, 1);
+    const model = await initialiseDecoderOnlyModel(device, config, 1);
     const { trainer, plan } = setUp(model, pool(FEW));
     const { state, modes } = await plan(UNLIMITED);
     expect(modes.map(({ mode }) => mode)).toEqual(['none', 'layers']);

@@ -2,8 +2,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { Device } from '../../src/tensor/device.js';
 import { Gradients } from '../../src/tensor/tape.js';
 import type { Tensor } from '../../src/tensor/tensor.js';
-import { ADAFACTOR, adafactorDecay, isFactored, Optimizer } from '../../src/training/optimizer.js';
-import type { OptimizerGroup } from '../../src/training/parameter-groups.js';
+import { ADAFACTOR, adafactorDecay, isFactored, Optimizer } from '../../src/training/step/optimizer.js';
+import type { OptimizerGroup } from '../../src/training/step/parameter-groups.js';
 
 const device = new Device({ threads: 1 });
 afterAll(() => device.close());

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { parseTrainingConfig } from '../../src/training/config.js';
-import { applyOverrides, mergeSettings } from '../../src/training/overrides.js';
-import { findRecipe, RECIPES } from '../../src/training/recipes.js';
+import { parseTrainingConfig } from '../../src/training/config/config.js';
+import { applyOverrides, mergeSettings } from '../../src/training/config/overrides.js';
+import { findRecipe, RECIPES } from '../../src/training/config/recipes.js';
 
 const own = { model: { init: 't5' }, data: { directory: 'data' }, output: 'run' };
 

@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { lockRun } from '../../src/training/run-lock.js';
+import { lockRun } from '../../src/training/run/run-lock.js';
 
 let directory: string;
 let file: string;

@@ -3,8 +3,8 @@ import {
   parseTrainingConfig,
   type TrainingConfig,
   type TrainingConfigInput,
-} from '../../src/training/config.js';
-import type { SniDataInput } from '../../src/training/data-config.js';
+} from '../../src/training/config/config.js';
+import type { SniDataInput } from '../../src/training/config/data-config.js';
 import { FIXTURES } from './tiny.js';
 
 /** The data of {@link tinyRun}. */

@@ -3,10 +3,10 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openSafetensors } from '../../src/model/safetensors.js';
-import type { TrainingConfig } from '../../src/training/config.js';
-import { RunDirectory, type CheckpointState } from '../../src/training/run-directory.js';
-import { trainFromConfig, type TrainingEvent, type TrainingSummary } from '../../src/training/run.js';
+import { openSafetensors } from '../../src/formats/safetensors/file.js';
+import type { TrainingConfig } from '../../src/training/config/config.js';
+import { RunDirectory, type CheckpointState } from '../../src/training/run/run-directory.js';
+import { trainFromConfig, type TrainingEvent, type TrainingSummary } from '../../src/training/run/run.js';
 import { sha256Hex } from '../../src/util/hash.js';
 import { tinyData, tinyRun } from './run-setup.js';
 

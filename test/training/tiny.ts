@@ -6,11 +6,11 @@ import { HintModel } from '../../src/model/hint.js';
 import { initialiseParameters } from '../../src/model/parameters.js';
 import { findSystem } from '../../src/systems/index.js';
 import type { Device } from '../../src/tensor/device.js';
-import { PoolSource } from '../../src/training/example-source.js';
-import { ADAFACTOR, Optimizer } from '../../src/training/optimizer.js';
-import { assignGroups } from '../../src/training/parameter-groups.js';
+import { PoolSource } from '../../src/training/sources/example-source.js';
+import { ADAFACTOR, Optimizer } from '../../src/training/step/optimizer.js';
+import { assignGroups } from '../../src/training/step/parameter-groups.js';
 import { sha256Hex } from '../../src/util/hash.js';
-import { Trainer, type TrainerSettings } from '../../src/training/trainer.js';
+import { Trainer, type TrainerSettings } from '../../src/training/step/trainer.js';
 
 export const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
 

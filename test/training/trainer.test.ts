@@ -5,10 +5,10 @@ import { buildBatch } from '../../src/data/batch.js';
 import { loadModel } from '../../src/model/checkpoint.js';
 import { findSystem } from '../../src/systems/index.js';
 import { Device } from '../../src/tensor/device.js';
-import { ADAFACTOR, Optimizer } from '../../src/training/optimizer.js';
-import { assignGroups } from '../../src/training/parameter-groups.js';
-import { trainOnBatch } from '../../src/training/train-on-batch.js';
-import type { StepReport, StepsOptions, Trainer } from '../../src/training/trainer.js';
+import { ADAFACTOR, Optimizer } from '../../src/training/step/optimizer.js';
+import { assignGroups } from '../../src/training/step/parameter-groups.js';
+import { trainOnBatch } from '../../src/training/step/train-on-batch.js';
+import type { StepReport, StepsOptions, Trainer } from '../../src/training/step/trainer.js';
 import { FIXTURES, SETTINGS, tinyTrainer, valuesOf } from './tiny.js';
 
 const device = new Device({ threads: 1 });

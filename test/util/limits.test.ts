@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { HintError } from '../../src/errors.js';
+import { HintError } from '../../src/util/errors.js';
 import { check, listOf } from '../../src/util/check.js';
 import { checkBytes, checkLine, limits, setLimits, stopwatch, withinSeconds } from '../../src/util/limits.js';
 import { checkLevels, decodeText, MOST_LEVELS, parseJson, readBytes, readJson, readText } from '../../src/util/read-file.js'; // prettier-ignore

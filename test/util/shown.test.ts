@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { HintError } from '../../src/errors.js';
+import { HintError } from '../../src/util/errors.js';
 import { markdownTable } from '../../src/util/markdown.js';
 import { barChart } from '../../src/util/plot/charts.js';
 import { svgToPng } from '../../src/util/plot/png.js';

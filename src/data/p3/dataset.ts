@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../../errors.js';
+import { throwIfAborted } from '../../util/errors.js';
 import {
   boolean,
   callback,
@@ -16,12 +16,12 @@ import {
   text,
 } from '../../util/arguments.js';
 import { readLineBlocks } from '../line-blocks.js';
-import { tokenizePacked, type TokenizeKind } from '../tokenize-ahead.js';
-import { TOKENIZING, type TokenLimits } from '../tokenize-job.js';
-import type { Tokenizer } from '../tokenizer.js';
+import { TOKENIZING, type TokenLimits } from '../tokenizing/job.js';
+import { tokenizePacked } from '../tokenizing/tokenize-ahead.js';
+import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { p3Files, P3_SPLITS, readP3Templates, type P3Split, type P3Template } from './format.js';
 import { checkP3Setting, P3_FORMS, P3_LIMITS, type P3Setting, type P3Shot } from './forms.js';
-import { runP3Job, type P3Job, type P3TaskUse } from './tokenize.js';
+import { P3_BLOCKS, type P3Job, type P3TaskUse } from './tokenize.js';
 
 /** How far the reading of P3 is. */
 export interface P3Progress {
@@ -77,8 +77,6 @@ const STREAM = optionsOf<P3Options>(
   },
   'an object such as { directory, split, setting, tokenizer }',
 );
-
-const P3_BLOCKS: TokenizeKind<P3Job> = { name: 'p3-block', run: runP3Job };
 
 /**
  * The tokenised rows of a split, in blocks of a few hundred, in the order of the files, tokenised ahead in worker

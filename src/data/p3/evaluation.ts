@@ -1,4 +1,4 @@
-import { HintError } from '../../errors.js';
+import { HintError } from '../../util/errors.js';
 import { boolean, checked, choice, optional, options as optionsOf } from '../../util/arguments.js';
 import { CounterRng } from '../../util/counter-rng.js';
 import { fnv1a32 } from '../../util/hash.js';

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { HintError } from '../../errors.js';
+import { HintError } from '../../util/errors.js';
 import { check, listOf, type Faults } from '../../util/check.js';
 import { parseJson, readJson } from '../../util/read-file.js';
 import { recordOf } from '../../util/record-schema.js';

@@ -1,4 +1,4 @@
-import { HintError } from '../../errors.js';
+import { HintError } from '../../util/errors.js';
 import type { P3Row } from './format.js';
 
 /**

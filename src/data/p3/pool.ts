@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { HintError } from '../../errors.js';
+import { HintError } from '../../util/errors.js';
 import type { TokenizedExample } from '../batch.js';
 import { packedKey, packedLayout, tokenCacheFile } from '../token-cache.js';
 

@@ -1,4 +1,4 @@
-import { HintError } from '../../errors.js';
+import { HintError } from '../../util/errors.js';
 
 /**
  * Templates and the cap of each, of the datasets that the paper trains on (method §8.1): with these rates a sample of

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { HintError, throwIfAborted } from '../../errors.js';
+import { HintError, throwIfAborted } from '../../util/errors.js';
 import {
   checked,
   checkedIfGiven,

@@ -1,11 +1,11 @@
-import { HintError, throwIfAborted } from '../../errors.js';
+import { HintError, throwIfAborted } from '../../util/errors.js';
 import { CounterRng } from '../../util/counter-rng.js';
 import { fnv1a32, sha256 } from '../../util/hash.js';
 import type { Choice, TokenizedExample } from '../batch.js';
 import { linesOf } from '../line-blocks.js';
 import { packExamples, readTokenCache, TOKEN_CACHE_VERSION } from '../token-cache.js';
-import type { TokenizeResult, TokenizerSource, TokenLimits } from '../tokenize-job.js';
-import type { Tokenizer } from '../tokenizer.js';
+import type { JobKind, TokenizeResult, TokenizerSource, TokenLimits } from '../tokenizing/job.js';
+import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { p3TaskName, parseP3Row, type P3Row } from './format.js';
 import { formatP3Row, prependShots, type P3Prompt, type P3Setting, type P3Shot } from './forms.js';
 
@@ -84,6 +84,9 @@ function readRows({ bytes, file, firstLine, setting, tasks, seed }: P3Job): Form
   }
   return rows;
 }
+
+/** Blocks of rows of P3. */
+export const P3_BLOCKS: JobKind<P3Job, TokenizeResult> = { name: 'p3-block', run: runP3Job };
 
 function tokenizeRows(rows: readonly FormattedRow[], job: P3Job, tokenizer: Tokenizer): TokenizedExample[] {
   const { setting, seed, withChoices } = job;

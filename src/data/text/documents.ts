@@ -1,6 +1,6 @@
 import type { TextFile } from './files.js';
 import { isBlank, readLines } from './lines.js';
-import type { ParquetJob, ParquetRows } from './parquet.js';
+import type { ParquetJob, ParquetRows } from '../../formats/parquet/texts.js';
 import type { DocumentGroup, DocumentPlace } from './text-job.js';
 
 /** A place between two documents of a corpus whose files are read in a given order. */

@@ -1,7 +1,7 @@
 import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { escapePath, glob, isDynamicPattern } from 'tinyglobby';
-import { HintError, throwIfAborted } from '../../errors.js';
+import { HintError, throwIfAborted } from '../../util/errors.js';
 import {
   checked,
   checkedIfGiven,

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { HintError, throwIfAborted } from '../../errors.js';
+import { HintError, throwIfAborted } from '../../util/errors.js';
 import { checkLine } from '../../util/limits.js';
 import type { TextFile } from './files.js';
 

@@ -1,8 +1,9 @@
-import { HintError } from '../../errors.js';
+import { HintError } from '../../util/errors.js';
 import { showValue } from '../../util/show-value.js';
 import { parseJson } from '../../util/read-file.js';
 import type { Ragged } from '../batch.js';
-import type { TokenizerSource } from '../tokenize-job.js';
+import { readParquetRows, type ParquetJob, type ParquetRows } from '../../formats/parquet/texts.js';
+import type { JobKind, TokenizerSource } from '../tokenizing/job.js';
 import { cutIntoExamples, cutIntoSegments, groupRandom, type SegmentSettings } from './segments.js';
 
 /** Where a document stands, for errors. */
@@ -48,6 +49,12 @@ export async function runTextJob(job: TextJob, source: TokenizerSource): Promise
   const segments = cutIntoSegments(documents, job, tokenizer.eosId, random);
   return cutIntoExamples(segments, job, tokenizer.eosId, random);
 }
+
+/** Groups of documents. */
+export const TEXT_GROUPS: JobKind<TextJob, Ragged> = { name: 'text-group', run: runTextJob };
+
+/** Row groups of Parquet files. */
+export const PARQUET_ROWS: JobKind<ParquetJob, ParquetRows> = { name: 'parquet-rows', run: readParquetRows };
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
 

@@ -1,12 +1,12 @@
-import { HintError } from '../../errors.js';
+import { HintError } from '../../util/errors.js';
 import type { Ragged } from '../batch.js';
-import { TokenizerCrew, tokenizerThreads } from '../tokenizer-crew.js';
-import type { Tokenizer } from '../tokenizer.js';
+import { TokenizerCrew, tokenizerThreads } from '../tokenizing/tokenizer-crew.js';
+import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { readGroups, type TextPosition } from './documents.js';
 import type { TextFile } from './files.js';
-import { readParquetRows, type ParquetJob, type ParquetRows } from './parquet.js';
+import { readParquetRows, type ParquetJob, type ParquetRows } from '../../formats/parquet/texts.js';
 import type { SegmentSettings } from './segments.js';
-import { runTextJob, type TextJob } from './text-job.js';
+import { PARQUET_ROWS, runTextJob, TEXT_GROUPS, type TextJob } from './text-job.js';
 
 /** Documents concatenated into one token stream in the original. */
 export const DOCUMENTS_PER_GROUP = 128;
@@ -62,7 +62,7 @@ export class TextReader {
     const { signal } = this.#closed;
     const underWay: Promise<TokenizedGroup>[] = [];
     const parquet = (job: ParquetJob): Promise<ParquetRows> =>
-      this.#crew ? this.#crew.run('parquet-rows', job) : readParquetRows(job);
+      this.#crew ? this.#crew.run(PARQUET_ROWS, job) : readParquetRows(job);
     let group = firstGroup;
     for await (const { documents, next } of readGroups(files, from, documentsPerGroup, {
       column,
@@ -80,7 +80,7 @@ export class TextReader {
   }
 
   #tokenize(job: TextJob): Promise<Ragged> {
-    if (this.#crew) return this.#crew.run('text', job);
+    if (this.#crew) return this.#crew.run(TEXT_GROUPS, job);
     const { tokenizer } = this.#options;
     return runTextJob(job, { fingerprint: tokenizer.fingerprint, get: () => Promise.resolve(tokenizer) });
   }

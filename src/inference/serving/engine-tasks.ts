@@ -1,8 +1,8 @@
-import { throwIfAborted } from '../../errors.js';
+import { throwIfAborted } from '../../util/errors.js';
 import { checked, path as pathKind } from '../../util/arguments.js';
-import { COMPILE_REQUEST, type CompileRequest } from '../compile-request.js';
-import { ONLY_SIGNAL } from '../task-arguments.js';
-import type { Task, TaskHost, TaskSource } from '../task.js';
+import { COMPILE_REQUEST, type CompileRequest } from '../compile/compile-request.js';
+import { ONLY_SIGNAL } from '../task/task-arguments.js';
+import type { Task, TaskHost, TaskSource } from '../task/task.js';
 import {
   TaskCache,
   type CachedTask,

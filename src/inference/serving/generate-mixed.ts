@@ -1,7 +1,7 @@
-import { HintError, throwIfAborted } from '../../errors.js';
+import { HintError, throwIfAborted } from '../../util/errors.js';
 import { callback, instance, list, optional, options } from '../../util/arguments.js';
 import { createYielder } from '../../util/event-loop-lag.js';
-import { Task, type Generation } from '../task.js';
+import { Task, type Generation } from '../task/task.js';
 import { REQUEST, type Scheduler, type SubmitRequest } from './scheduler.js';
 
 /** One of many inputs: its task, and what it needs of its own. */

@@ -1,4 +1,4 @@
-import { HintError, throwIfAborted } from '../../errors.js';
+import { HintError, throwIfAborted } from '../../util/errors.js';
 
 interface Waiter {
   resolve(): void;

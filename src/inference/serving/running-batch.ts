@@ -1,4 +1,4 @@
-import { HintError } from '../../errors.js';
+import { HintError } from '../../util/errors.js';
 import type { HintModel } from '../../model/hint.js';
 import { stackRows } from '../../model/task-modules.js';
 import type { Program } from '../../tensor/device.js';

@@ -1,16 +1,16 @@
 import { setMaxListeners } from 'node:events';
 import { checkTokenIds } from '../../data/batch.js';
-import { HintError, throwIfAborted } from '../../errors.js';
+import { HintError, throwIfAborted } from '../../util/errors.js';
 import type { HintModel } from '../../model/hint.js';
-import { isLanguageModel } from '../../model/open-model.js';
+import { isDecoderOnly } from '../../model/open-model.js';
 import { abortable } from '../../util/abortable.js';
-import type { CompiledTasks } from '../compiled-tasks.js';
+import type { CompiledTasks } from '../compile/compiled-tasks.js';
 import { choice, integer, optional, options, signal, type Members } from '../../util/arguments.js';
-import { DECODING, resolveDecoding, type DecodingOptions } from '../decoding.js';
-import { count, limitsOf } from '../generate.js';
-import { hashTokens } from '../sample-streams.js';
-import { oneInput } from '../task-arguments.js';
-import type { Generation, Task, TaskHold, TaskHost } from '../task.js';
+import { DECODING, resolveDecoding, type DecodingOptions } from '../decode/decoding.js';
+import { count, limitsOf } from '../decode/generate.js';
+import { hashTokens } from '../decode/sample-streams.js';
+import { oneInput } from '../task/task-arguments.js';
+import type { Generation, Task, TaskHold, TaskHost } from '../task/task.js';
 import { FairQueue } from './fair-queue.js';
 import { Places } from './places.js';
 import type { RowChoice } from './row-choices.js';
@@ -149,7 +149,7 @@ export class Scheduler {
     try {
       await this.enter(whenFull, signal);
       // Running batches are those of an encoder-decoder; a decoder-only model answers one request after the other.
-      if (isLanguageModel(this.host.model)) return await this.answerAlone(task, request);
+      if (isDecoderOnly(this.host.model)) return await this.answerAlone(task, request);
       const logs = request.logProbs === true;
       return await this.enqueue({ hold, input, maxTokens, choice, logs }, signal);
     } finally {

@@ -5,8 +5,8 @@ import { partedTaskRows, prefixOptions, type TaskRows } from '../../model/task-m
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { Cache } from '../decode-network.js';
-import type { TaskHold } from '../task.js';
+import type { Cache } from '../decode/decode-network.js';
+import type { TaskHold } from '../task/task.js';
 import type { RowChoice } from './row-choices.js';
 
 /** One input while it is decoded. */

@@ -1,10 +1,10 @@
-import { throwIfAborted } from '../../errors.js';
+import { throwIfAborted } from '../../util/errors.js';
 import type { EncodedInstructions } from '../../model/hypernetwork.js';
 import { abortable } from '../../util/abortable.js';
 import { bytes, optional, options } from '../../util/arguments.js';
-import { bytesOfTasks, disposeTasks, tensorsOf, type CompiledTasks } from '../compiled-tasks.js';
-import { sourceKey } from '../task-source.js';
-import { Task, type TaskHost, type TaskSource } from '../task.js';
+import { bytesOfTasks, disposeTasks, tensorsOf, type CompiledTasks } from '../compile/compiled-tasks.js';
+import { sourceKey } from '../task/task-source.js';
+import { Task, type TaskHost, type TaskSource } from '../task/task.js';
 
 /** How much an engine's task cache keeps. */
 export interface TaskCacheOptions {

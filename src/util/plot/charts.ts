@@ -1,4 +1,4 @@
-import { HintError } from '../../errors.js';
+import { HintError } from '../errors.js';
 import {
   drawOn,
   errorBar,

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { dirname, extname, join } from 'node:path';
-import { HintError } from '../../errors.js';
+import { HintError } from '../errors.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import { FONT } from './frame.js';
 

@@ -1,4 +1,4 @@
-import { HintError } from '../../errors.js';
+import { HintError } from '../errors.js';
 
 /** Maps values of an axis to pixels, and says where its ticks stand. */
 export interface Scale {

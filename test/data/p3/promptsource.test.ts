@@ -8,7 +8,7 @@ import { JinjaTemplate } from '../../../src/data/p3/promptsource/jinja.js';
 import { PromptRenderer } from '../../../src/data/p3/promptsource/render.js';
 import { renderPromptsource, type RenderOptions } from '../../../src/data/p3/promptsource/write.js';
 import { unpackExamples } from '../../../src/data/token-cache.js';
-import { Tokenizer } from '../../../src/data/tokenizer.js';
+import { Tokenizer } from '../../../src/formats/tokenizer/tokenizer.js';
 
 const fixture = (name: string): string => new URL(`../../fixtures/${name}`, import.meta.url).pathname;
 

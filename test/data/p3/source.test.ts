@@ -7,7 +7,7 @@ import { buildBatch, type TokenizedExample } from '../../../src/data/batch.js';
 import { streamP3, type P3Options } from '../../../src/data/p3/dataset.js';
 import { P3Source, type P3SourceOptions } from '../../../src/data/p3/source.js';
 import { unpackExamples } from '../../../src/data/token-cache.js';
-import { Tokenizer } from '../../../src/data/tokenizer.js';
+import { Tokenizer } from '../../../src/formats/tokenizer/tokenizer.js';
 import { ensureCompiledWorker } from '../compiled-worker.js';
 
 const fixture = (name: string): string => new URL(`../../fixtures/${name}`, import.meta.url).pathname;

@@ -5,9 +5,9 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readGroups, START, type TextPosition } from '../../../src/data/text/documents.js';
 import { findTextFiles } from '../../../src/data/text/files.js';
-import { readParquetRows } from '../../../src/data/text/parquet.js';
+import { readParquetRows } from '../../../src/formats/parquet/texts.js';
 import { runTextJob } from '../../../src/data/text/text-job.js';
-import { Tokenizer } from '../../../src/data/tokenizer.js';
+import { Tokenizer } from '../../../src/formats/tokenizer/tokenizer.js';
 
 const fixture = (name: string): string => new URL(`../../fixtures/${name}`, import.meta.url).pathname;
 

@@ -1,4 +1,4 @@
-import { HintError } from '../../../src/errors.js';
+import { HintError } from '../../../src/util/errors.js';
 
 /** Codes that a misuse may end in: all but the one that means that nobody foresaw it. */
 const CODES = new Set([

@@ -125,7 +125,12 @@ export class World {
   /** Written, as all are that the device has memory for. */
   tensor(shape: readonly number[], dtype: DType, device = this.device): Made {
     const size = sizeOf(shape);
-    const handle = this.native.createTensor(device, dtype, shape, size > LIMIT ? null : this.data(dtype, size));
+    const handle = this.native.createTensor(
+      device,
+      dtype,
+      shape,
+      size > LIMIT ? null : this.data(dtype, size),
+    );
     return { handle, shape: [...shape], dtype };
   }
 

@@ -1,5 +1,5 @@
 import { Environment, parse, tokenize } from '@huggingface/jinja';
-import { HintError } from '../../../errors.js';
+import { HintError } from '../../../util/errors.js';
 import { withinSeconds } from '../../../util/limits.js';
 import { BoundedInterpreter } from './bounded-interpreter.js';
 import { call, literal, ownName, rewritten, walk, type Node } from './jinja-nodes.js';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { HintError, throwIfAborted } from '../../../errors.js';
+import { HintError, throwIfAborted } from '../../../util/errors.js';
 import { writeFileAtomic } from '../../../util/atomic-file.js';
 import { listOf } from '../../../util/check.js';
 import { readJson } from '../../../util/read-file.js';

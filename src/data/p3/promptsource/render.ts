@@ -1,4 +1,4 @@
-import { HintError } from '../../../errors.js';
+import { HintError } from '../../../util/errors.js';
 import { JinjaTemplate, type Segment } from './jinja.js';
 import type { PromptTemplate } from './templates.js';
 

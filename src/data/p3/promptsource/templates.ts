@@ -1,6 +1,6 @@
 import { parseDocument, type ScalarTag, type CollectionTag } from 'yaml';
 import { z } from 'zod';
-import { HintError } from '../../../errors.js';
+import { HintError } from '../../../util/errors.js';
 import { check, listOf } from '../../../util/check.js';
 import { checkBytes, withinSeconds } from '../../../util/limits.js';
 import { checkLevels, readText } from '../../../util/read-file.js';

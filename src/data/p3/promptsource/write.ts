@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import { HintError, throwIfAborted } from '../../../errors.js';
+import { HintError, throwIfAborted } from '../../../util/errors.js';
 import {
   callback,
   checked,

@@ -1,0 +1,216 @@
+import { HintError } from '../util/errors.js';
+import type { ModelConfig } from '../model/config.js';
+import { attentionWidth } from '../model/parameter-shapes.js';
+import { modelOfSize } from '../model/sizes.js';
+import { PAPER_CELLS, type PaperCell } from './paper-cells.js';
+import {
+  paperFlopsDecoderOnly,
+  paperFlopsHint,
+  paperFlopsWithInstruction,
+  paperGeneratedParameters,
+  paperGeneratedPrefixes,
+  paperGenerationFlops,
+  type PaperLengths,
+  type PaperShape,
+} from './paper-costs.js';
+
+/** Systems whose cost the paper states, each with its formula (method §9.3). */
+export type PaperSystem =
+  'tk-instruct' | 'tk-instruct+peft' | 'no-instruct' | 'hypter' | 'hypertune' | 'hint' | 'decoder-only';
+
+/** The formulas in words: n inputs of i tokens with o of output, t of instruction, N parameters. */
+export const PAPER_FORMULAS: Readonly<Record<PaperSystem, string>> = {
+  'tk-instruct': 'n N (f + o)',
+  'tk-instruct+peft': 'n (N + A) (f + o)',
+  'no-instruct': 'n N (i + o)',
+  hypter: 't N + n (N + A) (i + o)',
+  hypertune: 't (N + N/2) + n (N + 60 l h k) (i + o)',
+  hint: 't N + G + n (N + A) (i + o)',
+  'decoder-only': '2 N (t + n (i + o))',
+};
+
+/** Medians of Table 7 and n: f is the median of instruction and instance together, not t + i. */
+export const PAPER_LENGTHS = {
+  examples: 100,
+  sni: {
+    instance: 44,
+    output: 1,
+    def: { instruction: 69, full: 133 },
+    twoPositive: { instruction: 197, full: 199 },
+  },
+  p3: { instance: 81, output: 6, prompt: { instruction: 24, full: 103 } },
+  /** Tokens that a P3 shot adds to the instruction (Table 3). */
+  tokensPerShot: 81,
+} as const;
+
+/** Sizes as the paper names them; the T5 ones with the shape that A and G are counted from. */
+const NOMINAL: Readonly<Record<string, { readonly parameters: number; readonly shape?: PaperShape }>> = {
+  '250M': { parameters: 2.5e8, shape: paperShape(modelOfSize('base')) },
+  '1.5B': { parameters: 1.5e9 },
+  '3B': { parameters: 3e9, shape: paperShape(modelOfSize('xl')) },
+  '11B': { parameters: 11e9, shape: paperShape(modelOfSize('xxl')) },
+  '13B': { parameters: 13e9 },
+};
+
+/** The parameters that the paper's tables count a T5 size as; undefined for sizes it does not name. */
+export function nominalParameters(size: string): number | undefined {
+  const name = { base: '250M', xl: '3B', xxl: '11B' }[size];
+  return name === undefined ? undefined : nominal(name).parameters;
+}
+
+/** A printed cell beside what the stated conventions give. */
+export interface ReproducedCell extends PaperCell {
+  readonly computed: number;
+  readonly formula: string;
+  /** Whether `computed` lies within the tolerance; null where no stated formula gives the figure. */
+  readonly within: boolean | null;
+}
+
+/** How a system is run: token counts, f for those that read the instruction with every input. */
+export interface PaperRun extends Omit<PaperLengths, 'instruction'> {
+  /** t: tokens read once per task. */
+  readonly instruction: number;
+  /** f: instruction and input together, as the T5 systems read them. */
+  readonly full: number;
+}
+
+/** What the formulas need of a T5 model. */
+export function paperShape(config: ModelConfig): PaperShape {
+  return {
+    width: config.dModel,
+    attentionWidth: attentionWidth(config),
+    encoderLayers: config.numLayers,
+    decoderLayers: config.numDecoderLayers,
+  };
+}
+
+/**
+ * FLOPs of a system by the paper's formula, in its unit: one per parameter and token.
+ *
+ * @param size parameters, and the shape where modules are generated
+ * @param kappa see {@link paperGenerationFlops}
+ */
+export function paperFlops(
+  system: PaperSystem,
+  size: { readonly parameters: number; readonly shape?: PaperShape },
+  { instruction, full, input, output, examples }: PaperRun,
+  kappa = 3,
+): number {
+  const { parameters: model } = size;
+  const lengths = { instruction, input, output, examples };
+  const reads = (parameters: number, tokens: number): number =>
+    paperFlopsWithInstruction(parameters, { instruction: 0, input: tokens, output, examples });
+  const adapted = size.shape ? paperGeneratedParameters(size.shape) : 0;
+  switch (system) {
+    case 'tk-instruct':
+      return reads(model, full);
+    case 'tk-instruct+peft':
+      return reads(model + adapted, full);
+    case 'no-instruct':
+      return reads(model, input);
+    case 'hypter':
+      return paperFlopsHint({ model, hypernetwork: 0, generated: adapted }, lengths);
+    case 'hypertune': {
+      const generated = size.shape ? paperGeneratedPrefixes(size.shape) : 0;
+      return paperFlopsHint({ model, hypernetwork: model / 2, generated }, lengths);
+    }
+    case 'hint': {
+      const generation = size.shape ? paperGenerationFlops(size.shape, kappa) : 0;
+      return generation + paperFlopsHint({ model, hypernetwork: 0, generated: adapted }, lengths);
+    }
+    case 'decoder-only':
+      return paperFlopsDecoderOnly(model, lengths);
+  }
+}
+
+const SNI = {
+  input: PAPER_LENGTHS.sni.instance,
+  output: PAPER_LENGTHS.sni.output,
+  examples: PAPER_LENGTHS.examples,
+};
+const P3 = {
+  input: PAPER_LENGTHS.p3.instance,
+  output: PAPER_LENGTHS.p3.output,
+  examples: PAPER_LENGTHS.examples,
+};
+
+/** What 1.0 stands for in Table 1: Tk-Instruct of 250M parameters that reads the definition alone. */
+export const SNI_BASELINE = paperFlops('tk-instruct', nominal('250M'), { ...SNI, ...PAPER_LENGTHS.sni.def });
+
+/**
+ * Every relative-FLOPs cell of Tables 1, 2, 9 and 3 by the stated conventions, beside the printed figure.
+ *
+ * @param kappa matrices of d × d that a component vector passes in the hypernetwork
+ */
+export function reproducePaperTables(kappa = 3): ReproducedCell[] {
+  return PAPER_CELLS.map((cell) => {
+    const { computed, formula } = cell.table === 3 ? fewShot(cell) : relative(cell, kappa);
+    const { value, toleranceAbs, toleranceRel } = cell;
+    const tolerance = toleranceAbs ?? (toleranceRel === null ? null : toleranceRel * value);
+    // A figure of one decimal has no digit beyond; the sum of a decimal and a tolerance may be off by a rounding.
+    const within = tolerance === null ? null : Math.abs(computed - value) <= tolerance + 1e-9;
+    return { ...cell, computed, formula, within };
+  });
+}
+
+function nominal(name: string): { readonly parameters: number; readonly shape?: PaperShape } {
+  const size = NOMINAL[name];
+  if (size) return size;
+  throw new HintError('INTERNAL', `The paper's tables name a model of ${name}, whose size is not known.`);
+}
+
+const TABLE_1_SYSTEMS: readonly (readonly [RegExp, PaperSystem])[] = [
+  [/^Tk-Instruct \+ PEFT/, 'tk-instruct+peft'],
+  [/^Tk-Instruct/, 'tk-instruct'],
+  [/^No-Instruct/, 'no-instruct'],
+  [/^Hypter/, 'hypter'],
+  [/^HyperTune/, 'hypertune'],
+  [/^HINT/, 'hint'],
+  [/^(GPT-2|OPT)/, 'decoder-only'],
+];
+
+/** P3 is run at 3B. Joint systems read the prompt in the input too; Split ones and No Prompt the instance alone. */
+const P3_SYSTEMS: Readonly<Record<string, readonly [PaperSystem, 'joint' | 'split']>> = {
+  'T0-3B': ['tk-instruct', 'joint'],
+  'T0-3B (our replication)': ['tk-instruct', 'joint'],
+  'T0-3B + PEFT': ['tk-instruct+peft', 'joint'],
+  'No Prompt': ['no-instruct', 'split'],
+  'Hypter (Joint)': ['hypter', 'joint'],
+  'HINT (Joint)': ['hint', 'joint'],
+  'Hypter (Split)': ['hypter', 'split'],
+  'HINT (Split)': ['hint', 'split'],
+};
+
+function relative({ table, row, column }: PaperCell, kappa: number): { computed: number; formula: string } {
+  if (table === 1) {
+    const system = TABLE_1_SYSTEMS.find(([pattern]) => pattern.test(row))?.[1];
+    if (!system) throw unknownRow(row);
+    const medians = column.startsWith('Def + 2 Pos') ? PAPER_LENGTHS.sni.twoPositive : PAPER_LENGTHS.sni.def;
+    const size = nominal(row.split(' ').at(-1) as string);
+    const flops = paperFlops(system, size, { ...SNI, ...medians }, kappa);
+    return { computed: flops / SNI_BASELINE, formula: PAPER_FORMULAS[system] };
+  }
+  const known = P3_SYSTEMS[row];
+  if (!known) throw unknownRow(row);
+  const [system, how] = known;
+  const prompt = PAPER_LENGTHS.p3.prompt;
+  const run = { ...P3, ...prompt, input: how === 'joint' ? prompt.full : P3.input };
+  const baseline = paperFlops('tk-instruct', nominal('3B'), { ...P3, ...prompt });
+  return {
+    computed: paperFlops(system, nominal('3B'), run, kappa) / baseline,
+    formula: PAPER_FORMULAS[system],
+  };
+}
+
+/** Table 3: n (t + i) / (t + n i), Section 3.3 without outputs, t being the prompt and its shots. */
+function fewShot({ row }: PaperCell): { computed: number; formula: string } {
+  const shots = Number.parseInt(row, 10);
+  const { examples, p3, tokensPerShot } = PAPER_LENGTHS;
+  const t = p3.prompt.instruction + tokensPerShot * shots;
+  const computed = (examples * (t + p3.instance)) / (t + examples * p3.instance);
+  return { computed, formula: 'n (t + i) / (t + n i)' };
+}
+
+function unknownRow(row: string): HintError {
+  return new HintError('INTERNAL', `The paper's tables have a row ${JSON.stringify(row)} without a formula.`);
+}

@@ -1,0 +1,75 @@
+import { join } from 'node:path';
+import { measureLatency, type LatencyOptions, type LatencyPart } from '../../../benchmark/latency.js';
+import { latencyChart, latencyMarkdown, latencyTargets } from '../../../benchmark/latency-report.js';
+import { describeMachine } from '../../../benchmark/machine.js';
+import { throwIfAborted } from '../../../util/errors.js';
+import { writeFileAtomic } from '../../../util/atomic-file.js';
+import { BENCH_RESULTS, checkReplaceable, picture, report } from '../../../util/existing.js';
+import { svgToPng } from '../../../util/plot/png.js';
+import { makeFolder } from '../../../util/write-error.js';
+import { note, print, printJson } from '../../support/context.js';
+import { Progress } from '../../support/progress.js';
+
+const TITLE = 'Time per 100 examples';
+
+/** A measurement of latency, and how it is told. */
+export interface LatencyReportOptions extends Omit<LatencyOptions, 'signal' | 'note' | 'onProgress'> {
+  /** Draw seconds on a logarithmic axis. */
+  readonly log: boolean;
+  /** The folder of the files. */
+  readonly output: string;
+  readonly json: boolean;
+}
+
+/**
+ * Measures latency by shots and writes NAME.json (every sample), NAME.md, NAME.svg and NAME.png, all of them once
+ * everything is measured.
+ *
+ * @throws HintError as measureLatency, IO
+ */
+export async function reportLatency(
+  name: string,
+  options: LatencyReportOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { output, onnx, json, log } = options;
+  const machine = describeMachine();
+  // Before measuring: a folder that cannot be made would cost the whole run.
+  await makeFolder(output);
+  await checkReplaceable(join(output, `${name}.json`), BENCH_RESULTS);
+  await checkReplaceable(join(output, `${name}.md`), report(TITLE));
+  for (const ending of ['svg', 'png'])
+    await checkReplaceable(join(output, `${name}.${ending}`), picture(`.${ending}`));
+  const systems = onnx === undefined ? options.systems : [...new Set([...options.systems, 'onnx' as const])];
+  const progress = new Progress('latency');
+  let part: LatencyPart;
+  try {
+    part = await measureLatency({
+      ...options,
+      systems,
+      signal,
+      note,
+      onProgress: (done, total, measured) => progress.update(done, total, measured),
+    });
+  } finally {
+    progress.stop();
+  }
+  const result = { machine, date: part.started, parts: { latency: part } };
+  const svg = latencyChart(part, log);
+  const png = await svgToPng(svg);
+  const { cpu, cores, isa, memoryGiB, node } = machine;
+  const where = `Machine: ${cpu}, ${cores} cores (${isa.join(', ')}), ${memoryGiB} GiB; Node.js ${node}, oneDNN ${machine.oneDNN}.`;
+  const markdown = `# ${TITLE}\n\n${where}\n\n${latencyMarkdown(part)}\n\n![Seconds per 100 examples by shots](${name}.png)\n`;
+  throwIfAborted(signal);
+  for (const [ending, content] of Object.entries({
+    json: `${JSON.stringify(result)}\n`,
+    md: markdown,
+    svg,
+    png,
+  })) {
+    await writeFileAtomic(join(output, `${name}.${ending}`), content);
+  }
+  if (json) printJson({ ...result, targets: latencyTargets(part) });
+  else print(markdown);
+  note(`Written: ${join(output, `${name}.{json,md,svg,png}`)}`);
+}

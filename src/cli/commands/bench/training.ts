@@ -1,0 +1,137 @@
+import { Option, type Command } from 'commander';
+import { describeMachine } from '../../../benchmark/machine.js';
+import { benchConfig } from '../../../benchmark/random-model.js';
+import { measureTraining, TRAINING_SYSTEMS, type TrainingSystem } from '../../../benchmark/training.js';
+import { trainingMarkdown } from '../../../benchmark/training-report.js';
+import { HintError } from '../../../util/errors.js';
+import { PUBLISHED_SIZES } from '../../../model/sizes.js';
+import type { FloatDType } from '../../../tensor/ops.js';
+import { MEMORY_MODES, type MemoryMode } from '../../../training/memory/memory-plan.js';
+import { action, note, wholeNumber } from '../../support/context.js';
+import { Progress } from '../../support/progress.js';
+import { oneOf, sizeName } from './choices.js';
+import { prepareResults, reportPart } from './results.js';
+
+interface TrainingCommandOptions {
+  size: string;
+  adapterSize: number;
+  systems: TrainingSystem[];
+  hintPeer?: string;
+  batch: number;
+  tasks?: number;
+  tokenBudget: number;
+  computeDtype: FloatDType;
+  paramDtype: FloatDType;
+  recompute: MemoryMode;
+  peerBatch?: number;
+  autocast: boolean;
+  rounds: number;
+  device: string;
+  threads?: number;
+  output?: string;
+  json: boolean;
+}
+
+const EXAMPLES_PER_TASK = 2;
+
+/** `hint bench training`: training steps here and elsewhere. */
+export function addTrainingCommand(bench: Command): void {
+  bench
+    .command('training')
+    .summary('time training steps beside Hugging Face transformers and PyTorch')
+    .description(
+      'Times whole training steps (forward, backward, Adafactor on every parameter) of HINT and plain T5 with random weights on batches\n' +
+        'of mixed tasks, in turns with plain T5 under Hugging Face transformers and, with --hint-peer, HINT in PyTorch (in the Python\n' +
+        'that HINT_PEER_PYTHON names, else python3). Peers that are not installed are left out and named.',
+    )
+    .option('--size <name>', `T5 v1.1's shape: ${PUBLISHED_SIZES.join(', ')}`, sizeName, 'small')
+    .option('--adapter-size <n>', "the width of HINT's adapters", wholeNumber('--adapter-size', 1), 512)
+    .option('--systems <list>', TRAINING_SYSTEMS.join(', '), oneOf('--systems', TRAINING_SYSTEMS), [
+      ...TRAINING_SYSTEMS,
+    ])
+    .option(
+      '--hint-peer <file>',
+      'a Python file that builds HINT in PyTorch, with the interface of bench/peers/hint_torch.py',
+    )
+    .option('--batch <n>', 'examples of one step', wholeNumber('--batch', 1), 16)
+    .option(
+      '--tasks <n>',
+      'different instructions among them (default: half as many)',
+      wholeNumber('--tasks', 1),
+    )
+    .option('--token-budget <n>', 'most tokens of a microbatch', wholeNumber('--token-budget', 1), 16_384)
+    .addOption(
+      new Option('--compute-dtype <dtype>', 'what the engine computes in, and the roof is measured in')
+        .choices(['f32', 'bf16'])
+        .default('f32'),
+    )
+    .addOption(
+      new Option('--param-dtype <dtype>', 'what the engine keeps matrices in; bf16 with stochastic rounding')
+        .choices(['f32', 'bf16'])
+        .default('f32'),
+    )
+    .addOption(
+      new Option('--recompute <what>', "what the engine's backward pass runs again, which is no useful work")
+        .choices([...MEMORY_MODES])
+        .default('none'),
+    )
+    .option(
+      '--peer-batch <n>',
+      'examples a peer takes at a time (default: all)',
+      wholeNumber('--peer-batch', 1),
+    )
+    .option('--autocast', 'let peers multiply in bf16', false)
+    .option('--rounds <n>', 'steps measured of each system', wholeNumber('--rounds', 1), 5)
+    .option('--device <name>', 'what computes: cpu, cuda or cuda:N', 'cpu')
+    .option('--threads <count>', 'compute threads (default: all cores)', wholeNumber('--threads', 1))
+    .option('--output <file>', 'a results file, for hint bench compare; an older one is replaced')
+    .option('--json', 'print the result as JSON', false)
+    .addHelpText(
+      'after',
+      '\nExamples:\n' +
+        '  $ HINT_PEER_PYTHON=~/venv/bin/python hint bench training --systems t5,hf\n' +
+        '  $ hint bench training --size base --systems hint,t5 --batch 8 --rounds 3\n' +
+        '  $ hint bench training --size xl --device cuda --compute-dtype bf16 --batch 64 --peer-batch 16 --autocast --hint-peer hint_torch.py --output xl.json',
+    )
+    .action(action((signal, options: TrainingCommandOptions) => training(options, signal)));
+}
+
+async function training(
+  { size, adapterSize, output, json, batch, tasks, autocast, recompute, ...options }: TrainingCommandOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const machine = describeMachine();
+  const different = tasks ?? Math.max(1, Math.floor(batch / EXAMPLES_PER_TASK));
+  if (different > batch) {
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `--tasks is ${different}, but a step has ${batch} examples; give at most as many tasks, or a larger --batch.`,
+    );
+  }
+  await prepareResults(output);
+  const readsInstruction = options.systems.some((system) => system.startsWith('hint'));
+  const progress = new Progress('training');
+  let part;
+  try {
+    part = await measureTraining({
+      ...options,
+      config: benchConfig(size, readsInstruction ? adapterSize : undefined),
+      batchSize: batch,
+      tasks: different,
+      autocast: autocast ? 'bf16' : undefined,
+      runAgain: recompute,
+      signal,
+      note,
+      onProgress: (done, total, name) => progress.update(done, total, name),
+    });
+  } finally {
+    progress.stop();
+  }
+  await reportPart(
+    'training',
+    machine,
+    { size, adapterSize, ...part },
+    { output, json },
+    () => `\n${trainingMarkdown(part)}`,
+  );
+}

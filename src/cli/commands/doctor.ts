@@ -1,0 +1,120 @@
+import { spawnSync } from 'node:child_process';
+import type { Command } from 'commander';
+import { HintError } from '../../util/errors.js';
+import { cudaReport, platformReport } from '../../tensor/device.js';
+import { action, EXIT, print, printJson } from '../support/context.js';
+
+interface Finding {
+  what: string;
+  found: string;
+  ok: boolean;
+  /** What to do when it is not there. */
+  advice?: string;
+}
+
+/** `hint doctor`: what this machine has, and what to do about what it has not. */
+export function addDoctorCommand(program: Command): void {
+  program
+    .command('doctor')
+    .summary('what was found on this machine, and what to do about what was not')
+    .description('Reports Node.js, the native engine, instruction sets, oneDNN, build tools and CUDA.')
+    .option('--json', 'print the report as JSON', false)
+    .addHelpText('after', '\nExample:\n  $ hint doctor')
+    .action(
+      action(async (_signal, options: { json: boolean }) => {
+        const findings = examine();
+        if (options.json) printJson(findings);
+        else for (const finding of findings) print(line(finding));
+        return findings.some(({ what, ok }) => what === 'native engine' && !ok) ? EXIT.failed : EXIT.ok;
+      }),
+    );
+}
+
+function line({ what, found, ok, advice }: Finding): string {
+  return `${ok ? 'ok     ' : 'missing'}  ${what.padEnd(16)} ${found}${ok || !advice ? '' : `\n${' '.repeat(26)}${advice}`}`;
+}
+
+function version(command: string, argument = '--version'): string | undefined {
+  const result = spawnSync(command, [argument], { encoding: 'utf8' });
+  return result.status === 0
+    ? result.stdout
+        .split('\n')
+        .find((text) => /\d+\.\d+/.test(text))
+        ?.trim()
+    : undefined;
+}
+
+function examine(): Finding[] {
+  const findings: Finding[] = [];
+  const nodeMajor = Number(process.versions.node.split('.')[0]);
+  findings.push({
+    what: 'Node.js',
+    found: process.version,
+    ok: nodeMajor >= 20,
+    advice: 'Install Node.js 20 or later.',
+  });
+  try {
+    const { oneDNN, cores, isa } = platformReport();
+    findings.push({ what: 'native engine', found: `loaded, ${cores} cores`, ok: true });
+    findings.push({ what: 'oneDNN', found: oneDNN, ok: true });
+    findings.push({
+      what: 'instruction set',
+      found: isa.join(', ') || 'baseline only',
+      ok: isa.includes('avx2'),
+      advice: 'Without AVX2 everything works, several times slower.',
+    });
+  } catch (error) {
+    const message = error instanceof HintError ? error.message : String(error);
+    findings.push({
+      what: 'native engine',
+      found: message,
+      ok: false,
+      advice: 'Run scripts/setup.sh, then npm run build.',
+    });
+  }
+  for (const [what, command] of [
+    ['CMake', 'cmake'],
+    ['C++ compiler', 'g++'],
+  ] as const) {
+    const found = version(command);
+    findings.push({
+      what,
+      found: found ?? 'not found',
+      ok: found !== undefined,
+      advice: `Needed to build only: apt-get install ${command}.`,
+    });
+  }
+  findings.push(...examineCuda());
+  return findings;
+}
+
+/** The GPUs this build can use, or why it can use none. */
+function examineCuda(): Finding[] {
+  const advice = 'Not needed: everything works on the CPU.';
+  try {
+    const { devices, reason, gemmLibrary, runtime, driver } = cudaReport();
+    if (devices.length === 0) return [{ what: 'CUDA', found: reason, ok: false, advice }];
+    const version = (number: number): string =>
+      `${Math.floor(number / 1000)}.${Math.floor((number % 1000) / 10)}`;
+    return [
+      {
+        what: 'CUDA',
+        found: devices
+          .map((one) => `${one.name} (${one.computeCapability}, ${(one.memory / 2 ** 30).toFixed(0)} GiB)`)
+          .join(', '),
+        ok: true,
+      },
+      { what: 'CUDA runtime', found: `${version(runtime)}, driver for ${version(driver)}`, ok: true },
+      {
+        what: 'cuBLASLt',
+        found: gemmLibrary,
+        ok: /^cuBLASLt \d/.test(gemmLibrary),
+        advice: 'Without it matrix products are several times slower.',
+      },
+    ];
+  } catch (error) {
+    return [
+      { what: 'CUDA', found: error instanceof Error ? error.message : String(error), ok: false, advice },
+    ];
+  }
+}

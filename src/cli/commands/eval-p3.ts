@@ -1,0 +1,97 @@
+import { loadP3Evaluation } from '../../data/p3/evaluation.js';
+import { P3_SPLITS } from '../../data/p3/format.js';
+import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
+import { evaluateP3, type P3Evaluation, type P3Scores } from '../../evaluation/rank-classification.js';
+import { HintError } from '../../util/errors.js';
+import type { AnyModel } from '../../model/open-model.js';
+import type { System } from '../../systems/index.js';
+import { table } from '../support/context.js';
+import { Progress } from '../support/progress.js';
+
+/** What `hint eval` takes on P3. */
+export interface P3EvalOptions {
+  data: string;
+  split?: string | undefined;
+  datasets?: string | undefined;
+  form?: string | undefined;
+  shots?: number | undefined;
+  allTemplates: boolean;
+  lengthNormalised: boolean;
+  seed: number;
+  maxTokens: number;
+  batchSize: number;
+  predictions?: string | undefined;
+  json: boolean;
+}
+
+/** `hint eval MODEL` on P3: rank classification per template and dataset. */
+export async function evaluateOnP3(
+  { model, tokenizer, system }: { model: AnyModel; tokenizer: Tokenizer; system: System },
+  options: P3EvalOptions,
+  signal: AbortSignal,
+): Promise<P3Evaluation> {
+  const { form, shots } = options;
+  const loading = new Progress('tokenising', options.json);
+  const set = await loadP3Evaluation({
+    directory: options.data,
+    split: p3SplitName(options.split ?? 'eval'),
+    datasets: options.datasets?.split(','),
+    setting: system.p3Setting({ form: formName(form), shots }),
+    tokenizer,
+    seed: options.seed,
+    allTemplates: options.allTemplates,
+    signal,
+    onProgress: ({ filesDone, filesTotal }) => loading.update(filesDone, filesTotal),
+  });
+  loading.stop();
+  const scoring = new Progress('scoring', options.json);
+  const result = await evaluateP3({ model, tokenizer }, set, {
+    lengthNormalised: options.lengthNormalised,
+    maxTokens: options.maxTokens,
+    batchSize: options.batchSize,
+    predictionsFile: options.predictions,
+    signal,
+    onProgress: (done, total) => scoring.update(done, total),
+  });
+  scoring.stop();
+  return result;
+}
+
+/** The result as tables for people. */
+export function describeP3({ templates, datasets, average, unanswerable, seconds }: P3Evaluation): string {
+  const cells = ({ accuracy, rougeL, exactMatch, count }: P3Scores): (string | number)[] => [
+    ...[accuracy, rougeL, exactMatch].map((value) => value?.toFixed(2) ?? ''),
+    count,
+  ];
+  const measures = ['accuracy', 'RougeL', 'exact match', 'examples'];
+  return [
+    table(
+      ['dataset', 'template', ...measures],
+      templates.map((one) => [one.dataset, one.template, ...cells(one)]),
+    ),
+    '',
+    table(
+      ['dataset', 'templates', ...measures],
+      datasets.map((one) => [one.dataset, one.templates, ...cells(one)]),
+    ),
+    '',
+    ...(average === undefined ? [] : [`Mean accuracy over ranked datasets: ${average.toFixed(2)}`]),
+    ...(unanswerable > 0
+      ? [`${unanswerable} examples have a target that is none of their choices; they count as wrong.`]
+      : []),
+    `${seconds.toFixed(1)} s without tokenising`,
+  ].join('\n');
+}
+
+/** Checks the value of a --split option for P3. */
+export function p3SplitName(text: string): (typeof P3_SPLITS)[number] {
+  const found = P3_SPLITS.find((split) => split === text);
+  if (found) return found;
+  throw new HintError('INVALID_ARGUMENT', `The split "${text}" is unknown; P3 has ${P3_SPLITS.join(', ')}.`);
+}
+
+/** Checks the value of a --form option. */
+export function formName(text: string | undefined): 'joint' | 'split' | undefined {
+  if (text === undefined || text === 'joint' || text === 'split') return text;
+  throw new HintError('INVALID_ARGUMENT', `The form "${text}" is unknown; use joint or split.`);
+}

@@ -1,0 +1,181 @@
+import type { Command } from 'commander';
+import { loadSniDataset } from '../../data/natural-instructions/dataset.js';
+import { checkDatasetKind, detectDatasetKind } from '../../data/detect.js';
+import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
+import { evaluateModel, type Evaluation } from '../../evaluation/evaluate.js';
+import { HintError } from '../../util/errors.js';
+import { Engine } from '../../inference/engine.js';
+import { isDecoderOnly, type AnyModel } from '../../model/open-model.js';
+import { openSafetensors } from '../../formats/safetensors/file.js';
+import { findSystem, type System } from '../../systems/index.js';
+import type { WeightDType } from '../../tensor/ops.js';
+import { action, dtypeOption, print, printJson, splitName, table, wholeNumber } from '../support/context.js';
+import { addDecodingFlags, decodingOf, type DecodingFlags } from '../support/decoding.js';
+import { describeP3, evaluateOnP3, p3SplitName, type P3EvalOptions } from './eval-p3.js';
+import { Progress } from '../support/progress.js';
+import { checkReplaceable, PREDICTIONS } from '../../util/existing.js';
+
+interface EvalOptions extends Omit<P3EvalOptions, 'seed' | 'maxTokens'>, DecodingFlags {
+  kind?: string;
+  system?: string;
+  positives?: number;
+  instances: number;
+  tokenizer?: string;
+  dtype: WeightDType;
+  device: string;
+  threads: number;
+}
+
+/** `hint eval MODEL`: predictions and scores on a dataset. */
+export function addEvalCommand(program: Command): void {
+  const command = program
+    .command('eval')
+    .summary('evaluate a model on the test tasks of a dataset')
+    .description(
+      'Compiles each task once, generates (greedily unless --decode says otherwise), and scores with RougeL and exact match as Tk-Instruct does.\n' +
+        'On P3, scores every answer choice and takes the most probable: accuracy per template, dataset and overall.',
+    )
+    .argument('<model>', 'a model directory with its tokenizer.json')
+    .requiredOption('--data <directory>', 'a dataset: Super-NaturalInstructions or P3')
+    .option('--kind <name>', 'sni or p3; default: by what the folder holds')
+    .option('--system <name>', 'whose format; default: the one the model was trained as')
+    .option(
+      '--positives <n>',
+      'positive examples in the instruction; default: as in training',
+      wholeNumber('--positives'),
+    )
+    .option(
+      '--split <name>',
+      'SNI: train, test (default) or excluded; P3: train, eval (default), fewshot or extra',
+    )
+    .option('--instances <n>', 'instances of each task', wholeNumber('--instances', 1), 100);
+  addDecodingFlags(command)
+    .option('--batch-size <n>', 'inputs decoded together', wholeNumber('--batch-size', 1), 64)
+    .option('--datasets <names>', 'P3: only these, separated by commas')
+    .option('--form <name>', 'P3: joint or split; default: as in training')
+    .option('--shots <n>', 'P3: worked examples; default: as in training', wholeNumber('--shots'))
+    .option('--all-templates', 'P3: also templates that ask for something else than the dataset', false)
+    .option('--length-normalised', "P3: rank by the mean instead of the sum over a choice's tokens", false)
+    .option(
+      '--predictions <file>',
+      'also write the predictions as JSON lines; those of an earlier run are replaced',
+    )
+    .option('--tokenizer <path>', 'a tokenizer.json elsewhere')
+    .addOption(dtypeOption())
+    .option('--device <name>', 'cpu, cuda or cuda:N', 'cpu')
+    .option('--threads <n>', 'compute threads, 0 for every core', wholeNumber('--threads'), 0)
+    .option('--json', 'print the result as JSON', false)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ hint eval runs/hint/model --data natural-instructions --predictions predictions.jsonl\n' +
+        '  $ hint eval runs/hint-p3/model --data p3 --shots 2 --json',
+    )
+    .action(
+      action(async (signal, directory: string, options: EvalOptions) => {
+        const [result, text] = await evaluate(directory, options, signal);
+        if (options.json) printJson({ ...result, predictions: undefined });
+        else print(text);
+      }),
+    );
+}
+
+/** The result, and the same as text. */
+async function evaluate(
+  directory: string,
+  options: EvalOptions,
+  signal: AbortSignal,
+): Promise<[result: object, text: string]> {
+  const kind =
+    options.kind === undefined ? await detectDatasetKind(options.data) : checkDatasetKind(options.kind);
+  // Before minutes of work.
+  if (options.predictions !== undefined) await checkReplaceable(options.predictions, PREDICTIONS);
+  if (options.split !== undefined) (kind === 'p3' ? p3SplitName : splitName)(options.split);
+  await using engine = await Engine.open(directory, {
+    dtype: options.dtype,
+    device: options.device,
+    threads: options.threads,
+    signal,
+    ...(options.tokenizer === undefined ? {} : { tokenizer: options.tokenizer }),
+  });
+  const { tokenizer, model } = engine;
+  if (!tokenizer)
+    throw new HintError(
+      'NOT_FOUND',
+      `${directory} has no tokenizer.json; copy the model's there or give --tokenizer.`,
+    );
+  const trained = await trainedAs(directory);
+  const fallback = isDecoderOnly(model)
+    ? model.config.family
+    : model.hypernetwork?.readsInstruction
+      ? 'hint'
+      : 'tk-instruct';
+  const system = findSystem(options.system ?? trained.get('system') ?? fallback);
+  if (kind === 'p3') {
+    const known = { form: trained.get('form'), shots: Number(trained.get('shots') ?? 0) };
+    // What another system was trained with says nothing about this one.
+    const isSame = options.system === undefined || options.system === trained.get('system');
+    const result = await evaluateOnP3(
+      { model, tokenizer, system },
+      {
+        ...options,
+        seed: options.seed ?? 0,
+        maxTokens: decodingOf(options).maxTokens,
+        form: options.form ?? (isSame ? known.form : undefined),
+        shots: options.shots ?? (isSame ? known.shots : 0),
+      },
+      signal,
+    );
+    return [result, describeP3(result)];
+  }
+  const positives = options.positives ?? Number(trained.get('positives') ?? 0);
+  const result = await evaluateOnSni({ model, tokenizer, system }, { ...options, positives }, signal);
+  return [result, describe(result)];
+}
+
+async function evaluateOnSni(
+  { model, tokenizer, system }: { model: AnyModel; tokenizer: Tokenizer; system: System },
+  options: EvalOptions & { positives: number },
+  signal: AbortSignal,
+): Promise<Evaluation> {
+  const loading = new Progress('tokenising', options.json);
+  const examples = await loadSniDataset({
+    directory: options.data,
+    split: splitName(options.split ?? 'test'),
+    setting: system.setting(options.positives),
+    tokenizer,
+    instancesPerTask: options.instances,
+    signal,
+    onProgress: ({ tasksDone, tasksTotal, examples: count }) =>
+      loading.update(tasksDone, tasksTotal, `${count} examples`),
+  });
+  loading.stop();
+  const generating = new Progress('generating', options.json);
+  const result = await evaluateModel({ model, tokenizer }, examples, {
+    ...decodingOf(options),
+    batchSize: options.batchSize,
+    predictionsFile: options.predictions,
+    signal,
+    onProgress: (done, total) => generating.update(done, total),
+  });
+  generating.stop();
+  return result;
+}
+
+/** What the trainer wrote into the model file about how it was trained. */
+async function trainedAs(directory: string): Promise<ReadonlyMap<string, string>> {
+  await using file = await openSafetensors(directory);
+  return file.metadata;
+}
+
+function describe({ scores, secondsPer100, flopsPer100, tasksCompiled, outputTokens }: Evaluation): string {
+  const row = (
+    name: string,
+    s: { rougeL: number; exactMatch: number; count: number },
+  ): (string | number)[] => [name, s.rougeL.toFixed(2), s.exactMatch.toFixed(2), s.count];
+  const rows = [...Object.entries(scores.perTask).map(([name, one]) => row(name, one)), row('all', scores)];
+  return [
+    table(['task', 'RougeL', 'exact match', 'instances'], rows),
+    '',
+    `${tasksCompiled} tasks compiled, ${outputTokens} tokens generated; per 100 examples: ${secondsPer100.toFixed(2)} s, ${(flopsPer100 / 1e9).toFixed(2)} GFLOP`,
+  ].join('\n');
+}

@@ -1,0 +1,81 @@
+import { Option, type Command } from 'commander';
+import { HintError } from '../../../util/errors.js';
+import { PAPER_LENGTHS } from '../../../accounting/paper-tables.js';
+import { action, wholeNumber } from '../../support/context.js';
+import { addModelChoice } from '../../support/model-choice.js';
+import { countFlops, type CountOptions } from './count.js';
+import { curve } from './curve.js';
+import { paperTables } from './paper.js';
+
+interface FlopsOptions extends CountOptions {
+  paper: boolean;
+  kappa: number;
+  curve?: string | true;
+  plot: string[];
+}
+
+const { sni, examples } = PAPER_LENGTHS;
+
+/** `hint flops`: the paper's relative FLOPs, exact counts of a model, and Figure 3. */
+export function addFlopsCommand(program: Command): void {
+  const command = program
+    .command('flops')
+    .summary("count multiply-adds of a model, or reproduce the paper's relative FLOPs")
+    .description(
+      'Counts the multiply-adds of the matrix products that a system executes, as the op table does, without running anything.\n' +
+        "With --paper: the relative-FLOPs cells of the paper's Tables 1, 2, 3 and 9; with --curve: its Figure 3, right.",
+    )
+    .argument('[model]', 'a model directory (its config.json is all that is read)');
+  addModelChoice(command)
+    .option(
+      '--instruction <tokens>',
+      "tokens of the instruction (default: SNI's median)",
+      wholeNumber('--instruction'),
+    )
+    .option('--input <tokens>', 'tokens of one input', wholeNumber('--input'), sni.instance)
+    .option('--output <tokens>', 'tokens of one output', wholeNumber('--output'), sni.output)
+    .option('--examples <n>', 'inputs per task', wholeNumber('--examples'), examples)
+    .option('--tasks <n>', 'tasks', wholeNumber('--tasks', 1), 1)
+    .option('--training', 'forward and backward over one batch, all parameters being trained', false)
+    .option('--recompute', 'with --training: layers run again in the backward pass', false)
+    .option('--regenerate', 'with --training: modules are generated again in the backward pass', false)
+    .option('--paper', "the paper's tables by its stated conventions", false)
+    .option('--kappa <n>', 'with --paper: d × d products per generated vector', wholeNumber('--kappa'), 3)
+    .addOption(
+      new Option('--curve [over]', 'relative FLOPs along instruction (tokens), shots or examples').preset(
+        'instruction',
+      ),
+    )
+    .option('--plot <file...>', 'with --curve: write the chart as .svg or .png', [])
+    .option('--json', 'print the result as JSON', false)
+    .addHelpText(
+      'after',
+      '\nExamples:\n' +
+        '  $ hint flops --paper\n' +
+        '  $ hint flops --size base --system tk-instruct --examples 100\n' +
+        '  $ hint flops runs/hint/model --instruction 197 --output 6 --json\n' +
+        '  $ hint flops --size xl --training --tasks 16 --examples 64 --recompute\n' +
+        '  $ hint flops --curve shots --size xl --plot curve.svg curve.png',
+    )
+    .action(
+      action(async (_signal, model: string | undefined, options: FlopsOptions) => {
+        checkOptions(model, options);
+        if (options.paper) return paperTables(options);
+        if (options.curve !== undefined) {
+          return curve(String(options.curve), { ...options, size: options.size ?? 'base' });
+        }
+        return countFlops(model, options);
+      }),
+    );
+}
+
+function checkOptions(model: string | undefined, options: FlopsOptions): void {
+  const wrong = (message: string): HintError => new HintError('INVALID_ARGUMENT', message);
+  if (options.paper && options.curve !== undefined) throw wrong('Give either --paper or --curve.');
+  if (options.plot.length > 0 && options.curve === undefined) {
+    throw wrong('A chart is drawn of a curve; add --curve.');
+  }
+  if (model !== undefined && (options.paper || options.curve !== undefined)) {
+    throw wrong(`--paper and --curve are about published sizes; leave ${model} out.`);
+  }
+}

@@ -1,0 +1,162 @@
+import {
+  compileMultiplyAdds,
+  examplePhases,
+  inferenceFlops,
+  type MultiplyAdds,
+} from '../../../accounting/flops.js';
+import { PAPER_LENGTHS } from '../../../accounting/paper-tables.js';
+import { trainingFlops } from '../../../accounting/training-flops.js';
+import { HintError } from '../../../util/errors.js';
+import { print, printJson, table } from '../../support/context.js';
+import { chooseModel, type ModelChoice, type ModelChoiceOptions } from '../../support/model-choice.js';
+
+export interface CountOptions extends ModelChoiceOptions {
+  instruction?: number;
+  input: number;
+  output: number;
+  examples: number;
+  tasks: number;
+  training: boolean;
+  recompute: boolean;
+  regenerate: boolean;
+  json: boolean;
+}
+
+/** Multiply-adds of one phase and how often it runs. */
+interface Phase {
+  readonly phase: string;
+  readonly times: number;
+  readonly each: MultiplyAdds;
+}
+
+interface Lengths {
+  readonly instruction: number;
+  readonly input: number;
+  readonly output: number;
+  readonly examples: number;
+}
+
+/** `hint flops [model]`: the multiply-adds that the engine executes. */
+export async function countFlops(directory: string | undefined, options: CountOptions): Promise<void> {
+  const choice = await chooseModel(directory, options);
+  const { input, output, examples } = options;
+  const lengths = { instruction: instructionTokens(choice, options.instruction), input, output, examples };
+  const { tasks, training, recompute, regenerate } = options;
+  if ((recompute || regenerate) && !training) {
+    throw new HintError('INVALID_ARGUMENT', 'Layers and modules run again in training only; add --training.');
+  }
+  const { phases, flops } = options.training
+    ? trainingPhases(choice, lengths, options)
+    : inferencePhases(choice, lengths, options.tasks);
+  if (options.json) {
+    printJson({
+      model: choice.name,
+      system: choice.system,
+      ...{ ...lengths, tasks, training, recompute, regenerate },
+      multiplyAdds: flops / 2,
+      flops,
+      phases,
+    });
+    return;
+  }
+  print(describe(choice, lengths, options, phases, flops));
+}
+
+/** SNI's medians unless told: a T5 system that reads the instruction itself also reads the markers around it. */
+function instructionTokens(choice: ModelChoice, given: number | undefined): number {
+  const { def, instance } = PAPER_LENGTHS.sni;
+  if (!choice.takesInstruction) return 0;
+  return given ?? (choice.instructionInInput ? def.full - instance : def.instruction);
+}
+
+function inferencePhases(
+  { config, instructionInInput }: ModelChoice,
+  lengths: Lengths,
+  tasks: number,
+): { phases: Phase[]; flops: number } {
+  const compile = compileMultiplyAdds(config, lengths.instruction);
+  const example = examplePhases(config, { ...lengths, instructionInInput });
+  const { flops } = inferenceFlops(config, { ...lengths, instructionInInput });
+  const inputs = tasks * lengths.examples;
+  return {
+    flops: tasks * flops,
+    phases: [
+      { phase: 'compile: encode instruction', times: tasks, each: compile.encode },
+      { phase: 'compile: generate modules', times: tasks, each: compile.generate },
+      { phase: 'compile: fused keys, values', times: tasks, each: compile.fuse },
+      { phase: 'input: encode', times: inputs, each: example.encode },
+      { phase: 'input: decode', times: inputs, each: example.decode },
+    ],
+  };
+}
+
+function trainingPhases(
+  { config, instructionInInput }: ModelChoice,
+  lengths: Lengths,
+  { tasks, recompute, regenerate }: CountOptions,
+): { phases: Phase[]; flops: number } {
+  const cost = trainingFlops(config, { ...lengths, instructionInInput, tasks, recompute, regenerate });
+  return {
+    flops: cost.flops,
+    phases: [
+      { phase: 'forward', times: 1, each: cost.forward },
+      { phase: 'backward', times: 1, each: cost.backward },
+      { phase: 'run again', times: 1, each: cost.recomputed },
+    ],
+  };
+}
+
+const CATEGORIES = [
+  'projections',
+  'attention',
+  'feedForward',
+  'adaptations',
+  'generators',
+  'lmHead',
+] as const;
+
+function describe(
+  choice: ModelChoice,
+  { instruction, input, output, examples }: Lengths,
+  { training, tasks }: CountOptions,
+  phases: readonly Phase[],
+  flops: number,
+): string {
+  const unit = unitOf(Math.max(...phases.map(({ each }) => each.total)));
+  const show = (count: number): string => (count === 0 ? '0' : (count / unit.size).toPrecision(4));
+  const shown = phases.filter(({ each }) => each.total > 0);
+  const rows = shown.map(({ phase, times, each }) => [
+    phase,
+    ...CATEGORIES.map((category) => show(each[category])),
+    show(each.total),
+    times,
+    `${((200 * times * each.total) / flops).toFixed(1)}%`,
+  ]);
+  const where = choice.instructionInInput
+    ? ' with every input'
+    : choice.takesInstruction
+      ? ' once a task'
+      : '';
+  return [
+    `${choice.name}, system ${choice.system}: ${training ? 'one training step' : 'inference'} on ${tasks} task${tasks === 1 ? '' : 's'} of ${examples} examples;`,
+    `${instruction} tokens of instruction${where}, ${input} of input, ${output} of ${training ? 'target' : 'output'}.`,
+    '',
+    table(
+      [`${unit.name} multiply-adds`, 'q k v o', 'attention', 'feed-forward', 'modules', 'generators', 'LM head', 'each', 'times', 'share'], // prettier-ignore
+      rows,
+    ),
+    '',
+    `${count(flops / 2)} multiply-adds, ${count(flops)} FLOPs; ${count(flops / (tasks * examples || 1))} FLOPs an example.`,
+  ].join('\n');
+}
+
+function unitOf(largest: number): { size: number; name: string } {
+  const units = [[1e12, 'tera'], [1e9, 'giga'], [1e6, 'mega'], [1, '']] as const; // prettier-ignore
+  const [size, name] = units.find(([bound]) => largest >= bound) ?? [1, ''];
+  return { size, name };
+}
+
+function count(value: number): string {
+  const { size, name } = unitOf(value);
+  return `${(value / size).toPrecision(5)} ${name}`.trim();
+}

@@ -1,0 +1,128 @@
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { Command } from 'commander';
+import { HintError } from '../../util/errors.js';
+import { readModelConfig, serializeModelConfig } from '../../model/config.js';
+import { parameterCount, parameterShapes, slotCount } from '../../model/parameter-shapes.js';
+import { openSafetensors } from '../../formats/safetensors/file.js';
+import { RunDirectory } from '../../training/run/run-directory.js';
+import { showValue } from '../../util/show-value.js';
+import { shown } from '../../util/shown.js';
+import { action, print, printJson, table } from '../support/context.js';
+
+type Report = { kind: 'model' | 'task' | 'run'; path: string } & Record<string, unknown>;
+
+/** `hint inspect PATH`: what a model directory, a compiled task or a training run is. */
+export function addInspectCommand(program: Command): void {
+  program
+    .command('inspect')
+    .summary('describe a model directory, a compiled task or a training run')
+    .description('Reads headers and small files only: the answer comes at once, however large the model.')
+    .argument('<path>', 'a model directory, a .safetensors task, or a run directory')
+    .option('--json', 'print the report as JSON', false)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ hint inspect runs/hint/model\n  $ hint inspect sentiment.task.safetensors --json',
+    )
+    .action(
+      action(async (_signal, path: string, options: { json: boolean }) => {
+        const report = await inspect(path);
+        if (options.json) printJson(report);
+        else print(describe(report));
+      }),
+    );
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function inspect(path: string): Promise<Report> {
+  if (!(await exists(path)))
+    throw new HintError(
+      'NOT_FOUND',
+      `${path} does not exist; give a model directory, a task file or a run directory.`,
+    );
+  if (!(await stat(path)).isDirectory()) return inspectTask(path);
+  if (await exists(join(path, 'metrics.jsonl'))) return inspectRun(path);
+  if (await exists(join(path, 'config.json'))) return inspectModel(path);
+  throw new HintError(
+    'INVALID_FILE',
+    `${path} holds neither config.json (a model) nor metrics.jsonl (a run).`,
+  );
+}
+
+async function inspectModel(path: string): Promise<Report> {
+  const config = await readModelConfig(path);
+  await using file = await openSafetensors(path);
+  const shapes = parameterShapes(config);
+  const missing = [...shapes.keys()].filter((name) => !file.tensors.has(name));
+  return {
+    kind: 'model',
+    path,
+    config: serializeModelConfig(config),
+    parameters: {
+      total: parameterCount(config),
+      encoder: parameterCount(config, 'encoder.'),
+      decoder: parameterCount(config, 'decoder.'),
+      hypernetwork: parameterCount(config, 'hypernetwork.') + parameterCount(config, 'peft.'),
+    },
+    slots: slotCount(config),
+    dtypes: [...new Set([...file.tensors.values()].map(({ dtype }) => dtype))],
+    tensors: file.tensors.size,
+    missingTensors: missing,
+  };
+}
+
+async function inspectTask(path: string): Promise<Report> {
+  await using file = await openSafetensors(path);
+  const tensors = [...file.tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+  return {
+    kind: 'task',
+    path,
+    bytes: (await stat(path)).size,
+    metadata: Object.fromEntries(file.metadata),
+    tensors,
+  };
+}
+
+async function inspectRun(path: string): Promise<Report> {
+  const lines = await new RunDirectory(path).readMetrics();
+  const checkpoints = await readdir(join(path, 'checkpoints')).catch(() => []);
+  return {
+    kind: 'run',
+    path,
+    loggedSteps: lines.length,
+    last: lines.at(-1) ?? null,
+    checkpoints: checkpoints
+      .filter((name) => /^step-\d+$/.test(name))
+      .sort((a, b) => Number(a.slice(5)) - Number(b.slice(5))),
+    finished: await exists(join(path, 'model', 'config.json')),
+  };
+}
+
+function describe(report: Report): string {
+  const { kind, path, ...rest } = report;
+  const rows: [string, string][] = [];
+  const add = (prefix: string, value: unknown): void => {
+    if (Array.isArray(value))
+      rows.push([
+        prefix,
+        value.length === 0
+          ? 'none'
+          : value.map((one) => (typeof one === 'object' ? summary(one) : String(one))).join(', '),
+      ]);
+    else if (value && typeof value === 'object')
+      for (const [key, inner] of Object.entries(value)) add(prefix ? `${prefix}.${key}` : key, inner);
+    else rows.push([prefix, typeof value === 'number' ? value.toLocaleString('en') : String(value)]);
+  };
+  add('', rest);
+  return `${kind} ${shown(basename(path))}\n${table(['field', 'value'], rows)}`;
+}
+
+function summary(value: { name?: string; shape?: number[] }): string {
+  return value.name ? `${value.name} [${value.shape?.join(', ')}]` : showValue(value);
+}

@@ -1,0 +1,184 @@
+import { Option, type Command } from 'commander';
+import { memoryReport, type MemoryReport } from '../../accounting/memory.js';
+import { PAPER_LENGTHS } from '../../accounting/paper-tables.js';
+import {
+  heldOn,
+  unpackedWeightMemory,
+  weightMemory,
+  type WeightMemory,
+} from '../../accounting/weight-memory.js';
+import { HintError } from '../../util/errors.js';
+import type { ModelConfig } from '../../model/config.js';
+import { slotCount } from '../../model/parameter-shapes.js';
+import { PUBLISHED_SIZES } from '../../model/sizes.js';
+import { platformReport } from '../../tensor/device.js';
+import { action, print, printJson, table, wholeNumber } from '../support/context.js';
+import { printTrainingMemory, type TrainingMemoryOptions } from './training-memory.js';
+import {
+  addModelChoice,
+  chooseModel,
+  type ModelChoice,
+  type ModelChoiceOptions,
+} from '../support/model-choice.js';
+
+interface MemoryOptions extends ModelChoiceOptions, TrainingMemoryOptions {
+  dtype: 'f32' | 'bf16';
+  training: boolean;
+}
+
+/** Tokens of a compiled task's instruction: definition and two examples. */
+const COMPILED = PAPER_LENGTHS.sni.twoPositive.instruction;
+const BYTES = { f32: 4, bf16: 2 } as const;
+const DTYPES = ['f32', 'bf16', 'int8'] as const;
+
+/** `hint memory`: what a compiled task takes, against caches of decoder-only models. */
+export function addMemoryCommand(program: Command): void {
+  const command = program
+    .command('memory')
+    .summary('what a compiled task takes, by the paper and as held, against decoder-only caches')
+    .description(
+      "Appendix C.2's formula beside what the engine holds for a compiled task, and the instruction length from which either\n" +
+        'takes less than the key/value cache of a decoder-only model of the same width; and the weights of an engine as this\n' +
+        'machine holds them. Without a model: every published size.\n' +
+        'With --training: what training a model takes, by what it is held in and what runs again in backward passes.',
+    )
+    .argument('[model]', 'a model directory (its config.json is all that is read)');
+  addModelChoice(command)
+    .option(
+      '--instruction <tokens>',
+      `tokens of the instruction (default: ${COMPILED}, or ${PAPER_LENGTHS.sni.def.instruction} with --training)`,
+      wholeNumber('--instruction'),
+    )
+    .addOption(
+      new Option('--dtype <name>', 'of every value; the engine holds f32')
+        .choices(['f32', 'bf16'])
+        .default('f32'),
+    )
+    .option('--training', 'what training takes instead', false)
+    .option('--budget <bytes>', 'with --training: what there is, such as 139GiB (default: of this machine)')
+    .option(
+      '--token-budget <tokens>',
+      'with --training: of a microbatch (tokenBudget)',
+      wholeNumber('--token-budget'),
+      16384,
+    )
+    .option(
+      '--tasks <n>',
+      'with --training: distinct tasks of a microbatch (default: as many as have room)',
+      wholeNumber('--tasks'),
+    )
+    .option('--examples <n>', 'with --training: examples of each task', wholeNumber('--examples'), 1)
+    .option('--input <tokens>', 'with --training', wholeNumber('--input'), PAPER_LENGTHS.sni.instance)
+    .option('--output <tokens>', 'with --training', wholeNumber('--output'), PAPER_LENGTHS.sni.output)
+    .addOption(
+      new Option('--optimizer <name>', 'with --training')
+        .choices(['adafactor', 'adamw'])
+        .default('adafactor'),
+    )
+    .option('--json', 'print the result as JSON', false)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ hint memory\n  $ hint memory --size xl --instruction 1024\n  $ hint memory runs/hint/model --json\n  $ hint memory --size xxl --training --budget 139GiB\n  $ hint memory --size xl --training --system tk-instruct --token-budget 65536',
+    )
+    .action(
+      action(async (_signal, model: string | undefined, options: MemoryOptions) => {
+        if (options.training) {
+          printTrainingMemory(await chooseModel(model, options), options);
+          return;
+        }
+        const instruction = options.instruction ?? COMPILED;
+        const sizes = model === undefined && options.size === undefined ? PUBLISHED_SIZES : [options.size];
+        const reports = await Promise.all(
+          sizes.map(async (size) => {
+            const choice = await chooseModel(model, { ...options, ...(size === undefined ? {} : { size }) });
+            if (!choice.config.hint) {
+              throw new HintError(
+                'INVALID_ARGUMENT',
+                `${choice.name} with the system ${choice.system} compiles nothing; choose --system hint or a model with a hypernetwork.`,
+              );
+            }
+            return { choice, report: memoryReport(choice.config, instruction, BYTES[options.dtype]) };
+          }),
+        );
+        if (options.json) {
+          printJson(
+            reports.map(({ choice, report }) => ({
+              ...{ model: choice.name, system: choice.system, dtype: options.dtype },
+              ...{ hint: choice.config.hint, prefixSites: slotCount(choice.config) },
+              ...report,
+              weights: weightsOf(choice.config),
+            })),
+          );
+        } else print(describe(reports, instruction, options));
+      }),
+    );
+}
+
+function describe(
+  reports: readonly { choice: ModelChoice; report: MemoryReport }[],
+  instruction: number,
+  { dtype }: MemoryOptions,
+): string {
+  const tokens = (crossover: number | null): string => (crossover === null ? 'never' : String(crossover));
+  const rows = reports.flatMap(({ choice, report }) => [
+    ...report.rows.map(({ name, bytes, crossover }) => [
+      choice.name,
+      name,
+      mebibytes(bytes),
+      tokens(crossover.oneStack),
+      tokens(crossover.bothStacks),
+    ]),
+    [choice.name, 'decoder-only cache, layers of one stack', mebibytes(report.decoderOnly.oneStack), '', ''],
+    [choice.name, 'decoder-only cache, layers of both', mebibytes(report.decoderOnly.bothStacks), '', ''],
+  ]);
+  const parts = reports.map(({ choice, report }) => [
+    choice.name,
+    mebibytes(report.task.adapters * report.bytesPerValue),
+    mebibytes(report.task.prefixes * report.bytesPerValue),
+    slotCount(choice.config),
+    mebibytes(report.task.lora * report.bytesPerValue),
+    mebibytes(report.task.instruction * report.bytesPerValue),
+    mebibytes(report.task.instructionKeys * report.bytesPerValue),
+    `${(report.perInputToken / 1024).toFixed(0)}`,
+  ]);
+  return [
+    `A task compiled from ${instruction} tokens, ${dtype}; crossover: tokens from which it takes less than a decoder-only cache.`,
+    '',
+    table(['model', 'what', 'MiB', 'below one stack from', 'below both from'], rows),
+    '',
+    'What is held, in MiB (prefix sites: one an encoder layer, two a decoder layer; the formula counts one a layer of one stack):',
+    table(['model', 'adapters', 'prefixes', 'sites', 'LoRA', 'encoded instruction', 'its keys and values', 'KiB a token of input or output'], parts), // prettier-ignore
+    '',
+    'Weights of an engine, in MiB: parameters, which stay in the file of a checkpoint that is mapped, and what is packed beside them',
+    '(f32 for every dtype where this CPU has no AVX-512); and all that is held of them on CUDA:',
+    table(
+      [
+        ...['model', 'parameters, f32 file', 'bf16 file', ...DTYPES.map((held) => `packed, ${held}`)],
+        ...['on CUDA, f32', 'bf16'],
+      ],
+      reports.map(({ choice }) => {
+        const weights = weightsOf(choice.config);
+        const { f32, bf16 } = weights.f32.parameters;
+        return [
+          choice.name,
+          ...[f32, bf16, ...DTYPES.map((held) => weights[held].packed.total)].map(mebibytes),
+          ...[weights.cuda.f32, weights.cuda.bf16].map(mebibytes),
+        ];
+      }),
+    ),
+  ].join('\n');
+}
+
+/** By what an engine is opened with. */
+function weightsOf(
+  config: ModelConfig,
+): Record<(typeof DTYPES)[number], WeightMemory> & { cuda: { f32: number; bf16: number } } {
+  const held = heldOn(platformReport().isa);
+  const of = (dtype: (typeof DTYPES)[number]): WeightMemory => weightMemory(config, dtype, held);
+  const cuda = { f32: unpackedWeightMemory(config, 'f32'), bf16: unpackedWeightMemory(config, 'bf16') };
+  return { f32: of('f32'), bf16: of('bf16'), int8: of('int8'), cuda };
+}
+
+function mebibytes(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(2);
+}

@@ -1,0 +1,67 @@
+import type { Command } from 'commander';
+import { HintError } from '../../util/errors.js';
+import { parseTrainingConfig, type TrainingConfig } from '../../training/config/config.js';
+import { PRETRAINING } from '../../training/config/recipes.js';
+import { action } from '../support/context.js';
+import { addRunOptions, readSettings, runTraining, type RunOptions } from '../support/run-settings.js';
+
+interface PretrainOptions extends RunOptions {
+  text?: string[];
+  column?: string;
+  objective?: string;
+}
+
+/** `hint pretrain`: teaches a hypernetwork on plain text, before any task. */
+export function addPretrainCommand(program: Command): void {
+  const command = program
+    .command('pretrain')
+    .summary('pretrain a hypernetwork on plain text')
+    .description(
+      'Cuts text into segments of 512 tokens, each into three parts: the hypernetwork reads the first, the model the\n' +
+        'second, and the third is the target (paper Section 3.4). Settings as for "hint train", with the defaults of\n' +
+        'pretraining: 10,000 steps of 1,024 segments, no dropout. Ctrl-C saves and stops; --resume goes on bit for bit.',
+    )
+    .option(
+      '--text <path...>',
+      'JSON lines, .txt or parquet: files, folders, glob patterns in quotes (data.files)',
+    )
+    .option('--column <name>', 'the field that holds the text (data.column)')
+    .option(
+      '--objective <name>',
+      'hint, caclm, caclm6, or none to only write the starting model (data.objective)',
+    );
+  addRunOptions(command)
+    .addHelpText(
+      'after',
+      "\nExamples:\n  $ hint pretrain --text 'c4/en/*.json.gz' --init t5-base-lm-adapt --output runs/pretrained\n" +
+        '  $ hint pretrain --text corpus.parquet --column content --objective caclm --init t5-base-lm-adapt --output runs/caclm --steps 2000\n' +
+        '  $ hint train --init runs/pretrained/model --data natural-instructions --output runs/hint',
+    )
+    .action(
+      action(async (signal, options: PretrainOptions) =>
+        runTraining(await readPretraining(options), options, {
+          label: 'pretraining',
+          next: (model) => `fine-tune it with: hint train --init ${model} --data DIR`,
+          signal,
+        }),
+      ),
+    );
+}
+
+async function readPretraining(options: PretrainOptions): Promise<TrainingConfig> {
+  const given = await readSettings(options, [
+    ['data.files', options.text && JSON.stringify(options.text)],
+    ['data.column', options.column],
+    ['data.objective', options.objective],
+  ]);
+  const { data, ...rest } = given as { data?: object };
+  const settings = { ...PRETRAINING, ...rest, data: { kind: 'text', ...data } };
+  const objective = (settings.data as { objective?: unknown }).objective;
+  if (objective === 'none' && !('steps' in rest)) settings.steps = 0;
+  const config = parseTrainingConfig(settings, options.config ?? 'The settings');
+  if (config.data.kind === 'text') return config;
+  throw new HintError(
+    'INVALID_CONFIG',
+    `Pretraining reads plain text, but data.kind is "${config.data.kind}"; leave it out, or use "hint train".`,
+  );
+}

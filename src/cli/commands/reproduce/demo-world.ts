@@ -1,0 +1,52 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeDemoDataset } from '../../../demo/files.js';
+import { generatePretrainingPairs } from '../../../demo/pretraining.js';
+import type { ModuleSizes, StartingModel } from '../../../reproduce/index.js';
+import { writeFileAtomic } from '../../../util/atomic-file.js';
+import { packageRoot } from '../../../util/package-root.js';
+import { DEMO_SEED } from '../demo/settings.js';
+
+/** The demo's data, text and model, and the settings that suit their size. */
+export interface DemoWorld {
+  readonly data: string;
+  readonly text: readonly string[];
+  readonly model: StartingModel;
+  readonly steps: number;
+  readonly pretrainSteps: number;
+  readonly sizes: ModuleSizes;
+  readonly training: object;
+  readonly pretraining: object;
+  readonly instances: number;
+  readonly maxTokens: number;
+}
+
+const DOCUMENTS = 20_000;
+const STEPS = 300;
+const PRETRAINING_STEPS = 300;
+
+/** Writes the demo's dataset and text below a folder, unless they are there. @throws HintError IO */
+export async function demoWorld(folder: string): Promise<DemoWorld> {
+  const [data, text] = [join(folder, 'data'), join(folder, 'text.jsonl')];
+  if (!existsSync(data)) await writeDemoDataset(data, { seed: DEMO_SEED });
+  if (!existsSync(text)) {
+    const pairs = generatePretrainingPairs({ seed: DEMO_SEED, documents: DOCUMENTS });
+    const lines = Array.from(pairs, ({ input, target }) => JSON.stringify({ text: `${input} ${target}` }));
+    await writeFileAtomic(text, `${lines.join('\n')}\n`);
+  }
+  const init = join(packageRoot(), 'models', 'demo-t5');
+  const shared = { batchSize: 64, tokenBudget: 16_384, learningRate: 0.01, schedule: 'linear', firstStep: 0 };
+  return {
+    data,
+    text: [text],
+    model: { label: 'demo-t5', init },
+    steps: STEPS,
+    pretrainSteps: PRETRAINING_STEPS,
+    sizes: { adapterSize: 8, prefixLength: 4 },
+    training: { ...shared, dropout: 0, logEvery: 10 },
+    // Documents are short: segments of two or three of them.
+    pretraining: { ...shared, logEvery: 10, data: { segmentTokens: 96, documentsPerGroup: 16 } },
+    instances: 10,
+    maxTokens: 12,
+  };
+}

@@ -1,0 +1,75 @@
+import type { Command } from 'commander';
+import { LATENCY_DTYPES } from '../../../benchmark/latency.js';
+import { HintError } from '../../../util/errors.js';
+import { reportLatency } from '../bench/latency-files.js';
+import type { ReproduceOptions } from './settings.js';
+
+/** Options of `hint reproduce` that a measurement without training can take. */
+const TAKES = new Set([
+  'size',
+  'init',
+  'adapterSize',
+  'instances',
+  'shots',
+  'rounds',
+  'demo',
+  'output',
+  'json',
+]);
+
+const EXAMPLES = 100;
+const ROUNDS = 5;
+const SHOTS = [0, 1, 2, 3, 4, 5];
+const ADAPTER = 512;
+
+/** `--demo`: the toy size, a few examples of it. */
+const DEMO = { size: 'tiny', adapterSize: 8, examples: 8, rounds: 2, shots: [0, 2, 5] } as const;
+
+/**
+ * `hint reproduce figure4`: latency by shots, as `hint bench latency` measures it, into the output of the tables.
+ *
+ * @throws HintError INVALID_ARGUMENT for options of training; as measureLatency
+ */
+export async function reproduceFigure4(
+  options: ReproduceOptions,
+  command: Command,
+  signal: AbortSignal,
+): Promise<void> {
+  const foreign = command.options.find(
+    (option) =>
+      !TAKES.has(option.attributeName()) && command.getOptionValueSource(option.attributeName()) === 'cli',
+  );
+  if (foreign)
+    throw wrong(
+      `${foreign.long} does not apply to figure4, which times inference on the CPU and trains nothing; it takes --size, --init, --adapter-size, --instances (examples of one sample), --shots, --rounds, --demo, --output and --json. "hint bench latency" has more.`,
+    );
+  const { init, size, demo, output, json } = options;
+  if (init.length > 1 || size?.includes(','))
+    throw wrong('figure4 is about one model; give one --init or one --size.');
+  if (init.length > 0 && size !== undefined)
+    throw wrong('--init and --size exclude each other: figure4 is about one model.');
+  if (demo && (init.length > 0 || size !== undefined))
+    throw wrong('--demo measures the toy size; leave --init and --size out, or leave --demo out.');
+  const small = demo ? DEMO : undefined;
+  const model = init[0];
+  await reportLatency(
+    'figure4',
+    {
+      ...(model === undefined ? { size: size ?? small?.size ?? 'base' } : { model }),
+      adapterSize: options.adapterSize ?? small?.adapterSize ?? ADAPTER,
+      shots: options.shots ?? small?.shots ?? SHOTS,
+      examples: options.instances ?? small?.examples ?? EXAMPLES,
+      rounds: options.rounds ?? small?.rounds ?? ROUNDS,
+      dtypes: [...LATENCY_DTYPES],
+      systems: demo ? ['hint', 't5'] : ['hint', 't5', 'hf'],
+      log: false,
+      output,
+      json,
+    },
+    signal,
+  );
+}
+
+function wrong(message: string): HintError {
+  return new HintError('INVALID_ARGUMENT', message);
+}

@@ -1,0 +1,155 @@
+import { readdir } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { HintError } from '../../../util/errors.js';
+import type { DecoderOnlyFamily } from '../../../model/decoder-only/config.js';
+import { readDecoderOnlyConfig } from '../../../model/open-model.js';
+import { MODEL_SIZES, modelOfSize } from '../../../model/sizes.js';
+import type { ReproduceSettings, StartingModel } from '../../../reproduce/index.js';
+import { applyOverrides, mergeSettings } from '../../../training/config/overrides.js';
+import { readJson } from '../../../util/read-file.js';
+import type { DemoWorld } from './demo-world.js';
+
+/** What `hint reproduce` is given. */
+export interface ReproduceOptions {
+  row?: string[];
+  column?: string[];
+  data?: string;
+  text?: string[];
+  init: string[];
+  size?: string;
+  gpt2?: string;
+  opt?: string;
+  modelConfig?: string;
+  tokenizer?: string;
+  steps?: number;
+  pretrainSteps?: number;
+  seeds: string;
+  adapterSize?: number;
+  prefixLength?: number;
+  instances?: number;
+  maxTokens?: number;
+  batchSize: number;
+  shots?: number[];
+  rounds?: number;
+  set: string[];
+  setPretraining: string[];
+  setDecoder: string[];
+  output: string;
+  device?: string;
+  threads?: number;
+  demo: boolean;
+  json: boolean;
+}
+
+const INSTANCES = 100;
+const MAX_TOKENS = 128;
+
+/**
+ * The settings that options state.
+ *
+ * @param world what --demo puts in place of data, text and model
+ * @throws HintError INVALID_ARGUMENT for options that exclude each other or are missing, NOT_FOUND, INVALID_JSON
+ */
+export async function readSettings(
+  options: ReproduceOptions,
+  world: DemoWorld | undefined,
+): Promise<ReproduceSettings> {
+  const data = options.data ?? world?.data;
+  if (data === undefined)
+    throw wrong(
+      'There are no data; give --data with a Super-NaturalInstructions or P3 directory, or --demo.',
+    );
+  return {
+    data: resolve(data),
+    text: (options.text ?? world?.text ?? []).map((path) => resolve(path)),
+    models: await startingModels(options, world),
+    decoders: { ...(await decoderOf('gpt2', options.gpt2)), ...(await decoderOf('opt', options.opt)) },
+    decoderTraining: over(undefined, options.setDecoder),
+    seeds: seedsOf(options.seeds),
+    steps: options.steps ?? world?.steps,
+    pretrainSteps: options.pretrainSteps ?? world?.pretrainSteps,
+    sizes: {
+      adapterSize: options.adapterSize ?? world?.sizes.adapterSize,
+      prefixLength: options.prefixLength ?? world?.sizes.prefixLength,
+    },
+    training: over(world?.training, options.set),
+    pretraining: over(world?.pretraining, options.setPretraining),
+    evaluation: {
+      instances: options.instances ?? world?.instances ?? INSTANCES,
+      maxTokens: options.maxTokens ?? world?.maxTokens ?? MAX_TOKENS,
+      batchSize: options.batchSize,
+    },
+    device: options.device === 'cpu' ? undefined : options.device,
+    threads: options.threads,
+    output: resolve(options.output),
+  };
+}
+
+/** Comma-separated seeds. */
+function seedsOf(text: string): number[] {
+  const seeds = text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)));
+  if (seeds.every((seed) => Number.isSafeInteger(seed) && seed >= 0)) return [...new Set(seeds)];
+  throw wrong(`--seeds is ${JSON.stringify(text)}; give whole numbers with commas, such as 0,1.`);
+}
+
+/** A decoder-only model: a directory as it is, or new weights where it has no more than a configuration and a tokenizer. */
+async function decoderOf(
+  family: DecoderOnlyFamily,
+  path: string | undefined,
+): Promise<Partial<Record<DecoderOnlyFamily, StartingModel>>> {
+  if (path === undefined) return {};
+  const directory = resolve(path);
+  const config = await readDecoderOnlyConfig(directory);
+  if (config?.family !== family)
+    throw wrong(
+      `--${family} is ${path}, a model of another family (${config?.family ?? 'T5'}); give a directory whose config.json has the model_type "${family}".`,
+    );
+  const label = basename(directory);
+  const names = await readdir(directory);
+  if (names.some((name) => name.startsWith('model') && name.includes('.safetensors')))
+    return { [family]: { label, init: directory } };
+  const file = join(directory, 'config.json');
+  const json = (await readJson(file, 'the model configuration')) as Record<string, unknown>;
+  return { [family]: { label: `new ${label}`, init: { config: json }, tokenizer: directory } };
+}
+
+async function startingModels(
+  { init, size, modelConfig, tokenizer }: ReproduceOptions,
+  world: DemoWorld | undefined,
+): Promise<StartingModel[]> {
+  const ways = [init.length > 0, size !== undefined, modelConfig !== undefined].filter(Boolean).length;
+  if (ways > 1)
+    throw wrong('--init, --size and --model-config exclude each other: a model starts from one of them.');
+  const words = tokenizer === undefined ? {} : { tokenizer: resolve(tokenizer) };
+  if (init.length > 0)
+    return init.map((path) => ({ label: basename(resolve(path)), init: resolve(path), ...words }));
+  if (ways === 0 && world) return [world.model];
+  if (ways === 0)
+    throw wrong(
+      `There is no model to start from; give --init with a T5 directory, or --size with one of ${MODEL_SIZES.join(', ')} for a new one.`,
+    );
+  if (tokenizer === undefined)
+    throw wrong('A new model brings no tokenizer; give --tokenizer with a tokenizer.json or its folder.');
+  if (modelConfig !== undefined) {
+    const config = await readJson(modelConfig, 'the model configuration');
+    return [
+      {
+        label: basename(modelConfig, '.json'),
+        init: { config: config as Record<string, unknown> },
+        ...words,
+      },
+    ];
+  }
+  return (size ?? '').split(',').map((name) => {
+    modelOfSize(name);
+    return { label: `new ${name}`, init: { size: name as (typeof MODEL_SIZES)[number] }, ...words };
+  });
+}
+
+function over(under: object | undefined, assignments: readonly string[]): object {
+  return mergeSettings(under ?? {}, applyOverrides({}, assignments)) as object;
+}
+
+function wrong(message: string): HintError {
+  return new HintError('INVALID_ARGUMENT', message);
+}

@@ -1,0 +1,45 @@
+import type { Command } from 'commander';
+import { scoreFile } from '../../evaluation/score.js';
+import { action, print, printJson, table } from '../support/context.js';
+
+/** `hint score FILE`: Tk-Instruct's metrics over a predictions file. */
+export function addScoreCommand(program: Command): void {
+  program
+    .command('score')
+    .summary('RougeL and exact match of predictions, as Tk-Instruct scores them')
+    .description(
+      'Reads predictions, one JSON object a line: {"id", "prediction", "task"?, "references"?}. Each is compared with all its references;\n' +
+        'the best counts, and the numbers are means over instances, times 100.',
+    )
+    .argument('<predictions>', 'JSON lines')
+    .option(
+      '--references <path>',
+      'an SNI checkout or JSON lines with {"id", "references"}, instead of references in the predictions',
+    )
+    .option('--json', 'print the result as JSON', false)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ hint score predictions.jsonl\n  $ hint score predictions.jsonl --references natural-instructions --json',
+    )
+    .action(
+      action(async (signal, predictions: string, options: { references?: string; json: boolean }) => {
+        const report = await scoreFile(predictions, {
+          ...(options.references === undefined ? {} : { references: options.references }),
+          signal,
+        });
+        if (options.json) {
+          printJson(report);
+          return;
+        }
+        const row = (
+          name: string,
+          s: { rougeL: number; exactMatch: number; count: number },
+        ): (string | number)[] => [name, s.rougeL.toFixed(2), s.exactMatch.toFixed(2), s.count];
+        const rows = [
+          ...Object.entries(report.perTask).map(([name, scores]) => row(name, scores)),
+          row('all', report),
+        ];
+        print(table(['task', 'RougeL', 'exact match', 'instances'], rows));
+      }),
+    );
+}

@@ -1,0 +1,58 @@
+import type { Command } from 'commander';
+import { detectDatasetKind } from '../../data/detect.js';
+import { parseTrainingConfig } from '../../training/config/config.js';
+import { applyOverrides } from '../../training/config/overrides.js';
+import { findRecipe, RECIPES } from '../../training/config/recipes.js';
+import { action } from '../support/context.js';
+import { addRunOptions, readSettings, runTraining, type RunOptions } from '../support/run-settings.js';
+
+interface TrainOptions extends RunOptions {
+  recipe?: string;
+  data?: string;
+  kind?: string;
+}
+
+/** `hint train`: one run from a configuration file, options and overrides. */
+export function addTrainCommand(program: Command): void {
+  const command = program
+    .command('train')
+    .summary('train a system on a dataset')
+    .description(
+      'Trains one system of the paper. Settings come from a JSON file, the options below and --set, the later ones winning.\n' +
+        'Ctrl-C, SIGTERM and SIGHUP save a checkpoint and stop; --resume goes on bit for bit where the run was.',
+    )
+    .option(
+      '--recipe <name>',
+      `a published run, under all other settings: ${RECIPES.map(({ name }) => name).join(', ')}`,
+    )
+    .option('--data <directory>', 'a dataset: Super-NaturalInstructions or P3 (data.directory)')
+    .option('--kind <name>', 'sni or p3; default: by what the folder holds (data.kind)');
+  addRunOptions(command)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ hint train --data natural-instructions --system hint --recipe sni --init t5-base-lm-adapt --output runs/hint\n' +
+        '  $ hint train --config hint.json --set batchSize=32 --set model.hint.adapterSize=64\n  $ hint train --config hint.json --device cuda --set computeDtype=bf16\n  $ hint train --data natural-instructions --system lora --size small --set model.tokenizer=t5-base --output runs/lora\n  $ hint train --config hint.json --resume',
+    )
+    .action(
+      action(async (signal, options: TrainOptions) => {
+        const config = parseTrainingConfig(await settings(options), options.config ?? 'The settings');
+        return runTraining(config, options, {
+          label: 'training',
+          next: (model) => `evaluate it with: hint eval ${model} --data DIR`,
+          signal,
+        });
+      }),
+    );
+}
+
+async function settings(options: TrainOptions): Promise<unknown> {
+  const recipe = options.recipe === undefined ? {} : findRecipe(options.recipe).settings;
+  const shorthands: [string, string | undefined][] = [
+    ['data.directory', options.data],
+    ['data.kind', options.kind],
+  ];
+  const merged = await readSettings(options, shorthands, recipe);
+  const { kind } = (merged as { data?: { kind?: unknown } }).data ?? {};
+  if (options.data === undefined || kind !== undefined) return merged;
+  return applyOverrides(merged, [`data.kind=${await detectDatasetKind(options.data)}`]);
+}

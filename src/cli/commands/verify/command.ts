@@ -1,0 +1,66 @@
+import type { Command } from 'commander';
+import { Device } from '../../../tensor/device.js';
+import type { WeightDType } from '../../../tensor/ops.js';
+import { shown } from '../../../util/shown.js';
+import { action, dtypeOption, EXIT, print, printJson, table, wholeNumber } from '../../support/context.js';
+import { verifyDirectory } from './cases.js';
+import { beyondBound, type CaseResult } from './difference.js';
+
+interface VerifyOptions {
+  device: string;
+  dtype: WeightDType;
+  threads: number;
+  verbose: boolean;
+  json: boolean;
+}
+
+/** `hint verify DIR`: the engine against values of the original code. */
+export function addVerifyCommand(program: Command): void {
+  program
+    .command('verify')
+    .summary('compare the engine with values of the original code')
+    .description(
+      'Runs a fixture directory (or a directory of them) and compares every tensor with the expected one as max |a - b| / max |b|.\n' +
+        'Forward values, losses and every gradient must agree to 2e-5 in f32 (2e-4 on CUDA), optimiser steps to 2e-6, ids exactly.\n' +
+        'In bf16, training and inference: forward values to 3e-2, gradients to 8e-2, ids of 98 % of the inputs\n' +
+        '(of all but one where there are fewer than 50); up to 5 % of the tensors of a case may be off by up to twice that.\n' +
+        'int8 is of inference only: forward values to 5e-2, ids as in bf16; no gradients.',
+    )
+    .argument('<directory>', 'a fixture directory, or a directory that holds some')
+    .option('--device <name>', 'cpu, cuda or cuda:N', 'cpu')
+    .addOption(dtypeOption())
+    .option('--threads <n>', 'compute threads, 0 for every core', wholeNumber('--threads'), 0)
+    .option('--verbose', 'print every tensor, not only the worst of each case', false)
+    .option('--json', 'print the result as JSON', false)
+    .addHelpText('after', '\nExamples:\n  $ hint verify fixtures\n  $ hint verify fixtures/hint --verbose')
+    .action(
+      action(async (signal, directory: string, options: VerifyOptions) => {
+        using device = new Device({ device: options.device, threads: options.threads });
+        const results = await verifyDirectory(device, directory, options.dtype, signal, (result) => {
+          if (!options.json) print(describe(result, options.verbose));
+        });
+        const failed = results.filter(({ passed }) => !passed).length;
+        if (options.json) printJson({ passed: failed === 0, cases: results });
+        else print(`${results.length - failed} of ${results.length} cases hold.`);
+        return failed === 0 ? EXIT.ok : EXIT.failed;
+      }),
+    );
+}
+
+function describe({ name, kind, passed, comparisons }: CaseResult, verbose: boolean): string {
+  const worst = comparisons.reduce(
+    (a, b) => (b.difference / b.bound > a.difference / a.bound ? b : a),
+    comparisons[0]!,
+  );
+  const beyond = beyondBound(comparisons);
+  const head = `${passed ? 'ok  ' : 'FAIL'} ${shown(name).padEnd(28)} ${kind.padEnd(10)} ${String(comparisons.length).padStart(4)} tensors, worst ${worst.difference.toExponential(1)} (bound ${worst.bound.toExponential(0)}) ${shown(worst.name)}${beyond.length > 0 ? `, ${beyond.length} beyond` : ''}`;
+  const listed = verbose ? comparisons : passed ? [] : beyond.slice(0, 20);
+  if (listed.length === 0) return head;
+  const rows = listed.map((one) => [
+    one.difference <= one.bound ? 'ok' : 'FAIL',
+    one.difference.toExponential(2),
+    one.bound.toExponential(0),
+    one.name,
+  ]);
+  return `${head}\n${table(['', 'difference', 'bound', 'tensor'], rows)}`;
+}

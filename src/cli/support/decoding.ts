@@ -1,0 +1,57 @@
+import type { Command } from 'commander';
+import { HintError } from '../../util/errors.js';
+import {
+  DECODE_STRATEGIES,
+  defaultMaxTokens,
+  type DecodeStrategy,
+  type DecodingOptions,
+} from '../../inference/decode/decoding.js';
+import { wholeNumber } from './context.js';
+
+/** Options of commands that generate. */
+export interface DecodingFlags extends Omit<DecodingOptions, 'logProbs'> {
+  maxTokens?: number;
+}
+
+/** Adds --decode and what goes with it. */
+export function addDecodingFlags(command: Command): Command {
+  return command
+    .option(
+      '--max-tokens <n>',
+      'most tokens generated (128; 256 for t5x-beam1)',
+      wholeNumber('--max-tokens', 1),
+    )
+    .option('--decode <strategy>', `${DECODE_STRATEGIES.join(', ')} (default: greedy)`, strategy)
+    .option('--num-beams <n>', 'hypotheses that beam keeps (4)', wholeNumber('--num-beams', 1))
+    .option(
+      '--brevity-exponent <x>',
+      "of beam and t5x-beam1: exponent of t5x's brevity penalty (0.6)",
+      number,
+    )
+    .option('--temperature <x>', 'of sample: logits are divided by it (1)', number)
+    .option('--top-k <n>', 'of sample: draw from the n most probable tokens', wholeNumber('--top-k', 1))
+    .option('--top-p <x>', 'of sample: draw from the fewest tokens of this probability', number)
+    .option('--seed <n>', 'chooses what is drawn at random (0)', wholeNumber('--seed'));
+}
+
+/** What the flags ask for, as options of the library. */
+export function decodingOf(flags: DecodingFlags): DecodingOptions & { maxTokens: number } {
+  const { decode, numBeams, brevityExponent, temperature, topK, topP, seed } = flags;
+  const options = { decode, numBeams, brevityExponent, temperature, topK, topP, seed };
+  return { ...options, maxTokens: flags.maxTokens ?? defaultMaxTokens(options) };
+}
+
+function strategy(text: string): DecodeStrategy {
+  const found = DECODE_STRATEGIES.find((name) => name === text);
+  if (found) return found;
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    `The decode "${text}" is unknown; use ${DECODE_STRATEGIES.join(', ')}.`,
+  );
+}
+
+function number(text: string): number {
+  const value = text.trim() === '' ? NaN : Number(text);
+  if (Number.isFinite(value)) return value;
+  throw new HintError('INVALID_ARGUMENT', `"${text}" is not a number; give one such as 0.7.`);
+}

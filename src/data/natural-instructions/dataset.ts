@@ -1,0 +1,122 @@
+import { HintError, throwIfAborted } from '../../util/errors.js';
+import {
+  callback,
+  checked,
+  choice,
+  integer,
+  integerOrAll,
+  name,
+  optional,
+  options as optionsOf,
+  path,
+  signal,
+} from '../../util/arguments.js';
+import type { TokenizedExample } from '../batch.js';
+import { checkPromptSetting, PROMPT_FORMATS, PROMPT_TOKENS, type PromptSetting } from './prompts.js';
+import { INSTANCES_PER_TASK, readSniTaskNames, sniTaskFile, SNI_SPLITS, type SniSplit } from './tasks.js';
+import { TOKENIZING, type TokenLimits } from '../tokenizing/job.js';
+import { tokenizeAhead, type TokenizeJob } from './tokenize.js';
+import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
+
+/** How far the loading of a dataset is. */
+export interface DatasetProgress {
+  tasksDone: number;
+  tasksTotal: number;
+  examples: number;
+}
+
+/** Options of {@link streamSniDataset} and {@link loadSniDataset}. */
+export interface SniDatasetOptions extends Partial<TokenLimits> {
+  /** A Super-NaturalInstructions checkout: the folder that holds `tasks/` and `splits/`. */
+  directory: string;
+  split: SniSplit;
+  /** Folder under `splits/` (default `default`). */
+  track?: string;
+  setting: PromptSetting;
+  tokenizer: Tokenizer;
+  /** Default 100. */
+  instancesPerTask?: number;
+  /** Seed of the choice among several references (default 0). */
+  seed?: number;
+  /** Keeps tokenised tasks here; a later call with equal content and settings only reads them. */
+  cacheDirectory?: string | undefined;
+  /** Worker threads; 0 works in the calling thread (default: by the number of cores). */
+  threads?: number;
+  signal?: AbortSignal | undefined;
+  onProgress?: ((progress: DatasetProgress) => void) | undefined;
+}
+
+const SNI_DATASET = optionsOf<SniDatasetOptions>(
+  {
+    ...TOKENIZING,
+    directory: path,
+    split: choice(...SNI_SPLITS),
+    track: optional(name),
+    setting: optionsOf<PromptSetting>({
+      format: choice(...PROMPT_FORMATS),
+      positives: integer(0, 2 ** 31 - 1),
+    }),
+    instancesPerTask: optional(integerOrAll(1)),
+    seed: optional(integer(0)),
+    signal: optional(signal),
+    onProgress: optional(callback()),
+  },
+  'an object such as { directory, split, setting, tokenizer }',
+);
+
+/**
+ * The tokenised examples of a split, task by task in the order of the split list, tokenised ahead in worker threads.
+ * Instructions and inputs are cut at 1,024 tokens and targets at 256 unless the options say otherwise, after EOS was
+ * appended (method document §7.4).
+ *
+ * @throws HintError `INVALID_ARGUMENT`, `NOT_FOUND`, `INVALID_JSON`, `INVALID_DATA`, `IO`, `ABORTED`
+ */
+export async function* streamSniDataset(
+  given: SniDatasetOptions,
+): AsyncGenerator<TokenizedExample[], void, undefined> {
+  const options = checked(SNI_DATASET, given, 'options');
+  const { directory, split, track, setting, tokenizer, threads, signal, onProgress } = options;
+  checkPromptSetting(setting);
+  const { instancesPerTask = INSTANCES_PER_TASK, seed = 0 } = options;
+  const shared: Omit<TokenizeJob, 'file'> = {
+    split,
+    setting: { format: setting.format, positives: setting.positives },
+    instancesPerTask,
+    seed,
+    cacheDirectory: options.cacheDirectory ?? null,
+    maxInstructionTokens: options.maxInstructionTokens ?? PROMPT_TOKENS,
+    maxInputTokens: options.maxInputTokens ?? PROMPT_TOKENS,
+    maxTargetTokens: options.maxTargetTokens ?? 256,
+  };
+  throwIfAborted(signal);
+  const names = await readSniTaskNames(directory, split, track);
+  const jobs = names.map((name) => ({ ...shared, file: sniTaskFile(directory, name) }));
+  const progress: DatasetProgress = { tasksDone: 0, tasksTotal: names.length, examples: 0 };
+  for await (const examples of tokenizeAhead(jobs, {
+    tokenizer,
+    signal,
+    ...(threads === undefined ? {} : { threads }),
+  })) {
+    progress.tasksDone++;
+    progress.examples += examples.length;
+    onProgress?.({ ...progress });
+    yield examples;
+  }
+}
+
+/**
+ * All examples of {@link streamSniDataset} in one pool, as mixed-task training and evaluation need them.
+ *
+ * @throws HintError as {@link streamSniDataset}, and `INVALID_DATA` when the split has no instance at all
+ */
+export async function loadSniDataset(given: SniDatasetOptions): Promise<TokenizedExample[]> {
+  const options = checked(SNI_DATASET, given, 'options');
+  const pool: TokenizedExample[] = [];
+  for await (const examples of streamSniDataset(options)) for (const example of examples) pool.push(example);
+  if (pool.length === 0)
+    throw new HintError(
+      'INVALID_DATA',
+      `The ${options.split} tasks of ${options.directory} have no instances; check that the checkout is complete.`,
+    );
+  return pool;
+}

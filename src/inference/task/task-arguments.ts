@@ -1,0 +1,63 @@
+import { either, ids, list, optional, options, signal, text, type Kind } from '../../util/arguments.js';
+import { count, GENERATING, type GenerateOptions } from '../decode/generate.js';
+import { SCORING, type ScoreChoicesOptions } from '../decode/score-choices.js';
+import { EMBEDDING, type EmbedOptions } from '../decode/embed.js';
+
+/** Options of {@link Task.generate}. */
+export interface TaskGenerateOptions extends GenerateOptions {
+  /** Longer inputs are refused (default 1,024, what the systems are trained on). */
+  maxInputTokens?: number;
+  /** Ends an output before the first of these strings in its text; beam search is cut there when it is done. */
+  stop?: readonly string[];
+}
+
+/** Options of {@link Task.scoreChoices}. */
+export interface TaskScoreOptions extends ScoreChoicesOptions {
+  /** Longer inputs are refused (default 1,024). */
+  maxInputTokens?: number;
+}
+
+const isText = (value: unknown): boolean => typeof value === 'string';
+const isIds = (value: unknown): boolean => value instanceof Int32Array;
+
+/** One input as a task takes it. */
+export const oneInput: Kind<string | Int32Array> = either<string | Int32Array>(
+  'a text, or an Int32Array of token ids',
+  [isText, text],
+  [isIds, ids],
+);
+
+/** Inputs of a task: one, which is never taken for its characters, or a list. */
+export type TaskInputs = string | Int32Array | readonly string[] | readonly Int32Array[];
+
+const severalInputs = list(oneInput, 'a text, an Int32Array of token ids, or a list of them');
+export const INPUTS: Kind<readonly (string | Int32Array)[]> = {
+  ...severalInputs,
+  read: (value) => severalInputs.read(isText(value) || isIds(value) ? [value] : value),
+};
+
+const isList = (value: unknown): boolean => Array.isArray(value);
+export const CHOICES = list(
+  either<string | Int32Array | (string | Int32Array)[]>(
+    'an answer (a text, or an Int32Array of token ids), or a list of answers',
+    [isText, text],
+    [isIds, ids],
+    [isList, list(oneInput)],
+  ),
+  'a list of answers such as ["yes", "no"], or one such list per input',
+);
+
+export const GENERATE = options<TaskGenerateOptions>({
+  ...GENERATING,
+  maxInputTokens: optional(count),
+  stop: optional(list(text)),
+});
+export const SCORE = options<TaskScoreOptions>({ ...SCORING, maxInputTokens: optional(count) });
+export const EMBED = options<EmbedOptions & { maxInputTokens?: number }>({
+  ...EMBEDDING,
+  maxInputTokens: optional(count),
+});
+export const EMBED_INSTRUCTION = options<EmbedOptions>(EMBEDDING);
+
+/** Options of which the signal is the only one. */
+export const ONLY_SIGNAL = options<{ signal?: AbortSignal | undefined }>({ signal: optional(signal) });

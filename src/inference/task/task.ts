@@ -1,0 +1,418 @@
+import {
+  createPrompt,
+  type PromptFormat,
+  type PromptTokenizer,
+} from '../../data/natural-instructions/prompts.js';
+import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
+import { HintError, throwIfAborted } from '../../util/errors.js';
+import type { HintModel } from '../../model/hint.js';
+import { anyModel, isDecoderOnly, type AnyModel } from '../../model/open-model.js';
+import { checked, path as pathKind, shaped } from '../../util/arguments.js';
+import { createYielder } from '../../util/event-loop-lag.js';
+import { disposeTasks, type CompiledTasks } from '../compile/compiled-tasks.js';
+import { EventQueue } from './event-queue.js';
+import { generateWithTask } from '../decode/generate.js';
+import { checkStops, TextWatch, type Generation, type GenerationEvent } from './generation.js';
+import type { GeneratedTokens } from '../decode/row-watch.js';
+import { scoreChoicesWithTask, type ChoiceScores } from '../decode/score-choices.js';
+import { embedInputs, embedInstruction, type EmbedOptions } from '../decode/embed.js';
+import {
+  CHOICES,
+  EMBED,
+  EMBED_INSTRUCTION,
+  GENERATE,
+  INPUTS,
+  ONLY_SIGNAL,
+  SCORE,
+  type TaskGenerateOptions,
+  type TaskInputs,
+  type TaskScoreOptions,
+} from './task-arguments.js';
+import { saveTaskFile } from './task-file.js';
+
+export type { Generation, GenerationEvent } from './generation.js';
+export type { TaskGenerateOptions, TaskInputs, TaskScoreOptions } from './task-arguments.js';
+
+/** What a task was compiled from. */
+export interface TaskSource {
+  format: PromptFormat;
+  definition: string;
+  examples: readonly { input: string; output: string }[];
+  /** Token budget of the instruction, or of instruction and input together where they are one text. */
+  maxTokens: number;
+}
+
+/** A use of a compiled task, which stays on the device until it is released. */
+export interface TaskHold {
+  readonly compiled: CompiledTasks;
+  /** Another use, released by itself; possible after the task was disposed too. */
+  share(): TaskHold;
+  release(): void;
+}
+
+/** What a task needs of its engine. */
+export interface TaskHost {
+  readonly model: AnyModel;
+  readonly tokenizer: Tokenizer | undefined;
+  fingerprint(): Promise<string>;
+  /** @throws HintError INVALID_ARGUMENT where nothing can be run any more */
+  checkOpen(): void;
+  /** Runs work that closing the engine aborts. */
+  run<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+}
+
+const ENGINE = shaped<Pick<TaskHost, 'model'>>(
+  { model: anyModel },
+  'an Engine; tasks are made by engine.compile, compileTokens, loadTask and tasks.get',
+);
+
+/**
+ * A task compiled from its instruction, which is not read again: adapters, prefixes and the decoder's keys and values
+ * of the instruction lie on the device. Tasks of plain T5 models keep the instruction as text and put it in front of
+ * every input.
+ */
+export class Task {
+  private disposed = false;
+  private holds = 0;
+  private formatInput: ((input: string) => string) | undefined;
+
+  /** Made by Engine.compile and Engine.loadTask. @throws HintError INVALID_ARGUMENT for a host that is no engine */
+  constructor(
+    private readonly host: TaskHost,
+    private readonly compiled: CompiledTasks,
+    /** What it was compiled from; absent when that was token ids. */
+    readonly source: TaskSource | undefined,
+    /** Token ids put in front of every input: of an instruction given as ids to a plain T5 model. */
+    readonly inputPrefix: Int32Array = new Int32Array(0),
+    /** Called when it was disposed and nothing uses it any more. */
+    private readonly free: (compiled: CompiledTasks) => void = disposeTasks,
+  ) {
+    checked(ENGINE, host, 'host');
+  }
+
+  /** Tokens of the encoded instruction; 0 where none is encoded. */
+  get instructionTokens(): number {
+    const { encoded, shared } = this.compiled;
+    return encoded.instructions?.rows.shape[0] ?? shared[0]?.sharedOffsets.at(-1) ?? 0;
+  }
+
+  /**
+   * Runs inputs, batched without padding; greedily unless the options say otherwise. The outputs are those of running
+   * each input alone.
+   *
+   * @param inputs one or several: texts, or token ids with the end-of-sequence id
+   * @returns in the order of the inputs
+   * @throws HintError INVALID_ARGUMENT (options, too long an input), INVALID_DATA (an empty input), INVALID_TOKEN, NUMERIC,
+   *   OUT_OF_MEMORY, ABORTED
+   */
+  async generate(inputs: TaskInputs, options: TaskGenerateOptions = {}): Promise<Generation[]> {
+    const list = checked(INPUTS, inputs, 'inputs');
+    const given = checked(GENERATE, options, 'options');
+    this.checkUsable();
+    const { stop = [] } = given;
+    if (stop.length > 0) {
+      const watch = new TextWatch(requireTokenizer(this.host.tokenizer), checkStops(stop));
+      await this.runInputs(list, given, watch);
+      return watch.generations;
+    }
+    const generated = await this.runInputs(list, given, undefined);
+    const { tokenizer } = this.host;
+    const breathe = createYielder();
+    const results: Generation[] = [];
+    for (const one of generated) {
+      const pause = breathe();
+      if (pause) await pause;
+      results.push({ text: tokenizer ? tokenizer.decodePrediction(one.tokens) : '', ...one });
+    }
+    return results;
+  }
+
+  /**
+   * {@link generate}, told as it happens: `for await (const event of task.stream('…')) process.stdout.write(event.text)`.
+   * Generating does not wait for the reader. Leaving the loop, or an abort, ends it and gives its memory back. With beam
+   * search an output comes when its search is done.
+   *
+   * @param inputs one or several, as for {@link generate}; events of several interleave and say whose they are
+   * @throws HintError as {@link generate}
+   */
+  async *stream(
+    inputs: TaskInputs,
+    options: TaskGenerateOptions = {},
+  ): AsyncGenerator<GenerationEvent, void, undefined> {
+    const list = checked(INPUTS, inputs, 'inputs');
+    const given = checked(GENERATE, options, 'options');
+    this.checkUsable();
+    const { signal, stop = [] } = given;
+    if (stop.length > 0) requireTokenizer(this.host.tokenizer);
+    const queue = new EventQueue<GenerationEvent>();
+    const watch = new TextWatch(this.host.tokenizer, checkStops(stop), (event) => queue.push(event));
+    const leaving = new AbortController();
+    const abort = (): void => leaving.abort(signal?.reason);
+    throwIfAborted(signal);
+    signal?.addEventListener('abort', abort);
+    const work = this.runInputs(list, { ...given, signal: leaving.signal }, watch).then(
+      () => queue.close(),
+      (reason: unknown) => queue.fail(reason),
+    );
+    try {
+      yield* queue;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      leaving.abort();
+      await work;
+    }
+  }
+
+  private async runInputs(
+    inputs: readonly (string | Int32Array)[],
+    options: TaskGenerateOptions,
+    watch: TextWatch | undefined,
+  ): Promise<GeneratedTokens[]> {
+    return this.run(options.signal, async (signal) => {
+      const ids = await this.tokenize(inputs, options.maxInputTokens ?? 1024, signal);
+      return generateWithTask(this.host.model, this.compiled, ids, { ...options, signal, watch });
+    });
+  }
+
+  /**
+   * Rank classification (method §8.5): scores given answers instead of generating one. Each input is encoded once.
+   *
+   * @param inputs as for {@link generate}
+   * @param choices the answers that every input chooses from, or per input its own; texts, or token ids with the
+   *   end-of-sequence id
+   * @returns in the order of the inputs
+   * @throws HintError as {@link generate}, INVALID_DATA where there are no choices, or where instruction, input and
+   *   choice are longer than a decoder-only model has positions
+   */
+  async scoreChoices(
+    inputs: TaskInputs,
+    choices: readonly (string | Int32Array)[] | readonly (readonly (string | Int32Array)[])[],
+    options: TaskScoreOptions = {},
+  ): Promise<ChoiceScores[]> {
+    const list = checked(INPUTS, inputs, 'inputs');
+    const answers = checked(CHOICES, choices, 'choices');
+    const given = checked(SCORE, options, 'options');
+    const { model } = this.host;
+    return this.run(given.signal, async (signal) => {
+      const ids = await this.tokenize(list, given.maxInputTokens ?? 1024, signal);
+      const encode = (choice: string | Int32Array): Int32Array =>
+        typeof choice === 'string' ? requireTokenizer(this.host.tokenizer).encode(choice) : choice;
+      const own = answers.filter((choice): choice is (string | Int32Array)[] => Array.isArray(choice));
+      const shared = answers.filter((choice): choice is string | Int32Array => !Array.isArray(choice));
+      if (own.length > 0 && shared.length > 0) {
+        throw new HintError(
+          'INVALID_ARGUMENT',
+          'The choices are answers and lists of answers mixed; give one list for all inputs, or one list per input.',
+        );
+      }
+      const encoded = shared.map(encode);
+      const perInput = own.length > 0 ? own.map((list) => list.map(encode)) : ids.map(() => encoded);
+      return scoreChoicesWithTask(model, this.compiled, ids, perInput, { ...given, signal });
+    });
+  }
+
+  /**
+   * Encoder states of inputs under this task: as the decoder reads them, or their mean over the tokens.
+   *
+   * @param inputs as for {@link generate}
+   * @returns per input [dModel] values; [tokens, dModel] with `pooled: false`
+   * @throws HintError as {@link generate}, INVALID_ARGUMENT for a decoder-only model
+   */
+  async embed(
+    inputs: TaskInputs,
+    options: EmbedOptions & { maxInputTokens?: number } = {},
+  ): Promise<Float32Array[]> {
+    const list = checked(INPUTS, inputs, 'inputs');
+    const given = checked(EMBED, options, 'options');
+    const model = this.encoderDecoder();
+    return this.run(given.signal, async (signal) => {
+      const ids = await this.tokenize(list, given.maxInputTokens ?? 1024, signal);
+      return embedInputs(model, this.compiled, ids, { ...given, signal });
+    });
+  }
+
+  /**
+   * The encoded instruction: its mean over the tokens, [dModel], or [tokens, dModel] with `pooled: false`.
+   *
+   * @throws HintError NOT_SUPPORTED where the model encodes no instruction, INVALID_ARGUMENT for a
+   *   decoder-only model, ABORTED
+   */
+  async embedInstruction(options: EmbedOptions = {}): Promise<Float32Array> {
+    const given = checked(EMBED_INSTRUCTION, options, 'options');
+    const model = this.encoderDecoder();
+    return this.run(given.signal, (signal) => embedInstruction(model, this.compiled, { ...given, signal }));
+  }
+
+  /**
+   * Writes the task to one safetensors file, all or nothing, with the model's fingerprint.
+   *
+   * @throws HintError IO, ABORTED
+   */
+  async save(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+    checked(pathKind, path, 'path');
+    const given = checked(ONLY_SIGNAL, options, 'options');
+    await this.run(given.signal, async (signal) =>
+      saveTaskFile(path, {
+        model: this.host.model,
+        fingerprint: await this.host.fingerprint(),
+        compiled: this.compiled,
+        source: this.source,
+        inputPrefix: this.compiled.prompts?.ids ?? this.inputPrefix,
+        signal,
+      }),
+    );
+  }
+
+  /**
+   * Keeps what lies on the device there, even when the task is disposed meanwhile.
+   *
+   * @internal
+   */
+  hold(): TaskHold {
+    this.checkUsable();
+    return this.retain();
+  }
+
+  /** Runs work of this task, which stays until the work has ended. */
+  private async run<T>(
+    signal: AbortSignal | undefined,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const { release } = this.hold();
+    return this.host.run(signal, work).finally(release);
+  }
+
+  private retain(): TaskHold {
+    this.holds++;
+    let held = true;
+    return {
+      compiled: this.compiled,
+      share: () => this.retain(),
+      release: () => {
+        if (!held) return;
+        held = false;
+        this.holds--;
+        if (this.disposed && this.holds === 0) this.free(this.compiled);
+      },
+    };
+  }
+
+  /** Gives the task's memory back, once what runs with it has ended. */
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    if (this.holds === 0) this.free(this.compiled);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  private encoderDecoder(): HintModel {
+    const { model } = this.host;
+    if (!isDecoderOnly(model)) return model;
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      'Embeddings are made by T5 and HINT only, and this task is one of a decoder-only model; open a model that has an encoder.',
+    );
+  }
+
+  /**
+   * @internal
+   * @param by who is about to use it
+   * @throws HintError INVALID_ARGUMENT for a task that was disposed, or compiled by another model than that of `by`
+   */
+  checkUsable(by: TaskHost = this.host): void {
+    if ((this.host as TaskHost | undefined)?.model !== by.model) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        'The task belongs to another engine, with a model of its own; compile it with this one.',
+      );
+    }
+    if (this.disposed) {
+      throw new HintError('INVALID_ARGUMENT', 'This task was disposed; compile or load it again.');
+    }
+  }
+
+  private async tokenize(
+    inputs: readonly (string | Int32Array)[],
+    maxTokens: number,
+    signal: AbortSignal,
+  ): Promise<Int32Array[]> {
+    const ids: Int32Array[] = [];
+    const breathe = createYielder();
+    for (const input of inputs) {
+      const pause = breathe();
+      if (pause) await pause;
+      if (signal.aborted) break;
+      ids.push(this.encodeInput(input, maxTokens, ids.length));
+    }
+    return ids;
+  }
+
+  /**
+   * An input as the model reads it.
+   *
+   * @internal
+   * @param index for error messages
+   * @throws HintError INVALID_ARGUMENT (too long, ids where only texts go), INVALID_DATA (an empty text), NOT_FOUND
+   */
+  encodeInput(input: string | Int32Array, maxTokens = 1024, index = 0): Int32Array {
+    const own = typeof input === 'string' ? this.encodeText(input, index) : this.checkIds(input);
+    // A text that holds the instruction too has its own budget, checked when it is made.
+    if (own.length > maxTokens && this.source?.format !== 'tk-instruct') {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `Input number ${index} has ${own.length} tokens, the limit is ${maxTokens}; shorten it or raise maxInputTokens.`,
+      );
+    }
+    return this.inputPrefix.length > 0 ? Int32Array.of(...this.inputPrefix, ...own) : own;
+  }
+
+  private encodeText(input: string, index: number): Int32Array {
+    const tokenizer = requireTokenizer(this.host.tokenizer);
+    if (input.trim() === '') {
+      throw new HintError('INVALID_DATA', `Input number ${index} is empty; give a text.`);
+    }
+    this.formatInput ??= this.source
+      ? createPrompt(
+          { definition: this.source.definition, positiveExamples: this.source.examples },
+          { format: this.source.format, positives: this.source.examples.length },
+          promptTokenizer(tokenizer),
+          this.source.maxTokens,
+        ).formatInput
+      : (text) => text;
+    return tokenizer.encode(this.formatInput(input));
+  }
+
+  private checkIds(input: Int32Array): Int32Array {
+    const format = this.source?.format;
+    if (format !== 'tk-instruct' && format !== 'hint-mimic') return input;
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `This task writes its inputs into the text of the ${format} format; give inputs as strings, not as token ids.`,
+    );
+  }
+}
+
+/** @throws HintError NOT_FOUND when there is none */
+export function requireTokenizer(tokenizer: Tokenizer | undefined): Tokenizer {
+  if (tokenizer) return tokenizer;
+  throw new HintError(
+    'NOT_FOUND',
+    'The model directory has no tokenizer.json; put it there, name one with the option "tokenizer", or work with token ids.',
+  );
+}
+
+/** The tokenizer as the prompt formats want it; texts are refused, not cut, when they are too long. */
+export function promptTokenizer(tokenizer: Tokenizer): PromptTokenizer {
+  return {
+    tokenLength: (text) => tokenizer.tokenLength(text),
+    truncate: (text, maxTokens) => {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `Instruction and input have ${tokenizer.tokenLength(text)} tokens together, the limit is ${maxTokens}; shorten them or compile with a larger maxInstructionTokens.`,
+      );
+    },
+  };
+}

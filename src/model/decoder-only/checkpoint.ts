@@ -1,0 +1,87 @@
+import { HintError, throwIfAborted } from '../../util/errors.js';
+import type { Device } from '../../tensor/device.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { readValues, type LoadModelOptions } from '../checkpoint.js';
+import { roundParameter, type TensorSummary } from '../fingerprint.js';
+import { initialTensor, isRounded, Parameters } from '../parameters.js';
+import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors/file.js';
+import type { DecoderOnlyConfig } from './config.js';
+import { DecoderOnlyModel } from './decoder-only-model.js';
+import { namePrefixes, split, storedGroups, storedShape, type StoredGroup } from './layout.js';
+import { decoderOnlyParameters } from './parameter-table.js';
+
+/** A model of random weights, as its family starts its own. */
+export function initialiseDecoderOnlyModel(
+  device: Device,
+  config: DecoderOnlyConfig,
+  seed: number,
+): DecoderOnlyModel {
+  const tensors = new Map<string, Tensor>();
+  for (const [name, { shape, start }] of decoderOnlyParameters(config)) {
+    tensors.set(name, initialTensor(device, start, shape, seed, name));
+  }
+  return new DecoderOnlyModel(device, config, new Parameters(tensors));
+}
+
+/**
+ * Opens a Hugging Face directory of GPT-2 or OPT as it is: model.safetensors or a sharded index, names with and without
+ * the prefix of the base model. Other tensors of the file (masks, a tied head) are left aside. With the dtype bf16, where the
+ * device reads weights as they are, its matrices are held and it computes in that.
+ *
+ * @param config of the directory's config.json
+ * @throws HintError NOT_FOUND, INVALID_CHECKPOINT (missing tensor, wrong shape, NaN), ABORTED
+ */
+export async function loadDecoderOnlyModel(
+  device: Device,
+  directory: string,
+  config: DecoderOnlyConfig,
+  { dtype, signal, onProgress }: Pick<LoadModelOptions, 'dtype' | 'signal' | 'onProgress'> = {},
+): Promise<DecoderOnlyModel> {
+  const rounds = dtype === 'bf16' && !device.packsWeights;
+  await using file = await openSafetensors(directory);
+  const table = decoderOnlyParameters(config);
+  const groups = storedGroups(config);
+  const tensors = new Map<string, Tensor>();
+  const summaries = new Map<string, TensorSummary>();
+  try {
+    for (const [done, group] of groups.entries()) {
+      throwIfAborted(signal);
+      const shapes = group.parameters.map((name) => table.get(name)?.shape ?? []);
+      const stored = await readValues(
+        file,
+        storedName(config, group, file),
+        storedShape(group, shapes),
+        signal,
+      );
+      for (const [i, values] of (await split(group, shapes, stored)).entries()) {
+        const name = group.parameters[i] as string;
+        const wide = await device.upload(values, shapes[i] as readonly number[]);
+        if (rounds && isRounded(wide)) {
+          const { tensor, summary } = roundParameter(wide);
+          tensors.set(name, tensor);
+          summaries.set(name, summary);
+        } else {
+          tensors.set(name, wide);
+        }
+      }
+      onProgress?.(done + 1, groups.length);
+    }
+  } catch (error) {
+    for (const tensor of tensors.values()) tensor.dispose();
+    for (const { total, head } of summaries.values()) for (const tensor of [total, head]) tensor.dispose();
+    throw error;
+  }
+  const parameters = new Parameters(tensors, summaries);
+  if (rounds) parameters.computeDtype = 'bf16';
+  return new DecoderOnlyModel(device, config, parameters);
+}
+
+function storedName(config: DecoderOnlyConfig, group: StoredGroup, file: SafetensorsFile): string {
+  const names = group.bare ? [group.name] : namePrefixes(config).map((prefix) => prefix + group.name);
+  const found = names.find((name) => file.tensors.has(name));
+  if (found !== undefined) return found;
+  throw new HintError(
+    'INVALID_CHECKPOINT',
+    `${file.path} has no tensor ${names.join(' or ')}, which its config.json asks for.`,
+  );
+}

@@ -1,0 +1,318 @@
+import { checkTokenIds, concatenate, type Ragged, type RaggedBatch } from '../../data/batch.js';
+import { HintError } from '../../util/errors.js';
+import type { Device } from '../../tensor/device.js';
+import * as ops from '../../tensor/ops.js';
+import type { Sliced } from '../../tensor/slices.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { ActivationMemory, BatchShape, RunAgain } from '../activation-memory.js';
+import { NO_DROPOUT, type DropoutPlan, type DropoutPlace } from '../dropout.js';
+import type { Parameters } from '../parameters.js';
+import type { ForwardOptions, StoredTensor, TrainableModel } from '../trainable.js';
+import { decoderOnlyActivationMemory } from './activation-memory.js';
+import { serializeDecoderOnlyConfig, type DecoderOnlyConfig } from './config.js';
+import { join, namePrefixes, storedGroups, storedShape } from './layout.js';
+import { promptTokens } from './prompt.js';
+
+/** Rows of sequences on the device, each with its place in its sequence. */
+export interface PlacedTokens {
+  /** i32 [rows]. */
+  ids: Tensor;
+  /** i32 [rows]: rows of the position table. */
+  positions: Tensor;
+}
+
+/** How a layer's queries reach the keys: all at once, behind a shared instruction, or through caches. */
+export type Attend = (q: Tensor, k: Tensor, v: Tensor, layer: number) => Tensor;
+
+/** The residual stream and the block output not yet added to it: adding is fused with the next norm. */
+interface Stream {
+  x: Tensor;
+  delta: Tensor | undefined;
+  dropout: ops.DropoutSite | undefined;
+}
+
+/**
+ * GPT-2 or OPT over ragged rows (method §3.5). Dropout is where Hugging Face's classes have it; masks are drawn for
+ * every unit of every row, and for attention per head and key.
+ */
+export class DecoderOnlyModel implements TrainableModel {
+  constructor(
+    readonly device: Device,
+    readonly config: DecoderOnlyConfig,
+    readonly parameters: Parameters,
+  ) {}
+
+  /**
+   * Cross entropy and z-loss of the target tokens only: each example is one causal sequence of instruction, input and
+   * target.
+   *
+   * @throws HintError INVALID_TOKEN, INVALID_DATA for a sequence longer than the model has positions
+   */
+  loss(
+    batch: RaggedBatch,
+    options: ForwardOptions & { zLoss?: number } = {},
+  ): Sliced<{ loss: Tensor; zTerm: Tensor }> {
+    const work = this.untidyLoss(batch, options);
+    // Layers that run again in the backward pass still need what they read.
+    return options.recompute ? work : this.device.tidied(work);
+  }
+
+  private *untidyLoss(
+    batch: RaggedBatch,
+    options: ForwardOptions & { zLoss?: number },
+  ): Sliced<{ loss: Tensor; zTerm: Tensor }> {
+    const { sequences, predicting } = this.trainingSequences(batch);
+    checkTokenIds(batch.targets.ids, this.config.vocabSize);
+    const hidden = yield* this.run(
+      this.place(sequences),
+      this.attendWithin(sequences.offsets, options.dropout),
+      options,
+    );
+    return this.targetLosses(hidden, predicting, batch.targets.ids, options.zLoss);
+  }
+
+  /**
+   * Cross entropy and z-loss of target tokens, each [targets].
+   *
+   * @param hidden rows after {@link run}
+   * @param predicting per target the row it is predicted from
+   */
+  targetLosses(
+    hidden: Tensor,
+    predicting: Int32Array,
+    targets: Int32Array,
+    zLoss = 0,
+  ): { loss: Tensor; zTerm: Tensor } {
+    const integers = (values: Int32Array): Tensor => this.device.tensor(values, [values.length]);
+    // A table's rows by number are also how some rows are picked out, with their gradient.
+    const rows = this.toHead(ops.embedding(integers(predicting), hidden));
+    return ops.crossEntropy(rows, this.head, integers(targets), { zLoss });
+  }
+
+  /** Logits of every row of causal sequences, [rows, vocabSize]; for tests and comparisons. */
+  forward(sequences: Ragged): Tensor {
+    return this.device.tidy(() =>
+      this.logits(this.device.now(this.run(this.place(sequences), this.attendWithin(sequences.offsets)))),
+    );
+  }
+
+  /** The tokens on the device, with their positions from `first` (per sequence) on. */
+  place(sequences: Ragged, first?: ArrayLike<number>): PlacedTokens {
+    const { vocabSize, maxPositions, positionOffset } = this.config;
+    checkTokenIds(sequences.ids, vocabSize);
+    const { ids, offsets } = sequences;
+    const positions = new Int32Array(ids.length);
+    for (let i = 0; i + 1 < offsets.length; i++) {
+      const [begin, end] = [offsets[i] as number, offsets[i + 1] as number];
+      const start = first?.[i] ?? 0;
+      if (start + end - begin > maxPositions) {
+        throw new HintError(
+          'INVALID_DATA',
+          `Sequence number ${i} has ${start + end - begin} tokens, but the model has ${maxPositions} positions; shorten instruction, input or target (maxInstructionTokens, maxInputTokens, maxTargetTokens).`,
+        );
+      }
+      for (let row = begin; row < end; row++) positions[row] = positionOffset + start + row - begin;
+    }
+    return {
+      ids: this.device.tensor(ids, [ids.length]),
+      positions: this.device.tensor(positions, [ids.length]),
+    };
+  }
+
+  /** Causal self-attention of whole sequences. */
+  attendWithin(offsets: Int32Array, dropout: DropoutPlan = NO_DROPOUT): Attend {
+    const { numHeads, attentionDropout } = this.config;
+    return (q, k, v, layer) =>
+      ops.attention(q, k, v, {
+        numHeads,
+        qOffsets: offsets,
+        kOffsets: offsets,
+        causal: true,
+        dropout: attentionDropout ? dropout.at('decoder', layer, 'attention') : undefined,
+      });
+  }
+
+  /** Tokens through all layers and the final norm: [rows, dModel]. */
+  *run({ ids, positions }: PlacedTokens, attend: Attend, options: ForwardOptions = {}): Sliced<Tensor> {
+    const { numLayers, finalNorm, embeddingDropout } = this.config;
+    const { dropout = NO_DROPOUT, recompute } = options;
+    const site = embeddingDropout ? dropout.at('decoder', 0, 'embedding') : undefined;
+    let stream: Stream = {
+      x: ops.dropout(this.embed(ids, positions), site),
+      delta: undefined,
+      dropout: undefined,
+    };
+    for (let layer = 0; layer < numLayers; layer++) {
+      stream = this.runLayer(stream, (s) => this.layer(s, layer, attend, dropout), recompute);
+      yield;
+    }
+    if (finalNorm) return this.addNorm(stream, 'final_norm').y;
+    if (!stream.delta) return stream.x;
+    return ops.add(stream.x, ops.dropout(stream.delta, stream.dropout), {
+      outputDType: this.parameters.computeDtype,
+    });
+  }
+
+  /** Logits of rows after {@link run}, f32 [rows, vocabSize]. */
+  logits(hidden: Tensor): Tensor {
+    return ops.linear(this.toHead(hidden), this.head, { outputDType: 'f32' });
+  }
+
+  activationMemory(shape: BatchShape, { recompute }: RunAgain): ActivationMemory {
+    return decoderOnlyActivationMemory(this.config, this.parameters.computeDtype, shape, recompute);
+  }
+
+  costOfRunningAgain({ input, target, repeatedInstruction }: BatchShape): {
+    layers: number;
+    modules: number;
+  } {
+    const { dModel: d, dFf, numLayers } = this.config;
+    const rows = input + target + repeatedInstruction;
+    return { layers: numLayers * rows * (4 * d * d + 2 * d * dFf), modules: 0 };
+  }
+
+  configFile(): Record<string, unknown> {
+    return serializeDecoderOnlyConfig(this.config);
+  }
+
+  storedTensors(): StoredTensor[] {
+    const [prefix = ''] = namePrefixes(this.config);
+    return storedGroups(this.config).map((group) => {
+      const names = group.parameters;
+      const shapes = names.map((name) => this.parameters.stored(name).shape);
+      return {
+        name: group.bare ? group.name : prefix + group.name,
+        shape: storedShape(group, shapes),
+        read: async () =>
+          join(group, shapes, await Promise.all(names.map((name) => this.parameters.read(name)))),
+      };
+    });
+  }
+
+  dispose(): void {
+    this.parameters.dispose();
+  }
+
+  private get head(): Tensor {
+    return this.parameters.matrix(this.config.tiedHead ? 'tokens.weight' : 'head.weight');
+  }
+
+  private toHead(hidden: Tensor): Tensor {
+    return this.parameters.has('project_out.weight')
+      ? ops.linear(hidden, this.parameters.matrix('project_out.weight'))
+      : hidden;
+  }
+
+  private embed(ids: Tensor, positions: Tensor): Tensor {
+    const { parameters } = this;
+    const wide = parameters.has('project_in.weight')
+      ? ops.linear(
+          ops.embedding(ids, parameters.matrix('tokens.weight')),
+          parameters.matrix('project_in.weight'),
+          { outputDType: 'f32' },
+        )
+      : ops.embedding(ids, parameters.stored('tokens.weight'), { outputDType: 'f32' });
+    // Without norms in front, the first block reads the sum itself.
+    const outputDType = this.config.normBefore ? 'f32' : parameters.computeDtype;
+    const place = ops.embedding(positions, parameters.stored('positions.weight'), { outputDType: 'f32' });
+    return ops.add(wide, place, { outputDType });
+  }
+
+  private linear(
+    x: Tensor,
+    name: string,
+    options: { activation?: ops.Activation; alpha?: number } = {},
+  ): Tensor {
+    const bias = this.parameters.get(`${name}.bias`);
+    return ops.linear(x, this.parameters.matrix(`${name}.weight`), { ...options, bias });
+  }
+
+  /** x = the sum so far, y = its norm. */
+  private addNorm({ x, delta, dropout }: Stream, name: string): { x: Tensor; y: Tensor } {
+    const [weight, bias] = [this.parameters.get(`${name}.weight`), this.parameters.get(`${name}.bias`)];
+    const { layerNormEpsilon } = this.config;
+    const outputDType = this.parameters.computeDtype;
+    if (!delta) return { x, y: ops.layerNorm(x, weight, bias, layerNormEpsilon, { outputDType }) };
+    const { y, sum } = ops.addLayerNorm(x, delta, weight, bias, layerNormEpsilon, { dropout, outputDType });
+    return { x: sum, y };
+  }
+
+  private layer(stream: Stream, index: number, attend: Attend, dropout: DropoutPlan): Stream {
+    const at = (place: DropoutPlace): ops.DropoutSite | undefined => dropout.at('decoder', index, place);
+    const name = `layers.${index}`;
+    let next = this.block(stream, `${name}.attention_norm`, at('attention-output'), (n) => {
+      const q = this.linear(n, `${name}.q`, { alpha: this.scoreScale(index) });
+      const [k, v] = [this.linear(n, `${name}.k`), this.linear(n, `${name}.v`)];
+      return this.linear(attend(q, k, v, index), `${name}.o`);
+    });
+    next = this.block(next, `${name}.feed_forward_norm`, at('feed-forward-output'), (n) => {
+      const { activation } = this.config;
+      return this.linear(this.linear(n, `${name}.up`, { activation }), `${name}.down`);
+    });
+    return next;
+  }
+
+  /** A block with its norm in front, whose result is added later, or behind the sum. */
+  private block(
+    stream: Stream,
+    norm: string,
+    dropout: ops.DropoutSite | undefined,
+    body: (input: Tensor) => Tensor,
+  ): Stream {
+    if (this.config.normBefore) {
+      const { x, y } = this.addNorm(stream, norm);
+      return { x, delta: body(y), dropout };
+    }
+    const { y } = this.addNorm({ x: stream.x, delta: body(stream.x), dropout }, norm);
+    return { x: y, delta: undefined, dropout: undefined };
+  }
+
+  /** Scores are scaled by scaling their queries, which costs nothing. */
+  private scoreScale(layer: number): number {
+    const { scaleAttention, scaleAttentionByLayer, dModel, numHeads } = this.config;
+    return (scaleAttention ? Math.sqrt(numHeads / dModel) : 1) / (scaleAttentionByLayer ? layer + 1 : 1);
+  }
+
+  /** Runs a layer; what it leaves behind is freed when it returns. */
+  private runLayer(
+    stream: Stream,
+    layer: (stream: Stream) => Stream,
+    recompute: boolean | undefined,
+  ): Stream {
+    const { tape } = this.device;
+    if (!recompute || !tape) return this.device.tidy(() => layer(stream));
+    let outgoing: Stream['dropout'];
+    const inputs = stream.delta ? [stream.x, stream.delta] : [stream.x];
+    const [x, delta] = tape.recompute(inputs, (first, second) => {
+      const next = layer({ x: first as Tensor, delta: second, dropout: stream.dropout });
+      outgoing = next.dropout;
+      return next.delta ? [next.x, next.delta] : [next.x];
+    });
+    return { x: x as Tensor, delta, dropout: outgoing };
+  }
+
+  /** Prompt and target, without its last token, of every example; and the rows that predict target tokens. */
+  private trainingSequences({ instructions, inputs, targets, taskIndex }: RaggedBatch): {
+    sequences: Ragged;
+    predicting: Int32Array;
+  } {
+    const fed: Int32Array[] = [];
+    const predicting = new Int32Array(targets.ids.length);
+    let rows = 0;
+    for (let i = 0; i + 1 < targets.offsets.length; i++) {
+      const [begin, end] = [targets.offsets[i] as number, targets.offsets[i + 1] as number];
+      const instruction =
+        instructions.offsets.length > 1 ? sequenceOf(instructions, taskIndex[i] as number) : [];
+      const { instruction: first, input } = promptTokens(this.config, instruction, sequenceOf(inputs, i));
+      const prompt = first.length + input.length;
+      fed.push(Int32Array.of(...first, ...input, ...targets.ids.subarray(begin, end - 1)));
+      for (let at = begin; at < end; at++) predicting[at] = rows + prompt - 1 + at - begin;
+      rows += prompt + end - begin - 1;
+    }
+    return { sequences: concatenate(fed), predicting };
+  }
+}
+
+function sequenceOf({ ids, offsets }: Ragged, index: number): Int32Array {
+  return ids.subarray(offsets[index], offsets[index + 1]);
+}

@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import { P3_LIMITS } from '../../data/p3/forms.js';
+import { MIXTURE_CAP } from '../../data/p3/mixture.js';
+import { textSchema } from '../sources/text-data.js';
+
+const count = (min: number) =>
+  z
+    .int()
+    .min(min)
+    .max(2 ** 31 - 1);
+const path = () =>
+  z
+    .string()
+    .min(1)
+    .refine((value) => !value.includes('\0'), { error: 'must not hold NUL' });
+
+/** Tasks of Super-NaturalInstructions. */
+const sniSchema = z.strictObject({
+  kind: z.literal('sni').default('sni'),
+  /** A Super-NaturalInstructions checkout: holds tasks/ and splits/. */
+  directory: path(),
+  /** Folder under splits/. */
+  track: path().default('default'),
+  split: z.enum(['train', 'test']).default('train'),
+  /** Positive examples in the instruction: 0 is the paper's Def, 2 its Def + 2 Pos. */
+  positives: count(0).default(0),
+  instancesPerTask: count(1).default(100),
+  maxInstructionTokens: count(1).default(1024),
+  maxInputTokens: count(1).default(1024),
+  maxTargetTokens: count(1).default(256),
+  /** Where tokenised tasks are kept between runs; nowhere by default. */
+  cache: path().optional(),
+});
+
+/** Prompted examples of P3. */
+const p3Schema = z.strictObject({
+  kind: z.literal('p3'),
+  /** Holds templates.json, splits.json and train/. */
+  directory: path(),
+  split: z.enum(['train', 'eval', 'fewshot', 'extra']).default('train'),
+  /** Only these datasets of the split. */
+  datasets: z.array(path()).min(1).optional(),
+  /** For systems whose hypernetwork reads the prompt: whether the model reads all of it too, or the fields alone. */
+  form: z.enum(['joint', 'split']).optional(),
+  /** Worked examples in front of the instruction, or of the prompt where there is none. */
+  shots: count(0).default(0),
+  /** Rows above which a dataset is capped: each of its templates then counts as cap div templates. */
+  cap: count(1).default(MIXTURE_CAP),
+  /** Whether tasks are mixed by the rows that are there, or as the published mixture is. */
+  mixture: z.enum(['rows', 'published']).default('rows'),
+  maxInstructionTokens: count(1).default(P3_LIMITS.maxInstructionTokens),
+  maxInputTokens: count(1).default(P3_LIMITS.maxInputTokens),
+  maxTargetTokens: count(1).default(P3_LIMITS.maxTargetTokens),
+  /** Where tokenised lines are kept between runs; with it, examples stay on disk instead of in memory. */
+  cache: path().optional(),
+});
+
+const SCHEMAS = { sni: sniSchema, p3: p3Schema, text: textSchema };
+
+/** What a run trains on; `kind` says which data it is, `sni` where nothing is said. */
+export const dataSchema = z.discriminatedUnion('kind', [SCHEMAS.sni, SCHEMAS.p3, SCHEMAS.text], {
+  error: `must be an object whose kind is one of ${Object.keys(SCHEMAS).join(', ')}`,
+});
+
+/** Settings of one kind of data, defaults filled in. */
+export type DataConfig = z.infer<typeof dataSchema>;
+export type SniDataConfig = z.infer<typeof sniSchema>;
+/** What a file needs to say about SNI tasks. */
+export type SniDataInput = z.input<typeof sniSchema>;
+export type P3DataConfig = z.infer<typeof p3Schema>;
+
+/** The settings there are for the kind of data that `json` names. */
+export function dataKeys(json: unknown): object {
+  const kind = String((json as { kind?: unknown } | undefined)?.kind);
+  return (Object.entries(SCHEMAS).find(([name]) => name === kind)?.[1] ?? sniSchema).shape;
+}

@@ -1,0 +1,113 @@
+import { HintError } from '../../util/errors.js';
+import type { ActivationMemory, BatchShape, RunAgain } from '../../model/activation-memory.js';
+import { formatBytes } from '../../util/bytes.js';
+import type { StateMemory } from './state-memory.js';
+
+/**
+ * What the backward pass finds kept, and what it runs again: `none`: everything is kept; `modules`: generated modules
+ * are made again where a layer reads them; `layers`: layers run again from their inputs; `both`.
+ */
+export const MEMORY_MODES = ['none', 'modules', 'layers', 'both'] as const;
+export type MemoryMode = (typeof MEMORY_MODES)[number];
+
+/** A mode as forward passes are told it. */
+export function runAgain(mode: MemoryMode): RunAgain {
+  return {
+    recompute: mode === 'layers' || mode === 'both',
+    regenerate: mode === 'modules' || mode === 'both',
+  };
+}
+
+/** What one mode takes. */
+export interface ModeMemory {
+  readonly mode: MemoryMode;
+  /** Of the microbatch that takes most. */
+  readonly activations: ActivationMemory;
+  /** State and activations, with {@link MARGIN}. */
+  readonly required: number;
+}
+
+/** Which mode a run uses, and why. */
+export interface MemoryPlan {
+  readonly mode: MemoryMode;
+  /** Bytes that may be taken. */
+  readonly budget: number;
+  readonly state: StateMemory;
+  /** Every mode there is for the model, from the cheapest in time to the leanest. */
+  readonly modes: readonly ModeMemory[];
+  /** One sentence. */
+  readonly reason: string;
+}
+
+/** What a plan is made from. */
+export interface PlanInput {
+  readonly state: StateMemory;
+  /** Microbatches as the run will see them. */
+  readonly batches: readonly BatchShape[];
+  readonly budget: number;
+  readonly tokenBudget: number;
+  activationMemory(shape: BatchShape, again: RunAgain): ActivationMemory;
+  costOfRunningAgain(shape: BatchShape): { readonly layers: number; readonly modules: number };
+}
+
+/** Room above the estimated activations: later batches may be larger than those that were looked at. */
+export const MARGIN = 1.1;
+
+/** What every mode takes for the largest of some microbatches, the cheapest mode first. */
+export function modeMemory({
+  state,
+  batches,
+  ...model
+}: Omit<PlanInput, 'budget' | 'tokenBudget'>): ModeMemory[] {
+  const costs = batches.map((shape) => model.costOfRunningAgain(shape));
+  const layers = costs.reduce((total, cost) => total + cost.layers, 0);
+  const modules = costs.reduce((total, cost) => total + cost.modules, 0);
+  const single: MemoryMode[] = modules < layers ? ['modules', 'layers'] : ['layers', 'modules'];
+  const order: MemoryMode[] = modules === 0 ? ['none', 'layers'] : ['none', ...single, 'both'];
+  return order.map((mode) => {
+    const activations = batches
+      .map((shape) => model.activationMemory(shape, runAgain(mode)))
+      .reduce((largest, one) => (one.peak > largest.peak ? one : largest));
+    return { mode, activations, required: Math.ceil(state.total + MARGIN * activations.peak) };
+  });
+}
+
+/**
+ * Chooses the mode that runs least again among those that stay within the budget.
+ *
+ * @throws HintError OUT_OF_MEMORY when none does, naming bytes needed, the budget, and what to change
+ */
+export function planMemory(input: PlanInput): MemoryPlan {
+  const { state, budget, tokenBudget } = input;
+  const modes = modeMemory(input);
+  const chosen = modes.find(({ required }) => required <= budget);
+  if (!chosen) {
+    const leanest = modes.reduce((least, one) => (one.required < least.required ? one : least));
+    const room = budget - state.total;
+    const fitting = Math.floor((tokenBudget * room) / (MARGIN * leanest.activations.peak));
+    const next =
+      room <= 0 || fitting < 1
+        ? 'no tokenBudget helps; train fewer parameters or a smaller model, or give a larger memoryBudget'
+        : `set a smaller tokenBudget (about ${fitting} instead of ${tokenBudget}) or a larger memoryBudget`;
+    throw new HintError(
+      'OUT_OF_MEMORY',
+      `Training needs ${formatBytes(leanest.required)} with everything run again that can be (weights, gradients and moments ${formatBytes(state.total)}, a microbatch ${formatBytes(leanest.activations.peak)}); the budget is ${formatBytes(budget)}: ${next}.`,
+    );
+  }
+  return { mode: chosen.mode, budget, state, modes, reason: reasonOf(chosen, modes, budget) };
+}
+
+const DOES: Readonly<Record<MemoryMode, string>> = {
+  none: 'Everything is kept for the backward pass',
+  modules: 'Modules are generated again in the backward pass',
+  layers: 'Layers run again in the backward pass',
+  both: 'Layers run again in the backward pass, and modules are generated again in them',
+};
+
+function reasonOf(chosen: ModeMemory, modes: readonly ModeMemory[], budget: number): string {
+  const needs = `about ${formatBytes(chosen.required)} of ${formatBytes(budget)}`;
+  const [first] = modes;
+  const more =
+    first && first !== chosen ? `; keeping everything would take ${formatBytes(first.required)}` : '';
+  return `${DOES[chosen.mode]}: ${needs}${more}.`;
+}

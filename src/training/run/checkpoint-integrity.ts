@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto';
+import { open, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { HintError, throwIfAborted } from '../../util/errors.js';
+import { checkFinite } from '../../model/checkpoint.js';
+import { readModelConfig } from '../../model/config.js';
+import { readDecoderOnlyConfig } from '../../model/open-model.js';
+import { openSafetensors, toFloat32InPieces } from '../../formats/safetensors/file.js';
+import { writeFileAtomic } from '../../util/atomic-file.js';
+import { check } from '../../util/check.js';
+import { createYielder } from '../../util/event-loop-lag.js';
+import { parseJson, readText } from '../../util/read-file.js';
+import { ioError } from '../../util/write-error.js';
+import type { TrainerState } from '../step/trainer.js';
+
+/** state.json of a checkpoint. */
+export interface CheckpointState extends TrainerState {
+  /** That of the examples' source: a resumed run that would draw others is refused. */
+  fingerprint: string;
+}
+
+const STATE_FILE = 'state.json';
+const TENSOR_FILES = ['model.safetensors', 'optimizer.safetensors'];
+/** What every checkpoint has beside its state. */
+const FILES = ['config.json', ...TENSOR_FILES];
+// About the time slice of the event loop.
+const HASH_BYTES = 1 << 20;
+
+const counters = { step: z.int().min(0), tokens: z.int().min(0) };
+const recordSchema = z.object({ bytes: z.int().min(0), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
+
+type FileRecord = z.infer<typeof recordSchema>;
+
+const checkedState = z.strictObject({
+  version: z.literal(3),
+  ...counters,
+  source: z.json(),
+  fingerprint: z.string(),
+  files: z
+    .record(z.string(), recordSchema)
+    .refine((files) => FILES.every((name) => Object.hasOwn(files, name)), 'a file is not listed'),
+  /** SHA-256 of the JSON of all other fields. */
+  checksum: z.string(),
+});
+
+// What runs wrote before states had checksums; strict, so that no damage makes one of these of a newer state.
+const stateSchema = z.union([
+  checkedState,
+  z.strictObject({ version: z.literal(2), ...counters, source: z.json(), fingerprint: z.string() }),
+  // While examples came from a pool in memory only.
+  z
+    .strictObject({ version: z.literal(1), ...counters, sampler: z.json(), pool: z.string() })
+    .transform(({ sampler, pool, ...rest }) => ({ ...rest, source: sampler, fingerprint: pool })),
+]);
+
+/**
+ * Writes the state of a checkpoint whose other files are there, last, with the size and SHA-256 of each of them.
+ *
+ * @throws HintError IO
+ */
+export async function writeState(directory: string, state: CheckpointState): Promise<void> {
+  const files: Record<string, FileRecord> = {};
+  for (const name of (await readdir(directory)).sort()) files[name] = await recordOf(join(directory, name));
+  const { step, tokens, source, fingerprint } = state;
+  const content = { version: 3, step, tokens, source, fingerprint, files };
+  await writeFileAtomic(join(directory, STATE_FILE), withChecksum(content));
+}
+
+/**
+ * The state of a checkpoint that is as it was written: nothing missing, cut off or changed, the configuration readable,
+ * every weight and moment finite. Of a checkpoint without checksums, as earlier versions wrote them, values that were
+ * changed to other finite ones are not noticed.
+ *
+ * @throws HintError INVALID_CHECKPOINT, NOT_FOUND, INVALID_JSON, INVALID_CONFIG, IO: how it is damaged; ABORTED
+ */
+export async function readIntactState(
+  directory: string,
+  step: number,
+  signal?: AbortSignal,
+): Promise<CheckpointState> {
+  const names = await readdir(directory).catch((cause: unknown) => {
+    throw ioError('read', directory, cause);
+  });
+  const missing = [STATE_FILE, ...FILES].find((name) => !names.includes(name));
+  if (missing !== undefined) throw damaged(`${missing} is missing`);
+  const state = await readState(directory);
+  if (state.step !== step) throw damaged(`${STATE_FILE} is that of step ${state.step}`);
+  if (state.version === 3) {
+    for (const [name, record] of Object.entries(state.files)) {
+      const found = await recordOf(join(directory, name), signal);
+      if (found.bytes !== record.bytes)
+        throw damaged(`${name} has ${found.bytes} bytes, ${record.bytes} were written`);
+      if (found.sha256 !== record.sha256)
+        throw damaged(`${name} is not what was written (its SHA-256 differs)`);
+    }
+  }
+  if (!(await readDecoderOnlyConfig(directory))) await readModelConfig(directory);
+  for (const name of TENSOR_FILES) await checkTensors(join(directory, name), signal);
+  const { tokens, source, fingerprint } = state;
+  return { step, tokens, source, fingerprint };
+}
+
+async function readState(directory: string): Promise<z.infer<typeof stateSchema>> {
+  const file = join(directory, STATE_FILE);
+  const text = await readText(file, 'the state');
+  let json: unknown;
+  try {
+    json = parseJson(text, file, 'the state');
+  } catch (cause) {
+    throw damaged(`${STATE_FILE} is not valid JSON, or is nested too deeply`, cause);
+  }
+  const { data: state, faults } = check(stateSchema, json);
+  if (faults) throw damaged(`${STATE_FILE} does not hold the state of a checkpoint`);
+  if (state.version === 3) {
+    const content = { ...(json as Record<string, unknown>) };
+    delete content.checksum;
+    if (text !== withChecksum(content)) throw damaged(`${STATE_FILE} is not what was written`);
+  }
+  return state;
+}
+
+/** The text of a state, its own checksum last. */
+function withChecksum(content: object): string {
+  const checksum = createHash('sha256').update(JSON.stringify(content)).digest('hex');
+  return `${JSON.stringify({ ...content, checksum }, null, 2)}\n`;
+}
+
+/** Size and SHA-256 of a file, the event loop free in between. @throws HintError IO, ABORTED */
+async function recordOf(path: string, signal?: AbortSignal): Promise<FileRecord> {
+  try {
+    await using file = await open(path, 'r');
+    const breathe = createYielder();
+    const hash = createHash('sha256');
+    const piece = Buffer.allocUnsafe(HASH_BYTES);
+    for (let bytes = 0; ;) {
+      throwIfAborted(signal);
+      const { bytesRead } = await file.read(piece, 0, piece.length, bytes);
+      if (bytesRead === 0) return { bytes, sha256: hash.digest('hex') };
+      hash.update(piece.subarray(0, bytesRead));
+      bytes += bytesRead;
+      await breathe();
+    }
+  } catch (cause) {
+    throw ioError('read', path, cause);
+  }
+}
+
+/** @throws HintError INVALID_CHECKPOINT naming the file's fault or the first value that is no finite number */
+async function checkTensors(path: string, signal: AbortSignal | undefined): Promise<void> {
+  await using file = await openSafetensors(path);
+  for (const [name, { dtype }] of file.tensors) {
+    const values = await toFloat32InPieces(await file.read(name, signal), dtype);
+    await checkFinite(values, `The tensor ${name} of ${path}`, signal);
+  }
+}
+
+function damaged(fault: string, cause?: unknown): HintError {
+  return new HintError('INVALID_CHECKPOINT', `${fault}.`, { cause });
+}

@@ -1,0 +1,43 @@
+import { join } from 'node:path';
+import { checkFinite, saveModel } from '../../model/checkpoint.js';
+import type { TrainableModel } from '../../model/trainable.js';
+import { openSafetensors, toFloat32InPieces, writeSafetensors } from '../../formats/safetensors/file.js';
+import type { Optimizer } from '../step/optimizer.js';
+
+const OPTIMIZER_FILE = 'optimizer.safetensors';
+
+/** Writes the model's files and the optimizer's moments, all f32, so that nothing is rounded. */
+export async function writeTrainingCheckpoint(
+  directory: string,
+  model: TrainableModel,
+  optimizer: Optimizer,
+): Promise<void> {
+  await saveModel(model, directory);
+  const tensors = [...optimizer.state()].map(([name, tensor]) => ({
+    name,
+    dtype: 'F32' as const,
+    shape: tensor.shape,
+    data: async () => new Uint8Array(await tensor.readBytes()),
+  }));
+  await writeSafetensors(join(directory, OPTIMIZER_FILE), tensors, { optimizer: optimizer.settings.name });
+}
+
+/**
+ * Puts the moments of a checkpoint back.
+ * @throws HintError INVALID_CHECKPOINT when they are those of another optimizer or model, or one is no finite number,
+ *   NOT_FOUND, IO
+ */
+export async function readOptimizerState(
+  directory: string,
+  optimizer: Optimizer,
+  signal?: AbortSignal,
+): Promise<void> {
+  await using file = await openSafetensors(join(directory, OPTIMIZER_FILE));
+  await optimizer.restore(async (name) => {
+    const info = file.tensors.get(name);
+    if (!info) return undefined;
+    const values = await toFloat32InPieces(await file.read(name, signal), info.dtype);
+    await checkFinite(values, `The moment ${name} of ${file.path}`, signal);
+    return values;
+  });
+}

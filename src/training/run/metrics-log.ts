@@ -1,0 +1,79 @@
+import { stat } from 'node:fs/promises';
+import { z } from 'zod';
+import { HintError } from '../../util/errors.js';
+import { appendLines, writeFileAtomically } from '../../util/atomic-file.js';
+import { readBytes } from '../../util/read-file.js';
+import { ioError } from '../../util/write-error.js';
+import type { StepReport } from '../step/trainer.js';
+
+/** One line of metrics.jsonl. */
+export type MetricsLine = Omit<StepReport, 'settled'> & {
+  /** ISO 8601. */
+  time: string;
+};
+
+// What tells a line of a step from one that a kill or a bad disk has left.
+const lineSchema = z.looseObject({ step: z.int().min(1), loss: z.number() });
+
+const LINE_FEED = 0x0a;
+
+/**
+ * metrics.jsonl of a run. Lines that are none of a step (cut off by a kill, binary, not JSON) are passed over when it is
+ * read and stay byte for byte when it is written.
+ */
+export class MetricsLog {
+  constructor(readonly path: string) {}
+
+  /** Adds the line of a step. @throws HintError IO */
+  async append(report: StepReport): Promise<void> {
+    const line = { ...report, settled: undefined, time: new Date().toISOString() };
+    await appendLines(this.path, `${JSON.stringify(line)}\n`);
+  }
+
+  /** The logged steps, in the file's order. @throws HintError IO, LIMIT_EXCEEDED */
+  async read(): Promise<MetricsLine[]> {
+    return (await this.lines()).flatMap(({ line }) => (line ? [line] : []));
+  }
+
+  /** Drops the lines of steps behind `step`: a resumed run writes them again. @throws HintError IO */
+  async truncate(step: number): Promise<void> {
+    const lines = await this.lines();
+    const kept = lines.filter(({ line }) => line === undefined || line.step <= step);
+    if (kept.length === lines.length) return;
+    await writeFileAtomically(this.path, async (append) => {
+      for (const { bytes } of kept) await append(bytes);
+    });
+  }
+
+  private async lines(): Promise<{ bytes: Buffer; line: MetricsLine | undefined }[]> {
+    const file = await this.content();
+    const lines: { bytes: Buffer; line: MetricsLine | undefined }[] = [];
+    for (let begin = 0; begin < file.length;) {
+      const feed = file.indexOf(LINE_FEED, begin);
+      const end = feed < 0 ? file.length : feed + 1;
+      const bytes = file.subarray(begin, end);
+      lines.push({ bytes, line: parseLine(bytes) });
+      begin = end;
+    }
+    return lines;
+  }
+
+  private async content(): Promise<Buffer> {
+    try {
+      // A device or pipe takes lines and gives none back.
+      if (!(await stat(this.path)).isFile()) return Buffer.alloc(0);
+      return await readBytes(this.path, 'the metrics');
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return Buffer.alloc(0);
+      throw cause instanceof HintError ? cause : ioError('read', this.path, cause);
+    }
+  }
+}
+
+function parseLine(bytes: Buffer): MetricsLine | undefined {
+  try {
+    return lineSchema.parse(JSON.parse(bytes.toString('utf8'))) as unknown as MetricsLine;
+  } catch {
+    return undefined;
+  }
+}

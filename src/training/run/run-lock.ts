@@ -1,0 +1,141 @@
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { link, rm, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { HintError } from '../../util/errors.js';
+import { hasEnded, thisProcess } from '../../util/process-owner.js';
+import { readBytes } from '../../util/read-file.js';
+import { dropTemporary, forgetTemporary, removeAtExit, temporaryPath } from '../../util/temporary.js';
+import { ioError } from '../../util/write-error.js';
+
+const ownerSchema = z.object({
+  pid: z.int().positive(),
+  host: z.string(),
+  /** The machine's start and the process's: tells it from a later one with its number; null where nobody says. */
+  processStart: z.string().nullable(),
+  /** Of the process numbers; absent in locks of earlier versions. */
+  namespace: z.string().nullable().optional(),
+  /** ISO 8601, for people. */
+  since: z.string(),
+});
+
+type Owner = z.infer<typeof ownerSchema>;
+
+const LOCK_FILE = 'lock.json';
+const ATTEMPTS = 50;
+const RETRY_MILLISECONDS = 20;
+// Taking over lasts a few milliseconds; an older guard was left by a kill in the middle of it.
+const GUARD_MILLISECONDS = 10_000;
+
+/**
+ * Keeps a run directory to one process: two would write each other's checkpoints and metrics. The lock is a file that
+ * names its process; one whose process is gone, as after a kill, is taken over.
+ *
+ * @returns gives the lock back
+ * @throws HintError INVALID_ARGUMENT naming the process that works there, IO
+ */
+export async function lockRun(directory: string): Promise<() => Promise<void>> {
+  const path = join(directory, LOCK_FILE);
+  const own = `${JSON.stringify(ownerOfLock())}\n`;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    if (await createWhole(path, own)) {
+      removeAtExit(path);
+      return () => release(path, own);
+    }
+    const found = await readText(path);
+    if (found === undefined) continue;
+    const owner = parseOwner(found);
+    if (owner && isRunning(owner)) throw inUse(directory, path, owner);
+    await takeAway(path, found);
+  }
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    `Other processes are taking over ${directory} at this moment; try again, or give another output directory.`,
+  );
+}
+
+function inUse(directory: string, path: string, { pid, host, namespace, since }: Owner): HintError {
+  const isContained = (namespace ?? null) !== null && namespace !== thisProcess().namespace;
+  const where =
+    host !== hostname() ? [host, 'machine'] : isContained ? ['another container', 'container'] : undefined;
+  const elsewhere = where ? ` on ${where[0]}; if that ${where[1]} no longer works on it, delete ${path}` : '';
+  return new HintError(
+    'INVALID_ARGUMENT',
+    `Process ${pid} has been training in ${directory} since ${since}${elsewhere}; wait for it, stop it, or give another output directory.`,
+  );
+}
+
+function ownerOfLock(): Owner {
+  const { pid, host, namespace, boot, start } = thisProcess();
+  const processStart = boot === null || start === null ? null : `${boot} ${start}`;
+  return { pid, host, processStart, namespace, since: new Date().toISOString() };
+}
+
+/** A process of another machine or container cannot be asked; it counts as running. */
+function isRunning({ pid, host, processStart, namespace = null }: Owner): boolean {
+  const [boot = null, start = null] = processStart?.split(' ') ?? [];
+  return !hasEnded({ pid, host, namespace, boot, start }, thisProcess());
+}
+
+/** Makes the file with all of its content or, when there is one already, not at all. */
+async function createWhole(path: string, text: string): Promise<boolean> {
+  const temporary = temporaryPath(path);
+  try {
+    const descriptor = openSync(temporary, 'wx');
+    try {
+      writeFileSync(descriptor, text);
+    } finally {
+      closeSync(descriptor);
+    }
+    await link(temporary, path);
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw ioError('lock', path, cause);
+  } finally {
+    await dropTemporary(temporary);
+  }
+}
+
+/**
+ * Removes the lock of a process that is gone. Only who makes the guard beside it may, so that nobody removes the lock
+ * that another has put in its place meanwhile.
+ */
+async function takeAway(path: string, text: string): Promise<void> {
+  const guard = `${path}.takeover`;
+  if (!(await createWhole(guard, ''))) {
+    const { mtimeMs } = await stat(guard).catch(() => ({ mtimeMs: Date.now() }));
+    if (Date.now() - mtimeMs > GUARD_MILLISECONDS) await rm(guard, { force: true });
+    await sleep(RETRY_MILLISECONDS);
+    return;
+  }
+  try {
+    if ((await readText(path)) === text) await rm(path, { force: true });
+  } finally {
+    await rm(guard, { force: true });
+  }
+}
+
+async function release(path: string, own: string): Promise<void> {
+  forgetTemporary(path);
+  if ((await readText(path)) === own) await rm(path, { force: true }).catch(() => undefined);
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  try {
+    return (await readBytes(path, 'the lock')).toString('utf8');
+  } catch (cause) {
+    if ((cause as HintError).code === 'NOT_FOUND') return undefined;
+    throw cause;
+  }
+}
+
+function parseOwner(text: string): Owner | undefined {
+  try {
+    return ownerSchema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,116 @@
+import { resolve } from 'node:path';
+import { loadSniDataset } from '../../data/natural-instructions/dataset.js';
+import { P3Source } from '../../data/p3/source.js';
+import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
+import type { System } from '../../systems/index.js';
+import type { TrainingConfig } from '../config/config.js';
+import type { DataConfig, P3DataConfig, SniDataConfig } from '../config/data-config.js';
+import { PoolSource, type ExampleSource } from './example-source.js';
+import { openText, resolveTextPaths } from './text-data.js';
+
+/** What long preparations report to. */
+export interface PrepareOptions {
+  signal?: AbortSignal | undefined;
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+interface Context extends PrepareOptions {
+  system: System;
+  tokenizer: Tokenizer;
+  seed: number;
+}
+
+/**
+ * The training examples of a configuration, of whatever kind its data are, as the system is shown them.
+ *
+ * @throws HintError INVALID_CONFIG when the system cannot be shown the data as asked; as loadSniDataset and P3Source.open
+ */
+export function openSource(
+  { data, seed }: TrainingConfig,
+  system: System,
+  tokenizer: Tokenizer,
+  options: PrepareOptions,
+): Promise<ExampleSource> {
+  const context = { ...options, system, tokenizer, seed };
+  switch (data.kind) {
+    case 'sni':
+      return openSni(data, context);
+    case 'p3':
+      return openP3(data, context);
+    case 'text':
+      return openText(data, context);
+  }
+}
+
+async function openSni(
+  data: SniDataConfig,
+  { system, tokenizer, seed, signal, onProgress }: Context,
+): Promise<ExampleSource> {
+  const pool = await loadSniDataset({
+    directory: data.directory,
+    split: data.split,
+    track: data.track,
+    setting: system.setting(data.positives),
+    tokenizer,
+    instancesPerTask: data.instancesPerTask,
+    maxInstructionTokens: data.maxInstructionTokens,
+    maxInputTokens: data.maxInputTokens,
+    maxTargetTokens: data.maxTargetTokens,
+    seed,
+    cacheDirectory: data.cache,
+    signal,
+    onProgress: ({ tasksDone, tasksTotal }) => onProgress?.(tasksDone, tasksTotal),
+  });
+  return PoolSource.of(pool, seed, signal);
+}
+
+function openP3(
+  data: P3DataConfig,
+  { system, tokenizer, seed, signal, onProgress }: Context,
+): Promise<ExampleSource> {
+  const { form, shots, directory, split, datasets, mixture, cap } = data;
+  const { maxInstructionTokens, maxInputTokens, maxTargetTokens } = data;
+  return P3Source.open({
+    ...{ directory, split, datasets, mixture, cap },
+    ...{ maxInstructionTokens, maxInputTokens, maxTargetTokens },
+    setting: system.p3Setting({ form, shots }),
+    tokenizer,
+    seed,
+    cacheDirectory: data.cache,
+    signal,
+    onProgress: ({ filesDone, filesTotal }) => onProgress?.(filesDone, filesTotal),
+  });
+}
+
+/** The same data with absolute paths. */
+export function resolveDataPaths(data: DataConfig): DataConfig {
+  if (data.kind === 'text') return resolveTextPaths(data);
+  return {
+    ...data,
+    directory: resolve(data.directory),
+    ...(data.cache === undefined ? {} : { cache: resolve(data.cache) }),
+  };
+}
+
+/** What a trained model remembers of how it was shown its data: evaluation shows them alike. */
+export function dataMetadata(data: DataConfig): Record<string, string> {
+  switch (data.kind) {
+    case 'sni':
+      return { positives: String(data.positives) };
+    case 'p3':
+      return {
+        shots: String(data.shots),
+        ...(data.form === undefined ? {} : { form: data.form }),
+      };
+    case 'text':
+      return { objective: data.objective };
+  }
+}
+
+/** What a run reads, for messages. */
+export function describeData(data: DataConfig): string {
+  if (data.kind !== 'text') return data.directory;
+  return data.files.length > 3
+    ? `${data.files.length} files and folders`
+    : data.files.join(', ') || 'no text';
+}

@@ -1,0 +1,94 @@
+import { HintError } from '../../util/errors.js';
+import type { RaggedBatch } from '../../data/batch.js';
+import type { DropoutPlan } from '../../model/dropout.js';
+import type { TrainableModel } from '../../model/trainable.js';
+import * as ops from '../../tensor/ops.js';
+import type { Sliced } from '../../tensor/slices.js';
+import { Tape, type Gradients } from '../../tensor/tape.js';
+import type { Tensor } from '../../tensor/tensor.js';
+
+/** How a microbatch is run. */
+export interface MicrobatchOptions {
+  /** The parameters whose gradients are wanted. */
+  readonly parameters: readonly Tensor[];
+  readonly zLoss: number;
+  readonly dropout?: DropoutPlan | undefined;
+  /** See ForwardOptions. */
+  readonly recompute?: boolean | undefined;
+  readonly regenerate?: boolean | undefined;
+}
+
+/** Sums over the target tokens of one or several microbatches. */
+export interface LossSums {
+  crossEntropy: number;
+  zLoss: number;
+}
+
+/** A microbatch that the device has before it. */
+export interface EnqueuedMicrobatch {
+  /** Resolves once the device has got there; rejects with the error of what it depends on. */
+  readonly sums: Promise<LossSums>;
+}
+
+/**
+ * Enqueues forward and backward pass of a microbatch and adds d(sum of the loss over tokens)/d(parameter) to
+ * `gradients` (method §6: a sum, not a mean, so that microbatches just add up). The event loop turns in between.
+ *
+ * @returns when everything is enqueued
+ */
+export async function accumulateGradients(
+  model: TrainableModel,
+  batch: RaggedBatch,
+  gradients: Gradients,
+  options: MicrobatchOptions,
+): Promise<EnqueuedMicrobatch> {
+  const { device } = model;
+  // What generating before has made of the weights is memory now, and must not stand in for them in a recomputed layer.
+  model.releaseInference?.();
+  const roots = await device.inSlices(device.tidied(forwardAndBackward(model, batch, gradients, options)));
+  const sums = readSums(roots);
+  // Whoever awaits the sums gets their error; until then it is not unhandled.
+  sums.catch(() => undefined);
+  return { sums };
+}
+
+function* forwardAndBackward(
+  model: TrainableModel,
+  batch: RaggedBatch,
+  gradients: Gradients,
+  options: MicrobatchOptions,
+): Sliced<Tensor[]> {
+  const tape = new Tape(model.device, options.parameters);
+  const roots = yield* tape.recording(lossSums(model, batch, options));
+  yield* tape.backwardSliced(roots, gradients);
+  return roots;
+}
+
+/** Forward pass only. */
+export async function evaluateLoss(
+  model: TrainableModel,
+  batch: RaggedBatch,
+  zLoss: number,
+): Promise<LossSums> {
+  const { device } = model;
+  return readSums(await device.inSlices(device.tidied(lossSums(model, batch, { zLoss }))));
+}
+
+function* lossSums(
+  model: TrainableModel,
+  batch: RaggedBatch,
+  { zLoss, dropout, recompute, regenerate }: Omit<MicrobatchOptions, 'parameters'>,
+): Sliced<Tensor[]> {
+  const { loss, zTerm } = yield* model.loss(batch, { zLoss, dropout, recompute, regenerate });
+  return [ops.sum(loss), ops.sum(zTerm)];
+}
+
+async function readSums(sums: Tensor[]): Promise<LossSums> {
+  const reads = sums.map((sum) => sum.item());
+  // Freeing is stream-ordered: the reads above come first.
+  for (const sum of sums) sum.dispose();
+  const [crossEntropy, zLoss] = await Promise.all(reads);
+  if (crossEntropy === undefined || zLoss === undefined)
+    throw new HintError('INTERNAL', 'A microbatch has no loss.');
+  return { crossEntropy, zLoss };
+}

@@ -1,0 +1,222 @@
+import { HintError } from '../../util/errors.js';
+import type { Device } from '../../tensor/device.js';
+import * as ops from '../../tensor/ops.js';
+import type { Sliced } from '../../tensor/slices.js';
+import type { Gradients } from '../../tensor/tape.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { OptimizerGroup } from './parameter-groups.js';
+import { fnv1a32 } from '../../util/hash.js';
+
+/** Adafactor as T5 and HINT are trained with it (method §5.1); the defaults are the original's. */
+export interface AdafactorSettings {
+  readonly name: 'adafactor';
+  readonly decayRate: number;
+  readonly clippingThreshold: number;
+  readonly epsilon1: number;
+  readonly epsilon2: number;
+}
+
+/** AdamW with decoupled weight decay. */
+export interface AdamWSettings {
+  readonly name: 'adamw';
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly weightDecay: number;
+}
+
+export type OptimizerSettings = AdafactorSettings | AdamWSettings;
+
+export const ADAFACTOR: AdafactorSettings = {
+  name: 'adafactor',
+  decayRate: 0.8,
+  clippingThreshold: 1,
+  epsilon1: 1e-30,
+  epsilon2: 1e-3,
+};
+
+/** Both sides of a matrix must reach this for its second moments to be kept factored (method §5.2). */
+export const MIN_FACTORED_SIDE = 128;
+
+/** Whether Adafactor keeps row and column moments for a parameter instead of one per element. */
+export function isFactored(shape: readonly number[]): boolean {
+  return shape.length === 2 && Math.min(...shape) >= MIN_FACTORED_SIDE;
+}
+
+/**
+ * Adafactor's decay 1 − (step − offset + 1)^−rate, rounded to float32 at each operation as the original does: at a
+ * step of about a million 1 − decay keeps only three significant digits.
+ *
+ * @param step global step of the update, 0 for the very first
+ */
+export function adafactorDecay(step: number, offset: number, rate: number): number {
+  const t = Math.fround(Math.fround(step - offset) + 1);
+  return Math.fround(1 - Math.fround(Math.pow(t, Math.fround(-rate))));
+}
+
+/** Which update is applied. */
+export interface UpdateStep {
+  /** Updates of this run so far. */
+  readonly update: number;
+  /** Global step: `update` and the steps the starting checkpoint was trained for. */
+  readonly step: number;
+  readonly learningRate: number;
+  /** Of the draws of stochastic rounding, integer from 0 to 2^53 − 1; default 0. */
+  readonly seed?: number;
+}
+
+interface Member {
+  readonly name: string;
+  readonly parameter: Tensor;
+  readonly group: OptimizerGroup;
+  /** By moment; see {@link momentShapes}. */
+  readonly moments: Readonly<Record<string, Tensor>>;
+}
+
+/**
+ * Updates the parameters of its groups in place and owns their moments. Gradients are taken as they are, sums over
+ * tokens (method §6), and a parameter without a gradient counts as one whose gradient is 0.
+ */
+export class Optimizer {
+  /** Moments start at 0. */
+  constructor(
+    private readonly device: Device,
+    readonly settings: OptimizerSettings,
+    readonly groups: readonly OptimizerGroup[],
+    private readonly members: readonly Member[] = device.now(startMembers(device, settings, groups)),
+  ) {}
+
+  /** An optimizer of a large model, whose moments are enqueued in slices. */
+  static async create(
+    device: Device,
+    settings: OptimizerSettings,
+    groups: readonly OptimizerGroup[],
+  ): Promise<Optimizer> {
+    const members = await device.inSlices(startMembers(device, settings, groups));
+    return new Optimizer(device, settings, groups, members);
+  }
+
+  /** The parameters it trains. */
+  parameters(): Tensor[] {
+    return this.members.map(({ parameter }) => parameter);
+  }
+
+  /**
+   * Enqueues one update of every parameter; the event loop turns in between. Resolves when all are enqueued: until then
+   * the gradients must stay, and whoever uses the parameters finds some of them updated.
+   */
+  apply(gradients: Gradients, at: UpdateStep): Promise<void> {
+    return this.device.inSlices(this.updateAll(gradients, at));
+  }
+
+  private *updateAll(gradients: Gradients, at: UpdateStep): Sliced<void> {
+    for (const member of this.members) {
+      this.device.tidy(() => {
+        const { parameter } = member;
+        this.updateOne(member, gradients.get(parameter) ?? this.device.full(parameter.shape, 0), at);
+      });
+      yield;
+    }
+  }
+
+  private updateOne(member: Member, gradient: Tensor, at: UpdateStep): void {
+    const { parameter, moments, group } = member;
+    const rounding = roundingOf(member, at);
+    const learningRate = at.learningRate * (group.learningRateScale ?? 1);
+    if (this.settings.name === 'adafactor') {
+      const { decayRate, clippingThreshold, epsilon1, epsilon2 } = this.settings;
+      ops.adafactor(parameter, gradient, moments, {
+        learningRate,
+        decay: adafactorDecay(at.step, group.stepOffset, decayRate),
+        clippingThreshold,
+        epsilon1,
+        epsilon2,
+        multiplyByParameterScale: group.multiplyByParameterScale,
+        ...rounding,
+      });
+    } else {
+      const { beta1, beta2, epsilon, weightDecay } = this.settings;
+      ops.adamw(parameter, gradient, moments as { first: Tensor; second: Tensor }, {
+        learningRate,
+        beta1,
+        beta2,
+        epsilon,
+        weightDecay,
+        step: at.update + 1,
+        ...rounding,
+      });
+    }
+  }
+
+  /** Every moment under `<moment>.<parameter>`, for a checkpoint. */
+  state(): Map<string, Tensor> {
+    return new Map(
+      this.members.flatMap(({ name, moments }) =>
+        Object.entries(moments).map(([moment, tensor]): [string, Tensor] => [`${moment}.${name}`, tensor]),
+      ),
+    );
+  }
+
+  /**
+   * Puts saved moments back.
+   * @param read gives the values saved under a name of {@link state}, undefined when there are none
+   * @throws HintError INVALID_CHECKPOINT when a moment is missing or of another size
+   */
+  async restore(read: (name: string) => Promise<Float32Array | undefined>): Promise<void> {
+    for (const [name, tensor] of this.state()) {
+      const values = await read(name);
+      if (values?.length !== tensor.size) {
+        throw new HintError(
+          'INVALID_CHECKPOINT',
+          `The optimizer state ${name} has ${values ? `${values.length} values` : 'no values'} in the checkpoint, ${this.settings.name} needs ${tensor.size}; resume with the optimizer and model the run was started with.`,
+        );
+      }
+      await this.device.writeInPieces(tensor, values);
+    }
+  }
+
+  dispose(): void {
+    for (const tensor of this.state().values()) tensor.dispose();
+  }
+}
+
+function* startMembers(
+  device: Device,
+  settings: OptimizerSettings,
+  groups: readonly OptimizerGroup[],
+): Sliced<Member[]> {
+  const members: Member[] = [];
+  for (const group of groups) {
+    for (const [name, parameter] of group.parameters) {
+      const moments = Object.entries(momentShapes(settings, parameter.shape)).map(
+        ([moment, shape]): [string, Tensor] => [moment, device.keep(device.full(shape, 0))],
+      );
+      members.push({ name, parameter, group, moments: Object.fromEntries(moments) });
+      yield;
+    }
+  }
+  return members;
+}
+
+/** Draws are a function of seed, update, name and element: a resumed run draws what the interrupted one would have. */
+function roundingOf({ name, group }: Member, { update, seed = 0 }: UpdateStep): ops.ParameterRounding {
+  if (group.paramDtype !== 'bf16') return {};
+  if (group.paramRounding !== 'stochastic') return { rounding: 'nearest' };
+  // Counted from 1: stream `name` of step 0 is what the parameter's first values were drawn from.
+  return {
+    rounding: 'stochastic',
+    roundingSeed: seed,
+    roundingStep: update + 1,
+    roundingStream: fnv1a32(name),
+  };
+}
+
+/** What is kept about a parameter from update to update: shapes by moment. */
+export function momentShapes(
+  settings: OptimizerSettings,
+  shape: readonly number[],
+): Readonly<Record<string, readonly number[]>> {
+  if (settings.name === 'adamw') return { first: shape, second: shape };
+  const [rows = 0, columns = 0] = shape;
+  return isFactored(shape) ? { row: [rows], column: [columns] } : { full: shape };
+}

@@ -1,0 +1,348 @@
+import { buildBatch } from '../../data/batch.js';
+import { splitByTokens } from '../../data/sampling.js';
+import { HintError, throwIfAborted } from '../../util/errors.js';
+import { DropoutPlan } from '../../model/dropout.js';
+import { TRAINABLE, type TrainableModel } from '../../model/trainable.js';
+import * as ops from '../../tensor/ops.js';
+import {
+  boolean,
+  callback,
+  checked,
+  choice,
+  instance,
+  integer,
+  number,
+  optional,
+  options as optionsOf,
+  shaped,
+  signal as signalKind,
+  type Members,
+} from '../../util/arguments.js';
+import type { Sliced } from '../../tensor/slices.js';
+import { Gradients } from '../../tensor/tape.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { ExampleSource, SourceState } from '../sources/example-source.js';
+import { accumulateGradients, type LossSums } from './microbatch.js';
+import { Optimizer } from './optimizer.js';
+import { learningRateAt, type Schedule } from './schedule.js';
+import { dropoutSeed } from './seeds.js';
+
+/** The numbers of a training run. */
+export interface TrainerSettings {
+  /** Examples per update. */
+  readonly batchSize: number;
+  /** Tokens per microbatch, instructions counted once; bounds memory. */
+  readonly tokenBudget: number;
+  readonly schedule: Schedule;
+  /** Global step of the first update: the steps the starting checkpoint was trained for (method §5.4). */
+  readonly firstStep: number;
+  /** Dropout rate of T5's places. */
+  readonly dropout: number;
+  /** Dropout rate of the generators' hidden layer. */
+  readonly generatorDropout: number;
+  /** Coefficient of the z-loss, 1e-4 in the original. */
+  readonly zLoss: number;
+  /** Seed of dropout. */
+  readonly seed: number;
+  /** Trade time for memory: keep only layer inputs for the backward pass. */
+  readonly recompute: boolean;
+  /** Make generated modules anew for each layer, forward and backward, instead of keeping all of them. */
+  readonly regenerate?: boolean | undefined;
+}
+
+/** What a trainer works on. It owns none of it. */
+export interface TrainerParts {
+  readonly model: TrainableModel;
+  /** Nobody else may draw from it while steps are taken. */
+  readonly source: ExampleSource;
+  readonly optimizer: Optimizer;
+}
+
+/** One finished step. */
+export interface StepReport {
+  /** Updates of this run, this one included. */
+  step: number;
+  /** Mean cross entropy per target token, nats, before the update. */
+  loss: number;
+  /** The same with the z-loss. */
+  total: number;
+  learningRate: number;
+  /** Euclidean norm of all gradients (of the loss summed over tokens). */
+  gradientNorm: number;
+  /** Tokens fed: inputs, targets, and instructions as often as they were encoded. */
+  tokens: number;
+  targetTokens: number;
+  microbatches: number;
+  tokensPerSecond: number;
+  examplesPerSecond: number;
+  bytesInUse: number;
+  peakBytes: number;
+  /** Nothing of a later step is under way: the trainer and its model are exactly as this step left them. */
+  settled: boolean;
+}
+
+/** Where a run stands; with the model and the optimizer's moments, all that it needs to go on. */
+export interface TrainerState {
+  step: number;
+  source: SourceState;
+  /** Tokens fed since the run's start. */
+  tokens: number;
+}
+
+/** How steps are taken. */
+export interface StepsOptions {
+  signal?: AbortSignal | undefined;
+  /** Steps after which nothing may run ahead, for saving; the last step always is one. */
+  settleAt?: ((step: number) => boolean) | undefined;
+}
+
+const PARTS = shaped<{ model: object; source: object; optimizer: Optimizer }>(
+  {
+    model: TRAINABLE,
+    source: shaped<Pick<ExampleSource, 'next' | 'restore'>>(
+      { next: callback(), restore: callback() },
+      'an ExampleSource, such as await PoolSource.of(examples, seed)',
+    ),
+    optimizer: instance(Optimizer, 'an Optimizer'),
+  },
+  'an object { model, source, optimizer }',
+);
+const SCHEDULE: Members<Schedule> = {
+  kind: choice('constant', 'linear'),
+  learningRate: number(0),
+  warmupSteps: integer(0),
+  steps: integer(0),
+};
+const SETTINGS = optionsOf<TrainerSettings>({
+  batchSize: integer(1, 2 ** 31 - 1),
+  tokenBudget: integer(1, 2 ** 31 - 1),
+  schedule: optionsOf<Schedule>(SCHEDULE),
+  firstStep: integer(0),
+  dropout: number(0, 1, { below: true }),
+  generatorDropout: number(0, 1, { below: true }),
+  zLoss: number(0),
+  seed: integer(0),
+  recompute: boolean,
+  regenerate: optional(boolean),
+});
+const STATE = shaped<Pick<TrainerState, 'step' | 'tokens'>>(
+  { step: integer(0), tokens: integer(0) },
+  'a state such as trainer.state',
+);
+const STEPS = optionsOf<StepsOptions>({ signal: optional(signalKind), settleAt: optional(callback()) });
+
+// Microbatches under way at most: one runs, the next is ready. More would only make stopping slower.
+const RUN_AHEAD = 2;
+
+interface Pending {
+  step: number;
+  learningRate: number;
+  sums: Promise<LossSums>[];
+  squareNorm: Promise<number>;
+  tokens: number;
+  targetTokens: number;
+  started: number;
+}
+
+/**
+ * Mixed-task training (method §2.9) as an async iterator. JavaScript enqueues a step while the device works on the
+ * one before; it waits only for losses that are due. The same settings, source and model give the same bits, also
+ * across {@link Trainer.state} and {@link Trainer.restore}.
+ */
+export class Trainer {
+  private readonly model: TrainableModel;
+  private readonly optimizer: Optimizer;
+  private readonly source: ExampleSource;
+  private readonly gradients: Gradients;
+  private step = 0;
+  private tokens = 0;
+  private lastDone = 0;
+  /** Microbatches that the device has not been seen to finish. */
+  private underWay: Promise<unknown>[] = [];
+  private lastNorm: Promise<number> = Promise.resolve(0);
+
+  readonly settings: TrainerSettings;
+
+  /** @throws HintError INVALID_ARGUMENT */
+  constructor(parts: TrainerParts, settings: TrainerSettings) {
+    checked(PARTS, parts, 'parts');
+    this.settings = checked(SETTINGS, settings, 'settings');
+    this.model = parts.model;
+    this.optimizer = parts.optimizer;
+    this.source = parts.source;
+    this.gradients = new Gradients(parts.model.device);
+  }
+
+  get state(): TrainerState {
+    return { step: this.step, source: this.source.state, tokens: this.tokens };
+  }
+
+  /**
+   * Goes on from a saved state; model and optimizer are restored by their own.
+   * @throws HintError INVALID_CHECKPOINT when the state is not one of this source
+   */
+  async restore(state: TrainerState): Promise<void> {
+    checked(STATE, state, 'state');
+    await this.source.restore(state.source);
+    this.step = state.step;
+    this.tokens = state.tokens;
+  }
+
+  /**
+   * Trains up to the schedule's last step. Ends early, at a whole step, when `signal` aborts: what is under way is
+   * finished and reported, then ABORTED is thrown and {@link Trainer.state} can be saved.
+   *
+   * @throws HintError NUMERIC when a loss or gradient is no finite number, ABORTED, OUT_OF_MEMORY, INVALID_TOKEN
+   */
+  async *steps(options: StepsOptions = {}): AsyncGenerator<StepReport, void, undefined> {
+    const { signal, settleAt } = checked(STEPS, options, 'options');
+    let pending: Pending | undefined;
+    try {
+      while (this.step < this.settings.schedule.steps) {
+        const next = await this.nextStep(signal);
+        if (pending) yield await this.report(pending, next === undefined);
+        pending = next;
+        if (!next) break;
+        if (settleAt?.(this.step)) {
+          pending = undefined;
+          yield await this.report(next, true);
+        }
+      }
+      if (pending) {
+        const last = pending;
+        pending = undefined;
+        yield await this.report(last, true);
+      }
+      if (this.step < this.settings.schedule.steps) throwIfAborted(signal);
+    } finally {
+      await Promise.allSettled([...this.underWay, this.lastNorm]);
+      this.underWay = [];
+    }
+  }
+
+  dispose(): void {
+    this.gradients.dispose();
+  }
+
+  /** The next step, or undefined when aborted, with nothing of the step done. */
+  private async nextStep(signal: AbortSignal | undefined): Promise<Pending | undefined> {
+    const before = this.source.state;
+    try {
+      return await this.enqueueStep(signal);
+    } catch (error) {
+      await this.source.restore(before);
+      if (signal?.aborted && error instanceof HintError && error.code === 'ABORTED') return undefined;
+      throw error;
+    }
+  }
+
+  /** Enqueues forward, backward and update of one step. @throws HintError ABORTED before the model has changed */
+  private async enqueueStep(signal: AbortSignal | undefined): Promise<Pending> {
+    const { settings, model } = this;
+    const examples = await this.source.next(settings.batchSize, signal);
+    const step = this.step;
+    const pending: Pending = {
+      step: step + 1,
+      learningRate: learningRateAt(settings.schedule, step),
+      sums: [],
+      squareNorm: Promise.resolve(0),
+      tokens: 0,
+      targetTokens: 0,
+      started: performance.now(),
+    };
+    this.gradients.reset();
+    const parameters = this.optimizer.parameters();
+    for (const [index, microbatch] of splitByTokens(examples, settings.tokenBudget).entries()) {
+      await this.makeRoom();
+      throwIfAborted(signal);
+      const batch = buildBatch(microbatch);
+      pending.tokens += batch.instructions.ids.length + batch.inputs.ids.length + batch.targets.ids.length;
+      pending.targetTokens += batch.targets.ids.length;
+      const { sums } = await accumulateGradients(model, batch, this.gradients, {
+        parameters,
+        zLoss: settings.zLoss,
+        recompute: settings.recompute,
+        regenerate: settings.regenerate,
+        dropout: new DropoutPlan(
+          settings.dropout,
+          dropoutSeed(settings.seed, step, index),
+          settings.generatorDropout,
+        ),
+      });
+      pending.sums.push(sums);
+      this.underWay.push(sums);
+    }
+    const norm = await model.device.inSlices(this.gradientSquareNorm(parameters));
+    pending.squareNorm = this.lastNorm = handled(norm.item());
+    norm.dispose();
+    await this.optimizer.apply(this.gradients, {
+      update: step,
+      step: settings.firstStep + step,
+      learningRate: pending.learningRate,
+      seed: settings.seed,
+    });
+    this.step = step + 1;
+    this.tokens += pending.tokens;
+    return pending;
+  }
+
+  /** Waits until the device is at most one microbatch behind, and gives the event loop its turn. */
+  private async makeRoom(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.underWay.length >= RUN_AHEAD) await this.underWay.shift();
+  }
+
+  private *gradientSquareNorm(parameters: readonly Tensor[]): Sliced<Tensor> {
+    const total = this.model.device.full([1], 0);
+    for (const parameter of parameters) {
+      const gradient = this.gradients.get(parameter);
+      if (gradient) ops.addSquareNorm(gradient, total);
+      yield;
+    }
+    return total;
+  }
+
+  private async report(pending: Pending, settled: boolean): Promise<StepReport> {
+    const sums = await Promise.all(pending.sums);
+    const crossEntropy = sums.reduce((sum, part) => sum + part.crossEntropy, 0);
+    const zLoss = sums.reduce((sum, part) => sum + part.zLoss, 0);
+    const gradientNorm = Math.sqrt(await pending.squareNorm);
+    const loss = crossEntropy / pending.targetTokens;
+    const total = (crossEntropy + zLoss) / pending.targetTokens;
+    checkFinite(pending, total, gradientNorm);
+    const now = performance.now();
+    const seconds = Math.max(1e-6, (now - Math.max(this.lastDone, pending.started)) / 1000);
+    this.lastDone = now;
+    const { bytesInUse, peakBytesInUse } = this.model.device.statistics();
+    return {
+      step: pending.step,
+      loss,
+      total,
+      learningRate: pending.learningRate,
+      gradientNorm,
+      tokens: pending.tokens,
+      targetTokens: pending.targetTokens,
+      microbatches: sums.length,
+      tokensPerSecond: pending.tokens / seconds,
+      examplesPerSecond: this.settings.batchSize / seconds,
+      bytesInUse,
+      peakBytes: peakBytesInUse,
+      settled,
+    };
+  }
+}
+
+/** Whoever awaits a promise gets its error; until then the error is not unhandled. */
+function handled<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
+}
+
+function checkFinite(pending: Pending, total: number, gradientNorm: number): void {
+  if (Number.isFinite(total) && Number.isFinite(gradientNorm)) return;
+  const what = Number.isFinite(total) ? `gradient norm ${gradientNorm}` : `loss ${total}`;
+  throw new HintError(
+    'NUMERIC',
+    `Training diverged: step ${pending.step} has the ${what} at learning rate ${pending.learningRate}. The last checkpoint is intact; lower the learning rate and resume from it.`,
+  );
+}
