@@ -3,6 +3,7 @@
 //     --tests: also the native tests and bench binaries
 //     --cuda: the CUDA back end too, where there is no NVIDIA driver; it is built unasked where there is one
 import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,6 +25,14 @@ function run(command, parameters) {
   process.exit(1);
 }
 
+/** What was compiled from a file that has moved or gone would still be imported by its old name. */
+function removeWithoutSource() {
+  for (const name of readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' })) {
+    const source = name.replace(/(\.d\.ts|\.js|\.js\.map)$/, '.ts');
+    if (source !== name && !existsSync(join(root, 'src', source))) rmSync(join(root, 'dist', name));
+  }
+}
+
 if (!flags.has('--ts')) {
   const tests = flags.has('--tests') ? 'ON' : 'OFF';
   const started = Date.now();
@@ -38,5 +47,6 @@ if (!flags.has('--ts')) {
 }
 if (!flags.has('--native')) {
   run('npx', ['--no-install', 'tsc', '-p', 'tsconfig.build.json']);
+  removeWithoutSource();
   console.log('Built the TypeScript');
 }

@@ -124,9 +124,10 @@ Tensor MappedFile::tensor(std::shared_ptr<Allocator> allocator, DType dtype, Sha
   tensor.dtype = dtype;
   tensor.shape = std::move(shape);
   const size_t bytes = tensor.bytes();
+  // The file may have been made shorter after its header was read.
   if (position < 0 || static_cast<size_t>(position) > size_ || bytes > size_ - static_cast<size_t>(position))
-    fail("INVALID_SHAPE", "A tensor of ", bytes, " bytes at byte ", position, " does not fit into a file of ", size_,
-         " bytes.");
+    fail("INVALID_FILE", "A tensor of ", bytes, " bytes at byte ", position, " does not fit into a file of ", size_,
+         " bytes. If the file has been cut off, write it again and open it anew.");
   if (position % static_cast<int64_t>(sizeOf(dtype)) != 0)
     fail("INVALID_SHAPE", "A ", nameOf(dtype), " tensor cannot lie at byte ", position,
          " of a file, which is no multiple of its element's size.");

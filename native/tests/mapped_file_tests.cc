@@ -101,9 +101,9 @@ TEST("a tensor beyond the end of the file, or where its elements cannot lie, is 
   const TemporaryFile file(numbers(10));
   const auto mapped = MappedFile::open(file.descriptor());
   const auto allocator = std::make_shared<Allocator>(hostMemory());
-  CHECK_CONTAINS(ERROR_OF("INVALID_SHAPE", mapped->tensor(allocator, DType::f32, {10}, 4)).what(), "40 bytes");
-  ERROR_OF("INVALID_SHAPE", mapped->tensor(allocator, DType::f32, {1}, -4));
-  ERROR_OF("INVALID_SHAPE", mapped->tensor(allocator, DType::f32, {1}, 41));
+  CHECK_CONTAINS(ERROR_OF("INVALID_FILE", mapped->tensor(allocator, DType::f32, {10}, 4)).what(), "40 bytes");
+  ERROR_OF("INVALID_FILE", mapped->tensor(allocator, DType::f32, {1}, -4));
+  ERROR_OF("INVALID_FILE", mapped->tensor(allocator, DType::f32, {1}, 41));
   ERROR_OF("INVALID_SHAPE", mapped->tensor(allocator, DType::f32, {1}, 2));
   CHECK_EQUAL(mapped->tensor(allocator, DType::bf16, {0, 7}, 40).size(), 0);
 }

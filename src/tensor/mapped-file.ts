@@ -21,8 +21,8 @@ export class MappedFile {
   /**
    * A tensor of the bytes from `position` on. No scope adopts it: its maker disposes it.
    *
-   * @throws HintError INVALID_SHAPE beyond the end of the file or at no multiple of the element's size, NOT_SUPPORTED on
-   *   devices that do not compute in host memory
+   * @throws HintError INVALID_FILE beyond the end of the file, INVALID_SHAPE at no multiple of the element's size, NOT_SUPPORTED
+   *   on devices that do not compute in host memory
    */
   tensor(device: Device, dtype: DType, shape: readonly number[], position: number): Tensor {
     const sides = shapeOf(shape);

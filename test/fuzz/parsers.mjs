@@ -10,7 +10,6 @@ import { mutateBytes, mutateJson, mutateLines, mutateSafetensors, mutateText } f
 
 const root = resolve(import.meta.dirname, '..', '..');
 const fixtures = join(root, 'test', 'fixtures');
-const load = (module) => import(join(root, 'dist', `${module}.js`));
 const fixture = (...path) => readFileSync(join(fixtures, ...path));
 const small = (bytes, most = 60_000) => bytes.subarray(0, most);
 
@@ -88,7 +87,7 @@ function folderWith(directory, source) {
 
 let tokenizer;
 async function fixtureTokenizer() {
-  const { Tokenizer } = await load('data/tokenizer');
+  const { Tokenizer } = await import('../../dist/formats/tokenizer/tokenizer.js');
   return (tokenizer ??= await Tokenizer.load(join(root, 'models', 'demo-t5')));
 }
 
@@ -99,7 +98,7 @@ export const PARSERS = {
   'training-config': {
     file: 'config.json', seeds: () => [config], mutate: mutateJson, words: ['hint', 'cuda:99999999999', '80GiB', 'auto'],
     async run(file) {
-      const { readTrainingConfig } = await load('training/config');
+      const { readTrainingConfig } = await import('../../dist/training/config/config.js');
       return readTrainingConfig(file);
     },
   },
@@ -107,8 +106,8 @@ export const PARSERS = {
     file: 'set.txt', mutate: mutateText, words: ['=', '.', '{"a":', '[[[[', '__proto__', '1e999', 'model.hint'],
     seeds: () => [Buffer.from('model.hint.adapterSize=3\ndata.positives=2\nmodel={"init":"a"}\noptimizer.groups.t5.frozen=true')],
     async run(file) {
-      const { applyOverrides, mergeSettings } = await load('training/overrides');
-      const { parseTrainingConfig } = await load('training/config');
+      const { applyOverrides, mergeSettings } = await import('../../dist/training/config/overrides.js');
+      const { parseTrainingConfig } = await import('../../dist/training/config/config.js');
       const lines = readFileSync(file, 'utf8').split('\n');
       return parseTrainingConfig(mergeSettings(JSON.parse(config), applyOverrides({}, lines)));
     },
@@ -117,9 +116,9 @@ export const PARSERS = {
     file: 'config.json', mutate: mutateJson, words: ['gpt2', 'opt', 'gated-gelu', 'hypter'],
     seeds: () => [fixture('greedy-model', 'config.json'), fixture('decoder-only', 'gpt2', 'config.json'), fixture('language-model', 'opt', 'config.json')],
     async run(file) {
-      const { readDecoderOnlyConfig } = await load('model/open-model');
-      const { readModelConfig } = await load('model/config');
-      const { parameterShapes } = await load('model/parameter-shapes');
+      const { readDecoderOnlyConfig } = await import('../../dist/model/open-model.js');
+      const { readModelConfig } = await import('../../dist/model/config.js');
+      const { parameterShapes } = await import('../../dist/model/parameter-shapes.js');
       if (!(await readDecoderOnlyConfig(dirname(file)))) return parameterShapes(await readModelConfig(dirname(file))).size;
     },
   },
@@ -127,7 +126,7 @@ export const PARSERS = {
     file: 'model.safetensors', mutate: mutateSafetensors, words: ['F32', 'BF16', 'I64', '__metadata__', 'data_offsets'],
     seeds: () => [fixture('safetensors', 'every-dtype.safetensors'), safetensors({ format: 'pt', step: '5' })],
     async run(file) {
-      const { openSafetensors } = await load('model/safetensors');
+      const { openSafetensors } = await import('../../dist/formats/safetensors/file.js');
       const opened = await openSafetensors(file);
       try {
         for (const name of [...opened.tensors.keys()].slice(0, 50)) await opened.read(name);
@@ -142,7 +141,7 @@ export const PARSERS = {
     async run(file) {
       const shard = join(dirname(file), 'model-00001-of-00001.safetensors');
       if (!existsSync(shard)) writeFileSync(shard, safetensors({ format: 'pt' }));
-      const { openSafetensors } = await load('model/safetensors');
+      const { openSafetensors } = await import('../../dist/formats/safetensors/file.js');
       const opened = await openSafetensors(file);
       try {
         for (const name of opened.tensors.keys()) await opened.read(name);
@@ -155,7 +154,7 @@ export const PARSERS = {
     file: 'model.safetensors', mutate: mutateSafetensors, words: ['step', 'step_offsets', '{"hyper":1}', 'null', '[[[['],
     seeds: () => [safetensors({ step: '7', step_offsets: '{"hyper":3,"t5":0}' })],
     async run(file) {
-      const { readLineage } = await load('training/lineage');
+      const { readLineage } = await import('../../dist/training/run/lineage.js');
       return readLineage(dirname(file));
     },
   },
@@ -163,7 +162,7 @@ export const PARSERS = {
     file: 'task.safetensors', mutate: mutateSafetensors, words: ['hint-task-2', taskMetadata, 'bf16'],
     seeds: () => [safetensors({ format: 'hint-task-2', task: taskMetadata })],
     async run(file) {
-      const { readTaskMetadata } = await load('inference/task-file');
+      const { readTaskMetadata } = await import('../../dist/inference/task/task-file.js');
       return readTaskMetadata(file);
     },
   },
@@ -171,7 +170,7 @@ export const PARSERS = {
     file: 'tokenizer.json', mutate: mutateJson, words: [...EXPRESSIONS, 'Replace', 'Sequence', 'ByteLevel', 'Split', 'Prepend'],
     seeds: () => [fixture('bpe-tokenizer', 'tokenizer.json'), smallUnigram(), splitTokenizer()],
     async run(file) {
-      const { Tokenizer } = await load('data/tokenizer');
+      const { Tokenizer } = await import('../../dist/formats/tokenizer/tokenizer.js');
       const read = await Tokenizer.load(file);
       const ids = read.encode(`Words: cat   greén salad\t12,345 ${'a'.repeat(60)}! ﬁ ① 日本`);
       return read.decode(ids) + read.truncate('Some more text', 4);
@@ -181,7 +180,7 @@ export const PARSERS = {
     file: 'charsmap', mutate: mutateBytes, words: ['\0', '\u00ff\u00ff\u00ff\u00ff'],
     seeds: () => [Buffer.from(JSON.parse(fixture('tokenizer', 'tokenizer.json')).normalizer.precompiled_charsmap, 'base64')],
     async run(file) {
-      const { Charsmap } = await load('data/charsmap');
+      const { Charsmap } = await import('../../dist/formats/tokenizer/charsmap.js');
       const map = new Charsmap(readFileSync(file).toString('base64'));
       return map.normalize('ﬁ ① Ａ日本 é a'.repeat(20)).length;
     },
@@ -189,8 +188,8 @@ export const PARSERS = {
   'sni-task': {
     file: 'task1_a.json', seeds: () => [shortTask], mutate: mutateJson, words: ['Definition', 'Instances', 'Positive Examples'],
     async run(file) {
-      const { readSniTask, selectInstances } = await load('data/natural-instructions');
-      const { createPrompt } = await load('data/formats');
+      const { readSniTask, selectInstances } = await import('../../dist/data/natural-instructions/tasks.js');
+      const { createPrompt } = await import('../../dist/data/natural-instructions/prompts.js');
       const task = await readSniTask(file);
       selectInstances(task.instances, 'train', 5);
       return createPrompt(task, { format: 'tk-instruct', positives: 2 }, await fixtureTokenizer(), 128).formatInput('a');
@@ -200,7 +199,7 @@ export const PARSERS = {
     file: 'splits/default/train_tasks.txt', mutate: mutateText, words: ['\n', '..', '/', '\\', '\ufeff', '\0', 'task1'],
     seeds: () => [fixture('sni', 'splits', 'default', 'train_tasks.txt')],
     async run(file) {
-      const { readSniTaskNames } = await load('data/natural-instructions');
+      const { readSniTaskNames } = await import('../../dist/data/natural-instructions/tasks.js');
       return readSniTaskNames(resolve(dirname(file), '..', '..'), 'train');
     },
   },
@@ -208,8 +207,8 @@ export const PARSERS = {
     file: 'rows.jsonl', mutate: mutateLines, words: ['answer_choices', 'fields', '[NAME]', '<NO LABEL>'],
     seeds: () => [first(fixture('p3', 'train', 'quarel.jsonl.gz'), 4)],
     async run(file) {
-      const { readLineBlocks } = await load('data/line-blocks');
-      const { runP3Job } = await load('data/p3/tokenize');
+      const { readLineBlocks } = await import('../../dist/data/line-blocks.js');
+      const { runP3Job } = await import('../../dist/data/p3/tokenize.js');
       const tokens = await fixtureTokenizer();
       const rows = first(fixture('p3', 'train', 'quarel.jsonl.gz'), 4).toString('utf8').split('\n').map((line) => JSON.parse(line));
       const tasks = Object.fromEntries(rows.map((row) => [`${row.dataset}_${row.template}`, { text: 'a [B] c', keep: 1, shots: null }]));
@@ -223,7 +222,7 @@ export const PARSERS = {
     file: 'templates.json', mutate: mutateJson, words: ['original_task', 'rows', 'train', '../a'],
     seeds: () => [fixture('p3', 'templates.json'), fixture('p3', 'splits.json')],
     async run(file) {
-      const { readP3Templates, p3Files } = await load('data/p3/format');
+      const { readP3Templates, p3Files } = await import('../../dist/data/p3/format.js');
       const directory = folderWith(dirname(file), join(fixtures, 'p3'));
       const bytes = readFileSync(file);
       const isList = bytes.toString('latin1').trimStart().startsWith('[');
@@ -235,8 +234,8 @@ export const PARSERS = {
     file: 'templates.yaml', mutate: mutateText, words: [...WORDS, ...YAML],
     seeds: () => [fixture('promptsource', 'templates.yaml')],
     async run(file) {
-      const { readPromptTemplates } = await load('data/p3/promptsource/templates');
-      const { PromptRenderer } = await load('data/p3/promptsource/render');
+      const { readPromptTemplates } = await import('../../dist/data/p3/promptsource/templates.js');
+      const { PromptRenderer } = await import('../../dist/data/p3/promptsource/render.js');
       const row = JSON.parse(fixture('promptsource', 'rows.jsonl').toString('utf8').split('\n')[0]);
       const { templates } = await readPromptTemplates(file);
       for (const template of templates.slice(0, 20)) new PromptRenderer(template).render(row, () => 0.5);
@@ -246,7 +245,7 @@ export const PARSERS = {
     file: 'template', mutate: mutateText, words: WORDS,
     seeds: () => ['{{ text }} ||| {{ label }}', '{% set s = text %}{% for t in tags %}{% set s = s ~ s %}{{ loop.index }}{{ t | upper }}{% endfor %}||| {{ tags | join(", ") }}', '{% macro a(x) %}{{ x }}{% endmacro %}{{ a(text) }} ||| {{ product.name if verified else text[1:4] }}', '{% set l = [] %}{% for t in range(3) %}{{ l.append(l) }}{% endfor %}{{ l }}|||x'].map((text) => Buffer.from(text)),
     async run(file) {
-      const { PromptRenderer } = await load('data/p3/promptsource/render');
+      const { PromptRenderer } = await import('../../dist/data/p3/promptsource/render.js');
       const row = JSON.parse(fixture('promptsource', 'rows.jsonl').toString('utf8').split('\n')[0]);
       return new PromptRenderer({ name: 'a', taskName: 'a', jinja: readFileSync(file, 'utf8'), answerChoices: undefined, originalTask: true, choicesInPrompt: false, metrics: [] }).render(row, () => 0.5);
     },
@@ -255,7 +254,7 @@ export const PARSERS = {
     file: 'rows.jsonl', mutate: mutateLines, words: ['text', 'tags', '\ufdd0', '\ufdd1', '|||', 'answer_choices'],
     seeds: () => [fixture('promptsource', 'rows.jsonl')],
     async run(file) {
-      const { renderPromptsource } = await load('data/p3/promptsource/write');
+      const { renderPromptsource } = await import('../../dist/data/p3/promptsource/write.js');
       const directory = join(dirname(file), 'out');
       rmSync(directory, { recursive: true, force: true });
       return renderPromptsource({ templates: join(fixtures, 'promptsource', 'templates.yaml'), rows: file, directory, split: 'train' });
@@ -275,7 +274,7 @@ export const PARSERS = {
     file: 'corpus.parquet', mutate: mutateBytes, words: ['PAR1', '\u0015\u0000', '\u00ff\u00ff\u00ff\u00ff\u000f'],
     seeds: () => [fixture('text', 'sample.parquet'), plainParquet(3, 3), plainParquet(3, 2_000_000_000), plainParquet(2_000_000_000, 3)],
     async run(file) {
-      const { readParquetRows } = await load('data/text/parquet');
+      const { readParquetRows } = await import('../../dist/formats/parquet/texts.js');
       let rows = Infinity;
       for (let row = 0; row < rows; ) {
         const read = await readParquetRows({ file, column: 'text', row });
@@ -288,7 +287,7 @@ export const PARSERS = {
   predictions: {
     file: 'predictions.jsonl', seeds: () => [predictions], mutate: mutateLines, words: ['references', 'id', 'prediction'],
     async run(file) {
-      const { scoreFile } = await load('evaluation/score');
+      const { scoreFile } = await import('../../dist/evaluation/score.js');
       return scoreFile(file);
     },
   },
@@ -296,7 +295,7 @@ export const PARSERS = {
     file: 'references.jsonl', mutate: mutateLines, words: ['references', 'id'],
     seeds: () => [Buffer.from('{"id":"task1-a","references":["yes"]}\n{"id":"task2-b","references":"red"}\n{"id":"c","references":["runs"]}')],
     async run(file) {
-      const { scoreFile } = await load('evaluation/score');
+      const { scoreFile } = await import('../../dist/evaluation/score.js');
       const scored = join(dirname(file), 'predictions.jsonl');
       writeFileSync(scored, predictions);
       return scoreFile(scored, { references: file });
@@ -305,8 +304,8 @@ export const PARSERS = {
   benchmark: {
     file: 'results.json', seeds: () => [benchmark], mutate: mutateJson, words: ['samples', 'rows', 'steps'],
     async run(file) {
-      const { benchmarkSeries, compareBenchmarks } = await load('evaluation/compare-benchmarks');
-      const { readJson } = await load('util/read-file');
+      const { benchmarkSeries, compareBenchmarks } = await import('../../dist/benchmark/compare.js');
+      const { readJson } = await import('../../dist/util/read-file.js');
       const series = benchmarkSeries(await readJson(file, 'the result'), file);
       return compareBenchmarks(series, benchmarkSeries(JSON.parse(benchmark), 'other'), 0.05);
     },
@@ -315,7 +314,7 @@ export const PARSERS = {
     file: 'metrics.jsonl', mutate: mutateLines, words: ['step', 'loss'],
     seeds: () => [Buffer.from([1, 2, 3].map((step) => JSON.stringify({ step, loss: 1.5, time: '2026-01-01' })).join('\n'))],
     async run(file) {
-      const { RunDirectory } = await load('training/run-directory');
+      const { RunDirectory } = await import('../../dist/training/run/run-directory.js');
       const run = new RunDirectory(dirname(file));
       await run.readMetrics();
       await run.truncateMetrics(2);
@@ -325,7 +324,7 @@ export const PARSERS = {
     file: 'state.json', mutate: mutateJson, words: ['version', 'source', 'sampler'],
     seeds: () => [Buffer.from(JSON.stringify({ version: 2, step: 3, tokens: 10, source: { epoch: 0, position: 3 }, fingerprint: 'a' }))],
     async run(file) {
-      const { RunDirectory } = await load('training/run-directory');
+      const { RunDirectory } = await import('../../dist/training/run/run-directory.js');
       const checkpoint = join(dirname(file), 'checkpoints', 'step-3');
       mkdirSync(checkpoint, { recursive: true });
       for (const name of ['config.json', 'model.safetensors'])
@@ -339,7 +338,7 @@ export const PARSERS = {
     file: 'lock.json', mutate: mutateJson, words: ['pid', 'host'],
     seeds: () => [Buffer.from(JSON.stringify({ pid: 999_999_999, host: 'elsewhere', processStart: null, since: '2026' }))],
     async run(file) {
-      const { lockRun } = await load('training/run-lock');
+      const { lockRun } = await import('../../dist/training/run/run-lock.js');
       const release = await lockRun(dirname(file));
       await release();
     },
@@ -347,14 +346,14 @@ export const PARSERS = {
   'token-cache': {
     file: `${CACHE_KEY.toString('hex')}.tokens`, mutate: mutateCache, words: ['instructions', 'examples', 'choices'],
     async seeds() {
-      const { packExamples } = await load('data/token-cache');
+      const { packExamples } = await import('../../dist/data/token-cache.js');
       const ids = (...values) => Int32Array.from(values);
       const choice = { text: 'c', ids: ids(9) };
       const example = (id) => ({ id, task: 't', instruction: ids(1, 2), input: ids(3), target: ids(4, 5), references: ['r'], choices: [choice] });
       return [Buffer.from(packExamples([example('a'), example('b')], CACHE_KEY))];
     },
     async run(file) {
-      const { readTokenCache, unpackExamples, packedLayout } = await load('data/token-cache');
+      const { readTokenCache, unpackExamples, packedLayout } = await import('../../dist/data/token-cache.js');
       const packed = await readTokenCache(dirname(file), CACHE_KEY);
       if (packed) return [packedLayout(packed), unpackExamples(packed)];
     },
@@ -363,8 +362,8 @@ export const PARSERS = {
     file: 'inputs.json', mutate: mutateJson, words: ['examples', 'instruction'],
     seeds: () => [fixture('greedy-model', 'inputs.json')],
     async run(file) {
-      const { verifyDirectory } = await load('cli/verify/cases');
-      const { Device } = await load('tensor/device');
+      const { verifyDirectory } = await import('../../dist/cli/commands/verify/cases.js');
+      const { Device } = await import('../../dist/tensor/device.js');
       const directory = folderWith(dirname(file), join(fixtures, 'greedy-model'));
       writeFileSync(join(directory, 'inputs.json'), readFileSync(file));
       const device = new Device({ threads: 1 });
@@ -379,8 +378,8 @@ export const PARSERS = {
     file: 'expected.json', mutate: mutateJson, words: ['buckets'],
     seeds: () => [Buffer.from(JSON.stringify({ first_offset: -3, buckets: 4, max_distance: 8, bidirectional: [3, 2, 1, 0, 3, 3, 3], causal: [3, 2, 1, 0, 0, 0, 0] }))],
     async run(file) {
-      const { verifyDirectory } = await load('cli/verify/cases');
-      const { Device } = await load('tensor/device');
+      const { verifyDirectory } = await import('../../dist/cli/commands/verify/cases.js');
+      const { Device } = await import('../../dist/tensor/device.js');
       const device = new Device({ threads: 1 });
       try {
         return await verifyDirectory(device, dirname(file), 'f32', undefined);
@@ -392,9 +391,9 @@ export const PARSERS = {
 }; // prettier-ignore
 
 async function readCorpus(file) {
-  const { findTextFiles } = await load('data/text/files');
-  const { readGroups, START } = await load('data/text/documents');
-  const { runTextJob } = await load('data/text/text-job');
+  const { findTextFiles } = await import('../../dist/data/text/files.js');
+  const { readGroups, START } = await import('../../dist/data/text/documents.js');
+  const { runTextJob } = await import('../../dist/data/text/text-job.js');
   const tokens = await fixtureTokenizer();
   const source = { fingerprint: tokens.fingerprint, get: async () => tokens };
   const settings = { column: 'text', epoch: 0, group: 0, seed: 0, objective: 'hint', splits: 'independent', segmentTokens: 64, maxDocumentTokens: 1024, lastSegment: 'drop' }; // prettier-ignore
