@@ -42,7 +42,7 @@ if (!Number.isSafeInteger(seed) || seed < 0)
 const chosen = given.parser ?? names;
 const unknown = chosen.find((name) => !names.includes(name));
 if (unknown) fail(`There is no parser ${unknown}; there are ${names.join(', ')}.`);
-if (!existsSync(join(root, 'dist', 'errors.js'))) fail('Nothing is built; run npm run build first.');
+if (!existsSync(join(root, 'dist', 'index.js'))) fail('Nothing is built; run npm run build first.');
 
 const milliseconds = (minutes * 60_000) / chosen.length;
 const counts = {};

@@ -114,7 +114,7 @@ export const PARSERS = {
   },
   'model-config': {
     file: 'config.json', mutate: mutateJson, words: ['gpt2', 'opt', 'gated-gelu', 'hypter'],
-    seeds: () => [fixture('greedy-model', 'config.json'), fixture('decoder-only', 'gpt2', 'config.json'), fixture('language-model', 'opt', 'config.json')],
+    seeds: () => [fixture('greedy-model', 'config.json'), fixture('decoder-only', 'gpt2', 'config.json'), fixture('decoder-only', 'opt', 'config.json')],
     async run(file) {
       const { readDecoderOnlyConfig } = await import('../../dist/model/open-model.js');
       const { readModelConfig } = await import('../../dist/model/config.js');
