@@ -19,8 +19,15 @@ import { handlesOf, inputsOf, opEntry, orderAttributes } from './op-entry.js';
 import { functionOf, kindOf, shapeOf } from './shape.js';
 import { createYielder } from '../util/event-loop-lag.js';
 import { beginSlice, endSlice, runToEnd, SLICE_MILLISECONDS, type Sliced } from './slices.js';
-import type { Tape } from './tape.js';
-import { dropSpares, spareHandles, Tensor, tensorOf, useSpares } from './tensor.js';
+import {
+  dropSpares,
+  spareHandles,
+  Tensor,
+  tensorOf,
+  useSpares,
+  type Recorder,
+  type TensorDevice,
+} from './tensor.js';
 
 /** Where tensors live and ops run. */
 export interface DeviceOptions {
@@ -59,7 +66,7 @@ const PIECE_VALUES = 1 << 18;
 
 /** What the calls around an op decide about it. */
 interface Surroundings {
-  tape: Tape | undefined;
+  tape: Recorder | undefined;
   scopes: Tensor[][];
   /** The program that ops join instead of running. */
   recording?: NativeProgram | undefined;
@@ -74,7 +81,7 @@ export function opTable(): OpSpec[] {
  * A stream executed by one native thread. Every method but those that return promises only enqueues; errors of the
  * work itself surface at the next `await` of a tensor that depends on it (design law 3).
  */
-export class Device {
+export class Device implements TensorDevice {
   readonly handle: NativeDevice;
   readonly kind: 'cpu' | 'cuda';
   /** Whether inference should multiply by packed weights (`packWeight`), whose order is that of the CPU's kernels. */
@@ -82,7 +89,7 @@ export class Device {
     return this.kind === 'cpu';
   }
   /** The tape that records ops now, if any. */
-  tape: Tape | undefined;
+  tape: Recorder | undefined;
   private scopes: Tensor[][] = [];
   private isRecording = false;
   private readonly ending = new AbortController();

@@ -3,7 +3,7 @@ import type { Device } from './device.js';
 import { guarded, native, type NativeCall, type OpSpec } from './native.js';
 import type { Sliced } from './slices.js';
 import { functionOf, kindOf } from './shape.js';
-import { Tensor, tensorOf, viewHandle } from './tensor.js';
+import { Tensor, tensorOf, viewHandle, type Recorder } from './tensor.js';
 
 /** Where gradients of parameters gather, across microbatches, until the optimiser takes them. */
 export class Gradients {
@@ -81,7 +81,7 @@ interface RecomputeNode {
  * Records ops and walks them backwards. There is no rule per op: an op's native declaration says which inputs can
  * receive gradients and which values its backward kernel reads, and everything else is freed early.
  */
-export class Tape {
+export class Tape implements Recorder {
   private nodes: (OpNode | RecomputeNode)[] = [];
   private leaves: Set<number>;
   /** While a body runs that will run again: the tape stays the device's, so that both runs read the same weights. */

@@ -1,6 +1,15 @@
 import { HintError } from '../util/errors.js';
-import type { Device } from './device.js';
-import { asHintError, guarded, native, type DType, type NativeTensor } from './native.js';
+import {
+  asHintError,
+  guarded,
+  native,
+  type AttributeValue,
+  type DType,
+  type NativeCall,
+  type NativeDevice,
+  type NativeTensor,
+  type OpSpec,
+} from './native.js';
 import { describeShape, elementCount, kindOf, shapeOf, wholeNumber } from './shape.js';
 
 let nextId = 1;
@@ -41,6 +50,42 @@ export function tensorOf(value: unknown, name: string): Tensor {
   throw new HintError('INVALID_ARGUMENT', `${name} must be a Tensor, not ${kindOf(value)}.`);
 }
 
+/** What a device tells of the ops that it enqueues: a tape. */
+export interface Recorder {
+  /** Whether an op on these inputs is to be recorded. */
+  wants(spec: OpSpec, inputs: (Tensor | null | undefined)[]): boolean;
+  /** Called by the device for every enqueued op that the recorder {@link wants}. */
+  record(
+    spec: OpSpec,
+    inputs: (Tensor | null | undefined)[],
+    outputs: (Tensor | null)[],
+    call: NativeCall,
+  ): void;
+  /** Runs `body` without keeping its intermediate values, and again when its gradient is needed. */
+  recompute(inputs: Tensor[], body: (...inputs: Tensor[]) => Tensor[]): Tensor[];
+}
+
+/**
+ * What those who have only a tensor ask of its device; its methods are described there. Declared here because the device
+ * makes tensors: a tensor that named its class would import what imports it.
+ */
+export interface TensorDevice {
+  readonly handle: NativeDevice;
+  /** What records ops now, if anything. */
+  readonly tape: Recorder | undefined;
+  tensor(data: Float32Array | Int32Array | null, shape: readonly number[], dtype?: DType): Tensor;
+  full(shape: readonly number[], value: number): Tensor;
+  apply(
+    name: string,
+    inputs: (Tensor | null | undefined)[],
+    attributes?: Record<string, AttributeValue | undefined>,
+  ): (Tensor | null)[];
+  assign(destination: Tensor, source: Tensor): void;
+  tidy<T>(body: () => T): T;
+  adopt(tensor: Tensor): Tensor;
+  keep<T extends Tensor>(tensor: T): T;
+}
+
 /**
  * A dense row-major array on a device. Its values exist once the ops enqueued before have run. One that nobody disposed
  * still gives its memory back, only later: when the garbage collector finds its handle.
@@ -57,7 +102,7 @@ export class Tensor {
   private native: NativeTensor | undefined;
 
   constructor(
-    readonly device: Device,
+    readonly device: TensorDevice,
     handle: NativeTensor,
     readonly shape: readonly number[],
     readonly dtype: DType,
