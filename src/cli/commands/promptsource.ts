@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { renderPromptsource } from '../../data/p3/promptsource/write.js';
 import { action, note, print, printJson, table, wholeNumber } from '../support/context.js';
-import { p3SplitName } from './eval-p3.js';
+import { p3SplitName } from './eval/p3.js';
 
 interface PromptsourceOptions {
   output: string;

@@ -4,8 +4,8 @@ import { LATENCY_DTYPES, LATENCY_SYSTEMS } from '../../../benchmark/latency.js';
 import { MOST_SHOTS } from '../../../benchmark/lengths.js';
 import { PUBLISHED_SIZES } from '../../../model/sizes.js';
 import { action, wholeNumber } from '../../support/context.js';
-import { oneOf, sizeName } from './choices.js';
-import { reportLatency, type LatencyReportOptions } from './latency-files.js';
+import { oneOf, sizeName } from '../../support/choices.js';
+import { reportLatency, type LatencyReportOptions } from '../../support/latency-files.js';
 
 /** `hint bench latency`: the paper's Figure 4 on this machine. */
 export function addLatencyCommand(bench: Command): void {

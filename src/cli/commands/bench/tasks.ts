@@ -16,7 +16,7 @@ import { packageRoot } from '../../../util/package-root.js';
 import { median } from '../../../util/statistics.js';
 import { action, table, wholeNumber } from '../../support/context.js';
 import { Progress } from '../../support/progress.js';
-import { oneOf, sizeName } from './choices.js';
+import { oneOf, sizeName } from '../../support/choices.js';
 import { prepareResults, reportPart } from './results.js';
 
 interface TasksCommandOptions {

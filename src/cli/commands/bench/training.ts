@@ -9,7 +9,7 @@ import type { FloatDType } from '../../../tensor/ops.js';
 import { MEMORY_MODES, type MemoryMode } from '../../../training/memory/memory-plan.js';
 import { action, note, wholeNumber } from '../../support/context.js';
 import { Progress } from '../../support/progress.js';
-import { oneOf, sizeName } from './choices.js';
+import { oneOf, sizeName } from '../../support/choices.js';
 import { prepareResults, reportPart } from './results.js';
 
 interface TrainingCommandOptions {

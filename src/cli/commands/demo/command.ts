@@ -16,7 +16,7 @@ import { dropTemporary, temporaryFolder } from '../../../util/temporary.js';
 import { action, note, print, printJson, table, wholeNumber } from '../../support/context.js';
 import { reporter } from '../../support/run-settings.js';
 import { measureSystem, type DemoRow } from './measure.js';
-import * as settings from './settings.js';
+import * as settings from '../../../demo/settings.js';
 
 interface DemoOptions {
   output?: string;

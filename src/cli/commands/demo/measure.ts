@@ -7,7 +7,7 @@ import { Engine } from '../../../inference/engine.js';
 import { findSystem } from '../../../systems/index.js';
 import { Progress } from '../../support/progress.js';
 import type { ModelConfig } from '../../../model/config.js';
-import type { DemoSystem } from './settings.js';
+import type { DemoSystem } from '../../../demo/settings.js';
 
 /** One row of the demo's table. */
 export interface DemoRow {

@@ -5,7 +5,7 @@ import { generatePretrainingPairs } from '../../../demo/pretraining.js';
 import type { ModuleSizes, StartingModel } from '../../../reproduce/index.js';
 import { writeFileAtomic } from '../../../util/atomic-file.js';
 import { packageRoot } from '../../../util/package-root.js';
-import { DEMO_SEED } from '../demo/settings.js';
+import { DEMO_SEED } from '../../../demo/settings.js';
 
 /** The demo's data, text and model, and the settings that suit their size. */
 export interface DemoWorld {

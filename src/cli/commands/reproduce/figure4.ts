@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { LATENCY_DTYPES } from '../../../benchmark/latency.js';
 import { HintError } from '../../../util/errors.js';
-import { reportLatency } from '../bench/latency-files.js';
+import { reportLatency } from '../../support/latency-files.js';
 import type { ReproduceOptions } from './settings.js';
 
 /** Options of `hint reproduce` that a measurement without training can take. */

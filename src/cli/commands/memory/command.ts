@@ -1,25 +1,25 @@
 import { Option, type Command } from 'commander';
-import { memoryReport, type MemoryReport } from '../../accounting/memory.js';
-import { PAPER_LENGTHS } from '../../accounting/paper-tables.js';
+import { memoryReport, type MemoryReport } from '../../../accounting/memory.js';
+import { PAPER_LENGTHS } from '../../../accounting/paper-tables.js';
 import {
   heldOn,
   unpackedWeightMemory,
   weightMemory,
   type WeightMemory,
-} from '../../accounting/weight-memory.js';
-import { HintError } from '../../util/errors.js';
-import type { ModelConfig } from '../../model/config.js';
-import { slotCount } from '../../model/parameter-shapes.js';
-import { PUBLISHED_SIZES } from '../../model/sizes.js';
-import { platformReport } from '../../tensor/device.js';
-import { action, print, printJson, table, wholeNumber } from '../support/context.js';
-import { printTrainingMemory, type TrainingMemoryOptions } from './training-memory.js';
+} from '../../../accounting/weight-memory.js';
+import { HintError } from '../../../util/errors.js';
+import type { ModelConfig } from '../../../model/config.js';
+import { slotCount } from '../../../model/parameter-shapes.js';
+import { PUBLISHED_SIZES } from '../../../model/sizes.js';
+import { platformReport } from '../../../tensor/device.js';
+import { action, print, printJson, table, wholeNumber } from '../../support/context.js';
+import { printTrainingMemory, type TrainingMemoryOptions } from './training.js';
 import {
   addModelChoice,
   chooseModel,
   type ModelChoice,
   type ModelChoiceOptions,
-} from '../support/model-choice.js';
+} from '../../support/model-choice.js';
 
 interface MemoryOptions extends ModelChoiceOptions, TrainingMemoryOptions {
   dtype: 'f32' | 'bf16';

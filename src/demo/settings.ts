@@ -1,4 +1,4 @@
-import type { TrainingConfigInput } from '../../../training/config/config.js';
+import type { TrainingConfigInput } from '../training/config/config.js';
 
 /** The small T5 v1.1 all three systems start from: 0.9 M parameters, shipped in models/demo-t5. */
 export const DEMO_MODEL = {

@@ -1,12 +1,12 @@
-import { loadP3Evaluation } from '../../data/p3/evaluation.js';
-import { P3_SPLITS } from '../../data/p3/format.js';
-import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
-import { evaluateP3, type P3Evaluation, type P3Scores } from '../../evaluation/rank-classification.js';
-import { HintError } from '../../util/errors.js';
-import type { AnyModel } from '../../model/open-model.js';
-import type { System } from '../../systems/index.js';
-import { table } from '../support/context.js';
-import { Progress } from '../support/progress.js';
+import { loadP3Evaluation } from '../../../data/p3/evaluation.js';
+import { P3_SPLITS } from '../../../data/p3/format.js';
+import type { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
+import { evaluateP3, type P3Evaluation, type P3Scores } from '../../../evaluation/rank-classification.js';
+import { HintError } from '../../../util/errors.js';
+import type { AnyModel } from '../../../model/open-model.js';
+import type { System } from '../../../systems/index.js';
+import { table } from '../../support/context.js';
+import { Progress } from '../../support/progress.js';
 
 /** What `hint eval` takes on P3. */
 export interface P3EvalOptions {

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
-import { checkDatasetKind, detectDatasetKind } from '../../data/detect.js';
-import { createPrompt } from '../../data/natural-instructions/prompts.js';
-import { chooseTarget, readSniTasks, selectInstances } from '../../data/natural-instructions/tasks.js';
-import { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
-import { findSystem, type System } from '../../systems/index.js';
-import { shown } from '../../util/shown.js';
-import { action, print, printJson, splitName, wholeNumber } from '../support/context.js';
-import { firstP3Examples, type P3DataOptions } from './data-p3.js';
+import { checkDatasetKind, detectDatasetKind } from '../../../data/detect.js';
+import { createPrompt } from '../../../data/natural-instructions/prompts.js';
+import { chooseTarget, readSniTasks, selectInstances } from '../../../data/natural-instructions/tasks.js';
+import { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
+import { findSystem, type System } from '../../../systems/index.js';
+import { shown } from '../../../util/shown.js';
+import { action, print, printJson, splitName, wholeNumber } from '../../support/context.js';
+import { firstP3Examples, type P3DataOptions } from './p3-examples.js';
 
 interface DataOptions extends P3DataOptions {
   tokenizer: string;

@@ -1,14 +1,14 @@
 import { join } from 'node:path';
-import { measureLatency, type LatencyOptions, type LatencyPart } from '../../../benchmark/latency.js';
-import { latencyChart, latencyMarkdown, latencyTargets } from '../../../benchmark/latency-report.js';
-import { describeMachine } from '../../../benchmark/machine.js';
-import { throwIfAborted } from '../../../util/errors.js';
-import { writeFileAtomic } from '../../../util/atomic-file.js';
-import { BENCH_RESULTS, checkReplaceable, picture, report } from '../../../util/existing.js';
-import { svgToPng } from '../../../util/plot/png.js';
-import { makeFolder } from '../../../util/write-error.js';
-import { note, print, printJson } from '../../support/context.js';
-import { Progress } from '../../support/progress.js';
+import { measureLatency, type LatencyOptions, type LatencyPart } from '../../benchmark/latency.js';
+import { latencyChart, latencyMarkdown, latencyTargets } from '../../benchmark/latency-report.js';
+import { describeMachine } from '../../benchmark/machine.js';
+import { throwIfAborted } from '../../util/errors.js';
+import { writeFileAtomic } from '../../util/atomic-file.js';
+import { BENCH_RESULTS, checkReplaceable, picture, report } from '../../util/existing.js';
+import { svgToPng } from '../../util/plot/png.js';
+import { makeFolder } from '../../util/write-error.js';
+import { note, print, printJson } from './context.js';
+import { Progress } from './progress.js';
 
 const TITLE = 'Time per 100 examples';
 

@@ -1,19 +1,19 @@
 import type { Command } from 'commander';
-import { loadSniDataset } from '../../data/natural-instructions/dataset.js';
-import { checkDatasetKind, detectDatasetKind } from '../../data/detect.js';
-import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
-import { evaluateModel, type Evaluation } from '../../evaluation/evaluate.js';
-import { HintError } from '../../util/errors.js';
-import { Engine } from '../../inference/engine.js';
-import { isDecoderOnly, type AnyModel } from '../../model/open-model.js';
-import { openSafetensors } from '../../formats/safetensors/file.js';
-import { findSystem, type System } from '../../systems/index.js';
-import type { WeightDType } from '../../tensor/ops.js';
-import { action, dtypeOption, print, printJson, splitName, table, wholeNumber } from '../support/context.js';
-import { addDecodingFlags, decodingOf, type DecodingFlags } from '../support/decoding.js';
-import { describeP3, evaluateOnP3, p3SplitName, type P3EvalOptions } from './eval-p3.js';
-import { Progress } from '../support/progress.js';
-import { checkReplaceable, PREDICTIONS } from '../../util/existing.js';
+import { loadSniDataset } from '../../../data/natural-instructions/dataset.js';
+import { checkDatasetKind, detectDatasetKind } from '../../../data/detect.js';
+import type { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
+import { evaluateModel, type Evaluation } from '../../../evaluation/evaluate.js';
+import { HintError } from '../../../util/errors.js';
+import { Engine } from '../../../inference/engine.js';
+import { isDecoderOnly, type AnyModel } from '../../../model/open-model.js';
+import { openSafetensors } from '../../../formats/safetensors/file.js';
+import { findSystem, type System } from '../../../systems/index.js';
+import type { WeightDType } from '../../../tensor/ops.js';
+import { action, dtypeOption, print, printJson, splitName, table, wholeNumber } from '../../support/context.js';
+import { addDecodingFlags, decodingOf, type DecodingFlags } from '../../support/decoding.js';
+import { describeP3, evaluateOnP3, p3SplitName, type P3EvalOptions } from './p3.js';
+import { Progress } from '../../support/progress.js';
+import { checkReplaceable, PREDICTIONS } from '../../../util/existing.js';
 
 interface EvalOptions extends Omit<P3EvalOptions, 'seed' | 'maxTokens'>, DecodingFlags {
   kind?: string;

@@ -1,9 +1,9 @@
-import { streamP3 } from '../../data/p3/dataset.js';
-import { unpackExamples } from '../../data/token-cache.js';
-import type { TokenizedExample } from '../../data/batch.js';
-import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
-import type { System } from '../../systems/index.js';
-import { formName, p3SplitName } from './eval-p3.js';
+import { streamP3 } from '../../../data/p3/dataset.js';
+import { unpackExamples } from '../../../data/token-cache.js';
+import type { TokenizedExample } from '../../../data/batch.js';
+import type { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
+import type { System } from '../../../systems/index.js';
+import { formName, p3SplitName } from '../eval/p3.js';
 
 /** What `hint data` takes on P3. */
 export interface P3DataOptions {
