@@ -9,8 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Engine } from '../dist/index.js';
 import { benchConfig, normal, uniforms } from '../dist/benchmark/random-model.js';
-import { serializeModelConfig } from '../dist/model/config.js';
-import { parameterShapes, sizeOf } from '../dist/model/parameter-shapes.js';
+import { serializeModelConfig } from '../dist/model/config/config.js';
+import { parameterShapes, sizeOf } from '../dist/model/parameters/parameter-shapes.js';
 import { toBfloat16, writeSafetensors } from '../dist/formats/safetensors/file.js';
 import { dropTemporary, temporaryFolder } from '../dist/util/temporary.js';
 

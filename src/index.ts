@@ -61,18 +61,18 @@ export { findTextFiles, type TextFile } from './data/text/files.js';
 export { PoolSource, type ExampleSource, type SourceState } from './training/sources/example-source.js';
 export { Trainer, type StepReport } from './training/step/trainer.js';
 export { findSystem, type System } from './systems/index.js';
-export { loadModel, saveModel, type LoadModelOptions } from './model/checkpoint.js';
-export { modelFingerprint } from './model/fingerprint.js';
-export { HintModel } from './model/hint.js';
-export { initialiseParameters, Parameters } from './model/parameters.js';
+export { loadModel, saveModel, type LoadModelOptions } from './model/checkpoint/checkpoint.js';
+export { modelFingerprint } from './model/trainable/fingerprint.js';
+export { HintModel } from './model/hint/hint-model.js';
+export { initialiseParameters, Parameters } from './model/parameters/parameter-store.js';
 export {
   parseModelConfig,
   readModelConfig,
   serializeModelConfig,
   type HintConfig,
   type ModelConfig,
-} from './model/config.js';
-export { parameterCount, parameterShapes } from './model/parameter-shapes.js';
+} from './model/config/config.js';
+export { parameterCount, parameterShapes } from './model/parameters/parameter-shapes.js';
 export { openSafetensors, writeSafetensors } from './formats/safetensors/file.js';
 export { Tokenizer } from './formats/tokenizer/tokenizer.js';
 export {

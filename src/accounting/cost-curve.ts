@@ -1,6 +1,6 @@
 import { HintError } from '../util/errors.js';
-import { parameterCount } from '../model/parameter-shapes.js';
-import { modelOfSize } from '../model/sizes.js';
+import { parameterCount } from '../model/parameters/parameter-shapes.js';
+import { modelOfSize } from '../model/config/sizes.js';
 import { findSystem } from '../systems/index.js';
 import { inferenceFlops } from './flops.js';
 import { nominalParameters, paperFlops, PAPER_LENGTHS, paperShape } from './paper-tables.js';

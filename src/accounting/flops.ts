@@ -1,5 +1,5 @@
 import { HintError } from '../util/errors.js';
-import { MODEL_CONFIG, readsInstruction, type HintConfig, type ModelConfig } from '../model/config.js';
+import { MODEL_CONFIG, readsInstruction, type HintConfig, type ModelConfig } from '../model/config/config.js';
 import {
   adaptationTable,
   attentionWidth,
@@ -8,7 +8,7 @@ import {
   generatorWidth,
   slotCount,
   type Adaptation,
-} from '../model/parameter-shapes.js';
+} from '../model/parameters/parameter-shapes.js';
 import { boolean, checked, integer, options as optionsOf } from '../util/arguments.js';
 
 /**

@@ -1,5 +1,5 @@
-import { readsInstruction, type ModelConfig } from '../model/config.js';
-import { adaptationTable, attentionWidth, sizeOf, slotCount } from '../model/parameter-shapes.js';
+import { readsInstruction, type ModelConfig } from '../model/config/config.js';
+import { adaptationTable, attentionWidth, sizeOf, slotCount } from '../model/parameters/parameter-shapes.js';
 import { checkLengths, usedSlots } from './flops.js';
 import { paperMemoryDecoderOnly, paperMemoryHint } from './paper-costs.js';
 

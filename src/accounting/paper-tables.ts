@@ -1,7 +1,7 @@
 import { HintError } from '../util/errors.js';
-import type { ModelConfig } from '../model/config.js';
-import { attentionWidth } from '../model/parameter-shapes.js';
-import { modelOfSize } from '../model/sizes.js';
+import type { ModelConfig } from '../model/config/config.js';
+import { attentionWidth } from '../model/parameters/parameter-shapes.js';
+import { modelOfSize } from '../model/config/sizes.js';
 import { PAPER_CELLS, type PaperCell } from './paper-cells.js';
 import {
   paperFlopsDecoderOnly,

@@ -1,7 +1,7 @@
 import type { Ragged, RaggedBatch } from '../data/batch.js';
-import { canRegenerate, type RunAgain } from '../model/activation-memory.js';
-import type { ModelConfig } from '../model/config.js';
-import { adaptationTable } from '../model/parameter-shapes.js';
+import { canRegenerate, type RunAgain } from '../model/memory/activation-memory.js';
+import type { ModelConfig } from '../model/config/config.js';
+import { adaptationTable } from '../model/parameters/parameter-shapes.js';
 import {
   addMultiplyAdds,
   compileMultiplyAdds,

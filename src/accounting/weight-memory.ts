@@ -1,14 +1,14 @@
-import { isMatrix, matrixDType } from '../model/packed-weights.js';
-import { readsInstruction, type ModelConfig } from '../model/config.js';
-import { foldsOutputProjection } from '../model/inference-weights.js';
+import { isMatrix, matrixDType } from '../model/weights/packed-weights.js';
+import { readsInstruction, type ModelConfig } from '../model/config/config.js';
+import { foldsOutputProjection } from '../model/weights/inference-weights.js';
 import {
   adaptationTable,
   attentionWidth,
   parameterShapes,
   sizeOf,
   type Adaptation,
-} from '../model/parameter-shapes.js';
-import { isRounded } from '../model/parameters.js';
+} from '../model/parameters/parameter-shapes.js';
+import { isRounded } from '../model/parameters/parameter-store.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { usedSlots } from './flops.js';
 

@@ -1,5 +1,5 @@
 import { HintError } from '../util/errors.js';
-import type { ModelConfig } from '../model/config.js';
+import type { ModelConfig } from '../model/config/config.js';
 import { OUTPUT_TOKENS, sniLengths } from './lengths.js';
 import type { LatencyOptions, LatencyPart } from './latency.js';
 import type { PeerProcess } from './peer-process.js';

@@ -1,9 +1,9 @@
 import { HintError } from '../util/errors.js';
 import { Engine } from '../inference/engine.js';
-import { loadModel } from '../model/checkpoint.js';
-import { HintModel } from '../model/hint.js';
-import { checkWeightDType } from '../model/inference-weights.js';
-import { parameterCount } from '../model/parameter-shapes.js';
+import { loadModel } from '../model/checkpoint/checkpoint.js';
+import { HintModel } from '../model/hint/hint-model.js';
+import { checkWeightDType } from '../model/weights/inference-weights.js';
+import { parameterCount } from '../model/parameters/parameter-shapes.js';
 import { Device } from '../tensor/device.js';
 import type { WeightDType } from '../tensor/ops.js';
 import type { EventLoopLag } from '../util/event-loop-lag.js';

@@ -1,8 +1,8 @@
-import { HintModel } from '../model/hint.js';
-import type { ModelConfig } from '../model/config.js';
-import { Parameters } from '../model/parameters.js';
-import { initialisations, parameterShapes, sizeOf } from '../model/parameter-shapes.js';
-import { modelOfSize } from '../model/sizes.js';
+import { HintModel } from '../model/hint/hint-model.js';
+import type { ModelConfig } from '../model/config/config.js';
+import { Parameters } from '../model/parameters/parameter-store.js';
+import { initialisations, parameterShapes, sizeOf } from '../model/parameters/parameter-shapes.js';
+import { modelOfSize } from '../model/config/sizes.js';
 import { PAPER_HYPERNETWORK } from '../systems/hint.js';
 import type { Device } from '../tensor/device.js';
 import type { Tensor } from '../tensor/tensor.js';

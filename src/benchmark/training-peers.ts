@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { TokenizedExample } from '../data/batch.js';
 import { HintError } from '../util/errors.js';
-import { serializeModelConfig, type ModelConfig } from '../model/config.js';
+import { serializeModelConfig, type ModelConfig } from '../model/config/config.js';
 import { packageRoot } from '../util/package-root.js';
 import { PeerProcess } from './peer-process.js';
 import { loadHuggingFace, peerPython, startHuggingFace, type PeerDescription } from './peers.js';

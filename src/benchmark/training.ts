@@ -1,5 +1,5 @@
-import type { ModelConfig } from '../model/config.js';
-import { parameterCount } from '../model/parameter-shapes.js';
+import type { ModelConfig } from '../model/config/config.js';
+import { parameterCount } from '../model/parameters/parameter-shapes.js';
 import { Device } from '../tensor/device.js';
 import type { FloatDType } from '../tensor/ops.js';
 import type { MemoryMode } from '../training/memory/memory-plan.js';

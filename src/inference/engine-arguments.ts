@@ -1,5 +1,5 @@
 import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
-import type { LoadModelOptions } from '../model/checkpoint.js';
+import type { LoadModelOptions } from '../model/checkpoint/checkpoint.js';
 import type { DeviceOptions } from '../tensor/device.js';
 import type { WeightDType } from '../tensor/ops.js';
 import {

@@ -5,9 +5,9 @@ import { concatenate } from '../data/batch.js';
 import { PROMPT_TOKENS } from '../data/natural-instructions/prompts.js';
 import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../util/errors.js';
-import { modelFingerprint } from '../model/fingerprint.js';
-import type { HintModel } from '../model/hint.js';
-import { checkWeightDType } from '../model/inference-weights.js';
+import { modelFingerprint } from '../model/trainable/fingerprint.js';
+import type { HintModel } from '../model/hint/hint-model.js';
+import { checkWeightDType } from '../model/weights/inference-weights.js';
 import {
   anyModel,
   isDecoderOnly,

@@ -1,7 +1,7 @@
 import { HintError } from '../util/errors.js';
-import { parseModelConfig, readModelConfig, type ModelConfig } from '../model/config.js';
+import { parseModelConfig, readModelConfig, type ModelConfig } from '../model/config/config.js';
 import type { DecoderOnlyFamily } from '../model/decoder-only/config.js';
-import { sizedConfig, type ModelSize } from '../model/sizes.js';
+import { sizedConfig, type ModelSize } from '../model/config/sizes.js';
 import { findSystem } from '../systems/index.js';
 import { readLineage } from '../training/run/lineage.js';
 import { findRecipe } from '../training/config/recipes.js';

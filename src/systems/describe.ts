@@ -1,4 +1,4 @@
-import { readsInstruction, type HintConfig } from '../model/config.js';
+import { readsInstruction, type HintConfig } from '../model/config/config.js';
 import { HYPERNETWORK_GROUP, T5_GROUP, type System } from './system.js';
 
 /** A system in words, for listings. */

@@ -1,4 +1,4 @@
-import type { HintConfig } from '../model/config.js';
+import type { HintConfig } from '../model/config/config.js';
 import { withHypernetwork } from './hypernetwork-plan.js';
 import { HYPERNETWORK_GROUP, T5_GROUP, readsPromptApart, type System } from './system.js';
 

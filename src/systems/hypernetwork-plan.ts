@@ -5,7 +5,7 @@ import {
   type GeneratorKind,
   type HintConfig,
   type ModelConfig,
-} from '../model/config.js';
+} from '../model/config/config.js';
 
 /** The fields of a hypernetwork that a run sets differently from its system. */
 export type HintOptions = { readonly [K in keyof HintConfig]?: HintConfig[K] | undefined };

@@ -1,7 +1,7 @@
 import type { PromptSetting } from '../data/natural-instructions/prompts.js';
 import type { P3Setting } from '../data/p3/forms.js';
 import { HintError } from '../util/errors.js';
-import type { HintConfig, ModelConfig } from '../model/config.js';
+import type { HintConfig, ModelConfig } from '../model/config/config.js';
 import type { DecoderOnlyFamily } from '../model/decoder-only/config.js';
 import type { HintOptions, HypernetworkPlan } from './hypernetwork-plan.js';
 

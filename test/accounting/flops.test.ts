@@ -7,7 +7,7 @@ import {
   paperMemoryDecoderOnly,
   paperMemoryHint,
 } from '../../src/accounting/paper-costs.js';
-import { parseModelConfig } from '../../src/model/config.js';
+import { parseModelConfig } from '../../src/model/config/config.js';
 
 const small = { vocab_size: 200, d_model: 32, d_kv: 8, d_ff: 64, num_layers: 2, num_heads: 4 };
 const model = (hint?: object) => parseModelConfig({ ...small, ...(hint && { hint }) });

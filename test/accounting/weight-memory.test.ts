@@ -1,9 +1,9 @@
 import { afterEach, expect, it } from 'vitest';
 import { heldOn, unpackedWeightMemory, weightMemory } from '../../src/accounting/weight-memory.js';
 import { Engine } from '../../src/inference/engine.js';
-import { parameterCount } from '../../src/model/parameter-shapes.js';
+import { parameterCount } from '../../src/model/parameters/parameter-shapes.js';
 import { Device, platformReport } from '../../src/tensor/device.js';
-import { loadModel } from '../../src/model/checkpoint.js';
+import { loadModel } from '../../src/model/checkpoint/checkpoint.js';
 import { randomModel, removeAll, tinyConfig, writeModel } from '../inference/models.js';
 import { UnpackedDevice } from '../inference/unpacked-device.js';
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { saveModel } from '../../src/model/checkpoint.js';
+import { saveModel } from '../../src/model/checkpoint/checkpoint.js';
 import { Device } from '../../src/tensor/device.js';
 import { packageRoot } from '../../src/util/package-root.js';
 import { FULL_HINT, randomModel, tinyConfig, TOKENIZER } from '../inference/models.js';

@@ -7,7 +7,7 @@ import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { evaluateModel } from '../../src/evaluation/evaluate.js';
 import { inferenceFlops } from '../../src/accounting/flops.js';
 import { scoreFile } from '../../src/evaluation/score.js';
-import type { HintModel } from '../../src/model/hint.js';
+import type { HintModel } from '../../src/model/hint/hint-model.js';
 import { Device } from '../../src/tensor/device.js';
 import { FULL_HINT, randomModel, removeAll, tinyConfig, TOKENIZER } from '../inference/models.js';
 

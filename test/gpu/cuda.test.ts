@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { generateTokens } from '../../src/inference/decode/generate.js';
-import { loadModel } from '../../src/model/checkpoint.js';
+import { loadModel } from '../../src/model/checkpoint/checkpoint.js';
 import { cudaReport, Device } from '../../src/tensor/device.js';
 import * as ops from '../../src/tensor/ops.js';
 import type { Tensor } from '../../src/tensor/tensor.js';

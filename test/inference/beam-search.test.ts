@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BeamSearch } from '../../src/inference/decode/beam-search.js';
 import { generateTokens } from '../../src/inference/decode/generate.js';
-import { loadModel } from '../../src/model/checkpoint.js';
-import type { HintModel } from '../../src/model/hint.js';
+import { loadModel } from '../../src/model/checkpoint/checkpoint.js';
+import type { HintModel } from '../../src/model/hint/hint-model.js';
 import { Device } from '../../src/tensor/device.js';
 import { CounterRng } from '../../src/util/counter-rng.js';
 

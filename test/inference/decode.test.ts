@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { concatenate } from '../../src/data/batch.js';
 import { generateTokens } from '../../src/inference/decode/generate.js';
-import { loadModel } from '../../src/model/checkpoint.js';
-import type { HintModel } from '../../src/model/hint.js';
+import { loadModel } from '../../src/model/checkpoint/checkpoint.js';
+import type { HintModel } from '../../src/model/hint/hint-model.js';
 import { Device } from '../../src/tensor/device.js';
 import { FULL_HINT, GREEDY_MODEL, randomModel, tinyConfig } from './models.js';
 

@@ -1,9 +1,9 @@
-import type { HintModel } from '../../src/model/hint.js';
+import type { HintModel } from '../../src/model/hint/hint-model.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { Engine } from '../../src/inference/engine.js';
 import type { Task } from '../../src/inference/task/task.js';
-import { loadModel } from '../../src/model/checkpoint.js';
+import { loadModel } from '../../src/model/checkpoint/checkpoint.js';
 import { Device } from '../../src/tensor/device.js';
 import { FULL_HINT, GREEDY_MODEL, removeAll, tinyConfig, TOKENIZER, writeModel } from './models.js';
 

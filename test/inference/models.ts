@@ -2,10 +2,10 @@ import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { HintModel } from '../../src/model/hint.js';
-import { parseModelConfig, type ModelConfig } from '../../src/model/config.js';
-import { saveModel } from '../../src/model/checkpoint.js';
-import { initialiseParameters } from '../../src/model/parameters.js';
+import { HintModel } from '../../src/model/hint/hint-model.js';
+import { parseModelConfig, type ModelConfig } from '../../src/model/config/config.js';
+import { saveModel } from '../../src/model/checkpoint/checkpoint.js';
+import { initialiseParameters } from '../../src/model/parameters/parameter-store.js';
 import { Device } from '../../src/tensor/device.js';
 
 /** A small HINT with the original's greedy outputs beside it. */

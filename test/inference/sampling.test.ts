@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { generateTokens, type GenerateOptions } from '../../src/inference/decode/generate.js';
-import type { HintModel } from '../../src/model/hint.js';
+import type { HintModel } from '../../src/model/hint/hint-model.js';
 import { Device } from '../../src/tensor/device.js';
 import { FULL_HINT, randomModel, tinyConfig } from './models.js';
 

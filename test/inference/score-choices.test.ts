@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { concatenate } from '../../src/data/batch.js';
 import { Engine } from '../../src/inference/engine.js';
 import { scoreChoices } from '../../src/inference/decode/score-choices.js';
-import type { HintModel } from '../../src/model/hint.js';
+import type { HintModel } from '../../src/model/hint/hint-model.js';
 import { Device } from '../../src/tensor/device.js';
 import { FULL_HINT, randomModel, removeAll, tinyConfig, writeModel } from './models.js';
 

@@ -2,7 +2,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/inference/engine.js';
-import type { HintModel } from '../../src/model/hint.js';
+import type { HintModel } from '../../src/model/hint/hint-model.js';
 import { FULL_HINT, removeAll, tinyConfig, writeModel } from './models.js';
 
 let directory: string;

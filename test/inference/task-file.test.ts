@@ -1,4 +1,4 @@
-import type { HintModel } from '../../src/model/hint.js';
+import type { HintModel } from '../../src/model/hint/hint-model.js';
 import { mkdtemp, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseModelConfig, readModelConfig, serializeModelConfig } from '../../src/model/config.js';
+import { parseModelConfig, readModelConfig, serializeModelConfig } from '../../src/model/config/config.js';
 
 const t5 = { vocab_size: 200, d_model: 32, d_kv: 8, d_ff: 64, num_layers: 2, num_heads: 4 };
 

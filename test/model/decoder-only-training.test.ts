@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { buildBatch } from '../../src/data/batch.js';
-import { saveModel } from '../../src/model/checkpoint.js';
+import { saveModel } from '../../src/model/checkpoint/checkpoint.js';
 import { initialiseDecoderOnlyModel } from '../../src/model/decoder-only/checkpoint.js';
 import { parseDecoderOnlyConfig } from '../../src/model/decoder-only/config.js';
 import { openModel } from '../../src/model/open-model.js';
@@ -14,7 +14,7 @@ import { parseTrainingConfig } from '../../src/training/config/config.js';
 import { Optimizer } from '../../src/training/step/optimizer.js';
 import { assignGroups } from '../../src/training/step/parameter-groups.js';
 import { trainOnBatch } from '../../src/training/step/train-on-batch.js';
-import type { TrainableModel } from '../../src/model/trainable.js';
+import type { TrainableModel } from '../../src/model/trainable/trainable.js';
 import { tinyPool } from '../training/tiny.js';
 
 const device = new Device({ threads: 1 });

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { readFixtureInputs } from '../../src/cli/commands/verify/fixture-inputs.js';
 import { batchOf } from '../../src/cli/commands/verify/model-case.js';
 import { relativeDifference } from '../../src/cli/commands/verify/difference.js';
-import { loadModel } from '../../src/model/checkpoint.js';
+import { loadModel } from '../../src/model/checkpoint/checkpoint.js';
 import { openSafetensors, toFloat32 } from '../../src/formats/safetensors/file.js';
 import * as ops from '../../src/tensor/ops.js';
 import { Device } from '../../src/tensor/device.js';

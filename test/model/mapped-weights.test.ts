@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildBatch } from '../../src/data/batch.js';
-import { loadModel, saveModel, type LoadModelOptions } from '../../src/model/checkpoint.js';
-import { modelFingerprint } from '../../src/model/fingerprint.js';
-import type { HintModel } from '../../src/model/hint.js';
+import { loadModel, saveModel, type LoadModelOptions } from '../../src/model/checkpoint/checkpoint.js';
+import { modelFingerprint } from '../../src/model/trainable/fingerprint.js';
+import type { HintModel } from '../../src/model/hint/hint-model.js';
 import {
   openSafetensors,
   writeSafetensors,

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { parseModelConfig, serializeModelConfig } from '../../src/model/config.js';
+import { parseModelConfig, serializeModelConfig } from '../../src/model/config/config.js';
 import {
   adaptationTable,
   componentsPerSlot,
@@ -10,8 +10,8 @@ import {
   parameterShapes,
   sizeOf,
   slotCount,
-} from '../../src/model/parameter-shapes.js';
-import { sizedConfig, type ModelSize } from '../../src/model/sizes.js';
+} from '../../src/model/parameters/parameter-shapes.js';
+import { sizedConfig, type ModelSize } from '../../src/model/config/sizes.js';
 
 const model = (size: ModelSize, hint?: object) =>
   parseModelConfig({ ...serializeModelConfig(sizedConfig(size)), ...(hint && { hint }) });

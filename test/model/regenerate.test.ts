@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { buildBatch, type RaggedBatch } from '../../src/data/batch.js';
-import { DropoutPlan } from '../../src/model/dropout.js';
-import type { HintModel } from '../../src/model/hint.js';
+import { DropoutPlan } from '../../src/model/trainable/dropout.js';
+import type { HintModel } from '../../src/model/hint/hint-model.js';
 import { Device } from '../../src/tensor/device.js';
 import { Gradients } from '../../src/tensor/tape.js';
 import { accumulateGradients } from '../../src/training/step/microbatch.js';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildBatch } from '../../src/data/batch.js';
-import { loadModel } from '../../src/model/checkpoint.js';
+import { loadModel } from '../../src/model/checkpoint/checkpoint.js';
 import { initialiseDecoderOnlyModel } from '../../src/model/decoder-only/checkpoint.js';
 import { parseDecoderOnlyConfig } from '../../src/model/decoder-only/config.js';
 import { findSystem, SYSTEMS } from '../../src/systems/index.js';

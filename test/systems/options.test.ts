@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseModelConfig, type ModelConfig } from '../../src/model/config.js';
+import { parseModelConfig, type ModelConfig } from '../../src/model/config/config.js';
 import { describeSystem, findSystem, SYSTEMS, type HintOptions } from '../../src/systems/index.js';
 import { PAPER_HYPERNETWORK } from '../../src/systems/hint.js';
 import { parseTrainingConfig } from '../../src/training/config/config.js';

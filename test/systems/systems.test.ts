@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { HintError } from '../../src/util/errors.js';
-import { parseModelConfig, type ModelConfig } from '../../src/model/config.js';
-import { parameterShapes } from '../../src/model/parameter-shapes.js';
+import { parseModelConfig, type ModelConfig } from '../../src/model/config/config.js';
+import { parameterShapes } from '../../src/model/parameters/parameter-shapes.js';
 import { PAPER_HYPERNETWORK } from '../../src/systems/hint.js';
 import { findSystem, SYSTEMS } from '../../src/systems/index.js';
 import type { Tensor } from '../../src/tensor/tensor.js';

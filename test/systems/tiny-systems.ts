@@ -1,5 +1,5 @@
 import type { TokenizedExample } from '../../src/data/batch.js';
-import { HintModel } from '../../src/model/hint.js';
+import { HintModel } from '../../src/model/hint/hint-model.js';
 import type { System } from '../../src/systems/index.js';
 import type { Device } from '../../src/tensor/device.js';
 import {

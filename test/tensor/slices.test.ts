@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { buildBatch } from '../../src/data/batch.js';
 import { generateTokens } from '../../src/inference/decode/generate.js';
-import { DropoutPlan } from '../../src/model/dropout.js';
-import type { HintModel } from '../../src/model/hint.js';
+import { DropoutPlan } from '../../src/model/trainable/dropout.js';
+import type { HintModel } from '../../src/model/hint/hint-model.js';
 import { Device } from '../../src/tensor/device.js';
 import * as ops from '../../src/tensor/ops.js';
 import type { Sliced } from '../../src/tensor/slices.js';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TokenizedExample } from '../../src/data/batch.js';
-import { parseModelConfig, type ModelConfig } from '../../src/model/config.js';
-import { HintModel } from '../../src/model/hint.js';
-import { initialiseParameters } from '../../src/model/parameters.js';
+import { parseModelConfig, type ModelConfig } from '../../src/model/config/config.js';
+import { HintModel } from '../../src/model/hint/hint-model.js';
+import { initialiseParameters } from '../../src/model/parameters/parameter-store.js';
 import { findSystem } from '../../src/systems/index.js';
 import type { Device } from '../../src/tensor/device.js';
 import { PoolSource } from '../../src/training/sources/example-source.js';

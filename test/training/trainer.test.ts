@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { buildBatch } from '../../src/data/batch.js';
-import { loadModel } from '../../src/model/checkpoint.js';
+import { loadModel } from '../../src/model/checkpoint/checkpoint.js';
 import { findSystem } from '../../src/systems/index.js';
 import { Device } from '../../src/tensor/device.js';
 import { ADAFACTOR, Optimizer } from '../../src/training/step/optimizer.js';

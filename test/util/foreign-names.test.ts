@@ -12,7 +12,7 @@ import { runP3Job } from '../../src/data/p3/tokenize.js';
 import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { benchmarkSeries } from '../../src/benchmark/compare.js';
 import { scorePredictions } from '../../src/evaluation/score.js';
-import { modelOfSize } from '../../src/model/sizes.js';
+import { modelOfSize } from '../../src/model/config/sizes.js';
 import { findSystem } from '../../src/systems/index.js';
 import { parseTrainingConfig } from '../../src/training/config/config.js';
 import { applyOverrides, mergeSettings } from '../../src/training/config/overrides.js';

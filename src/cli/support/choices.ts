@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { PUBLISHED_SIZES } from '../../model/sizes.js';
+import { PUBLISHED_SIZES } from '../../model/config/sizes.js';
 
 /** Parses a list of words out of `known`, each once. */
 export function oneOf<T extends string>(option: string, known: readonly T[]): (text: string) => T[] {

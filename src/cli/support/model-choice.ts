@@ -1,7 +1,12 @@
 import { Option, type Command } from 'commander';
 import { HintError } from '../../util/errors.js';
-import { readModelConfig, readsInstruction, type HintConfig, type ModelConfig } from '../../model/config.js';
-import { PUBLISHED_SIZES, modelOfSize } from '../../model/sizes.js';
+import {
+  readModelConfig,
+  readsInstruction,
+  type HintConfig,
+  type ModelConfig,
+} from '../../model/config/config.js';
+import { PUBLISHED_SIZES, modelOfSize } from '../../model/config/sizes.js';
 import { findSystem, SYSTEMS, type HintOptions } from '../../systems/index.js';
 import { wholeNumber } from './context.js';
 

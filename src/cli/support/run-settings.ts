@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { HintError } from '../../util/errors.js';
-import { MODEL_SIZES } from '../../model/sizes.js';
+import { MODEL_SIZES } from '../../model/config/sizes.js';
 import type { TrainingConfig } from '../../training/config/config.js';
 import { applyOverrides, mergeSettings } from '../../training/config/overrides.js';
 import { trainFromConfig, type TrainingEvent, type TrainingSummary } from '../../training/run/run.js';

@@ -1,11 +1,11 @@
 import { concatenate, type Ragged } from '../../data/batch.js';
-import type { EncodedTasks, HintModel } from '../../model/hint.js';
-import type { EncodedInstructions } from '../../model/hypernetwork.js';
+import type { EncodedTasks, HintModel } from '../../model/hint/hint-model.js';
+import type { EncodedInstructions } from '../../model/hint/hypernetwork.js';
 import type { DecoderOnlyModel } from '../../model/decoder-only/decoder-only-model.js';
 import { instructionTokens } from '../../model/decoder-only/prompt.js';
 import { isDecoderOnly, type AnyModel } from '../../model/open-model.js';
-import type { SharedKeys } from '../../model/t5.js';
-import { packModules } from '../../model/task-modules.js';
+import type { SharedKeys } from '../../model/t5/t5.js';
+import { packModules } from '../../model/modules/task-modules.js';
 import { packedTensors, type WeightDType } from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';

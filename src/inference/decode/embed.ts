@@ -1,7 +1,7 @@
 import { concatenate } from '../../data/batch.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import type { HintModel } from '../../model/hint.js';
-import { asFloat32 } from '../../model/parameters.js';
+import type { HintModel } from '../../model/hint/hint-model.js';
+import { asFloat32 } from '../../model/parameters/parameter-store.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';

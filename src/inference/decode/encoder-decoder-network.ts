@@ -1,7 +1,7 @@
 import type { Ragged } from '../../data/batch.js';
-import type { HintModel } from '../../model/hint.js';
-import type { CrossKeys, DecoderKeys } from '../../model/t5.js';
-import { prefixOptions, type TaskRows } from '../../model/task-modules.js';
+import type { HintModel } from '../../model/hint/hint-model.js';
+import type { CrossKeys, DecoderKeys } from '../../model/t5/t5.js';
+import { prefixOptions, type TaskRows } from '../../model/modules/task-modules.js';
 import type { Device } from '../../tensor/device.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';

@@ -1,6 +1,6 @@
 import { concatenate, type Ragged } from '../../data/batch.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import type { HintModel } from '../../model/hint.js';
+import type { HintModel } from '../../model/hint/hint-model.js';
 import { anyModel, isDecoderOnly, type AnyModel } from '../../model/open-model.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';

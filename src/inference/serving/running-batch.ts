@@ -1,6 +1,6 @@
 import { HintError } from '../../util/errors.js';
-import type { HintModel } from '../../model/hint.js';
-import { stackRows } from '../../model/task-modules.js';
+import type { HintModel } from '../../model/hint/hint-model.js';
+import { stackRows } from '../../model/modules/task-modules.js';
 import type { Program } from '../../tensor/device.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';

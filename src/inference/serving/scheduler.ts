@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { checkTokenIds } from '../../data/batch.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import type { HintModel } from '../../model/hint.js';
+import type { HintModel } from '../../model/hint/hint-model.js';
 import { isDecoderOnly } from '../../model/open-model.js';
 import { abortable } from '../../util/abortable.js';
 import type { CompiledTasks } from '../compile/compiled-tasks.js';

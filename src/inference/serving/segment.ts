@@ -1,7 +1,7 @@
 import { concatenate } from '../../data/batch.js';
-import type { HintModel } from '../../model/hint.js';
-import type { CrossKeys } from '../../model/t5.js';
-import { partedTaskRows, prefixOptions, type TaskRows } from '../../model/task-modules.js';
+import type { HintModel } from '../../model/hint/hint-model.js';
+import type { CrossKeys } from '../../model/t5/t5.js';
+import { partedTaskRows, prefixOptions, type TaskRows } from '../../model/modules/task-modules.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';

@@ -1,5 +1,5 @@
 import { throwIfAborted } from '../../util/errors.js';
-import type { EncodedInstructions } from '../../model/hypernetwork.js';
+import type { EncodedInstructions } from '../../model/hint/hypernetwork.js';
 import { abortable } from '../../util/abortable.js';
 import { bytes, optional, options } from '../../util/arguments.js';
 import { bytesOfTasks, disposeTasks, tensorsOf, type CompiledTasks } from '../compile/compiled-tasks.js';

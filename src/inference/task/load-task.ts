@@ -1,13 +1,17 @@
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError } from '../../util/errors.js';
-import { checkFinite } from '../../model/checkpoint.js';
-import type { HintModel } from '../../model/hint.js';
-import { MappedWeights } from '../../model/mapped-weights.js';
+import { checkFinite } from '../../model/checkpoint/checkpoint.js';
+import type { HintModel } from '../../model/hint/hint-model.js';
+import { MappedWeights } from '../../model/checkpoint/mapped-tensors.js';
 import { isDecoderOnly, readsInstructionApart, type AnyModel } from '../../model/open-model.js';
-import { adaptationTable, attentionWidth, type AdaptationName } from '../../model/parameter-shapes.js';
+import {
+  adaptationTable,
+  attentionWidth,
+  type AdaptationName,
+} from '../../model/parameters/parameter-shapes.js';
 import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors/file.js';
-import type { SharedKeys } from '../../model/t5.js';
-import { isMatrixModule, type GeneratedTensor } from '../../model/task-modules.js';
+import type { SharedKeys } from '../../model/t5/t5.js';
+import { isMatrixModule, type GeneratedTensor } from '../../model/modules/task-modules.js';
 import type { Device } from '../../tensor/device.js';
 import { releasePages } from '../../tensor/mapped-file.js';
 import * as ops from '../../tensor/ops.js';

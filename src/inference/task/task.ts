@@ -5,7 +5,7 @@ import {
 } from '../../data/natural-instructions/prompts.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import type { HintModel } from '../../model/hint.js';
+import type { HintModel } from '../../model/hint/hint-model.js';
 import { anyModel, isDecoderOnly, type AnyModel } from '../../model/open-model.js';
 import { checked, path as pathKind, shaped } from '../../util/arguments.js';
 import { createYielder } from '../../util/event-loop-lag.js';

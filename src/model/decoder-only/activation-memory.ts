@@ -1,6 +1,6 @@
 import type { FloatDType } from '../../tensor/ops.js';
-import type { ActivationMemory, BatchShape } from '../activation-memory.js';
-import { allocatedBytes } from '../kept-by-layers.js';
+import type { ActivationMemory, BatchShape } from '../memory/activation-memory.js';
+import { allocatedBytes } from '../memory/kept-by-layers.js';
 import type { DecoderOnlyConfig } from './config.js';
 
 /** The same as `activationMemory` for a decoder-only model, which has no modules to make again. */

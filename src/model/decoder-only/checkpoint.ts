@@ -1,9 +1,9 @@
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import type { Device } from '../../tensor/device.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import { readValues, type LoadModelOptions } from '../checkpoint.js';
-import { roundParameter, type TensorSummary } from '../fingerprint.js';
-import { initialTensor, isRounded, Parameters } from '../parameters.js';
+import { readValues, type LoadModelOptions } from '../checkpoint/checkpoint.js';
+import { roundParameter, type TensorSummary } from '../trainable/fingerprint.js';
+import { initialTensor, isRounded, Parameters } from '../parameters/parameter-store.js';
 import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors/file.js';
 import type { DecoderOnlyConfig } from './config.js';
 import { DecoderOnlyModel } from './decoder-only-model.js';

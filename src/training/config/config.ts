@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { HintError } from '../../util/errors.js';
-import { MODEL_SIZES } from '../../model/sizes.js';
+import { MODEL_SIZES } from '../../model/config/sizes.js';
 import { parseBytes } from '../../util/bytes.js';
 import { checked, list, path as pathKind, text as textKind } from '../../util/arguments.js';
 import { parseSafely, valueAt } from '../../util/parse-safely.js';

@@ -1,5 +1,5 @@
 import { HintError } from '../../util/errors.js';
-import type { ActivationMemory, BatchShape, RunAgain } from '../../model/activation-memory.js';
+import type { ActivationMemory, BatchShape, RunAgain } from '../../model/memory/activation-memory.js';
 import { formatBytes } from '../../util/bytes.js';
 import type { StateMemory } from './state-memory.js';
 

@@ -1,6 +1,6 @@
-import { allocatedBytes } from '../../model/kept-by-layers.js';
-import { sizeOf } from '../../model/parameter-shapes.js';
-import type { TrainableModel } from '../../model/trainable.js';
+import { allocatedBytes } from '../../model/memory/kept-by-layers.js';
+import { sizeOf } from '../../model/parameters/parameter-shapes.js';
+import type { TrainableModel } from '../../model/trainable/trainable.js';
 import type { FloatDType } from '../../tensor/ops.js';
 import { momentShapes, type Optimizer, type OptimizerSettings } from '../step/optimizer.js';
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { checkFinite, saveModel } from '../../model/checkpoint.js';
-import type { TrainableModel } from '../../model/trainable.js';
+import { checkFinite, saveModel } from '../../model/checkpoint/checkpoint.js';
+import type { TrainableModel } from '../../model/trainable/trainable.js';
 import { openSafetensors, toFloat32InPieces, writeSafetensors } from '../../formats/safetensors/file.js';
 import type { Optimizer } from '../step/optimizer.js';
 

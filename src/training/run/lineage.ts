@@ -1,7 +1,7 @@
 import { HintError } from '../../util/errors.js';
-import { adaptConfig } from '../../model/checkpoint.js';
-import { readModelConfig } from '../../model/config.js';
-import { parameterShapes } from '../../model/parameter-shapes.js';
+import { adaptConfig } from '../../model/checkpoint/checkpoint.js';
+import { readModelConfig } from '../../model/config/config.js';
+import { parameterShapes } from '../../model/parameters/parameter-shapes.js';
 import { openSafetensors } from '../../formats/safetensors/file.js';
 import type { System } from '../../systems/index.js';
 import type { TrainingConfig } from '../config/config.js';

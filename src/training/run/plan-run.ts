@@ -1,8 +1,8 @@
 import { totalmem } from 'node:os';
 import { buildBatch } from '../../data/batch.js';
 import { splitByTokens } from '../../data/sampling.js';
-import { shapeOf, type BatchShape } from '../../model/activation-memory.js';
-import type { TrainableModel } from '../../model/trainable.js';
+import { shapeOf, type BatchShape } from '../../model/memory/activation-memory.js';
+import type { TrainableModel } from '../../model/trainable/trainable.js';
 import { cudaReport } from '../../tensor/device.js';
 import { createYielder } from '../../util/event-loop-lag.js';
 import type { TrainingConfig } from '../config/config.js';

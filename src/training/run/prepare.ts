@@ -1,21 +1,21 @@
 import { resolve } from 'node:path';
 import { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError } from '../../util/errors.js';
-import { adaptConfig, loadModel } from '../../model/checkpoint.js';
+import { adaptConfig, loadModel } from '../../model/checkpoint/checkpoint.js';
 import {
   parseModelConfig,
   readModelConfig,
   readsInstruction,
   type HintConfig,
   type ModelConfig,
-} from '../../model/config.js';
-import { HintModel } from '../../model/hint.js';
+} from '../../model/config/config.js';
+import { HintModel } from '../../model/hint/hint-model.js';
 import { initialiseDecoderOnlyModel, loadDecoderOnlyModel } from '../../model/decoder-only/checkpoint.js';
 import { parseDecoderOnlyConfig, type DecoderOnlyConfig } from '../../model/decoder-only/config.js';
 import { readDecoderOnlyConfig, type AnyModel } from '../../model/open-model.js';
-import { initialiseWithCopies } from '../../model/parameters.js';
-import { sizedConfig } from '../../model/sizes.js';
-import type { TrainableModel } from '../../model/trainable.js';
+import { initialiseWithCopies } from '../../model/parameters/parameter-store.js';
+import { sizedConfig } from '../../model/config/sizes.js';
+import type { TrainableModel } from '../../model/trainable/trainable.js';
 import { SYSTEMS, type ParameterGroup, type System } from '../../systems/index.js';
 import type { Device } from '../../tensor/device.js';
 import type { TrainingConfig } from '../config/config.js';

@@ -5,7 +5,7 @@ import { MIN_SEGMENT_TOKENS, TEXT_OBJECTIVES } from '../../data/text/objective.j
 import { DOCUMENTS_PER_GROUP } from '../../data/text/tokenized-groups.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError } from '../../util/errors.js';
-import { readsInstruction } from '../../model/config.js';
+import { readsInstruction } from '../../model/config/config.js';
 import { SYSTEMS, type System } from '../../systems/index.js';
 import type { ExampleSource } from './example-source.js';
 import { TextSource } from './text-source.js';

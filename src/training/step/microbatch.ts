@@ -1,7 +1,7 @@
 import { HintError } from '../../util/errors.js';
 import type { RaggedBatch } from '../../data/batch.js';
-import type { DropoutPlan } from '../../model/dropout.js';
-import type { TrainableModel } from '../../model/trainable.js';
+import type { DropoutPlan } from '../../model/trainable/dropout.js';
+import type { TrainableModel } from '../../model/trainable/trainable.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import { Tape, type Gradients } from '../../tensor/tape.js';

@@ -1,4 +1,4 @@
-import { isRounded, type Parameters } from '../../model/parameters.js';
+import { isRounded, type Parameters } from '../../model/parameters/parameter-store.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';

@@ -1,5 +1,5 @@
 import type { RaggedBatch } from '../../data/batch.js';
-import type { TrainableModel } from '../../model/trainable.js';
+import type { TrainableModel } from '../../model/trainable/trainable.js';
 import { Gradients } from '../../tensor/tape.js';
 import { accumulateGradients, evaluateLoss } from './microbatch.js';
 import type { Optimizer } from './optimizer.js';

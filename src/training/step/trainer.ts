@@ -1,8 +1,8 @@
 import { buildBatch } from '../../data/batch.js';
 import { splitByTokens } from '../../data/sampling.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import { DropoutPlan } from '../../model/dropout.js';
-import { TRAINABLE, type TrainableModel } from '../../model/trainable.js';
+import { DropoutPlan } from '../../model/trainable/dropout.js';
+import { TRAINABLE, type TrainableModel } from '../../model/trainable/trainable.js';
 import * as ops from '../../tensor/ops.js';
 import {
   boolean,

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
 import { LATENCY_DTYPES, LATENCY_SYSTEMS } from '../../../benchmark/latency.js';
 import { MOST_SHOTS } from '../../../benchmark/lengths.js';
-import { PUBLISHED_SIZES } from '../../../model/sizes.js';
+import { PUBLISHED_SIZES } from '../../../model/config/sizes.js';
 import { action, wholeNumber } from '../../support/context.js';
 import { oneOf, sizeName } from '../../support/choices.js';
 import { reportLatency, type LatencyReportOptions } from '../../support/latency-files.js';

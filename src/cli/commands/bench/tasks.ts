@@ -10,7 +10,7 @@ import {
   type TaskWork,
 } from '../../../benchmark/task-measurements.js';
 import { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
-import { PUBLISHED_SIZES } from '../../../model/sizes.js';
+import { PUBLISHED_SIZES } from '../../../model/config/sizes.js';
 import type { WeightDType } from '../../../tensor/ops.js';
 import { packageRoot } from '../../../util/package-root.js';
 import { median } from '../../../util/statistics.js';

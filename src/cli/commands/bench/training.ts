@@ -4,7 +4,7 @@ import { benchConfig } from '../../../benchmark/random-model.js';
 import { measureTraining, TRAINING_SYSTEMS, type TrainingSystem } from '../../../benchmark/training.js';
 import { trainingMarkdown } from '../../../benchmark/training-report.js';
 import { HintError } from '../../../util/errors.js';
-import { PUBLISHED_SIZES } from '../../../model/sizes.js';
+import { PUBLISHED_SIZES } from '../../../model/config/sizes.js';
 import type { FloatDType } from '../../../tensor/ops.js';
 import { MEMORY_MODES, type MemoryMode } from '../../../training/memory/memory-plan.js';
 import { action, note, wholeNumber } from '../../support/context.js';

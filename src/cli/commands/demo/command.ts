@@ -6,7 +6,7 @@ import { readSniTask, readSniTaskNames, sniTaskFile } from '../../../data/natura
 import { writeDemoDataset, writeDemoTokenizer, writePretrainingDataset } from '../../../demo/files.js';
 import { HintError } from '../../../util/errors.js';
 import { Engine } from '../../../inference/engine.js';
-import { loadModel, saveModel } from '../../../model/checkpoint.js';
+import { loadModel, saveModel } from '../../../model/checkpoint/checkpoint.js';
 import { Device } from '../../../tensor/device.js';
 import { parseTrainingConfig } from '../../../training/config/config.js';
 import { trainFromConfig } from '../../../training/run/run.js';

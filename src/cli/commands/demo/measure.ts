@@ -6,7 +6,7 @@ import { HintError } from '../../../util/errors.js';
 import { Engine } from '../../../inference/engine.js';
 import { findSystem } from '../../../systems/index.js';
 import { Progress } from '../../support/progress.js';
-import type { ModelConfig } from '../../../model/config.js';
+import type { ModelConfig } from '../../../model/config/config.js';
 import type { DemoSystem } from '../../../demo/settings.js';
 
 /** One row of the demo's table. */

@@ -9,7 +9,15 @@ import { isDecoderOnly, type AnyModel } from '../../../model/open-model.js';
 import { openSafetensors } from '../../../formats/safetensors/file.js';
 import { findSystem, type System } from '../../../systems/index.js';
 import type { WeightDType } from '../../../tensor/ops.js';
-import { action, dtypeOption, print, printJson, splitName, table, wholeNumber } from '../../support/context.js';
+import {
+  action,
+  dtypeOption,
+  print,
+  printJson,
+  splitName,
+  table,
+  wholeNumber,
+} from '../../support/context.js';
 import { addDecodingFlags, decodingOf, type DecodingFlags } from '../../support/decoding.js';
 import { describeP3, evaluateOnP3, p3SplitName, type P3EvalOptions } from './p3.js';
 import { Progress } from '../../support/progress.js';

@@ -8,9 +8,9 @@ import {
   type WeightMemory,
 } from '../../../accounting/weight-memory.js';
 import { HintError } from '../../../util/errors.js';
-import type { ModelConfig } from '../../../model/config.js';
-import { slotCount } from '../../../model/parameter-shapes.js';
-import { PUBLISHED_SIZES } from '../../../model/sizes.js';
+import type { ModelConfig } from '../../../model/config/config.js';
+import { slotCount } from '../../../model/parameters/parameter-shapes.js';
+import { PUBLISHED_SIZES } from '../../../model/config/sizes.js';
 import { platformReport } from '../../../tensor/device.js';
 import { action, print, printJson, table, wholeNumber } from '../../support/context.js';
 import { printTrainingMemory, type TrainingMemoryOptions } from './training.js';

@@ -1,14 +1,27 @@
 import { HintError } from '../../../util/errors.js';
 import { PAPER_LENGTHS } from '../../../accounting/paper-tables.js';
-import { activationMemory, costOfRunningAgain, type BatchShape } from '../../../model/activation-memory.js';
-import { parameterShapes } from '../../../model/parameter-shapes.js';
+import {
+  activationMemory,
+  costOfRunningAgain,
+  type BatchShape,
+} from '../../../model/memory/activation-memory.js';
+import { parameterShapes } from '../../../model/parameters/parameter-shapes.js';
 import { findSystem } from '../../../systems/index.js';
 import { cudaReport } from '../../../tensor/device.js';
 import type { FloatDType } from '../../../tensor/ops.js';
-import { MARGIN, modeMemory, type MemoryMode, type ModeMemory } from '../../../training/memory/memory-plan.js';
+import {
+  MARGIN,
+  modeMemory,
+  type MemoryMode,
+  type ModeMemory,
+} from '../../../training/memory/memory-plan.js';
 import { ADAFACTOR, type OptimizerSettings } from '../../../training/step/optimizer.js';
 import { defaultMemoryBudget } from '../../../training/run/plan-run.js';
-import { stateMemory, type ParameterMemory, type StateMemory } from '../../../training/memory/state-memory.js';
+import {
+  stateMemory,
+  type ParameterMemory,
+  type StateMemory,
+} from '../../../training/memory/state-memory.js';
 import { formatBytes, parseBytes } from '../../../util/bytes.js';
 import { print, printJson, table } from '../../support/context.js';
 import type { ModelChoice } from '../../support/model-choice.js';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { HintError } from '../../../util/errors.js';
-import { MODEL_SIZES } from '../../../model/sizes.js';
+import { MODEL_SIZES } from '../../../model/config/sizes.js';
 import {
   checkReport,
   findGrid,

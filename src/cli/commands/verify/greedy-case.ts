@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { generateTokens } from '../../../inference/decode/generate.js';
 import { listOf } from '../../../util/check.js';
-import { loadModel } from '../../../model/checkpoint.js';
+import { loadModel } from '../../../model/checkpoint/checkpoint.js';
 import type { Device } from '../../../tensor/device.js';
 import type { WeightDType } from '../../../tensor/ops.js';
 import type { Comparison } from './difference.js';

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { buildBatch, type RaggedBatch, type TokenizedExample } from '../../../data/batch.js';
 import { HintError } from '../../../util/errors.js';
-import { loadModel } from '../../../model/checkpoint.js';
-import type { HintModel } from '../../../model/hint.js';
-import { asFloat32 } from '../../../model/parameters.js';
-import { sizeOf } from '../../../model/parameter-shapes.js';
+import { loadModel } from '../../../model/checkpoint/checkpoint.js';
+import type { HintModel } from '../../../model/hint/hint-model.js';
+import { asFloat32 } from '../../../model/parameters/parameter-store.js';
+import { sizeOf } from '../../../model/parameters/parameter-shapes.js';
 import { openSafetensors, toFloat32, type SafetensorsFile } from '../../../formats/safetensors/file.js';
-import type { TaskModules } from '../../../model/task-modules.js';
+import type { TaskModules } from '../../../model/modules/task-modules.js';
 import type { Device } from '../../../tensor/device.js';
 import * as ops from '../../../tensor/ops.js';
 import type { WeightDType } from '../../../tensor/ops.js';

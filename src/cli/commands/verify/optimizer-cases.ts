@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { loadModel } from '../../../model/checkpoint.js';
+import { loadModel } from '../../../model/checkpoint/checkpoint.js';
 import { openSafetensors, toFloat32, type SafetensorsFile } from '../../../formats/safetensors/file.js';
 import { listOf } from '../../../util/check.js';
 import { ADAFACTOR, adafactorDecay, Optimizer } from '../../../training/step/optimizer.js';

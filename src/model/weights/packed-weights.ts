@@ -1,9 +1,9 @@
-import type { Device } from '../tensor/device.js';
-import { releasePages } from '../tensor/mapped-file.js';
-import * as ops from '../tensor/ops.js';
-import type { Sliced } from '../tensor/slices.js';
-import type { Tensor } from '../tensor/tensor.js';
-import type { ModelConfig } from './config.js';
+import type { Device } from '../../tensor/device.js';
+import { releasePages } from '../../tensor/mapped-file.js';
+import * as ops from '../../tensor/ops.js';
+import type { Sliced } from '../../tensor/slices.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { ModelConfig } from '../config/config.js';
 import {
   COMPONENT_ATTENTION,
   MadeWeights,
@@ -13,8 +13,8 @@ import {
   type InferenceWeights,
   type WeightReader,
 } from './inference-weights.js';
-import { adaptationTable, type AdaptationName } from './parameter-shapes.js';
-import { asFloat32, type Parameters } from './parameters.js';
+import { adaptationTable, type AdaptationName } from '../parameters/parameter-shapes.js';
+import { asFloat32, type Parameters } from '../parameters/parameter-store.js';
 
 /** How the two layers of a module's generator are held. */
 interface PackedGenerator {

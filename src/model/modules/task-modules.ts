@@ -1,4 +1,4 @@
-import type { Tensor } from '../tensor/tensor.js';
+import type { Tensor } from '../../tensor/tensor.js';
 import {
   groupedLinear,
   packedLinear,
@@ -8,8 +8,8 @@ import {
   type GroupedLinearOptions,
   type PackedMatrix,
   type WeightDType,
-} from '../tensor/ops.js';
-import type { AdaptationName } from './parameter-shapes.js';
+} from '../../tensor/ops.js';
+import type { AdaptationName } from '../parameters/parameter-shapes.js';
 
 /** One kind of generated tensor for all tasks of a batch: [tasks, slots.length, ...shape]. */
 export interface GeneratedTensor {

@@ -1,6 +1,6 @@
-import { HintError } from '../util/errors.js';
-import { checked, text } from '../util/arguments.js';
-import { MODEL_CONFIG, type HintConfig, type ModelConfig } from './config.js';
+import { HintError } from '../../util/errors.js';
+import { checked, text } from '../../util/arguments.js';
+import { MODEL_CONFIG, type HintConfig, type ModelConfig } from '../config/config.js';
 
 /** The modules a hypernetwork can generate, in the order their components lie inside a slot. */
 export type AdaptationName =

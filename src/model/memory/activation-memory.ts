@@ -1,6 +1,6 @@
-import type { FloatDType } from '../tensor/ops.js';
-import type { RaggedBatch } from '../data/batch.js';
-import { readsInstruction, type HintConfig, type ModelConfig } from './config.js';
+import type { FloatDType } from '../../tensor/ops.js';
+import type { RaggedBatch } from '../../data/batch.js';
+import { readsInstruction, type HintConfig, type ModelConfig } from '../config/config.js';
 import { generatedMemory, LayerMemory, Sizes, type Generated } from './kept-by-layers.js';
 import {
   adaptationTable,
@@ -8,7 +8,7 @@ import {
   generatorOutputs,
   slotCount,
   type Adaptation,
-} from './parameter-shapes.js';
+} from '../parameters/parameter-shapes.js';
 
 /** What is run again in the backward pass instead of being kept for it; see ForwardOptions. */
 export interface RunAgain {

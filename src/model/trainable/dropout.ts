@@ -1,4 +1,4 @@
-import type { DropoutSite } from '../tensor/ops.js';
+import type { DropoutSite } from '../../tensor/ops.js';
 
 /** The parts of a network that draw their own masks. */
 export type DropoutStack = 'encoder' | 'decoder' | 'hyperencoder' | 'hyperdecoder' | 'generator';

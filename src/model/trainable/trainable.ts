@@ -1,11 +1,11 @@
-import type { RaggedBatch } from '../data/batch.js';
-import type { Device } from '../tensor/device.js';
-import type { Sliced } from '../tensor/slices.js';
-import type { Tensor } from '../tensor/tensor.js';
-import type { ActivationMemory, BatchShape, RunAgain } from './activation-memory.js';
+import type { RaggedBatch } from '../../data/batch.js';
+import type { Device } from '../../tensor/device.js';
+import type { Sliced } from '../../tensor/slices.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { ActivationMemory, BatchShape, RunAgain } from '../memory/activation-memory.js';
 import type { DropoutPlan } from './dropout.js';
-import { callback, instance, shaped } from '../util/arguments.js';
-import { DEVICE, Parameters } from './parameters.js';
+import { callback, instance, shaped } from '../../util/arguments.js';
+import { DEVICE, Parameters } from '../parameters/parameter-store.js';
 
 /** How a forward pass is run. */
 export interface ForwardOptions {

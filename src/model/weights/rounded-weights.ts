@@ -1,6 +1,6 @@
-import * as ops from '../tensor/ops.js';
-import type { Sliced } from '../tensor/slices.js';
-import type { Tensor } from '../tensor/tensor.js';
+import * as ops from '../../tensor/ops.js';
+import type { Sliced } from '../../tensor/slices.js';
+import type { Tensor } from '../../tensor/tensor.js';
 import {
   MadeWeights,
   foldsOutputProjection,
@@ -9,8 +9,8 @@ import {
   type InferenceWeights,
   type WeightReader,
 } from './inference-weights.js';
-import { adaptationTable, type AdaptationName } from './parameter-shapes.js';
-import { isRounded } from './parameters.js';
+import { adaptationTable, type AdaptationName } from '../parameters/parameter-shapes.js';
+import { isRounded } from '../parameters/parameter-store.js';
 
 /**
  * Weights of inference in bf16 where the device reads them as they are, which is on CUDA. What is multiplied or looked

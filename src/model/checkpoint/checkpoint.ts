@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import { HintError, throwIfAborted } from '../util/errors.js';
-import type { Device } from '../tensor/device.js';
-import { firstNonFinite, releasePages } from '../tensor/mapped-file.js';
-import type * as ops from '../tensor/ops.js';
-import type { Tensor } from '../tensor/tensor.js';
+import { HintError, throwIfAborted } from '../../util/errors.js';
+import type { Device } from '../../tensor/device.js';
+import { firstNonFinite, releasePages } from '../../tensor/mapped-file.js';
+import type * as ops from '../../tensor/ops.js';
+import type { Tensor } from '../../tensor/tensor.js';
 import {
   boolean,
   callback,
@@ -17,15 +17,22 @@ import {
   record,
   signal,
   text,
-} from '../util/arguments.js';
-import { writeFileAtomic } from '../util/atomic-file.js';
-import { makeFolder } from '../util/write-error.js';
-import { HINT_CONFIG, readModelConfig, type HintConfig, type ModelConfig } from './config.js';
-import { roundParameter, type TensorSummary } from './fingerprint.js';
-import { HintModel } from './hint.js';
-import { initialisations, parameterShapes } from './parameter-shapes.js';
-import { MappedWeights } from './mapped-weights.js';
-import { asFloat32, copiedFrom, DEVICE, initialTensor, isRounded, Parameters } from './parameters.js';
+} from '../../util/arguments.js';
+import { writeFileAtomic } from '../../util/atomic-file.js';
+import { makeFolder } from '../../util/write-error.js';
+import { HINT_CONFIG, readModelConfig, type HintConfig, type ModelConfig } from '../config/config.js';
+import { roundParameter, type TensorSummary } from '../trainable/fingerprint.js';
+import { HintModel } from '../hint/hint-model.js';
+import { initialisations, parameterShapes } from '../parameters/parameter-shapes.js';
+import { MappedWeights } from './mapped-tensors.js';
+import {
+  asFloat32,
+  copiedFrom,
+  DEVICE,
+  initialTensor,
+  isRounded,
+  Parameters,
+} from '../parameters/parameter-store.js';
 import {
   openSafetensors,
   toBfloat16InPieces,
@@ -33,8 +40,8 @@ import {
   writeSafetensors,
   type SafetensorsFile,
   type TensorInfo,
-} from '../formats/safetensors/file.js';
-import { TRAINABLE, type TrainableModel } from './trainable.js';
+} from '../../formats/safetensors/file.js';
+import { TRAINABLE, type TrainableModel } from '../trainable/trainable.js';
 
 /** How a model directory is opened. */
 export interface LoadModelOptions {

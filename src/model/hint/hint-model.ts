@@ -1,29 +1,34 @@
-import { HintError } from '../util/errors.js';
-import * as ops from '../tensor/ops.js';
-import type { Device } from '../tensor/device.js';
-import type { Sliced } from '../tensor/slices.js';
-import type { Tensor } from '../tensor/tensor.js';
-import { checked, instance } from '../util/arguments.js';
-import { checkTokenIds, type Ragged, type RaggedBatch } from '../data/batch.js';
+import { HintError } from '../../util/errors.js';
+import * as ops from '../../tensor/ops.js';
+import type { Device } from '../../tensor/device.js';
+import type { Sliced } from '../../tensor/slices.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { checked, instance } from '../../util/arguments.js';
+import { checkTokenIds, type Ragged, type RaggedBatch } from '../../data/batch.js';
 import {
   activationMemory,
   costOfRunningAgain,
   type ActivationMemory,
   type BatchShape,
   type RunAgain,
-} from './activation-memory.js';
-import { MODEL_CONFIG, serializeModelConfig, type ModelConfig } from './config.js';
-import { NO_DROPOUT } from './dropout.js';
+} from '../memory/activation-memory.js';
+import { MODEL_CONFIG, serializeModelConfig, type ModelConfig } from '../config/config.js';
+import { NO_DROPOUT } from '../trainable/dropout.js';
 import { Hypernetwork, type EncodedInstructions } from './hypernetwork.js';
-import { checkWeightDType, type InferenceWeights } from './inference-weights.js';
-import { PackedWeights } from './packed-weights.js';
-import { DEVICE, Parameters } from './parameters.js';
-import { RoundedWeights } from './rounded-weights.js';
-import { T5, type Memory } from './t5.js';
-import { taskRowOffsets, type ModuleSource, type TaskModules, type TaskRows } from './task-modules.js';
-import type { ForwardOptions, StoredTensor, TrainableModel } from './trainable.js';
+import { checkWeightDType, type InferenceWeights } from '../weights/inference-weights.js';
+import { PackedWeights } from '../weights/packed-weights.js';
+import { DEVICE, Parameters } from '../parameters/parameter-store.js';
+import { RoundedWeights } from '../weights/rounded-weights.js';
+import { T5, type Memory } from '../t5/t5.js';
+import {
+  taskRowOffsets,
+  type ModuleSource,
+  type TaskModules,
+  type TaskRows,
+} from '../modules/task-modules.js';
+import type { ForwardOptions, StoredTensor, TrainableModel } from '../trainable/trainable.js';
 
-export type { ForwardOptions } from './trainable.js';
+export type { ForwardOptions } from '../trainable/trainable.js';
 
 /** What the instructions of a batch have become. */
 export interface EncodedTasks {

@@ -1,12 +1,12 @@
-import { HintError } from '../util/errors.js';
-import type { Device } from '../tensor/device.js';
-import * as ops from '../tensor/ops.js';
-import type { Activation, FloatDType, PackedMatrix, WeightDType } from '../tensor/ops.js';
-import type { Sliced } from '../tensor/slices.js';
-import type { Tensor } from '../tensor/tensor.js';
-import type { HintConfig, ModelConfig } from './config.js';
-import { generatorWidth, type AdaptationName } from './parameter-shapes.js';
-import { asFloat32, type Parameters } from './parameters.js';
+import { HintError } from '../../util/errors.js';
+import type { Device } from '../../tensor/device.js';
+import * as ops from '../../tensor/ops.js';
+import type { Activation, FloatDType, PackedMatrix, WeightDType } from '../../tensor/ops.js';
+import type { Sliced } from '../../tensor/slices.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { HintConfig, ModelConfig } from '../config/config.js';
+import { generatorWidth, type AdaptationName } from '../parameters/parameter-shapes.js';
+import { asFloat32, type Parameters } from '../parameters/parameter-store.js';
 
 /** The one cross-attention of the component embeddings (method §2.4). */
 export const COMPONENT_ATTENTION = 'hypernetwork.attention';

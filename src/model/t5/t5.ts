@@ -1,11 +1,11 @@
-import * as ops from '../tensor/ops.js';
-import type { Device } from '../tensor/device.js';
-import type { Sliced } from '../tensor/slices.js';
-import type { Tensor } from '../tensor/tensor.js';
-import type { ModelConfig } from './config.js';
-import type { WeightReader } from './inference-weights.js';
-import { NO_DROPOUT, type DropoutPlan, type DropoutStack } from './dropout.js';
-import type { Parameters } from './parameters.js';
+import * as ops from '../../tensor/ops.js';
+import type { Device } from '../../tensor/device.js';
+import type { Sliced } from '../../tensor/slices.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { ModelConfig } from '../config/config.js';
+import type { WeightReader } from '../weights/inference-weights.js';
+import { NO_DROPOUT, type DropoutPlan, type DropoutStack } from '../trainable/dropout.js';
+import type { Parameters } from '../parameters/parameter-store.js';
 import {
   addAdapter,
   addLora,
@@ -15,7 +15,7 @@ import {
   prefixOptions,
   readingModules,
   type TaskRows,
-} from './task-modules.js';
+} from '../modules/task-modules.js';
 
 /** Sequences of one side of a batch, on the device. */
 export interface Sequences {

@@ -1,4 +1,4 @@
-import { HintError } from '../util/errors.js';
+import { HintError } from '../../util/errors.js';
 import { parseModelConfig, type ModelConfig } from './config.js';
 
 /** The published sizes of T5 v1.1 (method §1.5), and the original's toy size. */

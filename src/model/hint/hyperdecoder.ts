@@ -1,8 +1,8 @@
-import * as ops from '../tensor/ops.js';
-import type { Sliced } from '../tensor/slices.js';
-import type { Tensor } from '../tensor/tensor.js';
-import type { DropoutPlan } from './dropout.js';
-import type { T5 } from './t5.js';
+import * as ops from '../../tensor/ops.js';
+import type { Sliced } from '../../tensor/slices.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { DropoutPlan } from '../trainable/dropout.js';
+import type { T5 } from '../t5/t5.js';
 
 /** An attention's keys and values of the encoded instructions, [rows, attention width] each. */
 export interface InstructionKeys {

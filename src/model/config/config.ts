@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { HintError } from '../util/errors.js';
+import { HintError } from '../../util/errors.js';
 import {
   boolean,
   checked,
@@ -12,10 +12,10 @@ import {
   shaped,
   text,
   type Members,
-} from '../util/arguments.js';
-import { parseSafely, valueAt } from '../util/parse-safely.js';
-import { readJson } from '../util/read-file.js';
-import { showValue } from '../util/show-value.js';
+} from '../../util/arguments.js';
+import { parseSafely, valueAt } from '../../util/parse-safely.js';
+import { readJson } from '../../util/read-file.js';
+import { showValue } from '../../util/show-value.js';
 
 /** What feeds the generators: hint-method §2.4, §3.2–3.4. */
 export type GeneratorKind = (typeof GENERATORS)[number];

@@ -1,7 +1,7 @@
-import type { Device } from '../tensor/device.js';
-import { MappedFile } from '../tensor/mapped-file.js';
-import type { Tensor } from '../tensor/tensor.js';
-import type { SafetensorsFile } from '../formats/safetensors/file.js';
+import type { Device } from '../../tensor/device.js';
+import { MappedFile } from '../../tensor/mapped-file.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { SafetensorsFile } from '../../formats/safetensors/file.js';
 
 const DTYPES = { F32: { dtype: 'f32', bytes: 4 }, BF16: { dtype: 'bf16', bytes: 2 } } as const;
 

@@ -1,20 +1,20 @@
-import * as ops from '../tensor/ops.js';
-import type { Sliced } from '../tensor/slices.js';
-import type { Tensor } from '../tensor/tensor.js';
-import { HintError } from '../util/errors.js';
-import { readsInstruction, type HintConfig } from './config.js';
-import { NO_DROPOUT, type DropoutPlan } from './dropout.js';
+import * as ops from '../../tensor/ops.js';
+import type { Sliced } from '../../tensor/slices.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { HintError } from '../../util/errors.js';
+import { readsInstruction, type HintConfig } from '../config/config.js';
+import { NO_DROPOUT, type DropoutPlan } from '../trainable/dropout.js';
 import { hyperdecode, hyperdecoderBlock, type InstructionKeys } from './hyperdecoder.js';
-import { COMPONENT_ATTENTION, generatorScale, type GeneratorLayers } from './inference-weights.js';
+import { COMPONENT_ATTENTION, generatorScale, type GeneratorLayers } from '../weights/inference-weights.js';
 import {
   adaptationTable,
   generatedSlots,
   generatorWidth,
   type Adaptation,
   type AdaptationName,
-} from './parameter-shapes.js';
-import type { T5 } from './t5.js';
-import type { GeneratedTensor, ModuleSource, TaskModules } from './task-modules.js';
+} from '../parameters/parameter-shapes.js';
+import type { T5 } from '../t5/t5.js';
+import type { GeneratedTensor, ModuleSource, TaskModules } from '../modules/task-modules.js';
 
 /** The distinct instructions of a batch after the hyperencoder. */
 export interface EncodedInstructions {

@@ -1,13 +1,13 @@
-import { HintError } from '../util/errors.js';
-import { Device } from '../tensor/device.js';
-import * as ops from '../tensor/ops.js';
-import type { Sliced } from '../tensor/slices.js';
-import { Tensor } from '../tensor/tensor.js';
-import { checked, choice, instance, integer, map, where } from '../util/arguments.js';
-import { fnv1a32 } from '../util/hash.js';
-import { showValue } from '../util/show-value.js';
-import { MODEL_CONFIG, type ModelConfig } from './config.js';
-import type { TensorSummary } from './fingerprint.js';
+import { HintError } from '../../util/errors.js';
+import { Device } from '../../tensor/device.js';
+import * as ops from '../../tensor/ops.js';
+import type { Sliced } from '../../tensor/slices.js';
+import { Tensor } from '../../tensor/tensor.js';
+import { checked, choice, instance, integer, map, where } from '../../util/arguments.js';
+import { fnv1a32 } from '../../util/hash.js';
+import { showValue } from '../../util/show-value.js';
+import { MODEL_CONFIG, type ModelConfig } from '../config/config.js';
+import type { TensorSummary } from '../trainable/fingerprint.js';
 import {
   initialisations,
   parameterShapes,

@@ -1,10 +1,10 @@
-import { releasePages } from '../tensor/mapped-file.js';
-import * as ops from '../tensor/ops.js';
-import type { Sliced } from '../tensor/slices.js';
-import type { Tensor } from '../tensor/tensor.js';
-import { checked } from '../util/arguments.js';
-import { sha256Hex } from '../util/hash.js';
-import { asFloat32 } from './parameters.js';
+import { releasePages } from '../../tensor/mapped-file.js';
+import * as ops from '../../tensor/ops.js';
+import type { Sliced } from '../../tensor/slices.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { checked } from '../../util/arguments.js';
+import { sha256Hex } from '../../util/hash.js';
+import { asFloat32 } from '../parameters/parameter-store.js';
 import { TRAINABLE, type TrainableModel } from './trainable.js';
 
 /** What a fingerprint knows of a tensor. */
