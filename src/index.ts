@@ -32,7 +32,7 @@ export type {
   TaskCacheOptions,
   TaskTier,
 } from './inference/serving/task-cache.js';
-export type { EmbedOptions } from './inference/decode/embed.js';
+export type { EmbedOptions } from './inference/encoder-decoder/embed.js';
 export type { MixedGenerateOptions, MixedRequest } from './inference/serving/generate-mixed.js';
 export {
   generateTokens,

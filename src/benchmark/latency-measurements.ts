@@ -1,7 +1,7 @@
 import { HintError } from '../util/errors.js';
 import { Engine } from '../inference/engine.js';
 import type { HintModel } from '../model/hint/hint-model.js';
-import { isDecoderOnly } from '../model/open-model.js';
+import { isDecoderOnly } from '../model/families/open-model.js';
 import { parameterShapes } from '../model/parameters/parameter-shapes.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { observeHint, observePlain, type Observation } from './generation.js';

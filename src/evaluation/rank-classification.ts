@@ -10,7 +10,7 @@ import {
   type ChoiceScores,
   type ScoreChoicesOptions,
 } from '../inference/decode/score-choices.js';
-import { anyModel, type AnyModel } from '../model/open-model.js';
+import { anyModel, type AnyModel } from '../model/families/open-model.js';
 import {
   checked,
   instance,

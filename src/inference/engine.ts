@@ -14,7 +14,7 @@ import {
   openModel,
   readsInstructionApart,
   type AnyModel,
-} from '../model/open-model.js';
+} from '../model/families/open-model.js';
 import { Device } from '../tensor/device.js';
 import { allOrNone } from '../util/abortable.js';
 import {

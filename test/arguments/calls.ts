@@ -2,7 +2,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import * as api from '../../src/index.js';
-import { openModel } from '../../src/model/open-model.js';
+import { openModel } from '../../src/model/families/open-model.js';
 import { createOptimizer } from '../../src/training/run/prepare.js';
 import { FULL_HINT, removeAll, tinyConfig, TOKENIZER, writeModel } from '../inference/models.js';
 

@@ -7,7 +7,7 @@ import { Engine } from '../../src/inference/engine.js';
 import type { Task } from '../../src/inference/task/task.js';
 import { loadModel, saveModel } from '../../src/model/checkpoint/checkpoint.js';
 import type { HintModel } from '../../src/model/hint/hint-model.js';
-import { openModel } from '../../src/model/open-model.js';
+import { openModel } from '../../src/model/families/open-model.js';
 import { openSafetensors } from '../../src/formats/safetensors/file.js';
 import type { Device } from '../../src/tensor/device.js';
 import { FULL_HINT, removeAll, tinyConfig, TOKENIZER, writeModel } from './models.js';

@@ -3,7 +3,7 @@
 import { Engine } from '../../src/inference/engine.js';
 import { Device } from '../../src/tensor/device.js';
 import { HintError } from '../../src/util/errors.js';
-import { openModel } from '../../src/model/open-model.js';
+import { openModel } from '../../src/model/families/open-model.js';
 import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { join } from 'node:path';
 import { rm } from 'node:fs/promises';

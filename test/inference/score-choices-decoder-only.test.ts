@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { evaluateP3 } from '../../src/evaluation/rank-classification.js';
 import { Engine } from '../../src/inference/engine.js';
 import { scoreChoices } from '../../src/inference/decode/score-choices.js';
-import { openModel, type AnyModel } from '../../src/model/open-model.js';
+import { openModel, type AnyModel } from '../../src/model/families/open-model.js';
 import { Device } from '../../src/tensor/device.js';
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures', 'decoder-only');

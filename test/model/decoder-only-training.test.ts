@@ -6,7 +6,7 @@ import { buildBatch } from '../../src/data/batch.js';
 import { saveModel } from '../../src/model/checkpoint/checkpoint.js';
 import { initialiseDecoderOnlyModel } from '../../src/model/decoder-only/checkpoint.js';
 import { parseDecoderOnlyConfig } from '../../src/model/decoder-only/config.js';
-import { openModel } from '../../src/model/open-model.js';
+import { openModel } from '../../src/model/families/open-model.js';
 import { findSystem } from '../../src/systems/index.js';
 import { Device } from '../../src/tensor/device.js';
 import { readOptimizerState, writeTrainingCheckpoint } from '../../src/training/run/checkpoint.js';

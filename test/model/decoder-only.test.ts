@@ -5,7 +5,7 @@ import { buildBatch, type RaggedBatch, type TokenizedExample } from '../../src/d
 import { generateTokens } from '../../src/inference/decode/generate.js';
 import { DecoderOnlyModel } from '../../src/model/decoder-only/decoder-only-model.js';
 import { namePrefixes, split, storedGroups } from '../../src/model/decoder-only/layout.js';
-import { openModel } from '../../src/model/open-model.js';
+import { openModel } from '../../src/model/families/open-model.js';
 import { openSafetensors, toFloat32 } from '../../src/formats/safetensors/file.js';
 import * as ops from '../../src/tensor/ops.js';
 import { Device } from '../../src/tensor/device.js';

@@ -3,14 +3,14 @@ import type { EncodedTasks, HintModel } from '../../model/hint/hint-model.js';
 import type { EncodedInstructions } from '../../model/hint/hypernetwork.js';
 import type { DecoderOnlyModel } from '../../model/decoder-only/decoder-only-model.js';
 import { instructionTokens } from '../../model/decoder-only/prompt.js';
-import { isDecoderOnly, type AnyModel } from '../../model/open-model.js';
+import { isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
 import type { SharedKeys } from '../../model/t5/t5.js';
 import { packModules } from '../../model/modules/task-modules.js';
 import { packedTensors, type WeightDType } from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { abortable } from '../../util/abortable.js';
-import { runForKeys } from '../decode/decoder-only-network.js';
+import { runForKeys } from '../decoder-only/network.js';
 
 /** Everything about some tasks that does not depend on the input (method §9.1). */
 export interface CompiledTasks {

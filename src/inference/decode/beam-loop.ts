@@ -5,7 +5,7 @@ import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { BeamSearch } from './beam-search.js';
 import { createCaches, disposeCaches, FIRST_CAPACITY, isWorthDropping, moveCaches } from './decode-caches.js';
-import type { Cache, DecodeNetwork, DecodeStep } from './decode-network.js';
+import type { Cache, DecodeNetwork, DecodeStep } from '../contract/decode-network.js';
 import type { RowLog } from './row-watch.js';
 
 /** The inputs still searched, each with `numBeams` rows on the device, one for each live hypothesis. */

@@ -1,7 +1,7 @@
 import type { Device } from '../../tensor/device.js';
 import * as ops from '../../tensor/ops.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { Cache, DecodeNetwork } from './decode-network.js';
+import type { Cache, DecodeNetwork } from '../contract/decode-network.js';
 
 /** Tokens that caches have room for at first; they double when they are full. */
 export const FIRST_CAPACITY = 32;

@@ -1,13 +1,13 @@
 import type { Ragged } from '../../data/batch.js';
 import { throwIfAborted } from '../../util/errors.js';
-import { isDecoderOnly, type AnyModel } from '../../model/open-model.js';
+import { isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
 import { abortable } from '../../util/abortable.js';
 import { BeamLoop } from './beam-loop.js';
 import type { CompiledTasks } from '../compile/compiled-tasks.js';
-import type { DecodeNetwork } from './decode-network.js';
-import { DecoderOnlyNetwork } from './decoder-only-network.js';
+import type { DecodeNetwork } from '../contract/decode-network.js';
+import { DecoderOnlyNetwork } from '../decoder-only/network.js';
 import type { Decoding } from './decoding.js';
-import { EncoderDecoderNetwork } from './encoder-decoder-network.js';
+import { EncoderDecoderNetwork } from '../encoder-decoder/network.js';
 import { RowLog, type GeneratedTokens, type RowWatch } from './row-watch.js';
 import { TokenLoop, type TokenChoice } from './token-loop.js';
 

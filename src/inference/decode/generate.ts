@@ -1,6 +1,6 @@
 import { concatenate } from '../../data/batch.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import { anyModel, isDecoderOnly, type AnyModel } from '../../model/open-model.js';
+import { anyModel, isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
 import { adaptationTable, sizeOf, slotCount } from '../../model/parameters/parameter-shapes.js';
 import { compileTasks, disposeTasks, type CompiledTasks } from '../compile/compiled-tasks.js';
 import { decodeBatch } from './decode.js';

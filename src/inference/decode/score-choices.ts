@@ -1,12 +1,12 @@
 import { concatenate, type Ragged } from '../../data/batch.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import type { HintModel } from '../../model/hint/hint-model.js';
-import { anyModel, isDecoderOnly, type AnyModel } from '../../model/open-model.js';
+import { anyModel, isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { compileTasks, disposeTasks, type CompiledTasks } from '../compile/compiled-tasks.js';
-import { decoderOnlyChoiceLosses, type ChoiceBatch } from './decoder-only-choices.js';
+import { decoderOnlyChoiceLosses, type ChoiceBatch } from '../decoder-only/choices.js';
 import {
   boolean,
   checked,

@@ -4,7 +4,7 @@ import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { createCaches, disposeCaches, FIRST_CAPACITY, isWorthDropping, moveCaches } from './decode-caches.js';
-import type { Cache, DecodeNetwork, DecodeStep } from './decode-network.js';
+import type { Cache, DecodeNetwork, DecodeStep } from '../contract/decode-network.js';
 import type { RowLog } from './row-watch.js';
 
 /** How each next token is chosen from the logits. */

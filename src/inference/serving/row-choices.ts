@@ -1,7 +1,7 @@
 import type { Device, Program } from '../../tensor/device.js';
 import * as ops from '../../tensor/ops.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import { isActive, type Row, type Segment } from './segment.js';
+import { isActive, type Row, type Segment } from './cohort.js';
 
 /** How the tokens of a row are chosen from its logits. Those of equal keys can be chosen by one op. */
 export type RowChoice = { key: string } & ({ kind: 'greedy' } | ({ kind: 'sample' } & ops.SampleAttributes));

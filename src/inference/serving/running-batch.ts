@@ -5,7 +5,7 @@ import type { Program } from '../../tensor/device.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { MOST_STEPS, RowChoices } from './row-choices.js';
-import { encodeNewcomers, taskRowsOf, type Newcomers, type Segment } from './segment.js';
+import { encodeNewcomers, taskRowsOf, type Newcomers, type Segment } from './cohort.js';
 
 /** The recorded step of a set of rows and its state on the device; replaced when the rows or their caches change. */
 interface Stage {

@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { checkTokenIds } from '../../data/batch.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import type { HintModel } from '../../model/hint/hint-model.js';
-import { isDecoderOnly } from '../../model/open-model.js';
+import { isDecoderOnly } from '../../model/families/open-model.js';
 import { abortable } from '../../util/abortable.js';
 import type { CompiledTasks } from '../compile/compiled-tasks.js';
 import { choice, integer, optional, options, signal, type Members } from '../../util/arguments.js';
@@ -15,7 +15,7 @@ import { FairQueue } from './fair-queue.js';
 import { Places } from './places.js';
 import type { RowChoice } from './row-choices.js';
 import { RunningBatch } from './running-batch.js';
-import { isActive, type Newcomers, type Row } from './segment.js';
+import { isActive, type Newcomers, type Row } from './cohort.js';
 
 /** How much an engine serves at once. */
 export interface ServingOptions {

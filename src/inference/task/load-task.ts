@@ -3,7 +3,7 @@ import { HintError } from '../../util/errors.js';
 import { checkFinite } from '../../model/checkpoint/checkpoint.js';
 import type { HintModel } from '../../model/hint/hint-model.js';
 import { MappedWeights } from '../../model/checkpoint/mapped-tensors.js';
-import { isDecoderOnly, readsInstructionApart, type AnyModel } from '../../model/open-model.js';
+import { isDecoderOnly, readsInstructionApart, type AnyModel } from '../../model/families/open-model.js';
 import {
   adaptationTable,
   attentionWidth,

@@ -1,7 +1,7 @@
 import { either, ids, list, optional, options, signal, text, type Kind } from '../../util/arguments.js';
 import { count, GENERATING, type GenerateOptions } from '../decode/generate.js';
 import { SCORING, type ScoreChoicesOptions } from '../decode/score-choices.js';
-import { EMBEDDING, type EmbedOptions } from '../decode/embed.js';
+import { EMBEDDING, type EmbedOptions } from '../encoder-decoder/embed.js';
 
 /** Options of {@link Task.generate}. */
 export interface TaskGenerateOptions extends GenerateOptions {

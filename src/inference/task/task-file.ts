@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { HintError } from '../../util/errors.js';
-import { isDecoderOnly, type AnyModel } from '../../model/open-model.js';
+import { isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
 import { asFloat32 } from '../../model/parameters/parameter-store.js';
 import {
   openSafetensors,

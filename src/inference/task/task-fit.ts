@@ -1,6 +1,6 @@
 import type { HintModel } from '../../model/hint/hint-model.js';
 import type { DecoderOnlyConfig } from '../../model/decoder-only/config.js';
-import { isDecoderOnly, type AnyModel } from '../../model/open-model.js';
+import { isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
 import { adaptationTable, attentionWidth, generatedSlots } from '../../model/parameters/parameter-shapes.js';
 import type { SafetensorsFile } from '../../formats/safetensors/file.js';
 import {

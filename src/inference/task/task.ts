@@ -6,7 +6,7 @@ import {
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import type { HintModel } from '../../model/hint/hint-model.js';
-import { anyModel, isDecoderOnly, type AnyModel } from '../../model/open-model.js';
+import { anyModel, isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
 import { checked, path as pathKind, shaped } from '../../util/arguments.js';
 import { createYielder } from '../../util/event-loop-lag.js';
 import { disposeTasks, type CompiledTasks } from '../compile/compiled-tasks.js';
@@ -15,7 +15,7 @@ import { generateWithTask } from '../decode/generate.js';
 import { checkStops, TextWatch, type Generation, type GenerationEvent } from './generation.js';
 import type { GeneratedTokens } from '../decode/row-watch.js';
 import { scoreChoicesWithTask, type ChoiceScores } from '../decode/score-choices.js';
-import { embedInputs, embedInstruction, type EmbedOptions } from '../decode/embed.js';
+import { embedInputs, embedInstruction, type EmbedOptions } from '../encoder-decoder/embed.js';
 import {
   CHOICES,
   EMBED,

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { checkFinite } from '../../model/checkpoint/checkpoint.js';
 import { readModelConfig } from '../../model/config/config.js';
-import { readDecoderOnlyConfig } from '../../model/open-model.js';
+import { readDecoderOnlyConfig } from '../../model/families/open-model.js';
 import { openSafetensors, toFloat32InPieces } from '../../formats/safetensors/file.js';
 import { writeFileAtomic } from '../../util/atomic-file.js';
 import { check } from '../../util/check.js';

@@ -12,7 +12,7 @@ import {
 import { HintModel } from '../../model/hint/hint-model.js';
 import { initialiseDecoderOnlyModel, loadDecoderOnlyModel } from '../../model/decoder-only/checkpoint.js';
 import { parseDecoderOnlyConfig, type DecoderOnlyConfig } from '../../model/decoder-only/config.js';
-import { readDecoderOnlyConfig, type AnyModel } from '../../model/open-model.js';
+import { readDecoderOnlyConfig, type AnyModel } from '../../model/families/open-model.js';
 import { initialiseWithCopies } from '../../model/parameters/parameter-store.js';
 import { sizedConfig } from '../../model/config/sizes.js';
 import type { TrainableModel } from '../../model/trainable/trainable.js';

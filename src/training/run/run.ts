@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { saveModel } from '../../model/checkpoint/checkpoint.js';
-import { openModel, type AnyModel } from '../../model/open-model.js';
+import { openModel, type AnyModel } from '../../model/families/open-model.js';
 import { findSystem, type System } from '../../systems/index.js';
 import { Device } from '../../tensor/device.js';
 import { writeDirectoryAtomically } from '../../util/atomic-directory.js';

@@ -5,7 +5,7 @@ import type { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
 import { evaluateModel, type Evaluation } from '../../../evaluation/evaluate.js';
 import { HintError } from '../../../util/errors.js';
 import { Engine } from '../../../inference/engine.js';
-import { isDecoderOnly, type AnyModel } from '../../../model/open-model.js';
+import { isDecoderOnly, type AnyModel } from '../../../model/families/open-model.js';
 import { openSafetensors } from '../../../formats/safetensors/file.js';
 import { findSystem, type System } from '../../../systems/index.js';
 import type { WeightDType } from '../../../tensor/ops.js';

@@ -3,7 +3,7 @@ import { P3_SPLITS } from '../../../data/p3/format.js';
 import type { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
 import { evaluateP3, type P3Evaluation, type P3Scores } from '../../../evaluation/rank-classification.js';
 import { HintError } from '../../../util/errors.js';
-import type { AnyModel } from '../../../model/open-model.js';
+import type { AnyModel } from '../../../model/families/open-model.js';
 import type { System } from '../../../systems/index.js';
 import { table } from '../../support/context.js';
 import { Progress } from '../../support/progress.js';

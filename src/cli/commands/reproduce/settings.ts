@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { HintError } from '../../../util/errors.js';
 import type { DecoderOnlyFamily } from '../../../model/decoder-only/config.js';
-import { readDecoderOnlyConfig } from '../../../model/open-model.js';
+import { readDecoderOnlyConfig } from '../../../model/families/open-model.js';
 import { MODEL_SIZES, modelOfSize } from '../../../model/config/sizes.js';
 import type { ReproduceSettings, StartingModel } from '../../../reproduce/index.js';
 import { applyOverrides, mergeSettings } from '../../../training/config/overrides.js';

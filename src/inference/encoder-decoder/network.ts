@@ -7,7 +7,7 @@ import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { CompiledTasks } from '../compile/compiled-tasks.js';
-import type { Cache, DecodeNetwork, DecodeStep, StepInputs } from './decode-network.js';
+import type { Cache, DecodeNetwork, DecodeStep, StepInputs } from '../contract/decode-network.js';
 
 /** Decoding with T5 and HINT: the inputs' cross-attention keys and values are computed once, here. */
 export class EncoderDecoderNetwork implements DecodeNetwork {

@@ -8,7 +8,7 @@ import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { CompiledTasks } from '../compile/compiled-tasks.js';
-import type { Cache, DecodeNetwork, DecodeStep, StepInputs } from './decode-network.js';
+import type { Cache, DecodeNetwork, DecodeStep, StepInputs } from '../contract/decode-network.js';
 
 /** Keys and values of tokens that were run already, in one layer. */
 interface Keys {

@@ -5,7 +5,7 @@ import { partedTaskRows, prefixOptions, type TaskRows } from '../../model/module
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { Cache } from '../decode/decode-network.js';
+import type { Cache } from '../contract/decode-network.js';
 import type { TaskHold } from '../task/task.js';
 import type { RowChoice } from './row-choices.js';
 
