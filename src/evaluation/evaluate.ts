@@ -10,7 +10,12 @@ import {
 } from '../inference/decode/generate.js';
 import type { DecoderOnlyModel } from '../model/decoder-only/decoder-only-model.js';
 import { instructionTokens, promptTokens } from '../model/decoder-only/prompt.js';
-import { anyModel, isDecoderOnly, readsInstructionApart, type AnyModel } from '../model/families/open-model.js';
+import {
+  anyModel,
+  isDecoderOnly,
+  readsInstructionApart,
+  type AnyModel,
+} from '../model/families/open-model.js';
 import { checked, instance, optional, options as optionsOf, path, shaped } from '../util/arguments.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { createYielder } from '../util/event-loop-lag.js';
