@@ -9,8 +9,8 @@
 #include "bindings/convert.h"
 #include "bindings/environment.h"
 #include "bindings/exports.h"
+#include "native/math/gemm.h"
 #include "native/runtime/cuda_library.h"
-#include "native/runtime/gemm.h"
 #include "native/runtime/parallel.h"
 
 /// The whole native face: tensors, streams and one generic way to enqueue an op. No arithmetic.

@@ -5,8 +5,8 @@
 #include <array>
 #include <string>
 
-#include "native/runtime/error.h"
-#include "native/runtime/tensor.h"
+#include "native/core/error.h"
+#include "native/core/tensor.h"
 
 /// Reads what JavaScript passed, converting nothing: a number is a number and not an object with a valueOf, so no
 /// JavaScript runs. It may only run while the elements of an array are read (they can have getters), where it can close

@@ -4,6 +4,7 @@
 
 #include "bindings/convert.h"
 #include "bindings/exports.h"
+#include "native/core/table.h"
 
 namespace hint::binding {
 namespace {

@@ -4,8 +4,9 @@
 #include <cmath>
 #include <cstring>
 
-#include "native/runtime/error.h"
-#include "native/runtime/planted_fault.h"
+#include "native/core/error.h"
+#include "native/core/planted_fault.h"
+#include "native/core/table.h"
 
 namespace hint::binding {
 namespace {
@@ -176,7 +177,7 @@ Napi::Value describeOps(Napi::Env env) {
     object.Set("summary", op.summary);
     object.Set("inputs", describeArguments(env, op.inputs));
     object.Set("outputs", describeArguments(env, op.outputs));
-    object.Set("differentiable", Napi::Boolean::New(env, op.kernels[0].backward != nullptr));
+    object.Set("differentiable", Napi::Boolean::New(env, op.cpu.backward != nullptr));
     Napi::Array attributes = Napi::Array::New(env);
     for (uint32_t i = 0; i < op.attributes.size(); ++i) {
       constexpr const char* kinds[] = {"integer", "number", "string", "list"};

@@ -5,8 +5,8 @@
 #include <memory>
 
 #include "bindings/arguments.h"
-#include "native/ops/op.h"
-#include "native/runtime/error.h"
+#include "native/core/call.h"
+#include "native/core/error.h"
 #include "native/runtime/mapped_file.h"
 #include "native/runtime/stream.h"
 

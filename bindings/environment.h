@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
 #include "native/runtime/stream.h"
 
 /// What one Node environment (main thread or worker) owns: its streams, and the road back from their threads to its

@@ -7,7 +7,7 @@
 #include "bindings/convert.h"
 #include "bindings/environment.h"
 #include "bindings/exports.h"
-#include "native/runtime/finite.h"
+#include "native/math/finite.h"
 
 namespace hint::binding {
 namespace {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "native/core/table.h"
 #include "native/tests/case.h"
 #include "native/tests/device_call.h"
 

@@ -14,7 +14,8 @@
 
 #include "native/bench/device_bench.h"
 #include "native/bench/roofs.h"
-#include "native/runtime/error.h"
+#include "native/core/error.h"
+#include "native/core/table.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/stream.h"
 #include "native/tests/case.h"
@@ -96,13 +97,13 @@ std::optional<testing::Storage> storageOf(const OpSpec& op, const OpCase& exampl
 std::vector<Row> measureOp(const OpSpec& op, const bench::Roofs& roofs, const Options& options, Stream* device) {
   const int samples = options.samples;
   std::vector<Row> rows;
-  if (device && !op.kernels[static_cast<size_t>(DeviceType::cuda)].forward) return rows;
+  if (device && !op.cuda.forward) return rows;
   for (const OpCase& example : findReference(op.name).cases) {
     const auto storage = storageOf(op, example, options.dtype);
     if (!example.bench || !storage) continue;
     Call forward = testing::makeCall(op, example, *storage);
     rows.push_back(measure(forward, example.name, roofs, samples, device));
-    if (op.kernels[0].backward && !isInference(forward)) {
+    if (op.cpu.backward && !isInference(forward)) {
       // A backward pass reads what the forward pass left on the host.
       if (device) Stream::execute(forward);
       const auto inputs = testing::differentiableInputs(forward);

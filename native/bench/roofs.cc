@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "native/runtime/gemm.h"
+#include "native/math/gemm.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/scratch.h"
 

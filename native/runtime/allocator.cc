@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "native/runtime/checked.h"
-#include "native/runtime/error.h"
+#include "native/core/checked.h"
+#include "native/core/error.h"
 #include "native/runtime/poison.h"
 
 namespace hint {

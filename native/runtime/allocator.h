@@ -7,6 +7,8 @@
 #include <mutex>
 #include <vector>
 
+#include "native/core/buffer.h"
+
 namespace hint {
 
 /// Where raw memory of a device comes from.
@@ -32,18 +34,16 @@ struct AllocatorStats {
 
 /// Caching allocator: freed blocks are kept by size class (at most 12.5 % rounding waste above 4 KiB) and reused;
 /// when the source is exhausted the cache is emptied once before giving up. Thread-safe.
-class Allocator {
+class Allocator final : public Memory {
  public:
   /// `limit` bytes may be held in all (in use and cached); 0 means no limit.
   explicit Allocator(std::unique_ptr<MemorySource> source, size_t limit = 0);
-  ~Allocator();
+  ~Allocator() override;
 
-  /// Throws OUT_OF_MEMORY naming the bytes asked, held and cached; the allocator stays usable.
-  void* acquire(size_t bytes);
-  void release(void* pointer, size_t bytes);
-  /// Counts bytes that a buffer uses without taking memory for them.
-  void borrow(size_t bytes);
-  void giveBack(size_t bytes);
+  void* acquire(size_t bytes) override;
+  void release(void* pointer, size_t bytes) override;
+  void borrow(size_t bytes) override;
+  void giveBack(size_t bytes) override;
   /// Returns cached blocks to the source.
   void trim();
   void resetPeak();

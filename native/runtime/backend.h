@@ -5,10 +5,10 @@
 #include <memory>
 #include <vector>
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
+#include "native/core/deferred_check.h"
+#include "native/core/error.h"
 #include "native/runtime/allocator.h"
-#include "native/runtime/deferred_check.h"
-#include "native/runtime/error.h"
 
 namespace hint {
 

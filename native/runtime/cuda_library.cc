@@ -5,7 +5,8 @@
 #include <cstdlib>
 #include <mutex>
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
+#include "native/core/table.h"
 
 namespace hint {
 namespace {
@@ -33,8 +34,14 @@ struct Loaded {
       reason = path + " belongs to another version of the engine; run \"npm run build\"";
       return;
     }
+    try {
+      installCudaKernels(found->kernels);
+    } catch (const Error& error) {
+      reason = "the CUDA library is not whole: " + std::string(error.what());
+      reason.pop_back();
+      return;
+    }
     library = found;
-    installKernels(DeviceType::cuda, library->kernels);
   }
 };
 

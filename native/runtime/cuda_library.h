@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "native/runtime/backend.h"
@@ -39,8 +40,8 @@ struct CudaLibrary {
   CudaStatus (*status)();
   std::unique_ptr<Backend> (*open)(int device);
   /// Kernels of the op of that name; both null when it has none.
-  Kernels (*kernels)(const char* op);
+  Kernels (*kernels)(std::string_view op);
 };
-constexpr int kCudaAbi = 1;
+constexpr int kCudaAbi = 2;
 
 }  // namespace hint

@@ -11,7 +11,7 @@
 #include <climits>
 #include <mutex>
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
 
 namespace hint {
 

@@ -5,7 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "native/runtime/tensor.h"
+#include "native/core/tensor.h"
+#include "native/runtime/allocator.h"
 
 namespace hint {
 

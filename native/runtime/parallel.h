@@ -13,6 +13,13 @@ void setThreadCount(int threads);
 /// Cores this process may use.
 int availableCores();
 
+/// Elements a thread should have at least before a second one helps a loop that is bound by memory.
+constexpr int64_t kElementGrain = 32768;
+/// The same in rows of `width` elements.
+constexpr int64_t rowGrain(int64_t width) {
+  return width >= kElementGrain ? 1 : kElementGrain / (width > 0 ? width : 1);
+}
+
 /// Takes the first exception out of a team of threads, in which it would end the process.
 class TeamError {
  public:

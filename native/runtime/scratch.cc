@@ -1,7 +1,7 @@
 #include "native/runtime/scratch.h"
 
+#include "native/core/checked.h"
 #include "native/runtime/allocator.h"
-#include "native/runtime/checked.h"
 
 namespace hint {
 

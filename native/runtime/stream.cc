@@ -6,7 +6,8 @@
 
 #include <algorithm>
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
+#include "native/core/table.h"
 #include "native/runtime/parallel.h"
 
 namespace hint {
@@ -113,14 +114,14 @@ std::shared_ptr<Buffer> Stream::buffer(size_t bytes) { return std::make_shared<B
 
 void Stream::requireOwn(const Tensor& tensor, const std::string& what) const {
   if (!tensor) fail("INVALID_ARGUMENT", what, " was released; keep it until its last use.");
-  if (tensor && !tensor.buffer->isOf(allocator_))
+  if (tensor && !tensor.buffer->isOf(*allocator_))
     fail("INVALID_ARGUMENT", what, " belongs to another device; copy it over by reading it and making a tensor here.");
 }
 
 void Stream::requireOwn(const Call& call) const {
   const auto each = [&](const std::vector<Tensor>& tensors, const std::vector<ArgSpec>& arguments, const char* kind) {
     for (size_t i = 0; i < tensors.size(); ++i)
-      if (tensors[i] && !tensors[i].buffer->isOf(allocator_))
+      if (tensors[i] && !tensors[i].buffer->isOf(*allocator_))
         requireOwn(tensors[i], call.describe() + ": " + kind + arguments[i].name);
   };
   each(call.inputs, call.spec->inputs, "");

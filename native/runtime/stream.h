@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 #include "native/runtime/backend.h"
 
 namespace hint {

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <random>
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)

@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "native/ops/reference.h"
+#include "native/ops/common/reference.h"
+#include "native/runtime/allocator.h"
 
 /// Turns the cases of references into bound calls on guarded memory, for the tests and the bench.
 namespace hint::testing {

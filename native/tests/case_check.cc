@@ -7,8 +7,8 @@
 #include <random>
 #include <sstream>
 
-#include "native/ops/widened_call.h"
-#include "native/runtime/error.h"
+#include "native/core/error.h"
+#include "native/runtime/cpu/widened_call.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/stream.h"
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
 
 /// The smallest test framework that names a failure: TEST("what must hold") { CHECK(...); }.
 namespace hint::testing {

@@ -4,8 +4,8 @@
 #include <future>
 #include <map>
 
+#include "native/core/error.h"
 #include "native/runtime/cuda_library.h"
-#include "native/runtime/error.h"
 
 #ifndef HINT_CUDA_FOLDER
 #define HINT_CUDA_FOLDER "."

@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "native/runtime/finite.h"
+#include "native/core/table.h"
+#include "native/math/finite.h"
 #include "native/runtime/mapped_file.h"
 #include "native/runtime/stream.h"
 #include "native/tests/check.h"

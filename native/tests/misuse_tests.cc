@@ -2,7 +2,8 @@
 #include <future>
 #include <limits>
 
-#include "native/runtime/checked.h"
+#include "native/core/checked.h"
+#include "native/core/table.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/stream.h"
 #include "native/tests/check.h"

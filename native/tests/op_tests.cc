@@ -6,7 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
+#include "native/core/table.h"
 #include "native/tests/case_check.h"
 #include "native/tests/device_call.h"
 
@@ -62,7 +63,7 @@ int run(const std::vector<std::string>& wanted, const std::string& device, const
   int failed = 0, total = 0;
   std::string rows;
   for (const OpSpec* op : ops) {
-    if (stream && !op->kernels[static_cast<size_t>(DeviceType::cuda)].forward) {
+    if (stream && !op->cuda.forward) {
       if (!json && !list) std::printf("%s: skipped, it has no kernels for %s\n", op->name, device.c_str());
       continue;
     }

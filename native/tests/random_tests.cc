@@ -1,8 +1,8 @@
 #include <cmath>
 #include <vector>
 
-#include "native/ops/dropout/mask.h"
-#include "native/runtime/philox.h"
+#include "native/core/philox.h"
+#include "native/ops/common/dropout_mask.h"
 #include "native/tests/check.h"
 
 namespace hint {

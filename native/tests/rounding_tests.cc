@@ -4,8 +4,8 @@
 #include <limits>
 #include <vector>
 
-#include "native/ops/rounding.h"
-#include "native/runtime/bf16.h"
+#include "native/math/bf16.h"
+#include "native/ops/common/rounding.h"
 #include "native/tests/check.h"
 
 namespace hint {

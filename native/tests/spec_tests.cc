@@ -1,8 +1,9 @@
 #include <cmath>
 #include <set>
 
-#include "native/ops/op.h"
-#include "native/ops/reference.h"
+#include "native/core/call.h"
+#include "native/core/table.h"
+#include "native/ops/common/reference.h"
 #include "native/tests/case.h"
 #include "native/tests/check.h"
 
@@ -136,7 +137,7 @@ TEST("every op has a reference with tests and timings, distinct names and a CPU 
   std::set<std::string> names;
   for (const OpSpec& op : opTable()) {
     CHECK(names.insert(op.name).second);
-    CHECK(op.kernels[0].forward != nullptr);
+    CHECK(op.cpu.forward != nullptr);
     bool tested = false, timed = false;
     for (const OpCase& example : findReference(op.name).cases) (example.bench ? timed : tested) = true;
     if (!tested) testing::failCheck(__FILE__, __LINE__, std::string(op.name) + " has no test case");
@@ -155,8 +156,35 @@ TEST("every op that can carry a gradient has a backward pass") {
   };
   for (const OpSpec& op : opTable()) {
     CHECK_EQUAL(differentiable(op.inputs), differentiable(op.outputs));
-    CHECK_EQUAL(differentiable(op.inputs), op.kernels[0].backward != nullptr);
+    CHECK_EQUAL(differentiable(op.inputs), op.cpu.backward != nullptr);
   }
+}
+
+void noKernel(Call&) {}
+
+TEST("a CUDA library that lacks a kernel of the table is refused by the name of the op, and nothing of it is used") {
+  const auto before = findOp("add").cuda.forward;
+  const auto noForward = [](std::string_view op) { return op == "linear" ? Kernels{} : Kernels{noKernel, noKernel}; };
+  CHECK_CONTAINS(ERROR_OF("INTERNAL", installCudaKernels(noForward)).what(), "no forward kernel of the op linear");
+  const auto noBackward = [](std::string_view op) {
+    return Kernels{noKernel, op == "segment_mean" ? nullptr : noKernel};
+  };
+  CHECK_CONTAINS(ERROR_OF("INTERNAL", installCudaKernels(noBackward)).what(),
+                 "no backward kernel of the op segment_mean");
+  CHECK(findOp("add").cuda.forward == before);
+}
+
+TEST("an op without CUDA kernels on purpose is not asked for them") {
+  static std::set<std::string, std::less<>> asked;
+  asked.clear();
+  const auto lookup = [](std::string_view op) {
+    asked.emplace(op);
+    return op == "reorder_cache" ? Kernels{} : Kernels{noKernel, noKernel};
+  };
+  // The last row is refused, so that the table stays as it was.
+  CHECK_CONTAINS(ERROR_OF("INTERNAL", installCudaKernels(lookup)).what(), "reorder_cache");
+  CHECK_EQUAL(asked.size() + 2, opTable().size());
+  for (const char* op : {"pack_weight", "packed_linear"}) CHECK(!asked.contains(op));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <future>
 #include <thread>
 
+#include "native/core/table.h"
 #include "native/runtime/stream.h"
 #include "native/tests/check.h"
 

@@ -16,14 +16,16 @@ const TARGETS = {
     source: 'native/tests/fuzz/bind_fuzz.cc',
     others: () => [
       ...declarations(),
-      ...['op', 'table', 'activation', 'logits_row', 'relative_bucket', 'rounding', 'row_groups', 'attention/geometry', 'dropout/mask'].map((name) => `native/ops/${name}.cc`),
-      ...['tensor', 'allocator'].map((name) => `native/runtime/${name}.cc`),
+      ...['call', 'dtype', 'op_spec', 'table', 'tensor'].map((name) => `native/core/${name}.cc`),
+      ...['activation', 'dropout_mask', 'logits_row', 'relative_bucket', 'rounding', 'row_groups'].map((name) => `native/ops/common/${name}.cc`),
+      'native/ops/attention/geometry.cc',
+      'native/runtime/allocator.cc',
     ],
     link: WITHOUT_KERNELS,
   },
   'native-tensor': {
     source: 'native/tests/fuzz/tensor_fuzz.cc',
-    others: () => ['mapped_file', 'tensor', 'allocator'].map((name) => `native/runtime/${name}.cc`),
+    others: () => ['core/dtype', 'core/tensor', 'runtime/allocator', 'runtime/mapped_file'].map((name) => `native/${name}.cc`),
     link: [],
   },
 }; // prettier-ignore

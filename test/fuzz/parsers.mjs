@@ -116,9 +116,9 @@ export const PARSERS = {
     file: 'config.json', mutate: mutateJson, words: ['gpt2', 'opt', 'gated-gelu', 'hypter'],
     seeds: () => [fixture('greedy-model', 'config.json'), fixture('decoder-only', 'gpt2', 'config.json'), fixture('decoder-only', 'opt', 'config.json')],
     async run(file) {
-      const { readDecoderOnlyConfig } = await import('../../dist/model/open-model.js');
-      const { readModelConfig } = await import('../../dist/model/config.js');
-      const { parameterShapes } = await import('../../dist/model/parameter-shapes.js');
+      const { readDecoderOnlyConfig } = await import('../../dist/model/families/open-model.js');
+      const { readModelConfig } = await import('../../dist/model/config/config.js');
+      const { parameterShapes } = await import('../../dist/model/parameters/parameter-shapes.js');
       if (!(await readDecoderOnlyConfig(dirname(file)))) return parameterShapes(await readModelConfig(dirname(file))).size;
     },
   },

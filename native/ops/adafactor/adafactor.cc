@@ -1,7 +1,7 @@
 #include "native/ops/adafactor/adafactor.h"
 
-#include "native/ops/rounding.h"
-#include "native/runtime/error.h"
+#include "native/core/error.h"
+#include "native/ops/common/rounding.h"
 
 namespace hint {
 namespace {
@@ -50,7 +50,7 @@ OpSpec declare_adafactor() {
                                 {"clippingThreshold", 1.0},
                                 {"multiplyByParameterScale", int64_t{1}},
                                 {"gradientScale", 1.0}});
-  op.kernels[0] = {adafactor::forward, nullptr};
+  op.cpu = {adafactor::forward, nullptr};
   op.resolve = resolve;
   op.traffic = traffic;
   return op;

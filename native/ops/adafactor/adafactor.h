@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// One Adafactor update (Shazeer & Stern, 2018) in place, with factored second moments, update clipping and a step
 /// relative to the parameter's size, in the variant that T5 models are trained with. The parameter is f32 or bf16; it

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "native/ops/adafactor/adafactor.h"
-#include "native/ops/rounding.h"
+#include "native/ops/common/rounding.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/scratch.h"
 

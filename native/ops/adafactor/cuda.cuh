@@ -3,9 +3,9 @@
 #include <cfloat>
 
 #include "native/ops/adafactor/adafactor.h"
-#include "native/ops/rounding.h"
-#include "native/runtime/cuda/reduce.cuh"
-#include "native/runtime/cuda/rounding.cuh"
+#include "native/ops/common/cuda/reduce.cuh"
+#include "native/ops/common/cuda/rounding.cuh"
+#include "native/ops/common/rounding.h"
 
 /// What the kernels of an Adafactor update share. A tensor takes one launch where it is small, else two (full moments)
 /// or three (factored), each of which reads what it needs once. Bytes moved an element, of a parameter of `s` bytes:

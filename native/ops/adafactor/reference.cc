@@ -1,10 +1,10 @@
-#include "native/ops/reference.h"
+#include "native/ops/common/reference.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "native/ops/adafactor/adafactor.h"
-#include "native/ops/rounding.h"
+#include "native/ops/common/rounding.h"
 
 namespace hint {
 namespace {

@@ -1,7 +1,7 @@
 #include "native/ops/adamw/adamw.h"
 
-#include "native/ops/rounding.h"
-#include "native/runtime/error.h"
+#include "native/core/error.h"
+#include "native/ops/common/rounding.h"
 
 namespace hint {
 
@@ -20,7 +20,7 @@ OpSpec declare_adamw() {
                                 {"weightDecay", 0.0},
                                 {"step", int64_t{1}, true},
                                 {"gradientScale", 1.0}});
-  op.kernels[0] = {adamw::forward, nullptr};
+  op.cpu = {adamw::forward, nullptr};
   op.traffic = [](const Call& call) {
     double bytes = call.bytes();
     for (int updated : {adamw::kParameter, adamw::kFirstMoment, adamw::kSecondMoment})

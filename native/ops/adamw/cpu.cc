@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "native/ops/adamw/adamw.h"
-#include "native/ops/rounding.h"
+#include "native/ops/common/rounding.h"
 #include "native/runtime/parallel.h"
 
 namespace hint::adamw {

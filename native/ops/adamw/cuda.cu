@@ -1,7 +1,7 @@
 #include <cmath>
 
 #include "native/ops/adamw/adamw.h"
-#include "native/runtime/cuda/rounding.cuh"
+#include "native/ops/common/cuda/rounding.cuh"
 
 namespace hint {
 namespace adamw {

@@ -1,9 +1,9 @@
-#include "native/ops/reference.h"
+#include "native/ops/common/reference.h"
 
 #include <cmath>
 
 #include "native/ops/adamw/adamw.h"
-#include "native/ops/rounding.h"
+#include "native/ops/common/rounding.h"
 
 namespace hint {
 namespace {

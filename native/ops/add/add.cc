@@ -10,7 +10,7 @@ OpSpec declare_add() {
   op.inputs = {{"a", "*n", kDifferentiable, kFloating}, {"b", "*n", kDifferentiable, kFloating}};
   op.outputs = {{"y", "*n", kDifferentiable, chosenBy("outputDType", "a")}};
   op.attributes = {{"outputDType", std::string()}};
-  op.kernels[0] = {forward, backward};
+  op.cpu = {forward, backward};
   return op;
 }
 

@@ -1,5 +1,5 @@
 #include "native/ops/add/add.h"
-#include "native/ops/elementwise.h"
+#include "native/ops/common/elementwise.h"
 #include "native/runtime/parallel.h"
 
 namespace hint::add {

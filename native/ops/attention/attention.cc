@@ -1,8 +1,8 @@
 #include "native/ops/attention/attention.h"
 
+#include "native/core/error.h"
 #include "native/ops/attention/geometry.h"
-#include "native/ops/relative_bucket.h"
-#include "native/runtime/error.h"
+#include "native/ops/common/relative_bucket.h"
 
 namespace hint {
 namespace attention {
@@ -108,7 +108,7 @@ OpSpec declare_attention() {
                                {"sharedQueries", int64_t{0}},
                                {"maxDistance", int64_t{128}},
                                {"training", int64_t{1}}});
-  op.kernels[0] = {forward, backward};
+  op.cpu = {forward, backward};
   op.resolve = resolve;
   op.flops = [](const Call& call) { return 4.0 * static_cast<double>(call.dim("width")) * Geometry(call).pairs(); };
   return op;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// Multi-head attention over ragged sequences, o = dropout(softmax(q kᵀ + bias)) v, without T5's missing 1/sqrt(d).
 ///

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 namespace hint::attention {
 

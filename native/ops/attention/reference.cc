@@ -1,10 +1,10 @@
-#include "native/ops/reference.h"
+#include "native/ops/common/reference.h"
 
 #include <cmath>
 
 #include "native/ops/attention/attention.h"
 #include "native/ops/attention/geometry.h"
-#include "native/ops/relative_bucket.h"
+#include "native/ops/common/relative_bucket.h"
 
 namespace hint {
 namespace {

@@ -10,7 +10,7 @@ OpSpec declare_cast() {
   op.inputs = {{"x", "*n", kRequired, kFloating}};
   op.outputs = {{"y", "*n", kRequired, chosenBy("to")}};
   op.attributes.push_back({"to", std::string("bf16")});
-  op.kernels[0] = {forward, nullptr, true};
+  op.cpu = {forward, nullptr, true};
   return op;
 }
 

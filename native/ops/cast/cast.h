@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// y = x in the dtype `to`, between f32 and bf16. To bf16 rounds to the nearest, ties to even; NaN stays NaN.
 namespace hint::cast {

@@ -1,8 +1,7 @@
 #include <algorithm>
 
+#include "native/math/bf16.h"
 #include "native/ops/cast/cast.h"
-#include "native/ops/elementwise.h"
-#include "native/runtime/bf16.h"
 #include "native/runtime/parallel.h"
 
 namespace hint::cast {

@@ -9,7 +9,7 @@ OpSpec declare_concat_rows() {
   op.summary = "y = the rows of a, then the rows of b";
   op.inputs = {{"a", "rowsA d", kDifferentiable, kFloating}, {"b", "rowsB d", kDifferentiable, like("a")}};
   op.outputs = {{"y", "rows d", kDifferentiable, like("a")}};
-  op.kernels[0] = {forward, backward};
+  op.cpu = {forward, backward};
   op.resolve = [](Call& call) { call.setDim("rows", call.dim("rowsA") + call.dim("rowsB")); };
   return op;
 }

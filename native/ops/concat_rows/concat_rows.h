@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// y = the rows of a followed by the rows of b.
 namespace hint::concat_rows {

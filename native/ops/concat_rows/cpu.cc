@@ -1,5 +1,5 @@
+#include "native/ops/common/elementwise.h"
 #include "native/ops/concat_rows/concat_rows.h"
-#include "native/ops/elementwise.h"
 #include "native/runtime/parallel.h"
 
 namespace hint::concat_rows {

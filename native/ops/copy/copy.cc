@@ -9,7 +9,7 @@ OpSpec declare_copy() {
   op.summary = "y = x, in its own memory";
   op.inputs = {{"x", "*n", kDifferentiable, kAnyDType}};
   op.outputs = {{"y", "*n", kDifferentiable, like("x")}};
-  op.kernels[0] = {forward, backward, true};
+  op.cpu = {forward, backward, true};
   return op;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// y = x in memory of its own, for any dtype.
 namespace hint::copy {

@@ -1,8 +1,8 @@
 #include <cstring>
 
+#include "native/ops/common/elementwise.h"
 #include "native/ops/copy/copy.h"
-#include "native/ops/elementwise.h"
-#include "native/ops/widened_call.h"
+#include "native/runtime/cpu/widened_call.h"
 #include "native/runtime/parallel.h"
 
 namespace hint::copy {

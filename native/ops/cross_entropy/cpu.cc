@@ -3,13 +3,13 @@
 #include <limits>
 #include <vector>
 
+#include "native/core/error.h"
+#include "native/math/gemm.h"
+#include "native/math/vector_math.h"
+#include "native/ops/common/lanes.h"
 #include "native/ops/cross_entropy/cross_entropy.h"
-#include "native/ops/lanes.h"
-#include "native/runtime/error.h"
-#include "native/runtime/gemm.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/scratch.h"
-#include "native/runtime/vector_math.h"
 
 namespace hint::cross_entropy {
 namespace {

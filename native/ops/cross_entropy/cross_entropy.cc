@@ -1,6 +1,6 @@
 #include "native/ops/cross_entropy/cross_entropy.h"
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
 
 namespace hint {
 namespace {
@@ -19,7 +19,7 @@ OpSpec declare_cross_entropy() {
                {"targets", "rows", kSaved, DType::i32}};
   op.outputs = {{"loss", "rows", kDifferentiable}, {"zTerm", "rows", kDifferentiable}, {"logSumExp", "rows", kSaved}};
   op.attributes = {{"zLoss", 0.0}, {"chunkRows", int64_t{0}}};
-  op.kernels[0] = {forward, backward};
+  op.cpu = {forward, backward};
   op.resolve = [](Call& call) {
     if (call.dim("d") < 1)
       fail("INVALID_SHAPE", call.describe(), ": hidden has rows without values; give it at least one column.");

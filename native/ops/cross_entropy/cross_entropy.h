@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// Output projection, log-softmax, cross entropy and z-loss of every row in one op, on tiles of the logits that stay in
 /// cache: the logits of the batch never exist, neither forward nor backward.

@@ -1,11 +1,11 @@
 #include <algorithm>
 #include <vector>
 
-#include "native/ops/attention/rows.h"
-#include "native/ops/attention/workspace.h"
+#include "native/core/error.h"
+#include "native/ops/attention/cpu/rows.h"
+#include "native/ops/attention/cpu/workspace.h"
+#include "native/ops/common/relative_bucket.h"
 #include "native/ops/decode_attention/decode_attention.h"
-#include "native/ops/relative_bucket.h"
-#include "native/runtime/error.h"
 #include "native/runtime/scratch.h"
 
 namespace hint::decode_attention {

@@ -1,9 +1,12 @@
-#include "native/ops/decode_attention/cuda_rows.cuh"
+#include "native/ops/attention/cuda/rows.cuh"
 #include "native/ops/decode_attention/decode_attention.h"
 
 namespace hint {
 namespace decode_attention {
 namespace {
+
+using namespace cuda;
+using attention::rows::RowArguments;
 
 template <typename T>
 void forwardOf(const Call& call) {
@@ -37,9 +40,9 @@ void forwardOf(const Call& call) {
                                       std::to_string(capacity) +
                                       " tokens; stop decoding earlier or allocate larger caches.");
   });
-  attendRows(call, g,
-             {rows, call.list("taskIndex"), call.list("sharedOffsets"), call.list("contextOffsets"),
-              call.list("contextIndex")});
+  attention::rows::attendRows(call, g,
+                              {rows, call.list("taskIndex"), call.list("sharedOffsets"), call.list("contextOffsets"),
+                               call.list("contextIndex")});
 }
 
 void forwardCuda(Call& call) {

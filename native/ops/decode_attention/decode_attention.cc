@@ -1,7 +1,7 @@
 #include "native/ops/decode_attention/decode_attention.h"
 
-#include "native/ops/relative_bucket.h"
-#include "native/runtime/error.h"
+#include "native/core/error.h"
+#include "native/ops/common/relative_bucket.h"
 
 namespace hint {
 namespace decode_attention {
@@ -103,7 +103,7 @@ OpSpec declare_decode_attention() {
   op.attributes = {{"numHeads", int64_t{0}, true}, {"taskIndex", IntList{}},     {"slot", int64_t{0}},
                    {"maxDistance", int64_t{128}},  {"sharedOffsets", IntList{}}, {"contextOffsets", IntList{}},
                    {"contextIndex", IntList{}}};
-  op.kernels[0] = {forward, nullptr};
+  op.cpu = {forward, nullptr};
   op.resolve = resolve;
   // The position is known to the device only: counts half the cache, the mean over a decode that fills it.
   op.flops = [](const Call& call) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// Causal self-attention of one new token per row while decoding: stores the token's key and value at `position` of the
 /// row's caches, then attends to, in this order, the prefix of the row's task, the shared segment of that task, the

@@ -1,6 +1,6 @@
+#include "native/ops/common/dropout_mask.h"
+#include "native/ops/common/elementwise.h"
 #include "native/ops/dropout/dropout.h"
-#include "native/ops/dropout/mask.h"
-#include "native/ops/elementwise.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/scratch.h"
 

@@ -1,6 +1,6 @@
 #include "native/ops/dropout/dropout.h"
 
-#include "native/ops/dropout/mask.h"
+#include "native/ops/common/dropout_mask.h"
 
 namespace hint {
 
@@ -12,7 +12,7 @@ OpSpec declare_dropout() {
   op.inputs = {{"x", "rows d", kDifferentiable, kFloating}};
   op.outputs = {{"y", "rows d", kDifferentiable, like("x")}};
   op.attributes = withDropout({{"seqOffsets", IntList{}}});
-  op.kernels[0] = {forward, backward};
+  op.cpu = {forward, backward};
   op.resolve = [](Call& call) { checkSequenceDropout(call, call.dim("rows")); };
   return op;
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// y = x * mask, with one mask per sequence of `seqOffsets` shared by its rows, or one per row when that is empty.
 namespace hint::dropout {

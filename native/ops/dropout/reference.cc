@@ -1,7 +1,7 @@
-#include "native/ops/reference.h"
+#include "native/ops/common/reference.h"
 
+#include "native/ops/common/dropout_mask.h"
 #include "native/ops/dropout/dropout.h"
-#include "native/ops/dropout/mask.h"
 
 namespace hint {
 

@@ -1,14 +1,14 @@
 #include <algorithm>
 #include <vector>
 
-#include "native/ops/elementwise.h"
+#include "native/core/error.h"
+#include "native/core/planted_fault.h"
+#include "native/math/bf16.h"
+#include "native/ops/common/elementwise.h"
+#include "native/ops/common/long_sums.h"
 #include "native/ops/embedding/embedding.h"
-#include "native/ops/long_sums.h"
-#include "native/ops/widened_call.h"
-#include "native/runtime/bf16.h"
-#include "native/runtime/error.h"
+#include "native/runtime/cpu/widened_call.h"
 #include "native/runtime/parallel.h"
-#include "native/runtime/planted_fault.h"
 
 namespace hint::embedding {
 namespace {

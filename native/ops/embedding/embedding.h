@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// y[row] = table[ids[row]], stored as the table or as `outputDType` says. An id outside the table raises INVALID_TOKEN
 /// and writes nothing.

@@ -1,4 +1,4 @@
-#include "native/ops/elementwise.h"
+#include "native/ops/common/elementwise.h"
 #include "native/ops/fill/fill.h"
 #include "native/runtime/parallel.h"
 

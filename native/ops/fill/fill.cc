@@ -9,7 +9,7 @@ OpSpec declare_fill() {
   op.summary = "destination = value";
   op.inputs = {{"destination", "*n", kMutable | kUnwritten, kFloating}};
   op.attributes = {{"value", 0.0}};
-  op.kernels[0] = {forward, nullptr};
+  op.cpu = {forward, nullptr};
   return op;
 }
 

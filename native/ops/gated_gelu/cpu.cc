@@ -1,11 +1,11 @@
 #include <algorithm>
 
-#include "native/ops/dropout/mask.h"
-#include "native/ops/elementwise.h"
+#include "native/math/vector_math.h"
+#include "native/ops/common/dropout_mask.h"
+#include "native/ops/common/elementwise.h"
 #include "native/ops/gated_gelu/gated_gelu.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/scratch.h"
-#include "native/runtime/vector_math.h"
 
 namespace hint::gated_gelu {
 namespace {

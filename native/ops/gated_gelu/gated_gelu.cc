@@ -1,6 +1,6 @@
 #include "native/ops/gated_gelu/gated_gelu.h"
 
-#include "native/ops/dropout/mask.h"
+#include "native/ops/common/dropout_mask.h"
 
 namespace hint {
 
@@ -13,7 +13,7 @@ OpSpec declare_gated_gelu() {
                {"linear", "rows dFf", kDifferentiable | kSaved, like("gate")}};
   op.outputs = {{"y", "rows dFf", kDifferentiable, like("gate")}};
   op.attributes = withDropout({{"seqOffsets", IntList{}}});
-  op.kernels[0] = {forward, backward};
+  op.cpu = {forward, backward};
   op.resolve = [](Call& call) { checkSequenceDropout(call, call.dim("rows")); };
   return op;
 }

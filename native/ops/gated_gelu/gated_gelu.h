@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// y = gelu(gate) * linear * mask: the middle of T5 v1.1's feed-forward layer, with its dropout.
 namespace hint::gated_gelu {

@@ -1,7 +1,7 @@
-#include "native/ops/reference.h"
+#include "native/ops/common/reference.h"
 
-#include "native/ops/activation.h"
-#include "native/ops/dropout/mask.h"
+#include "native/ops/common/activation.h"
+#include "native/ops/common/dropout_mask.h"
 #include "native/ops/gated_gelu/gated_gelu.h"
 
 namespace hint {

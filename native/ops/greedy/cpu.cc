@@ -1,9 +1,8 @@
 #include <vector>
 
-#include "native/ops/elementwise.h"
+#include "native/core/error.h"
+#include "native/ops/common/logits_row.h"
 #include "native/ops/greedy/greedy.h"
-#include "native/ops/logits_row.h"
-#include "native/runtime/error.h"
 #include "native/runtime/parallel.h"
 
 namespace hint::greedy {

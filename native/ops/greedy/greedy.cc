@@ -1,6 +1,6 @@
 #include "native/ops/greedy/greedy.h"
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
 
 namespace hint {
 
@@ -14,7 +14,7 @@ OpSpec declare_greedy() {
       {"finished", "rows", kMutable, DType::i32},     {"tokens", "rows capacity", kMutable | kUnwritten, DType::i32},
       {"position", "1", kMutable, DType::i32},        {"stop", "1", kMutable, DType::i32}};
   op.attributes = {{"eosId", int64_t{1}}};
-  op.kernels[0] = {forward, nullptr};
+  op.cpu = {forward, nullptr};
   op.resolve = [](Call& call) {
     checkIndexable(call, "vocab");
     if (call.dim("vocab") == 0 && call.dim("rows") > 0)

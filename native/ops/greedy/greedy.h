@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// One step of greedy decoding for every row: the most likely token (the first on ties), or 0 once the row is finished,
 /// goes to `token` and to column `position` of `tokens`; then `position` advances and `stop` tells whether every row is

@@ -1,11 +1,11 @@
 #include <algorithm>
 
-#include "native/ops/activation.h"
+#include "native/core/error.h"
+#include "native/math/gemm.h"
+#include "native/ops/common/activation.h"
+#include "native/ops/common/long_sums.h"
+#include "native/ops/common/row_groups.h"
 #include "native/ops/grouped_linear/grouped_linear.h"
-#include "native/ops/long_sums.h"
-#include "native/ops/row_groups.h"
-#include "native/runtime/error.h"
-#include "native/runtime/gemm.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/scratch.h"
 
@@ -43,8 +43,7 @@ void zeroOtherSlots(const Shape& shape, float* gradient, float beta, int64_t siz
   if (beta != 0.0f || shape.slots == 1) return;
   parallelFor(shape.groups * shape.slots, 1, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block)
-      if (block % shape.slots != shape.slot)
-        std::fill_n(gradient + block * size, size, 0.0f);
+      if (block % shape.slots != shape.slot) std::fill_n(gradient + block * size, size, 0.0f);
   });
 }
 

@@ -1,5 +1,6 @@
+#include "native/ops/common/activation.h"
+#include "native/ops/common/row_groups.h"
 #include "native/ops/grouped_linear/grouped_linear.h"
-#include "native/ops/row_groups.h"
 #include "native/runtime/cuda/activation.cuh"
 #include "native/runtime/cuda/gemm.h"
 

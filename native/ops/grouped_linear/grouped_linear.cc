@@ -1,7 +1,7 @@
 #include "native/ops/grouped_linear/grouped_linear.h"
 
-#include "native/ops/activation.h"
-#include "native/ops/row_groups.h"
+#include "native/ops/common/activation.h"
+#include "native/ops/common/row_groups.h"
 
 namespace hint {
 namespace {
@@ -29,7 +29,7 @@ OpSpec declare_grouped_linear() {
   op.attributes = {
       {"rowOffsets", IntList{}}, {"slot", int64_t{0}},          {"activation", std::string("none")}, {"alpha", 1.0},
       {"training", int64_t{1}},  {"outputDType", std::string()}};
-  op.kernels[0] = {forward, backward};
+  op.cpu = {forward, backward};
   op.resolve = resolve;
   op.flops = [](const Call& call) { return 2.0 * call.dim("rows") * call.dim("dIn") * call.dim("dOut"); };
   op.backwardFlops = [](const Call& call) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// y = residual + activation(alpha * x weight[group, slot] + bias[group, slot]): the dense map whose weights belong to
 /// the group of the row (the task of an example), stored [dIn, dOut] as a hypernetwork generates them.

@@ -1,6 +1,6 @@
 #include "native/ops/increment/increment.h"
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
 
 namespace hint {
 
@@ -11,7 +11,7 @@ OpSpec declare_increment() {
   op.summary = "x = min(x + by, limit), in place";
   op.inputs = {{"x", "*n", kMutable, DType::i32}};
   op.attributes = {{"by", int64_t{1}}, {"limit", int64_t{INT32_MAX}}};
-  op.kernels[0] = {forward, nullptr};
+  op.cpu = {forward, nullptr};
   op.resolve = [](Call& call) {
     for (const char* name : {"by", "limit"}) {
       const int64_t value = call.integer(name);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// x = min(x + by, limit) for integers, in place: counts the positions of rows in a recorded decoding step, and keeps
 /// those of rows that are done inside the table.

@@ -1,7 +1,7 @@
 #include <cmath>
 
+#include "native/ops/common/norm_rows.h"
 #include "native/ops/layer_norm/layer_norm.h"
-#include "native/ops/norm_rows.h"
 
 namespace hint::layer_norm {
 namespace {

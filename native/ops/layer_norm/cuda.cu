@@ -1,6 +1,6 @@
+#include "native/ops/common/cuda/columns.cuh"
+#include "native/ops/common/cuda/norm.cuh"
 #include "native/ops/layer_norm/layer_norm.h"
-#include "native/runtime/cuda/columns.cuh"
-#include "native/runtime/cuda/norm.cuh"
 
 namespace hint {
 namespace layer_norm {

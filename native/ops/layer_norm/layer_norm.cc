@@ -1,6 +1,6 @@
 #include "native/ops/layer_norm/layer_norm.h"
 
-#include "native/ops/dropout/mask.h"
+#include "native/ops/common/dropout_mask.h"
 
 namespace hint {
 
@@ -20,7 +20,7 @@ OpSpec declare_layer_norm() {
       {"mean", "rows", kSaved},
       {"rstd", "rows", kSaved}};
   op.attributes = withDropout({{"epsilon", 1e-5}, {"seqOffsets", IntList{}}, {"outputDType", std::string()}});
-  op.kernels[0] = {forward, backward};
+  op.cpu = {forward, backward};
   op.resolve = [](Call& call) { checkSequenceDropout(call, call.dim("rows")); };
   return op;
 }

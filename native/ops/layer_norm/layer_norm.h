@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// y = weight * (s - mean(s)) / sqrt(variance(s) + epsilon) + bias per row; with `delta` also the residual addition in
 /// front of it: s = x + dropout(delta), otherwise s = x. The norm of GPT-2 and OPT.

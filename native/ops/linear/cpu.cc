@@ -1,11 +1,11 @@
 #include <algorithm>
 
-#include "native/ops/activation.h"
-#include "native/ops/elementwise.h"
+#include "native/core/error.h"
+#include "native/math/gemm.h"
+#include "native/ops/common/activation.h"
+#include "native/ops/common/elementwise.h"
+#include "native/ops/common/long_sums.h"
 #include "native/ops/linear/linear.h"
-#include "native/ops/long_sums.h"
-#include "native/runtime/error.h"
-#include "native/runtime/gemm.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/scratch.h"
 

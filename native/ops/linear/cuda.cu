@@ -1,6 +1,7 @@
+#include "native/ops/common/activation.h"
+#include "native/ops/common/cuda/columns.cuh"
 #include "native/ops/linear/linear.h"
 #include "native/runtime/cuda/activation.cuh"
-#include "native/runtime/cuda/columns.cuh"
 #include "native/runtime/cuda/gemm.h"
 
 namespace hint {

@@ -1,6 +1,6 @@
 #include "native/ops/linear/linear.h"
 
-#include "native/ops/activation.h"
+#include "native/ops/common/activation.h"
 
 namespace hint {
 
@@ -19,7 +19,7 @@ OpSpec declare_linear() {
                  }}};
   op.attributes = {
       {"activation", std::string("none")}, {"alpha", 1.0}, {"training", int64_t{1}}, {"outputDType", std::string()}};
-  op.kernels[0] = {forward, backward};
+  op.cpu = {forward, backward};
   op.resolve = [](Call& call) { activationOf(call); };
   op.flops = [](const Call& call) { return 2.0 * call.dim("rows") * call.dim("dIn") * call.dim("dOut"); };
   op.backwardFlops = [](const Call& call) {

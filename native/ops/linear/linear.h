@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// y = activation(alpha * (x weightᵀ + bias)): the dense map of every family; T5 has no biases. alpha reaches the bias
 /// too, so that it can be the 1/sqrt(headDim) of queries.

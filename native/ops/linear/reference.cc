@@ -1,6 +1,6 @@
-#include "native/ops/reference.h"
+#include "native/ops/common/reference.h"
 
-#include "native/ops/activation.h"
+#include "native/ops/common/activation.h"
 #include "native/ops/linear/linear.h"
 
 namespace hint {

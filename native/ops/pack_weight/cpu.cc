@@ -1,6 +1,6 @@
+#include "native/core/error.h"
+#include "native/math/packed_matrix.h"
 #include "native/ops/pack_weight/pack_weight.h"
-#include "native/runtime/error.h"
-#include "native/runtime/packed_matrix.h"
 
 namespace hint::pack_weight {
 

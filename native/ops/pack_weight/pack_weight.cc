@@ -1,7 +1,7 @@
 #include "native/ops/pack_weight/pack_weight.h"
 
-#include "native/runtime/error.h"
-#include "native/runtime/packed_matrix.h"
+#include "native/core/error.h"
+#include "native/math/packed_matrix.h"
 
 namespace hint {
 namespace {
@@ -35,7 +35,7 @@ OpSpec declare_pack_weight() {
                 {"scale", "groups slots dOut", kRequired, DType::f32, isQuantized},
                 {"columnSum", "groups slots dOut", kRequired, DType::f32, isQuantized}};
   op.attributes = {{"transposed", int64_t{1}}, {"dtype", std::string("f32")}, {"finite", int64_t{0}}};
-  op.kernels[0] = {forward, nullptr, true};
+  op.cpu = {forward, nullptr, true};
   op.resolve = resolve;
   return op;
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// The weights of packed_linear in the order in which the machine's kernels read them, as f32, bf16 or i8. `weight`,
 /// f32 or bf16, holds a matrix per group and slot: [dOut, dIn] each when `transposed` (as `linear` keeps them), else

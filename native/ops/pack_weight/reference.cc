@@ -1,10 +1,10 @@
-#include "native/ops/reference.h"
+#include "native/ops/common/reference.h"
 
 #include <cmath>
 #include <limits>
 
+#include "native/ops/common/packed_order.h"
 #include "native/ops/pack_weight/pack_weight.h"
-#include "native/ops/packed_linear/packed_order.h"
 
 namespace hint {
 namespace {

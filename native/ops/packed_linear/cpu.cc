@@ -1,7 +1,7 @@
-#include "native/ops/activation.h"
+#include "native/math/packed_matrix.h"
+#include "native/ops/common/activation.h"
+#include "native/ops/common/row_groups.h"
 #include "native/ops/packed_linear/packed_linear.h"
-#include "native/ops/row_groups.h"
-#include "native/runtime/packed_matrix.h"
 
 namespace hint::packed_linear {
 

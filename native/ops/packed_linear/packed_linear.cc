@@ -1,9 +1,9 @@
 #include "native/ops/packed_linear/packed_linear.h"
 
-#include "native/ops/activation.h"
-#include "native/ops/row_groups.h"
-#include "native/runtime/error.h"
-#include "native/runtime/packed_matrix.h"
+#include "native/core/error.h"
+#include "native/math/packed_matrix.h"
+#include "native/ops/common/activation.h"
+#include "native/ops/common/row_groups.h"
 
 namespace hint {
 namespace {
@@ -43,7 +43,7 @@ OpSpec declare_packed_linear() {
   op.outputs = {{"y", "rows dOut"}};
   op.attributes = {
       {"dOut", int64_t{0}, true}, {"rowOffsets", IntList{}}, {"slot", int64_t{0}}, {"activation", std::string("none")}};
-  op.kernels[0] = {forward, nullptr, true};
+  op.cpu = {forward, nullptr, true};
   op.resolve = resolve;
   op.flops = [](const Call& call) { return 2.0 * call.dim("rows") * call.dim("dIn") * call.dim("dOut"); };
   // One matrix a group is read, whatever the slots.

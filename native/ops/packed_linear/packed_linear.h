@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// y = residual + activation(x W[group, slot] + bias[group, slot]): linear and grouped_linear of inference, over
 /// weights that pack_weight has put in the machine's order. What that is worth for a decoder's step: the cases of

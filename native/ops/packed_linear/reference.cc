@@ -1,12 +1,12 @@
-#include "native/ops/reference.h"
+#include "native/ops/common/reference.h"
 
 #include <cmath>
 
-#include "native/ops/activation.h"
+#include "native/math/bf16.h"
+#include "native/math/quantize.h"
+#include "native/ops/common/activation.h"
+#include "native/ops/common/packed_order.h"
 #include "native/ops/packed_linear/packed_linear.h"
-#include "native/ops/packed_linear/packed_order.h"
-#include "native/runtime/bf16.h"
-#include "native/runtime/quantize.h"
 
 namespace hint {
 namespace {

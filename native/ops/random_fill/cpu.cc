@@ -1,8 +1,7 @@
-#include "native/ops/elementwise.h"
+#include "native/core/philox.h"
 #include "native/ops/random_fill/deviate.h"
 #include "native/ops/random_fill/random_fill.h"
 #include "native/runtime/parallel.h"
-#include "native/runtime/philox.h"
 
 namespace hint::random_fill {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "native/runtime/philox.h"
+#include "native/core/philox.h"
 
 /// How a random word becomes a deviate, the same way on every back end.
 namespace hint::random_fill {

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
 
 namespace hint {
 namespace random_fill {
@@ -32,7 +32,7 @@ OpSpec declare_random_fill() {
   op.summary = "destination = scale * seeded random numbers";
   op.inputs = {{"destination", "*n", kMutable | kUnwritten}};
   op.attributes = {{"distribution", std::string(), true}, {"scale", 1.0}, {"seed", 0.0, true}, {"stream", int64_t{0}}};
-  op.kernels[0] = {forward, nullptr};
+  op.cpu = {forward, nullptr};
   op.resolve = [](Call& call) {
     distributionOf(call);
     seedOf(call);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// destination = seeded random numbers, in place. Element i is a function of (seed, stream, i) alone: the word
 /// `i % 4` of Philox at counter (i / 4, stream), taken to (-1, 1) and through the inverse of the distribution's

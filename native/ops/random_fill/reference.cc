@@ -1,10 +1,10 @@
-#include "native/ops/reference.h"
+#include "native/ops/common/reference.h"
 
 #include <cmath>
 
+#include "native/core/philox.h"
 #include "native/ops/random_fill/deviate.h"
 #include "native/ops/random_fill/random_fill.h"
-#include "native/runtime/philox.h"
 
 namespace hint {
 namespace {

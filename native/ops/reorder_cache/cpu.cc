@@ -1,8 +1,7 @@
 #include <algorithm>
 
-#include "native/ops/elementwise.h"
+#include "native/core/error.h"
 #include "native/ops/reorder_cache/reorder_cache.h"
-#include "native/runtime/error.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/scratch.h"
 

@@ -1,6 +1,6 @@
 #include "native/ops/reorder_cache/reorder_cache.h"
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
 
 namespace hint {
 
@@ -13,7 +13,7 @@ OpSpec declare_reorder_cache() {
                {"parents", "rows", kRequired, DType::i32},
                {"position", "1", kRequired, DType::i32}};
   op.attributes = {{"groupSize", int64_t{1}, true}};
-  op.kernels[0] = {forward, nullptr};
+  op.cpu = {forward, nullptr};
   op.resolve = [](Call& call) {
     const int64_t size = call.integer("groupSize"), rows = call.dim("rows");
     if (size < 1 || rows % size != 0)

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// Beams change places between two steps: row i of a cache becomes what row parents[i] was, in place. Only the first
 /// `position` entries hold anything, and only rows that move are copied.

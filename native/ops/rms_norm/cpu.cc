@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "native/ops/norm_rows.h"
+#include "native/ops/common/norm_rows.h"
 #include "native/ops/rms_norm/rms_norm.h"
 
 namespace hint::rms_norm {

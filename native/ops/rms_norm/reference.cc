@@ -1,8 +1,8 @@
-#include "native/ops/reference.h"
+#include "native/ops/common/reference.h"
 
 #include <cmath>
 
-#include "native/ops/dropout/mask.h"
+#include "native/ops/common/dropout_mask.h"
 #include "native/ops/rms_norm/rms_norm.h"
 
 namespace hint {

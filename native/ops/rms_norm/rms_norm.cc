@@ -1,6 +1,6 @@
 #include "native/ops/rms_norm/rms_norm.h"
 
-#include "native/ops/dropout/mask.h"
+#include "native/ops/common/dropout_mask.h"
 
 namespace hint {
 
@@ -18,7 +18,7 @@ OpSpec declare_rms_norm() {
       {"sum", "rows d", kDifferentiable | kSaved, DType::f32, [](const Call& call) { return call.has(kDelta); }},
       {"rstd", "rows", kSaved}};
   op.attributes = withDropout({{"epsilon", 1e-6}, {"seqOffsets", IntList{}}, {"outputDType", std::string()}});
-  op.kernels[0] = {forward, backward};
+  op.cpu = {forward, backward};
   op.resolve = [](Call& call) { checkSequenceDropout(call, call.dim("rows")); };
   return op;
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// y = weight * s / sqrt(mean(s²) + epsilon), T5's layer norm without mean and bias; with `delta` also the residual
 /// addition in front of it: s = x + dropout(delta), otherwise s = x.

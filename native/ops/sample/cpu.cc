@@ -2,10 +2,9 @@
 #include <cmath>
 #include <vector>
 
-#include "native/ops/elementwise.h"
-#include "native/ops/logits_row.h"
+#include "native/core/error.h"
+#include "native/ops/common/logits_row.h"
 #include "native/ops/sample/sample.h"
-#include "native/runtime/error.h"
 #include "native/runtime/parallel.h"
 
 namespace hint::sample {

@@ -1,5 +1,5 @@
+#include "native/ops/common/cuda/decoding_state.cuh"
 #include "native/ops/sample/sample.h"
-#include "native/runtime/cuda/decoding_state.cuh"
 
 namespace hint {
 namespace sample {

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
 
 namespace hint {
 
@@ -20,7 +20,7 @@ OpSpec declare_sample() {
                {"position", "1", kMutable, DType::i32},
                {"stop", "1", kMutable, DType::i32}};
   op.attributes = {{"eosId", int64_t{1}}, {"temperature", 1.0}, {"topK", int64_t{0}}, {"topP", 1.0}, {"seed", 0.0}};
-  op.kernels[0] = {forward, nullptr};
+  op.cpu = {forward, nullptr};
   op.resolve = [](Call& call) {
     checkIndexable(call, "vocab");
     if (call.dim("vocab") == 0 && call.dim("rows") > 0)

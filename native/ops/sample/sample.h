@@ -1,7 +1,7 @@
 #pragma once
 
-#include "native/ops/op.h"
-#include "native/runtime/philox.h"
+#include "native/core/call.h"
+#include "native/core/philox.h"
 
 /// One step of decoding for every row, with the state that greedy has: draws the next token, or takes the most likely
 /// one at temperature 0, and notes its log-probability. What may be drawn: of softmax(logits / temperature) the topK

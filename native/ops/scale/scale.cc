@@ -10,7 +10,7 @@ OpSpec declare_scale() {
   op.inputs = {{"x", "*n", kDifferentiable, kFloating}};
   op.outputs = {{"y", "*n", kDifferentiable, like("x")}};
   op.attributes = {{"factor", 1.0}};
-  op.kernels[0] = {forward, backward};
+  op.cpu = {forward, backward};
   return op;
 }
 

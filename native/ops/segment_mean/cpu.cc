@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "native/ops/elementwise.h"
+#include "native/ops/common/elementwise.h"
 #include "native/ops/segment_mean/segment_mean.h"
 #include "native/runtime/parallel.h"
 

@@ -1,6 +1,6 @@
 #include "native/ops/segment_mean/segment_mean.h"
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
 
 namespace hint {
 
@@ -12,7 +12,7 @@ OpSpec declare_segment_mean() {
   op.inputs = {{"x", "rows d", kDifferentiable, kFloating}};
   op.outputs = {{"y", "segments d", kDifferentiable, like("x")}};
   op.attributes = {{"offsets", IntList{}, true}};
-  op.kernels[0] = {forward, backward};
+  op.cpu = {forward, backward};
   op.resolve = [](Call& call) {
     checkOffsets(call, "offsets", call.dim("rows"));
     const IntList& offsets = call.list("offsets");

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// y[s] = mean of rows offsets[s] .. offsets[s+1] of x: one vector per sequence of a ragged batch.
 namespace hint::segment_mean {

@@ -1,4 +1,4 @@
-#include "native/ops/reduce.h"
+#include "native/ops/common/reduce.h"
 #include "native/ops/square_norm/square_norm.h"
 
 namespace hint::square_norm {

@@ -1,5 +1,5 @@
+#include "native/ops/common/cuda/reduce.cuh"
 #include "native/ops/square_norm/square_norm.h"
-#include "native/runtime/cuda/reduce.cuh"
 
 namespace hint {
 namespace square_norm {

@@ -8,7 +8,7 @@ OpSpec declare_square_norm() {
   op.name = "square_norm";
   op.summary = "total += sum(x^2)";
   op.inputs = {{"x", "*n", kRequired, kFloating}, {"total", "1", kMutable}};
-  op.kernels[0] = {forward, nullptr};
+  op.cpu = {forward, nullptr};
   return op;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// total += sum(x²), accumulated in double; NaN and infinity stay visible. For the global norm of all gradients.
 namespace hint::square_norm {

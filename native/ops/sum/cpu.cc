@@ -1,5 +1,5 @@
-#include "native/ops/elementwise.h"
-#include "native/ops/reduce.h"
+#include "native/ops/common/elementwise.h"
+#include "native/ops/common/reduce.h"
 #include "native/ops/sum/sum.h"
 #include "native/runtime/parallel.h"
 

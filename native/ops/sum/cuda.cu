@@ -1,5 +1,5 @@
+#include "native/ops/common/cuda/reduce.cuh"
 #include "native/ops/sum/sum.h"
-#include "native/runtime/cuda/reduce.cuh"
 
 namespace hint {
 namespace sum {

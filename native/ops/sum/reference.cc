@@ -1,4 +1,4 @@
-#include "native/ops/reference.h"
+#include "native/ops/common/reference.h"
 
 #include "native/ops/sum/sum.h"
 

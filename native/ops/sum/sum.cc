@@ -10,7 +10,7 @@ OpSpec declare_sum() {
   op.inputs = {{"x", "*n", kDifferentiable, kFloating}};
   op.outputs = {{"y", "1", kDifferentiable}};
   op.attributes = {{"factor", 1.0}};
-  op.kernels[0] = {forward, backward};
+  op.cpu = {forward, backward};
   return op;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// y = factor * sum(x), accumulated in double.
 namespace hint::sum {

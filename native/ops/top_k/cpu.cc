@@ -1,10 +1,9 @@
 #include <cmath>
 #include <vector>
 
-#include "native/ops/elementwise.h"
-#include "native/ops/logits_row.h"
+#include "native/core/error.h"
+#include "native/ops/common/logits_row.h"
 #include "native/ops/top_k/top_k.h"
-#include "native/runtime/error.h"
 #include "native/runtime/parallel.h"
 
 namespace hint::top_k {

@@ -1,7 +1,7 @@
 #include <string>
 
+#include "native/ops/common/cuda/choose.cuh"
 #include "native/ops/top_k/top_k.h"
-#include "native/runtime/cuda/choose.cuh"
 
 namespace hint {
 namespace top_k {

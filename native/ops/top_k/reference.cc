@@ -1,4 +1,4 @@
-#include "native/ops/reference.h"
+#include "native/ops/common/reference.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,6 @@
 #include "native/ops/top_k/top_k.h"
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
 
 namespace hint {
 
@@ -12,7 +12,7 @@ OpSpec declare_top_k() {
   op.inputs = {{"logits", "rows vocab", kRequired, kFloating}};
   op.outputs = {{"logProbs", "rows k"}, {"ids", "rows k", kRequired, DType::i32}};
   op.attributes = {{"k", int64_t{1}, true}};
-  op.kernels[0] = {forward, nullptr};
+  op.cpu = {forward, nullptr};
   op.resolve = [](Call& call) {
     checkIndexable(call, "vocab");
     const int64_t k = call.integer("k"), vocab = call.dim("vocab");

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/op.h"
+#include "native/core/call.h"
 
 /// The k most probable tokens of every row and their log-probabilities, what beam search chooses from: only 2k numbers
 /// of a row leave the device.

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "native/ops/activation.h"
+#include "native/math/activation_kind.h"
 #include "native/runtime/cuda/device.cuh"
 
 namespace hint::cuda {

@@ -86,7 +86,7 @@ class CudaBackend final : public Backend {
   }
 
   static void runKernel(Call& call) {
-    const Kernels kernels = kernelsOf(call.spec->name);
+    const Kernels& kernels = call.spec->cuda;
     const auto kernel = call.backward ? kernels.backward : kernels.forward;
     if (!kernel)
       fail("NOT_SUPPORTED", call.describe(), ": this op has no ", call.backward ? "backward" : "forward",

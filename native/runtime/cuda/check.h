@@ -2,7 +2,7 @@
 
 #include <cuda_runtime.h>
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
 
 namespace hint::cuda {
 

@@ -7,8 +7,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "native/ops/op.h"
-#include "native/runtime/buffer.h"
+#include "native/core/buffer.h"
+#include "native/core/call.h"
+#include "native/runtime/allocator.h"
 #include "native/runtime/cuda/check.h"
 #include "native/runtime/cuda/faults.h"
 

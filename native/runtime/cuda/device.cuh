@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "native/core/philox.h"
 #include "native/runtime/cuda/context.h"
-#include "native/runtime/philox.h"
 
 /// What kernels are made of: storage types, launches over elements, reductions inside a block, dropout.
 namespace hint::cuda {

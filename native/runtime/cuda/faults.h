@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "native/runtime/deferred_check.h"
+#include "native/core/deferred_check.h"
 
 namespace hint::cuda {
 

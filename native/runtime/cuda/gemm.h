@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "native/runtime/activation_kind.h"
-#include "native/runtime/tensor.h"
+#include "native/core/tensor.h"
+#include "native/math/activation_kind.h"
 
 namespace hint::cuda {
 

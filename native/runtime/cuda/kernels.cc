@@ -1,26 +1,22 @@
 #include "native/runtime/cuda/kernels.h"
 
-#include <map>
-#include <string>
-
 namespace hint {
 
-// Weak: ops whose folder has no cuda.cu, those in the CPU's own memory order, have no kernels here.
-#define HINT_OP(name) __attribute__((weak)) Kernels cuda_##name();
-#include "native/ops/table.def"
+// A row of the table whose function does not exist, or is spelt otherwise, ends the link.
+#define HINT_OP(name) Kernels cuda_##name();
+#define HINT_OP_CPU_ONLY(name)
+#include "native/core/table.def"
 #undef HINT_OP
 
 namespace cuda {
 
-Kernels kernelsOf(const char* op) {
-  // Never destroyed: compute threads may still run while the process ends.
-  static const auto& kernels = *new std::map<std::string, Kernels, std::less<>>{
-#define HINT_OP(name) {#name, cuda_##name ? cuda_##name() : Kernels{}},
-#include "native/ops/table.def"
+Kernels kernelsOf(std::string_view op) {
+#define HINT_OP(name) \
+  if (op == #name) return cuda_##name();
+#include "native/core/table.def"
 #undef HINT_OP
-  };
-  const auto found = kernels.find(std::string_view(op));
-  return found == kernels.end() ? Kernels{} : found->second;
+#undef HINT_OP_CPU_ONLY
+  return {};
 }
 
 }  // namespace cuda

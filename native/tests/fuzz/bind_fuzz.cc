@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <exception>
 
-#include "native/ops/op.h"
-#include "native/runtime/error.h"
-#include "native/runtime/packed_matrix.h"
+#include "native/core/call.h"
+#include "native/core/error.h"
+#include "native/core/table.h"
+#include "native/math/packed_matrix.h"
+#include "native/runtime/allocator.h"
 #include "native/runtime/parallel.h"
 #include "native/tests/fuzz/input.h"
 

@@ -4,7 +4,8 @@
 #include <cstdlib>
 #include <exception>
 
-#include "native/runtime/error.h"
+#include "native/core/error.h"
+#include "native/runtime/allocator.h"
 #include "native/runtime/mapped_file.h"
 #include "native/tests/fuzz/input.h"
 

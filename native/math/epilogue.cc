@@ -1,0 +1,36 @@
+#include "native/math/epilogue.h"
+
+#include "native/math/vector_math.h"
+#include "native/runtime/parallel.h"
+
+namespace hint {
+namespace {
+
+HINT_CLONES void addRow(float* y, const float* x, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) y[j] += x[j];
+}
+
+HINT_CLONES void geluRow(float* y, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) y[j] = gelu(y[j]);
+}
+
+HINT_CLONES void tanhRow(float* y, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) y[j] = fastTanh(y[j]);
+}
+
+HINT_CLONES void reluRow(float* y, int64_t n) {
+  // NaN stays.
+  for (int64_t j = 0; j < n; ++j) y[j] = y[j] < 0.0f ? 0.0f : y[j];
+}
+
+}  // namespace
+
+void finishRow(const Epilogue& epilogue, int64_t count, float* y) {
+  if (epilogue.bias) addRow(y, epilogue.bias, count);
+  if (epilogue.activation == Activation::gelu) geluRow(y, count);
+  if (epilogue.activation == Activation::tanh) tanhRow(y, count);
+  if (epilogue.activation == Activation::relu) reluRow(y, count);
+  if (epilogue.residual) addRow(y, epilogue.residual, count);
+}
+
+}  // namespace hint

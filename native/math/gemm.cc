@@ -1,0 +1,42 @@
+#include "native/math/gemm.h"
+
+#include <dnnl.h>
+
+#include <cstring>
+#include <string>
+
+#include "native/core/error.h"
+#include "native/math/skinny_gemm.h"
+
+namespace hint {
+
+void gemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
+          const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {
+  if (m == 0 || n == 0) return;
+  if (k == 0) {
+    for (int64_t row = 0; row < m; ++row)
+      for (int64_t column = 0; column < n; ++column)
+        c[row * ldc + column] = beta == 0.0f ? 0.0f : beta * c[row * ldc + column];
+    return;
+  }
+  if (!transposeA && transposeB && m <= kSkinnyRows) {
+    skinnyGemm(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    return;
+  }
+  const dnnl_status_t status =
+      dnnl_sgemm(transposeA ? 'T' : 'N', transposeB ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+  if (status != dnnl_success)
+    fail("INTERNAL", "oneDNN refused a matrix product of [", m, ", ", k, "] and [", k, ", ", n, "] with status ",
+         static_cast<int>(status), ".");
+}
+
+const char* gemmLibraryVersion() {
+  // Never destroyed: compute threads may still run while the process ends.
+  static const auto& text = *new auto([] {
+    const dnnl_version_t* version = dnnl_version();
+    return std::to_string(version->major) + "." + std::to_string(version->minor) + "." + std::to_string(version->patch);
+  }());
+  return text.c_str();
+}
+
+}  // namespace hint

@@ -1,0 +1,365 @@
+#include "native/math/packed_matrix.h"
+
+#include <algorithm>
+#include <dnnl.hpp>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+
+#include "native/core/error.h"
+#include "native/math/bf16.h"
+#include "native/math/finite.h"
+#include "native/math/narrow_product.h"
+#include "native/math/quantize.h"
+#include "native/runtime/parallel.h"
+#include "native/runtime/scratch.h"
+
+namespace hint {
+namespace {
+
+using dnnl::memory;
+using Desc = memory::desc;
+using Type = memory::data_type;
+
+const dnnl::engine& engine() {
+  // Never destroyed: compute threads may still run while the process ends.
+  static const auto& cpu = *new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  return cpu;
+}
+
+/// oneDNN's streams and primitives are used by one thread at a time here: each compute thread has its own.
+dnnl::stream& stream() {
+  thread_local dnnl::stream own(engine());
+  return own;
+}
+
+/// What rows, weights and results are to oneDNN.
+struct Types {
+  Type x, weight, y;
+};
+
+Types typesOf(DType dtype) {
+  if (dtype == DType::bf16) return {Type::bf16, Type::bf16, Type::f32};
+  if (dtype == DType::i8) return {Type::u8, Type::s8, Type::s32};
+  return {Type::f32, Type::f32, Type::f32};
+}
+
+Desc rowMajor(int64_t rows, int64_t columns, Type type) { return {{rows, columns}, type, memory::format_tag::ab}; }
+
+dnnl::matmul::primitive_desc describe(const Desc& x, const Desc& weight, const Desc& bias, const Desc& y,
+                                      const dnnl::primitive_attr& attributes) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine(), x, weight, bias, y, attributes};
+#else
+  const dnnl::matmul::desc operation =
+      bias.get_size() == 0 ? dnnl::matmul::desc(x, weight, y) : dnnl::matmul::desc(x, weight, bias, y);
+  return {operation, attributes, engine()};
+#endif
+}
+
+/// Rows on whose behalf the order is chosen; oneDNN's choice depends on k and n.
+constexpr int64_t kTypicalRows = 64;
+
+const Desc& packedDesc(int64_t k, int64_t n, DType dtype) {
+  thread_local std::map<std::tuple<int64_t, int64_t, DType>, Desc> known;
+  const auto key = std::tuple(k, n, dtype);
+  const auto found = known.find(key);
+  if (found != known.end()) return found->second;
+  const Types types = typesOf(dtype);
+  const Desc any({k, n}, types.weight, memory::format_tag::any);
+  const auto chosen = describe(rowMajor(kTypicalRows, k, types.x), any, Desc(), rowMajor(kTypicalRows, n, types.y), {});
+  return known.emplace(key, chosen.weights_desc()).first->second;
+}
+
+/// The order of packed f32 matrices as panels, where it is one of panels that arrangeInPanels can fill.
+std::optional<Panels> panelsOf(int64_t k, int64_t n, DType held) {
+  if (held != DType::f32) return std::nullopt;
+  const Desc& desc = packedDesc(k, n, held);
+#if DNNL_VERSION_MAJOR >= 3
+  if (desc.get_format_kind() != memory::format_kind::blocked) return std::nullopt;
+  const auto blocks = desc.get_inner_blks(), of = desc.get_inner_idxs(), steps = desc.get_strides(),
+             padded = desc.get_padded_dims();
+  const auto depth = static_cast<int64_t>(blocks.size());
+#else
+  if (desc.data.format_kind != dnnl_blocked || desc.data.extra.flags != 0) return std::nullopt;
+  const auto& layout = desc.data.format_desc.blocking;
+  const auto &blocks = layout.inner_blks, &of = layout.inner_idxs, &steps = layout.strides;
+  const auto& padded = desc.data.padded_dims;
+  const int64_t depth = layout.inner_nblks;
+#endif
+  // Blocks of columns; in them, perhaps, blocks of rows.
+  const bool isOfRows = depth == 2 && of[0] == 0 && of[1] == 1;
+  if (!isOfRows && !(depth == 1 && of[0] == 1)) return std::nullopt;
+  const int64_t width = blocks[depth - 1], rows = padded[0];
+  const bool isDense = steps[0] == (isOfRows ? blocks[0] : 1) * width && steps[1] == rows * width;
+  if (width % 16 != 0 || !isDense || desc.get_size() != static_cast<size_t>(padded[1] * rows) * sizeof(float))
+    return std::nullopt;
+  return Panels{width, rows};
+}
+
+struct Key {
+  int64_t m, k, n;
+  DType dtype;
+  bool bias, residual;
+  Activation activation;
+  bool operator==(const Key&) const = default;
+};
+
+struct KeyHash {
+  size_t operator()(const Key& key) const {
+    const int64_t flags = (int64_t{key.bias} * 2 + int64_t{key.residual}) * 8 + static_cast<int64_t>(key.dtype);
+    size_t hash = 0;
+    for (const int64_t part : {key.m, key.k, key.n, flags, static_cast<int64_t>(key.activation)})
+      hash = hash * 1000003 + static_cast<size_t>(part);
+    return hash;
+  }
+};
+
+struct Product {
+  dnnl::matmul primitive;
+  memory x, weight, bias, residual, y;
+  int residualArgument;
+};
+
+dnnl::algorithm algorithmOf(Activation activation) {
+  if (activation == Activation::relu) return dnnl::algorithm::eltwise_relu;
+  return activation == Activation::gelu ? dnnl::algorithm::eltwise_gelu_tanh : dnnl::algorithm::eltwise_tanh;
+}
+
+Product make(const Key& key) {
+  const Types types = typesOf(key.dtype);
+  const Desc x = rowMajor(key.m, key.k, types.x), y = rowMajor(key.m, key.n, types.y);
+  const Desc weight = packedDesc(key.k, key.n, key.dtype);
+  const Desc bias = key.bias ? rowMajor(1, key.n, Type::f32) : Desc();
+  dnnl::post_ops after;
+  if (key.activation != Activation::none) {
+    const auto algorithm = algorithmOf(key.activation);
+#if DNNL_VERSION_MAJOR >= 3
+    after.append_eltwise(algorithm, 0.0f, 0.0f);
+#else
+    after.append_eltwise(1.0f, algorithm, 0.0f, 0.0f);
+#endif
+  }
+  if (key.residual) after.append_binary(dnnl::algorithm::binary_add, y);
+  dnnl::primitive_attr attributes;
+  attributes.set_post_ops(after);
+  const auto window = [](const Desc& desc) { return memory(desc, engine(), nullptr); };
+  return {dnnl::matmul(describe(x, weight, bias, y, attributes)),
+          window(x),
+          window(weight),
+          window(key.bias ? bias : x),
+          window(y),
+          window(y),
+          static_cast<int>(DNNL_ARG_ATTR_MULTIPLE_POST_OP(after.len() - 1) | DNNL_ARG_SRC_1)};
+}
+
+/// Products of ragged batches have ever new row counts; what is made for them is small, but not without end.
+constexpr size_t kProductsKept = 512;
+
+Product& productOf(const Key& key) {
+  thread_local std::unordered_map<Key, Product, KeyHash> known;
+  const auto found = known.find(key);
+  if (found != known.end()) return found->second;
+  if (known.size() >= kProductsKept) known.clear();
+  return known.emplace(key, make(key)).first->second;
+}
+
+void multiply(int64_t m, int64_t k, int64_t n, const void* x, const PackedMatrix& matrix, const Epilogue& epilogue,
+              void* y) {
+  const auto handle = [](const void* data) { return const_cast<void*>(data); };
+  Product& product =
+      productOf({m, k, n, matrix.dtype, epilogue.bias != nullptr, epilogue.residual != nullptr, epilogue.activation});
+  product.x.set_data_handle(handle(x));
+  product.weight.set_data_handle(handle(matrix.values));
+  product.y.set_data_handle(y);
+  std::unordered_map<int, memory> arguments = {
+      {DNNL_ARG_SRC, product.x}, {DNNL_ARG_WEIGHTS, product.weight}, {DNNL_ARG_DST, product.y}};
+  if (epilogue.bias) {
+    product.bias.set_data_handle(handle(epilogue.bias));
+    arguments.emplace(DNNL_ARG_BIAS, product.bias);
+  }
+  if (epilogue.residual) {
+    product.residual.set_data_handle(handle(epilogue.residual));
+    arguments.emplace(product.residualArgument, product.residual);
+  }
+  product.primitive.execute(stream(), arguments);
+  stream().wait();
+}
+
+/// Rows whose 32-bit results lie in the cache until they are scaled.
+constexpr int64_t kQuantizedRows = 256;
+
+void multiplyQuantized(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,
+                       const Epilogue& epilogue, float* y) {
+  const int64_t rows = std::min(m, kQuantizedRows);
+  Scratch steps((rows * k + 3) / 4), scales(rows), sums(rows * n);
+  auto* bytes = reinterpret_cast<uint8_t*>(steps.data());
+  auto* totals = reinterpret_cast<int32_t*>(sums.data());
+  for (int64_t first = 0; first < m; first += rows) {
+    const int64_t count = std::min(rows, m - first);
+    parallelFor(count, std::max<int64_t>(1, 16384 / k), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) scales[i] = quantizeRow(x + (first + i) * k, k, bytes + i * k);
+    });
+    multiply(count, k, n, bytes, {DType::i8, matrix.values}, {}, totals);
+    parallelFor(count, std::max<int64_t>(1, 16384 / n), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        dequantizeRow(totals + i * n, n, scales[i], matrix.scale, matrix.columnSum, epilogue.at(first + i, 0, n),
+                      y + (first + i) * n);
+    });
+  }
+}
+
+template <typename Body>
+void guarded(const Body& body) {
+  try {
+    body();
+  } catch (const dnnl::error& error) {
+    fail("INTERNAL", "oneDNN refused a product with a packed matrix: ", error.what(), ".");
+  }
+}
+
+/// Rows from which on widening a matrix for oneDNN costs less than its kernel gains over narrowProduct: more where what
+/// was widened is no longer in the cache when it is multiplied, and never for what takes more than 64 MiB.
+int64_t manyRows(int64_t values) {
+  if (values > int64_t{1} << 24) return INT64_MAX;
+  return values > int64_t{1} << 20 ? 512 : 192;
+}
+
+/// Multiply-adds below which a thread more does not pay.
+constexpr int64_t kGrain = 1 << 15;
+
+void multiplyNarrow(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,
+                    const Epilogue& epilogue, float* y) {
+  const NarrowMatrix narrow{matrix.dtype, matrix.values, matrix.scale};
+  std::optional<Panels> panels;
+  if (k > 0 && m >= manyRows(k * n)) panels = panelsOf(k, n, DType::f32);
+  if (panels) {
+    const Scratch widened(panels->values(n));
+    widenPanels(k, n, narrow, *panels, widened);
+    return multiply(m, k, n, x, {DType::f32, widened.data()}, epilogue, y);
+  }
+  const int64_t width = narrowPanels(k).width, count = (n + width - 1) / width;
+  parallelFor(count, std::max<int64_t>(1, kGrain / (width * m * std::max<int64_t>(1, k))),
+              [&](int64_t begin, int64_t end) {
+                narrowProduct(m, k, n, x, narrow, epilogue, y, begin * width, std::min(n, end * width));
+              });
+}
+
+bool supports(int isa) { return (static_cast<int>(dnnl_get_effective_cpu_isa()) & isa) == isa; }
+
+}  // namespace
+
+bool hasProducts(DType dtype) {
+  static const bool bf16 = supports(dnnl_cpu_isa_avx512_core_bf16), i8 = supports(dnnl_cpu_isa_avx512_core_vnni);
+  return dtype == DType::bf16 ? bf16 : dtype != DType::i8 || i8;
+}
+
+DType packedDType(DType wanted) {
+  return hasProducts(wanted) || supports(dnnl_cpu_isa_avx512_core) ? wanted : DType::f32;
+}
+
+int64_t packedSize(int64_t k, int64_t n, DType dtype) {
+  if (k == 0 || n == 0) return 0;
+  if (checkedProduct(k, n) > kMostElements)
+    fail("INVALID_SHAPE", "A matrix of [", k, ", ", n, "] is too large; ", kMostElements, " values are the most.");
+  if (!hasProducts(dtype)) return narrowPanels(k).values(n);
+  size_t bytes = 0;
+  guarded([&] { bytes = packedDesc(k, n, dtype).get_size(); });
+  return static_cast<int64_t>((bytes + sizeOf(dtype) - 1) / sizeOf(dtype));
+}
+
+void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const void* values, void* packed) {
+  if (k == 0 || n == 0) return;
+  if (!hasProducts(dtype)) {
+    arrangeInPanels({1, k, n, transposed, dtype, values}, narrowPanels(k), dtype, false, packed);
+    return;
+  }
+  guarded([&] {
+    const Desc stored({k, n}, typesOf(dtype).weight, transposed ? memory::format_tag::ba : memory::format_tag::ab);
+    memory from(stored, engine(), const_cast<void*>(values)), to(packedDesc(k, n, dtype), engine(), packed);
+    dnnl::reorder(from, to).execute(stream(), from, to);
+    stream().wait();
+  });
+}
+
+namespace {
+
+/// Room for as many values as a matrix has; not kept, as a model's matrices are packed once and of every size.
+template <typename Value>
+std::unique_ptr<Value[]> roomFor(int64_t count) {
+  return std::make_unique_for_overwrite<Value[]>(static_cast<size_t>(count));
+}
+
+/// Packs one matrix through oneDNN's own rearranging, by way of its values in the dtype that it is held in.
+void packOne(int64_t k, int64_t n, bool transposed, DType given, const void* weight, DType wanted, void* packed,
+             float* scale, float* columnSum) {
+  const DType held = packedDType(wanted);
+  const bool isRounded = wanted == DType::bf16;
+  if (given == held && (given == DType::bf16 || !isRounded))
+    return arrangeMatrix(k, n, transposed, held, weight, packed);
+  std::unique_ptr<uint16_t[]> rounded;
+  const auto* halves = static_cast<const uint16_t*>(weight);
+  if (given == DType::f32 && isRounded) {
+    rounded = roomFor<uint16_t>(k * n);
+    const auto* exact = static_cast<const float*>(weight);
+    parallelFor(k * n, 16384,
+                [&](int64_t begin, int64_t end) { toBf16(exact + begin, rounded.get() + begin, end - begin); });
+    halves = rounded.get();
+  }
+  if (held == DType::bf16) return arrangeMatrix(k, n, transposed, held, halves, packed);
+  std::unique_ptr<float[]> widened;
+  const auto* values = static_cast<const float*>(weight);
+  if (given == DType::bf16 || isRounded) {
+    widened = roomFor<float>(k * n);
+    parallelFor(k * n, 16384,
+                [&](int64_t begin, int64_t end) { fromBf16(halves + begin, widened.get() + begin, end - begin); });
+    values = widened.get();
+  }
+  if (held == DType::f32) return arrangeMatrix(k, n, transposed, held, values, packed);
+  const auto steps = roomFor<int8_t>(k * n);
+  quantizeColumns(values, k, n, transposed, steps.get(), scale, columnSum);
+  arrangeMatrix(k, n, transposed, held, steps.get(), packed);
+}
+
+}  // namespace
+
+bool packMatrices(const PlainMatrices& matrices, DType wanted, bool checked, void* packed, float* scale,
+                  float* columnSum) {
+  const int64_t k = matrices.k, n = matrices.n;
+  if (matrices.count == 0 || k == 0 || n == 0) return true;
+  const DType held = packedDType(wanted);
+  // Only what oneDNN's own rearranging would take in several passes, or slowly.
+  const bool isPlain = matrices.dtype == DType::f32 && wanted != DType::bf16;
+  std::optional<Panels> panels;
+  if (!(isPlain && matrices.transposed)) guarded([&] { panels = panelsOf(k, n, held); });
+  if (held == DType::bf16 && !hasProducts(held)) panels = narrowPanels(k);
+  if (panels) return arrangeInPanels(matrices, *panels, held, wanted == DType::bf16, packed) || !checked;
+  const int64_t bytes = packedSize(k, n, held) * static_cast<int64_t>(sizeOf(held));
+  const int64_t plainBytes = k * n * static_cast<int64_t>(sizeOf(matrices.dtype));
+  for (int64_t i = 0; i < matrices.count; ++i) {
+    const char* from = static_cast<const char*>(matrices.values) + i * plainBytes;
+    if (checked && firstNonFinite(matrices.dtype, from, k * n) >= 0) return false;
+    packOne(k, n, matrices.transposed, matrices.dtype, from, wanted, static_cast<char*>(packed) + i * bytes,
+            scale ? scale + i * n : nullptr, columnSum ? columnSum + i * n : nullptr);
+  }
+  return true;
+}
+
+void packedProduct(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,
+                   const Epilogue& epilogue, float* y) {
+  if (m == 0 || n == 0) return;
+  guarded([&] {
+    if (!hasProducts(matrix.dtype)) return multiplyNarrow(m, k, n, x, matrix, epilogue, y);
+    if (matrix.dtype == DType::f32) return multiply(m, k, n, x, matrix, epilogue, y);
+    if (matrix.dtype == DType::i8) return multiplyQuantized(m, k, n, x, matrix, epilogue, y);
+    Scratch rounded((m * k + 1) / 2);
+    auto* halves = reinterpret_cast<uint16_t*>(rounded.data());
+    parallelFor(m * k, 16384, [&](int64_t begin, int64_t end) { toBf16(x + begin, halves + begin, end - begin); });
+    multiply(m, k, n, halves, matrix, epilogue, y);
+  });
+}
+
+}  // namespace hint

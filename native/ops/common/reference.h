@@ -1,0 +1,59 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "native/core/call.h"
+
+/// The second half of an op's declaration, compiled into tests and bench only: a naive double-precision forward and
+/// the cases on which parity, gradients, sentinels and speed are checked.
+namespace hint {
+
+/// One input of a case: normal noise times `scale` plus `shift` for floats, or the given integers for i32.
+struct CaseInput {
+  Shape shape;
+  IntList integers = {};
+  double scale = 1.0;
+  double shift = 0.0;
+  DType dtype = DType::f32;  ///< where the spec accepts several; floating inputs given as f32 are tried as bf16 too
+};
+
+struct OpCase {
+  std::string name;                              ///< the fear: "length-1 sequences", "empty prefix"
+  std::vector<std::optional<CaseInput>> inputs;  ///< parallel to the spec; nullopt: absent
+  std::vector<std::pair<std::string, Attribute>> attributes = {};
+  bool bench = false;      ///< timed by the bench, not run by the tests
+  std::string error = {};  ///< code of the error that binding or running must raise; empty: it must succeed
+  /// Long sums: mean of the gradients of outputs, so that terms have one sign and their error grows with their number,
+  /// and the bound of gradients in f32 in place of the op's.
+  double gradientShift = 0.0, gradientTolerance = 0.0;
+};
+
+using Doubles = std::vector<double>;
+
+/// What a reference sees: the bound call (dimensions, attributes, integer inputs) and every tensor in double.
+/// It fills `outputs`, which come sized and zeroed, and changes mutable inputs in place.
+struct ReferenceCall {
+  const Call& call;
+  std::vector<Doubles> inputs;
+  std::vector<Doubles> outputs;
+
+  bool has(int i) const { return call.has(i); }
+  double* in(int i) { return inputs[static_cast<size_t>(i)].data(); }
+  double* out(int i) { return outputs[static_cast<size_t>(i)].data(); }
+};
+
+struct OpReference {
+  void (*forward)(ReferenceCall&);
+  std::vector<OpCase> cases;
+  double forwardTolerance = 2e-6;  ///< max |a-b| / max |b|
+  double gradientTolerance = 2e-5;
+  double bf16GradientTolerance = 1e-2;  ///< added to it where tensors are bf16, for what was saved rounded
+};
+
+/// The reference of an op of the table; throws INVALID_ARGUMENT when there is none.
+const OpReference& findReference(std::string_view name);
+
+}  // namespace hint

@@ -1,0 +1,52 @@
+#include <cstring>
+
+#include "native/core/error.h"
+#include "native/runtime/backend.h"
+#include "native/runtime/cpu/widened_call.h"
+
+namespace hint {
+namespace {
+
+class HostBackend final : public Backend {
+ public:
+  DeviceType type() const override { return DeviceType::cpu; }
+  std::unique_ptr<MemorySource> memory() const override { return hostMemory(); }
+  void enter(std::shared_ptr<Allocator>) override {}
+
+  void run(Call& call) override {
+    const Kernels& kernels = call.spec->cpu;
+    const auto kernel = call.backward ? kernels.backward : kernels.forward;
+    if (!kernel)
+      fail("NOT_SUPPORTED", call.describe(), ": this op has no ", call.backward ? "backward" : "forward",
+           " pass on the CPU.");
+    if (!kernels.readBf16 && hasBf16(call))
+      runWidened(call, kernel);
+    else
+      kernel(call);
+  }
+
+  void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void download(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void whenDone(std::function<void()> then) override { then(); }
+  std::vector<std::shared_ptr<DeferredCheck>> takeChecks() override { return {}; }
+
+  void replay(Program& program, int times, const Tensor& stop, const std::atomic<bool>& cancel,
+              const std::function<void(Call&)>& runCall) override {
+    for (int round = 0; round < times && !program.calls.empty(); ++round) {
+      for (const auto& call : program.calls) {
+        if (cancel) return;
+        runCall(*call);
+      }
+      if (!stop) continue;
+      if (stop.buffer->failure) return;
+      requireStop(stop);
+      if (*stop.data<int32_t>() != 0) return;
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> hostBackend() { return std::make_unique<HostBackend>(); }
+
+}  // namespace hint
