@@ -1,4 +1,4 @@
-import { objectOf, run } from './run-op.js';
+import { objectOf, outputOf, run } from './run-op.js';
 import type { Tensor } from './tensor.js';
 
 /** The state of a greedy decode loop, all of it written by {@link greedy}. */
@@ -15,7 +15,7 @@ export interface GreedyState {
 /** Takes the most probable token of each unfinished row and advances the loop. */
 export function greedy(logits: Tensor, state: GreedyState, eosId: number): void {
   const { token, finished, tokens, position, stop } = objectOf(state, 'state');
-  run('greedy', [logits, token, finished, tokens, position, stop], { eosId });
+  run('greedy', { logits, token, finished, tokens, position, stop }, { eosId });
 }
 
 /** What {@link sample} draws from. */
@@ -46,19 +46,17 @@ export function sample(
 ): void {
   const { temperature, topK, topP, seed } = objectOf(attributes, 'attributes');
   const { stream, token, finished, tokens, logProbs, position, stop } = objectOf(state, 'state');
-  run('sample', [logits, stream, token, finished, tokens, logProbs, position, stop], {
-    eosId,
-    temperature,
-    topK,
-    topP,
-    seed,
-  });
+  run(
+    'sample',
+    { logits, stream, token, finished, tokens, logProbs, position, stop },
+    { eosId, temperature, topK, topP, seed },
+  );
 }
 
 /** The k largest of log-softmax of each row, largest first, and their ids, the lowest first on ties. */
 export function topK(logits: Tensor, k: number): { logProbs: Tensor; ids: Tensor } {
-  const [logProbs, ids] = run('top_k', [logits], { k });
-  return { logProbs: logProbs as Tensor, ids: ids as Tensor };
+  const outputs = run('top_k', { logits }, { k });
+  return { logProbs: outputOf(outputs, 'logProbs'), ids: outputOf(outputs, 'ids') };
 }
 
 /**
@@ -66,5 +64,5 @@ export function topK(logits: Tensor, k: number): { logProbs: Tensor; ids: Tensor
  * Rows move within groups of `groupSize`.
  */
 export function reorderCache(cache: Tensor, parents: Tensor, position: Tensor, groupSize: number): void {
-  run('reorder_cache', [cache, parents, position], { groupSize });
+  run('reorder_cache', { cache, parents, position }, { groupSize });
 }

@@ -7,7 +7,10 @@ import { Tensor } from './tensor.js';
 export interface OpEntry {
   index: number;
   spec: OpSpec;
+  inputIndex: Map<string, number>;
   attributeIndex: Map<string, number>;
+  /** Names of the outputs. */
+  outputs: string[];
   /** Inputs that the op changes in place. */
   mutable: number[];
 }
@@ -24,7 +27,9 @@ export function opEntry(name: string): OpEntry {
         {
           index,
           spec,
+          inputIndex: new Map(spec.inputs.map((input, i) => [input.name, i])),
           attributeIndex: new Map(spec.attributes.map((attribute, i) => [attribute.name, i])),
+          outputs: spec.outputs.map((output) => output.name),
           mutable: spec.inputs.flatMap(({ mutable }, i) => (mutable ? [i] : [])),
         },
       ]),
@@ -58,6 +63,29 @@ export function inputsOf({ spec }: OpEntry, values: readonly unknown[]): (Tensor
     inputs[i] = value;
   }
   return inputs;
+}
+
+/**
+ * Inputs in the order in which the op declares them; those not named are undefined.
+ *
+ * @throws HintError INVALID_ARGUMENT naming op and input when there is no such input
+ */
+export function orderInputs<T>(
+  { spec, inputIndex }: OpEntry,
+  inputs: Readonly<Record<string, T>>,
+): (T | undefined)[] {
+  const values = new Array<T | undefined>(spec.inputs.length).fill(undefined);
+  for (const key in inputs) {
+    const index = inputIndex.get(key);
+    if (index === undefined) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `The op ${spec.name} has no input ${key}; it has ${[...inputIndex.keys()].join(', ')}.`,
+      );
+    }
+    values[index] = inputs[key];
+  }
+  return values;
 }
 
 /** @throws HintError INVALID_ARGUMENT naming op and input when one was disposed */

@@ -1,6 +1,5 @@
-import { HintError } from '../util/errors.js';
 import type { AttributeValue } from './native.js';
-import { objectOf, run } from './run-op.js';
+import { objectOf, outputOf, run } from './run-op.js';
 import { tensorOf, type Tensor } from './tensor.js';
 
 export * from './decoding-ops.js';
@@ -24,12 +23,6 @@ function dropoutAttributes(dropout: DropoutSite | undefined): Record<string, Att
   if (dropout === undefined) return {};
   const { rate, seed, site } = objectOf(dropout, 'dropout');
   return rate === 0 ? {} : { dropoutRate: rate, dropoutSeed: seed, dropoutSite: site };
-}
-
-function first(outputs: (Tensor | null)[]): Tensor {
-  const [output] = outputs;
-  if (!output) throw new HintError('INTERNAL', 'An op produced no output.');
-  return output;
 }
 
 /** Whether values for a backward pass have to be kept: only while a tape records. */
@@ -58,7 +51,7 @@ export function linear(
   } = {},
 ): Tensor {
   const { bias, ...attributes } = objectOf(options, 'options');
-  return first(run('linear', [x, weight, bias], { ...attributes, training: training(x) }));
+  return outputOf(run('linear', { x, weight, bias }, { ...attributes, training: training(x) }), 'y');
 }
 
 export interface GroupedLinearOptions {
@@ -83,12 +76,12 @@ export function groupedLinear(
   options: GroupedLinearOptions & { outputDType?: FloatDType } = {},
 ): Tensor {
   const { bias, residual, ...attributes } = objectOf(options, 'options');
-  return first(
-    run('grouped_linear', [x, weight, bias, residual], {
-      ...attributes,
-      training: training(x),
-    }),
+  const outputs = run(
+    'grouped_linear',
+    { x, weight, bias, residual },
+    { ...attributes, training: training(x) },
   );
+  return outputOf(outputs, 'y');
 }
 
 /** A matrix in the order in which this machine's kernels read it; see {@link packWeight}. */
@@ -117,13 +110,19 @@ export function packWeight(
 ): PackedMatrix {
   const plain = tensorOf(weight, 'weight').shape.length === 2;
   const matrices = plain ? weight.reshape([1, 1, ...weight.shape]) : weight;
-  const [tensor, scale, columnSum] = run('pack_weight', [matrices], {
-    transposed: plain,
-    dtype: dtype === 'int8' ? 'i8' : dtype,
-    ...options,
-  });
+  const outputs = run(
+    'pack_weight',
+    { weight: matrices },
+    { transposed: plain, dtype: dtype === 'int8' ? 'i8' : dtype, ...options },
+  );
   const dOut = weight.shape[plain ? 0 : 3] as number;
-  return { tensor: tensor as Tensor, dOut, scale: scale ?? undefined, columnSum: columnSum ?? undefined };
+  const { scale, columnSum } = outputs;
+  return {
+    tensor: outputOf(outputs, 'packed'),
+    dOut,
+    scale: scale ?? undefined,
+    columnSum: columnSum ?? undefined,
+  };
 }
 
 /** Every tensor of a packed matrix. */
@@ -139,8 +138,8 @@ export function packedLinear(
 ): Tensor {
   const { tensor, dOut, scale, columnSum } = objectOf(matrix, 'matrix');
   const { bias, residual, ...attributes } = objectOf(options, 'options');
-  const inputs = [x, tensor, scale, columnSum, bias, residual];
-  return first(run('packed_linear', inputs, { ...attributes, dOut }));
+  const inputs = { x, packed: tensor, scale, columnSum, bias, residual };
+  return outputOf(run('packed_linear', inputs, { ...attributes, dOut }), 'y');
 }
 
 /**
@@ -153,7 +152,7 @@ export function rmsNorm(
   epsilon: number,
   options: { outputDType?: FloatDType } = {},
 ): Tensor {
-  return first(run('rms_norm', [x, null, weight], { epsilon, ...options }));
+  return outputOf(run('rms_norm', { x, weight }, { epsilon, ...options }), 'y');
 }
 
 /**
@@ -168,13 +167,12 @@ export function addRmsNorm(
   options: { seqOffsets?: Int32Array; dropout?: DropoutSite | undefined; outputDType?: FloatDType } = {},
 ): { y: Tensor; sum: Tensor } {
   const { seqOffsets, dropout: site, outputDType } = objectOf(options, 'options');
-  const [y, sum] = run('rms_norm', [x, delta, weight], {
-    epsilon,
-    outputDType,
-    ...(site ? { seqOffsets } : {}),
-    ...dropoutAttributes(site),
-  });
-  return { y: y as Tensor, sum: sum as Tensor };
+  const outputs = run(
+    'rms_norm',
+    { x, delta, weight },
+    { epsilon, outputDType, ...(site ? { seqOffsets } : {}), ...dropoutAttributes(site) },
+  );
+  return { y: outputOf(outputs, 'y'), sum: outputOf(outputs, 'sum') };
 }
 
 /** Layer norm: weight * (x - mean) / sqrt(variance + epsilon) + bias, of each row. Dtypes as those of {@link rmsNorm}. */
@@ -185,7 +183,7 @@ export function layerNorm(
   epsilon: number,
   options: { outputDType?: FloatDType } = {},
 ): Tensor {
-  return first(run('layer_norm', [x, null, weight, bias], { epsilon, ...options }));
+  return outputOf(run('layer_norm', { x, weight, bias }, { epsilon, ...options }), 'y');
 }
 
 /** {@link addRmsNorm} with a layer norm. */
@@ -197,17 +195,18 @@ export function addLayerNorm(
   epsilon: number,
   options: { dropout?: DropoutSite | undefined; outputDType?: FloatDType } = {},
 ): { y: Tensor; sum: Tensor } {
-  const [y, sum] = run('layer_norm', [x, delta, weight, bias], {
-    epsilon,
-    outputDType: objectOf(options, 'options').outputDType,
-    ...dropoutAttributes(options.dropout),
-  });
-  return { y: y as Tensor, sum: sum as Tensor };
+  const { outputDType, dropout: site } = objectOf(options, 'options');
+  const outputs = run(
+    'layer_norm',
+    { x, delta, weight, bias },
+    { epsilon, outputDType, ...dropoutAttributes(site) },
+  );
+  return { y: outputOf(outputs, 'y'), sum: outputOf(outputs, 'sum') };
 }
 
 /** x = min(x + by, limit) in place, for i32 counters of a recorded step. */
 export function increment(x: Tensor, options: { by?: number; limit?: number } = {}): void {
-  run('increment', [x], options);
+  run('increment', { x }, options);
 }
 
 /**
@@ -215,7 +214,7 @@ export function increment(x: Tensor, options: { by?: number; limit?: number } = 
  * Ids out of range fail with INVALID_TOKEN.
  */
 export function embedding(ids: Tensor, table: Tensor, options: { outputDType?: FloatDType } = {}): Tensor {
-  return first(run('embedding', [ids, table], options));
+  return outputOf(run('embedding', { ids, table }, options), 'y');
 }
 
 /** gelu(gate) * value, with dropout of hidden units per sequence. */
@@ -224,18 +223,19 @@ export function gatedGelu(
   value: Tensor,
   options: { seqOffsets?: Int32Array; dropout?: DropoutSite | undefined } = {},
 ): Tensor {
-  return first(
-    run('gated_gelu', [gate, value], {
-      ...(objectOf(options, 'options').dropout ? { seqOffsets: options.seqOffsets } : {}),
-      ...dropoutAttributes(options.dropout),
-    }),
+  const { seqOffsets, dropout: site } = objectOf(options, 'options');
+  const outputs = run(
+    'gated_gelu',
+    { gate, linear: value },
+    { ...(site ? { seqOffsets } : {}), ...dropoutAttributes(site) },
   );
+  return outputOf(outputs, 'y');
 }
 
 /** Dropout whose mask is shared by all rows of a sequence, or, without offsets, drawn for each row. */
 export function dropout(x: Tensor, site: DropoutSite | undefined, seqOffsets?: Int32Array): Tensor {
   if (!site || objectOf(site, 'site').rate === 0) return tensorOf(x, 'x');
-  return first(run('dropout', [x], { seqOffsets, ...dropoutAttributes(site) }));
+  return outputOf(run('dropout', { x }, { seqOffsets, ...dropoutAttributes(site) }), 'y');
 }
 
 export interface AttentionOptions {
@@ -273,13 +273,12 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     dropout: site,
     ...attributes
   } = objectOf(options, 'options');
-  return first(
-    run('attention', [q, k, v, prefixKey, prefixValue, sharedKey, sharedValue, bias], {
-      ...attributes,
-      training: training(q),
-      ...dropoutAttributes(site),
-    }),
+  const outputs = run(
+    'attention',
+    { q, k, v, prefixKey, prefixValue, sharedKey, sharedValue, bias },
+    { ...attributes, training: training(q), ...dropoutAttributes(site) },
   );
+  return outputOf(outputs, 'o');
 }
 
 export interface DecodeAttentionOptions {
@@ -314,12 +313,24 @@ export function decodeAttention(
 ): Tensor {
   const { prefixKey, prefixValue, bias, sharedKey, sharedValue, contextKey, contextValue, ...attributes } =
     objectOf(options, 'options');
-  const { key, value, position } = objectOf(cache, 'cache');
-  const caches = [key, value, position];
-  const context = [sharedKey, sharedValue, contextKey, contextValue];
-  return first(
-    run('decode_attention', [q, k, v, ...caches, prefixKey, prefixValue, bias, ...context], attributes),
-  );
+  const { key: keyCache, value: valueCache, position } = objectOf(cache, 'cache');
+  // One literal: joining two objects costs more than the call.
+  const inputs = {
+    q,
+    k,
+    v,
+    keyCache,
+    valueCache,
+    position,
+    prefixKey,
+    prefixValue,
+    bias,
+    sharedKey,
+    sharedValue,
+    contextKey,
+    contextValue,
+  };
+  return outputOf(run('decode_attention', inputs, attributes), 'o');
 }
 
 /**
@@ -332,50 +343,50 @@ export function crossEntropy(
   targets: Tensor,
   options: { zLoss?: number } = {},
 ): { loss: Tensor; zTerm: Tensor } {
-  const [loss, zTerm] = run('cross_entropy', [hidden, weight, targets], options);
-  return { loss: loss as Tensor, zTerm: zTerm as Tensor };
+  const outputs = run('cross_entropy', { hidden, weight, targets }, options);
+  return { loss: outputOf(outputs, 'loss'), zTerm: outputOf(outputs, 'zTerm') };
 }
 
 /** Mean of the rows of each segment: [rows, d] → [segments, d]. */
 export function segmentMean(x: Tensor, offsets: Int32Array): Tensor {
-  return first(run('segment_mean', [x], { offsets }));
+  return outputOf(run('segment_mean', { x }, { offsets }), 'y');
 }
 
 export function concatRows(a: Tensor, b: Tensor): Tensor {
-  return first(run('concat_rows', [a, b]));
+  return outputOf(run('concat_rows', { a, b }), 'y');
 }
 
 /** a + b, stored as a unless `outputDType` says otherwise. */
 export function add(a: Tensor, b: Tensor, options: { outputDType?: FloatDType } = {}): Tensor {
-  return first(run('add', [a, b], options));
+  return outputOf(run('add', { a, b }, options), 'y');
 }
 
 export function scale(x: Tensor, factor: number): Tensor {
-  return first(run('scale', [x], { factor }));
+  return outputOf(run('scale', { x }, { factor }), 'y');
 }
 
 /** factor * sum of all elements → [1]. */
 export function sum(x: Tensor, factor = 1): Tensor {
-  return first(run('sum', [x], { factor }));
+  return outputOf(run('sum', { x }, { factor }), 'y');
 }
 
 /** Adds the sum of squares of x to the one-element tensor `total`. */
 export function addSquareNorm(x: Tensor, total: Tensor): void {
-  run('square_norm', [x, total]);
+  run('square_norm', { x, total });
 }
 
 /** x in another floating-point dtype; to bf16 rounds to the nearest, ties to even. */
 export function cast(x: Tensor, to: FloatDType): Tensor {
-  return first(run('cast', [x], { to }));
+  return outputOf(run('cast', { x }, { to }), 'y');
 }
 
 /** The values in memory of their own. */
 export function copy(x: Tensor): Tensor {
-  return first(run('copy', [x]));
+  return outputOf(run('copy', { x }), 'y');
 }
 
 export function fill(destination: Tensor, value: number): void {
-  run('fill', [destination], { value });
+  run('fill', { destination }, { value });
 }
 
 /** What {@link randomFill} draws; a truncated normal is cut at two deviations. */
@@ -393,7 +404,7 @@ export function randomFill(
   distribution: RandomDistribution,
   options: { scale: number; seed: number; stream: number },
 ): void {
-  run('random_fill', [destination], { distribution, ...options });
+  run('random_fill', { destination }, { distribution, ...options });
 }
 
 /**
@@ -429,9 +440,11 @@ export function adafactor(
   attributes: AdafactorAttributes,
 ): void {
   const { row, column, full } = objectOf(moments, 'moments');
-  run('adafactor', [parameter, gradient, row, column, full], {
-    ...attributes,
-  });
+  run(
+    'adafactor',
+    { parameter, gradient, rowMoment: row, columnMoment: column, fullMoment: full },
+    { ...attributes },
+  );
 }
 
 export interface AdamWAttributes extends ParameterRounding {
@@ -452,5 +465,5 @@ export function adamw(
   attributes: AdamWAttributes,
 ): void {
   const { first, second } = objectOf(moments, 'moments');
-  run('adamw', [parameter, gradient, first, second], { ...attributes });
+  run('adamw', { parameter, gradient, firstMoment: first, secondMoment: second }, { ...attributes });
 }

@@ -1,25 +1,45 @@
 import { HintError } from '../util/errors.js';
 import type { AttributeValue } from './native.js';
-import { opEntry } from './op-entry.js';
+import { opEntry, orderInputs } from './op-entry.js';
 import { kindOf } from './shape.js';
 import { Tensor } from './tensor.js';
 
+/** What an op computed, by the names of its declaration; null where the call has no such output. */
+export type Outputs = Readonly<Record<string, Tensor | null>>;
+
 /**
- * Enqueues an op on the device of its tensors.
+ * Enqueues an op on the device of its tensors. Inputs, attributes and outputs go by the names of the op's declaration, so
+ * that no caller depends on their order.
  *
- * @throws HintError INVALID_ARGUMENT naming op and input where none is a Tensor, and what {@link Device.apply} throws
+ * @throws HintError INVALID_ARGUMENT naming op and input where none is a Tensor or there is no such input, and what
+ *   {@link Device.apply} throws
  */
 export function run(
   name: string,
-  inputs: (Tensor | null | undefined)[],
+  inputs: Readonly<Record<string, Tensor | undefined>>,
   attributes: Record<string, AttributeValue | undefined> = {},
-): (Tensor | null)[] {
-  for (const input of inputs)
-    if (input instanceof Tensor) return input.device.apply(name, inputs, attributes);
+): Outputs {
+  const entry = opEntry(name);
+  const ordered = orderInputs(entry, inputs);
+  for (const input of ordered) {
+    if (!(input instanceof Tensor)) continue;
+    const results = input.device.apply(name, ordered, attributes);
+    const outputs: Record<string, Tensor | null> = {};
+    for (let i = 0; i < results.length; i++)
+      outputs[entry.outputs[i] as string] = results[i] as Tensor | null;
+    return outputs;
+  }
   throw new HintError(
     'INVALID_ARGUMENT',
-    `${name}: ${opEntry(name).spec.inputs[0]?.name} must be a Tensor, not ${kindOf(inputs[0])}.`,
+    `${name}: ${entry.spec.inputs[0]?.name} must be a Tensor, not ${kindOf(ordered[0])}.`,
   );
+}
+
+/** @throws HintError INTERNAL when the op has no output of that name, or the call none */
+export function outputOf(outputs: Outputs, name: string): Tensor {
+  const output = outputs[name];
+  if (!output) throw new HintError('INTERNAL', `An op produced no output ${name}.`);
+  return output;
 }
 
 /** @throws HintError INVALID_ARGUMENT naming the argument when it is no object that can hold options */
