@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <unordered_set>
 
 #include "native/core/error.h"
 #include "native/core/planted_fault.h"
@@ -59,7 +60,16 @@ Napi::Value describeArguments(Napi::Env env, const std::vector<Argument>& argume
   return list;
 }
 
+std::unordered_set<const void*>& enrolled() {
+  static thread_local std::unordered_set<const void*> handles;
+  return handles;
+}
+
 }  // namespace
+
+void enrol(const Handle* handle) { enrolled().insert(handle); }
+void strike(const Handle* handle) { enrolled().erase(handle); }
+bool isEnrolled(const void* pointer) { return enrolled().contains(pointer); }
 
 Napi::Value wrap(Napi::Env env, Tensor tensor) {
   TensorHandle handle;

@@ -12,8 +12,8 @@
 
 namespace hint::binding {
 
-/// What a JavaScript handle points to starts with what it is: a tag that costs one comparison, where those of Node-API
-/// cost a microsecond per tensor.
+/// What a JavaScript handle points to starts with what it is: a tag that costs a look-up and a comparison, where those
+/// of Node-API cost a microsecond per tensor.
 struct Handle {
   enum class Kind : uint64_t {
     tensor = 0x9c1df0a14be24a6b,
@@ -56,11 +56,23 @@ struct FileHandle : Handle {
   std::shared_ptr<MappedFile> file;
 };
 
+/// The handles that this copy of the engine has made on the calling thread and that are not collected yet. Whatever
+/// else JavaScript may hold, of another native module or of another copy of this one, is not looked into, not even for
+/// a kind.
+void enrol(const Handle* handle);
+void strike(const Handle* handle);
+bool isEnrolled(const void* pointer);
+
 /// A handle of JavaScript's that goes with its last reference there.
 template <typename Value>
 Napi::Value wrapHandle(Napi::Env env, Value value) {
   value.kind = Value::kKind;
-  return Napi::External<Value>::New(env, new Value(std::move(value)), [](Napi::Env, Value* handle) { delete handle; });
+  auto made = std::make_unique<Value>(std::move(value));
+  enrol(made.get());
+  return Napi::External<Value>::New(env, made.release(), [](Napi::Env, Value* handle) {
+    strike(handle);
+    delete handle;
+  });
 }
 
 /// Null when the value is no such handle.
@@ -68,7 +80,7 @@ template <typename Value>
 Value* handleOrNull(const Napi::Value& value) {
   if (!value.IsExternal()) return nullptr;
   auto* handle = value.As<Napi::External<Value>>().Data();
-  return handle && handle->kind == Value::kKind ? handle : nullptr;
+  return isEnrolled(handle) && handle->kind == Value::kKind ? handle : nullptr;
 }
 
 /// Throws INVALID_ARGUMENT with `expected` when the value is no such handle.
