@@ -1,69 +1,10 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { Command, CommanderError } from 'commander';
-import { packageRoot } from '../util/package-root.js';
-import { EXIT, watchForEnding } from './support/ending.js';
-import { note, writeError, writeOutput } from './support/output.js';
-import { addBenchCommand } from './commands/bench/command.js';
-import { addCompileCommand, addRunCommand } from './commands/compile.js';
-import { addDataCommand } from './commands/data/command.js';
-import { addDemoCommand } from './commands/demo/command.js';
-import { addDoctorCommand } from './commands/doctor.js';
-import { addEvalCommand } from './commands/eval/command.js';
-import { addFlopsCommand } from './commands/flops/command.js';
-import { addInspectCommand } from './commands/inspect.js';
-import { addMemoryCommand } from './commands/memory/command.js';
-import { addPretrainCommand } from './commands/pretrain.js';
-import { addPromptsourceCommand } from './commands/promptsource.js';
-import { addReproduceCommand } from './commands/reproduce/command.js';
-import { addScoreCommand } from './commands/score.js';
-import { addSystemsCommand } from './commands/systems.js';
-import { addTrainCommand } from './commands/train.js';
-import { addVerifyCommand } from './commands/verify/command.js';
-
-const { version, description } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
-  version: string;
-  description: string;
-};
+import { createProgram, exitCodeOf } from './program.js';
+import { watchForEnding } from './support/ending.js';
 
 watchForEnding();
-
-const program = new Command('hint')
-  .description(description)
-  .version(version)
-  .showHelpAfterError('(add --help for the options)')
-  .addHelpText(
-    'after',
-    '\nExit codes: 0 done, 1 the work failed or a check does not hold, 2 wrong use, 128 + N ended by signal N\n' +
-      '(130 Ctrl-C, 143 SIGTERM, 129 SIGHUP): training saves a checkpoint then; a second signal ends at once.',
-  )
-  .configureOutput({ writeOut: writeOutput, writeErr: writeError });
-// Commands inherit it when they are added: wrong use exits with 2, not with commander's 1.
-program.exitOverride();
-addDemoCommand(program);
-addPretrainCommand(program);
-addTrainCommand(program);
-addReproduceCommand(program);
-addSystemsCommand(program);
-addEvalCommand(program);
-addCompileCommand(program);
-addRunCommand(program);
-addVerifyCommand(program);
-addScoreCommand(program);
-addDataCommand(program);
-addPromptsourceCommand(program);
-addInspectCommand(program);
-addFlopsCommand(program);
-addMemoryCommand(program);
-addBenchCommand(program);
-addDoctorCommand(program);
-
 try {
-  await program.parseAsync();
+  await createProgram().parseAsync();
 } catch (error) {
-  if (!(error instanceof CommanderError)) {
-    note(`hint: ${error instanceof Error ? error.message : String(error)}`);
-    process.exitCode = EXIT.usage;
-  } else process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  process.exitCode = exitCodeOf(error);
 }

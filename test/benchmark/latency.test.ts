@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sniLengths } from '../../src/benchmark/lengths.js';
 import { measureLatency, type LatencyOptions, type LatencyPart } from '../../src/benchmark/latency.js';
 import { latencyChart, latencyMarkdown, latencyTargets } from '../../src/benchmark/latency-report.js';
-import { shotList } from '../../src/cli/commands/bench/latency.js';
+import { shotList } from '../../src/cli/support/choices.js';
 import { benchmarkSeries, compareBenchmarks } from '../../src/benchmark/compare.js';
 
 const root = resolve(import.meta.dirname, '../..');

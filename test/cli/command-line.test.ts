@@ -32,46 +32,6 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('the command line', () => {
-  it('lists every command in its help', async () => {
-    const { stdout, code } = await hint('--help');
-    expect(code).toBe(0);
-    for (const command of [
-      'demo',
-      'pretrain',
-      'train',
-      'systems',
-      'eval',
-      'compile',
-      'run',
-      'verify',
-      'score',
-      'inspect',
-      'data',
-      'doctor',
-    ]) {
-      expect(stdout).toContain(command);
-    }
-  });
-
-  it('shows examples in the help of every command', async () => {
-    for (const command of [
-      'pretrain',
-      'pretrain',
-      'train',
-      'eval',
-      'compile',
-      'run',
-      'verify',
-      'score',
-      'inspect',
-      'data',
-      'doctor',
-      'demo',
-    ]) {
-      expect((await hint(command, '--help')).stdout).toMatch(/Examples?:\n {2}\$ hint/);
-    }
-  });
-
   it.each([
     [['trian'], /unknown command/],
     [['verify', '/nowhere'], /The directory \/nowhere cannot be read/],

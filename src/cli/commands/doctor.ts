@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { HintError } from '../../util/errors.js';
 import { cudaReport, platformReport } from '../../tensor/device.js';
 import { action, EXIT, print, printJson } from '../support/context.js';
+import { jsonOption } from '../support/options.js';
 
 interface Finding {
   what: string;
@@ -18,7 +19,7 @@ export function addDoctorCommand(program: Command): void {
     .command('doctor')
     .summary('what was found on this machine, and what to do about what was not')
     .description('Reports Node.js, the native engine, instruction sets, oneDNN, build tools and CUDA.')
-    .option('--json', 'print the report as JSON', false)
+    .addOption(jsonOption('the report'))
     .addHelpText('after', '\nExample:\n  $ hint doctor')
     .action(
       action(async (_signal, options: { json: boolean }) => {

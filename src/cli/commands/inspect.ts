@@ -9,6 +9,7 @@ import { RunDirectory } from '../../training/run/run-directory.js';
 import { showValue } from '../../util/show-value.js';
 import { shown } from '../../util/shown.js';
 import { action, print, printJson, table } from '../support/context.js';
+import { jsonOption } from '../support/options.js';
 
 type Report = { kind: 'model' | 'task' | 'run'; path: string } & Record<string, unknown>;
 
@@ -19,7 +20,7 @@ export function addInspectCommand(program: Command): void {
     .summary('describe a model directory, a compiled task or a training run')
     .description('Reads headers and small files only: the answer comes at once, however large the model.')
     .argument('<path>', 'a model directory, a .safetensors task, or a run directory')
-    .option('--json', 'print the report as JSON', false)
+    .addOption(jsonOption('the report'))
     .addHelpText(
       'after',
       '\nExamples:\n  $ hint inspect runs/hint/model\n  $ hint inspect sentiment.task.safetensors --json',

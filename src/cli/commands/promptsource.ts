@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { renderPromptsource } from '../../data/p3/promptsource/write.js';
-import { action, note, print, printJson, table, wholeNumber } from '../support/context.js';
-import { p3SplitName } from './eval/p3.js';
+import { action, note, print, printJson, table } from '../support/context.js';
+import { jsonOption, seedOption, wholeNumber } from '../support/options.js';
+import { p3SplitName } from '../support/dataset-options.js';
 
 interface PromptsourceOptions {
   output: string;
@@ -28,8 +29,8 @@ export function addPromptsourceCommand(program: Command): void {
     .option('--split <name>', 'train, eval, fewshot or extra', 'train')
     .option('--template <names...>', 'only these templates')
     .option('--limit <n>', 'only the first rows', wholeNumber('--limit', 1))
-    .option('--seed <n>', 'of templates that draw their wording', wholeNumber('--seed'), 0)
-    .option('--json', 'print the summary as JSON', false)
+    .addOption(seedOption('of templates that draw their wording', 0))
+    .addOption(jsonOption('the summary'))
     .addHelpText(
       'after',
       '\nExamples:\n  $ hint promptsource templates/super_glue/rte/templates.yaml rte-validation.jsonl --output p3 --split eval\n' +

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { scoreFile } from '../../evaluation/score.js';
 import { action, print, printJson, table } from '../support/context.js';
+import { jsonOption } from '../support/options.js';
 
 /** `hint score FILE`: Tk-Instruct's metrics over a predictions file. */
 export function addScoreCommand(program: Command): void {
@@ -16,7 +17,7 @@ export function addScoreCommand(program: Command): void {
       '--references <path>',
       'an SNI checkout or JSON lines with {"id", "references"}, instead of references in the predictions',
     )
-    .option('--json', 'print the result as JSON', false)
+    .addOption(jsonOption('the result'))
     .addHelpText(
       'after',
       '\nExamples:\n  $ hint score predictions.jsonl\n  $ hint score predictions.jsonl --references natural-instructions --json',

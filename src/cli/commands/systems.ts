@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { describeSystem, SYSTEMS } from '../../systems/index.js';
 import { action, print, printJson, table } from '../support/context.js';
+import { jsonOption } from '../support/options.js';
 
 /** `hint systems`: the systems of the paper that can be trained. */
 export function addSystemsCommand(program: Command): void {
@@ -10,7 +11,7 @@ export function addSystemsCommand(program: Command): void {
     .description(
       'Lists every system that "hint train --system" takes: what is fed, generated and trained, and where the paper has its numbers.',
     )
-    .option('--json', 'print them as JSON, with the options of each', false)
+    .addOption(jsonOption('the systems, with the options of each,'))
     .addHelpText('after', '\nExamples:\n  $ hint systems\n  $ hint systems --json')
     .action(
       action(async (_signal, { json }: { json: boolean }) => {

@@ -5,6 +5,7 @@ import { applyOverrides } from '../../training/config/overrides.js';
 import { findRecipe, RECIPES } from '../../training/config/recipes.js';
 import { action } from '../support/context.js';
 import { addRunOptions, readSettings, runTraining, type RunOptions } from '../support/run-settings.js';
+import { dataOption, kindOption } from '../support/dataset-options.js';
 
 interface TrainOptions extends RunOptions {
   recipe?: string;
@@ -25,8 +26,8 @@ export function addTrainCommand(program: Command): void {
       '--recipe <name>',
       `a published run, under all other settings: ${RECIPES.map(({ name }) => name).join(', ')}`,
     )
-    .option('--data <directory>', 'a dataset: Super-NaturalInstructions or P3 (data.directory)')
-    .option('--kind <name>', 'sni or p3; default: by what the folder holds (data.kind)');
+    .addOption(dataOption('data.directory'))
+    .addOption(kindOption('data.kind'));
   addRunOptions(command)
     .addHelpText(
       'after',

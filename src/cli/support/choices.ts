@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { MOST_SHOTS } from '../../benchmark/lengths.js';
 import { PUBLISHED_SIZES } from '../../model/config/sizes.js';
 
 /** Parses a list of words out of `known`, each once. */
@@ -21,4 +22,20 @@ export function oneOf<T extends string>(option: string, known: readonly T[]): (t
 export function sizeName(text: string): string {
   if (PUBLISHED_SIZES.some((size) => size === text)) return text;
   throw new InvalidArgumentError(`Choose one of ${PUBLISHED_SIZES.join(', ')}.`);
+}
+
+/** `0..5`, `0,2,5` or both mixed. */
+export function shotList(text: string): number[] {
+  const shots = text.split(',').flatMap((word) => {
+    const match = /^\s*(\d+)(?:\.\.(\d+))?\s*$/.exec(word);
+    const first = Number(match?.[1]);
+    const last = match?.[2] === undefined ? first : Number(match[2]);
+    if (!match || last > MOST_SHOTS || first > last) {
+      throw new InvalidArgumentError(
+        `"${word}" is no number of shots; give numbers and ranges up to ${MOST_SHOTS}, such as 0..5 or 0,2,5.`,
+      );
+    }
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
+  return [...new Set(shots)].sort((a, b) => a - b);
 }

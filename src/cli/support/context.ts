@@ -1,5 +1,3 @@
-import { Option } from 'commander';
-import type { SniSplit } from '../../data/natural-instructions/tasks.js';
 import { HintError } from '../../util/errors.js';
 import { shortened, shown } from '../../util/shown.js';
 import { describeError, EXIT, untilAsked } from './ending.js';
@@ -36,27 +34,6 @@ function report(error: unknown, given: unknown[]): number {
   return code === 'INVALID_ARGUMENT' || code === 'INVALID_CONFIG' ? EXIT.usage : EXIT.failed;
 }
 
-/** `--dtype`: what the matrices of inference are held in. */
-export function dtypeOption(): Option {
-  return new Option('--dtype <name>', 'what matrices are held and multiplied in')
-    .choices(['f32', 'bf16', 'int8'])
-    .default('f32');
-}
-
-/** Parses a whole number option. */
-export function wholeNumber(name: string, minimum = 0): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!Number.isSafeInteger(value) || value < minimum) {
-      throw new HintError(
-        'INVALID_ARGUMENT',
-        `${name} is "${text}"; give a whole number of at least ${minimum}.`,
-      );
-    }
-    return value;
-  };
-}
-
 /** Rows of cells as aligned columns; numbers right, text left. */
 export function table(header: string[], rows: (string | number)[][]): string {
   const cells = [
@@ -79,10 +56,4 @@ export function table(header: string[], rows: (string | number)[][]): string {
     widths.map((width) => '-'.repeat(width)).join('  '),
     ...cells.slice(1).map(line),
   ].join('\n');
-}
-
-/** Checks the value of a --split option. */
-export function splitName(text: string): SniSplit {
-  if (text === 'train' || text === 'test' || text === 'excluded') return text;
-  throw new HintError('INVALID_ARGUMENT', `The split "${text}" is unknown; use train, test or excluded.`);
 }

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { HintError } from '../../util/errors.js';
 import {
   DECODE_STRATEGIES,
@@ -6,7 +6,7 @@ import {
   type DecodeStrategy,
   type DecodingOptions,
 } from '../../inference/decode/decoding.js';
-import { wholeNumber } from './context.js';
+import { seedOption, wholeNumber } from './options.js';
 
 /** Options of commands that generate. */
 export interface DecodingFlags extends Omit<DecodingOptions, 'logProbs'> {
@@ -31,7 +31,14 @@ export function addDecodingFlags(command: Command): Command {
     .option('--temperature <x>', 'of sample: logits are divided by it (1)', number)
     .option('--top-k <n>', 'of sample: draw from the n most probable tokens', wholeNumber('--top-k', 1))
     .option('--top-p <x>', 'of sample: draw from the fewest tokens of this probability', number)
-    .option('--seed <n>', 'chooses what is drawn at random (0)', wholeNumber('--seed'));
+    .addOption(seedOption('chooses what is drawn at random (0)'));
+}
+
+/** `--batch-size` of commands that evaluate. */
+export function batchSizeOption(): Option {
+  return new Option('--batch-size <n>', 'inputs decoded together')
+    .argParser(wholeNumber('--batch-size', 1))
+    .default(64);
 }
 
 /** What the flags ask for, as options of the library. */

@@ -8,7 +8,7 @@ import {
 } from '../../model/config/config.js';
 import { PUBLISHED_SIZES, modelOfSize } from '../../model/config/sizes.js';
 import { findSystem, SYSTEMS, type HintOptions } from '../../systems/index.js';
-import { wholeNumber } from './context.js';
+import { wholeNumber } from './options.js';
 
 /** Options that say which model is accounted for. */
 export interface ModelChoiceOptions {

@@ -7,6 +7,7 @@ import { trainFromConfig, type TrainingEvent, type TrainingSummary } from '../..
 import { readJson } from '../../util/read-file.js';
 import { EXIT, note, print, printJson } from './context.js';
 import { Progress } from './progress.js';
+import { collect, jsonOption } from './options.js';
 
 /** Options of every command that trains into a run directory. */
 export interface RunOptions {
@@ -34,15 +35,10 @@ export function addRunOptions(command: Command): Command {
     .option('--config <file>', 'settings as JSON')
     .option('--output <directory>', 'where the run is written (output)')
     .option('--steps <n>', 'updates (steps)')
-    .option('--device <name>', 'cpu, cuda or cuda:N (device)')
-    .option(
-      '--set <key=value>',
-      'any setting, repeatable',
-      (value: string, all: string[]) => [...all, value],
-      [],
-    )
+    .option('--device <name>', 'what computes: cpu, cuda or cuda:N (device)')
+    .option('--set <key=value>', 'any setting, repeatable', collect, [])
     .option('--resume', 'continue the run in the output directory', false)
-    .option('--json', 'print the summary as JSON', false);
+    .addOption(jsonOption('the summary'));
 }
 
 /** Setting and value of the options of {@link RunOptions}; undefined: not given. */

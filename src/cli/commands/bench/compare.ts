@@ -10,6 +10,7 @@ import { readJson } from '../../../util/read-file.js';
 import { shown } from '../../../util/shown.js';
 import type { Spread } from '../../../util/statistics.js';
 import { action, EXIT, print, printJson, table } from '../../support/context.js';
+import { jsonOption } from '../../support/options.js';
 
 interface CompareOptions {
   margin: number;
@@ -31,7 +32,7 @@ export function addCompareCommand(bench: Command): void {
     .argument('<after>', 'another one')
     .option('--margin <percent>', 'differences up to this are noise', percent, 5)
     .option('--fail', 'exit with 1 when a row that is no control got slower', false)
-    .option('--json', 'print the result as JSON', false)
+    .addOption(jsonOption('the result'))
     .addHelpText(
       'after',
       '\nExamples:\n  $ hint bench compare before.json after.json\n  $ hint bench compare before.json after.json --margin 10 --fail',

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
-import { InvalidArgumentError, type Command } from 'commander';
-import { LATENCY_DTYPES, LATENCY_SYSTEMS } from '../../../benchmark/latency.js';
-import { MOST_SHOTS } from '../../../benchmark/lengths.js';
+import type { Command } from 'commander';
+import { LATENCY_SYSTEMS } from '../../../benchmark/latency.js';
 import { PUBLISHED_SIZES } from '../../../model/config/sizes.js';
-import { action, wholeNumber } from '../../support/context.js';
-import { oneOf, sizeName } from '../../support/choices.js';
+import { action } from '../../support/context.js';
 import { reportLatency, type LatencyReportOptions } from '../../support/latency-files.js';
+import { oneOf, shotList, sizeName } from '../../support/choices.js';
+import { adapterSizeOption, dtypesOption, examplesOption, roundsOption } from './options.js';
+import { deviceOption, jsonOption } from '../../support/options.js';
 
 /** `hint bench latency`: the paper's Figure 4 on this machine. */
 export function addLatencyCommand(bench: Command): void {
@@ -29,27 +30,20 @@ export function addLatencyCommand(bench: Command): void {
       sizeName,
     )
     .option('--model <dir>', 'a model directory instead; a plain T5 leaves HINT out')
-    .option(
-      '--adapter-size <n>',
-      "with --size: the width of HINT's adapters",
-      wholeNumber('--adapter-size', 1),
-      512,
-    )
-    .option('--examples <n>', 'examples of one sample', wholeNumber('--examples', 1), 100)
-    .option('--rounds <n>', 'samples of each measurement', wholeNumber('--rounds', 1), 5)
-    .option('--dtypes <list>', 'what matrices are held in', oneOf('--dtypes', LATENCY_DTYPES), [
-      ...LATENCY_DTYPES,
-    ])
+    .addOption(adapterSizeOption())
+    .addOption(examplesOption())
+    .addOption(roundsOption())
+    .addOption(dtypesOption())
     .option('--systems <list>', 'hint, t5, hf', oneOf('--systems', LATENCY_SYSTEMS), ['hint', 't5', 'hf'])
     .option('--onnx <dir>', 'an exported T5 of the same shape: config.json and onnx/ as optimum writes them')
-    .option('--device <name>', 'what computes: cpu, cuda or cuda:N', 'cpu')
+    .addOption(deviceOption())
     .option('--log', 'draw the charts with a logarithmic axis of seconds', false)
     .option(
       '--output <dir>',
       'where the files go; those of an earlier run are replaced',
       join('runs', 'bench-latency'),
     )
-    .option('--json', 'print the result as JSON', false)
+    .addOption(jsonOption('the result'))
     .addHelpText(
       'after',
       '\nExamples:\n' +
@@ -59,20 +53,4 @@ export function addLatencyCommand(bench: Command): void {
         '  $ hint bench compare before/latency.json after/latency.json',
     )
     .action(action((signal, options: LatencyReportOptions) => reportLatency('latency', options, signal)));
-}
-
-/** `0..5`, `0,2,5` or both mixed. */
-export function shotList(text: string): number[] {
-  const shots = text.split(',').flatMap((word) => {
-    const match = /^\s*(\d+)(?:\.\.(\d+))?\s*$/.exec(word);
-    const first = Number(match?.[1]);
-    const last = match?.[2] === undefined ? first : Number(match[2]);
-    if (!match || last > MOST_SHOTS || first > last) {
-      throw new InvalidArgumentError(
-        `"${word}" is no number of shots; give numbers and ranges up to ${MOST_SHOTS}, such as 0..5 or 0,2,5.`,
-      );
-    }
-    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
-  });
-  return [...new Set(shots)].sort((a, b) => a - b);
 }

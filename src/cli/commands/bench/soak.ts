@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
-import { action, EXIT, note, print, printJson, wholeNumber } from '../../support/context.js';
+import { action, EXIT, note, print, printJson } from '../../support/context.js';
 import { isFlat, soak, type SoakReport } from './soak-run.js';
+import { jsonOption, threadsOption, wholeNumber } from '../../support/options.js';
 
 interface SoakCommandOptions {
   requests: number;
   clients: number;
   tasks: number;
-  threads?: number;
+  threads: number;
   json: boolean;
 }
 
@@ -22,19 +23,18 @@ export function addSoakCommand(bench: Command): void {
     .option('--requests <count>', 'requests', wholeNumber('--requests', 10), 5000)
     .option('--clients <count>', 'requests under way at once', wholeNumber('--clients', 1), 32)
     .option('--tasks <count>', 'different instructions', wholeNumber('--tasks', 1), 24)
-    .option('--threads <count>', 'compute threads (default: all cores)', wholeNumber('--threads', 1))
-    .option('--json', 'print the result as JSON', false)
+    .addOption(threadsOption())
+    .addOption(jsonOption('the result'))
     .addHelpText(
       'after',
       '\nExamples:\n  $ hint bench soak\n  $ hint bench soak --requests 20000 --clients 64 --json',
     )
     .action(
-      action(async (signal, { threads, json, ...options }: SoakCommandOptions) => {
+      action(async (signal, { json, ...options }: SoakCommandOptions) => {
         const each = Math.ceil(options.requests / 10);
         const report = await soak({
           ...options,
           rounds: 5,
-          ...(threads === undefined ? {} : { threads }),
           signal,
           onProgress: (done, total) => done % each === 0 && note(`${done} of ${total} requests`),
         });

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { LATENCY_DTYPES } from '../../../benchmark/latency.js';
 import { describeMachine, momentSentence } from '../../../benchmark/machine.js';
 import { benchConfig } from '../../../benchmark/random-model.js';
 import {
@@ -10,14 +9,21 @@ import {
   type TaskWork,
 } from '../../../benchmark/task-measurements.js';
 import { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
-import { PUBLISHED_SIZES } from '../../../model/config/sizes.js';
 import type { WeightDType } from '../../../tensor/ops.js';
 import { packageRoot } from '../../../util/package-root.js';
 import { median } from '../../../util/statistics.js';
-import { action, table, wholeNumber } from '../../support/context.js';
+import { action, table } from '../../support/context.js';
 import { Progress } from '../../support/progress.js';
-import { oneOf, sizeName } from '../../support/choices.js';
 import { prepareResults, reportPart } from './results.js';
+import {
+  adapterSizeOption,
+  dtypesOption,
+  examplesOption,
+  resultsOption,
+  roundsOption,
+  sizeOption,
+} from './options.js';
+import { jsonOption, threadsOption, wholeNumber } from '../../support/options.js';
 
 interface TasksCommandOptions {
   size: string;
@@ -26,7 +32,7 @@ interface TasksCommandOptions {
   examples: number;
   rounds: number;
   dtypes: WeightDType[];
-  threads?: number;
+  threads: number;
   output?: string;
   json: boolean;
 }
@@ -40,17 +46,15 @@ export function addTasksCommand(bench: Command): void {
       'Times a HINT model with random weights at the median lengths of Super-NaturalInstructions: what a task costs, and how fast\n' +
         'a batch of inputs of many tasks is beside one of a single task. Files are read from the cache of the operating system.',
     )
-    .option('--size <name>', `T5 v1.1's shape: ${PUBLISHED_SIZES.join(', ')}`, sizeName, 'base')
-    .option('--adapter-size <n>', 'the width of the adapters', wholeNumber('--adapter-size', 1), 512)
+    .addOption(sizeOption('base'))
+    .addOption(adapterSizeOption())
     .option('--tasks <n>', 'tasks of a mixed batch', wholeNumber('--tasks', 1), 16)
-    .option('--examples <n>', 'inputs of one sample', wholeNumber('--examples', 1), 100)
-    .option('--rounds <n>', 'samples of each measurement', wholeNumber('--rounds', 1), 5)
-    .option('--dtypes <list>', 'what matrices are held in', oneOf('--dtypes', LATENCY_DTYPES), [
-      ...LATENCY_DTYPES,
-    ])
-    .option('--threads <count>', 'compute threads (default: all cores)', wholeNumber('--threads', 1))
-    .option('--output <file>', 'a results file, for hint bench compare; an older one is replaced')
-    .option('--json', 'print the result as JSON', false)
+    .addOption(examplesOption())
+    .addOption(roundsOption())
+    .addOption(dtypesOption())
+    .addOption(threadsOption())
+    .addOption(resultsOption())
+    .addOption(jsonOption('the result'))
     .addHelpText(
       'after',
       '\nExamples:\n' +
@@ -62,7 +66,7 @@ export function addTasksCommand(bench: Command): void {
 }
 
 async function tasks(
-  { size, adapterSize, output, json, threads, ...options }: TasksCommandOptions,
+  { size, adapterSize, output, json, ...options }: TasksCommandOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const machine = describeMachine();
@@ -74,7 +78,6 @@ async function tasks(
     part = await measureTasks({
       ...options,
       config: benchConfig(size, adapterSize),
-      ...(threads === undefined ? {} : { threads }),
       tokenizer,
       signal,
       onProgress: (done, total, name) => progress.update(done, total, name),

@@ -4,13 +4,14 @@ import { benchConfig } from '../../../benchmark/random-model.js';
 import { measureTraining, TRAINING_SYSTEMS, type TrainingSystem } from '../../../benchmark/training.js';
 import { trainingMarkdown } from '../../../benchmark/training-report.js';
 import { HintError } from '../../../util/errors.js';
-import { PUBLISHED_SIZES } from '../../../model/config/sizes.js';
 import type { FloatDType } from '../../../tensor/ops.js';
 import { MEMORY_MODES, type MemoryMode } from '../../../training/memory/memory-plan.js';
-import { action, note, wholeNumber } from '../../support/context.js';
+import { action, note } from '../../support/context.js';
 import { Progress } from '../../support/progress.js';
-import { oneOf, sizeName } from '../../support/choices.js';
 import { prepareResults, reportPart } from './results.js';
+import { oneOf } from '../../support/choices.js';
+import { adapterSizeOption, resultsOption, sizeOption } from './options.js';
+import { deviceOption, jsonOption, threadsOption, wholeNumber } from '../../support/options.js';
 
 interface TrainingCommandOptions {
   size: string;
@@ -27,7 +28,7 @@ interface TrainingCommandOptions {
   autocast: boolean;
   rounds: number;
   device: string;
-  threads?: number;
+  threads: number;
   output?: string;
   json: boolean;
 }
@@ -44,8 +45,8 @@ export function addTrainingCommand(bench: Command): void {
         'of mixed tasks, in turns with plain T5 under Hugging Face transformers and, with --hint-peer, HINT in PyTorch (in the Python\n' +
         'that HINT_PEER_PYTHON names, else python3). Peers that are not installed are left out and named.',
     )
-    .option('--size <name>', `T5 v1.1's shape: ${PUBLISHED_SIZES.join(', ')}`, sizeName, 'small')
-    .option('--adapter-size <n>', "the width of HINT's adapters", wholeNumber('--adapter-size', 1), 512)
+    .addOption(sizeOption('small'))
+    .addOption(adapterSizeOption())
     .option('--systems <list>', TRAINING_SYSTEMS.join(', '), oneOf('--systems', TRAINING_SYSTEMS), [
       ...TRAINING_SYSTEMS,
     ])
@@ -82,10 +83,10 @@ export function addTrainingCommand(bench: Command): void {
     )
     .option('--autocast', 'let peers multiply in bf16', false)
     .option('--rounds <n>', 'steps measured of each system', wholeNumber('--rounds', 1), 5)
-    .option('--device <name>', 'what computes: cpu, cuda or cuda:N', 'cpu')
-    .option('--threads <count>', 'compute threads (default: all cores)', wholeNumber('--threads', 1))
-    .option('--output <file>', 'a results file, for hint bench compare; an older one is replaced')
-    .option('--json', 'print the result as JSON', false)
+    .addOption(deviceOption())
+    .addOption(threadsOption())
+    .addOption(resultsOption())
+    .addOption(jsonOption('the result'))
     .addHelpText(
       'after',
       '\nExamples:\n' +
@@ -96,10 +97,8 @@ export function addTrainingCommand(bench: Command): void {
     .action(action((signal, options: TrainingCommandOptions) => training(options, signal)));
 }
 
-async function training(
-  { size, adapterSize, output, json, batch, tasks, autocast, recompute, ...options }: TrainingCommandOptions,
-  signal: AbortSignal,
-): Promise<void> {
+async function training(given: TrainingCommandOptions, signal: AbortSignal): Promise<void> {
+  const { size, adapterSize, output, json, batch, tasks, autocast, recompute, threads, ...options } = given;
   const machine = describeMachine();
   const different = tasks ?? Math.max(1, Math.floor(batch / EXAMPLES_PER_TASK));
   if (different > batch) {
@@ -119,6 +118,8 @@ async function training(
       batchSize: batch,
       tasks: different,
       autocast: autocast ? 'bf16' : undefined,
+      // A peer is told a number.
+      threads: threads === 0 ? undefined : threads,
       runAgain: recompute,
       signal,
       note,

@@ -1,12 +1,19 @@
 import type { Command } from 'commander';
-import { checkDatasetKind, detectDatasetKind } from '../../../data/detect.js';
 import { createPrompt } from '../../../data/natural-instructions/prompts.js';
 import { chooseTarget, readSniTasks, selectInstances } from '../../../data/natural-instructions/tasks.js';
 import { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
 import { findSystem, type System } from '../../../systems/index.js';
 import { shown } from '../../../util/shown.js';
-import { action, print, printJson, splitName, wholeNumber } from '../../support/context.js';
+import { action, print, printJson } from '../../support/context.js';
 import { firstP3Examples, type P3DataOptions } from './p3-examples.js';
+import { jsonOption, seedOption, wholeNumber } from '../../support/options.js';
+import {
+  datasetKind,
+  datasetsOption,
+  instancesOption,
+  kindOption,
+  splitName,
+} from '../../support/dataset-options.js';
 
 interface DataOptions extends P3DataOptions {
   tokenizer: string;
@@ -37,19 +44,19 @@ export function addDataCommand(program: Command): void {
     .argument('<directory>', 'the folder that holds tasks/ and splits/, or templates.json and splits.json')
     .requiredOption('--tokenizer <path>', 'a tokenizer.json, or a folder that holds one')
     .option('--system <name>', 'whose format', 'hint')
-    .option('--kind <name>', 'sni or p3; default: by what the folder holds')
+    .addOption(kindOption())
     .option(
       '--split <name>',
       'SNI: train, test (default) or excluded; P3: train (default), eval, fewshot or extra',
     )
     .option('--positives <n>', 'positive examples in the instruction', wholeNumber('--positives'), 0)
-    .option('--datasets <names>', 'P3: only these, separated by commas')
+    .addOption(datasetsOption())
     .option('--form <name>', 'P3, for systems with a hypernetwork: joint or split')
     .option('--shots <n>', 'P3: worked examples', wholeNumber('--shots'))
     .option('--tasks <n>', 'tasks to show', wholeNumber('--tasks', 1), 2)
-    .option('--instances <n>', 'instances of each task', wholeNumber('--instances', 1), 2)
-    .option('--seed <n>', 'chooses among references, or worked examples', wholeNumber('--seed'), 0)
-    .option('--json', 'print the examples as JSON', false)
+    .addOption(instancesOption(2))
+    .addOption(seedOption('chooses among references, or worked examples', 0))
+    .addOption(jsonOption('the examples'))
     .addHelpText(
       'after',
       '\nExamples:\n  $ hint data natural-instructions --tokenizer t5-base --system tk-instruct --positives 2\n' +
@@ -65,8 +72,7 @@ export function addDataCommand(program: Command): void {
 }
 
 async function examples(directory: string, options: DataOptions, signal: AbortSignal): Promise<Shown[]> {
-  const kind =
-    options.kind === undefined ? await detectDatasetKind(directory) : checkDatasetKind(options.kind);
+  const kind = await datasetKind(directory, options.kind);
   const system = findSystem(options.system);
   const tokenizer = await Tokenizer.load(options.tokenizer);
   return kind === 'p3'

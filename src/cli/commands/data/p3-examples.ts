@@ -3,7 +3,7 @@ import { unpackExamples } from '../../../data/token-cache.js';
 import type { TokenizedExample } from '../../../data/batch.js';
 import type { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
 import type { System } from '../../../systems/index.js';
-import { formName, p3SplitName } from '../eval/p3.js';
+import { formName, namesOf, p3SplitName } from '../../support/dataset-options.js';
 
 /** What `hint data` takes on P3. */
 export interface P3DataOptions {
@@ -27,7 +27,7 @@ export async function firstP3Examples(
   const blocks = streamP3({
     directory,
     split: p3SplitName(options.split ?? 'train'),
-    datasets: options.datasets?.split(','),
+    datasets: namesOf(options.datasets),
     setting: system.p3Setting({ form: formName(options.form), shots: options.shots }),
     tokenizer,
     seed: options.seed,

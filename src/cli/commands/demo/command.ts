@@ -13,10 +13,11 @@ import { trainFromConfig } from '../../../training/run/run.js';
 import { copyFileAtomic } from '../../../util/atomic-file.js';
 import { packageRoot } from '../../../util/package-root.js';
 import { dropTemporary, temporaryFolder } from '../../../util/temporary.js';
-import { action, note, print, printJson, table, wholeNumber } from '../../support/context.js';
+import { action, note, print, printJson, table } from '../../support/context.js';
 import { reporter } from '../../support/run-settings.js';
 import { measureSystem, type DemoRow } from './measure.js';
 import * as settings from '../../../demo/settings.js';
+import { jsonOption, seedOption, wholeNumber } from '../../support/options.js';
 
 interface DemoOptions {
   output?: string;
@@ -44,13 +45,13 @@ export function addDemoCommand(program: Command): void {
     )
     .option('--quick', 'a few updates only: shows that everything works, not that it learns', false)
     .option('--steps <n>', 'updates per system', wholeNumber('--steps', 1))
-    .option('--seed <n>', 'dataset and training', wholeNumber('--seed'), settings.DEMO_SEED)
+    .addOption(seedOption('dataset and training', settings.DEMO_SEED))
     .option('--output <directory>', 'keep data, runs and models here')
     .option(
       '--pretrain <directory>',
       'make the small T5 instead (models/demo-t5 was made so), some ten minutes',
     )
-    .option('--json', 'print the result as JSON', false)
+    .addOption(jsonOption('the result'))
     .addHelpText(
       'after',
       '\nExamples:\n  $ hint demo\n  $ hint demo --output runs/demo --seed 2\n  $ hint demo --pretrain models/demo-t5',

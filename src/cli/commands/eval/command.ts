@@ -1,37 +1,33 @@
 import type { Command } from 'commander';
 import { loadSniDataset } from '../../../data/natural-instructions/dataset.js';
-import { checkDatasetKind, detectDatasetKind } from '../../../data/detect.js';
 import type { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
 import { evaluateModel, type Evaluation } from '../../../evaluation/evaluate.js';
 import { HintError } from '../../../util/errors.js';
-import { Engine } from '../../../inference/engine.js';
 import { isDecoderOnly, type AnyModel } from '../../../model/families/open-model.js';
 import { openSafetensors } from '../../../formats/safetensors/file.js';
 import { findSystem, type System } from '../../../systems/index.js';
-import type { WeightDType } from '../../../tensor/ops.js';
-import {
-  action,
-  dtypeOption,
-  print,
-  printJson,
-  splitName,
-  table,
-  wholeNumber,
-} from '../../support/context.js';
-import { addDecodingFlags, decodingOf, type DecodingFlags } from '../../support/decoding.js';
-import { describeP3, evaluateOnP3, p3SplitName, type P3EvalOptions } from './p3.js';
+import { action, print, printJson, table } from '../../support/context.js';
+import { addDecodingFlags, batchSizeOption, decodingOf, type DecodingFlags } from '../../support/decoding.js';
+import { describeP3, evaluateOnP3, type P3EvalOptions } from './p3.js';
 import { Progress } from '../../support/progress.js';
+import { addEngineOptions, openEngine, type EngineFlags } from '../../support/engine-options.js';
 import { checkReplaceable, PREDICTIONS } from '../../../util/existing.js';
+import { jsonOption, modelArgument, wholeNumber } from '../../support/options.js';
+import {
+  dataOption,
+  datasetKind,
+  datasetsOption,
+  instancesOption,
+  kindOption,
+  p3SplitName,
+  splitName,
+} from '../../support/dataset-options.js';
 
-interface EvalOptions extends Omit<P3EvalOptions, 'seed' | 'maxTokens'>, DecodingFlags {
+interface EvalOptions extends Omit<P3EvalOptions, 'seed' | 'maxTokens'>, DecodingFlags, EngineFlags {
   kind?: string;
   system?: string;
   positives?: number;
   instances: number;
-  tokenizer?: string;
-  dtype: WeightDType;
-  device: string;
-  threads: number;
 }
 
 /** `hint eval MODEL`: predictions and scores on a dataset. */
@@ -43,9 +39,9 @@ export function addEvalCommand(program: Command): void {
       'Compiles each task once, generates (greedily unless --decode says otherwise), and scores with RougeL and exact match as Tk-Instruct does.\n' +
         'On P3, scores every answer choice and takes the most probable: accuracy per template, dataset and overall.',
     )
-    .argument('<model>', 'a model directory with its tokenizer.json')
-    .requiredOption('--data <directory>', 'a dataset: Super-NaturalInstructions or P3')
-    .option('--kind <name>', 'sni or p3; default: by what the folder holds')
+    .addArgument(modelArgument())
+    .addOption(dataOption().makeOptionMandatory())
+    .addOption(kindOption())
     .option('--system <name>', 'whose format; default: the one the model was trained as')
     .option(
       '--positives <n>',
@@ -56,10 +52,10 @@ export function addEvalCommand(program: Command): void {
       '--split <name>',
       'SNI: train, test (default) or excluded; P3: train, eval (default), fewshot or extra',
     )
-    .option('--instances <n>', 'instances of each task', wholeNumber('--instances', 1), 100);
+    .addOption(instancesOption(100));
   addDecodingFlags(command)
-    .option('--batch-size <n>', 'inputs decoded together', wholeNumber('--batch-size', 1), 64)
-    .option('--datasets <names>', 'P3: only these, separated by commas')
+    .addOption(batchSizeOption())
+    .addOption(datasetsOption())
     .option('--form <name>', 'P3: joint or split; default: as in training')
     .option('--shots <n>', 'P3: worked examples; default: as in training', wholeNumber('--shots'))
     .option('--all-templates', 'P3: also templates that ask for something else than the dataset', false)
@@ -67,12 +63,9 @@ export function addEvalCommand(program: Command): void {
     .option(
       '--predictions <file>',
       'also write the predictions as JSON lines; those of an earlier run are replaced',
-    )
-    .option('--tokenizer <path>', 'a tokenizer.json elsewhere')
-    .addOption(dtypeOption())
-    .option('--device <name>', 'cpu, cuda or cuda:N', 'cpu')
-    .option('--threads <n>', 'compute threads, 0 for every core', wholeNumber('--threads'), 0)
-    .option('--json', 'print the result as JSON', false)
+    );
+  addEngineOptions(command)
+    .addOption(jsonOption('the result'))
     .addHelpText(
       'after',
       '\nExamples:\n  $ hint eval runs/hint/model --data natural-instructions --predictions predictions.jsonl\n' +
@@ -93,18 +86,11 @@ async function evaluate(
   options: EvalOptions,
   signal: AbortSignal,
 ): Promise<[result: object, text: string]> {
-  const kind =
-    options.kind === undefined ? await detectDatasetKind(options.data) : checkDatasetKind(options.kind);
+  const kind = await datasetKind(options.data, options.kind);
   // Before minutes of work.
   if (options.predictions !== undefined) await checkReplaceable(options.predictions, PREDICTIONS);
   if (options.split !== undefined) (kind === 'p3' ? p3SplitName : splitName)(options.split);
-  await using engine = await Engine.open(directory, {
-    dtype: options.dtype,
-    device: options.device,
-    threads: options.threads,
-    signal,
-    ...(options.tokenizer === undefined ? {} : { tokenizer: options.tokenizer }),
-  });
+  await using engine = await openEngine(directory, options, signal);
   const { tokenizer, model } = engine;
   if (!tokenizer)
     throw new HintError(

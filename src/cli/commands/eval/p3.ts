@@ -1,12 +1,11 @@
 import { loadP3Evaluation } from '../../../data/p3/evaluation.js';
-import { P3_SPLITS } from '../../../data/p3/format.js';
 import type { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
 import { evaluateP3, type P3Evaluation, type P3Scores } from '../../../evaluation/rank-classification.js';
-import { HintError } from '../../../util/errors.js';
 import type { AnyModel } from '../../../model/families/open-model.js';
 import type { System } from '../../../systems/index.js';
 import { table } from '../../support/context.js';
 import { Progress } from '../../support/progress.js';
+import { formName, namesOf, p3SplitName } from '../../support/dataset-options.js';
 
 /** What `hint eval` takes on P3. */
 export interface P3EvalOptions {
@@ -35,7 +34,7 @@ export async function evaluateOnP3(
   const set = await loadP3Evaluation({
     directory: options.data,
     split: p3SplitName(options.split ?? 'eval'),
-    datasets: options.datasets?.split(','),
+    datasets: namesOf(options.datasets),
     setting: system.p3Setting({ form: formName(form), shots }),
     tokenizer,
     seed: options.seed,
@@ -81,17 +80,4 @@ export function describeP3({ templates, datasets, average, unanswerable, seconds
       : []),
     `${seconds.toFixed(1)} s without tokenising`,
   ].join('\n');
-}
-
-/** Checks the value of a --split option for P3. */
-export function p3SplitName(text: string): (typeof P3_SPLITS)[number] {
-  const found = P3_SPLITS.find((split) => split === text);
-  if (found) return found;
-  throw new HintError('INVALID_ARGUMENT', `The split "${text}" is unknown; P3 has ${P3_SPLITS.join(', ')}.`);
-}
-
-/** Checks the value of a --form option. */
-export function formName(text: string | undefined): 'joint' | 'split' | undefined {
-  if (text === undefined || text === 'joint' || text === 'split') return text;
-  throw new HintError('INVALID_ARGUMENT', `The form "${text}" is unknown; use joint or split.`);
 }

@@ -1,11 +1,12 @@
 import { Option, type Command } from 'commander';
 import { HintError } from '../../../util/errors.js';
 import { PAPER_LENGTHS } from '../../../accounting/paper-tables.js';
-import { action, wholeNumber } from '../../support/context.js';
+import { action } from '../../support/context.js';
 import { addModelChoice } from '../../support/model-choice.js';
 import { countFlops, type CountOptions } from './count.js';
 import { curve } from './curve.js';
 import { paperTables } from './paper.js';
+import { jsonOption, wholeNumber } from '../../support/options.js';
 
 interface FlopsOptions extends CountOptions {
   paper: boolean;
@@ -47,7 +48,7 @@ export function addFlopsCommand(program: Command): void {
       ),
     )
     .option('--plot <file...>', 'with --curve: write the chart as .svg or .png', [])
-    .option('--json', 'print the result as JSON', false)
+    .addOption(jsonOption('the result'))
     .addHelpText(
       'after',
       '\nExamples:\n' +

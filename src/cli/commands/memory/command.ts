@@ -12,7 +12,7 @@ import type { ModelConfig } from '../../../model/config/config.js';
 import { slotCount } from '../../../model/parameters/parameter-shapes.js';
 import { PUBLISHED_SIZES } from '../../../model/config/sizes.js';
 import { platformReport } from '../../../tensor/device.js';
-import { action, print, printJson, table, wholeNumber } from '../../support/context.js';
+import { action, print, printJson, table } from '../../support/context.js';
 import { printTrainingMemory, type TrainingMemoryOptions } from './training.js';
 import {
   addModelChoice,
@@ -20,6 +20,7 @@ import {
   type ModelChoice,
   type ModelChoiceOptions,
 } from '../../support/model-choice.js';
+import { jsonOption, wholeNumber } from '../../support/options.js';
 
 interface MemoryOptions extends ModelChoiceOptions, TrainingMemoryOptions {
   dtype: 'f32' | 'bf16';
@@ -75,7 +76,7 @@ export function addMemoryCommand(program: Command): void {
         .choices(['adafactor', 'adamw'])
         .default('adafactor'),
     )
-    .option('--json', 'print the result as JSON', false)
+    .addOption(jsonOption('the result'))
     .addHelpText(
       'after',
       '\nExamples:\n  $ hint memory\n  $ hint memory --size xl --instruction 1024\n  $ hint memory runs/hint/model --json\n  $ hint memory --size xxl --training --budget 139GiB\n  $ hint memory --size xl --training --system tk-instruct --token-budget 65536',

@@ -12,15 +12,15 @@ import {
   writeReport,
   type GridEvent,
 } from '../../../reproduce/index.js';
-import { shotList } from '../bench/latency.js';
-import { action, EXIT, note, print, printJson, table, wholeNumber } from '../../support/context.js';
+import { shotList } from '../../support/choices.js';
+import { batchSizeOption } from '../../support/decoding.js';
+import { action, EXIT, note, print, printJson, table } from '../../support/context.js';
 import { Progress } from '../../support/progress.js';
 import { reporter } from '../../support/run-settings.js';
 import { demoWorld } from './demo-world.js';
 import { reproduceFigure4 } from './figure4.js';
 import { readSettings, type ReproduceOptions } from './settings.js';
-
-const collect = (value: string, all: string[]): string[] => [...all, value];
+import { collect, deviceOption, jsonOption, threadsOption, wholeNumber } from '../../support/options.js';
 
 /** `hint reproduce TABLE`: the runs behind a table of the paper, and the table. */
 export function addReproduceCommand(program: Command): void {
@@ -61,7 +61,7 @@ export function addReproduceCommand(program: Command): void {
       wholeNumber('--instances', 1),
     )
     .option('--max-tokens <n>', 'most tokens generated (default: 128)', wholeNumber('--max-tokens', 1))
-    .option('--batch-size <n>', 'inputs evaluated together', wholeNumber('--batch-size', 1), 64)
+    .addOption(batchSizeOption())
     .option('--set <key=value>', 'any setting of every training, repeatable', collect, [])
     .option('--set-pretraining <key=value>', 'any setting of every pretraining, repeatable', collect, [])
     .option(
@@ -77,9 +77,10 @@ export function addReproduceCommand(program: Command): void {
       'where everything is written; reports of an earlier call are replaced',
       'runs/reproduce',
     )
-    .option('--device <name>', 'what computes', 'cpu')
-    .option('--threads <n>', 'compute threads, 0 for every core', wholeNumber('--threads'))
-    .option('--json', 'print the results as JSON', false)
+    .addOption(deviceOption())
+    // Without a default: one would go over what --set says of a training.
+    .addOption(threadsOption().default(undefined))
+    .addOption(jsonOption('the results'))
     .addHelpText(
       'after',
       '\nExamples:\n' +

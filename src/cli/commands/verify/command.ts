@@ -2,9 +2,10 @@ import type { Command } from 'commander';
 import { Device } from '../../../tensor/device.js';
 import type { WeightDType } from '../../../tensor/ops.js';
 import { shown } from '../../../util/shown.js';
-import { action, dtypeOption, EXIT, print, printJson, table, wholeNumber } from '../../support/context.js';
+import { action, EXIT, print, printJson, table } from '../../support/context.js';
 import { verifyDirectory } from './cases.js';
 import { beyondBound, type CaseResult } from './difference.js';
+import { deviceOption, dtypeOption, jsonOption, threadsOption } from '../../support/options.js';
 
 interface VerifyOptions {
   device: string;
@@ -27,11 +28,11 @@ export function addVerifyCommand(program: Command): void {
         'int8 is of inference only: forward values to 5e-2, ids as in bf16; no gradients.',
     )
     .argument('<directory>', 'a fixture directory, or a directory that holds some')
-    .option('--device <name>', 'cpu, cuda or cuda:N', 'cpu')
+    .addOption(deviceOption())
     .addOption(dtypeOption())
-    .option('--threads <n>', 'compute threads, 0 for every core', wholeNumber('--threads'), 0)
+    .addOption(threadsOption())
     .option('--verbose', 'print every tensor, not only the worst of each case', false)
-    .option('--json', 'print the result as JSON', false)
+    .addOption(jsonOption('the result'))
     .addHelpText('after', '\nExamples:\n  $ hint verify fixtures\n  $ hint verify fixtures/hint --verbose')
     .action(
       action(async (signal, directory: string, options: VerifyOptions) => {

@@ -1,0 +1,112 @@
+import type { Command } from 'commander';
+import { readLineBlocks } from '../../data/line-blocks.js';
+import type { Generation } from '../../inference/task/task.js';
+import { HintError } from '../../util/errors.js';
+import { decodeText } from '../../util/read-file.js';
+import { action, note, print, printJson, writeOutput } from '../support/context.js';
+import { addDecodingFlags, decodingOf, type DecodingFlags } from '../support/decoding.js';
+import { addEngineOptions, openEngine, type EngineFlags } from '../support/engine-options.js';
+import { collect, jsonOption, modelArgument } from '../support/options.js';
+import { writeStream } from '../support/stream-output.js';
+
+interface RunOptions extends EngineFlags, DecodingFlags {
+  task?: string;
+  definition?: string;
+  input: string[];
+  inputs?: string;
+  stop: string[];
+  stream: boolean;
+  logProbs: boolean;
+  json: boolean;
+}
+
+/** `hint run MODEL`: inputs through a compiled task. */
+export function addRunCommand(program: Command): void {
+  const command = program
+    .command('run')
+    .summary('run inputs through a compiled task')
+    .description(
+      'Takes a task file, or compiles a definition first. Inputs come from --input, --inputs or standard input, one a line.\n' +
+        'Control characters of an output are printed escaped (\\u001b), on a terminal and in a pipe alike; --json has the exact text.',
+    )
+    .addArgument(modelArgument())
+    .option('--task <file>', 'a task file of hint compile')
+    .option('--definition <text>', 'an instruction to compile now')
+    .option('--input <text>', 'an input, repeatable', collect, [])
+    .option('--inputs <file>', 'a file with one input a line');
+  addDecodingFlags(command)
+    .option('--stop <text>', 'end an output before this text, repeatable', collect, [])
+    .option('--log-probs', 'with --json: the log-probability of every token', false)
+    .option('--stream', 'print text as it is generated; with --json one event a line', false);
+  addEngineOptions(command)
+    .addOption(jsonOption('the outputs'))
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ hint run runs/hint/model --task colour.safetensors --input "Words: cat green salad."' +
+        '\n  $ hint run runs/hint/model --task colour.safetensors --inputs lists.txt --decode t5x-beam1' +
+        '\n  $ hint run runs/hint/model --task story.safetensors --input "A cat" --temperature 0.8 --seed 7 --stream',
+    )
+    .action(
+      action(async (signal, directory: string, options: RunOptions) => {
+        const inputs = options.input.length > 0 ? options.input : await readLines(options.inputs, signal);
+        if (inputs.length === 0)
+          throw new HintError(
+            'INVALID_ARGUMENT',
+            'There is no input; give --input, --inputs or lines on standard input.',
+          );
+        if ((options.task === undefined) === (options.definition === undefined)) {
+          throw new HintError(
+            'INVALID_ARGUMENT',
+            'Give either --task (a compiled task file) or --definition (an instruction to compile now).',
+          );
+        }
+        await using engine = await openEngine(directory, options, signal);
+        const task =
+          options.task === undefined
+            ? await engine.compile({ definition: options.definition ?? '', signal })
+            : await engine.loadTask(options.task, { signal });
+        const decoding = decodingOf(options);
+        const request = { ...decoding, stop: options.stop, logProbs: options.logProbs, signal };
+        const generated = options.stream
+          ? await writeStream(task.stream(inputs, request), writeOutput, options.json)
+          : await task.generate(inputs, request);
+        if (!options.stream) printGenerations(inputs, generated, options.json);
+        const cut = generated.filter(({ finished }) => !finished).length;
+        if (cut > 0)
+          note(
+            `${cut} of ${generated.length} outputs were cut at ${decoding.maxTokens} tokens; raise --max-tokens for more.`,
+          );
+      }),
+    );
+}
+
+function printGenerations(
+  inputs: readonly string[],
+  generated: readonly Generation[],
+  asJson: boolean,
+): void {
+  if (!asJson) return generated.forEach(({ text }) => print(text));
+  printJson(
+    generated.map(({ text, finished, tokens, logProbs, score }, i) => ({
+      input: inputs[i],
+      output: text,
+      finished,
+      tokens: [...tokens],
+      ...(logProbs ? { logProbs: [...logProbs] } : {}),
+      ...(score === undefined ? {} : { score }),
+    })),
+  );
+}
+
+async function readLines(file: string | undefined, signal: AbortSignal): Promise<string[]> {
+  if (file === undefined && process.stdin.isTTY) return [];
+  const lines: string[] = [];
+  const source = file === undefined ? { source: process.stdin, signal } : { signal };
+  for await (const block of readLineBlocks(file ?? 'standard input', 'the inputs (--inputs)', source)) {
+    const all = decodeText(block.bytes, file ?? 'standard input').split(/\r?\n/);
+    // A block ends with a line's end, the last one possibly without.
+    if (all.at(-1) === '') all.pop();
+    for (const line of all) lines.push(line);
+  }
+  return lines;
+}
