@@ -30,9 +30,10 @@ export interface ModelChoice {
   takesInstruction: boolean;
 }
 
-/** Adds --size, --system, --adapter-size and --prefix-length. */
+/** Adds the argument `[model]` and --size, --system, --adapter-size and --prefix-length. */
 export function addModelChoice(command: Command): Command {
   return command
+    .argument('[model]', 'a model directory (its config.json is all that is read)')
     .addOption(
       new Option('--size <name>', 'a published T5 v1.1 size instead of a model directory').choices(
         PUBLISHED_SIZES,

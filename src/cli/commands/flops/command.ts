@@ -25,8 +25,7 @@ export function addFlopsCommand(program: Command): void {
     .description(
       'Counts the multiply-adds of the matrix products that a system executes, as the op table does, without running anything.\n' +
         "With --paper: the relative-FLOPs cells of the paper's Tables 1, 2, 3 and 9; with --curve: its Figure 3, right.",
-    )
-    .argument('[model]', 'a model directory (its config.json is all that is read)');
+    );
   addModelChoice(command)
     .option(
       '--instruction <tokens>',

@@ -42,8 +42,7 @@ export function addMemoryCommand(program: Command): void {
         'takes less than the key/value cache of a decoder-only model of the same width; and the weights of an engine as this\n' +
         'machine holds them. Without a model: every published size.\n' +
         'With --training: what training a model takes, by what it is held in and what runs again in backward passes.',
-    )
-    .argument('[model]', 'a model directory (its config.json is all that is read)');
+    );
   addModelChoice(command)
     .option(
       '--instruction <tokens>',
