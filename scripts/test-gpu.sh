@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The GPU tests: op table against its double-precision references, fixtures, memory and race checkers.
-#   scripts/test-gpu.sh [FIXTURES]    also compares with the fixtures of the original code in that directory
+#   scripts/test-gpu.sh [FIXTURES]    other fixtures of `hint verify` than test/fixtures/original
 set -uo pipefail
 cd "$(dirname "$0")/.."
-fixtures=${1:-}
+fixtures=${1:-test/fixtures/original}
 node scripts/build.mjs --tests --cuda || exit 1
 node dist/cli/main.js doctor
 tests=build/native/tests/hint_op_tests
@@ -14,11 +14,7 @@ step() {
 }
 
 step "$tests" --device cuda
-if [ -n "$fixtures" ]; then
-  step node dist/cli/main.js verify "$fixtures" --device cuda
-else
-  echo "== skipped: hint verify --device cuda (give the fixtures' directory as argument)"
-fi
+step node dist/cli/main.js verify "$fixtures" --device cuda
 step npx --no-install vitest run test/gpu
 if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck synccheck; do

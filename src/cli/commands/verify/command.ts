@@ -33,7 +33,10 @@ export function addVerifyCommand(program: Command): void {
     .addOption(threadsOption())
     .option('--verbose', 'print every tensor, not only the worst of each case', false)
     .addOption(jsonOption('the result'))
-    .addHelpText('after', '\nExamples:\n  $ hint verify fixtures\n  $ hint verify fixtures/hint --verbose')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ hint verify test/fixtures/original\n  $ hint verify test/fixtures/original/hint --verbose',
+    )
     .action(
       action(async (signal, directory: string, options: VerifyOptions) => {
         using device = new Device({ device: options.device, threads: options.threads });
