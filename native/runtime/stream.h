@@ -22,7 +22,7 @@ struct StreamStats {
   double flops = 0;
 };
 
-/// A device's queue, executed in order by one native thread. Enqueuing never waits. See design law 3.
+/// A device's queue, executed in order by one native thread. Enqueuing never waits. See law 3.
 class Stream {
  public:
   /// A stream of the CPU. `threads` 0 means every core; `memoryLimit` in bytes, 0 means none.

@@ -71,7 +71,7 @@ export function taskValues(config: ModelConfig, instruction: number): TaskValues
 }
 
 /**
- * Memory of a compiled task by the formula of Appendix C.2 and as the engine holds it, against key/value caches of
+ * Memory of a compiled task by the formula of paper §C.2 and as the engine holds it, against key/value caches of
  * decoder-only models.
  *
  * @param instruction tokens, s
@@ -108,7 +108,7 @@ export function memoryReport(config: ModelConfig, instruction: number, bytesPerV
     bytesPerValue,
     task: taskValues(config, instruction),
     rows: [
-      row('paper, Appendix C.2', paper),
+      row('paper §C.2', paper),
       row('modules and encoded instruction', withoutKeys),
       row('held on the device, or in a file', held),
     ],

@@ -1,5 +1,5 @@
 /**
- * The cost formulas of the HINT paper (hint-method §9.3), which count parameters per token. They serve to reproduce the
+ * The cost formulas of the HINT paper (method §9.3), which count parameters per token. They serve to reproduce the
  * paper's relative numbers; what a model really computes is counted in flops.ts.
  */
 

@@ -202,7 +202,7 @@ function relative({ table, row, column }: PaperCell, kappa: number): { computed:
   };
 }
 
-/** Table 3: n (t + i) / (t + n i), Section 3.3 without outputs, t being the prompt and its shots. */
+/** Table 3: n (t + i) / (t + n i), paper §3.3 without outputs, t being the prompt and its shots. */
 function fewShot({ row }: PaperCell): { computed: number; formula: string } {
   const shots = Number.parseInt(row, 10);
   const { examples, p3, tokensPerShot } = PAPER_LENGTHS;

@@ -12,7 +12,7 @@ export interface SamplerState {
 
 /**
  * Draws from one pool of the examples of all tasks, each once per pass, in a new random order every pass, for ever
- * (method document §7.4; the pool is shuffled as a whole instead of through a buffer). The order of pass e is a
+ * (method §7.4; the pool is shuffled as a whole instead of through a buffer). The order of pass e is a
  * function of (seed, e).
  */
 export class MixedTaskSampler {

@@ -6,7 +6,7 @@ const ASCII_PUNCTUATION = /[!-/:-@[-`{-~]/g;
 // Python's str.split() is the definition: unlike \s it splits at U+001C…U+001F and U+0085, and not at U+FEFF.
 const WHITESPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/g;
 
-/** The form in which answers are compared: lower case, no ASCII punctuation, single spaces (hint-method §7.5). */
+/** The form in which answers are compared: lower case, no ASCII punctuation, single spaces (method §7.5). */
 export function normalizeAnswer(text: string): string {
   return text.toLowerCase().replace(ASCII_PUNCTUATION, '').replace(WHITESPACE, ' ').replace(/^ | $/g, '');
 }

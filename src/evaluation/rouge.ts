@@ -6,7 +6,7 @@ import { stem } from './stemmer.js';
 export const REFERENCE_LIST = list(textKind, 'a list of texts');
 
 /**
- * The tokens ROUGE compares (hint-method §7.5): lower case, every run of characters outside a–z and 0–9 a separator
+ * The tokens ROUGE compares (method §7.5): lower case, every run of characters outside a–z and 0–9 a separator
  * (so accented letters split words), words of more than three characters stemmed.
  */
 export function rougeTokens(text: string): string[] {

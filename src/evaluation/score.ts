@@ -84,7 +84,7 @@ function referencesOf(prediction: Prediction, references: References | undefined
 }
 
 /**
- * ROUGE-L and exact match exactly as Tk-Instruct's scorer (hint-method §7.5): each instance scores its best reference,
+ * ROUGE-L and exact match exactly as Tk-Instruct's scorer (method §7.5): each instance scores its best reference,
  * the result is 100 times the mean over instances.
  *
  * @param predictions at least one; ids are distinct

@@ -1,5 +1,5 @@
 /**
- * The Porter stemmer in the extended mode of NLTK, the one behind published ROUGE scores (hint-method §7.5). Words are
+ * The Porter stemmer in the extended mode of NLTK, the one behind published ROUGE scores (method §7.5). Words are
  * lower-case ASCII letters and digits; everything that is not one of a, e, i, o, u or a vowel-like y is a consonant.
  */
 

@@ -31,7 +31,7 @@ export interface EvaluationContext {
 }
 
 /**
- * Evaluates the trained model of a cell on unseen tasks, shown as it was trained (method §7.5, §8.5).
+ * Evaluates the trained model of a cell on unseen tasks, shown as it was trained (method §7.5, method §8.5).
  *
  * @throws HintError as Engine.open, the loading of the data, evaluateModel and evaluateP3
  */

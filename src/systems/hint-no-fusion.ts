@@ -2,7 +2,7 @@ import { HYPERNETWORK_OPTIONS, PAPER_HYPERNETWORK } from './hint.js';
 import { withHypernetwork } from './hypernetwork-plan.js';
 import { HYPERNETWORK_GROUP, T5_GROUP, readsPromptApart, type System } from './system.js';
 
-/** HINT without instruction fusion (paper Section 5.3): the decoder does not see the encoded instruction. */
+/** HINT without instruction fusion (paper §5.3): the decoder does not see the encoded instruction. */
 export const hintNoFusion: System = {
   name: 'hint-no-fusion',
   summary: 'HINT whose decoder does not read the encoded instruction: adapters and prefixes alone carry it.',

@@ -21,7 +21,7 @@ export const PAPER_HYPERNETWORK: HintConfig = {
 /** What of a cross-attention hypernetwork a run may choose besides sizes. */
 export const HYPERNETWORK_OPTIONS = ['instructionPaddingMask', 'generatorLayerNorm'] as const;
 
-/** HINT (paper Section 3): the instruction goes to the hypernetwork only, everything is trained. */
+/** HINT (paper §3): the instruction goes to the hypernetwork only, everything is trained. */
 export const hint: System = {
   name: 'hint',
   summary:

@@ -27,7 +27,7 @@ export interface P3Request {
 }
 
 /**
- * A system of the paper as a configuration of the one model and the one trainer (design law 6): what is fed, what is
+ * A system of the paper as a configuration of the one model and the one trainer (law 6): what is fed, what is
  * generated, what is trained.
  */
 export interface System {

@@ -79,7 +79,7 @@ export function opTable(): OpSpec[] {
 
 /**
  * A stream executed by one native thread. Every method but those that return promises only enqueues; errors of the
- * work itself surface at the next `await` of a tensor that depends on it (design law 3).
+ * work itself surface at the next `await` of a tensor that depends on it (law 3).
  */
 export class Device implements TensorDevice {
   readonly handle: NativeDevice;

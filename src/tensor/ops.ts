@@ -262,7 +262,7 @@ export interface AttentionOptions {
   dropout?: DropoutSite | undefined;
 }
 
-/** Ragged attention, scores not scaled (method §1.1, §2.7). q [Tq, width], k and v [Tk, width] → [Tq, width]. */
+/** Ragged attention, scores not scaled (method §1.1, method §2.7). q [Tq, width], k and v [Tk, width] → [Tq, width]. */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
   const {
     prefixKey,

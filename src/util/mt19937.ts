@@ -3,7 +3,7 @@ const SHIFT = 397;
 
 /**
  * Python's `random.Random(seed)`: MT19937 seeded by `init_by_array`, with Python's rejection sampling and
- * shuffle, so that the training instances chosen here are those the original code chose (method document §7.1).
+ * shuffle, so that the training instances chosen here are those the original code chose (method §7.1).
  */
 export class PythonRandom {
   readonly #state = new Uint32Array(SIZE);

@@ -52,7 +52,7 @@ describe('the memory of a compiled task', () => {
     expect(taskValues(config, 100).total).toBe(0);
   });
 
-  it('has the paper’s formula, the values of the method document, and where they cross decoder-only caches', () => {
+  it('has the paper’s formula, the values of method §9, and where they cross decoder-only caches', () => {
     const base = modelOfSize('xl');
     const hint = findSystem('hint').hint(base, {});
     const report = memoryReport({ ...base, ...(hint && { hint }) }, 100, 2);

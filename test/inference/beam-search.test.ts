@@ -171,7 +171,7 @@ function search(beams: number, limit: number, language: (prefix: readonly number
   return beam.result();
 }
 
-/** §9.2 as it is written: one hypothesis, the two most probable tokens of each step. */
+/** The search as method §9.2 writes it: one hypothesis, the two most probable tokens of each step. */
 function oneBeam(limit: number, language: (prefix: readonly number[]) => Float32Array) {
   const penalty = (n: number): number => ((5 + n) / 6) ** 0.6;
   let live: number[] = [];

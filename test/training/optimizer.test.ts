@@ -50,7 +50,7 @@ describe('Adafactor', () => {
     ]);
   });
 
-  // The method document's worked example, computed in double precision.
+  // The worked example of method §11.4, computed in double precision.
   it.each([
     [
       true,

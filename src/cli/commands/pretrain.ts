@@ -18,7 +18,7 @@ export function addPretrainCommand(program: Command): void {
     .summary('pretrain a hypernetwork on plain text')
     .description(
       'Cuts text into segments of 512 tokens, each into three parts: the hypernetwork reads the first, the model the\n' +
-        'second, and the third is the target (paper Section 3.4). Settings as for "hint train", with the defaults of\n' +
+        'second, and the third is the target (paper §3.4). Settings as for "hint train", with the defaults of\n' +
         'pretraining: 10,000 steps of 1,024 segments, no dropout. Ctrl-C saves and stops; --resume goes on bit for bit.',
     )
     .option(

@@ -67,7 +67,7 @@ const SNI_DATASET = optionsOf<SniDatasetOptions>(
 /**
  * The tokenised examples of a split, task by task in the order of the split list, tokenised ahead in worker threads.
  * Instructions and inputs are cut at 1,024 tokens and targets at 256 unless the options say otherwise, after EOS was
- * appended (method document §7.4).
+ * appended (method §7.4).
  *
  * @throws HintError `INVALID_ARGUMENT`, `NOT_FOUND`, `INVALID_JSON`, `INVALID_DATA`, `IO`, `ABORTED`
  */

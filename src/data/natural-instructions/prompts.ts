@@ -1,7 +1,7 @@
 import { HintError } from '../../util/errors.js';
 import type { SniDemonstration } from './tasks.js';
 
-/** The token budget of an instruction or a source, EOS included (method document §7.2, §7.3). */
+/** The token budget of an instruction or a source, EOS included (method §7.2, method §7.3). */
 export const PROMPT_TOKENS = 1024;
 
 const ASCII_PUNCTUATION = /[!-/:-@[-`{-~]/;
@@ -97,13 +97,13 @@ export function checkPromptSetting({ format, positives }: PromptSetting): void {
     );
 }
 
-/** §7.2 Def: the definition alone, without a marker. */
+/** Def (method §7.2): the definition alone, without a marker. */
 export function hintDefinition(definition: string): string {
   return strip(definition);
 }
 
 /**
- * §7.2 Def + k Pos: examples are prepended, so that the text ends in the definition and begins with the last
+ * Def + k Pos (method §7.2): examples are prepended, so that the text ends in the definition and begins with the last
  * example; one that does not fit is left out and the next is tried.
  */
 export function hintDefinitionWithPositives(
@@ -120,18 +120,18 @@ export function hintDefinitionWithPositives(
   return instruction;
 }
 
-/** §7.2 Mimic: the part of the baseline's Def text in front of the task block. */
+/** Mimic (method §7.2): the part of the baseline's Def text in front of the task block. */
 export function mimicInstruction(definition: string): string {
   return `${dot(`Definition: ${strip(definition)}`)}\n\n`;
 }
 
-/** §7.2 Mimic: the rest of the baseline's text. */
+/** Mimic (method §7.2): the rest of the baseline's text. */
 export function mimicInput(input: string): string {
   return `${dot(`Now complete the following example -\nInput: ${strip(input)}`)}\nOutput: `;
 }
 
 /**
- * §7.3: the baseline's whole source. Examples are added while they fit and no further one is tried; a source that
+ * The baseline's whole source (method §7.3). Examples are added while they fit and no further one is tried; a source that
  * is too long without any is cut to its first `maxTokens` tokens.
  */
 export function tkInstructSource(
@@ -154,7 +154,8 @@ export function tkInstructSource(
 }
 
 /**
- * §7.3 up to the instance: definition and examples, as many as fit whatever the input, without the white space at the end.
+ * The source up to the instance (method §7.3): definition and examples, as many as fit whatever the input, without the white
+ * space at the end.
  * With {@link causalInput} behind it, it is the baseline's source to the letter where that has the same examples.
  */
 export function causalInstruction(
@@ -173,8 +174,8 @@ export function causalInstruction(
 }
 
 /**
- * §7.3 from the instance on. It begins with the white space between: byte-level BPE never joins a word with what is in
- * front of white space, so that the two parts have the tokens of the whole.
+ * The source from the instance on (method §7.3). It begins with the white space between: byte-level BPE never joins a word
+ * with what is in front of white space, so that the two parts have the tokens of the whole.
  */
 export function causalInput(input: string): string {
   return `\n\n${strip(mimicInput(input))}`;

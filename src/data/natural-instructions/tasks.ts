@@ -10,7 +10,7 @@ import { parseJson, readText } from '../../util/read-file.js';
 
 /** The instances of a task the paper trains and evaluates on. */
 export const INSTANCES_PER_TASK = 100;
-/** Seed of the training selection; part of the data's definition, not of a run (method document §7.1). */
+/** Seed of the training selection; part of the data's definition, not of a run (method §7.1). */
 const SELECTION_SEED = 42;
 
 /** `excluded` holds the tasks that share a source with a test task or are not English. */
@@ -194,7 +194,7 @@ export async function* readSniTasks(options: ReadSniOptions): AsyncGenerator<Sni
 
 /**
  * The instances that are used of a task: the first `count` of the file for evaluation (the dataset's authors
- * balanced them), the first `count` after a shuffle seeded alike for every task in training (§7.1).
+ * balanced them), the first `count` after a shuffle seeded alike for every task in training (method §7.1).
  */
 export function selectInstances(
   instances: readonly SniInstance[],

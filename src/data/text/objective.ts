@@ -2,7 +2,7 @@ import { HintError } from '../../util/errors.js';
 import type { CounterRng } from '../../util/counter-rng.js';
 
 /**
- * How a segment of text becomes an example (method document §4.2, §4.3). `hint`: the paper's scheme, three
+ * How a segment of text becomes an example (method §4.2, method §4.3). `hint`: the paper's scheme, three
  * consecutive parts for hypernetwork, input and target; `caclm`: the target lies between input and the rest of what
  * the hypernetwork reads; `caclm6`: the same with six parts.
  */

@@ -3,7 +3,7 @@ import { CounterRng } from '../../util/counter-rng.js';
 import { fnv1a32 } from '../../util/hash.js';
 import { cutSegment, drawSplits, type SplitSeeding, type TextObjective } from './objective.js';
 
-/** How tokens become examples (method document §4.1 to §4.3); all of it decides what an example is. */
+/** How tokens become examples (method §4.1 to method §4.3); all of it decides what an example is. */
 export interface SegmentSettings {
   objective: TextObjective;
   /** Where the split points of `hint` come from. */

@@ -8,7 +8,7 @@ export interface TokenizerSource {
   get: () => Promise<Tokenizer>;
 }
 
-/** Token limits of the three features (method document §7.4). */
+/** Token limits of the three features (method §7.4). */
 export interface TokenLimits {
   maxInstructionTokens: number;
   maxInputTokens: number;

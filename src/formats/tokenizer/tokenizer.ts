@@ -107,7 +107,7 @@ const IDS: Kind<Int32Array | readonly number[]> = where(
 );
 
 /**
- * A tokenizer from a Hugging Face `tokenizer.json`: T5's, with the ids of SentencePiece (method document §7.4), or the
+ * A tokenizer from a Hugging Face `tokenizer.json`: T5's, with the ids of SentencePiece (method §7.4), or the
  * byte-level BPE of GPT-2 and OPT, which @xenova/transformers does as it is. What begins a sequence of OPT is the
  * model's business: no token is put in front.
  *
@@ -275,7 +275,7 @@ export class Tokenizer {
   }
 
   /**
-   * The text of a prediction as the metrics read it (method document §7.5): cut at the first EOS, special ids and
+   * The text of a prediction as the metrics read it (method §7.5): cut at the first EOS, special ids and
    * unknowns left out, spaces cleaned up.
    *
    * @throws HintError `INVALID_ARGUMENT` for ids that are no integers

@@ -17,7 +17,7 @@ import { parseSafely, valueAt } from '../../util/parse-safely.js';
 import { readJson } from '../../util/read-file.js';
 import { showValue } from '../../util/show-value.js';
 
-/** What feeds the generators: hint-method §2.4, §3.2–3.4. */
+/** What feeds the generators: method §2.4, method §3.2 to method §3.4. */
 export type GeneratorKind = (typeof GENERATORS)[number];
 export const GENERATORS = ['cross_attention', 'decoder', 'hypter', 'embedding', 'static'] as const;
 

@@ -40,7 +40,7 @@ export interface EncodedTasks {
 }
 
 /**
- * A T5 v1.1 model with an optional hypernetwork: paper Section 3. What runs whole stacks is work for `device.now` or
+ * A T5 v1.1 model with an optional hypernetwork: paper §3. What runs whole stacks is work for `device.now` or
  * `device.inSlices`.
  */
 export class HintModel implements TrainableModel {
@@ -70,7 +70,7 @@ export class HintModel implements TrainableModel {
     this.hypernetwork = config.hint ? new Hypernetwork(this.hyperT5, config.hint) : undefined;
   }
 
-  /** Instructions → encoded instructions and modules; each distinct instruction once (design law 5). */
+  /** Instructions → encoded instructions and modules; each distinct instruction once (law 5). */
   *encodeTasks(instructions: Ragged, options: ForwardOptions = {}): Sliced<EncodedTasks> {
     if (!this.hypernetwork) return { instructions: undefined, modules: new Map() };
     checkTokenIds(instructions.ids, this.config.vocabSize);

@@ -10,7 +10,7 @@ export interface InstructionKeys {
   value: Tensor;
 }
 
-/** §3.4: the embeddings through T5 decoder layers without self-attention, with residuals and norms. */
+/** The decoder generator (method §3.4): embeddings through T5 decoder layers without self-attention. */
 export function* hyperdecode(
   t5: T5,
   embeddings: Tensor,

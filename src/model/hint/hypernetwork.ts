@@ -54,7 +54,7 @@ export class Hypernetwork {
     return readsInstruction(this.hint);
   }
 
-  /** §2.2: the model's own encoder (or a second one), without any module. */
+  /** The model's own encoder, or a second one, without any module (method §2.2). */
   *encode(
     instructions: { ids: Int32Array; offsets: Int32Array },
     options: HypernetworkOptions = {},
@@ -83,7 +83,7 @@ export class Hypernetwork {
     return rows;
   }
 
-  /** §2.4–2.5: every module of every task. `instructions` may be absent where they are not read. */
+  /** Every module of every task (method §2.4, method §2.5). `instructions` may be absent where they are not read. */
   generate(
     instructions: EncodedInstructions | undefined,
     options: HypernetworkOptions = {},
@@ -200,12 +200,12 @@ export class Hypernetwork {
       this.maskOffsets(adaptation, z.shape[0] as number, tasks, slots),
     );
     const made = layers.second(hidden);
-    // A raw reshape: the [A, d] block of adapter_down is read as [d, A], not transposed (§2.5).
+    // A raw reshape: the [A, d] block of adapter_down is read as [d, A], not transposed (method §2.5).
     return made.reshape([tasks, slots.length, ...shape]);
   }
 
   /**
-   * Rows of the generators' hidden layer that share a mask: all components of a slot (§2.5). Slots that are not generated
+   * Rows of the generators' hidden layer that share a mask: all components of a slot (method §2.5). Slots that are not generated
    * now have no rows, so that a slot's mask does not depend on what is generated with it.
    */
   private maskOffsets(
@@ -262,7 +262,10 @@ export class Hypernetwork {
     return this.t5.rows(this.embeddingRows(adaptation, slots), 'hypernetwork.embedding.weight');
   }
 
-  /** §2.4: one cross-attention; no norm, no residual. The queries do not depend on the task and are projected once. */
+  /**
+   * The component cross-attention (method §2.4): no norm, no residual. Queries do not depend on the task and are projected
+   * once.
+   */
   private attend(
     adaptation: Adaptation,
     offsets: Int32Array,
@@ -294,7 +297,7 @@ export class Hypernetwork {
     const perSlot = this.table.reduce((total, { components: count }) => total + count, 0);
     let rows: number[];
     if (this.hint.perLayerGenerators) {
-      // A plain reshape puts `embeddingSlots` consecutive rows side by side (§3.4), so a component owns that many.
+      // A plain reshape puts `embeddingSlots` consecutive rows side by side (method §3.4), so a component owns that many.
       const side = this.hint.embeddingSlots;
       rows = Array.from({ length: components * side }, (_, i) => offset * side + i);
     } else {

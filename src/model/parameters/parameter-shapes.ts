@@ -23,7 +23,7 @@ export interface Adaptation {
   readonly shape: readonly number[];
 }
 
-/** How a parameter starts (hint-method §1.4, §2.3–2.5). */
+/** How a parameter starts (method §1.4, method §2.3 to method §2.5). */
 export interface Initialisation {
   readonly kind: 'normal' | 'truncated-normal' | 'uniform' | 'constant';
   /**

@@ -243,7 +243,7 @@ export function initialTensor(
 }
 
 /**
- * Parameters drawn from the original's distributions (method §1.4, §2.3–2.5).
+ * Parameters drawn from the original's distributions (method §1.4, method §2.3 to method §2.5).
  *
  * @param seed an integer from 0 to 2^53 - 1
  * @throws HintError INVALID_ARGUMENT

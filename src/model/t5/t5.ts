@@ -24,7 +24,7 @@ export interface Sequences {
   offsets: Int32Array;
 }
 
-/** What decoders read: the encoder's output, and in front of it the task's encoded instruction (fusion, §2.6). */
+/** What decoders read: the encoder's output, and in front of it the task's encoded instruction (fusion, method §2.6). */
 export interface Memory {
   /** [rows, dModel], one sequence per example. */
   encoded: Tensor;
@@ -77,7 +77,7 @@ export interface StackOptions {
   recompute?: boolean | undefined;
 }
 
-/** T5 v1.1 over ragged rows: the equations of method §1.1, with the task's modules where §2.7 puts them. */
+/** T5 v1.1 over ragged rows: the equations of method §1.1, with the task's modules where method §2.7 puts them. */
 export class T5 {
   private packed: WeightReader | undefined;
 
@@ -144,7 +144,7 @@ export class T5 {
       `${stack}.final_layer_norm`,
       offsets,
     );
-    // Not shared within a sequence here, unlike everywhere else (§1.3).
+    // Not shared within a sequence here, unlike everywhere else (method §1.3).
     return ops.dropout(y, dropout.at(masks, 0, 'final'));
   }
 
@@ -187,7 +187,7 @@ export class T5 {
     return this.feedForward(crossed, `${layer}.2`, at);
   }
 
-  /** Logits of every row, f32 [rows, vocabSize]; unscaled (§1.1). Training never makes them: see HintModel.loss. */
+  /** Logits of every row, f32 [rows, vocabSize]; unscaled (method §1.1). Training never makes them: see HintModel.loss. */
   logits(hidden: Tensor): Tensor {
     return this.linear(hidden, 'lm_head', { outputDType: 'f32' });
   }
@@ -352,7 +352,7 @@ export class T5 {
     return this.config.numLayers + 2 * layer;
   }
 
-  /** Cross-attention over keys in the order [prefix | encoded instruction of the task | encoded input] (§2.7). */
+  /** Cross-attention over keys in the order [prefix | encoded instruction of the task | encoded input] (method §2.7). */
   attendAcross(
     q: Tensor,
     qOffsets: Int32Array,
@@ -391,7 +391,7 @@ export class T5 {
     };
   }
 
-  /** A decoder layer's keys and values of the encoded instructions (§2.6). */
+  /** A decoder layer's keys and values of the encoded instructions (method §2.6). */
   sharedKeys(
     layer: number,
     { rows, offsets }: { rows: Tensor; offsets: Int32Array },
@@ -413,7 +413,7 @@ export class T5 {
     if (!at.tasks || !hasAdapter(at.tasks)) return { x, delta: this.denseReluDense(y, layer, at), dropout };
     // Not rounded before the adapter's part is added to it, nor after.
     const out = this.denseReluDense(y, layer, at, { outputDType: 'f32' });
-    // The adapter branch has no dropout (§2.7), so the feed-forward's is applied before the two are added.
+    // The adapter branch has no dropout (method §2.7), so the feed-forward's is applied before the two are added.
     return {
       x,
       delta: addAdapter(y, ops.dropout(out, dropout, at.offsets), at.tasks, at.slot),

@@ -35,7 +35,7 @@ export class DropoutPlan {
   /**
    * @param rate of T5's places
    * @param seed of this forward pass, below 2^53
-   * @param generatorRate of the generators' hidden layer; the paper's runs had 0, the released program 0.1 (§2.5)
+   * @param generatorRate of the generators' hidden layer; the paper's runs had 0, the released program 0.1 (method §2.5)
    */
   constructor(
     readonly rate: number,

@@ -24,7 +24,7 @@ const p3 = { ...shared, steps: 10_000, batchSize: 2048, saveEvery: 1000 };
 /** What pretraining on text sets differently from fine-tuning (method §4.4). */
 export const PRETRAINING = { steps: HINT_PRETRAINING_STEPS, batchSize: 1024, dropout: 0, saveEvery: 500 };
 
-/** Fine-tuning as the paper did it (method §5, §7.4, §8.2). */
+/** Fine-tuning as the paper did it (method §5, method §7.4, method §8.2). */
 export const RECIPES: readonly Recipe[] = [
   {
     name: 'sni',

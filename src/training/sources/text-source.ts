@@ -90,7 +90,7 @@ interface Block {
 }
 
 /**
- * Examples made of text for pretraining (method document §4), for ever: pass after pass over a corpus of any size, in
+ * Examples made of text for pretraining (method §4), for ever: pass after pass over a corpus of any size, in
  * constant memory. In every pass files come in a new order, and examples are shuffled within blocks of the stream;
  * documents are split anew. While one block is given out, the next is read and tokenised.
  *

@@ -23,7 +23,7 @@ const share = (points: number[][], holds: (points: number[]) => boolean): number
 const EOS = Int32Array.of(1);
 const segment = Int32Array.from({ length: 512 }, (_, i) => 1000 + i);
 
-describe('split points of the paper’s scheme (§4.2)', () => {
+describe('split points of the paper’s scheme (method §4.2)', () => {
   for (const seeding of ['independent', 'faithful'] as const) {
     it(`have the stated means and bounds with ${seeding} draws`, () => {
       const points = draws('hint', seeding);
@@ -58,7 +58,7 @@ describe('split points of the paper’s scheme (§4.2)', () => {
   });
 });
 
-describe('split points of CACLM (§4.3)', () => {
+describe('split points of CACLM (method §4.3)', () => {
   it('stay within their ranges and reach the ends of them', () => {
     const points = draws('caclm');
     expect(points.every(([p1, p2, p3]) => p1! >= 1 && p1! <= p2! && p2! <= p3! && p3! <= 509)).toBe(true);
@@ -89,7 +89,7 @@ describe('split points of CACLM (§4.3)', () => {
   });
 });
 
-describe('the token stream (§4.1)', () => {
+describe('the token stream (method §4.1)', () => {
   const settings = {
     objective: 'hint',
     splits: 'independent',

@@ -38,7 +38,7 @@ export function addMemoryCommand(program: Command): void {
     .command('memory')
     .summary('what a compiled task takes, by the paper and as held, against decoder-only caches')
     .description(
-      "Appendix C.2's formula beside what the engine holds for a compiled task, and the instruction length from which either\n" +
+      'The formula of paper §C.2 beside what the engine holds for a compiled task, and the instruction length from which either\n' +
         'takes less than the key/value cache of a decoder-only model of the same width; and the weights of an engine as this\n' +
         'machine holds them. Without a model: every published size.\n' +
         'With --training: what training a model takes, by what it is held in and what runs again in backward passes.',

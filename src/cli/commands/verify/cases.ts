@@ -10,7 +10,7 @@ import { verifyAdafactorCase, verifyTrainingCase } from './optimizer-cases.js';
 import { verifyBucketCase } from './bucket-case.js';
 import { verifyGreedyCase } from './greedy-case.js';
 
-/** Against the original's f32 (design, "Numbers that must hold"). */
+/** Against the original's f32; docs/architecture.md, "Numbers", has the table of bounds. */
 const FORWARD_BOUND: Readonly<Record<WeightDType, number>> = { f32: 2e-5, bf16: 3e-2, int8: 5e-2 };
 const BF16_GRADIENT_BOUND = 8e-2;
 /**

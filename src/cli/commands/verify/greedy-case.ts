@@ -11,8 +11,8 @@ import { readFixtureJson, validate, type FixtureInputs } from './fixture-inputs.
 const schema = z.object({ tokens: listOf(listOf(z.int())) });
 
 /**
- * Share of inputs whose greedy tokens may differ where weights are rounded (design, "Numbers that must hold"); of fewer
- * than 50 inputs it is one, as a share that would not allow any says nothing of rounding.
+ * Share of inputs whose greedy tokens may differ where weights are rounded; of fewer than 50 inputs it is one, as a
+ * share that would not allow any says nothing of rounding.
  */
 const ROUNDED_BOUND = 0.02;
 

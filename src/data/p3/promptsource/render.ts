@@ -19,7 +19,7 @@ const LONGEST = 2048;
 // A noncharacter of Unicode, for the separator in the texts of rows while prompt and target are one text.
 const PROTECTED = '\uFDD3';
 
-/** A promptsource template that turns rows of its dataset into prompted examples (method §8.1, §8.3). */
+/** A promptsource template that turns rows of its dataset into prompted examples (method §8.1, method §8.3). */
 export class PromptRenderer {
   private readonly prompt: JinjaTemplate;
   private readonly answers: JinjaTemplate | undefined;
