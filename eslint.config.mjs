@@ -9,6 +9,13 @@ export default tseslint.config(
       '@typescript-eslint/explicit-module-boundary-types': 'error',
       'max-lines': ['error', { max: 500 }],
       eqeqeq: 'error',
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'PrivateIdentifier',
+          message: 'Members are hidden with TypeScript\'s "private", not with "#".',
+        },
+      ],
     },
   },
   // Plain JavaScript has no types to write.

@@ -120,21 +120,21 @@ export function checkTokenIds(ids: Int32Array | readonly number[], vocabSize: nu
 /** Numbers instructions by content; most are recognised by identity, without reading them. */
 export class InstructionRows {
   readonly distinct: Int32Array[] = [];
-  readonly #byIdentity = new Map<Int32Array, number>();
-  readonly #byContent = new Map<string, number>();
+  private readonly byIdentity = new Map<Int32Array, number>();
+  private readonly byContent = new Map<string, number>();
 
   /** The row of an instruction, a new one at its first appearance. */
   row(instruction: Int32Array): number {
-    let row = this.#byIdentity.get(instruction);
+    let row = this.byIdentity.get(instruction);
     if (row !== undefined) return row;
     const { buffer, byteOffset, byteLength } = instruction;
     const content = Buffer.from(buffer, byteOffset, byteLength).toString('latin1');
-    row = this.#byContent.get(content);
+    row = this.byContent.get(content);
     if (row === undefined) {
       row = this.distinct.push(instruction) - 1;
-      this.#byContent.set(content, row);
+      this.byContent.set(content, row);
     }
-    this.#byIdentity.set(instruction, row);
+    this.byIdentity.set(instruction, row);
     return row;
   }
 }

@@ -16,11 +16,11 @@ export interface SamplerState {
  * function of (seed, e).
  */
 export class MixedTaskSampler {
-  readonly #size: number;
-  readonly #seed: number;
-  #epoch = 0;
-  #position = 0;
-  #order: Int32Array;
+  private readonly size: number;
+  private readonly seed: number;
+  private epoch = 0;
+  private position = 0;
+  private order: Int32Array;
 
   /**
    * @param size examples in the pool
@@ -35,26 +35,26 @@ export class MixedTaskSampler {
       );
     if (!Number.isSafeInteger(seed) || seed < 0)
       throw new HintError('INVALID_ARGUMENT', `The seed is ${seed}; give a non-negative integer.`);
-    this.#size = size;
-    this.#seed = seed;
-    this.#order = this.#orderOf(0);
+    this.size = size;
+    this.seed = seed;
+    this.order = this.orderOf(0);
   }
 
   /** The next `count` indices into the pool; a batch may run over the end of a pass. */
   next(count: number): Int32Array {
     const drawn = new Int32Array(count);
     for (let filled = 0; filled < count;) {
-      const part = this.#order.subarray(this.#position, this.#position + count - filled);
+      const part = this.order.subarray(this.position, this.position + count - filled);
       drawn.set(part, filled);
       filled += part.length;
-      this.#position += part.length;
-      if (this.#position === this.#size) this.#moveTo(this.#epoch + 1, 0);
+      this.position += part.length;
+      if (this.position === this.size) this.moveTo(this.epoch + 1, 0);
     }
     return drawn;
   }
 
   get state(): SamplerState {
-    return { epoch: this.#epoch, position: this.#position };
+    return { epoch: this.epoch, position: this.position };
   }
 
   /**
@@ -64,22 +64,22 @@ export class MixedTaskSampler {
    */
   restore({ epoch, position }: SamplerState): void {
     const fits = Number.isSafeInteger(epoch) && epoch >= 0 && Number.isInteger(position);
-    if (!fits || position < 0 || position >= this.#size)
+    if (!fits || position < 0 || position >= this.size)
       throw new HintError(
         'INVALID_CHECKPOINT',
-        `Cannot resume at example ${position} of pass ${epoch}: the pool has ${this.#size} examples. Resume with the dataset the run was started on.`,
+        `Cannot resume at example ${position} of pass ${epoch}: the pool has ${this.size} examples. Resume with the dataset the run was started on.`,
       );
-    this.#moveTo(epoch, position);
+    this.moveTo(epoch, position);
   }
 
-  #moveTo(epoch: number, position: number): void {
-    this.#epoch = epoch;
-    this.#position = position;
-    this.#order = this.#orderOf(epoch);
+  private moveTo(epoch: number, position: number): void {
+    this.epoch = epoch;
+    this.position = position;
+    this.order = this.orderOf(epoch);
   }
 
-  #orderOf(epoch: number): Int32Array {
-    return new CounterRng(this.#seed, epoch).permutation(this.#size);
+  private orderOf(epoch: number): Int32Array {
+    return new CounterRng(this.seed, epoch).permutation(this.size);
   }
 }
 

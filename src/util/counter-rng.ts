@@ -34,10 +34,10 @@ export function philox4x32(
  * pairs give independent ones.
  */
 export class CounterRng {
-  readonly #key: readonly [number, number];
-  readonly #stream: readonly [number, number];
-  #block = 0;
-  #words: number[] = [];
+  private readonly key: readonly [number, number];
+  private readonly stream: readonly [number, number];
+  private block = 0;
+  private words: number[] = [];
 
   /**
    * @param seed a non-negative safe integer, the run's seed
@@ -45,17 +45,17 @@ export class CounterRng {
    * @param substream a further 32-bit name, e.g. a purpose or a hash of an example's id
    */
   constructor(seed: number, stream = 0, substream = 0) {
-    this.#key = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
-    this.#stream = [stream >>> 0, substream >>> 0];
+    this.key = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
+    this.stream = [stream >>> 0, substream >>> 0];
   }
 
   /** The next 32 random bits, as an unsigned integer. */
   nextUint32(): number {
-    if (this.#words.length === 0) {
-      const [a, b, c, d] = philox4x32([this.#block++, 0, ...this.#stream], this.#key);
-      this.#words = [d, c, b, a];
+    if (this.words.length === 0) {
+      const [a, b, c, d] = philox4x32([this.block++, 0, ...this.stream], this.key);
+      this.words = [d, c, b, a];
     }
-    return this.#words.pop()!;
+    return this.words.pop()!;
   }
 
   /** A uniform integer in [0, n), 1 ≤ n < 2^32, without modulo bias. */

@@ -6,12 +6,12 @@ const SHIFT = 397;
  * shuffle, so that the training instances chosen here are those the original code chose (method §7.1).
  */
 export class PythonRandom {
-  readonly #state = new Uint32Array(SIZE);
-  #index = SIZE;
+  private readonly state = new Uint32Array(SIZE);
+  private index = SIZE;
 
   /** @param seed an integer in [0, 2^32) */
   constructor(seed: number) {
-    const mt = this.#state;
+    const mt = this.state;
     mt[0] = 19650218;
     for (let i = 1; i < SIZE; i++) mt[i] = Math.imul(1812433253, twist30(mt[i - 1]!)) + i;
     let i = 1;
@@ -28,8 +28,8 @@ export class PythonRandom {
 
   /** The next 32 random bits, as an unsigned integer. */
   nextUint32(): number {
-    if (this.#index === SIZE) this.#refill();
-    let y = this.#state[this.#index++]!;
+    if (this.index === SIZE) this.refill();
+    let y = this.state[this.index++]!;
     y ^= y >>> 11;
     y ^= (y << 7) & 0x9d2c5680;
     y ^= (y << 15) & 0xefc60000;
@@ -54,13 +54,13 @@ export class PythonRandom {
     }
   }
 
-  #refill(): void {
-    const mt = this.#state;
+  private refill(): void {
+    const mt = this.state;
     for (let i = 0; i < SIZE; i++) {
       const y = (mt[i]! & 0x80000000) | (mt[(i + 1) % SIZE]! & 0x7fffffff);
       mt[i] = mt[(i + SHIFT) % SIZE]! ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0);
     }
-    this.#index = 0;
+    this.index = 0;
   }
 }
 

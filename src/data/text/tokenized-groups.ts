@@ -32,17 +32,17 @@ export interface TokenizedGroup {
 
 /** Worker threads that read and tokenise text, kept from one pass over a corpus to the next. */
 export class TextReader {
-  readonly #options: TextReaderOptions;
-  readonly #crew: TokenizerCrew | undefined;
-  readonly #lookAhead: number;
-  readonly #closed = new AbortController();
+  private readonly options: TextReaderOptions;
+  private readonly crew: TokenizerCrew | undefined;
+  private readonly lookAhead: number;
+  private readonly closed = new AbortController();
 
   /** @throws HintError `INVALID_ARGUMENT`, `NOT_FOUND` when the compiled worker is missing */
   constructor(options: TextReaderOptions) {
     const threads = tokenizerThreads(options.threads);
-    this.#options = options;
-    this.#crew = threads === 0 ? undefined : new TokenizerCrew(threads, options.tokenizer);
-    this.#lookAhead = Math.max(1, 2 * threads);
+    this.options = options;
+    this.crew = threads === 0 ? undefined : new TokenizerCrew(threads, options.tokenizer);
+    this.lookAhead = Math.max(1, 2 * threads);
   }
 
   /**
@@ -58,11 +58,11 @@ export class TextReader {
     from: TextPosition,
     firstGroup: number,
   ): AsyncGenerator<TokenizedGroup, void, undefined> {
-    const { column, documentsPerGroup, settings } = this.#options;
-    const { signal } = this.#closed;
+    const { column, documentsPerGroup, settings } = this.options;
+    const { signal } = this.closed;
     const underWay: Promise<TokenizedGroup>[] = [];
     const parquet = (job: ParquetJob): Promise<ParquetRows> =>
-      this.#crew ? this.#crew.run(PARQUET_ROWS, job) : readParquetRows(job);
+      this.crew ? this.crew.run(PARQUET_ROWS, job) : readParquetRows(job);
     let group = firstGroup;
     for await (const { documents, next } of readGroups(files, from, documentsPerGroup, {
       column,
@@ -70,24 +70,24 @@ export class TextReader {
       signal,
     })) {
       const job = { ...settings, ...documents, column, epoch, group: group++ };
-      const result = this.#tokenize(job).then((examples) => ({ examples, next }));
+      const result = this.tokenize(job).then((examples) => ({ examples, next }));
       // It is awaited later; until then a failure must not count as unhandled.
       result.catch(() => undefined);
       underWay.push(result);
-      if (underWay.length >= this.#lookAhead) yield await underWay.shift()!;
+      if (underWay.length >= this.lookAhead) yield await underWay.shift()!;
     }
     while (underWay.length > 0) yield await underWay.shift()!;
   }
 
-  #tokenize(job: TextJob): Promise<Ragged> {
-    if (this.#crew) return this.#crew.run(TEXT_GROUPS, job);
-    const { tokenizer } = this.#options;
+  private tokenize(job: TextJob): Promise<Ragged> {
+    if (this.crew) return this.crew.run(TEXT_GROUPS, job);
+    const { tokenizer } = this.options;
     return runTextJob(job, { fingerprint: tokenizer.fingerprint, get: () => Promise.resolve(tokenizer) });
   }
 
   /** Stops all threads and reading, finished or not; resolves when the threads are gone. */
   async close(): Promise<void> {
-    this.#closed.abort(new HintError('ABORTED', 'The text was closed.'));
-    await this.#crew?.close();
+    this.closed.abort(new HintError('ABORTED', 'The text was closed.'));
+    await this.crew?.close();
   }
 }

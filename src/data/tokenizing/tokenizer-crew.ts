@@ -33,14 +33,14 @@ interface Task {
  * They are started when there is work for them.
  */
 export class TokenizerCrew {
-  readonly #size: number;
-  readonly #data: TokenizerWorkerData;
-  readonly #script: string;
-  readonly #signal: AbortSignal | undefined;
-  readonly #onAbort = (): void => void this.close();
-  readonly #busy = new Map<Worker, Task | undefined>();
-  readonly #waiting: Task[] = [];
-  #closing: Promise<void> | undefined;
+  private readonly size: number;
+  private readonly data: TokenizerWorkerData;
+  private readonly script: string;
+  private readonly signal: AbortSignal | undefined;
+  private readonly onAbort = (): void => void this.close();
+  private readonly busy = new Map<Worker, Task | undefined>();
+  private readonly waiting: Task[] = [];
+  private closing: Promise<void> | undefined;
 
   /**
    * @param size threads at most, ≥ 1
@@ -48,11 +48,11 @@ export class TokenizerCrew {
    * @throws HintError `NOT_FOUND` when the compiled worker is missing
    */
   constructor(size: number, tokenizer: Tokenizer, signal?: AbortSignal) {
-    this.#size = size;
-    this.#data = { tokenizerFile: tokenizer.file, fingerprint: tokenizer.fingerprint };
-    this.#script = workerScript();
-    this.#signal = signal;
-    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    this.size = size;
+    this.data = { tokenizerFile: tokenizer.file, fingerprint: tokenizer.fingerprint };
+    this.script = workerScript();
+    this.signal = signal;
+    signal?.addEventListener('abort', this.onAbort, { once: true });
   }
 
   /**
@@ -62,65 +62,65 @@ export class TokenizerCrew {
    */
   run<Job, Result>(kind: JobKind<Job, Result>, job: Job): Promise<Result> {
     return new Promise((resolve, reject) => {
-      if (this.#closing) return reject(this.#stopped());
-      this.#waiting.push({ kind: kind.name, job, resolve, reject });
-      this.#assign();
+      if (this.closing) return reject(this.stopped());
+      this.waiting.push({ kind: kind.name, job, resolve, reject });
+      this.assign();
     });
   }
 
   /** Stops all threads, finished or not; resolves when they are gone. */
   close(): Promise<void> {
-    this.#closing ??= this.#stop();
-    return this.#closing;
+    this.closing ??= this.stop();
+    return this.closing;
   }
 
-  async #stop(): Promise<void> {
-    this.#signal?.removeEventListener('abort', this.#onAbort);
-    const unfinished = [...this.#waiting.splice(0), ...this.#busy.values()];
-    const workers = [...this.#busy.keys()];
-    this.#busy.clear();
-    for (const task of unfinished) task?.reject(this.#stopped());
+  private async stop(): Promise<void> {
+    this.signal?.removeEventListener('abort', this.onAbort);
+    const unfinished = [...this.waiting.splice(0), ...this.busy.values()];
+    const workers = [...this.busy.keys()];
+    this.busy.clear();
+    for (const task of unfinished) task?.reject(this.stopped());
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
 
-  #stopped(): HintError {
-    return new HintError('ABORTED', 'The operation was aborted.', { cause: this.#signal?.reason });
+  private stopped(): HintError {
+    return new HintError('ABORTED', 'The operation was aborted.', { cause: this.signal?.reason });
   }
 
-  #assign(): void {
-    if (this.#waiting.length === 0) return;
-    let idle = [...this.#busy].find(([, task]) => task === undefined)?.[0];
-    if (idle === undefined && this.#busy.size < this.#size) idle = this.#start();
+  private assign(): void {
+    if (this.waiting.length === 0) return;
+    let idle = [...this.busy].find(([, task]) => task === undefined)?.[0];
+    if (idle === undefined && this.busy.size < this.size) idle = this.start();
     if (idle === undefined) return;
-    const task = this.#waiting.shift()!;
-    this.#busy.set(idle, task);
+    const task = this.waiting.shift()!;
+    this.busy.set(idle, task);
     idle.postMessage({ kind: task.kind, job: task.job });
   }
 
-  #start(): Worker {
-    const worker = new Worker(this.#script, { workerData: this.#data, execArgv: [] });
+  private start(): Worker {
+    const worker = new Worker(this.script, { workerData: this.data, execArgv: [] });
     worker.on('message', (answer: WorkerAnswer) => {
-      const task = this.#busy.get(worker);
-      if (!this.#busy.has(worker)) return;
-      this.#busy.set(worker, undefined);
+      const task = this.busy.get(worker);
+      if (!this.busy.has(worker)) return;
+      this.busy.set(worker, undefined);
       if ('result' in answer) task?.resolve(answer.result as never);
       else task?.reject(new HintError(answer.code, answer.message));
-      this.#assign();
+      this.assign();
     });
-    worker.on('error', (cause) => this.#lose(worker, cause));
-    worker.on('exit', (code) => this.#lose(worker, new Error(`exit code ${code}`)));
+    worker.on('error', (cause) => this.lose(worker, cause));
+    worker.on('exit', (code) => this.lose(worker, new Error(`exit code ${code}`)));
     return worker;
   }
 
-  #lose(worker: Worker, cause: Error): void {
-    const task = this.#busy.get(worker);
-    this.#busy.delete(worker);
+  private lose(worker: Worker, cause: Error): void {
+    const task = this.busy.get(worker);
+    this.busy.delete(worker);
     task?.reject(
       new HintError('INTERNAL', `A tokenising thread died at a job of ${task.kind}: ${cause.message}.`, {
         cause,
       }),
     );
-    if (!this.#closing) this.#assign();
+    if (!this.closing) this.assign();
   }
 }
 

@@ -31,9 +31,9 @@ export const NFKC: Normalizer = {
  * marks and on normalisers other than nmt_nfkc; this class does what SentencePiece does.
  */
 export class Charsmap implements Normalizer {
-  readonly #units: Uint32Array;
-  readonly #strings: Uint8Array;
-  #output = new Uint8Array(256);
+  private readonly units: Uint32Array;
+  private readonly strings: Uint8Array;
+  private output = new Uint8Array(256);
 
   /** True when a word of printable ASCII is its own normal form, so that it need not be looked at. */
   readonly keepsPlainAscii: boolean;
@@ -50,9 +50,9 @@ export class Charsmap implements Normalizer {
         'INVALID_FILE',
         `The precompiled_charsmap of the tokenizer is damaged: it announces ${trieBytes} bytes of trie and has ${blob.byteLength - 4}; fetch tokenizer.json again.`,
       );
-    this.#units = Uint32Array.from({ length: trieBytes / 4 }, (_, i) => blob.readUInt32LE(4 + 4 * i));
-    this.#strings = blob.subarray(4 + trieBytes);
-    this.keepsPlainAscii = this.#hasNoPlainKey();
+    this.units = Uint32Array.from({ length: trieBytes / 4 }, (_, i) => blob.readUInt32LE(4 + 4 * i));
+    this.strings = blob.subarray(4 + trieBytes);
+    this.keepsPlainAscii = this.hasNoPlainKey();
   }
 
   /**
@@ -64,38 +64,38 @@ export class Charsmap implements Normalizer {
     const input = Buffer.from(text, 'utf8');
     let length = 0;
     for (let position = 0; position < input.length;) {
-      const { bytes, value } = this.#longestKey(input, position);
-      const from = bytes > 0 ? this.#strings : input;
+      const { bytes, value } = this.longestKey(input, position);
+      const from = bytes > 0 ? this.strings : input;
       // A damaged value may lie behind the strings.
       const start = bytes > 0 ? Math.min(value, from.length) : position;
-      const end = bytes > 0 ? this.#endOfString(start) : position + utf8Length(input[position]!);
-      this.#reserve(length + end - start);
-      this.#output.set(from.subarray(start, end), length);
+      const end = bytes > 0 ? this.endOfString(start) : position + utf8Length(input[position]!);
+      this.reserve(length + end - start);
+      this.output.set(from.subarray(start, end), length);
       length += end - start;
       position += bytes > 0 ? bytes : end - start;
     }
-    return Buffer.from(this.#output.buffer, 0, length).toString('utf8');
+    return Buffer.from(this.output.buffer, 0, length).toString('utf8');
   }
 
   /** True when `character` becomes a space and begins no longer key: text may be cut at it before normalising. */
   isSeparator(character: string): boolean {
     const bytes = Buffer.from(character, 'utf8');
-    const { bytes: matched, value } = this.#longestKey(bytes, 0);
+    const { bytes: matched, value } = this.longestKey(bytes, 0);
     const becomesSpace =
       matched === 0
         ? character === ' '
-        : matched === bytes.length && this.#strings[value] === 0x20 && this.#endOfString(value) === value + 1;
+        : matched === bytes.length && this.strings[value] === 0x20 && this.endOfString(value) === value + 1;
     if (!becomesSpace) return false;
     const extended = Buffer.concat([bytes, Buffer.of(0)]);
     for (let next = 1; next < 256; next++) {
       extended[bytes.length] = next;
-      if (this.#reaches(extended)) return false;
+      if (this.reaches(extended)) return false;
     }
     return true;
   }
 
-  #longestKey(input: Uint8Array, start: number): { bytes: number; value: number } {
-    const units = this.#units;
+  private longestKey(input: Uint8Array, start: number): { bytes: number; value: number } {
+    const units = this.units;
     let node = unitOffset(units[0]!);
     let bytes = 0;
     let value = 0;
@@ -112,42 +112,42 @@ export class Charsmap implements Normalizer {
     return { bytes, value };
   }
 
-  #reaches(key: Uint8Array): boolean {
-    let node = unitOffset(this.#units[0]!);
+  private reaches(key: Uint8Array): boolean {
+    let node = unitOffset(this.units[0]!);
     for (const byte of key) {
       node ^= byte;
-      const unit = this.#units[node];
+      const unit = this.units[node];
       if (unit === undefined || (unit & 0x800000ff) >>> 0 !== byte) return false;
       node ^= unitOffset(unit);
     }
     return true;
   }
 
-  #hasNoPlainKey(): boolean {
+  private hasNoPlainKey(): boolean {
     const pair = new Uint8Array(2);
     for (let first = FIRST_PLAIN; first <= LAST_PLAIN; first++) {
       pair[0] = first;
-      if (this.#longestKey(pair.subarray(0, 1), 0).bytes > 0) return false;
+      if (this.longestKey(pair.subarray(0, 1), 0).bytes > 0) return false;
       for (let second = FIRST_PLAIN; second <= LAST_PLAIN; second++) {
         pair[1] = second;
-        if (this.#reaches(pair)) return false;
+        if (this.reaches(pair)) return false;
       }
     }
     return true;
   }
 
-  #endOfString(start: number): number {
-    const end = this.#strings.indexOf(0, start);
-    return end < 0 ? this.#strings.length : end;
+  private endOfString(start: number): number {
+    const end = this.strings.indexOf(0, start);
+    return end < 0 ? this.strings.length : end;
   }
 
-  #reserve(length: number): void {
-    if (length <= this.#output.length) return;
+  private reserve(length: number): void {
+    if (length <= this.output.length) return;
     // Replacements may be as long as the whole table.
     checkBytes('A text', 'the tokenizer makes of it at least', length, NORMAL_FACTOR);
     const larger = new Uint8Array(2 * length);
-    larger.set(this.#output);
-    this.#output = larger;
+    larger.set(this.output);
+    this.output = larger;
   }
 }
 

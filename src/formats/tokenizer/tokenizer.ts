@@ -128,15 +128,15 @@ export class Tokenizer {
   readonly padId: number;
   readonly unkId: number;
 
-  readonly #hf: PreTrainedTokenizer;
-  readonly #charsmap: Normalizer;
+  private readonly hf: PreTrainedTokenizer;
+  private readonly charsmap: Normalizer;
   /** Absent in a byte-level BPE tokenizer, whose encoding is the package's. */
-  readonly #unigram: Unigram | undefined;
-  readonly #special: Map<string, number>;
-  readonly #specialPattern: RegExp;
-  readonly #separators: RegExp;
-  #words = new Map<string, readonly number[]>();
-  #olderWords = new Map<string, readonly number[]>();
+  private readonly unigram: Unigram | undefined;
+  private readonly special: Map<string, number>;
+  private readonly specialPattern: RegExp;
+  private readonly separators: RegExp;
+  private words = new Map<string, readonly number[]>();
+  private olderWords = new Map<string, readonly number[]>();
 
   private constructor(
     file: string,
@@ -147,26 +147,26 @@ export class Tokenizer {
   ) {
     this.file = file;
     this.fingerprint = fingerprint;
-    this.#hf = hf;
-    this.#charsmap = charsmap;
-    this.#special = new Map(json.added_tokens.map(({ content, id }) => [content, id]));
+    this.hf = hf;
+    this.charsmap = charsmap;
+    this.special = new Map(json.added_tokens.map(({ content, id }) => [content, id]));
     this.vocabSize = hf.model.vocab.length;
     if (isUnigram(json)) {
       this.unkId = json.model.unk_id;
-      this.eosId = this.#idOf('</s>');
-      this.padId = this.#idOf('<pad>');
-      const specialIds = new Set(this.#special.values()).add(this.unkId);
-      this.#unigram = new Unigram(json.model.vocab, this.unkId, (id) => !specialIds.has(id));
+      this.eosId = this.idOf('</s>');
+      this.padId = this.idOf('<pad>');
+      const specialIds = new Set(this.special.values()).add(this.unkId);
+      this.unigram = new Unigram(json.model.vocab, this.unkId, (id) => !specialIds.has(id));
     } else {
       // OPT ends sequences with </s>, GPT-2 with its one special token.
-      const known = (name: string): number | undefined => this.#special.get(name) ?? json.model.vocab[name];
-      this.eosId = known('</s>') ?? known('<|endoftext|>') ?? this.#idOf('<|endoftext|>');
+      const known = (name: string): number | undefined => this.special.get(name) ?? json.model.vocab[name];
+      this.eosId = known('</s>') ?? known('<|endoftext|>') ?? this.idOf('<|endoftext|>');
       this.padId = known('<pad>') ?? this.eosId;
       this.unkId = known('<unk>') ?? this.eosId;
     }
-    const names = [...this.#special.keys()].sort((a, b) => b.length - a.length);
-    this.#specialPattern = new RegExp(`(${names.map(escapePattern).join('|')})`);
-    this.#separators = new RegExp(`[${[...' \n\t\r'].filter((c) => charsmap.isSeparator(c)).join('')}]+`);
+    const names = [...this.special.keys()].sort((a, b) => b.length - a.length);
+    this.specialPattern = new RegExp(`(${names.map(escapePattern).join('|')})`);
+    this.separators = new RegExp(`[${[...' \n\t\r'].filter((c) => charsmap.isSeparator(c)).join('')}]+`);
   }
 
   /**
@@ -187,7 +187,7 @@ export class Tokenizer {
     const raw = parseJson(decodeText(bytes, file), file, 'the tokenizer');
     checkParts(raw, file);
     const bpe = isBpe(raw) ? check(bpeSchema, raw) : undefined;
-    if (bpe?.data) return Tokenizer.#open(file, bytes, bpe.data, NFKC, { unk_token: '<unk>' });
+    if (bpe?.data) return Tokenizer.open(file, bytes, bpe.data, NFKC, { unk_token: '<unk>' });
     const { data, faults } = bpe ?? check(tokenizerSchema, raw);
     if (faults) {
       const [issue] = faults;
@@ -201,10 +201,10 @@ export class Tokenizer {
     const { normalizer } = data;
     const charsmap = normalizer.type === 'NFKC' ? NFKC : new Charsmap(findCharsmap(normalizer, file));
     const names = { eos_token: '</s>', unk_token: '<unk>', pad_token: '<pad>' };
-    return Tokenizer.#open(file, bytes, data, charsmap, names);
+    return Tokenizer.open(file, bytes, data, charsmap, names);
   }
 
-  static async #open(
+  private static async open(
     file: string,
     bytes: Uint8Array,
     json: z.infer<typeof tokenizerSchema> | z.infer<typeof bpeSchema>,
@@ -232,7 +232,7 @@ export class Tokenizer {
   encode(text: string, options?: EncodeOptions): Int32Array {
     checked(textKind, text, 'text');
     const { addEos = true, maxLength = Infinity } = checkedIfGiven(ENCODING, options, 'options') ?? {};
-    const ids = this.#unigram ? this.#encodeUnigram(text, this.#unigram) : this.#encodeBytes(text);
+    const ids = this.unigram ? this.encodeUnigram(text, this.unigram) : this.encodeBytes(text);
     if (addEos) ids.push(this.eosId);
     if (ids.length > maxLength) ids.length = maxLength;
     return new Int32Array(ids);
@@ -261,14 +261,14 @@ export class Tokenizer {
    */
   decode(ids: Int32Array | readonly number[], options?: DecodeOptions): string {
     checked(IDS, ids, 'ids');
-    return this.#decode(ids, checkedIfGiven(DECODING, options, 'options') ?? {});
+    return this.decodeIds(ids, checkedIfGiven(DECODING, options, 'options') ?? {});
   }
 
-  #decode(ids: Int32Array | readonly number[], options: DecodeOptions): string {
+  private decodeIds(ids: Int32Array | readonly number[], options: DecodeOptions): string {
     // The package refuses to decode no ids at all.
     if (ids.length === 0) return '';
     const known = Array.from(ids, (id) => (id >= 0 && id < this.vocabSize ? id : this.unkId));
-    return this.#hf.decode(known, {
+    return this.hf.decode(known, {
       skip_special_tokens: options.skipSpecialTokens ?? true,
       clean_up_tokenization_spaces: options.cleanUp ?? false,
     });
@@ -283,39 +283,39 @@ export class Tokenizer {
   decodePrediction(ids: Int32Array | readonly number[]): string {
     checked(IDS, ids, 'ids');
     const end = ids.indexOf(this.eosId);
-    return this.#decode(end < 0 ? ids : ids.slice(0, end), { skipSpecialTokens: true, cleanUp: true });
+    return this.decodeIds(end < 0 ? ids : ids.slice(0, end), { skipSpecialTokens: true, cleanUp: true });
   }
 
-  #encodeBytes(text: string): number[] {
-    return text === '' ? [] : [...this.#hf.encode(text, null, { add_special_tokens: false })];
+  private encodeBytes(text: string): number[] {
+    return text === '' ? [] : [...this.hf.encode(text, null, { add_special_tokens: false })];
   }
 
-  #encodeUnigram(text: string, unigram: Unigram): number[] {
+  private encodeUnigram(text: string, unigram: Unigram): number[] {
     const ids: number[] = [];
-    const parts = text.split(this.#specialPattern);
+    const parts = text.split(this.specialPattern);
     for (let i = 0; i < parts.length; i++) {
-      if (i % 2 === 1) ids.push(this.#special.get(parts[i]!)!);
-      else this.#encodePlain(parts[i]!, ids, unigram);
+      if (i % 2 === 1) ids.push(this.special.get(parts[i]!)!);
+      else this.encodePlain(parts[i]!, ids, unigram);
     }
     return ids;
   }
 
-  #encodePlain(text: string, ids: number[], unigram: Unigram): void {
-    for (const word of text.split(this.#separators)) {
+  private encodePlain(text: string, ids: number[], unigram: Unigram): void {
+    for (const word of text.split(this.separators)) {
       if (word.length === 0) continue;
-      const pieces = this.#wordPieces(word, unigram);
+      const pieces = this.wordPieces(word, unigram);
       for (let i = 0; i < pieces.length; i++) ids.push(pieces[i]!);
     }
   }
 
   /** The ids of a word of raw text; several normalised words when its normal form has spaces in it. */
-  #wordPieces(word: string, unigram: Unigram): readonly number[] {
-    let pieces = this.#words.get(word);
+  private wordPieces(word: string, unigram: Unigram): readonly number[] {
+    let pieces = this.words.get(word);
     if (pieces) return pieces;
-    pieces = this.#olderWords.get(word);
+    pieces = this.olderWords.get(word);
     if (!pieces) {
-      const plain = this.#charsmap.keepsPlainAscii && /^[\x21-\x7e]+$/.test(word);
-      const normal = plain ? [word] : this.#charsmap.normalize(word).split(' ');
+      const plain = this.charsmap.keepsPlainAscii && /^[\x21-\x7e]+$/.test(word);
+      const normal = plain ? [word] : this.charsmap.normalize(word).split(' ');
       const found: number[] = [];
       for (const part of normal) {
         if (part.length === 0) continue;
@@ -323,22 +323,22 @@ export class Tokenizer {
       }
       pieces = found;
     }
-    if (word.length <= LONGEST_CACHED_WORD) this.#remember(word, pieces);
+    if (word.length <= LONGEST_CACHED_WORD) this.remember(word, pieces);
     return pieces;
   }
 
   /** Two generations instead of a linked list: what was used since the last turn survives the next one. */
-  #remember(word: string, pieces: readonly number[]): void {
-    if (this.#words.size >= CACHED_WORDS) {
-      this.#olderWords = this.#words;
-      this.#words = new Map();
+  private remember(word: string, pieces: readonly number[]): void {
+    if (this.words.size >= CACHED_WORDS) {
+      this.olderWords = this.words;
+      this.words = new Map();
     }
     // A substring keeps its whole text alive; the copy keeps the word only.
-    this.#words.set(Buffer.from(word, 'utf16le').toString('utf16le'), pieces);
+    this.words.set(Buffer.from(word, 'utf16le').toString('utf16le'), pieces);
   }
 
-  #idOf(name: string): number {
-    const id = this.#special.get(name);
+  private idOf(name: string): number {
+    const id = this.special.get(name);
     if (id === undefined)
       throw new HintError(
         'INVALID_FILE',

@@ -99,22 +99,22 @@ interface Block {
  */
 export class TextSource implements ExampleSource {
   readonly size = undefined;
-  readonly #options: TextSourceOptions;
-  readonly #reader: TextReader;
-  #start: BlockStart = { epoch: 0, block: 0, group: 0, ...START };
-  #position = 0;
-  #block: Block | undefined;
+  private readonly options: TextSourceOptions;
+  private readonly reader: TextReader;
+  private start: BlockStart = { epoch: 0, block: 0, group: 0, ...START };
+  private position = 0;
+  private block: Block | undefined;
   /** The block behind the current one, or the current one while it is not there. */
-  #coming: { start: BlockStart; block: Promise<Block> } | undefined;
+  private coming: { start: BlockStart; block: Promise<Block> } | undefined;
   /** Goes on where the last block that was read ends. */
-  #groups: { at: BlockStart; iterator: AsyncIterator<TokenizedGroup, void> } | undefined;
+  private groups: { at: BlockStart; iterator: AsyncIterator<TokenizedGroup, void> } | undefined;
 
   private constructor(
     options: TextSourceOptions,
     readonly fingerprint: string,
   ) {
-    this.#options = options;
-    this.#reader = new TextReader(options);
+    this.options = options;
+    this.reader = new TextReader(options);
   }
 
   /**
@@ -139,85 +139,85 @@ export class TextSource implements ExampleSource {
     const examples: TokenizedExample[] = [];
     while (examples.length < count) {
       throwIfAborted(signal);
-      const block = (this.#block ??= await this.#enter(signal));
-      const end = Math.min(block.order.length, this.#position + count - examples.length);
-      while (this.#position < end) examples.push(exampleOf(block, this.#position++));
-      if (this.#position < block.order.length) break;
-      this.#block = undefined;
-      this.#start = block.next;
-      this.#position = 0;
+      const block = (this.block ??= await this.enter(signal));
+      const end = Math.min(block.order.length, this.position + count - examples.length);
+      while (this.position < end) examples.push(exampleOf(block, this.position++));
+      if (this.position < block.order.length) break;
+      this.block = undefined;
+      this.start = block.next;
+      this.position = 0;
     }
     return examples;
   }
 
   get state(): SourceState {
-    return { ...this.#start, position: this.#position };
+    return { ...this.start, position: this.position };
   }
 
   restore(state: SourceState): void {
     const parsed = parseSafely(stateSchema, state, 'The place in the examples', 'INVALID_CHECKPOINT');
-    if (parsed.faults || parsed.data.shard >= this.#options.files.length) {
+    if (parsed.faults || parsed.data.shard >= this.options.files.length) {
       throw new HintError(
         'INVALID_CHECKPOINT',
-        `The checkpoint's place in the text is ${showValue(state)}, which is none of these ${this.#options.files.length} files; resume with the text the run was started on.`,
+        `The checkpoint's place in the text is ${showValue(state)}, which is none of these ${this.options.files.length} files; resume with the text the run was started on.`,
       );
     }
     const { position, ...start } = parsed.data;
-    if (this.#block && !isSame(this.#block.start, start)) this.#block = undefined;
-    this.#start = start;
-    this.#position = position;
+    if (this.block && !isSame(this.block.start, start)) this.block = undefined;
+    this.start = start;
+    this.position = position;
   }
 
   /** Stops reading and all threads. */
   async close(): Promise<void> {
-    await this.#reader.close();
-    await this.#coming?.block.catch(() => undefined);
+    await this.reader.close();
+    await this.coming?.block.catch(() => undefined);
     // It holds its file open where it was left.
-    await this.#groups?.iterator.return?.();
-    this.#groups = undefined;
+    await this.groups?.iterator.return?.();
+    this.groups = undefined;
   }
 
   /** The block at the current place; begins to read the one behind it. */
-  async #enter(signal: AbortSignal | undefined): Promise<Block> {
-    const start = this.#start;
-    if (!this.#coming || !isSame(this.#coming.start, start)) {
+  private async enter(signal: AbortSignal | undefined): Promise<Block> {
+    const start = this.start;
+    if (!this.coming || !isSame(this.coming.start, start)) {
       // One reading at a time: what is under way for another place ends first.
-      const before: Promise<unknown> | undefined = this.#coming?.block.catch(() => undefined);
+      const before: Promise<unknown> | undefined = this.coming?.block.catch(() => undefined);
       if (before) await abortable(before, signal);
-      this.#comeNext(start);
+      this.comeNext(start);
     }
-    const block = await abortable(this.#coming!.block, signal).catch((error: unknown) => {
+    const block = await abortable(this.coming!.block, signal).catch((error: unknown) => {
       // A read that failed is tried again by the next call; one that only was not waited for goes on.
-      if (!signal?.aborted) this.#coming = undefined;
+      if (!signal?.aborted) this.coming = undefined;
       throw error;
     });
-    if (this.#position > block.order.length) {
+    if (this.position > block.order.length) {
       throw new HintError(
         'INVALID_CHECKPOINT',
-        `Cannot resume at example ${this.#position} of a block of ${block.order.length}; resume with the text the run was started on.`,
+        `Cannot resume at example ${this.position} of a block of ${block.order.length}; resume with the text the run was started on.`,
       );
     }
-    this.#comeNext(block.next);
+    this.comeNext(block.next);
     return block;
   }
 
-  #comeNext(start: BlockStart): void {
-    const block = this.#read(start);
+  private comeNext(start: BlockStart): void {
+    const block = this.read(start);
     // Whoever enters the block gets its error.
     block.catch(() => undefined);
-    this.#coming = { start, block };
+    this.coming = { start, block };
   }
 
-  async #read(start: BlockStart): Promise<Block> {
-    const { shuffleBuffer, settings } = this.#options;
-    if (!this.#groups || !isSame(this.#groups.at, start)) {
-      await this.#groups?.iterator.return?.();
-      const iterator = this.#reader.groups(this.#orderOf(start.epoch), start.epoch, start, start.group);
-      this.#groups = { at: start, iterator };
+  private async read(start: BlockStart): Promise<Block> {
+    const { shuffleBuffer, settings } = this.options;
+    if (!this.groups || !isSame(this.groups.at, start)) {
+      await this.groups?.iterator.return?.();
+      const iterator = this.reader.groups(this.orderOf(start.epoch), start.epoch, start, start.group);
+      this.groups = { at: start, iterator };
     }
-    const reading = this.#groups;
+    const reading = this.groups;
     // An iterator that fails or ends below is of no further use.
-    this.#groups = undefined;
+    this.groups = undefined;
     const groups: Ragged[] = [];
     const firsts: number[] = [];
     let [size, read] = [0, 0];
@@ -225,7 +225,7 @@ export class TextSource implements ExampleSource {
     while (size < shuffleBuffer) {
       const group = await reading.iterator.next();
       if (group.done) {
-        if (size === 0 && start.block === 0) this.#refuseEmpty();
+        if (size === 0 && start.block === 0) this.refuseEmpty();
         next = { epoch: start.epoch + 1, block: 0, group: 0, ...START };
         break;
       }
@@ -235,19 +235,19 @@ export class TextSource implements ExampleSource {
       firsts.push(size);
       size += (examples.offsets.length - 1) / 3;
     }
-    if (next!.epoch === start.epoch) this.#groups = { at: next!, iterator: reading.iterator };
+    if (next!.epoch === start.epoch) this.groups = { at: next!, iterator: reading.iterator };
     const random = new CounterRng(settings.seed, fnv1a32(`blocks ${start.epoch}`), start.block);
     return { start, next: next!, groups, firsts, order: random.permutation(size) };
   }
 
-  #orderOf(epoch: number): TextFile[] {
-    const { files, settings } = this.#options;
+  private orderOf(epoch: number): TextFile[] {
+    const { files, settings } = this.options;
     const random = new CounterRng(settings.seed, fnv1a32(`files ${epoch}`));
     return Array.from(random.permutation(files.length), (i) => files[i]!);
   }
 
-  #refuseEmpty(): never {
-    const { files, settings } = this.#options;
+  private refuseEmpty(): never {
+    const { files, settings } = this.options;
     throw new HintError(
       'INVALID_DATA',
       `The text (${files.length} files, the first is ${files[0]?.path}) gives no segment of ${settings.segmentTokens} tokens; give more text, or set data.lastSegment to pad or data.segmentTokens lower.`,
