@@ -67,7 +67,7 @@ export interface ReproducedCell extends PaperCell {
 }
 
 /** How a system is run: token counts, f for those that read the instruction with every input. */
-export interface PaperRun extends Omit<PaperLengths, 'instruction'> {
+export interface SystemLengths extends Omit<PaperLengths, 'instruction'> {
   /** t: tokens read once per task. */
   readonly instruction: number;
   /** f: instruction and input together, as the T5 systems read them. */
@@ -93,7 +93,7 @@ export function paperShape(config: ModelConfig): PaperShape {
 export function paperFlops(
   system: PaperSystem,
   size: { readonly parameters: number; readonly shape?: PaperShape },
-  { instruction, full, input, output, examples }: PaperRun,
+  { instruction, full, input, output, examples }: SystemLengths,
   kappa = 3,
 ): number {
   const { parameters: model } = size;

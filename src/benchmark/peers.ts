@@ -18,7 +18,7 @@ interface PeerGeneration {
 }
 
 /** How a peer is to run inputs. */
-export interface PeerRun {
+export interface PeerRequest {
   readonly tokens: number;
   /** Inputs of one batch. */
   readonly batch: number;
@@ -115,7 +115,7 @@ export async function startOnnx(
 export async function peerGeneration(
   peer: PeerProcess,
   inputs: readonly Int32Array[],
-  run: PeerRun,
+  run: PeerRequest,
   signal?: AbortSignal,
 ): Promise<PeerGeneration> {
   const answer = await peer.ask<PeerGeneration>(

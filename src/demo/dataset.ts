@@ -9,7 +9,7 @@ import {
   singleOperations,
   type Operation,
 } from './operations.js';
-import { RandomStream } from './random.js';
+import { SeededRandom } from './random.js';
 import { SHAPES, makeScene, type Scene, type Shape } from './scenes.js';
 import { describeOperation, type Split } from './wording.js';
 
@@ -69,7 +69,7 @@ const HELD_OUT_SINGLES = 30;
  * whose two halves, relation and category, both occur elsewhere.
  */
 export function planOperations(seed: number): OperationPlan {
-  const random = RandomStream.forPart(seed, 'operations');
+  const random = SeededRandom.forPart(seed, 'operations');
   const singles = random.shuffled(singleOperations());
   const mayHoldOut = ({ selector, format }: Operation): boolean =>
     format !== 'plain' || isNeighbour(selector);
@@ -82,20 +82,20 @@ export function planOperations(seed: number): OperationPlan {
 }
 
 /** The operation with a word to add, where its format adds one. Every wording of an operation gets its own. */
-export function withLabel(operation: Operation, random: RandomStream): Operation {
+export function withLabel(operation: Operation, random: SeededRandom): Operation {
   const needsLabel = operation.format === 'after' || operation.format === 'before';
   return needsLabel ? { ...operation, label: random.pick(LABELS) } : operation;
 }
 
 function scenePools(seed: number, split: Split): Record<Shape, Scene[]> {
-  const random = RandomStream.forPart(seed, `scenes ${split}`);
+  const random = SeededRandom.forPart(seed, `scenes ${split}`);
   const pool = (shape: Shape): Scene[] =>
     Array.from({ length: POOL_SIZE[split] }, () => makeScene(shape, random));
   return Object.fromEntries(SHAPES.map((shape) => [shape, pool(shape)])) as Record<Shape, Scene[]>;
 }
 
 /** Example pairs of an operation from a pool, without repeated inputs. */
-function examplesOf(operation: Operation, pool: readonly Scene[], count: number, random: RandomStream) {
+function examplesOf(operation: Operation, pool: readonly Scene[], count: number, random: SeededRandom) {
   const found = new Map<string, string>();
   for (const scene of random.shuffled(pool)) {
     if (found.size === count) break;
@@ -110,7 +110,7 @@ function makeTask(
   number: number,
   count: number,
   pool: readonly Scene[],
-  random: RandomStream,
+  random: SeededRandom,
   definition: string,
 ): InstructionTask {
   const [first, second, ...rest] = examplesOf(operation, pool, count + 2, random);
@@ -176,7 +176,7 @@ export function generateDemoDataset(options: DemoDatasetOptions): {
     count: number,
   ): InstructionTask[] =>
     operations.flatMap((operation) => {
-      const random = RandomStream.forPart(seed, `${split} ${operationKey(operation)}`);
+      const random = SeededRandom.forPart(seed, `${split} ${operationKey(operation)}`);
       const variants = new Map<string, Operation>();
       while (variants.size < repeats) {
         const variant = withLabel(operation, random);
@@ -185,7 +185,7 @@ export function generateDemoDataset(options: DemoDatasetOptions): {
       const pool = pools[split][operation.selector.shape];
       return [...variants].map(([text, variant]) => makeTask(variant, number++, count, pool, random, text));
     });
-  const known = RandomStream.forPart(seed, 'known')
+  const known = SeededRandom.forPart(seed, 'known')
     .shuffled(tasks.train)
     .slice(0, Math.ceil(tasks.test.length / 2));
   return {

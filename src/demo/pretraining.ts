@@ -1,6 +1,6 @@
 import { planOperations, withLabel } from './dataset.js';
 import { answer, type Format, type Operation } from './operations.js';
-import { RandomStream } from './random.js';
+import { SeededRandom } from './random.js';
 import { SHAPES, makeScene, type Scene, type Shape } from './scenes.js';
 import { describeOperation } from './wording.js';
 
@@ -39,7 +39,7 @@ const STATEMENTS_PER_TEXT = 3;
 /** Share of texts cut right behind the input; the others are cut anywhere in the statements. */
 const CUT_BEHIND_INPUT_SHARE = 0.5;
 
-function stateFact(operation: Operation, scene: Scene, random: RandomStream): string | undefined {
+function stateFact(operation: Operation, scene: Scene, random: SeededRandom): string | undefined {
   const result = answer(operation, scene);
   if (result === undefined) return undefined;
   const sentence = random
@@ -51,7 +51,7 @@ function stateFact(operation: Operation, scene: Scene, random: RandomStream): st
   return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }
 
-function listItems(scene: Scene, random: RandomStream): string | undefined {
+function listItems(scene: Scene, random: SeededRandom): string | undefined {
   if (scene.shape === 'sentence') return undefined;
   const words = scene.items.map((item) => item.word);
   const forward = random.next() < 0.5;
@@ -82,7 +82,7 @@ export function* generatePretrainingPairs(options: { seed: number; documents: nu
   const { train } = planOperations(seed);
   const plain = operationsByShape(train, true);
   const other = operationsByShape(train, false);
-  const random = RandomStream.forPart(seed, 'pretraining');
+  const random = SeededRandom.forPart(seed, 'pretraining');
   for (let i = 0; i < documents; i++) {
     if (random.next() < DEFINITION_SHARE) {
       const words = describeOperation(withLabel(random.pick(train), random), 'train', random).split(' ');

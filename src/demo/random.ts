@@ -2,7 +2,7 @@
  * A small deterministic random stream (32-bit SplitMix). The same seed gives the same dataset on every machine, which
  * `Math.random` cannot promise.
  */
-export class RandomStream {
+export class SeededRandom {
   private state: number;
 
   /** @param seed any 32-bit integer; higher bits are ignored. */
@@ -40,9 +40,9 @@ export class RandomStream {
   }
 
   /** An independent stream for a named part, so that changing one part leaves the others as they were. */
-  static forPart(seed: number, part: string): RandomStream {
+  static forPart(seed: number, part: string): SeededRandom {
     let hash = seed ^ 0x811c9dc5;
     for (let i = 0; i < part.length; i++) hash = Math.imul(hash ^ part.charCodeAt(i), 0x01000193);
-    return new RandomStream(hash);
+    return new SeededRandom(hash);
   }
 }

@@ -1,5 +1,5 @@
 import { CATEGORIES, FIELDS, NAMES, NUMBER_WORDS, article, fieldValues } from './lexicon.js';
-import type { RandomStream } from './random.js';
+import type { SeededRandom } from './random.js';
 
 /** The four kinds of input. */
 export const SHAPES = ['words', 'record', 'sentence', 'numbers'] as const;
@@ -46,13 +46,13 @@ function framed(shape: Shape, content: string): string {
   return `${HEADINGS[shape]}: ${content}.`;
 }
 
-function wordScene(random: RandomStream): Scene {
+function wordScene(random: SeededRandom): Scene {
   const roles = random.shuffled(Object.keys(CATEGORIES)).slice(0, 5 + random.below(3));
   const items = roles.map((role) => ({ role, word: random.pick(CATEGORIES[role] ?? []) }));
   return { shape: 'words', items, text: framed('words', items.map((item) => item.word).join(' ')) };
 }
 
-function recordScene(random: RandomStream): Scene {
+function recordScene(random: SeededRandom): Scene {
   const fields = random.shuffled(Object.keys(FIELDS)).slice(0, 4 + random.below(2));
   const items = fields.map((role) => ({ role, word: random.pick(fieldValues(role)) }));
   return {
@@ -62,7 +62,7 @@ function recordScene(random: RandomStream): Scene {
   };
 }
 
-function sentenceScene(random: RandomStream): Scene {
+function sentenceScene(random: SeededRandom): Scene {
   const [giver = '', receiver = ''] = random.shuffled(NAMES);
   const thing = random.pick([...(CATEGORIES.garment ?? []), ...(CATEGORIES.vehicle ?? [])]);
   const colour = random.pick(CATEGORIES.colour ?? []);
@@ -84,13 +84,13 @@ function sentenceScene(random: RandomStream): Scene {
   };
 }
 
-function numberScene(random: RandomStream): Scene {
+function numberScene(random: SeededRandom): Scene {
   const values = random.shuffled(NUMBER_WORDS.map((_, i) => i + 1)).slice(0, 4 + random.below(3));
   const items = values.map((value) => ({ role: 'number', word: String(value) }));
   return { shape: 'numbers', items, text: framed('numbers', values.join(' ')) };
 }
 
-const MAKERS: Readonly<Record<Shape, (random: RandomStream) => Scene>> = {
+const MAKERS: Readonly<Record<Shape, (random: SeededRandom) => Scene>> = {
   words: wordScene,
   record: recordScene,
   sentence: sentenceScene,
@@ -109,6 +109,6 @@ export function sceneWords(): string[] {
 }
 
 /** A random input of one shape. */
-export function makeScene(shape: Shape, random: RandomStream): Scene {
+export function makeScene(shape: Shape, random: SeededRandom): Scene {
   return MAKERS[shape](random);
 }

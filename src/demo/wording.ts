@@ -1,5 +1,5 @@
 import type { Format, Operation } from './operations.js';
-import type { RandomStream } from './random.js';
+import type { SeededRandom } from './random.js';
 import type { Shape } from './scenes.js';
 
 /** Which wordings to draw from: test tasks use sentences that no training task uses. */
@@ -194,7 +194,7 @@ export const LABEL_PHRASES: readonly string[] = ['the word {W}', '{W}', 'the ext
  * A definition of the operation in words. Request and introduction are drawn from `split`; the noun phrases and remarks
  * are shared, so that a test definition holds no word that training never showed.
  */
-export function describeOperation(operation: Operation, split: Split, random: RandomStream): string {
+export function describeOperation(operation: Operation, split: Split, random: SeededRandom): string {
   const { selector, second, format, label } = operation;
   const request = random
     .pick(REQUESTS[format][split])

@@ -6,7 +6,7 @@ import { generateDemoDataset, planOperations, type InstructionTask } from '../..
 import { writeDemoDataset } from '../../src/demo/files.js';
 import { answer, operationKey } from '../../src/demo/operations.js';
 import { makeScene } from '../../src/demo/scenes.js';
-import { RandomStream } from '../../src/demo/random.js';
+import { SeededRandom } from '../../src/demo/random.js';
 import { INTRODUCTIONS, REQUESTS } from '../../src/demo/wording.js';
 
 const { train, test } = generateDemoDataset({ seed: 1 });
@@ -88,10 +88,10 @@ describe('demo dataset', () => {
     const { train: operations } = planOperations(1);
     const find = (key: string) => operations.find((operation) => operationKey(operation) === key);
     const last = find('words_last_plain');
-    const scene = makeScene('words', new RandomStream(5));
+    const scene = makeScene('words', new SeededRandom(5));
     expect(last && answer(last, scene)).toBe(scene.text.slice(0, -1).split(' ').at(-1));
     const largest = find('numbers_largest_plain');
-    const numbers = makeScene('numbers', new RandomStream(5));
+    const numbers = makeScene('numbers', new SeededRandom(5));
     expect(largest && answer(largest, numbers)).toBe(
       String(Math.max(...(numbers.text.match(/\d+/g) ?? []).map(Number))),
     );

@@ -12,7 +12,7 @@ import {
   toFloat32,
   toFloat32InPieces,
   writeSafetensors,
-  type SafetensorsDtype,
+  type SafetensorsDType,
 } from '../../src/formats/safetensors/file.js';
 
 // A system call that fails on demand, as on a full disk.
@@ -74,7 +74,7 @@ describe('reading', () => {
     await using file = await openSafetensors(fixture);
     expect(file.metadata).toEqual(new Map([['format', 'pt']]));
     for (const [name, values] of Object.entries(expected)) {
-      const actual = toFloat32(await file.read(name), name.toUpperCase() as SafetensorsDtype);
+      const actual = toFloat32(await file.read(name), name.toUpperCase() as SafetensorsDType);
       expect([...actual]).toEqual(values.map(Number));
     }
     expect(file.tensors.get('f32')).toMatchObject({ dtype: 'F32', shape: [3, 4], byteLength: 48 });

@@ -9,7 +9,7 @@ import type { HintModel } from '../../src/model/hint/hint-model.js';
 import {
   openSafetensors,
   writeSafetensors,
-  type SafetensorsDtype,
+  type SafetensorsDType,
   type TensorToWrite,
 } from '../../src/formats/safetensors/file.js';
 import { findSystem } from '../../src/systems/index.js';
@@ -219,7 +219,7 @@ describe('a model whose weights are used where they lie', () => {
   it('reads what it cannot use where it lies: other dtypes, tensors at odd places', async () => {
     const tensors = await tensorsOf(folders.F32);
     const [first, second] = ['encoder.final_layer_norm.weight', 'decoder.final_layer_norm.weight'];
-    const wide = (name: string, dtype: SafetensorsDtype): TensorToWrite => {
+    const wide = (name: string, dtype: SafetensorsDType): TensorToWrite => {
       const { shape, data } = tensors.find((tensor) => tensor.name === name) as TensorToWrite;
       const values = Float64Array.from(new Float32Array((data as Uint8Array).buffer as ArrayBuffer));
       return { name, dtype, shape, data: new Uint8Array(values.buffer) };

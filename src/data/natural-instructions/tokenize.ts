@@ -5,7 +5,7 @@ import type { TokenizedExample } from '../batch.js';
 import { createPrompt, type PromptSetting } from './prompts.js';
 import { chooseTarget, parseSniTask, selectInstances, type SniSplit } from './tasks.js';
 import { packExamples, readTokenCache, TOKEN_CACHE_VERSION, unpackExamples } from '../token-cache.js';
-import type { JobKind, TokenizeResult, TokenizerSource, TokenLimits } from '../tokenizing/job.js';
+import type { JobKind, TokenizeResult, LazyTokenizer, TokenLimits } from '../tokenizing/job.js';
 import { tokenizePacked, type TokenizeAheadOptions } from '../tokenizing/tokenize-ahead.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 
@@ -30,7 +30,7 @@ export interface TokenizeJob extends TokenLimits {
  */
 export async function runTokenizeJob(
   job: TokenizeJob,
-  tokenizer: TokenizerSource,
+  tokenizer: LazyTokenizer,
   signal?: AbortSignal,
 ): Promise<TokenizeResult> {
   const { file, cacheDirectory, ...settings } = job;

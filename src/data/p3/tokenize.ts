@@ -4,7 +4,7 @@ import { fnv1a32, sha256 } from '../../util/hash.js';
 import type { Choice, TokenizedExample } from '../batch.js';
 import { linesOf } from '../line-blocks.js';
 import { packExamples, readTokenCache, TOKEN_CACHE_VERSION } from '../token-cache.js';
-import type { JobKind, TokenizeResult, TokenizerSource, TokenLimits } from '../tokenizing/job.js';
+import type { JobKind, TokenizeResult, LazyTokenizer, TokenLimits } from '../tokenizing/job.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { p3TaskName, parseP3Row, type P3Row } from './format.js';
 import { formatP3Row, prependShots, type P3Prompt, type P3Setting, type P3Shot } from './forms.js';
@@ -43,7 +43,7 @@ export interface P3Job extends TokenLimits {
  */
 export async function runP3Job(
   job: P3Job,
-  tokenizer: TokenizerSource,
+  tokenizer: LazyTokenizer,
   signal?: AbortSignal,
 ): Promise<TokenizeResult> {
   const { bytes, cacheDirectory, ...settings } = job;

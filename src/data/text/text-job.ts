@@ -3,7 +3,7 @@ import { showValue } from '../../util/show-value.js';
 import { parseJson } from '../../util/read-file.js';
 import type { Ragged } from '../batch.js';
 import { readParquetRows, type ParquetJob, type ParquetRows } from '../../formats/parquet/texts.js';
-import type { JobKind, TokenizerSource } from '../tokenizing/job.js';
+import type { JobKind, LazyTokenizer } from '../tokenizing/job.js';
 import { cutIntoExamples, cutIntoSegments, groupRandom, type SegmentSettings } from './segments.js';
 
 /** Where a document stands, for errors. */
@@ -39,7 +39,7 @@ export interface TextJob extends DocumentGroup, SegmentSettings {
  * @returns three sequences per example: hypernetwork text, input, target
  * @throws HintError `INVALID_DATA`, `INVALID_JSON` naming file and line of a document that cannot be read
  */
-export async function runTextJob(job: TextJob, source: TokenizerSource): Promise<Ragged> {
+export async function runTextJob(job: TextJob, source: LazyTokenizer): Promise<Ragged> {
   const tokenizer = await source.get();
   const documents = job.places.map((place, i) => {
     const bytes = job.bytes.subarray(job.ends[i - 1] ?? 0, job.ends[i]);

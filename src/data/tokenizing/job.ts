@@ -3,7 +3,7 @@ import { instance, integer, optional, path } from '../../util/arguments.js';
 import { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 
 /** A tokenizer that may not have been loaded yet: what is in the cache needs none. */
-export interface TokenizerSource {
+export interface LazyTokenizer {
   fingerprint: string;
   get: () => Promise<Tokenizer>;
 }
@@ -31,7 +31,7 @@ export const TOKENIZING = {
  */
 export interface JobKind<Job, Result> {
   name: string;
-  run: (job: Job, tokenizer: TokenizerSource, signal?: AbortSignal) => Promise<Result>;
+  run: (job: Job, tokenizer: LazyTokenizer, signal?: AbortSignal) => Promise<Result>;
 }
 
 /** The packed examples of a job. */

@@ -21,7 +21,7 @@ export function tokenizerThreads(asked: number | undefined): number {
   return threads;
 }
 
-interface Task {
+interface QueuedJob {
   kind: string;
   job: unknown;
   resolve: (result: never) => void;
@@ -38,8 +38,8 @@ export class TokenizerCrew {
   private readonly script: string;
   private readonly signal: AbortSignal | undefined;
   private readonly onAbort = (): void => void this.close();
-  private readonly busy = new Map<Worker, Task | undefined>();
-  private readonly waiting: Task[] = [];
+  private readonly busy = new Map<Worker, QueuedJob | undefined>();
+  private readonly waiting: QueuedJob[] = [];
   private closing: Promise<void> | undefined;
 
   /**

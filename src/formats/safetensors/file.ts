@@ -14,7 +14,7 @@ import {
 } from './header.js';
 import { recordOf } from '../../util/record-schema.js';
 
-export type { SafetensorsDtype, TensorInfo } from './header.js';
+export type { SafetensorsDType, TensorInfo } from './header.js';
 export { toBfloat16, toBfloat16InPieces, toFloat32, toFloat32InPieces } from './floats.js';
 export { writeSafetensors, type TensorToWrite } from './writer.js';
 

@@ -1,6 +1,6 @@
 import { HintError } from '../../util/errors.js';
 import { createYielder } from '../../util/event-loop-lag.js';
-import { DTYPE_BYTES, type SafetensorsDtype } from './header.js';
+import { DTYPE_BYTES, type SafetensorsDType } from './header.js';
 
 // float32 bits of each float16: 256 kB once instead of a branch per element.
 let halfBits: Uint32Array | undefined;
@@ -30,7 +30,7 @@ function aligned(bytes: Uint8Array, elementBytes: number): Uint8Array {
  *
  * @throws HintError NOT_SUPPORTED for an integer dtype, INVALID_SHAPE if the bytes are not a whole number of elements
  */
-export function toFloat32(bytes: Uint8Array, dtype: SafetensorsDtype): Float32Array {
+export function toFloat32(bytes: Uint8Array, dtype: SafetensorsDType): Float32Array {
   const elementBytes = { F16: 2, BF16: 2, F32: 4, F64: 8, U8: 0, I8: 0, I32: 0, I64: 0 }[dtype];
   if (elementBytes === 0) {
     throw new HintError('NOT_SUPPORTED', `A tensor of dtype ${dtype} holds no floating-point weights.`);
@@ -60,7 +60,7 @@ export function toFloat32(bytes: Uint8Array, dtype: SafetensorsDtype): Float32Ar
 const CONVERT_CHUNK = 1 << 18;
 
 /** {@link toFloat32} for large tensors: the event loop turns in between. */
-export async function toFloat32InPieces(bytes: Uint8Array, dtype: SafetensorsDtype): Promise<Float32Array> {
+export async function toFloat32InPieces(bytes: Uint8Array, dtype: SafetensorsDType): Promise<Float32Array> {
   const elementBytes = DTYPE_BYTES[dtype];
   if (dtype === 'F32' || bytes.byteLength <= CONVERT_CHUNK * elementBytes) return toFloat32(bytes, dtype);
   const values = new Float32Array(Math.ceil(bytes.byteLength / elementBytes));

@@ -5,12 +5,12 @@ import { showValue } from '../../util/show-value.js';
 export const DTYPE_BYTES = { U8: 1, I8: 1, F16: 2, BF16: 2, I32: 4, F32: 4, F64: 8, I64: 8 } as const;
 
 /** An element type by its safetensors name. */
-export type SafetensorsDtype = keyof typeof DTYPE_BYTES;
+export type SafetensorsDType = keyof typeof DTYPE_BYTES;
 
 /** One tensor of a file, without its values. */
 export interface TensorInfo {
   readonly name: string;
-  readonly dtype: SafetensorsDtype;
+  readonly dtype: SafetensorsDType;
   readonly shape: readonly number[];
   readonly byteLength: number;
 }
@@ -148,8 +148,8 @@ function parseTensor(path: string, name: string, entry: unknown): TensorLocation
   if (!Number.isSafeInteger(begin) || !Number.isSafeInteger(end)) {
     throw invalidSafetensors(path, `${tensor} has data_offsets ${showValue(offsets)}, not [begin, end]`);
   }
-  const knownDtype = dtype as SafetensorsDtype;
-  const byteLength = count * DTYPE_BYTES[knownDtype];
+  const knownDType = dtype as SafetensorsDType;
+  const byteLength = count * DTYPE_BYTES[knownDType];
   if ((end as number) - (begin as number) !== byteLength) {
     const held = (end as number) - (begin as number);
     throw invalidSafetensors(
@@ -157,7 +157,7 @@ function parseTensor(path: string, name: string, entry: unknown): TensorLocation
       `${tensor} of shape ${showValue(shape)} and dtype ${dtype} takes ${byteLength} bytes, but its data_offsets span ${held}`,
     );
   }
-  return { name, dtype: knownDtype, shape: shape as number[], byteLength, begin: begin as number };
+  return { name, dtype: knownDType, shape: shape as number[], byteLength, begin: begin as number };
 }
 
 /** The tensors must cover the data without gap or overlap, so that no byte has two meanings and none is hidden. */

@@ -15,12 +15,12 @@ import {
 } from '../../util/arguments.js';
 import { writeFileAtomically, type Append } from '../../util/atomic-file.js';
 import { showValue } from '../../util/show-value.js';
-import { DTYPE_BYTES, elementCount, MAX_HEADER_BYTES, type SafetensorsDtype } from './header.js';
+import { DTYPE_BYTES, elementCount, MAX_HEADER_BYTES, type SafetensorsDType } from './header.js';
 
 /** A tensor to be written; a function gives its bytes only when their turn comes. */
 export interface TensorToWrite {
   readonly name: string;
-  readonly dtype: SafetensorsDtype;
+  readonly dtype: SafetensorsDType;
   readonly shape: readonly number[];
   /** Little-endian, row-major; exactly as many bytes as shape and dtype say. */
   readonly data: Uint8Array | (() => Promise<Uint8Array>);
@@ -30,7 +30,7 @@ const TENSORS = list(
   shaped<TensorToWrite>(
     {
       name: text,
-      dtype: choice(...(Object.keys(DTYPE_BYTES) as SafetensorsDtype[])),
+      dtype: choice(...(Object.keys(DTYPE_BYTES) as SafetensorsDType[])),
       shape: list(where('a number', (side) => typeof side === 'number')),
       data: where(
         'a Uint8Array, or a function that resolves to one',
@@ -55,7 +55,7 @@ const ANY_ITERABLE: Kind<TensorToWrite[]> = {
 
 // Wider types first, so that every tensor starts at a multiple of its element size; within a width as the
 // format's own library orders them, which makes the files byte-identical.
-const DTYPE_ORDER: readonly SafetensorsDtype[] = ['I64', 'F64', 'F32', 'I32', 'BF16', 'F16', 'I8', 'U8'];
+const DTYPE_ORDER: readonly SafetensorsDType[] = ['I64', 'F64', 'F32', 'I32', 'BF16', 'F16', 'I8', 'U8'];
 
 const HEADER_ALIGNMENT = 8;
 

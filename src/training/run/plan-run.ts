@@ -35,7 +35,7 @@ export function defaultMemoryBudget(device: string): number {
 }
 
 /** A run before its first step. */
-export interface PlannedRun {
+export interface UnplannedRun {
   readonly model: TrainableModel;
   readonly optimizer: Optimizer;
   /** Looked ahead in, and put back. */
@@ -50,7 +50,13 @@ export interface PlannedRun {
  *
  * @throws HintError OUT_OF_MEMORY when nothing fits, ABORTED, and what reading examples throws
  */
-export async function planRun({ model, optimizer, source, config, signal }: PlannedRun): Promise<MemoryPlan> {
+export async function planRun({
+  model,
+  optimizer,
+  source,
+  config,
+  signal,
+}: UnplannedRun): Promise<MemoryPlan> {
   return planMemory({
     state: stateMemoryOf(model, optimizer),
     batches: await firstBatches(source, config, signal),
@@ -63,7 +69,7 @@ export async function planRun({ model, optimizer, source, config, signal }: Plan
 
 async function firstBatches(
   source: ExampleSource,
-  { batchSize, tokenBudget }: PlannedRun['config'],
+  { batchSize, tokenBudget }: UnplannedRun['config'],
   signal: AbortSignal | undefined,
 ): Promise<BatchShape[]> {
   const before = source.state;

@@ -2,7 +2,7 @@ import { isRounded, type Parameters } from '../../model/parameters/parameter-sto
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { OptimizerGroup, ParamDtype } from './parameter-groups.js';
+import type { OptimizerGroup, ParamDType } from './parameter-groups.js';
 
 /** Enqueues rounding a f32 tensor in place to the nearest bf16 values, ties to even. It stays f32. */
 function roundToBfloat16(tensor: Tensor): void {
@@ -20,9 +20,9 @@ function roundToBfloat16(tensor: Tensor): void {
 export function* keepParameters(
   parameters: Parameters,
   groups: readonly OptimizerGroup[],
-  paramDtype: ParamDtype,
+  paramDtype: ParamDType,
 ): Sliced<OptimizerGroup[]> {
-  const dtypes = new Map<string, ParamDtype>();
+  const dtypes = new Map<string, ParamDType>();
   for (const group of groups) {
     for (const name of group.parameters.keys()) dtypes.set(name, group.paramDtype ?? 'f32');
   }

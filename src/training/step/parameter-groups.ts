@@ -13,13 +13,13 @@ export interface OptimizerGroup {
   /** Times the learning rate; default 1. */
   readonly learningRateScale?: number;
   /** What its parameters are kept in (method §5.6); default f32. */
-  readonly paramDtype?: ParamDtype;
+  readonly paramDtype?: ParamDType;
   /** How updates are rounded to bf16, where that is what they are kept in; default nearest. */
   readonly paramRounding?: ParamRounding;
 }
 
 /** Precision of parameters between updates. */
-export type ParamDtype = 'f32' | 'bf16';
+export type ParamDType = 'f32' | 'bf16';
 
 /** To the nearest, as the original; or up or down by chance, so that small updates are kept in the mean. */
 export type ParamRounding = 'nearest' | 'stochastic';
@@ -29,7 +29,7 @@ export interface GroupChanges {
   readonly stepOffset?: number | undefined;
   readonly multiplyByParameterScale?: boolean | undefined;
   readonly learningRateScale?: number | undefined;
-  readonly paramDtype?: ParamDtype | undefined;
+  readonly paramDtype?: ParamDType | undefined;
   readonly paramRounding?: ParamRounding | undefined;
   /** Its parameters stay out of training, as those that no group takes. */
   readonly frozen?: boolean | undefined;
@@ -43,7 +43,7 @@ export interface GroupSettings {
   /** Per group name, what is different there. */
   readonly groups?: Readonly<Record<string, GroupChanges | undefined>>;
   /** Of groups that say nothing else; default f32. */
-  readonly paramDtype?: ParamDtype;
+  readonly paramDtype?: ParamDType;
   /** Of groups that say nothing else; default nearest. */
   readonly paramRounding?: ParamRounding;
 }

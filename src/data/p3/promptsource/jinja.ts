@@ -6,7 +6,7 @@ import { call, literal, ownName, rewritten, walk, type Node } from './jinja-node
 import { FILTERS, functionValue, itemOf, listValue, itemsOf, METHODS, pythonText, truncated, valueOf, type Value } from './python-values.js'; // prettier-ignore
 
 /** What a template gives for a row: text, and the texts that came of the row's fields. */
-export type Segment = { readonly text: string } | { readonly text: string; readonly field: string };
+export type RenderedPart = { readonly text: string } | { readonly text: string; readonly field: string };
 
 /** Names that every template has. `loop` and `namespace` are the library's. */
 const GLOBALS = new Set(['range', 'zip', 'namespace', 'loop', 'dict', 'true', 'false', 'none', 'True', 'False', 'None']); // prettier-ignore
@@ -87,7 +87,7 @@ export class JinjaTemplate {
    * @throws HintError INVALID_DATA for a field that the row lacks, or where the template fails; LIMIT_EXCEEDED where it
    *   takes more time or memory than a record may
    */
-  render(variables: Readonly<Record<string, unknown>>, random: () => number): Segment[] {
+  render(variables: Readonly<Record<string, unknown>>, random: () => number): RenderedPart[] {
     const missing = [...this.fields].find((field) => !Object.hasOwn(variables, field));
     if (missing !== undefined)
       throw new HintError(
@@ -123,8 +123,8 @@ export class JinjaTemplate {
     return longest === undefined ? text : truncated(text, longest);
   }
 
-  private segments(rendered: string): Segment[] {
-    const segments: Segment[] = [];
+  private segments(rendered: string): RenderedPart[] {
+    const segments: RenderedPart[] = [];
     for (const [i, piece] of rendered.split(OPEN).entries()) {
       const [inside, outside] = i === 0 ? [undefined, piece] : (piece.split(CLOSE) as [string, string]);
       if (inside !== undefined) {

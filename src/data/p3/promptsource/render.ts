@@ -1,5 +1,5 @@
 import { HintError } from '../../../util/errors.js';
-import { JinjaTemplate, type Segment } from './jinja.js';
+import { JinjaTemplate, type RenderedPart } from './jinja.js';
 import type { PromptTemplate } from './templates.js';
 
 /** What a template makes of a row: the fields of a line of P3 data that depend on both. */
@@ -84,11 +84,11 @@ function restored(text: string): string {
   return text.replaceAll(PROTECTED, SEPARATOR);
 }
 
-function textOf(segments: readonly Segment[]): string {
+function textOf(segments: readonly RenderedPart[]): string {
   return restored(segments.map(({ text }) => text).join(''));
 }
 
-function choicesIn(segments: readonly Segment[]): string[] {
+function choicesIn(segments: readonly RenderedPart[]): string[] {
   return segments
     .map(({ text }) => text)
     .join('')
@@ -96,8 +96,8 @@ function choicesIn(segments: readonly Segment[]): string[] {
     .map((choice) => restored(choice).trim());
 }
 
-function splitAtSeparator(segments: readonly Segment[]): Segment[][] {
-  const parts: Segment[][] = [[]];
+function splitAtSeparator(segments: readonly RenderedPart[]): RenderedPart[][] {
+  const parts: RenderedPart[][] = [[]];
   for (const segment of segments) {
     for (const [i, text] of segment.text.split(SEPARATOR).entries()) {
       if (i > 0) parts.push([]);
@@ -108,7 +108,7 @@ function splitAtSeparator(segments: readonly Segment[]): Segment[][] {
 }
 
 /** Without white space at the ends of the whole. */
-function trimmed(segments: readonly Segment[]): Segment[] {
+function trimmed(segments: readonly RenderedPart[]): RenderedPart[] {
   const kept = segments.map((segment) => ({ ...segment }));
   for (const segment of kept) if ((segment.text = segment.text.trimStart()) !== '') break;
   for (const segment of kept.toReversed()) if ((segment.text = segment.text.trimEnd()) !== '') break;
@@ -116,7 +116,7 @@ function trimmed(segments: readonly Segment[]): Segment[] {
 }
 
 /** A field that stands in the prompt again keeps its name; another text of the same name gets a number. */
-function splitForm(segments: readonly Segment[]): Pick<RenderedPrompt, 'instruction' | 'fields'> {
+function splitForm(segments: readonly RenderedPart[]): Pick<RenderedPrompt, 'instruction' | 'fields'> {
   const fields: Record<string, string> = {};
   let instruction = '';
   for (const segment of segments) {
