@@ -239,7 +239,7 @@ export class Device implements TensorDevice {
   }
 
   /**
-   * Runs work in slices of about 2 ms, between which the event loop turns; works that run at once share them. The work
+   * Runs work in slices of about 1 ms, between which the event loop turns. All sliced work shares one slice per turn. The work
    * has scopes and a tape of its own: what else enqueues meanwhile lands in neither, and nothing around this call adopts
    * its tensors or records its ops.
    * Resolves when everything is enqueued. Work that was begun is always brought to its end; abort between two.

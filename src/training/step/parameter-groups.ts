@@ -103,7 +103,7 @@ export function assignGroups(
   return trained;
 }
 
-/** Rounding that rounds nothing would look as if it did. */
+/** Refuses stochastic rounding of f32 parameters: it would do nothing. */
 function checkRounding(groups: readonly OptimizerGroup[], settings: GroupSettings): void {
   const asked = groups.filter(({ name }) => settings.groups?.[name]?.paramRounding === 'stochastic');
   const inVain = asked.find(({ paramDtype }) => paramDtype !== 'bf16');
