@@ -12,7 +12,7 @@ import { sniTaskFile } from '../../../src/data/natural-instructions/tasks.js';
 import { Tokenizer } from '../../../src/formats/tokenizer/tokenizer.js';
 import { ensureCompiledWorker } from '../compiled-worker.js';
 
-const fixture = (name: string): string => new URL(`../fixtures/${name}`, import.meta.url).pathname;
+const fixture = (name: string): string => new URL(`../../fixtures/${name}`, import.meta.url).pathname;
 const long = 'task2008_lama_original_language_of_film';
 
 let tokenizer: Tokenizer;
