@@ -75,10 +75,22 @@ export function trainingMarkdown(part: TrainingPart): string {
   const head = ['system', 'examples/s', 'useful tokens/s', 'padding', 'useful work', 'of the roof', 'over its peer', 'memory', 'lag p99']; // prettier-ignore
   return [
     momentSentence(part),
-    `Forward, backward and Adafactor of every parameter on ${part.rounds} batch${part.rounds === 1 ? '' : 'es'} of ${part.batchSize} examples of ${part.tasks} tasks, on ${part.device}; lengths log-normal around the medians of Super-NaturalInstructions (${lengths.fullMedian} with the instruction, ${lengths.instanceMedian} and ${lengths.instructionMedian} apart; sigma ${lengths.sigma}, at most ${lengths.inputMost}), targets around ${lengths.targetMedian}. Plain T5 reads the instruction with every input, HINT once a task. This engine computes in ${part.computeDtype}, keeps weights in ${part.paramDtype} and ${AGAIN[part.runAgain]}; the roof is a large ${part.computeDtype} matrix product in turns with the steps: ${(1e-9 / median(part.samples.roof ?? [NaN])).toFixed(0)} GFLOP/s.`,
+    `Forward, backward and Adafactor of every parameter on ${part.rounds} batch${part.rounds === 1 ? '' : 'es'} of ${part.batchSize} examples of ${part.tasks} tasks, on ${part.device}; lengths log-normal around the medians of Super-NaturalInstructions (${lengths.fullMedian} with the instruction, ${lengths.instanceMedian} and ${lengths.instructionMedian} apart; sigma ${lengths.sigma}, at most ${lengths.inputMost}), targets around ${lengths.targetMedian}. Plain T5 reads the instruction with every input, HINT once a task. ${settingsOf(part)} roof is a large ${part.computeDtype ? `${part.computeDtype} ` : ''}matrix product in turns with the steps: ${(1e-9 / median(part.samples.roof ?? [NaN])).toFixed(0)} GFLOP/s.`,
     markdownTable(head, rows).join('\n'),
     ...peerSentences(part),
   ].join('\n\n');
+}
+
+/** What the engine was told, up to the word "roof", as far as the results say it: those of older versions lack some of these fields. */
+function settingsOf(part: Partial<TrainingPart>): string {
+  const { computeDtype, paramDtype, runAgain } = part;
+  const told = [
+    ...(computeDtype ? [`computes in ${computeDtype}`] : []),
+    ...(paramDtype ? [`keeps weights in ${paramDtype}`] : []),
+    ...(runAgain ? [AGAIN[runAgain]] : []),
+  ];
+  if (told.length === 0) return 'The';
+  return `This engine ${told.join(', ').replace(/, ([^,]*)$/, ' and $1')}; the`;
 }
 
 function peerSentences({ systems, skipped, peerBatch, autocast }: TrainingPart): string[] {

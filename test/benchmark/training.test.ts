@@ -44,6 +44,15 @@ it('the bench of training counts work, keeps every step, and says which peers ar
   const series = benchmarkSeries(JSON.parse(JSON.stringify({ parts: { training: part } })), 'training.json');
   expect(series.map(({ samples }) => samples.length)).toEqual([2, 2, 2]);
   expect(trainingMarkdown(part)).toContain('HINT, this engine');
+  // Results of older versions lack what was not asked then.
+  const { computeDtype, paramDtype, runAgain, ...older } = part;
+  expect(trainingMarkdown({ ...older, computeDtype, paramDtype, runAgain })).toContain(
+    'computes in f32, keeps weights in f32 and runs nothing again in the backward pass; the roof is a large f32 matrix',
+  );
+  expect(trainingMarkdown({ ...older, computeDtype } as TrainingPart)).toContain('computes in f32; the roof');
+  const oldest = trainingMarkdown(older as TrainingPart);
+  expect(oldest).toContain('HINT once a task. The roof is a large matrix product');
+  expect(oldest).not.toContain('undefined');
 });
 
 it('what runs again is no useful work, and bf16 weights take half', async () => {
