@@ -7,7 +7,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import {
   Device,
   findSystem,
-  HintModel,
+  buildModel,
   initialiseParameters,
   loadSniDataset,
   P3Source,
@@ -53,7 +53,7 @@ async function trainerRate(source, tokenizer) {
       vocab_size: tokenizer.vocabSize,
       hint: { adapter_size: 16, prefix_length: 4 },
     });
-    const model = new HintModel(device, config, initialiseParameters(device, config, 1));
+    const model = buildModel(device, config, initialiseParameters(device, config, 1));
     const groups = assignGroups(model.parameters.entries(), findSystem('hint').groups, {
       firstStep: 0,
       multiplyByParameterScale: true,

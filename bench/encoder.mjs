@@ -38,7 +38,7 @@ export function roofMeasurement(device) {
 
 /**
  * An encoder pass over `rows` inputs of `length` tokens.
- * @param {import('../dist/index.js').HintModel} model
+ * @param {import('../dist/index.js').EncoderDecoderModel} model
  * @param {Int32Array} [instruction] for models that read one; encoded once, not part of the pass
  */
 export function encoderMeasurement(model, uniform, rows, length, instruction = new Int32Array(0)) {

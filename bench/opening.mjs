@@ -10,7 +10,8 @@ import { parseArgs } from 'node:util';
 import { Engine } from '../dist/index.js';
 import { benchConfig, normal, uniforms } from '../dist/benchmark/random-model.js';
 import { serializeModelConfig } from '../dist/model/config/config.js';
-import { parameterShapes, sizeOf } from '../dist/model/parameters/parameter-shapes.js';
+import { parameterShapes } from '../dist/model/parameters/parameter-shapes.js';
+import { sizeOf } from '../dist/model/modules/adaptations.js';
 import { toBfloat16, writeSafetensors } from '../dist/formats/safetensors/file.js';
 import { dropTemporary, temporaryFolder } from '../dist/util/temporary.js';
 

@@ -63,8 +63,12 @@ export { Trainer, type StepReport } from './training/step/trainer.js';
 export { findSystem, type System } from './systems/index.js';
 export { loadModel, saveModel, type LoadModelOptions } from './model/checkpoint/checkpoint.js';
 export { modelFingerprint } from './model/trainable/fingerprint.js';
+export { buildModel } from './model/hint/build-model.js';
+export type { EncoderDecoderModel } from './model/hint/encoder-decoder-model.js';
 export { HintModel } from './model/hint/hint-model.js';
-export { initialiseParameters, Parameters } from './model/parameters/parameter-store.js';
+export { T5Model } from './model/hint/t5-model.js';
+export { initialiseParameters } from './model/parameters/initialise.js';
+export { ParameterStore } from './model/parameters/parameter-store.js';
 export {
   parseModelConfig,
   readModelConfig,

@@ -6,9 +6,9 @@ import {
   componentsPerSlot,
   generatorOutputs,
   generatorWidth,
-  slotCount,
   type Adaptation,
-} from '../model/parameters/parameter-shapes.js';
+} from '../model/modules/adaptations.js';
+import { slotsOf } from '../model/modules/slots.js';
 import { boolean, checked, integer, options as optionsOf } from '../util/arguments.js';
 
 /**
@@ -143,11 +143,6 @@ function decode(
   counter.lmHead += steps * config.dModel * config.vocabSize;
 }
 
-/** Slots whose tensor of this kind is read: adapters sit beside feed-forward blocks, of which cross-attention has none. */
-export function usedSlots(config: ModelConfig, { name }: Adaptation): number {
-  return name.startsWith('adapter') ? config.numLayers + config.numDecoderLayers : slotCount(config);
-}
-
 /** Which part of generating modules is counted; absent: all of it. */
 interface GeneratedPart {
   /** Leave out keys and values of the instructions, which are made once whatever is generated. */
@@ -167,14 +162,14 @@ function generate(
   { withoutKeys = false, table = adaptationTable(config), slots }: GeneratedPart = {},
 ): void {
   if (table.length === 0 || hint.generator === 'static') return;
-  const slotsOf = (adaptation: Adaptation): number => slots ?? usedSlots(config, adaptation);
+  const slotsOfKind = ({ name }: Adaptation): number => slots ?? slotsOf(config, name).length;
   // Without an instruction every task has the same modules.
   const generated = hint.generator === 'embedding' ? 1 : tasks;
   const width = attentionWidth(config);
   // Side-by-side embeddings feed every slot, so that none of them can be left out.
   const rows = hint.perLayerGenerators
     ? hint.embeddingSlots * componentsPerSlot(config)
-    : table.reduce((sum, adaptation) => sum + adaptation.components * slotsOf(adaptation), 0);
+    : table.reduce((sum, adaptation) => sum + adaptation.components * slotsOfKind(adaptation), 0);
   const attentionLayers = { cross_attention: 1, decoder: config.numDecoderLayers, hypter: 0, embedding: 0 }[
     hint.generator
   ];
@@ -189,7 +184,7 @@ function generate(
   for (const adaptation of table) {
     const outputs = generatorOutputs(config, adaptation);
     const vectors = hint.generator === 'hypter' ? 1 : adaptation.components;
-    const groups = hint.perLayerGenerators ? 1 : slotsOf(adaptation);
+    const groups = hint.perLayerGenerators ? 1 : slotsOfKind(adaptation);
     counter.generators += generated * groups * vectors * config.dModel * (generatorWidth(config) + outputs);
   }
 }

@@ -1,6 +1,7 @@
 import { readsInstruction, type ModelConfig } from '../model/config/config.js';
-import { adaptationTable, attentionWidth, sizeOf, slotCount } from '../model/parameters/parameter-shapes.js';
-import { checkLengths, usedSlots } from './flops.js';
+import { adaptationTable, attentionWidth, sizeOf } from '../model/modules/adaptations.js';
+import { checkLengths } from './flops.js';
+import { slotsOf } from '../model/modules/slots.js';
 import { paperMemoryDecoderOnly, paperMemoryHint } from './paper-costs.js';
 
 /** Values (not bytes) that a compiled task holds. */
@@ -55,11 +56,9 @@ export function taskValues(config: ModelConfig, instruction: number): TaskValues
   const { hint, dModel, numDecoderLayers } = config;
   const held = { adapters: 0, prefixes: 0, lora: 0 };
   if (hint && hint.generator !== 'static') {
-    for (const adaptation of adaptationTable(config)) {
-      const { name, shape } = adaptation;
+    for (const { name, shape } of adaptationTable(config)) {
       const kind = name.startsWith('adapter') ? 'adapters' : name.startsWith('prefix') ? 'prefixes' : 'lora';
-      const slots = hint.perLayerGenerators ? slotCount(config) : usedSlots(config, adaptation);
-      held[kind] += slots * sizeOf(shape);
+      held[kind] += slotsOf(config, name).length * sizeOf(shape);
     }
   }
   const encoded = hint && readsInstruction(hint) ? instruction * dModel : 0;

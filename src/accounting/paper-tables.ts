@@ -1,6 +1,6 @@
 import { HintError } from '../util/errors.js';
 import type { ModelConfig } from '../model/config/config.js';
-import { attentionWidth } from '../model/parameters/parameter-shapes.js';
+import { attentionWidth } from '../model/modules/adaptations.js';
 import { modelOfSize } from '../model/config/sizes.js';
 import { PAPER_CELLS, type PaperCell } from './paper-cells.js';
 import {

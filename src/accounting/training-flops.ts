@@ -1,7 +1,8 @@
 import type { Ragged, RaggedBatch } from '../data/batch.js';
-import { canRegenerate, type RunAgain } from '../model/memory/activation-memory.js';
+import { generatesBySlot } from '../model/modules/adaptations.js';
+import { type RunAgain } from '../model/memory/activation-memory.js';
 import type { ModelConfig } from '../model/config/config.js';
-import { adaptationTable } from '../model/parameters/parameter-shapes.js';
+import { adaptationTable } from '../model/modules/adaptations.js';
 import {
   addMultiplyAdds,
   compileMultiplyAdds,
@@ -39,7 +40,7 @@ export interface TrainingCost {
  */
 export function trainingFlops(config: ModelConfig, lengths: TrainingLengths): TrainingCost {
   const { instruction, tasks, examples, recompute = false } = lengths;
-  const regenerate = (lengths.regenerate ?? false) && canRegenerate(config);
+  const regenerate = (lengths.regenerate ?? false) && generatesBySlot(config);
   const compile = compileMultiplyAdds(config, instruction, tasks);
   const example = examplePhases(config, lengths);
   const encode = scale(example.encode, tasks * examples);

@@ -1,16 +1,11 @@
 import { isMatrix, matrixDType } from '../model/weights/packed-weights.js';
 import { readsInstruction, type ModelConfig } from '../model/config/config.js';
 import { foldsOutputProjection } from '../model/weights/inference-weights.js';
-import {
-  adaptationTable,
-  attentionWidth,
-  parameterShapes,
-  sizeOf,
-  type Adaptation,
-} from '../model/parameters/parameter-shapes.js';
-import { isRounded } from '../model/parameters/parameter-store.js';
+import { adaptationTable, attentionWidth, sizeOf, type Adaptation } from '../model/modules/adaptations.js';
+import { parameterShapes } from '../model/parameters/parameter-shapes.js';
+import { isRounded } from '../model/parameters/dtypes.js';
 import type { WeightDType } from '../tensor/ops.js';
-import { usedSlots } from './flops.js';
+import { slotsOf } from '../model/modules/slots.js';
 
 /** Bytes of a model's weights in an engine. */
 export interface WeightMemory {
@@ -99,7 +94,7 @@ export function unpackedWeightMemory(config: ModelConfig, dtype: 'f32' | 'bf16')
 function queryValues(config: ModelConfig, adaptation: Adaptation): number {
   const { hint } = config;
   if (hint?.generator !== 'cross_attention') return 0;
-  const slots = hint.perLayerGenerators ? hint.embeddingSlots || 1 : usedSlots(config, adaptation);
+  const slots = hint.perLayerGenerators ? hint.embeddingSlots || 1 : slotsOf(config, adaptation.name).length;
   return slots * adaptation.components * attentionWidth(config);
 }
 

@@ -2,7 +2,7 @@ import { HintError } from '../util/errors.js';
 import type { Engine } from '../inference/engine.js';
 import { generateTokens, type GenerateOptions } from '../inference/decode/generate.js';
 import type { Task } from '../inference/task/task.js';
-import type { HintModel } from '../model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../model/hint/encoder-decoder-model.js';
 import type { Device } from '../tensor/device.js';
 import { watchEventLoopLag, type EventLoopLag } from '../util/event-loop-lag.js';
 import { OUTPUT_TOKENS } from './lengths.js';
@@ -24,7 +24,7 @@ export interface CompiledObservation extends Observation {
 
 /** Generates for all inputs in one call; the engine chooses its batches. */
 export async function observePlain(
-  model: HintModel,
+  model: EncoderDecoderModel,
   inputs: readonly Int32Array[],
   options: GenerateOptions = {},
 ): Promise<Observation> {

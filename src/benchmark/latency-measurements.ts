@@ -1,6 +1,6 @@
 import { HintError } from '../util/errors.js';
 import { Engine } from '../inference/engine.js';
-import type { HintModel } from '../model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../model/hint/encoder-decoder-model.js';
 import { isDecoderOnly } from '../model/families/open-model.js';
 import { parameterShapes } from '../model/parameters/parameter-shapes.js';
 import type { WeightDType } from '../tensor/ops.js';
@@ -55,7 +55,7 @@ export function latencyMeasurements(
       'Latency is compared between HINT and T5, and this is a decoder-only model; give a T5 or HINT directory.',
     );
   }
-  const own: HintModel = opened;
+  const own: EncoderDecoderModel = opened;
   const hintModel = systems.includes('hint') && own.hypernetwork?.readsInstruction === true;
   const plain = plainModel(own);
   const work = workload(options, engine.model.config.vocabSize);
@@ -161,7 +161,7 @@ function peerDTypes({ hf }: Peers, dtypes: readonly WeightDType[], index: number
 }
 
 /** Bytes that the weights of a dtype take as inference reads them. */
-async function pack(model: HintModel, dtype: WeightDType): Promise<number> {
+async function pack(model: EncoderDecoderModel, dtype: WeightDType): Promise<number> {
   const { device } = model;
   model.releaseInference();
   await device.synchronize();

@@ -1,7 +1,8 @@
 import { HintError } from '../util/errors.js';
 import { Engine } from '../inference/engine.js';
 import { loadModel } from '../model/checkpoint/checkpoint.js';
-import { HintModel } from '../model/hint/hint-model.js';
+import { buildModel } from '../model/hint/build-model.js';
+import type { EncoderDecoderModel } from '../model/hint/encoder-decoder-model.js';
 import { checkWeightDType } from '../model/weights/inference-weights.js';
 import { parameterCount } from '../model/parameters/parameter-shapes.js';
 import { Device } from '../tensor/device.js';
@@ -140,7 +141,7 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
 async function open(
   device: Device,
   { size, model, adapterSize, signal, systems, dtypes, note }: LatencyOptions,
-): Promise<HintModel> {
+): Promise<EncoderDecoderModel> {
   const wantsHint = systems.includes('hint');
   if (model === undefined) {
     return randomModel(device, benchConfig(size ?? 'base', wantsHint ? adapterSize : undefined), signal);
@@ -152,10 +153,10 @@ async function open(
   if (wantsHint && loaded.hypernetwork?.readsInstruction !== true) {
     note?.(`HINT is left out: the model in ${model} reads no instruction.`);
   }
-  return new HintModel(device, endless(loaded.config), loaded.parameters);
+  return buildModel(device, endless(loaded.config), loaded.parameters);
 }
 
-function parameters({ config }: HintModel): { t5: number; hint?: number } {
+function parameters({ config }: EncoderDecoderModel): { t5: number; hint?: number } {
   const plain = { ...config };
   delete plain.hint;
   return { t5: parameterCount(plain), ...(config.hint && { hint: parameterCount(config) }) };

@@ -1,7 +1,10 @@
-import { HintModel } from '../model/hint/hint-model.js';
+import { buildModel } from '../model/hint/build-model.js';
+import type { EncoderDecoderModel } from '../model/hint/encoder-decoder-model.js';
 import type { ModelConfig } from '../model/config/config.js';
-import { Parameters } from '../model/parameters/parameter-store.js';
-import { initialisations, parameterShapes, sizeOf } from '../model/parameters/parameter-shapes.js';
+import { ParameterStore } from '../model/parameters/parameter-store.js';
+import { initialisations } from '../model/parameters/initialisation.js';
+import { parameterShapes } from '../model/parameters/parameter-shapes.js';
+import { sizeOf } from '../model/modules/adaptations.js';
 import { modelOfSize } from '../model/config/sizes.js';
 import { PAPER_HYPERNETWORK } from '../systems/hint.js';
 import type { Device } from '../tensor/device.js';
@@ -72,7 +75,7 @@ export async function randomModel(
   device: Device,
   config: ModelConfig,
   signal?: AbortSignal,
-): Promise<HintModel> {
+): Promise<EncoderDecoderModel> {
   const uniform = uniforms(1);
   const breathe = createYielder();
   const tile = Float32Array.from({ length: TILE }, () => normal(uniform));
@@ -96,12 +99,12 @@ export async function randomModel(
     }
   }
   await device.synchronize();
-  return new HintModel(device, config, new Parameters(tensors));
+  return buildModel(device, config, new ParameterStore(tensors));
 }
 
 /** The T5 inside a HINT model as a model of its own; it shares the parameters. */
-export function plainModel(hintModel: HintModel): HintModel {
+export function plainModel(hintModel: EncoderDecoderModel): EncoderDecoderModel {
   const config = { ...hintModel.config };
   delete config.hint;
-  return new HintModel(hintModel.device, config, hintModel.parameters);
+  return buildModel(hintModel.device, config, hintModel.parameters);
 }

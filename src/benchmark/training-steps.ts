@@ -3,7 +3,7 @@ import { splitByTokens } from '../data/sampling.js';
 import { HintError } from '../util/errors.js';
 import { runAgainFlops } from '../accounting/training-flops.js';
 import { DropoutPlan } from '../model/trainable/dropout.js';
-import type { HintModel } from '../model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../model/hint/encoder-decoder-model.js';
 import type { Device } from '../tensor/device.js';
 import * as ops from '../tensor/ops.js';
 import type { FloatDType } from '../tensor/ops.js';
@@ -54,7 +54,7 @@ export class EngineSteps {
   private runAgain = 0;
 
   private constructor(
-    private readonly model: HintModel,
+    private readonly model: EncoderDecoderModel,
     private readonly optimizer: Optimizer,
     private readonly settings: StepSettings,
   ) {
@@ -62,7 +62,7 @@ export class EngineSteps {
   }
 
   /** Keeps the model's parameters as the settings say, and starts an optimizer of them all. */
-  static async create(model: HintModel, settings: StepSettings): Promise<EngineSteps> {
+  static async create(model: EncoderDecoderModel, settings: StepSettings): Promise<EngineSteps> {
     const { device, parameters } = model;
     const { computeDtype, paramDtype } = settings;
     parameters.computeDtype = computeDtype;

@@ -6,7 +6,7 @@ import { PROMPT_TOKENS } from '../data/natural-instructions/prompts.js';
 import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../util/errors.js';
 import { modelFingerprint } from '../model/trainable/fingerprint.js';
-import type { HintModel } from '../model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../model/hint/encoder-decoder-model.js';
 import { checkWeightDType } from '../model/weights/inference-weights.js';
 import {
   anyModel,
@@ -95,7 +95,7 @@ export class Engine implements TaskHost {
           ),
         regenerate: (instructions) =>
           this.run(undefined, async (signal) => {
-            const model = this.model as HintModel;
+            const model = this.model as EncoderDecoderModel;
             await model.prepareInference();
             const compiled = await regenerateTasks(model, instructions);
             await this.settle(compiled, signal);

@@ -233,14 +233,26 @@ export const calls: Record<string, string | (() => Record<string, Call>)> = {
       (...args) => new api.HintModel(...(args as unknown as [never, never, never])),
     ),
   }),
+  T5Model: () => ({
+    new: call(
+      { device: model.device, config: tinyConfig(null), parameters: model.parameters },
+      (...args) => new api.T5Model(...(args as unknown as [never, never, never])),
+    ),
+  }),
+  buildModel: () => ({
+    buildModel: call(
+      { device: model.device, config: model.config, parameters: model.parameters },
+      api.buildModel,
+    ),
+  }),
   initialiseParameters: () => ({
     initialiseParameters: call(
       { device: model.device, config: tinyConfig(null), seed: 1 },
       api.initialiseParameters,
     ),
   }),
-  Parameters: () => ({
-    new: call({ tensors: new Map() }, (tensors) => new api.Parameters(tensors)),
+  ParameterStore: () => ({
+    new: call({ tensors: new Map() }, (tensors) => new api.ParameterStore(tensors)),
     get: call({ name: 'lm_head.weight' }, (name) => model.parameters.get(name), ['name']),
     hold: call(
       { name: 'lm_head.weight', dtype: 'f32' },

@@ -7,15 +7,15 @@ import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { evaluateModel } from '../../src/evaluation/evaluate.js';
 import { inferenceFlops } from '../../src/accounting/flops.js';
 import { scoreFile } from '../../src/evaluation/score.js';
-import type { HintModel } from '../../src/model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { Device } from '../../src/tensor/device.js';
 import { FULL_HINT, randomModel, removeAll, tinyConfig, TOKENIZER } from '../inference/models.js';
 
 let device: Device;
 let tokenizer: Tokenizer;
 let folder: string;
-let hint: HintModel;
-let plain: HintModel;
+let hint: EncoderDecoderModel;
+let plain: EncoderDecoderModel;
 
 beforeAll(async () => {
   device = new Device({ threads: 2 });

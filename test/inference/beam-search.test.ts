@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BeamSearch } from '../../src/inference/decode/beam-search.js';
 import { generateTokens } from '../../src/inference/decode/generate.js';
 import { loadModel } from '../../src/model/checkpoint/checkpoint.js';
-import type { HintModel } from '../../src/model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { Device } from '../../src/tensor/device.js';
 import { CounterRng } from '../../src/util/counter-rng.js';
 
@@ -25,7 +25,7 @@ interface Expected {
 }
 
 let device: Device;
-let model: HintModel;
+let model: EncoderDecoderModel;
 let expected: Expected;
 let inputs: Int32Array[];
 

@@ -6,7 +6,7 @@ import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { Engine } from '../../src/inference/engine.js';
 import type { Task } from '../../src/inference/task/task.js';
 import { loadModel, saveModel } from '../../src/model/checkpoint/checkpoint.js';
-import type { HintModel } from '../../src/model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { openModel } from '../../src/model/families/open-model.js';
 import { openSafetensors } from '../../src/formats/safetensors/file.js';
 import type { Device } from '../../src/tensor/device.js';
@@ -320,7 +320,7 @@ export function describeBf16Inference(open: () => Device): void {
   });
 
   it('changes back to f32 when it is asked to', async () => {
-    const model = rounded.model as HintModel;
+    const model = rounded.model as EncoderDecoderModel;
     const score = async (): Promise<number[]> => {
       using task = await rounded.compile(colours);
       return (await task.scoreChoices(inputs, ['green'])).flatMap(({ scores }) => scores);

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { concatenate } from '../../src/data/batch.js';
 import { generateTokens } from '../../src/inference/decode/generate.js';
 import { loadModel } from '../../src/model/checkpoint/checkpoint.js';
-import type { HintModel } from '../../src/model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { Device } from '../../src/tensor/device.js';
 import { FULL_HINT, GREEDY_MODEL, randomModel, tinyConfig } from './models.js';
 
@@ -17,7 +17,7 @@ const json = async (name: string): Promise<unknown> =>
   JSON.parse(await readFile(join(GREEDY_MODEL, name), 'utf8'));
 
 let device: Device;
-let model: HintModel;
+let model: EncoderDecoderModel;
 let fixture: Fixture;
 let expected: number[][];
 let instructions: Int32Array[];

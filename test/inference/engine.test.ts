@@ -1,4 +1,4 @@
-import type { HintModel } from '../../src/model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { Engine } from '../../src/inference/engine.js';
@@ -36,11 +36,11 @@ const sentences = Array.from(
 describe('a compiled task', () => {
   it('reads its instruction once, however many inputs it runs', async () => {
     using task = await hint.compile({ definition, examples });
-    const compiled = (hint.model as HintModel).hypernetwork?.encodedTasks;
+    const compiled = (hint.model as EncoderDecoderModel).hypernetwork?.encodedTasks;
     const inputs = Array.from({ length: 1000 }, (_, i) => `Input ${i}`);
     const results = await task.generate(inputs, { maxTokens: 2 });
     expect(results).toHaveLength(1000);
-    expect((hint.model as HintModel).hypernetwork?.encodedTasks).toBe(compiled);
+    expect((hint.model as EncoderDecoderModel).hypernetwork?.encodedTasks).toBe(compiled);
     expect(compiled).toBe(1);
   });
 

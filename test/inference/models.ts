@@ -2,10 +2,11 @@ import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { HintModel } from '../../src/model/hint/hint-model.js';
+import { buildModel } from '../../src/model/hint/build-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { parseModelConfig, type ModelConfig } from '../../src/model/config/config.js';
 import { saveModel } from '../../src/model/checkpoint/checkpoint.js';
-import { initialiseParameters } from '../../src/model/parameters/parameter-store.js';
+import { initialiseParameters } from '../../src/model/parameters/initialise.js';
 import { Device } from '../../src/tensor/device.js';
 
 /** A small HINT with the original's greedy outputs beside it. */
@@ -34,8 +35,8 @@ export function tinyConfig(
 export const FULL_HINT = { adapter_size: 4, prefix_length: 3, lora_ranks: [2, 0, 2, 0] };
 
 /** A model of random weights, spread so wide that its outputs differ from input to input. */
-export function randomModel(device: Device, config: ModelConfig, seed = 1): HintModel {
-  return new HintModel(device, config, initialiseParameters(device, config, seed));
+export function randomModel(device: Device, config: ModelConfig, seed = 1): EncoderDecoderModel {
+  return buildModel(device, config, initialiseParameters(device, config, seed));
 }
 
 /** A directory of a random model with the test tokenizer; the caller removes it. */

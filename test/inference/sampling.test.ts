@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { generateTokens, type GenerateOptions } from '../../src/inference/decode/generate.js';
-import type { HintModel } from '../../src/model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { Device } from '../../src/tensor/device.js';
 import { FULL_HINT, randomModel, tinyConfig } from './models.js';
 
 let device: Device;
-let model: HintModel;
+let model: EncoderDecoderModel;
 const instruction = Int32Array.of(5, 6, 7, 1);
 
 beforeAll(() => {

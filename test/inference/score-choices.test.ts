@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { concatenate } from '../../src/data/batch.js';
 import { Engine } from '../../src/inference/engine.js';
 import { scoreChoices } from '../../src/inference/decode/score-choices.js';
-import type { HintModel } from '../../src/model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { Device } from '../../src/tensor/device.js';
 import { FULL_HINT, randomModel, removeAll, tinyConfig, writeModel } from './models.js';
 
@@ -22,7 +22,7 @@ const CHOICES = [
 ];
 
 /** The score of one choice by itself: logits, a softmax and a sum, in plain JavaScript. */
-async function byHand(model: HintModel, input: number, choice: Int32Array): Promise<number> {
+async function byHand(model: EncoderDecoderModel, input: number, choice: Int32Array): Promise<number> {
   const { hypernetwork } = model;
   const batch = {
     instructions: concatenate(hypernetwork ? [INSTRUCTIONS[TASK_INDEX[input]!]!] : []),
@@ -47,7 +47,7 @@ describe.each([
   ['a compiled HINT', FULL_HINT],
   ['plain T5', null],
 ])('scoreChoices of %s', (_name, hint) => {
-  let model: HintModel;
+  let model: EncoderDecoderModel;
   beforeAll(() => (model = randomModel(device, tinyConfig(hint), 3)));
   const request = () => ({
     inputs: INPUTS,

@@ -1,4 +1,4 @@
-import type { HintModel } from '../../src/model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/inference/engine.js';
 import type { Generation, Task } from '../../src/inference/task/task.js';
@@ -62,7 +62,9 @@ describe('inputs of different tasks in one batch', () => {
   ])('of a model with %s, too', async (_, config) => {
     directories.push(await writeModel(tinyConfig(config)));
     await using engine = await Engine.open(directories.at(-1) as string, { threads: 1 });
-    const format = (engine.model as HintModel).hypernetwork?.readsInstruction ? 'hint' : 'tk-instruct';
+    const format = (engine.model as EncoderDecoderModel).hypernetwork?.readsInstruction
+      ? 'hint'
+      : 'tk-instruct';
     const own = await Promise.all(
       definitions.slice(0, 3).map((definition) => engine.compile({ definition, format })),
     );

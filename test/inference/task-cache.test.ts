@@ -2,7 +2,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/inference/engine.js';
-import type { HintModel } from '../../src/model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { FULL_HINT, removeAll, tinyConfig, writeModel } from './models.js';
 
 let directory: string;
@@ -26,7 +26,7 @@ function engineOf(maxBytes: number): Engine {
 }
 
 function encodedTasks({ model }: Engine): number {
-  return (model as HintModel).hypernetwork?.encodedTasks as number;
+  return (model as EncoderDecoderModel).hypernetwork?.encodedTasks as number;
 }
 
 const sentences = ['A horse.', 'Two birds fly over the house.'];

@@ -1,4 +1,4 @@
-import type { HintModel } from '../../src/model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { mkdtemp, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -89,7 +89,7 @@ describe('a task file', () => {
     const second = await Engine.open(directory, { threads: 1 });
     const loaded = await second.loadTask(path);
     expect(await loaded.generate(inputs, { maxTokens: 8 })).toEqual(before);
-    expect((second.model as HintModel).hypernetwork?.encodedTasks ?? 0).toBe(0);
+    expect((second.model as EncoderDecoderModel).hypernetwork?.encodedTasks ?? 0).toBe(0);
     expect(loaded.source).toMatchObject({ definition, examples });
     await second.close();
   });

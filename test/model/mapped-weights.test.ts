@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildBatch } from '../../src/data/batch.js';
 import { loadModel, saveModel, type LoadModelOptions } from '../../src/model/checkpoint/checkpoint.js';
 import { modelFingerprint } from '../../src/model/trainable/fingerprint.js';
-import type { HintModel } from '../../src/model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import {
   openSafetensors,
   writeSafetensors,
@@ -48,7 +48,7 @@ afterAll(() => removeAll(directories));
 async function withModel<T>(
   directory: string,
   options: LoadModelOptions,
-  body: (model: HintModel, device: Device) => Promise<T>,
+  body: (model: EncoderDecoderModel, device: Device) => Promise<T>,
 ): Promise<T> {
   using device = new Device({ threads: 1 });
   return await body(await loadModel(device, directory, options), device);
@@ -77,7 +77,7 @@ async function copyWith(tensors: TensorToWrite[]): Promise<string> {
 }
 
 /** What the model says to inputs of two tasks, packed weights and all. */
-function answers(model: HintModel): Promise<unknown> {
+function answers(model: EncoderDecoderModel): Promise<unknown> {
   return generateTokens(model, {
     instructions: [Int32Array.of(5, 9, 200, 1), Int32Array.of(7, 1)],
     inputs: [Int32Array.of(11, 12, 13, 1), Int32Array.of(400, 1), Int32Array.of(31, 8, 1)],

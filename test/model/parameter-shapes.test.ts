@@ -1,16 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parseModelConfig, serializeModelConfig } from '../../src/model/config/config.js';
-import {
-  adaptationTable,
-  componentsPerSlot,
-  initialisation,
-  initialisations,
-  parameterCount,
-  parameterShapes,
-  sizeOf,
-  slotCount,
-} from '../../src/model/parameters/parameter-shapes.js';
+import { adaptationTable, componentsPerSlot, sizeOf } from '../../src/model/modules/adaptations.js';
+import { initialisation, initialisations } from '../../src/model/parameters/initialisation.js';
+import { parameterCount, parameterShapes } from '../../src/model/parameters/parameter-shapes.js';
+import { slotCount } from '../../src/model/modules/slots.js';
 import { sizedConfig, type ModelSize } from '../../src/model/config/sizes.js';
 
 const model = (size: ModelSize, hint?: object) =>

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { buildBatch, type RaggedBatch } from '../../src/data/batch.js';
 import { DropoutPlan } from '../../src/model/trainable/dropout.js';
-import type { HintModel } from '../../src/model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { Device } from '../../src/tensor/device.js';
 import { Gradients } from '../../src/tensor/tape.js';
 import { accumulateGradients } from '../../src/training/step/microbatch.js';
@@ -62,7 +62,7 @@ interface Pass {
 }
 
 async function pass(
-  model: HintModel,
+  model: EncoderDecoderModel,
   batch: RaggedBatch,
   modes: { recompute?: boolean; regenerate?: boolean },
 ): Promise<Pass> {
@@ -118,7 +118,7 @@ describe.each([
 });
 
 describe('memory of a backward pass', () => {
-  const peakOf = async (model: HintModel, batch: RaggedBatch, modes: object): Promise<number> => {
+  const peakOf = async (model: EncoderDecoderModel, batch: RaggedBatch, modes: object): Promise<number> => {
     await pass(model, batch, modes);
     await device.synchronize();
     const { bytesInUse } = device.statistics();

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { saveModel } from '../../src/model/checkpoint/checkpoint.js';
 import { parseModelConfig } from '../../src/model/config/config.js';
-import { HintModel } from '../../src/model/hint/hint-model.js';
-import { initialisation } from '../../src/model/parameters/parameter-shapes.js';
-import { initialiseParameters, initialTensor } from '../../src/model/parameters/parameter-store.js';
+import { buildModel } from '../../src/model/hint/build-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
+import { initialisation } from '../../src/model/parameters/initialisation.js';
+import { initialiseParameters, initialTensor } from '../../src/model/parameters/initialise.js';
 import { findSystem, SYSTEMS } from '../../src/systems/index.js';
 import { Device } from '../../src/tensor/device.js';
 import { createModel } from '../../src/training/run/prepare.js';
@@ -15,12 +16,12 @@ import { floatsOf, TINY_T5, tinyConfig, tinyRun } from './tiny-systems.js';
 
 const device = new Device({ threads: 1 });
 let directory: string;
-let pretrained: HintModel;
+let pretrained: EncoderDecoderModel;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'hint-start-'));
   const config = parseModelConfig(TINY_T5);
   // Another seed than the runs': what equals these values was loaded.
-  pretrained = new HintModel(device, config, initialiseParameters(device, config, 99));
+  pretrained = buildModel(device, config, initialiseParameters(device, config, 99));
   await saveModel(pretrained, directory);
 });
 afterAll(async () => {
@@ -145,7 +146,7 @@ describe('a checkpoint with a hypernetwork', () => {
     const folder = join(directory, 'damaged');
     const { model } = await tinyRun(device, findSystem('hint'));
     const config = { ...model.config, hint: { ...model.config.hint!, tieHyperencoder: false } };
-    await saveModel(new HintModel(device, config, model.parameters), folder);
+    await saveModel(buildModel(device, config, model.parameters), folder);
     await expect(
       tinyRun(device, findSystem('hint-untied'), { model: { init: folder } }),
     ).rejects.toMatchObject({

@@ -1,5 +1,5 @@
 import type { TokenizedExample } from '../../src/data/batch.js';
-import { HintModel } from '../../src/model/hint/hint-model.js';
+import { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import type { System } from '../../src/systems/index.js';
 import type { Device } from '../../src/tensor/device.js';
 import {
@@ -65,14 +65,14 @@ export async function tinyRun(
   device: Device,
   system: System,
   changes: Partial<TrainingConfigInput> = {},
-): Promise<{ model: HintModel; optimizer: Optimizer; trainer: Trainer; config: TrainingConfig }> {
+): Promise<{ model: EncoderDecoderModel; optimizer: Optimizer; trainer: Trainer; config: TrainingConfig }> {
   const config = tinyConfig(system, changes);
   const model = await createModel(device, config, system, {});
   return { model, config, ...(await trainerOf(model, config, system)) };
 }
 
 export async function trainerOf(
-  model: HintModel,
+  model: EncoderDecoderModel,
   config: TrainingConfig,
   system: System,
 ): Promise<{ optimizer: Optimizer; trainer: Trainer }> {
@@ -87,6 +87,6 @@ export async function train(trainer: Trainer): Promise<StepReport[]> {
   return reports;
 }
 
-export async function floatsOf(model: HintModel, name: string): Promise<Float32Array> {
+export async function floatsOf(model: EncoderDecoderModel, name: string): Promise<Float32Array> {
   return new Float32Array(await model.parameters.get(name).readBytes());
 }

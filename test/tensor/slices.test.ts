@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vites
 import { buildBatch } from '../../src/data/batch.js';
 import { generateTokens } from '../../src/inference/decode/generate.js';
 import { DropoutPlan } from '../../src/model/trainable/dropout.js';
-import type { HintModel } from '../../src/model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { Device } from '../../src/tensor/device.js';
 import * as ops from '../../src/tensor/ops.js';
 import type { Sliced } from '../../src/tensor/slices.js';
@@ -135,7 +135,7 @@ describe('work in slices', () => {
   });
 });
 
-async function gradientsOf(model: HintModel, gradients: Gradients): Promise<string[]> {
+async function gradientsOf(model: EncoderDecoderModel, gradients: Gradients): Promise<string[]> {
   const hashes: string[] = [];
   for (const [name, parameter] of model.parameters.entries()) {
     const gradient = gradients.get(parameter);

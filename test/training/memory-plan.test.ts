@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TokenizedExample } from '../../src/data/batch.js';
-import { HintModel } from '../../src/model/hint/hint-model.js';
+import { buildModel } from '../../src/model/hint/build-model.js';
 import { initialiseDecoderOnlyModel } from '../../src/model/decoder-only/checkpoint.js';
 import { parseDecoderOnlyConfig } from '../../src/model/decoder-only/config.js';
-import { initialiseParameters } from '../../src/model/parameters/parameter-store.js';
+import { initialiseParameters } from '../../src/model/parameters/initialise.js';
 import type { TrainableModel } from '../../src/model/trainable/trainable.js';
 import { Device } from '../../src/tensor/device.js';
 import type { FloatDType } from '../../src/tensor/ops.js';
@@ -112,7 +112,7 @@ function hintSetup(
   weights: FloatDType = 'f32',
 ): Setup {
   const config = tinyConfig(hint, SIZE);
-  const model = new HintModel(device, config, initialiseParameters(device, config, 1));
+  const model = buildModel(device, config, initialiseParameters(device, config, 1));
   model.parameters.computeDtype = dtype;
   const readsNothing = hint === null || hint.generator === 'static';
   return setUp(model, pool(readsNothing ? { ...shape, instruction: 0 } : shape), weights);

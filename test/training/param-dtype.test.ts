@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadModel } from '../../src/model/checkpoint/checkpoint.js';
-import type { HintModel } from '../../src/model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { findSystem } from '../../src/systems/index.js';
 import { Device } from '../../src/tensor/device.js';
 import * as ops from '../../src/tensor/ops.js';
@@ -42,7 +42,7 @@ async function bytesOf(own: Device): Promise<number> {
   return own.statistics().bytesInUse;
 }
 
-const sizeOf = (model: HintModel): number =>
+const sizeOf = (model: EncoderDecoderModel): number =>
   model.parameters.storedEntries().reduce((sum, [, { size }]) => sum + size, 0);
 
 /** What a step's losses and gradients were, to the bit. */

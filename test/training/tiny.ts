@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TokenizedExample } from '../../src/data/batch.js';
 import { parseModelConfig, type ModelConfig } from '../../src/model/config/config.js';
-import { HintModel } from '../../src/model/hint/hint-model.js';
-import { initialiseParameters } from '../../src/model/parameters/parameter-store.js';
+import { buildModel } from '../../src/model/hint/build-model.js';
+import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
+import { initialiseParameters } from '../../src/model/parameters/initialise.js';
 import { findSystem } from '../../src/systems/index.js';
 import type { Device } from '../../src/tensor/device.js';
 import { PoolSource } from '../../src/training/sources/example-source.js';
@@ -53,8 +54,8 @@ export function tinyTrainer(
   device: Device,
   settings: Partial<TrainerSettings> = {},
   trained: (group: string) => boolean = () => true,
-): { model: HintModel; optimizer: Optimizer; trainer: Trainer } {
-  const model = new HintModel(device, TINY, initialiseParameters(device, TINY, 1));
+): { model: EncoderDecoderModel; optimizer: Optimizer; trainer: Trainer } {
+  const model = buildModel(device, TINY, initialiseParameters(device, TINY, 1));
   const groups = assignGroups(
     model.parameters.entries(),
     findSystem('hint').groups.filter(({ name }) => trained(name)),
@@ -68,7 +69,7 @@ export function tinyTrainer(
 }
 
 /** The hash of every parameter: equal when the bits are. */
-export async function valuesOf(model: HintModel): Promise<Map<string, string>> {
+export async function valuesOf(model: EncoderDecoderModel): Promise<Map<string, string>> {
   const values = new Map<string, string>();
   for (const [name, tensor] of model.parameters.entries()) {
     values.set(name, sha256Hex(new Uint8Array(await tensor.readBytes())));

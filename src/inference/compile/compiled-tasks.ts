@@ -1,10 +1,10 @@
 import { concatenate, type Ragged } from '../../data/batch.js';
-import type { EncodedTasks, HintModel } from '../../model/hint/hint-model.js';
+import type { EncodedTasks, EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
 import type { EncodedInstructions } from '../../model/hint/hypernetwork.js';
 import type { DecoderOnlyModel } from '../../model/decoder-only/decoder-only-model.js';
 import { instructionTokens } from '../../model/decoder-only/prompt.js';
 import { isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
-import type { SharedKeys } from '../../model/t5/t5.js';
+import type { SharedKeys } from '../../model/t5/attention.js';
 import { packModules } from '../../model/modules/task-modules.js';
 import { packedTensors, type WeightDType } from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
@@ -38,7 +38,7 @@ export async function compileTasks(model: AnyModel, instructions: Ragged): Promi
   return model.device.inSlices(model.device.tidied(compile(model, instructions)));
 }
 
-function* compile(model: HintModel, instructions: Ragged): Sliced<CompiledTasks> {
+function* compile(model: EncoderDecoderModel, instructions: Ragged): Sliced<CompiledTasks> {
   return yield* withSharedKeys(model, packed(model, yield* model.encodeTasks(instructions)));
 }
 
@@ -71,7 +71,7 @@ async function compileForDecoderOnly(
  * @param shared keys and values of the instructions, where they exist too: of this model in its present dtype
  */
 export function restoreTasks(
-  model: HintModel,
+  model: EncoderDecoderModel,
   encoded: EncodedTasks,
   shared?: SharedKeys[],
 ): Promise<CompiledTasks> {
@@ -82,17 +82,20 @@ export function restoreTasks(
  * Tasks of which only the encoded instructions are left: the modules are generated again, with the values they had.
  * `instructions` become part of the result.
  */
-export function regenerateTasks(model: HintModel, instructions: EncodedInstructions): Promise<CompiledTasks> {
+export function regenerateTasks(
+  model: EncoderDecoderModel,
+  instructions: EncodedInstructions,
+): Promise<CompiledTasks> {
   return model.device.inSlices(model.device.tidied(regenerate(model, instructions)));
 }
 
-function* regenerate(model: HintModel, instructions: EncodedInstructions): Sliced<CompiledTasks> {
+function* regenerate(model: EncoderDecoderModel, instructions: EncodedInstructions): Sliced<CompiledTasks> {
   const modules = model.hypernetwork ? yield* model.hypernetwork.generate(instructions) : new Map();
   return yield* withSharedKeys(model, packed(model, { instructions, modules }));
 }
 
 function* restore(
-  model: HintModel,
+  model: EncoderDecoderModel,
   encoded: EncodedTasks,
   shared: SharedKeys[] | undefined,
 ): Sliced<CompiledTasks> {
@@ -102,13 +105,17 @@ function* restore(
 }
 
 /** With packed modules where the model's own weights are packed. */
-function packed(model: HintModel, encoded: EncodedTasks, options: { finite?: boolean } = {}): EncodedTasks {
+function packed(
+  model: EncoderDecoderModel,
+  encoded: EncodedTasks,
+  options: { finite?: boolean } = {},
+): EncodedTasks {
   const dtype = model.inferenceWeights?.moduleDType;
   if (!dtype) return encoded;
   return { ...encoded, modules: packModules(encoded.modules, dtype, options) };
 }
 
-function* withSharedKeys(model: HintModel, encoded: EncodedTasks): Sliced<CompiledTasks> {
+function* withSharedKeys(model: EncoderDecoderModel, encoded: EncodedTasks): Sliced<CompiledTasks> {
   const { instructions } = encoded;
   const { inferenceDType: dtype } = model;
   if (!instructions || !model.config.hint?.instructionFusion) return { encoded, shared: [], dtype };

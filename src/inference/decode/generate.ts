@@ -1,7 +1,8 @@
 import { concatenate } from '../../data/batch.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { anyModel, isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
-import { adaptationTable, sizeOf, slotCount } from '../../model/parameters/parameter-shapes.js';
+import { adaptationTable, sizeOf } from '../../model/modules/adaptations.js';
+import { slotCount } from '../../model/modules/slots.js';
 import { compileTasks, disposeTasks, type CompiledTasks } from '../compile/compiled-tasks.js';
 import { decodeBatch } from './decode.js';
 import {

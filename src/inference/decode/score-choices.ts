@@ -1,6 +1,6 @@
 import { concatenate, type Ragged } from '../../data/batch.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import type { HintModel } from '../../model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
 import { anyModel, isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
@@ -193,7 +193,7 @@ async function scoreBatch(
 
 /** −log p of every token of every choice, [target rows]: encoder over the inputs, decoder over all their choices. */
 function* choiceLosses(
-  model: HintModel,
+  model: EncoderDecoderModel,
   tasks: CompiledTasks,
   batch: ChoiceBatch & { targets: Ragged },
 ): Sliced<Tensor> {
@@ -207,7 +207,7 @@ function* choiceLosses(
   const read = { ...memory, readers, shared: tasks.shared };
   const hidden = yield* model.decode(targets, read, tasks.encoded, taskOfChoice);
   const ids = model.device.tensor(targets.ids, [targets.ids.length]);
-  return ops.crossEntropy(hidden, model.t5.table('lm_head.weight'), ids).loss;
+  return ops.crossEntropy(hidden, model.t5.head, ids).loss;
 }
 
 function argmax(scores: readonly number[]): number {

@@ -1,5 +1,6 @@
 import { checkTokenIds, concatenate } from '../../data/batch.js';
-import type { Attend, DecoderOnlyModel } from '../../model/decoder-only/decoder-only-model.js';
+import type { DecoderOnlyModel } from '../../model/decoder-only/decoder-only-model.js';
+import type { Attend } from '../../model/decoder-only/layer.js';
 import { promptTokens } from '../../model/decoder-only/prompt.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';

@@ -1,8 +1,9 @@
 import type { Ragged } from '../../data/batch.js';
 import { concatenate } from '../../data/batch.js';
-import type { Attend, DecoderOnlyModel } from '../../model/decoder-only/decoder-only-model.js';
+import type { DecoderOnlyModel } from '../../model/decoder-only/decoder-only-model.js';
+import type { Attend } from '../../model/decoder-only/layer.js';
 import { promptTokens } from '../../model/decoder-only/prompt.js';
-import type { SharedKeys } from '../../model/t5/t5.js';
+import type { SharedKeys } from '../../model/t5/attention.js';
 import type { Device } from '../../tensor/device.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';

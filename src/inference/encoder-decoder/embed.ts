@@ -1,7 +1,7 @@
 import { concatenate } from '../../data/batch.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import type { HintModel } from '../../model/hint/hint-model.js';
-import { asFloat32 } from '../../model/parameters/parameter-store.js';
+import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
+import { asFloat32 } from '../../model/parameters/dtypes.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -28,7 +28,7 @@ const TOKEN_BUDGET = 4096;
  * @throws HintError INVALID_DATA (an empty input), INVALID_TOKEN, OUT_OF_MEMORY, ABORTED
  */
 export async function embedInputs(
-  model: HintModel,
+  model: EncoderDecoderModel,
   task: CompiledTasks,
   inputs: readonly Int32Array[],
   { pooled = true, signal }: EmbedOptions = {},
@@ -62,7 +62,7 @@ export async function embedInputs(
 }
 
 function* encode(
-  model: HintModel,
+  model: EncoderDecoderModel,
   { encoded }: CompiledTasks,
   inputs: { ids: Int32Array; offsets: Int32Array },
   pooled: boolean,
@@ -80,7 +80,7 @@ function* encode(
  * @throws HintError NOT_SUPPORTED where no instruction is encoded, ABORTED
  */
 export async function embedInstruction(
-  model: HintModel,
+  model: EncoderDecoderModel,
   { encoded: { instructions } }: CompiledTasks,
   { pooled = true, signal }: EmbedOptions = {},
 ): Promise<Float32Array> {

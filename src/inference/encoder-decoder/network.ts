@@ -1,13 +1,12 @@
 import type { Ragged } from '../../data/batch.js';
-import type { HintModel } from '../../model/hint/hint-model.js';
-import type { CrossKeys, DecoderKeys } from '../../model/t5/t5.js';
-import { prefixOptions, type TaskRows } from '../../model/modules/task-modules.js';
+import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
+import type { CrossKeys, StepRows } from '../../model/t5/decoder-keys.js';
+import type { TaskRows } from '../../model/modules/task-modules.js';
 import type { Device } from '../../tensor/device.js';
-import * as ops from '../../tensor/ops.js';
+import type { FloatDType } from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
-import type { Tensor } from '../../tensor/tensor.js';
 import type { CompiledTasks } from '../compile/compiled-tasks.js';
-import type { Cache, DecodeNetwork, DecodeStep, StepInputs } from '../contract/decode-network.js';
+import type { DecodeNetwork, DecodeStep } from '../contract/decode-network.js';
 
 /** Decoding with T5 and HINT: the inputs' cross-attention keys and values are computed once, here. */
 export class EncoderDecoderNetwork implements DecodeNetwork {
@@ -16,7 +15,7 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
   private cross: CrossKeys[] = [];
 
   private constructor(
-    private readonly model: HintModel,
+    private readonly model: EncoderDecoderModel,
     private readonly tasks: CompiledTasks,
     inputs: Ragged,
     private readonly taskIndex: Int32Array,
@@ -27,7 +26,7 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
 
   /** Enqueues the encoder, in slices. @throws HintError INVALID_TOKEN, INVALID_DATA (empty input) */
   static async open(
-    model: HintModel,
+    model: EncoderDecoderModel,
     tasks: CompiledTasks,
     inputs: Ragged,
     taskIndex: Int32Array,
@@ -54,7 +53,7 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
     return this.model.config.numHeads * this.model.config.dKv;
   }
 
-  get cacheDType(): ops.FloatDType {
+  get cacheDType(): FloatDType {
     return this.model.t5.computeDtype;
   }
 
@@ -74,12 +73,11 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
       Int32Array.from(rows, (row) => this.taskIndex[row] as number),
       rowOffsets,
     );
-    const keysOf = ({ caches, position }: StepInputs): DecoderKeys =>
-      this.keys(rows, caches, position, tasks);
+    const inputs = this.askedBy(rows);
     return {
-      *logits(inputs) {
-        const tokens = { ids: inputs.token, offsets: rowOffsets };
-        return t5.logits(yield* t5.decodeOver(tokens, keysOf(inputs), { tasks }));
+      *logits({ token, caches, position }) {
+        const keys = { kind: 'caches', parts: [{ tasks, caches, position, inputs }] } as const;
+        return t5.logits(yield* t5.decode({ ids: token, offsets: rowOffsets }, keys, { tasks }));
       },
       dispose: () => undefined,
     };
@@ -104,36 +102,12 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
     return cross;
   }
 
-  private keys(
-    rows: readonly number[],
-    caches: readonly Cache[],
-    position: Tensor,
-    rowTasks: TaskRows | undefined,
-  ): DecoderKeys {
-    const { t5, config } = this.model;
+  /** What the cross-attention of a step's rows reads. */
+  private askedBy(rows: readonly number[]): StepRows['inputs'] {
     // Rows that left ask nothing, so that the keys of their inputs can stay where they are.
-    const queries = new Int32Array(this.offsets.length);
-    for (const row of rows) queries[row + 1] = (queries[row + 1] as number) + 1;
-    for (let i = 1; i < queries.length; i++) queries[i] = (queries[i] as number) + (queries[i - 1] as number);
-    return {
-      self: (q, k, v, layer) =>
-        ops.decodeAttention(
-          q,
-          k,
-          v,
-          { ...(caches[layer] as Cache), position },
-          {
-            numHeads: config.numHeads,
-            taskIndex: rowTasks?.taskIndex,
-            ...prefixOptions(rowTasks, t5.decoderSlot(layer)),
-            bias: t5.relativeBias('decoder'),
-            maxDistance: config.relativeAttentionMaxDistance,
-          },
-        ),
-      cross: (q, layer) =>
-        t5.attendAcross(q, queries, this.offsets, this.cross[layer] as CrossKeys, layer, {
-          tasks: this.sequenceTasks,
-        }),
-    };
+    const readers = new Int32Array(this.offsets.length);
+    for (const row of rows) readers[row + 1] = (readers[row + 1] as number) + 1;
+    for (let i = 1; i < readers.length; i++) readers[i] = (readers[i] as number) + (readers[i - 1] as number);
+    return { offsets: this.offsets, readers, tasks: this.sequenceTasks, cross: this.cross };
   }
 }

@@ -1,7 +1,7 @@
 import { concatenate } from '../../data/batch.js';
-import type { HintModel } from '../../model/hint/hint-model.js';
-import type { CrossKeys } from '../../model/t5/t5.js';
-import { partedTaskRows, prefixOptions, type TaskRows } from '../../model/modules/task-modules.js';
+import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
+import type { CrossKeys, StepRows } from '../../model/t5/decoder-keys.js';
+import { partedTaskRows, type TaskRows } from '../../model/modules/task-modules.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -53,7 +53,7 @@ export class Segment {
   private sequences: number[];
 
   constructor(
-    private readonly model: HintModel,
+    private readonly model: EncoderDecoderModel,
     readonly hold: TaskHold,
     public rows: Row[],
     /** Offsets of the inputs, and per decoder layer the keys and values of them. */
@@ -128,31 +128,14 @@ export class Segment {
     });
   }
 
-  /** A step's self-attention in one layer. */
-  attendBack(q: Tensor, k: Tensor, v: Tensor, layer: number): Tensor {
-    const { t5, config } = this.model;
-    return ops.decodeAttention(
-      q,
-      k,
-      v,
-      { ...(this.caches[layer] as Cache), position: this.place },
-      {
-        numHeads: config.numHeads,
-        ...prefixOptions(this.taskRows, t5.decoderSlot(layer)),
-        bias: t5.relativeBias('decoder'),
-        maxDistance: config.relativeAttentionMaxDistance,
-      },
-    );
-  }
-
-  /** A step's cross-attention in one layer. */
-  attendAcross(q: Tensor, layer: number): Tensor {
+  /** What a step of its rows, which are `rows` of the batch's, reads. */
+  keys(rows: readonly [number, number]): StepRows {
+    const { taskRows: tasks, caches, place: position, offsets, cross } = this;
     // Rows that left ask nothing, so that the keys of their inputs can stay where they are.
-    const queries = new Int32Array(this.offsets.length);
-    for (const sequence of this.sequences) queries[sequence + 1] = 1;
-    for (let i = 1; i < queries.length; i++) queries[i] = (queries[i] as number) + (queries[i - 1] as number);
-    const keys = this.cross[layer] as CrossKeys;
-    return this.model.t5.attendAcross(q, queries, this.offsets, keys, layer, { tasks: this.taskRows });
+    const readers = new Int32Array(offsets.length);
+    for (const sequence of this.sequences) readers[sequence + 1] = 1;
+    for (let i = 1; i < readers.length; i++) readers[i] = (readers[i] as number) + (readers[i - 1] as number);
+    return { rows, tasks, caches, position, inputs: { offsets, readers, tasks, cross } };
   }
 
   /** Enqueued at the end of a step. */
@@ -191,11 +174,14 @@ export function taskRowsOf(
  * Reads the inputs of newcomers, all in one batch whatever their tasks: encoder, then keys and values for every decoder
  * layer. Resolves when all is enqueued.
  */
-export function encodeNewcomers(model: HintModel, newcomers: readonly Newcomers[]): Promise<Segment[]> {
+export function encodeNewcomers(
+  model: EncoderDecoderModel,
+  newcomers: readonly Newcomers[],
+): Promise<Segment[]> {
   return model.device.inSlices(model.device.tidied(encode(model, newcomers)));
 }
 
-function* encode(model: HintModel, newcomers: readonly Newcomers[]): Sliced<Segment[]> {
+function* encode(model: EncoderDecoderModel, newcomers: readonly Newcomers[]): Sliced<Segment[]> {
   const { device, t5, config } = model;
   const { ids, offsets } = concatenate(newcomers.flatMap(({ rows }) => rows.map(({ input }) => input)));
   const tasks = taskRowsOf(newcomers, offsets);

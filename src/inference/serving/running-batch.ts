@@ -1,6 +1,5 @@
 import { HintError } from '../../util/errors.js';
-import type { HintModel } from '../../model/hint/hint-model.js';
-import { stackRows } from '../../model/modules/task-modules.js';
+import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
 import type { Program } from '../../tensor/device.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -29,7 +28,7 @@ export class RunningBatch {
 
   /** @param pieceMilliseconds how long a newcomer may have to wait for a piece to end */
   constructor(
-    private readonly model: HintModel,
+    private readonly model: EncoderDecoderModel,
     private readonly pieceMilliseconds: number,
   ) {}
 
@@ -154,15 +153,8 @@ export class RunningBatch {
     const count = token.size;
     const offsets = Int32Array.from({ length: count + 1 }, (_, i) => i);
     let at = 0;
-    const ranges = segments.map(({ rows }) => [at, (at += rows.length)] as const);
-    const own = (x: Tensor, i: number): Tensor => x.narrow(...(ranges[i] as readonly [number, number]));
-    const keys = {
-      self: (q: Tensor, k: Tensor, v: Tensor, layer: number) =>
-        stackRows(segments.map((s, i) => s.attendBack(own(q, i), own(k, i), own(v, i), layer))),
-      cross: (q: Tensor, layer: number) =>
-        stackRows(segments.map((s, i) => s.attendAcross(own(q, i), layer))),
-    };
+    const parts = segments.map((segment) => segment.keys([at, (at += segment.rows.length)]));
     const tasks = taskRowsOf(segments, offsets);
-    return t5.logits(yield* t5.decodeOver({ ids: token, offsets }, keys, { tasks }));
+    return t5.logits(yield* t5.decode({ ids: token, offsets }, { kind: 'caches', parts }, { tasks }));
   }
 }

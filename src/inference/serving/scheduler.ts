@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { checkTokenIds } from '../../data/batch.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import type { HintModel } from '../../model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
 import { isDecoderOnly } from '../../model/families/open-model.js';
 import { abortable } from '../../util/abortable.js';
 import type { CompiledTasks } from '../compile/compiled-tasks.js';
@@ -158,8 +158,8 @@ export class Scheduler {
   }
 
   /** Only what an encoder-decoder is asked comes as far as a running batch. */
-  private get model(): HintModel {
-    return this.host.model as HintModel;
+  private get model(): EncoderDecoderModel {
+    return this.host.model as EncoderDecoderModel;
   }
 
   private async answerAlone(

@@ -1,16 +1,13 @@
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError } from '../../util/errors.js';
 import { checkFinite } from '../../model/checkpoint/checkpoint.js';
-import type { HintModel } from '../../model/hint/hint-model.js';
-import { MappedWeights } from '../../model/checkpoint/mapped-tensors.js';
+import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
+import { MappedTensors } from '../../model/checkpoint/mapped-tensors.js';
 import { isDecoderOnly, readsInstructionApart, type AnyModel } from '../../model/families/open-model.js';
-import {
-  adaptationTable,
-  attentionWidth,
-  type AdaptationName,
-} from '../../model/parameters/parameter-shapes.js';
+import { adaptationTable, attentionWidth } from '../../model/modules/adaptations.js';
+import { type AdaptationName } from '../../model/modules/adaptation-name.js';
 import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors/file.js';
-import type { SharedKeys } from '../../model/t5/t5.js';
+import type { SharedKeys } from '../../model/t5/attention.js';
 import { isMatrixModule, type GeneratedTensor } from '../../model/modules/task-modules.js';
 import type { Device } from '../../tensor/device.js';
 import { releasePages } from '../../tensor/mapped-file.js';
@@ -105,7 +102,7 @@ function rowsOf(file: SafetensorsFile): number {
 async function read(
   file: SafetensorsFile,
   metadata: TaskMetadata,
-  model: HintModel,
+  model: EncoderDecoderModel,
   signal: AbortSignal | undefined,
 ): Promise<CompiledTasks> {
   const { device } = model;
@@ -144,7 +141,7 @@ async function read(
 async function readModules(
   tensors: TaskTensors,
   metadata: TaskMetadata,
-  { config, inferenceWeights }: HintModel,
+  { config, inferenceWeights }: EncoderDecoderModel,
 ): Promise<Map<AdaptationName, GeneratedTensor>> {
   const modules = new Map<AdaptationName, GeneratedTensor>();
   for (const { name, shape } of adaptationTable(config)) {
@@ -160,7 +157,7 @@ async function readModules(
 async function readKeys(
   tensors: TaskTensors,
   metadata: TaskMetadata,
-  { config, device, inferenceDType }: HintModel,
+  { config, device, inferenceDType }: EncoderDecoderModel,
   offsets: Int32Array,
 ): Promise<SharedKeys[] | undefined> {
   if (metadata.keys !== inferenceDType) return undefined;
@@ -179,7 +176,7 @@ async function readKeys(
 
 /** The tensors of a task file on the device, on their way to be checked. */
 class TaskTensors {
-  private readonly mapped: MappedWeights | undefined;
+  private readonly mapped: MappedTensors | undefined;
   private readonly tensors = new Map<string, Tensor>();
   /** Not finite if a value that was read is not. */
   private readonly norm: Tensor;
@@ -191,7 +188,7 @@ class TaskTensors {
     private readonly dtype: ops.FloatDType,
     private readonly signal: AbortSignal | undefined,
   ) {
-    this.mapped = device.packsWeights ? new MappedWeights(device, file) : undefined;
+    this.mapped = device.packsWeights ? new MappedTensors(device, file) : undefined;
     this.norm = device.keep(device.full([1], 0));
   }
 

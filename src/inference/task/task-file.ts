@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { HintError } from '../../util/errors.js';
 import { isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
-import { asFloat32 } from '../../model/parameters/parameter-store.js';
+import { asFloat32 } from '../../model/parameters/dtypes.js';
 import {
   openSafetensors,
   writeSafetensors,

@@ -1,7 +1,8 @@
-import type { HintModel } from '../../model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
 import type { DecoderOnlyConfig } from '../../model/decoder-only/config.js';
 import { isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
-import { adaptationTable, attentionWidth, generatedSlots } from '../../model/parameters/parameter-shapes.js';
+import { adaptationTable, attentionWidth } from '../../model/modules/adaptations.js';
+import { slotsOf } from '../../model/modules/slots.js';
 import type { SafetensorsFile } from '../../formats/safetensors/file.js';
 import {
   damaged,
@@ -89,13 +90,13 @@ function expectedOfPlainModel({ source, inputPrefix, keys }: TaskMetadata, refus
 function expectedOfInstruction(
   file: SafetensorsFile,
   { source, inputPrefix, keys }: TaskMetadata,
-  { config }: HintModel,
+  { config }: EncoderDecoderModel,
   refuse: Refuse,
 ): Expected {
   const rows = file.tensors.get(INSTRUCTION)?.shape[0] ?? 0;
   const most = Math.min(source?.maxTokens ?? MAX_INSTRUCTION_TOKENS, MAX_INSTRUCTION_TOKENS);
   const table = adaptationTable(config);
-  const slots = new Map(table.map(({ name }) => [name as string, generatedSlots(config, name)]));
+  const slots = new Map(table.map(({ name }) => [name as string, slotsOf(config, name)]));
   const tensors = new Map<string, readonly number[]>(
     table.map(({ name, shape }) => [name, [1, slots.get(name)?.length ?? 0, ...shape]]),
   );

@@ -5,7 +5,7 @@ import {
 } from '../../data/natural-instructions/prompts.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import type { HintModel } from '../../model/hint/hint-model.js';
+import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
 import { anyModel, isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
 import { checked, path as pathKind, shaped } from '../../util/arguments.js';
 import { createYielder } from '../../util/event-loop-lag.js';
@@ -308,7 +308,7 @@ export class Task {
     this.dispose();
   }
 
-  private encoderDecoder(): HintModel {
+  private encoderDecoder(): EncoderDecoderModel {
     const { model } = this.host;
     if (!isDecoderOnly(model)) return model;
     throw new HintError(

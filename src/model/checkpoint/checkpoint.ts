@@ -21,18 +21,15 @@ import {
 import { writeFileAtomic } from '../../util/atomic-file.js';
 import { makeFolder } from '../../util/write-error.js';
 import { HINT_CONFIG, readModelConfig, type HintConfig, type ModelConfig } from '../config/config.js';
-import { roundParameter, type TensorSummary } from '../trainable/fingerprint.js';
-import { HintModel } from '../hint/hint-model.js';
-import { initialisations, parameterShapes } from '../parameters/parameter-shapes.js';
-import { MappedWeights } from './mapped-tensors.js';
-import {
-  asFloat32,
-  copiedFrom,
-  DEVICE,
-  initialTensor,
-  isRounded,
-  Parameters,
-} from '../parameters/parameter-store.js';
+import { roundParameter, type TensorSummary } from '../parameters/tensor-summary.js';
+import { buildModel } from '../hint/build-model.js';
+import type { EncoderDecoderModel } from '../hint/encoder-decoder-model.js';
+import { initialisations } from '../parameters/initialisation.js';
+import { parameterShapes } from '../parameters/parameter-shapes.js';
+import { MappedTensors } from './mapped-tensors.js';
+import { asFloat32, isRounded } from '../parameters/dtypes.js';
+import { copiedFrom, initialTensor } from '../parameters/initialise.js';
+import { DEVICE, ParameterStore } from '../parameters/parameter-store.js';
 import {
   openSafetensors,
   toBfloat16InPieces,
@@ -108,7 +105,7 @@ export async function loadModel(
   device: Device,
   directory: string,
   given: LoadModelOptions = {},
-): Promise<HintModel> {
+): Promise<EncoderDecoderModel> {
   checked(DEVICE, device, 'device');
   checked(path, directory, 'directory');
   const options = checked(LOAD, given, 'options');
@@ -118,7 +115,7 @@ export async function loadModel(
   const shapes = parameterShapes(config);
   const starts = initialisations(config);
   const promised = parameterShapes(stored);
-  const mapped = options.mapped && device.packsWeights ? new MappedWeights(device, file) : undefined;
+  const mapped = options.mapped && device.packsWeights ? new MappedTensors(device, file) : undefined;
   const rounds = options.dtype === 'bf16' && !device.packsWeights;
   const tensors = new Map<string, Tensor>();
   const summaries = new Map<string, TensorSummary>();
@@ -150,7 +147,7 @@ export async function loadModel(
     for (const { total, head } of summaries.values()) for (const tensor of [total, head]) tensor.dispose();
     throw error;
   }
-  return new HintModel(device, config, new Parameters(tensors, summaries));
+  return buildModel(device, config, new ParameterStore(tensors, summaries));
 
   function missing(name: string, where: string): never {
     throw new HintError(
@@ -178,7 +175,7 @@ async function loadTensor(
   file: SafetensorsFile,
   name: string,
   shape: readonly number[],
-  mapped: MappedWeights | undefined,
+  mapped: MappedTensors | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Tensor> {
   checkShape(file, name, shape);

@@ -6,7 +6,7 @@ import type { SafetensorsFile } from '../../formats/safetensors/file.js';
 const DTYPES = { F32: { dtype: 'f32', bytes: 4 }, BF16: { dtype: 'bf16', bytes: 2 } } as const;
 
 /** The tensors of an open checkpoint, used where they lie in its files. */
-export class MappedWeights {
+export class MappedTensors {
   private readonly files = new Map<number, MappedFile | undefined>();
 
   constructor(

@@ -2,8 +2,10 @@ import { HintError, throwIfAborted } from '../../util/errors.js';
 import type { Device } from '../../tensor/device.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { readValues, type LoadModelOptions } from '../checkpoint/checkpoint.js';
-import { roundParameter, type TensorSummary } from '../trainable/fingerprint.js';
-import { initialTensor, isRounded, Parameters } from '../parameters/parameter-store.js';
+import { roundParameter, type TensorSummary } from '../parameters/tensor-summary.js';
+import { initialTensor } from '../parameters/initialise.js';
+import { isRounded } from '../parameters/dtypes.js';
+import { ParameterStore } from '../parameters/parameter-store.js';
 import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors/file.js';
 import type { DecoderOnlyConfig } from './config.js';
 import { DecoderOnlyModel } from './decoder-only-model.js';
@@ -20,7 +22,7 @@ export function initialiseDecoderOnlyModel(
   for (const [name, { shape, start }] of decoderOnlyParameters(config)) {
     tensors.set(name, initialTensor(device, start, shape, seed, name));
   }
-  return new DecoderOnlyModel(device, config, new Parameters(tensors));
+  return new DecoderOnlyModel(device, config, new ParameterStore(tensors));
 }
 
 /**
@@ -71,7 +73,7 @@ export async function loadDecoderOnlyModel(
     for (const { total, head } of summaries.values()) for (const tensor of [total, head]) tensor.dispose();
     throw error;
   }
-  const parameters = new Parameters(tensors, summaries);
+  const parameters = new ParameterStore(tensors, summaries);
   if (rounds) parameters.computeDtype = 'bf16';
   return new DecoderOnlyModel(device, config, parameters);
 }

@@ -4,12 +4,16 @@ import type { Device } from '../../tensor/device.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { runLayer, type Stream } from '../layers/stream.js';
 import type { ActivationMemory, BatchShape, RunAgain } from '../memory/activation-memory.js';
-import { NO_DROPOUT, type DropoutPlan, type DropoutPlace } from '../trainable/dropout.js';
-import type { Parameters } from '../parameters/parameter-store.js';
+import type { ParameterStore } from '../parameters/parameter-store.js';
+import { NO_DROPOUT, type DropoutPlan } from '../trainable/dropout.js';
 import type { ForwardOptions, StoredTensor, TrainableModel } from '../trainable/trainable.js';
+import { TrainingWeights } from '../weights/training-weights.js';
+import type { Weights } from '../weights/weights.js';
 import { decoderOnlyActivationMemory } from './activation-memory.js';
 import { serializeDecoderOnlyConfig, type DecoderOnlyConfig } from './config.js';
+import { addNorm, decoderOnlyLayer, type Attend } from './layer.js';
 import { join, namePrefixes, storedGroups, storedShape } from './layout.js';
 import { promptTokens } from './prompt.js';
 
@@ -21,26 +25,20 @@ export interface PlacedTokens {
   positions: Tensor;
 }
 
-/** How a layer's queries reach the keys: all at once, behind a shared instruction, or through caches. */
-export type Attend = (q: Tensor, k: Tensor, v: Tensor, layer: number) => Tensor;
-
-/** The residual stream and the block output not yet added to it: adding is fused with the next norm. */
-interface Stream {
-  x: Tensor;
-  delta: Tensor | undefined;
-  dropout: ops.DropoutSite | undefined;
-}
-
 /**
  * GPT-2 or OPT over ragged rows (method §3.5). Dropout is where Hugging Face's classes have it; masks are drawn for
  * every unit of every row, and for attention per head and key.
  */
 export class DecoderOnlyModel implements TrainableModel {
+  readonly weights: Weights;
+
   constructor(
     readonly device: Device,
     readonly config: DecoderOnlyConfig,
-    readonly parameters: Parameters,
-  ) {}
+    readonly parameters: ParameterStore,
+  ) {
+    this.weights = new TrainingWeights(parameters);
+  }
 
   /**
    * Cross entropy and z-loss of the target tokens only: each example is one causal sequence of instruction, input and
@@ -86,7 +84,9 @@ export class DecoderOnlyModel implements TrainableModel {
     const integers = (values: Int32Array): Tensor => this.device.tensor(values, [values.length]);
     // A table's rows by number are also how some rows are picked out, with their gradient.
     const rows = this.toHead(ops.embedding(integers(predicting), hidden));
-    return ops.crossEntropy(rows, this.head, integers(targets), { zLoss });
+    return ops.crossEntropy(rows, this.weights.table(`${this.headLayer}.weight`), integers(targets), {
+      zLoss,
+    });
   }
 
   /** Logits of every row of causal sequences, [rows, vocabSize]; for tests and comparisons. */
@@ -142,20 +142,21 @@ export class DecoderOnlyModel implements TrainableModel {
       delta: undefined,
       dropout: undefined,
     };
-    for (let layer = 0; layer < numLayers; layer++) {
-      stream = this.runLayer(stream, (s) => this.layer(s, layer, attend, dropout), recompute);
+    for (let index = 0; index < numLayers; index++) {
+      const at = { index, attend, dropout };
+      stream = yield* runLayer(this.device, stream, recompute, (input) => decoderOnlyLayer(this, input, at));
       yield;
     }
-    if (finalNorm) return this.addNorm(stream, 'final_norm').y;
+    if (finalNorm) return addNorm(this, stream, 'final_norm').y;
     if (!stream.delta) return stream.x;
     return ops.add(stream.x, ops.dropout(stream.delta, stream.dropout), {
-      outputDType: this.parameters.computeDtype,
+      outputDType: this.weights.computeDtype,
     });
   }
 
   /** Logits of rows after {@link run}, f32 [rows, vocabSize]. */
   logits(hidden: Tensor): Tensor {
-    return ops.linear(this.toHead(hidden), this.head, { outputDType: 'f32' });
+    return this.weights.multiply(this.toHead(hidden), this.headLayer, { outputDType: 'f32' });
   }
 
   activationMemory(shape: BatchShape, { recompute }: RunAgain): ActivationMemory {
@@ -193,102 +194,28 @@ export class DecoderOnlyModel implements TrainableModel {
     this.parameters.dispose();
   }
 
-  private get head(): Tensor {
-    return this.parameters.matrix(this.config.tiedHead ? 'tokens.weight' : 'head.weight');
+  private get headLayer(): string {
+    return this.config.tiedHead ? 'tokens' : 'head';
+  }
+
+  /** Whether token embeddings have a width of their own (OPT-350m). */
+  private get isProjected(): boolean {
+    return this.config.embeddingSize !== this.config.dModel;
   }
 
   private toHead(hidden: Tensor): Tensor {
-    return this.parameters.has('project_out.weight')
-      ? ops.linear(hidden, this.parameters.matrix('project_out.weight'))
-      : hidden;
+    return this.isProjected ? this.weights.multiply(hidden, 'project_out') : hidden;
   }
 
   private embed(ids: Tensor, positions: Tensor): Tensor {
-    const { parameters } = this;
-    const wide = parameters.has('project_in.weight')
-      ? ops.linear(
-          ops.embedding(ids, parameters.matrix('tokens.weight')),
-          parameters.matrix('project_in.weight'),
-          { outputDType: 'f32' },
-        )
-      : ops.embedding(ids, parameters.stored('tokens.weight'), { outputDType: 'f32' });
+    const { weights } = this;
+    const wide = this.isProjected
+      ? weights.multiply(weights.gather(ids, 'tokens.weight'), 'project_in', { outputDType: 'f32' })
+      : weights.gather(ids, 'tokens.weight', weights.streamDtype);
     // Without norms in front, the first block reads the sum itself.
-    const outputDType = this.config.normBefore ? 'f32' : parameters.computeDtype;
-    const place = ops.embedding(positions, parameters.stored('positions.weight'), { outputDType: 'f32' });
+    const outputDType = this.config.normBefore ? weights.streamDtype : weights.computeDtype;
+    const place = weights.gather(positions, 'positions.weight', weights.streamDtype);
     return ops.add(wide, place, { outputDType });
-  }
-
-  private linear(
-    x: Tensor,
-    name: string,
-    options: { activation?: ops.Activation; alpha?: number } = {},
-  ): Tensor {
-    const bias = this.parameters.get(`${name}.bias`);
-    return ops.linear(x, this.parameters.matrix(`${name}.weight`), { ...options, bias });
-  }
-
-  /** x = the sum so far, y = its norm. */
-  private addNorm({ x, delta, dropout }: Stream, name: string): { x: Tensor; y: Tensor } {
-    const [weight, bias] = [this.parameters.get(`${name}.weight`), this.parameters.get(`${name}.bias`)];
-    const { layerNormEpsilon } = this.config;
-    const outputDType = this.parameters.computeDtype;
-    if (!delta) return { x, y: ops.layerNorm(x, weight, bias, layerNormEpsilon, { outputDType }) };
-    const { y, sum } = ops.addLayerNorm(x, delta, weight, bias, layerNormEpsilon, { dropout, outputDType });
-    return { x: sum, y };
-  }
-
-  private layer(stream: Stream, index: number, attend: Attend, dropout: DropoutPlan): Stream {
-    const at = (place: DropoutPlace): ops.DropoutSite | undefined => dropout.at('decoder', index, place);
-    const name = `layers.${index}`;
-    let next = this.block(stream, `${name}.attention_norm`, at('attention-output'), (n) => {
-      const q = this.linear(n, `${name}.q`, { alpha: this.scoreScale(index) });
-      const [k, v] = [this.linear(n, `${name}.k`), this.linear(n, `${name}.v`)];
-      return this.linear(attend(q, k, v, index), `${name}.o`);
-    });
-    next = this.block(next, `${name}.feed_forward_norm`, at('feed-forward-output'), (n) => {
-      const { activation } = this.config;
-      return this.linear(this.linear(n, `${name}.up`, { activation }), `${name}.down`);
-    });
-    return next;
-  }
-
-  /** A block with its norm in front, whose result is added later, or behind the sum. */
-  private block(
-    stream: Stream,
-    norm: string,
-    dropout: ops.DropoutSite | undefined,
-    body: (input: Tensor) => Tensor,
-  ): Stream {
-    if (this.config.normBefore) {
-      const { x, y } = this.addNorm(stream, norm);
-      return { x, delta: body(y), dropout };
-    }
-    const { y } = this.addNorm({ x: stream.x, delta: body(stream.x), dropout }, norm);
-    return { x: y, delta: undefined, dropout: undefined };
-  }
-
-  /** Scores are scaled by scaling their queries, which costs nothing. */
-  private scoreScale(layer: number): number {
-    const { scaleAttention, scaleAttentionByLayer, dModel, numHeads } = this.config;
-    return (scaleAttention ? Math.sqrt(numHeads / dModel) : 1) / (scaleAttentionByLayer ? layer + 1 : 1);
-  }
-
-  /** Runs a layer; what it leaves behind is freed when it returns. */
-  private runLayer(
-    stream: Stream,
-    layer: (stream: Stream) => Stream,
-    recompute: boolean | undefined,
-  ): Stream {
-    const { tape } = this.device;
-    if (!recompute || !tape) return this.device.tidy(() => layer(stream));
-    let outgoing: Stream['dropout'];
-    const inputs = stream.delta ? [stream.x, stream.delta] : [stream.x];
-    const [x, delta] = tape.recompute(inputs, (first, second) => {
-      const next = layer({ x: first as Tensor, delta: second, dropout: stream.dropout });
-      outgoing = next.dropout;
-      return next.delta ? [next.x, next.delta] : [next.x];
-    });
-    return { x: x as Tensor, delta, dropout: outgoing };
   }
 
   /** Prompt and target, without its last token, of every example; and the rows that predict target tokens. */

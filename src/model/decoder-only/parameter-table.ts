@@ -1,4 +1,4 @@
-import type { Initialisation } from '../parameters/parameter-shapes.js';
+import type { Initialisation } from '../parameters/initialisation.js';
 import type { DecoderOnlyConfig } from './config.js';
 
 /** One parameter, under the name both families share; weights of linear maps are [out, in]. */

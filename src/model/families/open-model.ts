@@ -3,18 +3,18 @@ import { readJson } from '../../util/read-file.js';
 import type { Device } from '../../tensor/device.js';
 import { where, type Kind } from '../../util/arguments.js';
 import { loadModel, type LoadModelOptions } from '../checkpoint/checkpoint.js';
-import { HintModel } from '../hint/hint-model.js';
+import { EncoderDecoderModel } from '../hint/encoder-decoder-model.js';
 import { loadDecoderOnlyModel } from '../decoder-only/checkpoint.js';
 import { isDecoderOnlyConfig, parseDecoderOnlyConfig } from '../decoder-only/config.js';
 import type { DecoderOnlyConfig } from '../decoder-only/config.js';
 import { DecoderOnlyModel } from '../decoder-only/decoder-only-model.js';
 
 /** A model of any family. */
-export type AnyModel = HintModel | DecoderOnlyModel;
+export type AnyModel = EncoderDecoderModel | DecoderOnlyModel;
 
 export const anyModel: Kind<AnyModel> = where(
   'a model, such as await loadModel(device, directory) or engine.model',
-  (value) => value instanceof HintModel || value instanceof DecoderOnlyModel,
+  (value) => value instanceof EncoderDecoderModel || value instanceof DecoderOnlyModel,
 );
 
 /**

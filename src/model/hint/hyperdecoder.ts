@@ -1,8 +1,11 @@
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { project } from '../t5/attention.js';
+import { denseReluDense } from '../t5/feed-forward.js';
+import type { Network } from '../t5/network.js';
+import { addNorm } from '../t5/residual.js';
 import type { DropoutPlan } from '../trainable/dropout.js';
-import type { T5 } from '../t5/t5.js';
 
 /** An attention's keys and values of the encoded instructions, [rows, attention width] each. */
 export interface InstructionKeys {
@@ -12,7 +15,7 @@ export interface InstructionKeys {
 
 /** The decoder generator (method §3.4): embeddings through T5 decoder layers without self-attention. */
 export function* hyperdecode(
-  t5: T5,
+  network: Network,
   embeddings: Tensor,
   offsets: Int32Array,
   keys: readonly InstructionKeys[],
@@ -20,39 +23,41 @@ export function* hyperdecode(
 ): Sliced<Tensor> {
   const count = embeddings.shape[0] as number;
   const tasks = offsets.length - 1;
-  const device = t5.device;
+  const { device, config } = network;
   const repeated = Int32Array.from({ length: tasks * count }, (_, i) => i % count);
   const taskOffsets = Int32Array.from({ length: tasks + 1 }, (_, task) => task * count);
   let x = ops.embedding(device.tensor(repeated, [repeated.length]), embeddings);
   let delta: Tensor | undefined;
   let pending: ReturnType<DropoutPlan['at']>;
   const masks = 'hyperdecoder' as const;
-  for (let j = 0; j < t5.config.numDecoderLayers; j++) {
+  for (let j = 0; j < config.numDecoderLayers; j++) {
     const layer = `hypernetwork.decoder.block.${j}.layer`;
     const block = hyperdecoderBlock(j);
     const { key, value } = keys[j] as InstructionKeys;
-    const attended = t5.addNorm({ x, delta, dropout: pending }, `${layer}.1.layer_norm`, taskOffsets);
-    const o = ops.attention(t5.project(attended.y, block, 'q', undefined, 0), key, value, {
-      numHeads: t5.config.numHeads,
+    const attended = addNorm(network, { x, delta, dropout: pending }, `${layer}.1.layer_norm`, taskOffsets);
+    const o = ops.attention(project(network, attended.y, block, 'q', undefined, 0), key, value, {
+      numHeads: config.numHeads,
       qOffsets: taskOffsets,
       kOffsets: offsets,
       dropout: dropout.at(masks, j, 'cross-attention'),
     });
-    const fed = t5.addNorm(
+    const fed = addNorm(
+      network,
       {
         x: attended.x,
-        delta: t5.project(o, block, 'o', undefined, 0),
+        delta: project(network, o, block, 'o', undefined, 0),
         dropout: dropout.at(masks, j, 'cross-attention-output'),
       },
       `${layer}.2.layer_norm`,
       taskOffsets,
     );
     x = fed.x;
-    delta = t5.denseReluDense(fed.y, `${layer}.2`, { offsets: taskOffsets, layer: j, dropout, masks });
+    delta = denseReluDense(network, fed.y, `${layer}.2`, { offsets: taskOffsets, layer: j, dropout, masks });
     pending = dropout.at(masks, j, 'feed-forward-output');
     yield;
   }
-  const { y } = t5.addNorm(
+  const { y } = addNorm(
+    network,
     { x, delta, dropout: pending },
     'hypernetwork.decoder.final_layer_norm',
     taskOffsets,

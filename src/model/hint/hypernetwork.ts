@@ -3,18 +3,17 @@ import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { HintError } from '../../util/errors.js';
 import { readsInstruction, type HintConfig } from '../config/config.js';
-import { NO_DROPOUT, type DropoutPlan } from '../trainable/dropout.js';
-import { hyperdecode, hyperdecoderBlock, type InstructionKeys } from './hyperdecoder.js';
-import { COMPONENT_ATTENTION, generatorScale, type GeneratorLayers } from '../weights/inference-weights.js';
-import {
-  adaptationTable,
-  generatedSlots,
-  generatorWidth,
-  type Adaptation,
-  type AdaptationName,
-} from '../parameters/parameter-shapes.js';
-import type { T5 } from '../t5/t5.js';
+import type { AdaptationName } from '../modules/adaptation-name.js';
+import { adaptationTable, generatesBySlot, generatorWidth, type Adaptation } from '../modules/adaptations.js';
+import { slotsOf } from '../modules/slots.js';
 import type { GeneratedTensor, ModuleSource, TaskModules } from '../modules/task-modules.js';
+import { project } from '../t5/attention.js';
+import { encode } from '../t5/encoder.js';
+import type { Network } from '../t5/network.js';
+import { NO_DROPOUT, type DropoutPlan } from '../trainable/dropout.js';
+import { COMPONENT_ATTENTION } from '../weights/inference-weights.js';
+import type { GeneratorWeights } from '../weights/weights.js';
+import { hyperdecode, hyperdecoderBlock, type InstructionKeys } from './hyperdecoder.js';
 
 /** The distinct instructions of a batch after the hyperencoder. */
 export interface EncodedInstructions {
@@ -43,10 +42,10 @@ export class Hypernetwork {
   private readonly rowIds = new Map<string, Tensor>();
 
   constructor(
-    private readonly t5: T5,
+    private readonly network: Network & { readonly weights: GeneratorWeights },
     private readonly hint: HintConfig,
   ) {
-    this.table = adaptationTable(t5.config);
+    this.table = adaptationTable(network.config);
   }
 
   /** Whether the instruction is read at all. */
@@ -65,7 +64,7 @@ export class Hypernetwork {
       return { rows: yield* this.encodeRows(instructions, options), offsets };
     const padded = pad(instructions, options.instructionLength ?? 0);
     const rows = yield* this.encodeRows(padded, options);
-    const kept = this.t5.device.tensor(padded.real, [padded.real.length]);
+    const kept = this.network.device.tensor(padded.real, [padded.real.length]);
     return { rows: ops.embedding(kept, rows), offsets };
   }
 
@@ -73,11 +72,11 @@ export class Hypernetwork {
     { ids, offsets }: { ids: Int32Array; offsets: Int32Array },
     { dropout, recompute }: HypernetworkOptions,
   ): Sliced<Tensor> {
-    const { device } = this.t5;
+    const { device } = this.network;
     const stack = this.hint.tieHyperencoder ? 'encoder' : 'hypernetwork.encoder';
     const tokens = device.tensor(ids, [ids.length]);
     const rows = yield* device.tidied(
-      this.t5.encode({ ids: tokens, offsets }, { stack, masks: 'hyperencoder', dropout, recompute }),
+      encode(this.network, { ids: tokens, offsets }, { stack, masks: 'hyperencoder', dropout, recompute }),
     );
     tokens.dispose();
     return rows;
@@ -88,16 +87,12 @@ export class Hypernetwork {
     instructions: EncodedInstructions | undefined,
     options: HypernetworkOptions = {},
   ): Sliced<TaskModules> {
-    return this.t5.device.tidied(this.generateAll(instructions, options.dropout ?? NO_DROPOUT));
+    return this.network.device.tidied(this.generateAll(instructions, options.dropout ?? NO_DROPOUT));
   }
 
-  /**
-   * Whether the modules of one slot can be generated without those of the others: not where one product makes the
-   * outputs of all slots (`perLayerGenerators`), nor learned modules, of which nothing is generated.
-   */
+  /** Whether {@link source} can be used. */
   get generatesBySlot(): boolean {
-    const { generator, perLayerGenerators } = this.hint;
-    return this.table.length > 0 && generator !== 'static' && generator !== 'hypter' && !perLayerGenerators;
+    return generatesBySlot(this.network.config);
   }
 
   /**
@@ -108,7 +103,7 @@ export class Hypernetwork {
     instructions: EncodedInstructions | undefined,
     { dropout = NO_DROPOUT, recompute }: HypernetworkOptions = {},
   ): ModuleSource {
-    const { device } = this.t5;
+    const { device } = this.network;
     const keys = this.instructionKeys(instructions);
     const byName = new Map(this.table.map((adaptation) => [adaptation.name, adaptation]));
     // A layer may read a module twice (LoRA, of fused instructions and of inputs) before the scope it runs in ends.
@@ -136,8 +131,8 @@ export class Hypernetwork {
     const keys = this.instructionKeys(instructions);
     const modules = new Map<AdaptationName, GeneratedTensor>();
     for (const adaptation of this.table) {
-      const slots = this.slotsOf(adaptation);
-      const made = yield* this.t5.device.tidied(
+      const slots = slotsOf(this.network.config, adaptation.name);
+      const made = yield* this.network.device.tidied(
         this.generateOne(adaptation, instructions, keys, dropout, slots),
       );
       yield;
@@ -154,16 +149,14 @@ export class Hypernetwork {
       generator === 'cross_attention'
         ? [COMPONENT_ATTENTION]
         : generator === 'decoder'
-          ? Array.from({ length: this.t5.config.numDecoderLayers }, (_, layer) => hyperdecoderBlock(layer))
+          ? Array.from({ length: this.network.config.numDecoderLayers }, (_, layer) =>
+              hyperdecoderBlock(layer),
+            )
           : [];
     return blocks.map((block) => ({
-      key: this.t5.project(instructions.rows, block, 'k', undefined, 0),
-      value: this.t5.project(instructions.rows, block, 'v', undefined, 0),
+      key: project(this.network, instructions.rows, block, 'k', undefined, 0),
+      value: project(this.network, instructions.rows, block, 'v', undefined, 0),
     }));
-  }
-
-  private slotsOf({ name }: Adaptation): number[] {
-    return generatedSlots(this.t5.config, name);
   }
 
   private *generateOne(
@@ -173,23 +166,19 @@ export class Hypernetwork {
     dropout: DropoutPlan,
     slots: readonly number[],
   ): Sliced<Tensor> {
-    const { parameters } = this.t5;
+    const { config, weights } = this.network;
     const { name, shape } = adaptation;
     if (this.hint.generator === 'static') {
-      const learned = this.t5.table(`peft.${name}`);
+      const learned = weights.table(`peft.${name}`);
       return learned.reshape([1, ...learned.shape]);
     }
     const tasks = this.hint.generator === 'embedding' ? 1 : this.require(instructions).offsets.length - 1;
-    const width = generatorWidth(this.t5.config);
+    const width = generatorWidth(config);
     const vectors = yield* this.componentVectors(adaptation, instructions, keys, dropout, slots);
-    const layers = this.t5.inferenceWeights?.generator(name) ?? this.layersOf(name);
+    const layers = weights.generator(name);
     let z = layers.folded ? vectors : vectors.reshape([vectors.size / width, width]);
     if (this.hint.generatorLayerNorm) {
-      z = ops.rmsNorm(
-        z,
-        parameters.get(`hypernetwork.${name}.layer_norm.weight`),
-        this.t5.config.layerNormEpsilon,
-      );
+      z = ops.rmsNorm(z, weights.norm(`hypernetwork.${name}.layer_norm`), config.layerNormEpsilon);
     }
     const tanh = name.startsWith('prefix') && this.hint.prefixActivation === 'tanh';
     const activation = tanh ? 'tanh' : 'gelu';
@@ -219,24 +208,13 @@ export class Hypernetwork {
       const together = this.hint.generator === 'hypter' ? 1 : components;
       return Int32Array.from({ length: rows / together + 1 }, (_, i) => i * together);
     }
-    const all = this.slotsOf(adaptation);
+    const all = slotsOf(this.network.config, adaptation.name);
     const offsets = new Int32Array(tasks * all.length + 1);
     for (let group = 0; group < tasks * all.length; group++) {
       const isGenerated = slots.includes(all[group % all.length] as number);
       offsets[group + 1] = (offsets[group] as number) + (isGenerated ? components : 0);
     }
     return offsets;
-  }
-
-  /** A generator's layers as its parameters are. */
-  private layersOf(name: AdaptationName): GeneratorLayers {
-    const { t5 } = this;
-    const layer = (which: 'wi' | 'wo'): Tensor => t5.matrix(`hypernetwork.${name}.${which}.weight`);
-    return {
-      folded: false,
-      first: (z, activation) => ops.linear(z, layer('wi'), { activation }),
-      second: (hidden) => ops.linear(hidden, layer('wo'), { alpha: generatorScale(t5.config) }),
-    };
   }
 
   /** The vectors the generator of one kind reads, task after task. */
@@ -254,12 +232,15 @@ export class Hypernetwork {
     if (this.hint.generator === 'embedding') return this.embeddings(adaptation, slots);
     const { offsets } = this.require(instructions);
     return this.hint.generator === 'decoder'
-      ? yield* hyperdecode(this.t5, this.embeddings(adaptation, slots), offsets, keys, dropout)
+      ? yield* hyperdecode(this.network, this.embeddings(adaptation, slots), offsets, keys, dropout)
       : this.attend(adaptation, offsets, keys[0] as InstructionKeys, dropout, slots);
   }
 
   private embeddings(adaptation: Adaptation, slots: readonly number[]): Tensor {
-    return this.t5.rows(this.embeddingRows(adaptation, slots), 'hypernetwork.embedding.weight');
+    return this.network.weights.gather(
+      this.embeddingRows(adaptation, slots),
+      'hypernetwork.embedding.weight',
+    );
   }
 
   /**
@@ -274,18 +255,19 @@ export class Hypernetwork {
     slots: readonly number[],
   ): Tensor {
     const { name } = adaptation;
-    const inference = this.t5.inferenceWeights;
-    const project = (): Tensor =>
-      this.t5.project(this.embeddings(adaptation, slots), COMPONENT_ATTENTION, 'q', undefined, 0);
-    const o = ops.attention(inference ? inference.componentQueries(name, project) : project(), key, value, {
-      numHeads: this.t5.config.numHeads,
+    const { config, weights } = this.network;
+    const queries = weights.componentQueries(name, () =>
+      project(this.network, this.embeddings(adaptation, slots), COMPONENT_ATTENTION, 'q', undefined, 0),
+    );
+    const o = ops.attention(queries, key, value, {
+      numHeads: config.numHeads,
       kOffsets: offsets,
       sharedQueries: true,
       dropout: dropout.at('generator', 0, 'attention') ?? dropout.at('hyperdecoder', 0, 'attention'),
     });
-    return inference?.generator(name)?.folded
+    return weights.generator(name).folded
       ? o
-      : this.t5.project(o, COMPONENT_ATTENTION, 'o', undefined, 0);
+      : project(this.network, o, COMPONENT_ATTENTION, 'o', undefined, 0);
   }
 
   /** Rows of the embedding table that hold one kind's components for `slots`, slot after slot. */
@@ -305,7 +287,7 @@ export class Hypernetwork {
         Array.from({ length: components }, (_, c) => slot * perSlot + offset + c),
       );
     }
-    const device = this.t5.device;
+    const device = this.network.device;
     const ids = device.keep(device.tensor(Int32Array.from(rows), [rows.length]));
     this.rowIds.set(key, ids);
     return ids;

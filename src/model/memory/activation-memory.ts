@@ -1,14 +1,15 @@
 import type { FloatDType } from '../../tensor/ops.js';
 import type { RaggedBatch } from '../../data/batch.js';
 import { readsInstruction, type HintConfig, type ModelConfig } from '../config/config.js';
-import { generatedMemory, LayerMemory, Sizes, type Generated } from './kept-by-layers.js';
 import {
   adaptationTable,
   attentionWidth,
+  generatesBySlot,
   generatorOutputs,
-  slotCount,
   type Adaptation,
-} from '../parameters/parameter-shapes.js';
+} from '../modules/adaptations.js';
+import { slotsOf } from '../modules/slots.js';
+import { generatedMemory, LayerMemory, Sizes, type Generated } from './kept-by-layers.js';
 
 /** What is run again in the backward pass instead of being kept for it; see ForwardOptions. */
 export interface RunAgain {
@@ -55,23 +56,6 @@ export interface ActivationMemory {
   readonly peak: number;
 }
 
-const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
-
-/** Whether modules can be made slot by slot; see Hypernetwork.generatesBySlot. */
-export function canRegenerate(config: ModelConfig): boolean {
-  const { hint } = config;
-  if (!hint || adaptationTable(config).length === 0) return false;
-  return hint.generator !== 'static' && hint.generator !== 'hypter' && !hint.perLayerGenerators;
-}
-
-/** Slots of one kind that are generated; see Hypernetwork. */
-function generatedSlots(config: ModelConfig, { name }: Adaptation): number {
-  const together = config.hint?.perLayerGenerators ?? false;
-  return name.startsWith('adapter') && !together
-    ? config.numLayers + config.numDecoderLayers
-    : slotCount(config);
-}
-
 /**
  * Estimates the most that forward and backward pass of a microbatch take at a time, from shapes alone. What kernels need
  * for their own duration is not counted.
@@ -80,116 +64,234 @@ export function activationMemory(
   config: ModelConfig,
   dtype: FloatDType,
   shape: BatchShape,
-  { recompute, regenerate: asked }: RunAgain,
+  { recompute, regenerate }: RunAgain,
 ): ActivationMemory {
-  const { hint, numLayers, numDecoderLayers } = config;
-  const sizes = new Sizes(config, dtype);
-  const regenerate = asked && canRegenerate(config);
-  const { d, width } = sizes;
-  const reads = hint !== undefined && readsInstruction(hint);
-  const [input, target] = [shape.input, shape.target];
-  const instruction = reads ? shape.instruction : 0;
-  const fused = hint?.instructionFusion ? instruction : 0;
-  const adapted = new LayerMemory(sizes, hint, regenerate && !recompute);
-  const plain = new LayerMemory(sizes, undefined, false);
-  const stream = (rows: number): number => sizes.wide(rows) + sizes.of(rows, d);
-  const edge = (rows: number): number => sizes.norm(rows);
-  const layer = {
-    encoder: adapted.encoder(input),
-    decoder: adapted.decoder(target, { input, instruction: fused }),
-    hyperencoder: plain.encoder(instruction),
-  };
-  const stack = (rows: number, layers: number, one: number): number =>
-    rows === 0
-      ? 0
-      : edge(rows) +
-        (recompute ? layers * stream(rows) - sizes.of(rows, d) : layers * one + sizes.wide(rows));
-  const encoder = stack(input, numLayers, layer.encoder);
-  const decoder = stack(target, numDecoderLayers, layer.decoder);
-  const hyperencoder = stack(instruction, numLayers, layer.hyperencoder);
-
-  const table = hint && (!reads || instruction > 0) ? adaptationTable(config) : [];
-  const generatorLayers =
-    table.length === 0
-      ? 0
-      : hint?.generator === 'decoder'
-        ? numDecoderLayers
-        : hint?.generator === 'cross_attention'
-          ? 1
-          : 0;
-  const keys = 2 * generatorLayers * sizes.of(instruction, width);
-  const all = table.map((one) =>
-    generatedMemory(sizes, hint as HintConfig, one, generatedSlots(config, one), shape.tasks),
-  );
-  /** Bytes of the modules that a layer's sites read, by kind: each site's are there at once. */
-  const made = (slots: number, of: (one: Generated) => number, isKind: (name: string) => boolean): number =>
-    sum(
-      table.map((one) => {
-        if (!isKind(one.name)) return 0;
-        const count = one.name.startsWith('adapter') ? 1 : slots;
-        return of(generatedMemory(sizes, hint as HintConfig, one, count, shape.tasks));
-      }),
-    );
-  const isAdapter = (name: string): boolean => name.startsWith('adapter');
-  const held = ({ modules, activations }: Generated): number => modules + activations;
-  // A site's generators run backward one after the other.
-  const extra = (one: Generated): number => one.modules + one.passing / 2;
-  const sites = ['prefix', 'lora_q', 'lora_k', 'lora_v', 'lora_o'];
-  const largest = (of: (one: Generated) => number): number =>
-    Math.max(0, ...sites.map((site) => made(1, of, (name) => name.startsWith(site))));
-  const modules = regenerate ? 0 : sum(all.map((one) => one.modules));
-  const generators = keys + (regenerate ? 0 : sum(all.map((one) => one.activations)));
-  const moduleGradients = modules;
-  const again = (one: number): number => (recompute ? one : 0);
-  /** What passes while a layer runs backward: its feed-forward, or one of the sites that make their modules again. */
-  const passingOf = (rows: number, slots: number): number => {
-    if (rows === 0) return 0;
-    const stream = sizes.wide(rows) - edge(rows);
-    const feedForward = stream + 2 * sizes.of(rows, sizes.ff);
-    if (!regenerate) return feedForward;
-    if (!recompute) {
-      const whole = (one: Generated): number => held(one) + extra(one);
-      return Math.max(feedForward, stream + Math.max(made(1, whole, isAdapter), largest(whole)));
-    }
-    const ofAttention = made(slots, held, (name) => !isAdapter(name));
-    return Math.max(
-      feedForward + ofAttention,
-      stream + ofAttention + made(1, (one) => held(one) + extra(one), isAdapter),
-      stream + ofAttention + largest(extra) - adapted.feedForward(rows),
-    );
-  };
-  const keyGradients = regenerate ? keys : 0;
-  const layers = encoder + decoder + hyperencoder;
+  const step = new StepMemory(config, dtype, shape, {
+    recompute,
+    regenerate: regenerate && generatesBySlot(config),
+  });
+  const { layers, modules, generators } = step;
   const kept = layers + modules + generators;
-  const phases = [
-    kept +
-      moduleGradients +
-      keyGradients +
-      sizes.of(input, d) +
-      sizes.of(fused, d) +
-      again(layer.decoder) +
-      passingOf(target, 2),
-    kept -
-      decoder +
-      moduleGradients +
-      keyGradients +
-      sizes.of(fused, d) +
-      again(layer.encoder) +
-      passingOf(input, 1),
-    hyperencoder +
-      generators +
-      moduleGradients +
-      keys +
-      sizes.of(instruction, d) +
-      (regenerate ? 0 : Math.max(0, ...all.map((one) => one.passing))),
-    hyperencoder +
-      again(layer.hyperencoder) +
+  const peak = Math.max(
+    step.atDecoder(kept),
+    step.atEncoder(kept),
+    step.atGenerators(),
+    step.atHyperencoder(),
+  );
+  return { layers, modules, generators, passing: peak - kept, peak };
+}
+
+/**
+ * A step's memory. The backward pass meets decoder, encoder, generators and hyperencoder in this order and gives back what
+ * each kept as it leaves it, so that the most is taken at one of these four.
+ */
+class StepMemory {
+  /** Kept by the layers of all stacks. */
+  readonly layers: number;
+  /** Kept of the modules. */
+  readonly modules: number;
+  /** Kept by the generators: the instructions' keys and values, and what was computed between them and the modules. */
+  readonly generators: number;
+  private readonly sizes: Sizes;
+  private readonly adapted: LayerMemory;
+  private readonly generated: ModuleMemory;
+  private readonly rows: { input: number; target: number; instruction: number; fused: number };
+  /** Of one layer of each stack, */
+  private readonly layer: { encoder: number; decoder: number; hyperencoder: number };
+  /** and of each whole stack. */
+  private readonly stacks: { encoder: number; decoder: number; hyperencoder: number };
+  /** Keys and values of the instructions in the generators' attentions. */
+  private readonly keys: number;
+
+  constructor(
+    config: ModelConfig,
+    dtype: FloatDType,
+    shape: BatchShape,
+    private readonly again: RunAgain,
+  ) {
+    const { hint, numLayers, numDecoderLayers } = config;
+    const { recompute, regenerate } = again;
+    const reads = hint !== undefined && readsInstruction(hint);
+    const instruction = reads ? shape.instruction : 0;
+    const fused = hint?.instructionFusion ? instruction : 0;
+    const { input, target } = shape;
+    this.rows = { input, target, instruction, fused };
+    this.sizes = new Sizes(config, dtype);
+    this.adapted = new LayerMemory(this.sizes, hint, regenerate && !recompute);
+    const plain = new LayerMemory(this.sizes, undefined, false);
+    this.layer = {
+      encoder: this.adapted.encoder(input),
+      decoder: this.adapted.decoder(target, { input, instruction: fused }),
+      hyperencoder: plain.encoder(instruction),
+    };
+    this.stacks = {
+      encoder: this.stack(input, numLayers, this.layer.encoder),
+      decoder: this.stack(target, numDecoderLayers, this.layer.decoder),
+      hyperencoder: this.stack(instruction, numLayers, this.layer.hyperencoder),
+    };
+    const generates = hint !== undefined && (!reads || instruction > 0);
+    this.generated = new ModuleMemory(this.sizes, generates ? hint : undefined, shape.tasks);
+    this.keys = 2 * this.generated.attentions * this.sizes.of(instruction, this.sizes.width);
+    this.layers = this.stacks.encoder + this.stacks.decoder + this.stacks.hyperencoder;
+    const { all } = this.generated;
+    this.modules = regenerate ? 0 : sum(all.map((one) => one.modules));
+    this.generators = this.keys + (regenerate ? 0 : sum(all.map((one) => one.activations)));
+  }
+
+  /** While the decoder's last layer runs backward: all that was kept is still there. */
+  atDecoder(kept: number): number {
+    const { input, target, fused } = this.rows;
+    const encoded = this.sizes.of(input, this.sizes.d) + this.sizes.of(fused, this.sizes.d);
+    return (
+      kept + this.moduleGradients + encoded + this.runningAgain(this.layer.decoder) + this.passing(target, 2)
+    );
+  }
+
+  /** While the encoder's last layer runs backward: what the decoder kept is gone. */
+  atEncoder(kept: number): number {
+    const { input, fused } = this.rows;
+    return (
+      kept -
+      this.stacks.decoder +
+      this.moduleGradients +
+      this.sizes.of(fused, this.sizes.d) +
+      this.runningAgain(this.layer.encoder) +
+      this.passing(input, 1)
+    );
+  }
+
+  /** While the generators run backward: modules have become their gradients. */
+  atGenerators(): number {
+    const { all } = this.generated;
+    return (
+      this.stacks.hyperencoder +
+      this.generators +
+      this.modules +
+      this.keys +
+      this.sizes.of(this.rows.instruction, this.sizes.d) +
+      (this.again.regenerate ? 0 : Math.max(0, ...all.map((one) => one.passing)))
+    );
+  }
+
+  /** While the hyperencoder's last layer runs backward. */
+  atHyperencoder(): number {
+    const { sizes } = this;
+    const { instruction } = this.rows;
+    return (
+      this.stacks.hyperencoder +
+      this.runningAgain(this.layer.hyperencoder) +
       sizes.wide(instruction) +
       2 * sizes.of(instruction, sizes.ff) -
-      (instruction ? edge(instruction) : 0),
-  ];
-  const peak = Math.max(...phases);
-  return { layers, modules, generators, passing: peak - kept, peak };
+      (instruction ? sizes.norm(instruction) : 0)
+    );
+  }
+
+  /** Gradients of the modules, or, where these are made again, of the keys and values that they are made from. */
+  private get moduleGradients(): number {
+    return this.modules + (this.again.regenerate ? this.keys : 0);
+  }
+
+  /** What `layers` layers of `one` byte count each keep, and the norm behind them. */
+  private stack(rows: number, layers: number, one: number): number {
+    if (rows === 0) return 0;
+    const { sizes } = this;
+    const stream = sizes.wide(rows) + sizes.of(rows, sizes.d);
+    const kept = this.again.recompute
+      ? layers * stream - sizes.of(rows, sizes.d)
+      : layers * one + sizes.wide(rows);
+    return sizes.norm(rows) + kept;
+  }
+
+  private runningAgain(layer: number): number {
+    return this.again.recompute ? layer : 0;
+  }
+
+  /**
+   * What passes while a layer runs backward: its feed-forward, or one of the sites that make their modules again.
+   *
+   * @param slots that the layer's attentions have
+   */
+  private passing(rows: number, slots: number): number {
+    if (rows === 0) return 0;
+    const { sizes, generated } = this;
+    const { recompute, regenerate } = this.again;
+    const stream = sizes.wide(rows) - sizes.norm(rows);
+    const feedForward = stream + 2 * sizes.of(rows, sizes.ff);
+    if (!regenerate) return feedForward;
+    const held = ({ modules, activations }: Generated): number => modules + activations;
+    // A site's generators run backward one after the other.
+    const extra = (one: Generated): number => one.modules + one.passing / 2;
+    const whole = (one: Generated): number => held(one) + extra(one);
+    if (!recompute)
+      return Math.max(feedForward, stream + Math.max(generated.ofAdapter(whole), generated.ofLargest(whole)));
+    const ofAttentions = generated.ofAttentions(slots, held);
+    return Math.max(
+      feedForward + ofAttentions,
+      stream + ofAttentions + generated.ofAdapter(whole),
+      stream + ofAttentions + generated.ofLargest(extra) - this.adapted.feedForward(rows),
+    );
+  }
+}
+
+type BytesOf = (one: Generated) => number;
+
+/** The modules of a microbatch's tasks: of all slots, and those that one place of a layer reads at once. */
+class ModuleMemory {
+  /** Per kind, all slots together. */
+  readonly all: readonly Generated[];
+  /** Attentions of the generator that read the instructions. */
+  readonly attentions: number;
+  private readonly table: readonly Adaptation[];
+
+  /** @param hint absent: nothing is generated */
+  constructor(
+    private readonly sizes: Sizes,
+    private readonly hint: HintConfig | undefined,
+    private readonly tasks: number,
+  ) {
+    const { config } = sizes;
+    this.table = hint ? adaptationTable(config) : [];
+    this.all = this.table.map((one) => this.of(one, slotsOf(config, one.name).length));
+    this.attentions = hint && this.table.length > 0 ? generatorAttentions(config, hint) : 0;
+  }
+
+  /** The adapter of a layer. */
+  ofAdapter(bytes: BytesOf): number {
+    return this.read(1, bytes, isAdapter);
+  }
+
+  /** Prefixes and LoRA of `slots` attentions. */
+  ofAttentions(slots: number, bytes: BytesOf): number {
+    return this.read(slots, bytes, (name) => !isAdapter(name));
+  }
+
+  /** The largest of what one attention or one projection reads. */
+  ofLargest(bytes: BytesOf): number {
+    const sites = ['prefix', 'lora_q', 'lora_k', 'lora_v', 'lora_o'];
+    return Math.max(0, ...sites.map((site) => this.read(1, bytes, (name) => name.startsWith(site))));
+  }
+
+  private read(slots: number, bytes: BytesOf, isKind: (name: string) => boolean): number {
+    const kinds = this.table.filter(({ name }) => isKind(name));
+    return sum(kinds.map((one) => bytes(this.of(one, slots))));
+  }
+
+  private of(adaptation: Adaptation, slots: number): Generated {
+    return generatedMemory(this.sizes, this.hint as HintConfig, adaptation, slots, this.tasks);
+  }
+}
+
+function isAdapter(name: string): boolean {
+  return name.startsWith('adapter');
+}
+
+/** Attentions between component embeddings and instructions (method §2.4, method §3.4). */
+function generatorAttentions({ numDecoderLayers }: ModelConfig, { generator }: HintConfig): number {
+  return generator === 'cross_attention' ? 1 : generator === 'decoder' ? numDecoderLayers : 0;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 /**
@@ -207,11 +309,10 @@ export function costOfRunningAgain(
   const layers =
     numLayers * (input + read) * row +
     numDecoderLayers * (target * (row + 2 * d * width) + memory * 2 * d * width);
-  if (!hint || !canRegenerate(config)) return { layers, modules: 0 };
-  const attention =
-    hint.generator === 'cross_attention' ? 1 : hint.generator === 'decoder' ? numDecoderLayers : 0;
+  if (!hint || !generatesBySlot(config)) return { layers, modules: 0 };
+  const attention = generatorAttentions(config, hint);
   const modules = adaptationTable(config).map((one) => {
-    const components = generatedSlots(config, one) * one.components;
+    const components = slotsOf(config, one.name).length * one.components;
     const attended = attention * (tasks * d * width + 2 * instruction * width);
     const made = (hint.generator === 'embedding' ? 1 : tasks) * d * (d + generatorOutputs(config, one));
     return components * (attended + made);

@@ -1,6 +1,6 @@
 import type { FloatDType } from '../../tensor/ops.js';
 import type { HintConfig, ModelConfig } from '../config/config.js';
-import { attentionWidth, generatorWidth, sizeOf, type Adaptation } from '../parameters/parameter-shapes.js';
+import { attentionWidth, generatorWidth, sizeOf, type Adaptation } from '../modules/adaptations.js';
 
 const F32 = 4;
 

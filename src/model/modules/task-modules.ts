@@ -9,7 +9,7 @@ import {
   type PackedMatrix,
   type WeightDType,
 } from '../../tensor/ops.js';
-import type { AdaptationName } from '../parameters/parameter-shapes.js';
+import type { AdaptationName } from './adaptation-name.js';
 
 /** One kind of generated tensor for all tasks of a batch: [tasks, slots.length, ...shape]. */
 export interface GeneratedTensor {

@@ -1,31 +1,22 @@
 import { HintError } from '../../util/errors.js';
 import { Device } from '../../tensor/device.js';
 import * as ops from '../../tensor/ops.js';
-import type { Sliced } from '../../tensor/slices.js';
 import { Tensor } from '../../tensor/tensor.js';
-import { checked, choice, instance, integer, map, where } from '../../util/arguments.js';
-import { fnv1a32 } from '../../util/hash.js';
+import { checked, choice, instance, map, where } from '../../util/arguments.js';
 import { showValue } from '../../util/show-value.js';
-import { MODEL_CONFIG, type ModelConfig } from '../config/config.js';
-import type { TensorSummary } from '../trainable/fingerprint.js';
-import {
-  initialisations,
-  parameterShapes,
-  TRUNCATED_NORMAL_DEVIATION,
-  type Initialisation,
-} from './parameter-shapes.js';
+import { asFloat32 } from './dtypes.js';
+import type { TensorSummary } from './tensor-summary.js';
 
 export const DEVICE = instance(Device, 'a Device, such as new Device()');
 const TENSORS = map(instance(Tensor, 'a Tensor'));
 const SUMMARIES = where<Map<string, TensorSummary>>('a Map', (value) => value instanceof Map);
 const DTYPE = choice('f32', 'bf16');
-const SEED = integer(0);
 
 /**
  * The named tensors of a model, in the order of its tensor table: f32, or bf16 where {@link hold} made them so or they are
  * used as their file holds them. The latter become f32 when they are asked for as such, and stay it.
  */
-export class Parameters {
+export class ParameterStore {
   private listener: (() => void) | undefined;
   private computesIn: ops.FloatDType = 'f32';
   /** By name; those whose parameter has changed since are gone. */
@@ -101,16 +92,11 @@ export class Parameters {
   }
 
   /**
-   * A parameter as rows are computed with it: in {@link computeDtype}, converted once after each of its changes. Its
-   * gradient is that of the parameter.
+   * A parameter in a dtype that rows are computed in: itself, or a copy that is converted once after each of its changes.
+   * Its gradient is that of the parameter.
    *
    * @throws HintError INVALID_CHECKPOINT when the model has no such tensor
    */
-  matrix(name: string): Tensor {
-    return this.as(name, this.computesIn);
-  }
-
-  /** {@link matrix} in a dtype that is not what training computes in. */
   as(name: string, dtype: ops.FloatDType): Tensor {
     if (dtype === 'f32') return this.get(name);
     const stored = this.stored(name);
@@ -209,91 +195,4 @@ export class Parameters {
     for (const name of [...this.summaries.keys()]) this.dropSummary(name);
     for (const tensor of [...this.copies.values(), ...this.tensors.values()]) tensor.dispose();
   }
-}
-
-/** Whether computing in bf16 rounds a parameter: not norms, of which there is little to save. */
-export function isRounded({ shape }: { shape: readonly number[] }): boolean {
-  return shape.length > 1;
-}
-
-/** An f32 tensor itself, or the values of a bf16 one. */
-export function asFloat32(tensor: Tensor): Tensor {
-  return tensor.dtype === 'f32' ? tensor : ops.cast(tensor, 'f32');
-}
-
-/**
- * A parameter with the values it starts with, a function of seed and name, not of the other parameters. Only enqueues:
- * the device draws them.
- */
-export function initialTensor(
-  device: Device,
-  { kind, scale }: Initialisation,
-  shape: readonly number[],
-  seed: number,
-  name: string,
-): Tensor {
-  const tensor = device.keep(device.tensor(null, shape, 'f32'));
-  if (kind === 'constant') {
-    ops.fill(tensor, scale);
-  } else {
-    const factor = kind === 'truncated-normal' ? scale / TRUNCATED_NORMAL_DEVIATION : scale;
-    ops.randomFill(tensor, kind, { scale: factor, seed, stream: fnv1a32(name) });
-  }
-  return tensor;
-}
-
-/**
- * Parameters drawn from the original's distributions (method §1.4, method §2.3 to method §2.5).
- *
- * @param seed an integer from 0 to 2^53 - 1
- * @throws HintError INVALID_ARGUMENT
- */
-export function initialiseParameters(device: Device, config: ModelConfig, seed: number): Parameters {
-  checked(DEVICE, device, 'device');
-  checked(MODEL_CONFIG, config, 'config');
-  checked(SEED, seed, 'seed');
-  return device.now(drawParameters(device, config, seed, (name) => name));
-}
-
-function* drawParameters(
-  device: Device,
-  config: ModelConfig,
-  seed: number,
-  sourceOf: (name: string) => string,
-): Sliced<Parameters> {
-  const starts = initialisations(config);
-  const tensors = new Map<string, Tensor>();
-  for (const [name, shape] of parameterShapes(config)) {
-    const source = sourceOf(name);
-    const start = starts.get(source);
-    if (!start) throw new HintError('INTERNAL', `The tensor ${source} has no initialisation.`);
-    tensors.set(name, initialTensor(device, start, shape, seed, source));
-    yield;
-  }
-  return new Parameters(tensors);
-}
-
-/**
- * What a separate hyperencoder or decoder generator starts from (method §10.3): T5's tensor of the same place;
- * undefined for every other tensor.
- */
-export function copiedFrom(name: string): string | undefined {
-  const place = /^hypernetwork\.((?:encoder|decoder)\..+)$/.exec(name);
-  return place?.[1];
-}
-
-/** {@link initialiseParameters} in slices; with `copies`, a separate hyperencoder or decoder generator starts as T5's. */
-export function initialiseWithCopies(
-  device: Device,
-  config: ModelConfig,
-  seed: number,
-  copies: boolean,
-): Promise<Parameters> {
-  const shapes = parameterShapes(config);
-  return device.inSlices(
-    drawParameters(device, config, seed, (name) => {
-      const source = copies ? copiedFrom(name) : undefined;
-      return source !== undefined && shapes.has(source) ? source : name;
-    }),
-  );
 }

@@ -5,7 +5,7 @@ import type { Tensor } from '../../tensor/tensor.js';
 import type { ActivationMemory, BatchShape, RunAgain } from '../memory/activation-memory.js';
 import type { DropoutPlan } from './dropout.js';
 import { callback, instance, shaped } from '../../util/arguments.js';
-import { DEVICE, Parameters } from '../parameters/parameter-store.js';
+import { DEVICE, ParameterStore } from '../parameters/parameter-store.js';
 
 /** How a forward pass is run. */
 export interface ForwardOptions {
@@ -33,7 +33,7 @@ export interface TrainableModel {
     readonly vocabSize: number;
     readonly eosTokenId: number;
   };
-  readonly parameters: Parameters;
+  readonly parameters: ParameterStore;
   /** Cross entropy and z-loss of every target token (method §6), not summed: [target rows] each. */
   loss(
     batch: RaggedBatch,
@@ -57,7 +57,7 @@ export const TRAINABLE = shaped<
 >(
   {
     device: DEVICE,
-    parameters: instance(Parameters, 'Parameters'),
+    parameters: instance(ParameterStore, 'Parameters'),
     configFile: callback(),
     storedTensors: callback(),
   },

@@ -1,71 +1,66 @@
-import { HintError } from '../../util/errors.js';
 import type { Device } from '../../tensor/device.js';
 import * as ops from '../../tensor/ops.js';
-import type { Activation, FloatDType, PackedMatrix, WeightDType } from '../../tensor/ops.js';
+import type { FloatDType, WeightDType } from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { HintError } from '../../util/errors.js';
 import type { HintConfig, ModelConfig } from '../config/config.js';
-import { generatorWidth, type AdaptationName } from '../parameters/parameter-shapes.js';
-import { asFloat32, type Parameters } from '../parameters/parameter-store.js';
+import type { AdaptationName } from '../modules/adaptation-name.js';
+import { generatorWidth } from '../modules/adaptations.js';
+import { asFloat32 } from '../parameters/dtypes.js';
+import type { ParameterStore } from '../parameters/parameter-store.js';
+import type { Epilogue, GeneratorLayers, GeneratorWeights } from './weights.js';
 
 /** The one cross-attention of the component embeddings (method §2.4). */
 export const COMPONENT_ATTENTION = 'hypernetwork.attention';
 
-/** What a part of the model reads in inference instead of parameters. */
-export interface WeightReader {
-  /** False as soon as a parameter was changed. */
-  readonly isCurrent: boolean;
-  /** What rows are rounded to before products and attention read them; storage of keys, values and modules. */
-  readonly computeDtype: FloatDType;
-  /** A parameter whose name ends in `.weight`, packed; undefined for one that is read as {@link table}. */
-  matrix(name: string): PackedMatrix | undefined;
-  /** A parameter in the dtype of the rows that are computed with it. */
-  table(name: string): Tensor;
-  /** Undefined where a generator's parameters are read as they are. */
-  generator(name: AdaptationName): GeneratorLayers | undefined;
-  /** The component queries of a kind of module, which depend on nothing but weights: made by `project` once. */
-  componentQueries(name: AdaptationName, project: () => Tensor): Tensor;
-}
-
-/** The two layers of a module's generator as inference computes them. */
-export interface GeneratorLayers {
-  /** Whether {@link first} takes what the attention gathered, before its output projection. */
-  readonly folded: boolean;
-  first(z: Tensor, activation: Activation): Tensor;
-  /** 1/√width included. */
-  second(hidden: Tensor): Tensor;
-}
-
 /** All that inference reads, made from the parameters once. A model has one at a time. */
-export interface InferenceWeights extends WeightReader {
+export abstract class InferenceWeights implements GeneratorWeights {
+  abstract readonly computeDtype: FloatDType;
   /** What the engine was asked to hold matrices in. */
-  readonly dtype: WeightDType;
+  abstract readonly dtype: WeightDType;
   /** What generated modules are packed in; undefined where they are read as they are generated. */
-  readonly moduleDType: WeightDType | undefined;
+  abstract readonly moduleDType: WeightDType | undefined;
   /** What the hypernetwork reads, which may be more exact. */
-  readonly ofHypernetwork: WeightReader;
-  /** Enqueues the making of them all; to be run once, before anything reads them. */
-  make(): Sliced<void>;
-  dispose(): void;
-}
-
-/** What both ways of making {@link InferenceWeights} do alike. */
-export abstract class MadeWeights {
+  abstract readonly ofHypernetwork: GeneratorWeights;
   private readonly queries = new Map<AdaptationName, Tensor>();
   private changed = false;
 
   constructor(
     protected readonly device: Device,
     protected readonly config: ModelConfig,
-    protected readonly parameters: Parameters,
+    protected readonly parameters: ParameterStore,
   ) {
     parameters.watch(() => {
       this.changed = true;
     });
   }
 
+  /** Enqueues the making of them all; to be run once, before anything reads them. */
+  abstract make(): Sliced<void>;
+  abstract table(name: string): Tensor;
+  abstract multiply(x: Tensor, layer: string, epilogue?: Epilogue): Tensor;
+  abstract generator(name: AdaptationName): GeneratorLayers;
+
+  /** False as soon as a parameter was changed. */
   get isCurrent(): boolean {
     return !this.changed;
+  }
+
+  get streamDtype(): FloatDType {
+    return this.computeDtype;
+  }
+
+  norm(layer: string): Tensor {
+    return this.parameters.get(`${layer}.weight`);
+  }
+
+  bias(layer: string): Tensor {
+    return this.parameters.get(`${layer}.bias`);
+  }
+
+  gather(ids: Tensor, name: string, dtype = this.computeDtype): Tensor {
+    return ops.embedding(ids, this.parameters.stored(name), { outputDType: dtype });
   }
 
   componentQueries(name: AdaptationName, project: () => Tensor): Tensor {

@@ -3,18 +3,19 @@ import { releasePages } from '../../tensor/mapped-file.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { HintError } from '../../util/errors.js';
 import type { ModelConfig } from '../config/config.js';
+import type { AdaptationName } from '../modules/adaptation-name.js';
+import { adaptationTable } from '../modules/adaptations.js';
+import { asFloat32 } from '../parameters/dtypes.js';
+import type { ParameterStore } from '../parameters/parameter-store.js';
 import {
   COMPONENT_ATTENTION,
-  MadeWeights,
   foldsOutputProjection,
   generatorScale,
-  type GeneratorLayers,
-  type InferenceWeights,
-  type WeightReader,
+  InferenceWeights,
 } from './inference-weights.js';
-import { adaptationTable, type AdaptationName } from '../parameters/parameter-shapes.js';
-import { asFloat32, type Parameters } from '../parameters/parameter-store.js';
+import type { Epilogue, GeneratorLayers, GeneratorWeights } from './weights.js';
 
 /** How the two layers of a module's generator are held. */
 interface PackedGenerator {
@@ -29,8 +30,9 @@ interface PackedGenerator {
  * Weights as inference reads them on the CPU: matrices in the machine's order, so that a step of few rows is not spent
  * on rearranging them; products of weights alone multiplied out (method §2.4, "free optimisations").
  */
-export class PackedWeights extends MadeWeights implements InferenceWeights {
+export class PackedWeights extends InferenceWeights {
   readonly computeDtype = 'f32';
+  readonly ofHypernetwork: GeneratorWeights;
   private readonly packed = new Map<string, ops.PackedMatrix>();
   /** Of quantised matrices, what the hypernetwork reads instead. */
   private readonly exact = new Map<string, ops.PackedMatrix>();
@@ -39,11 +41,12 @@ export class PackedWeights extends MadeWeights implements InferenceWeights {
   constructor(
     device: Device,
     config: ModelConfig,
-    parameters: Parameters,
+    parameters: ParameterStore,
     /** What matrices are held in; see {@link dtypeOf} for what is never quantised. */
     readonly dtype: ops.WeightDType,
   ) {
     super(device, config, parameters);
+    this.ofHypernetwork = dtype === 'int8' ? new ExactWeights(this) : this;
   }
 
   make(): Sliced<void> {
@@ -62,42 +65,41 @@ export class PackedWeights extends MadeWeights implements InferenceWeights {
     yield* this.packGenerators();
   }
 
-  matrix(name: string): ops.PackedMatrix | undefined {
-    return this.packed.get(name);
-  }
-
   table(name: string): Tensor {
     return this.parameters.get(name);
   }
 
-  generator(name: AdaptationName): GeneratorLayers | undefined {
+  multiply(x: Tensor, layer: string, epilogue?: Epilogue): Tensor {
+    const name = `${layer}.weight`;
+    return this.product(x, name, this.packed.get(name), epilogue);
+  }
+
+  /** {@link multiply} by nothing quantised. */
+  multiplyExactly(x: Tensor, layer: string, epilogue?: Epilogue): Tensor {
+    const name = `${layer}.weight`;
+    return this.product(x, name, this.exactMatrix(name), epilogue);
+  }
+
+  /** A product with the packed matrix where there is one; packed kernels know no factor. */
+  private product(
+    x: Tensor,
+    name: string,
+    matrix: ops.PackedMatrix | undefined,
+    epilogue: Epilogue = {},
+  ): Tensor {
+    if (!matrix || epilogue.alpha !== undefined) return ops.linear(x, this.parameters.lend(name), epilogue);
+    const { bias, activation } = epilogue;
+    return ops.packedLinear(x, matrix, activation ? { bias, activation } : { bias });
+  }
+
+  generator(name: AdaptationName): GeneratorLayers {
     const generator = this.generators.get(name);
-    if (!generator) return undefined;
+    if (!generator) throw new HintError('INTERNAL', `The generator of ${name} was not packed.`);
     const { first, second, folded } = generator;
     return {
       folded,
       first: (z, activation) => ops.packedLinear(z, first, { activation }),
       second: (hidden) => ops.packedLinear(hidden, second),
-    };
-  }
-
-  /**
-   * What the hypernetwork reads: the same, but nothing quantised. It runs once a task, and its errors would be every
-   * input's. Matrices that are stored in f32 are read where they are; those stored in bf16 are packed in
-   * {@link moduleDType} when the first task is compiled, as widening them for every task would cost more than the task does.
-   */
-  get ofHypernetwork(): WeightReader {
-    if (this.dtype !== 'int8') return this;
-    const isCurrent = (): boolean => this.isCurrent;
-    return {
-      get isCurrent() {
-        return isCurrent();
-      },
-      computeDtype: this.computeDtype,
-      table: (name) => this.table(name),
-      matrix: (name) => this.exactMatrix(name),
-      generator: (name) => this.generator(name),
-      componentQueries: (name, project) => this.componentQueries(name, project),
     };
   }
 
@@ -156,6 +158,52 @@ export class PackedWeights extends MadeWeights implements InferenceWeights {
 
   private dtypeOf(name: string): ops.WeightDType {
     return matrixDType(name, this.dtype);
+  }
+}
+
+/**
+ * What the hypernetwork reads of quantised weights: the same, but nothing quantised. It runs once a task, and its errors
+ * would be every input's. Matrices that are stored in f32 are read where they are; those stored in bf16 are packed in
+ * {@link PackedWeights.moduleDType} when the first task is compiled, as widening them for every task would cost more than
+ * the task does.
+ */
+class ExactWeights implements GeneratorWeights {
+  constructor(private readonly packed: PackedWeights) {}
+
+  get computeDtype(): ops.FloatDType {
+    return this.packed.computeDtype;
+  }
+
+  get streamDtype(): ops.FloatDType {
+    return this.packed.streamDtype;
+  }
+
+  norm(layer: string): Tensor {
+    return this.packed.norm(layer);
+  }
+
+  bias(layer: string): Tensor {
+    return this.packed.bias(layer);
+  }
+
+  table(name: string): Tensor {
+    return this.packed.table(name);
+  }
+
+  gather(ids: Tensor, name: string, dtype?: ops.FloatDType): Tensor {
+    return this.packed.gather(ids, name, dtype);
+  }
+
+  multiply(x: Tensor, layer: string, epilogue?: Epilogue): Tensor {
+    return this.packed.multiplyExactly(x, layer, epilogue);
+  }
+
+  generator(name: AdaptationName): GeneratorLayers {
+    return this.packed.generator(name);
+  }
+
+  componentQueries(name: AdaptationName, project: () => Tensor): Tensor {
+    return this.packed.componentQueries(name, project);
   }
 }
 

@@ -1,23 +1,18 @@
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import {
-  MadeWeights,
-  foldsOutputProjection,
-  generatorScale,
-  type GeneratorLayers,
-  type InferenceWeights,
-  type WeightReader,
-} from './inference-weights.js';
-import { adaptationTable, type AdaptationName } from '../parameters/parameter-shapes.js';
-import { isRounded } from '../parameters/parameter-store.js';
+import type { AdaptationName } from '../modules/adaptation-name.js';
+import { adaptationTable } from '../modules/adaptations.js';
+import { isRounded } from '../parameters/dtypes.js';
+import { foldsOutputProjection, generatorScale, InferenceWeights } from './inference-weights.js';
+import type { Epilogue, GeneratorLayers, GeneratorWeights } from './weights.js';
 
 /**
  * Weights of inference in bf16 where the device reads them as they are, which is on CUDA. What is multiplied or looked
  * up is in bf16, and so are the rows it meets; norms, sums and logits are f32. Parameters that are held in bf16 are read
  * where they are, of the others a copy is made: once, here.
  */
-export class RoundedWeights extends MadeWeights implements InferenceWeights {
+export class RoundedWeights extends InferenceWeights {
   readonly dtype = 'bf16';
   readonly computeDtype = 'bf16';
   readonly moduleDType = undefined;
@@ -41,18 +36,18 @@ export class RoundedWeights extends MadeWeights implements InferenceWeights {
     }
   }
 
-  get ofHypernetwork(): WeightReader {
+  get ofHypernetwork(): GeneratorWeights {
     return this;
-  }
-
-  matrix(): undefined {
-    return undefined;
   }
 
   table(name: string): Tensor {
     return isRounded(this.parameters.stored(name))
       ? this.parameters.as(name, 'bf16')
       : this.parameters.get(name);
+  }
+
+  multiply(x: Tensor, layer: string, epilogue?: Epilogue): Tensor {
+    return ops.linear(x, this.table(`${layer}.weight`), epilogue);
   }
 
   generator(name: AdaptationName): GeneratorLayers {

@@ -1,5 +1,5 @@
 import { allocatedBytes } from '../../model/memory/kept-by-layers.js';
-import { sizeOf } from '../../model/parameters/parameter-shapes.js';
+import { sizeOf } from '../../model/modules/adaptations.js';
 import type { TrainableModel } from '../../model/trainable/trainable.js';
 import type { FloatDType } from '../../tensor/ops.js';
 import { momentShapes, type Optimizer, type OptimizerSettings } from '../step/optimizer.js';

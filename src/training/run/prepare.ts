@@ -9,11 +9,12 @@ import {
   type HintConfig,
   type ModelConfig,
 } from '../../model/config/config.js';
-import { HintModel } from '../../model/hint/hint-model.js';
+import { buildModel } from '../../model/hint/build-model.js';
+import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
 import { initialiseDecoderOnlyModel, loadDecoderOnlyModel } from '../../model/decoder-only/checkpoint.js';
 import { parseDecoderOnlyConfig, type DecoderOnlyConfig } from '../../model/decoder-only/config.js';
 import { readDecoderOnlyConfig, type AnyModel } from '../../model/families/open-model.js';
-import { initialiseWithCopies } from '../../model/parameters/parameter-store.js';
+import { initialiseWithCopies } from '../../model/parameters/initialise.js';
 import { sizedConfig } from '../../model/config/sizes.js';
 import type { TrainableModel } from '../../model/trainable/trainable.js';
 import { SYSTEMS, type ParameterGroup, type System } from '../../systems/index.js';
@@ -62,7 +63,7 @@ export async function createModel(
   config: TrainingConfig,
   system: System,
   { signal, onProgress }: PrepareOptions,
-): Promise<HintModel> {
+): Promise<EncoderDecoderModel> {
   const { init, hint: options, hyperencoderInit = 'pretrained' } = config.model;
   const base = await baseConfig(config);
   const hint = system.hint(base, options);
@@ -70,7 +71,7 @@ export async function createModel(
   if (typeof init !== 'string') {
     const full = adaptConfig(base, { hint, withoutHint: hint === undefined });
     const copies = hyperencoderInit === 'pretrained';
-    return new HintModel(device, full, await initialiseWithCopies(device, full, config.seed, copies));
+    return buildModel(device, full, await initialiseWithCopies(device, full, config.seed, copies));
   }
   return loadModel(device, init, {
     hint,

@@ -1,4 +1,5 @@
-import { isRounded, type Parameters } from '../../model/parameters/parameter-store.js';
+import { isRounded } from '../../model/parameters/dtypes.js';
+import { type ParameterStore } from '../../model/parameters/parameter-store.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -18,7 +19,7 @@ function roundToBfloat16(tensor: Tensor): void {
  * @returns the groups with the tensors that are kept
  */
 export function* keepParameters(
-  parameters: Parameters,
+  parameters: ParameterStore,
   groups: readonly OptimizerGroup[],
   paramDtype: ParamDType,
 ): Sliced<OptimizerGroup[]> {

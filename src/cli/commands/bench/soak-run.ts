@@ -4,8 +4,9 @@ import { HintError, throwIfAborted } from '../../../util/errors.js';
 import { Engine } from '../../../inference/engine.js';
 import type { TaskCacheMetrics } from '../../../inference/serving/task-cache.js';
 import { parseModelConfig, readModelConfig, serializeModelConfig } from '../../../model/config/config.js';
-import { HintModel } from '../../../model/hint/hint-model.js';
-import { initialiseParameters } from '../../../model/parameters/parameter-store.js';
+import { buildModel } from '../../../model/hint/build-model.js';
+import type { EncoderDecoderModel } from '../../../model/hint/encoder-decoder-model.js';
+import { initialiseParameters } from '../../../model/parameters/initialise.js';
 import { uniforms } from '../../../benchmark/random-model.js';
 import { Device } from '../../../tensor/device.js';
 import { watchEventLoopLag, type EventLoopLag } from '../../../util/event-loop-lag.js';
@@ -59,7 +60,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     ...serializeModelConfig(await readModelConfig(directory)),
     hint: { adapter_size: 8, prefix_length: 4 },
   });
-  const model = new HintModel(device, config, initialiseParameters(device, config, 1));
+  const model = buildModel(device, config, initialiseParameters(device, config, 1));
   const tokenizer = await Tokenizer.load(join(directory, 'tokenizer.json'));
   const maxBytes = Math.ceil(options.tasks / 2) * (await bytesOfTask(model, tokenizer));
   const engine = new Engine(model, tokenizer, false, { taskCache: { maxBytes } });
@@ -143,7 +144,7 @@ function definitionOf(task: number): { definition: string } {
   return { definition: `Say word number ${task} of the list.` };
 }
 
-async function bytesOfTask(model: HintModel, tokenizer: Tokenizer): Promise<number> {
+async function bytesOfTask(model: EncoderDecoderModel, tokenizer: Tokenizer): Promise<number> {
   await using engine = new Engine(model, tokenizer);
   (await engine.tasks.get(definitionOf(10))).dispose();
   return engine.tasks.metrics.bytes;

@@ -9,7 +9,7 @@ import {
 } from '../../../accounting/weight-memory.js';
 import { HintError } from '../../../util/errors.js';
 import type { ModelConfig } from '../../../model/config/config.js';
-import { slotCount } from '../../../model/parameters/parameter-shapes.js';
+import { slotCount } from '../../../model/modules/slots.js';
 import { PUBLISHED_SIZES } from '../../../model/config/sizes.js';
 import { platformReport } from '../../../tensor/device.js';
 import { action, print, printJson, table } from '../../support/context.js';

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { buildBatch, type RaggedBatch, type TokenizedExample } from '../../../data/batch.js';
 import { HintError } from '../../../util/errors.js';
 import { loadModel } from '../../../model/checkpoint/checkpoint.js';
-import type { HintModel } from '../../../model/hint/hint-model.js';
-import { asFloat32 } from '../../../model/parameters/parameter-store.js';
-import { sizeOf } from '../../../model/parameters/parameter-shapes.js';
+import type { EncoderDecoderModel } from '../../../model/hint/encoder-decoder-model.js';
+import { asFloat32 } from '../../../model/parameters/dtypes.js';
+import { sizeOf } from '../../../model/modules/adaptations.js';
 import { openSafetensors, toFloat32, type SafetensorsFile } from '../../../formats/safetensors/file.js';
 import type { TaskModules } from '../../../model/modules/task-modules.js';
 import type { Device } from '../../../tensor/device.js';
@@ -95,7 +95,7 @@ export function batchOf(inputs: FixtureInputs): RaggedBatch {
 }
 
 async function compareForward(
-  model: HintModel,
+  model: EncoderDecoderModel,
   batch: RaggedBatch,
   inputs: FixtureInputs,
   file: SafetensorsFile,
@@ -106,7 +106,7 @@ async function compareForward(
   const { tasks, memory, hidden } = await device.inSlices(model.forward(batch, { instructionLength }));
   const logits = model.t5.logits(hidden);
   const targets = device.tensor(batch.targets.ids, [batch.targets.ids.length]);
-  const head = model.t5.table('lm_head.weight');
+  const head = model.t5.head;
   const terms = ops.crossEntropy(hidden, head, targets, { zLoss: inputs.z_loss });
   const rows = async (tensor: Tensor): Promise<Float32Array> => asFloat32(tensor).read();
   const [logitRows, encoded, ce, z] = await Promise.all(
@@ -187,7 +187,7 @@ async function compareGenerated(
 }
 
 async function compareGradients(
-  model: HintModel,
+  model: EncoderDecoderModel,
   batch: RaggedBatch,
   inputs: FixtureInputs,
   file: SafetensorsFile,

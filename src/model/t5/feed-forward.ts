@@ -1,0 +1,44 @@
+import * as ops from '../../tensor/ops.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { Stream } from '../layers/stream.js';
+import { addAdapter, hasAdapter } from '../modules/task-modules.js';
+import type { LayerPlace, Network } from './network.js';
+
+/**
+ * What a feed-forward block adds to the stream: FF(n), or FF(n) + adapter(n) where the tasks have adapters (method §2.7).
+ *
+ * @param n rows after the block's norm
+ * @param name of the block
+ */
+export function feedForward(
+  network: Network,
+  n: Tensor,
+  name: string,
+  at: LayerPlace,
+): Pick<Stream, 'delta' | 'dropout'> {
+  const { tasks, slot, offsets } = at;
+  const dropout = at.dropout.at(at.masks, at.layer, 'feed-forward-output');
+  if (!tasks || !hasAdapter(tasks)) return { delta: denseReluDense(network, n, name, at), dropout };
+  // Not rounded before the adapter's part is added to it, nor after.
+  const out = denseReluDense(network, n, name, at, { outputDType: 'f32' });
+  // The adapter branch has no dropout (method §2.7), so the feed-forward's is applied before the two are added.
+  const delta = addAdapter(n, ops.dropout(out, dropout, offsets), tasks, slot);
+  return { delta, dropout: undefined };
+}
+
+/** wo(gelu(wi_0 n) * wi_1 n). */
+export function denseReluDense(
+  { weights }: Network,
+  n: Tensor,
+  name: string,
+  at: Pick<LayerPlace, 'offsets' | 'layer' | 'dropout' | 'masks'>,
+  options?: { outputDType?: ops.FloatDType },
+): Tensor {
+  const block = `${name}.DenseReluDense`;
+  const gate = weights.multiply(n, `${block}.wi_0`);
+  const hidden = ops.gatedGelu(gate, weights.multiply(n, `${block}.wi_1`), {
+    seqOffsets: at.offsets,
+    dropout: at.dropout.at(at.masks, at.layer, 'hidden'),
+  });
+  return weights.multiply(hidden, `${block}.wo`, options);
+}
