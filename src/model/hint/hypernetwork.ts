@@ -13,7 +13,9 @@ import type { Network } from '../t5/network.js';
 import { NO_DROPOUT, type DropoutPlan } from '../trainable/dropout.js';
 import { COMPONENT_ATTENTION } from '../weights/inference-weights.js';
 import type { GeneratorWeights } from '../weights/weights.js';
+import { ComponentEmbeddings } from './component-embeddings.js';
 import { hyperdecode, hyperdecoderBlock, type InstructionKeys } from './hyperdecoder.js';
+import { pad } from './padding.js';
 
 /** The distinct instructions of a batch after the hyperencoder. */
 export interface EncodedInstructions {
@@ -39,13 +41,14 @@ export class Hypernetwork {
   /** Instructions encoded so far; a compiled task must not add to it. */
   encodedTasks = 0;
   private readonly table: Adaptation[];
-  private readonly rowIds = new Map<string, Tensor>();
+  private readonly embeddings: ComponentEmbeddings;
 
   constructor(
     private readonly network: Network & { readonly weights: GeneratorWeights },
     private readonly hint: HintConfig,
   ) {
     this.table = adaptationTable(network.config);
+    this.embeddings = new ComponentEmbeddings(network);
   }
 
   /** Whether the instruction is read at all. */
@@ -53,7 +56,7 @@ export class Hypernetwork {
     return readsInstruction(this.hint);
   }
 
-  /** The model's own encoder, or a second one, without any module (method §2.2). */
+  /** method §2.2: the model's own encoder (or a second one), without any module. */
   *encode(
     instructions: { ids: Int32Array; offsets: Int32Array },
     options: HypernetworkOptions = {},
@@ -82,7 +85,7 @@ export class Hypernetwork {
     return rows;
   }
 
-  /** Every module of every task (method §2.4, method §2.5). `instructions` may be absent where they are not read. */
+  /** method §2.4 to method §2.5: every module of every task. `instructions` may be absent where they are not read. */
   generate(
     instructions: EncodedInstructions | undefined,
     options: HypernetworkOptions = {},
@@ -229,24 +232,14 @@ export class Hypernetwork {
       const { rows, offsets } = this.require(instructions);
       return ops.segmentMean(rows, offsets);
     }
-    if (this.hint.generator === 'embedding') return this.embeddings(adaptation, slots);
+    if (this.hint.generator === 'embedding') return this.embeddings.of(adaptation, slots);
     const { offsets } = this.require(instructions);
     return this.hint.generator === 'decoder'
-      ? yield* hyperdecode(this.network, this.embeddings(adaptation, slots), offsets, keys, dropout)
+      ? yield* hyperdecode(this.network, this.embeddings.of(adaptation, slots), offsets, keys, dropout)
       : this.attend(adaptation, offsets, keys[0] as InstructionKeys, dropout, slots);
   }
 
-  private embeddings(adaptation: Adaptation, slots: readonly number[]): Tensor {
-    return this.network.weights.gather(
-      this.embeddingRows(adaptation, slots),
-      'hypernetwork.embedding.weight',
-    );
-  }
-
-  /**
-   * The component cross-attention (method §2.4): no norm, no residual. Queries do not depend on the task and are projected
-   * once.
-   */
+  /** method §2.4: one cross-attention; no norm, no residual. The queries do not depend on the task and are projected once. */
   private attend(
     adaptation: Adaptation,
     offsets: Int32Array,
@@ -257,7 +250,7 @@ export class Hypernetwork {
     const { name } = adaptation;
     const { config, weights } = this.network;
     const queries = weights.componentQueries(name, () =>
-      project(this.network, this.embeddings(adaptation, slots), COMPONENT_ATTENTION, 'q', undefined, 0),
+      project(this.network, this.embeddings.of(adaptation, slots), COMPONENT_ATTENTION, 'q', undefined, 0),
     );
     const o = ops.attention(queries, key, value, {
       numHeads: config.numHeads,
@@ -270,29 +263,6 @@ export class Hypernetwork {
       : project(this.network, o, COMPONENT_ATTENTION, 'o', undefined, 0);
   }
 
-  /** Rows of the embedding table that hold one kind's components for `slots`, slot after slot. */
-  private embeddingRows(adaptation: Adaptation, slots: readonly number[]): Tensor {
-    const key = `${adaptation.name} ${slots.join()}`;
-    const known = this.rowIds.get(key);
-    if (known) return known;
-    const { components, offset } = adaptation;
-    const perSlot = this.table.reduce((total, { components: count }) => total + count, 0);
-    let rows: number[];
-    if (this.hint.perLayerGenerators) {
-      // A plain reshape puts `embeddingSlots` consecutive rows side by side (method §3.4), so a component owns that many.
-      const side = this.hint.embeddingSlots;
-      rows = Array.from({ length: components * side }, (_, i) => offset * side + i);
-    } else {
-      rows = slots.flatMap((slot) =>
-        Array.from({ length: components }, (_, c) => slot * perSlot + offset + c),
-      );
-    }
-    const device = this.network.device;
-    const ids = device.keep(device.tensor(Int32Array.from(rows), [rows.length]));
-    this.rowIds.set(key, ids);
-    return ids;
-  }
-
   private require(instructions: EncodedInstructions | undefined): EncodedInstructions {
     if (instructions) return instructions;
     throw new HintError(
@@ -300,28 +270,4 @@ export class Hypernetwork {
       `The generator "${this.hint.generator}" needs an instruction; give one.`,
     );
   }
-}
-
-/** Right-pads to one length with token 0, and lists which rows are real. */
-function pad(
-  sequences: { ids: Int32Array; offsets: Int32Array },
-  length: number,
-): { ids: Int32Array; offsets: Int32Array; real: Int32Array } {
-  const { ids, offsets } = sequences;
-  const count = offsets.length - 1;
-  let longest = Math.max(1, length);
-  for (let i = 0; i < count; i++)
-    longest = Math.max(longest, (offsets[i + 1] as number) - (offsets[i] as number));
-  const padded = new Int32Array(count * longest);
-  const real: number[] = [];
-  for (let i = 0; i < count; i++) {
-    const sequence = ids.subarray(offsets[i], offsets[i + 1]);
-    padded.set(sequence, i * longest);
-    sequence.forEach((_, position) => real.push(i * longest + position));
-  }
-  return {
-    ids: padded,
-    offsets: Int32Array.from({ length: count + 1 }, (_, i) => i * longest),
-    real: Int32Array.from(real),
-  };
 }
