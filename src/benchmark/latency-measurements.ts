@@ -6,24 +6,11 @@ import { parameterShapes } from '../model/parameters/parameter-shapes.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { observeHint, observePlain, type Observation } from './generation.js';
 import { OUTPUT_TOKENS, sniLengths } from './lengths.js';
-import type { LatencyOptions, LatencySystem, Observations } from './latency.js';
 import type { PeerDType, Peers } from './latency-peers.js';
+import type { LatencyCase, LatencyOptions, Observations } from './latency-run.js';
 import { peerGeneration } from './peers.js';
 import { plainModel, randomTokens, uniforms } from './random-model.js';
 import type { MeasurementGroup } from './turns.js';
-
-/** What one measurement is of. */
-export interface LatencyCase {
-  readonly system: LatencySystem;
-  /** `quantized` for an ONNX export of that kind. */
-  readonly dtype: WeightDType | 'quantized';
-  /** Absent where there is no instruction at all. */
-  readonly shots?: number;
-  /** Tokens of every input. */
-  readonly inputTokens: number;
-  /** Tokens that HINT's hypernetwork reads once. */
-  readonly instructionTokens?: number;
-}
 
 /** Token ids of every measurement, the same for all systems. */
 interface Workload {

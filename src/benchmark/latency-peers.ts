@@ -1,7 +1,7 @@
 import { HintError } from '../util/errors.js';
 import type { ModelConfig } from '../model/config/config.js';
 import { OUTPUT_TOKENS, sniLengths } from './lengths.js';
-import type { LatencyOptions, LatencyPart } from './latency.js';
+import type { LatencyOptions, LatencyPart } from './latency-run.js';
 import type { PeerProcess } from './peer-process.js';
 import { fastestBatch, loadHuggingFace, startHuggingFace, startOnnx, type PeerDescription } from './peers.js';
 import { randomTokens, uniforms } from './random-model.js';

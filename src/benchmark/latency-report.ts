@@ -2,7 +2,7 @@ import { markdownTable } from '../util/markdown.js';
 import { lineChart } from '../util/plot/charts.js';
 import { shownMarkdown } from '../util/shown.js';
 import { slope } from '../util/statistics.js';
-import type { LatencyPart, LatencyPoint, LatencySystem } from './latency.js';
+import type { LatencyPart, LatencyPoint, LatencySystem } from './latency-run.js';
 import { momentSentence } from './machine.js';
 
 const NAMES: Readonly<Record<LatencySystem, string>> = {

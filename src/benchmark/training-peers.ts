@@ -6,11 +6,7 @@ import { packageRoot } from '../util/package-root.js';
 import { PeerProcess } from './peer-process.js';
 import { loadHuggingFace, peerPython, startHuggingFace, type PeerDescription } from './peers.js';
 import type { DrawnBatch } from './training-examples.js';
-import type { TrainingMeasurementOptions } from './training.js';
-
-/** The peers of a training run. */
-export const TRAINING_PEERS = ['hf', 'hint-torch'] as const;
-export type TrainingPeerName = (typeof TRAINING_PEERS)[number];
+import type { TrainingMeasurementOptions, TrainingPeerName } from './training-run.js';
 
 /** A peer that is there. */
 export interface TrainingPeer {

@@ -3,7 +3,7 @@ import { shownMarkdown } from '../util/shown.js';
 import { median } from '../util/statistics.js';
 import type { MemoryMode } from '../training/memory/memory-plan.js';
 import { momentSentence } from './machine.js';
-import type { MeasuredSystem, TrainingPart, TrainingSystem } from './training.js';
+import type { MeasuredSystem, TrainingPart, TrainingSystem } from './training-run.js';
 
 const NAMES: Readonly<Record<TrainingSystem, string>> = {
   hint: 'HINT, this engine',

@@ -9,7 +9,7 @@ import { table5 } from './table5.js';
 import { table6 } from './table6.js';
 
 export type { Claim, Grid, GridCell, ModuleSizes, PaperSize } from './grid.js';
-export type { ReproduceSettings, StartingModel } from './plan.js';
+export type { ReproduceSettings, StartingModel } from './settings.js';
 export { markdownOf, reportOf, checkReport, writeReport, type GridReport } from './report.js';
 export { runGrid, type CellOutcome, type GridEvent, type GridResult } from './runner.js';
 

@@ -1,64 +1,15 @@
 import { join, resolve } from 'node:path';
 import { corpusFingerprint, findTextFiles } from '../data/text/files.js';
 import { HintError } from '../util/errors.js';
-
-import type { DecoderOnlyFamily } from '../model/decoder-only/config.js';
 import { findSystem } from '../systems/index.js';
-import {
-  parseTrainingConfig,
-  type TrainingConfig,
-  type TrainingConfigInput,
-} from '../training/config/config.js';
+import { parseTrainingConfig, type TrainingConfig } from '../training/config/config.js';
 import { mergeSettings } from '../training/config/overrides.js';
 import { findRecipe, PRETRAINING } from '../training/config/recipes.js';
 import { sha256Hex } from '../util/hash.js';
 import { contentsOf } from './contents.js';
 import { startsOf, type Start } from './starts.js';
-import type { Grid, GridCell, ModuleSizes, PaperSize } from './grid.js';
-
-/** A T5 that cells start from. */
-export interface StartingModel {
-  /** What it is called in the results. */
-  readonly label: string;
-  readonly init: TrainingConfigInput['model']['init'];
-  /** Folder or file of its tokenizer.json; a directory brings its own. */
-  readonly tokenizer?: string | undefined;
-}
-
-/** How a cell is evaluated. */
-export interface EvaluationSettings {
-  /** Instances of each test task, or of each P3 template. */
-  readonly instances: number;
-  readonly maxTokens: number;
-  readonly batchSize: number;
-}
-
-/** What a user says about a reproduction; everything else is the paper's. */
-export interface ReproduceSettings {
-  /** A Super-NaturalInstructions checkout, or a P3 directory, as the table needs. */
-  readonly data: string;
-  /** Files, folders and patterns to pretrain hypernetworks on. */
-  readonly text: readonly string[];
-  readonly models: readonly StartingModel[];
-  /** What the rows of decoder-only baselines start from; a row without is left out. */
-  readonly decoders?: Readonly<Partial<Record<DecoderOnlyFamily, StartingModel>>> | undefined;
-  readonly seeds: readonly number[];
-  /** Updates of fine-tuning; the recipe's unless given. */
-  readonly steps?: number | undefined;
-  /** Updates of pretraining; 0 leaves it out. The paper's 10,000 unless given. */
-  readonly pretrainSteps?: number | undefined;
-  readonly sizes: ModuleSizes;
-  /** Settings over those of every fine-tuning, and of every pretraining. */
-  readonly training: object;
-  readonly pretraining: object;
-  /** Settings over those of decoder-only models, beside what `training` says of batches, data and such. */
-  readonly decoderTraining?: object | undefined;
-  readonly evaluation: EvaluationSettings;
-  readonly device?: string | undefined;
-  readonly threads?: number | undefined;
-  /** Where everything is written. Tables in one place share the cells and pretrainings they have in common. */
-  readonly output: string;
-}
+import type { Grid, GridCell, PaperSize } from './grid.js';
+import type { EvaluationSettings, ReproduceSettings, StartingModel } from './settings.js';
 
 /** A training run of a plan; its folder's name says what it is, and a hash of all that its result depends on. */
 export interface PlannedRun {

@@ -7,7 +7,7 @@ import { writeChart } from '../util/plot/png.js';
 import { shownMarkdown } from '../util/shown.js';
 import { makeFolder } from '../util/write-error.js';
 import { PAPER_SIZES, type Grid } from './grid.js';
-import type { ReproduceSettings, StartingModel } from './plan.js';
+import type { ReproduceSettings, StartingModel } from './settings.js';
 import type { CellOutcome, GridResult } from './runner.js';
 import { claimsOf, figuresOf, type ClaimOutcome, type TableFigure } from './summary.js';
 

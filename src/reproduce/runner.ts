@@ -10,7 +10,8 @@ import { readJson } from '../util/read-file.js';
 import { makeFolder } from '../util/write-error.js';
 import { evaluateCell, type CellScore } from './evaluate-cell.js';
 import type { Grid, GridCell, PaperSize } from './grid.js';
-import { planCells, type PlannedCell, type PlannedRun, type ReproduceSettings } from './plan.js';
+import { planCells, type PlannedCell, type PlannedRun } from './plan.js';
+import type { ReproduceSettings } from './settings.js';
 
 /** What became of a cell. */
 export interface CellOutcome {

@@ -7,7 +7,7 @@ import { readLineage } from '../training/run/lineage.js';
 import { findRecipe } from '../training/config/recipes.js';
 import { contentsOf } from './contents.js';
 import type { Grid, GridCell, PaperSize } from './grid.js';
-import type { ReproduceSettings, StartingModel } from './plan.js';
+import type { ReproduceSettings, StartingModel } from './settings.js';
 
 /** What is known of a starting model. */
 export interface Start {

@@ -3,11 +3,8 @@ import { expect, it } from 'vitest';
 import { endless, uniforms } from '../../src/benchmark/random-model.js';
 import { drawBatch, usefulTokens } from '../../src/benchmark/training-examples.js';
 import { trainingMarkdown, trainingRates } from '../../src/benchmark/training-report.js';
-import {
-  measureTraining,
-  type TrainingMeasurementOptions,
-  type TrainingPart,
-} from '../../src/benchmark/training.js';
+import { measureTraining } from '../../src/benchmark/training.js';
+import type { TrainingMeasurementOptions, TrainingPart } from '../../src/benchmark/training-run.js';
 import { benchmarkSeries } from '../../src/benchmark/compare.js';
 import { FULL_HINT, tinyConfig } from '../inference/models.js';
 

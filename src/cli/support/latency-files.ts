@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { measureLatency, type LatencyOptions, type LatencyPart } from '../../benchmark/latency.js';
+import { measureLatency } from '../../benchmark/latency.js';
+import type { LatencyOptions, LatencyPart } from '../../benchmark/latency-run.js';
 import { latencyChart, latencyMarkdown, latencyTargets } from '../../benchmark/latency-report.js';
 import { describeMachine } from '../../benchmark/machine.js';
 import { throwIfAborted } from '../../util/errors.js';

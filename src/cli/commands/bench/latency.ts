@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { LATENCY_SYSTEMS } from '../../../benchmark/latency.js';
+import { LATENCY_SYSTEMS } from '../../../benchmark/latency-run.js';
 import { PUBLISHED_SIZES } from '../../../model/config/sizes.js';
 import { action } from '../../support/context.js';
 import { reportLatency, type LatencyReportOptions } from '../../support/latency-files.js';

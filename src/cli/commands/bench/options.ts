@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { LATENCY_DTYPES } from '../../../benchmark/latency.js';
+import { LATENCY_DTYPES } from '../../../benchmark/latency-run.js';
 import { PUBLISHED_SIZES } from '../../../model/config/sizes.js';
 import { oneOf, sizeName } from '../../support/choices.js';
 import { wholeNumber } from '../../support/options.js';

@@ -1,7 +1,8 @@
 import { Option, type Command } from 'commander';
 import { describeMachine } from '../../../benchmark/machine.js';
 import { benchConfig } from '../../../benchmark/random-model.js';
-import { measureTraining, TRAINING_SYSTEMS, type TrainingSystem } from '../../../benchmark/training.js';
+import { measureTraining } from '../../../benchmark/training.js';
+import { TRAINING_SYSTEMS, type TrainingSystem } from '../../../benchmark/training-run.js';
 import { trainingMarkdown } from '../../../benchmark/training-report.js';
 import { HintError } from '../../../util/errors.js';
 import type { FloatDType } from '../../../tensor/ops.js';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { LATENCY_DTYPES } from '../../../benchmark/latency.js';
+import { LATENCY_DTYPES } from '../../../benchmark/latency-run.js';
 import { HintError } from '../../../util/errors.js';
 import { reportLatency } from '../../support/latency-files.js';
 import type { ReproduceOptions } from './settings.js';

@@ -1,0 +1,91 @@
+import type { WeightDType } from '../tensor/ops.js';
+import type { EventLoopLag } from '../util/event-loop-lag.js';
+import type { Spread } from '../util/statistics.js';
+import type { Observation } from './generation.js';
+import type { MomentDescription } from './machine.js';
+import type { PeerDescription } from './peers.js';
+
+/** What is measured: compiled HINT and plain T5 here, plain T5 in Python, an exported T5 under ONNX Runtime. */
+export const LATENCY_SYSTEMS = ['hint', 't5', 'hf', 'onnx'] as const;
+export type LatencySystem = (typeof LATENCY_SYSTEMS)[number];
+
+/** What matrices can be held in while latency is measured. */
+export const LATENCY_DTYPES = ['f32', 'bf16', 'int8'] as const satisfies readonly WeightDType[];
+
+/** A run of the paper's Figure 4. */
+export interface LatencyOptions {
+  /** A T5 v1.1 size with random weights, or `model`. */
+  readonly size?: string | undefined;
+  /** A model directory; a plain T5 leaves HINT out. Its weights stand for themselves here, for their shape in HF. */
+  readonly model?: string | undefined;
+  /** With a size: the width of HINT's adapters. */
+  readonly adapterSize: number;
+  readonly shots: readonly number[];
+  readonly examples: number;
+  readonly rounds: number;
+  readonly dtypes: readonly WeightDType[];
+  readonly systems: readonly LatencySystem[];
+  /** What computes, here and in Hugging Face: `cpu` (the default), `cuda`, `cuda:1`. */
+  readonly device?: string | undefined;
+  /** A directory with an exported T5 of the same shape. */
+  readonly onnx?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Told what is left out, and why. */
+  readonly note?: ((text: string) => void) | undefined;
+  readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
+}
+
+/** What one measurement is of. */
+export interface LatencyCase {
+  readonly system: LatencySystem;
+  /** `quantized` for an ONNX export of that kind. */
+  readonly dtype: WeightDType | 'quantized';
+  /** Absent where there is no instruction at all. */
+  readonly shots?: number;
+  /** Tokens of every input. */
+  readonly inputTokens: number;
+  /** Tokens that HINT's hypernetwork reads once. */
+  readonly instructionTokens?: number;
+}
+
+/** One figure: seconds per 100 examples, HINT's compilation once included. */
+export interface LatencyPoint extends LatencyCase, Spread {
+  readonly name: string;
+  /** HINT's compilation alone, median. */
+  readonly compileSeconds?: number;
+  /** Weights as inference reads them and what a run took beside them at its peak; a peer's resident process. */
+  readonly memoryBytes: number;
+  /** The worst of all samples; of this process, so that peers have none. */
+  readonly eventLoopLag?: EventLoopLag;
+}
+
+/** Everything a run gave. */
+export interface LatencyPart extends MomentDescription {
+  /** Absent in older results: the CPU. */
+  readonly device?: string;
+  readonly model: string;
+  readonly adapterSize: number;
+  readonly parameters: { readonly t5: number; readonly hint?: number };
+  /** Parameters as they were opened, which the dtypes' weights are made from, bytes. */
+  readonly parameterBytes: number;
+  readonly shots: readonly number[];
+  readonly examples: number;
+  readonly outputTokens: number;
+  readonly rounds: number;
+  readonly dtypes: readonly WeightDType[];
+  readonly peers: {
+    readonly hf?: PeerDescription | { readonly skipped: string };
+    readonly onnx?: PeerDescription;
+  };
+  /** Inputs of one batch of HF. */
+  readonly hfBatch?: number;
+  /** Seconds for all examples, by name, as measured. */
+  readonly samples: Record<string, number[]>;
+  readonly points: readonly LatencyPoint[];
+}
+
+/** What every sample of a measurement left behind. */
+export type Observations = Map<
+  string,
+  (Partial<Observation> & { compileSeconds?: number; memoryBytes: number })[]
+>;

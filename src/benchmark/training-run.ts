@@ -1,0 +1,86 @@
+import type { ModelConfig } from '../model/config/config.js';
+import type { FloatDType } from '../tensor/ops.js';
+import type { MemoryMode } from '../training/memory/memory-plan.js';
+import type { MomentDescription } from './machine.js';
+import type { PeerDescription } from './peers.js';
+import type { TRAINING_LENGTHS } from './training-examples.js';
+
+/** The peers of a training run. */
+export const TRAINING_PEERS = ['hf', 'hint-torch'] as const;
+export type TrainingPeerName = (typeof TRAINING_PEERS)[number];
+
+/** HINT and plain T5 here, plain T5 under Hugging Face transformers, HINT in PyTorch. */
+export const TRAINING_SYSTEMS = ['hint', 't5', ...TRAINING_PEERS] as const;
+export type TrainingSystem = (typeof TRAINING_SYSTEMS)[number];
+
+/** What is measured of training. */
+export interface TrainingMeasurementOptions {
+  /** The shape, whose weights are random; with a hypernetwork where HINT is measured. */
+  readonly config: ModelConfig;
+  readonly systems: readonly TrainingSystem[];
+  /** Examples of one step. */
+  readonly batchSize: number;
+  /** Different instructions among them. */
+  readonly tasks: number;
+  /** Most tokens of a microbatch of the engine. */
+  readonly tokenBudget: number;
+  /** What the engine computes in, and the roof is measured in; f32 unless said otherwise. */
+  readonly computeDtype?: FloatDType | undefined;
+  /** What the engine keeps matrices in: f32, or bf16 with stochastic rounding. */
+  readonly paramDtype?: FloatDType | undefined;
+  /** What the engine's backward pass runs again; nothing unless said otherwise. */
+  readonly runAgain?: MemoryMode | undefined;
+  /** Examples that a peer takes at a time; absent: the whole step. */
+  readonly peerBatch?: number | undefined;
+  /** What peers multiply in, with f32 weights. */
+  readonly autocast?: 'bf16' | undefined;
+  /** Steps measured of each system, behind one that warms up. */
+  readonly rounds: number;
+  readonly device?: string | undefined;
+  readonly threads?: number | undefined;
+  /** A Python file that builds HINT in PyTorch; see bench/peers/hint_torch.py. */
+  readonly hintPeer?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Told what is left out, and why. */
+  readonly note?: ((text: string) => void) | undefined;
+  readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
+}
+
+/** One system of a run. */
+export interface MeasuredSystem {
+  readonly system: TrainingSystem;
+  /** Seconds of every step, in the order of the batches. */
+  readonly seconds: readonly number[];
+  /** Of the engine: FLOPs of every step, useful work only. */
+  readonly flops?: readonly number[];
+  /** Of the engine: most tensor memory of a step, bytes. */
+  readonly peakBytes?: number;
+  /** Of the engine: the worst p99 of the event-loop lag of all steps, milliseconds. */
+  readonly lagP99?: number;
+  readonly peer?: PeerDescription;
+  /** Of a peer: the share of its tokens that is not padding. */
+  readonly usefulShare?: number;
+}
+
+/** Training's part of a benchmark's results. */
+export interface TrainingPart extends MomentDescription {
+  readonly device: string;
+  readonly parameters: { readonly t5: number; readonly hint?: number };
+  readonly batchSize: number;
+  readonly tasks: number;
+  readonly tokenBudget: number;
+  readonly computeDtype: FloatDType;
+  readonly paramDtype: FloatDType;
+  readonly runAgain: MemoryMode;
+  readonly peerBatch: number;
+  readonly autocast: string;
+  readonly rounds: number;
+  readonly lengths: typeof TRAINING_LENGTHS;
+  /** By batch, tokens that are not padding; HINT reads every instruction of a batch once. */
+  readonly usefulTokens: readonly { readonly t5: number; readonly hint: number }[];
+  readonly systems: readonly MeasuredSystem[];
+  /** Peers that were asked for and are not there, and why. */
+  readonly skipped: Readonly<Record<string, string>>;
+  /** Seconds by system, as measured; `roof`: seconds per FLOP of a large matrix product. */
+  readonly samples: Readonly<Record<string, readonly number[]>>;
+}
