@@ -69,7 +69,7 @@ async function trainerRate(source, tokenizer) {
         generatorDropout: 0,
         zLoss: 1e-4,
         seed: 1,
-        recompute: false,
+        backward: 'none',
       },
     );
     const rates = [];

@@ -1,6 +1,6 @@
 import type { Ragged, RaggedBatch } from '../data/batch.js';
 import { generatesBySlot } from '../model/modules/adaptations.js';
-import { type RunAgain } from '../model/memory/activation-memory.js';
+import { makesModulesAgain, runsLayersAgain, type BackwardPlan } from '../model/memory/backward-plan.js';
 import type { ModelConfig } from '../model/config/config.js';
 import { adaptationTable } from '../model/modules/adaptations.js';
 import {
@@ -15,10 +15,8 @@ import {
 /** One training batch: `tasks` distinct instructions with `examples` examples each, all of equal length. */
 export interface TrainingLengths extends InferenceLengths {
   readonly tasks: number;
-  /** Layers run a second time in the backward pass (the trainer's `recompute`). */
-  readonly recompute?: boolean;
-  /** Modules made where layers read them, and again in the backward pass (the trainer's `regenerate`). */
-  readonly regenerate?: boolean;
+  /** What the backward pass runs again; absent: nothing. */
+  readonly backward?: BackwardPlan | undefined;
 }
 
 /** Cost of one training batch without the optimiser, which has no matrix products. */
@@ -26,7 +24,7 @@ export interface TrainingCost {
   readonly forward: MultiplyAdds;
   /** Twice the forward (one product for the input's gradient, one for the weight's), and the logits computed again. */
   readonly backward: MultiplyAdds;
-  /** What runs again in the backward pass; all 0 without `recompute` and `regenerate`. */
+  /** What runs again in the backward pass; all 0 where that is nothing. */
   readonly recomputed: MultiplyAdds;
   /** All of it, in FLOPs (two per multiply-add). */
   readonly flops: number;
@@ -39,8 +37,9 @@ export interface TrainingCost {
  * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
  */
 export function trainingFlops(config: ModelConfig, lengths: TrainingLengths): TrainingCost {
-  const { instruction, tasks, examples, recompute = false } = lengths;
-  const regenerate = (lengths.regenerate ?? false) && generatesBySlot(config);
+  const { instruction, tasks, examples, backward: plan } = lengths;
+  const recompute = runsLayersAgain(plan);
+  const regenerate = makesModulesAgain(plan) && generatesBySlot(config);
   const compile = compileMultiplyAdds(config, instruction, tasks);
   const example = examplePhases(config, lengths);
   const encode = scale(example.encode, tasks * examples);
@@ -65,10 +64,10 @@ export function trainingFlops(config: ModelConfig, lengths: TrainingLengths): Tr
   };
 }
 
-/** FLOPs that a batch takes more with `again` than where everything is kept for the backward pass. */
-export function runAgainFlops(config: ModelConfig, batch: RaggedBatch, again: RunAgain): number {
+/** FLOPs that a batch takes more with a backward plan than where everything is kept for the backward pass. */
+export function runAgainFlops(config: ModelConfig, batch: RaggedBatch, backward: BackwardPlan): number {
   const extra = (lengths: TrainingLengths): number =>
-    trainingFlops(config, { ...lengths, ...again }).flops - trainingFlops(config, lengths).flops;
+    trainingFlops(config, { ...lengths, backward }).flops - trainingFlops(config, lengths).flops;
   const { instructions, inputs, targets, taskIndex } = batch;
   const tasks = Array.from({ length: instructions.offsets.length - 1 }, (_, task) =>
     ofTask(lengthAt(instructions, task)),

@@ -1,7 +1,7 @@
 import { markdownTable } from '../util/markdown.js';
 import { shownMarkdown } from '../util/shown.js';
 import { median } from '../util/statistics.js';
-import type { MemoryMode } from '../training/memory/memory-plan.js';
+import type { BackwardPlan } from '../model/memory/backward-plan.js';
 import { momentSentence } from './machine.js';
 import type { MeasuredSystem, TrainingPart, TrainingSystem } from './training-run.js';
 
@@ -12,7 +12,7 @@ const NAMES: Readonly<Record<TrainingSystem, string>> = {
   'hint-torch': 'HINT, PyTorch',
 };
 
-const AGAIN: Readonly<Record<MemoryMode, string>> = {
+const AGAIN: Readonly<Record<BackwardPlan, string>> = {
   none: 'runs nothing again in the backward pass',
   modules: 'makes modules again in the backward pass (no useful work)',
   layers: 'runs layers again in the backward pass (no useful work)',

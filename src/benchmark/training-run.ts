@@ -1,6 +1,6 @@
+import type { BackwardPlan } from '../model/memory/backward-plan.js';
 import type { ModelConfig } from '../model/config/config.js';
 import type { FloatDType } from '../tensor/ops.js';
-import type { MemoryMode } from '../training/memory/memory-plan.js';
 import type { MomentDescription } from './machine.js';
 import type { PeerDescription } from './peers.js';
 import type { TRAINING_LENGTHS } from './training-examples.js';
@@ -29,7 +29,7 @@ export interface TrainingMeasurementOptions {
   /** What the engine keeps matrices in: f32, or bf16 with stochastic rounding. */
   readonly paramDtype?: FloatDType | undefined;
   /** What the engine's backward pass runs again; nothing unless said otherwise. */
-  readonly runAgain?: MemoryMode | undefined;
+  readonly backward?: BackwardPlan | undefined;
   /** Examples that a peer takes at a time; absent: the whole step. */
   readonly peerBatch?: number | undefined;
   /** What peers multiply in, with f32 weights. */
@@ -71,7 +71,7 @@ export interface TrainingPart extends MomentDescription {
   readonly tokenBudget: number;
   readonly computeDtype: FloatDType;
   readonly paramDtype: FloatDType;
-  readonly runAgain: MemoryMode;
+  readonly runAgain: BackwardPlan;
   readonly peerBatch: number;
   readonly autocast: string;
   readonly rounds: number;

@@ -2,6 +2,7 @@ import { buildBatch, type TokenizedExample } from '../data/batch.js';
 import { splitByTokens } from '../data/sampling.js';
 import { HintError } from '../util/errors.js';
 import { runAgainFlops } from '../accounting/training-flops.js';
+import type { BackwardPlan } from '../model/memory/backward-plan.js';
 import { DropoutPlan } from '../model/trainable/dropout.js';
 import type { EncoderDecoderModel } from '../model/hint/encoder-decoder-model.js';
 import type { Device } from '../tensor/device.js';
@@ -9,7 +10,6 @@ import * as ops from '../tensor/ops.js';
 import type { FloatDType } from '../tensor/ops.js';
 import { Gradients } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { runAgain, type MemoryMode } from '../training/memory/memory-plan.js';
 import { accumulateGradients } from '../training/step/microbatch.js';
 import { ADAFACTOR, Optimizer } from '../training/step/optimizer.js';
 import { keepParameters } from '../training/step/param-dtype.js';
@@ -25,7 +25,7 @@ export interface StepSettings {
   /** What matrices are kept in; bf16 is rounded stochastically. */
   readonly paramDtype: FloatDType;
   /** What the backward pass runs again. */
-  readonly mode: MemoryMode;
+  readonly backward: BackwardPlan;
 }
 
 /** What was seen of an engine's steps, in their order. */
@@ -101,16 +101,16 @@ export class EngineSteps {
   private async train(examples: readonly TokenizedExample[]): Promise<void> {
     const { model, gradients, optimizer, update, settings } = this;
     const { dropoutRate } = model.config;
-    const again = runAgain(settings.mode);
     const losses = [];
     for (const [index, microbatch] of splitByTokens(examples, settings.tokenBudget).entries()) {
       const batch = buildBatch(microbatch);
-      if (settings.mode !== 'none') this.runAgain += runAgainFlops(model.config, batch, again);
+      if (settings.backward !== 'none')
+        this.runAgain += runAgainFlops(model.config, batch, settings.backward);
       const { sums } = await accumulateGradients(model, batch, gradients, {
         parameters: optimizer.parameters(),
         zLoss: Z_LOSS,
         dropout: new DropoutPlan(dropoutRate, update * examples.length + index),
-        ...again,
+        backward: settings.backward,
       });
       losses.push(sums);
     }

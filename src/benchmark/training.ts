@@ -25,7 +25,7 @@ import { alternate } from './turns.js';
  */
 export async function measureTraining(options: TrainingMeasurementOptions): Promise<TrainingPart> {
   const { config, systems, batchSize, tasks, tokenBudget, rounds, signal, onProgress } = options;
-  const { computeDtype = 'f32', paramDtype = 'f32', runAgain: mode = 'none' } = options;
+  const { computeDtype = 'f32', paramDtype = 'f32', backward = 'none' } = options;
   const moment = await describeMoment();
   const device = new Device({
     device: options.device ?? 'cpu',
@@ -46,7 +46,7 @@ export async function measureTraining(options: TrainingMeasurementOptions): Prom
     // The first batch warms up.
     const batches = Array.from({ length: rounds + 1 }, () => drawBatch(uniform, shape));
     const engine = new Map<TrainingSystem, EngineSteps>();
-    const settings = { tokenBudget, computeDtype, paramDtype, mode };
+    const settings = { tokenBudget, computeDtype, paramDtype, backward };
     if (systems.includes('hint') && config.hint)
       engine.set('hint', await EngineSteps.create(model, settings));
     if (systems.includes('t5')) engine.set('t5', await EngineSteps.create(plainModel(model), settings));
@@ -77,7 +77,7 @@ export async function measureTraining(options: TrainingMeasurementOptions): Prom
       tokenBudget,
       computeDtype,
       paramDtype,
-      runAgain: mode,
+      runAgain: backward,
       peerBatch: options.peerBatch ?? batchSize,
       autocast: options.autocast ?? 'off',
       rounds,

@@ -359,7 +359,7 @@ const trainerSettings = {
   generatorDropout: 0,
   zLoss: 0,
   seed: 0,
-  recompute: false,
+  backward: 'none',
 } as const;
 let trainerParts: ConstructorParameters<typeof api.Trainer>[0];
 

@@ -56,7 +56,7 @@ it('what runs again is no useful work, and bf16 weights take half', async () => 
   const measure = (more: Partial<TrainingMeasurementOptions>): Promise<TrainingPart> =>
     measureTraining({ ...OPTIONS, systems: ['hint', 't5'], computeDtype: 'bf16', ...more });
   const useful = (part: TrainingPart): unknown => part.systems.map(({ flops }) => flops);
-  const [kept, again] = [await measure({}), await measure({ runAgain: 'both', paramDtype: 'bf16' })];
+  const [kept, again] = [await measure({}), await measure({ backward: 'both', paramDtype: 'bf16' })];
   expect(useful(again)).toEqual(useful(kept));
   expect(again.systems[0]?.peakBytes).toBeLessThan(kept.systems[0]?.peakBytes ?? 0);
   expect(trainingMarkdown(again)).toContain('keeps weights in bf16 and runs layers and makes modules again');

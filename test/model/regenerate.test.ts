@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { buildBatch, type RaggedBatch } from '../../src/data/batch.js';
+import type { BackwardPlan } from '../../src/model/memory/backward-plan.js';
 import { DropoutPlan } from '../../src/model/trainable/dropout.js';
 import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { Device } from '../../src/tensor/device.js';
@@ -61,11 +62,7 @@ interface Pass {
   gradients: Map<string, Float32Array>;
 }
 
-async function pass(
-  model: EncoderDecoderModel,
-  batch: RaggedBatch,
-  modes: { recompute?: boolean; regenerate?: boolean },
-): Promise<Pass> {
+async function pass(model: EncoderDecoderModel, batch: RaggedBatch, backward?: BackwardPlan): Promise<Pass> {
   const gradients = new Gradients(device);
   const parameters = model.parameters.all();
   const dropout = new DropoutPlan(0.2, 11, 0.3);
@@ -73,7 +70,7 @@ async function pass(
     parameters,
     zLoss: 1e-4,
     dropout,
-    ...modes,
+    backward,
   });
   const { crossEntropy, zLoss } = await sums;
   const read = new Map<string, Float32Array>();
@@ -90,16 +87,16 @@ function largest(values: Float32Array): number {
 }
 
 describe.each([
-  ['where they are read', { regenerate: true }],
-  ['inside layers that run again', { recompute: true, regenerate: true }],
-])('modules generated %s', (_where, modes) => {
+  ['where they are read', 'modules'],
+  ['inside layers that run again', 'both'],
+] as const)('modules generated %s', (_where, backward) => {
   it.each([...BY_SLOT, ...TOGETHER])(
     'give the loss and gradients of modules that are kept: %s',
     async (_, hint) => {
       const model = randomModel(device, tinyConfig(hint, { vocab_size: 100 }));
       const batch = batchOf(3, hint.generator !== 'embedding' && hint.generator !== 'static');
-      const kept = await pass(model, batch, {});
-      const again = await pass(model, batch, modes);
+      const kept = await pass(model, batch);
+      const again = await pass(model, batch, backward);
       // Not to the bit: products of few rows have kernels of their own.
       expect(Math.abs(again.loss / kept.loss - 1)).toBeLessThan(1e-6);
       expect([...again.gradients.keys()].sort()).toEqual([...kept.gradients.keys()].sort());
@@ -118,12 +115,16 @@ describe.each([
 });
 
 describe('memory of a backward pass', () => {
-  const peakOf = async (model: EncoderDecoderModel, batch: RaggedBatch, modes: object): Promise<number> => {
-    await pass(model, batch, modes);
+  const peakOf = async (
+    model: EncoderDecoderModel,
+    batch: RaggedBatch,
+    backward: BackwardPlan,
+  ): Promise<number> => {
+    await pass(model, batch, backward);
     await device.synchronize();
     const { bytesInUse } = device.statistics();
     device.resetPeakMemory();
-    await pass(model, batch, modes);
+    await pass(model, batch, backward);
     return device.statistics().peakBytesInUse - bytesInUse;
   };
 
@@ -134,13 +135,8 @@ describe('memory of a backward pass', () => {
     );
     const batch = batchOf(24);
     const peaks: number[] = [];
-    for (const modes of [
-      {},
-      { recompute: true },
-      { regenerate: true },
-      { recompute: true, regenerate: true },
-    ])
-      peaks.push(await peakOf(model, batch, modes));
+    for (const backward of ['none', 'layers', 'modules', 'both'] as const)
+      peaks.push(await peakOf(model, batch, backward));
     const [kept, layers, modules, both] = peaks as [number, number, number, number];
     // Modules with their gradients: 18 prefixes of 2 · 8 rows, 12 adapters of 2 · 16.
     const modulesOfAll = 4 * 24 * 32 * (18 * 2 * 8 + 12 * 2 * 16);

@@ -144,12 +144,12 @@ async function gradientsOf(model: EncoderDecoderModel, gradients: Gradients): Pr
   return hashes;
 }
 
-describe.each([false, true])('a training step in slices, recomputing: %s', (recompute) => {
+describe.each(['none', 'layers'] as const)('a training step in slices, running again: %s', (backward) => {
   it('has the bits of one at once while other work runs on the device', async () => {
     const { model } = tinyTrainer(device);
     const parameters = model.parameters.all();
     const batch = buildBatch(tinyPool(12));
-    const options = { parameters, zLoss: 1e-4, dropout: new DropoutPlan(0.1, 7), recompute };
+    const options = { parameters, zLoss: 1e-4, dropout: new DropoutPlan(0.1, 7), backward };
     const before = await valuesOf(model);
     const inputs = tinyPool(4).map(({ input }) => input);
     const instructions = [tinyPool(1)[0]!.instruction];

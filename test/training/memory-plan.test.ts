@@ -7,17 +7,16 @@ import { buildModel } from '../../src/model/hint/build-model.js';
 import { initialiseDecoderOnlyModel } from '../../src/model/decoder-only/checkpoint.js';
 import { parseDecoderOnlyConfig } from '../../src/model/decoder-only/config.js';
 import { initialiseParameters } from '../../src/model/parameters/initialise.js';
+import {
+  makesModulesAgain,
+  runsLayersAgain,
+  type BackwardPlan,
+} from '../../src/model/memory/backward-plan.js';
 import type { TrainableModel } from '../../src/model/trainable/trainable.js';
 import { Device } from '../../src/tensor/device.js';
 import type { FloatDType } from '../../src/tensor/ops.js';
 import { PoolSource } from '../../src/training/sources/example-source.js';
-import {
-  MARGIN,
-  planMemory,
-  runAgain,
-  type MemoryMode,
-  type MemoryPlan,
-} from '../../src/training/memory/memory-plan.js';
+import { MARGIN, planMemory, type MemoryPlan } from '../../src/training/memory/memory-plan.js';
 import { keepParameters } from '../../src/training/step/param-dtype.js';
 import { ADAFACTOR, Optimizer } from '../../src/training/step/optimizer.js';
 import { assignGroups } from '../../src/training/step/parameter-groups.js';
@@ -63,7 +62,7 @@ function pool({ tasks, perTask, instruction, input, target }: Shape): TokenizedE
 interface Setup {
   model: TrainableModel;
   optimizer: Optimizer;
-  trainer: (mode: MemoryMode) => Trainer;
+  trainer: (mode: BackwardPlan) => Trainer;
   plan: (budget: number) => Promise<MemoryPlan>;
 }
 
@@ -92,7 +91,7 @@ function setUp(
     trainer: (mode) =>
       new Trainer(
         { model, source: source(), optimizer },
-        { ...SETTINGS, ...settings, ...runAgain(mode), schedule: { ...SETTINGS.schedule, steps: 2 } },
+        { ...SETTINGS, ...settings, backward: mode, schedule: { ...SETTINGS.schedule, steps: 2 } },
       ),
     plan: (budget) =>
       planRun({
@@ -184,7 +183,7 @@ describe('the estimate is within 15 % of what training takes', () => {
 
 describe('a budget chooses', () => {
   it('the next mode just below what one takes, and training stays within it', async () => {
-    const measured: [MemoryMode, number][] = [];
+    const measured: [BackwardPlan, number][] = [];
     const plans: MemoryPlan[] = [];
     {
       using device = new Device({ threads: 1 });
@@ -212,18 +211,15 @@ describe('a budget chooses', () => {
     state: { parameters: 600, copies: 0, gradients: 300, moments: 100, total: 1000 },
     batches: [{ tasks: 2, instruction: 9, input: 50, target: 20, repeatedInstruction: 20 }],
     tokenBudget: 80,
-    activationMemory: (
-      _: unknown,
-      { recompute, regenerate }: { recompute: boolean; regenerate: boolean },
-    ) => {
-      const peak = (recompute ? 300 : 1000) - (regenerate ? 200 : 0);
+    activationMemory: (_: unknown, backward: BackwardPlan) => {
+      const peak = (runsLayersAgain(backward) ? 300 : 1000) - (makesModulesAgain(backward) ? 200 : 0);
       return { layers: peak, modules: 0, generators: 0, passing: 0, peak };
     },
     costOfRunningAgain: () => ({ layers: 20, modules: 10 }),
   };
 
   it('what runs least again, by what it costs', () => {
-    const chosenFor = (budget: number): MemoryMode => planMemory({ ...input, budget }).mode;
+    const chosenFor = (budget: number): BackwardPlan => planMemory({ ...input, budget }).mode;
     expect(chosenFor(1000 + MARGIN * 1000)).toBe('none');
     expect(chosenFor(1000 + MARGIN * 1000 - 1)).toBe('modules');
     expect(chosenFor(1000 + MARGIN * 800 - 1)).toBe('layers');
@@ -261,7 +257,7 @@ describe('a run', () => {
       },
     });
     const memoryBudget = (planned.modes[0]?.required as number) - 1;
-    const second = planned.modes[1]?.mode as MemoryMode;
+    const second = planned.modes[1]?.mode as BackwardPlan;
     const tight = join(scratch, 'tight');
     const summary = await trainFromConfig(tinyRun(tight, { ...many, memoryBudget }));
     expect(summary).toMatchObject({ status: 'finished', recompute: second });

@@ -46,7 +46,7 @@ export const SETTINGS: TrainerSettings = {
   generatorDropout: 0,
   zLoss: 1e-4,
   seed: 3,
-  recompute: false,
+  backward: 'none',
 };
 
 /** A fresh model and a trainer for it. */

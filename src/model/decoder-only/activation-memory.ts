@@ -1,5 +1,6 @@
 import type { FloatDType } from '../../tensor/ops.js';
 import type { ActivationMemory, BatchShape } from '../memory/activation-memory.js';
+import { runsLayersAgain, type BackwardPlan } from '../memory/backward-plan.js';
 import { allocatedBytes } from '../memory/kept-by-layers.js';
 import type { DecoderOnlyConfig } from './config.js';
 
@@ -8,8 +9,9 @@ export function decoderOnlyActivationMemory(
   { dModel: d, dFf, numHeads, numLayers }: DecoderOnlyConfig,
   dtype: FloatDType,
   { input, target, repeatedInstruction }: BatchShape,
-  recompute: boolean,
+  backward: BackwardPlan,
 ): ActivationMemory {
+  const recompute = runsLayersAgain(backward);
   const rows = input + target + repeatedInstruction;
   const of = (columns: number, count = rows): number =>
     allocatedBytes(count * columns * (dtype === 'bf16' ? 2 : 4));

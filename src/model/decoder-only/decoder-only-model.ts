@@ -5,7 +5,8 @@ import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { runLayer, type Stream } from '../layers/stream.js';
-import type { ActivationMemory, BatchShape, RunAgain } from '../memory/activation-memory.js';
+import type { ActivationMemory, BatchShape } from '../memory/activation-memory.js';
+import { runsLayersAgain, type BackwardPlan } from '../memory/backward-plan.js';
 import type { ParameterStore } from '../parameters/parameter-store.js';
 import { NO_DROPOUT, type DropoutPlan } from '../trainable/dropout.js';
 import type { ForwardOptions, StoredTensor, TrainableModel } from '../trainable/trainable.js';
@@ -52,7 +53,7 @@ export class DecoderOnlyModel implements TrainableModel {
   ): Sliced<{ loss: Tensor; zTerm: Tensor }> {
     const work = this.untidyLoss(batch, options);
     // Layers that run again in the backward pass still need what they read.
-    return options.recompute ? work : this.device.tidied(work);
+    return runsLayersAgain(options.backward) ? work : this.device.tidied(work);
   }
 
   private *untidyLoss(
@@ -135,7 +136,7 @@ export class DecoderOnlyModel implements TrainableModel {
   /** Tokens through all layers and the final norm: [rows, dModel]. */
   *run({ ids, positions }: PlacedTokens, attend: Attend, options: ForwardOptions = {}): Sliced<Tensor> {
     const { numLayers, finalNorm, embeddingDropout } = this.config;
-    const { dropout = NO_DROPOUT, recompute } = options;
+    const { dropout = NO_DROPOUT, backward } = options;
     const site = embeddingDropout ? dropout.at('decoder', 0, 'embedding') : undefined;
     let stream: Stream = {
       x: ops.dropout(this.embed(ids, positions), site),
@@ -144,7 +145,7 @@ export class DecoderOnlyModel implements TrainableModel {
     };
     for (let index = 0; index < numLayers; index++) {
       const at = { index, attend, dropout };
-      stream = yield* runLayer(this.device, stream, recompute, (input) => decoderOnlyLayer(this, input, at));
+      stream = yield* runLayer(this.device, stream, backward, (input) => decoderOnlyLayer(this, input, at));
       yield;
     }
     if (finalNorm) return addNorm(this, stream, 'final_norm').y;
@@ -159,8 +160,8 @@ export class DecoderOnlyModel implements TrainableModel {
     return this.weights.multiply(this.toHead(hidden), this.headLayer, { outputDType: 'f32' });
   }
 
-  activationMemory(shape: BatchShape, { recompute }: RunAgain): ActivationMemory {
-    return decoderOnlyActivationMemory(this.config, this.parameters.computeDtype, shape, recompute);
+  activationMemory(shape: BatchShape, backward: BackwardPlan): ActivationMemory {
+    return decoderOnlyActivationMemory(this.config, this.parameters.computeDtype, shape, backward);
   }
 
   costOfRunningAgain({ input, target, repeatedInstruction }: BatchShape): {

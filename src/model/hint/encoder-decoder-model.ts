@@ -11,8 +11,8 @@ import {
   costOfRunningAgain,
   type ActivationMemory,
   type BatchShape,
-  type RunAgain,
 } from '../memory/activation-memory.js';
+import type { BackwardPlan } from '../memory/backward-plan.js';
 import {
   taskRowOffsets,
   type ModuleSource,
@@ -32,7 +32,7 @@ export interface EncodedTasks {
   /** Absent when nothing reads the instruction. */
   instructions: EncodedInstructions | undefined;
   modules: TaskModules;
-  /** In place of `modules`, with ForwardOptions.regenerate. */
+  /** In place of `modules`, where the backward pass makes modules again. */
   source?: ModuleSource | undefined;
 }
 
@@ -85,7 +85,7 @@ export abstract class EncoderDecoderModel implements TrainableModel {
     const encoded = yield* this.device.tidied(
       this.t5.encode(
         { ids, offsets: inputs.offsets },
-        { tasks: rows, dropout: options.dropout, recompute: options.recompute },
+        { tasks: rows, dropout: options.dropout, backward: options.backward },
       ),
     );
     ids.dispose();
@@ -111,7 +111,7 @@ export abstract class EncoderDecoderModel implements TrainableModel {
         {
           tasks: this.taskRows(tasks, taskIndex, targets.offsets),
           dropout: options.dropout,
-          recompute: options.recompute,
+          backward: options.backward,
         },
       ),
     );
@@ -140,7 +140,7 @@ export abstract class EncoderDecoderModel implements TrainableModel {
   ): Sliced<{ loss: Tensor; zTerm: Tensor }> {
     const work = this.untidyLoss(batch, options);
     // What runs again in the backward pass still needs the modules, or what they are made of, and the memory then.
-    return options.recompute || options.regenerate ? work : this.device.tidied(work);
+    return (options.backward ?? 'none') !== 'none' ? work : this.device.tidied(work);
   }
 
   private *untidyLoss(
@@ -185,8 +185,8 @@ export abstract class EncoderDecoderModel implements TrainableModel {
     this.weights.release();
   }
 
-  activationMemory(shape: BatchShape, again: RunAgain): ActivationMemory {
-    return activationMemory(this.config, this.parameters.computeDtype, shape, again);
+  activationMemory(shape: BatchShape, backward: BackwardPlan): ActivationMemory {
+    return activationMemory(this.config, this.parameters.computeDtype, shape, backward);
   }
 
   costOfRunningAgain(shape: BatchShape): { layers: number; modules: number } {

@@ -3,6 +3,7 @@ import type { Device } from '../../tensor/device.js';
 import type { Sliced } from '../../tensor/slices.js';
 import { HintError } from '../../util/errors.js';
 import type { ModelConfig } from '../config/config.js';
+import { makesModulesAgain } from '../memory/backward-plan.js';
 import type { ParameterStore } from '../parameters/parameter-store.js';
 import type { ForwardOptions } from '../trainable/trainable.js';
 import { checkNoEmptySequence, EncoderDecoderModel, type EncodedTasks } from './encoder-decoder-model.js';
@@ -44,7 +45,7 @@ export class HintModel extends EncoderDecoderModel {
       }
       encoded = yield* this.hypernetwork.encode(instructions, options);
     }
-    if (options.regenerate && this.device.tape && this.hypernetwork.generatesBySlot) {
+    if (makesModulesAgain(options.backward) && this.device.tape && this.hypernetwork.generatesBySlot) {
       return {
         instructions: encoded,
         modules: new Map(),

@@ -15,6 +15,7 @@ import { COMPONENT_ATTENTION } from '../weights/inference-weights.js';
 import type { GeneratorWeights } from '../weights/weights.js';
 import { ComponentEmbeddings } from './component-embeddings.js';
 import { hyperdecode, hyperdecoderBlock, type InstructionKeys } from './hyperdecoder.js';
+import { runsLayersAgain, type BackwardPlan } from '../memory/backward-plan.js';
 import { pad } from './padding.js';
 
 /** The distinct instructions of a batch after the hyperencoder. */
@@ -27,8 +28,8 @@ export interface EncodedInstructions {
 
 export interface HypernetworkOptions {
   dropout?: DropoutPlan | undefined;
-  recompute?: boolean | undefined;
-  regenerate?: boolean | undefined;
+  /** Of the hyperencoder's layers, and of what reads the modules of a {@link Hypernetwork.source}. */
+  backward?: BackwardPlan | undefined;
   /** Pad instructions to this length where instruction_padding_mask is false; 0: the longest of the batch. */
   instructionLength?: number | undefined;
 }
@@ -73,13 +74,13 @@ export class Hypernetwork {
 
   private *encodeRows(
     { ids, offsets }: { ids: Int32Array; offsets: Int32Array },
-    { dropout, recompute }: HypernetworkOptions,
+    { dropout, backward }: HypernetworkOptions,
   ): Sliced<Tensor> {
     const { device } = this.network;
     const stack = this.hint.tieHyperencoder ? 'encoder' : 'hypernetwork.encoder';
     const tokens = device.tensor(ids, [ids.length]);
     const rows = yield* device.tidied(
-      encode(this.network, { ids: tokens, offsets }, { stack, masks: 'hyperencoder', dropout, recompute }),
+      encode(this.network, { ids: tokens, offsets }, { stack, masks: 'hyperencoder', dropout, backward }),
     );
     tokens.dispose();
     return rows;
@@ -104,7 +105,7 @@ export class Hypernetwork {
    */
   source(
     instructions: EncodedInstructions | undefined,
-    { dropout = NO_DROPOUT, recompute }: HypernetworkOptions = {},
+    { dropout = NO_DROPOUT, backward }: HypernetworkOptions = {},
   ): ModuleSource {
     const { device } = this.network;
     const keys = this.instructionKeys(instructions);
@@ -113,7 +114,7 @@ export class Hypernetwork {
     const made = new Map<string, Tensor>();
     return {
       names: new Set(byName.keys()),
-      runsAgain: !recompute,
+      runsAgain: !runsLayersAgain(backward),
       generate: (name, slot) => {
         const known = made.get(`${name} ${slot}`);
         if (known && !known.disposed) return known;

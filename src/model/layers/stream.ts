@@ -2,6 +2,7 @@ import type { Device } from '../../tensor/device.js';
 import type { DropoutSite } from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { runsLayersAgain, type BackwardPlan } from '../memory/backward-plan.js';
 
 /** The residual stream and the block output not yet added to it: adding is fused with the next norm. */
 export interface Stream {
@@ -14,16 +15,16 @@ export interface Stream {
 /**
  * Runs a layer; what it leaves behind is freed when it returns.
  *
- * @param recompute keep only the stream in front of it, and run it again in the backward pass
+ * @param backward whether layers run again: then only the stream in front of it is kept
  */
 export function* runLayer(
   device: Device,
   stream: Stream,
-  recompute: boolean | undefined,
+  backward: BackwardPlan | undefined,
   layer: (stream: Stream) => Sliced<Stream>,
 ): Sliced<Stream> {
   const { tape } = device;
-  if (!recompute || !tape) return yield* device.tidied(layer(stream));
+  if (!runsLayersAgain(backward) || !tape) return yield* device.tidied(layer(stream));
   let dropout: Stream['dropout'];
   const inputs = stream.delta ? [stream.x, stream.delta] : [stream.x];
   const [x, delta] = tape.recompute(inputs, (first, second) => {

@@ -1,5 +1,6 @@
 import type { FloatDType } from '../../tensor/ops.js';
 import type { RaggedBatch } from '../../data/batch.js';
+import { backwardPlan, makesModulesAgain, runsLayersAgain, type BackwardPlan } from './backward-plan.js';
 import { readsInstruction, type ModelConfig } from '../config/config.js';
 import {
   adaptationTable,
@@ -10,12 +11,6 @@ import {
 import { slotsOf } from '../modules/slots.js';
 import { LayerMemory, Sizes, type Generated } from './kept-by-layers.js';
 import { generatorAttentions, ModuleMemory, sum } from './module-memory.js';
-
-/** What is run again in the backward pass instead of being kept for it; see ForwardOptions. */
-export interface RunAgain {
-  readonly recompute: boolean;
-  readonly regenerate: boolean;
-}
 
 /** How many there are of what a microbatch is made of. */
 export interface BatchShape {
@@ -64,12 +59,13 @@ export function activationMemory(
   config: ModelConfig,
   dtype: FloatDType,
   shape: BatchShape,
-  { recompute, regenerate }: RunAgain,
+  backward: BackwardPlan,
 ): ActivationMemory {
-  const step = new StepMemory(config, dtype, shape, {
-    recompute,
-    regenerate: regenerate && generatesBySlot(config),
+  const plan = backwardPlan({
+    layers: runsLayersAgain(backward),
+    modules: makesModulesAgain(backward) && generatesBySlot(config),
   });
+  const step = new StepMemory(config, dtype, shape, plan);
   const { layers, modules, generators } = step;
   const kept = layers + modules + generators;
   const peak = Math.max(
@@ -107,10 +103,10 @@ class StepMemory {
     config: ModelConfig,
     dtype: FloatDType,
     shape: BatchShape,
-    private readonly again: RunAgain,
+    private readonly plan: BackwardPlan,
   ) {
     const { hint, numLayers, numDecoderLayers } = config;
-    const { recompute, regenerate } = again;
+    const [recompute, regenerate] = [runsLayersAgain(plan), makesModulesAgain(plan)];
     const reads = hint !== undefined && readsInstruction(hint);
     const instruction = reads ? shape.instruction : 0;
     const fused = hint?.instructionFusion ? instruction : 0;
@@ -169,7 +165,7 @@ class StepMemory {
       this.modules +
       this.keys +
       this.sizes.of(this.rows.instruction, this.sizes.d) +
-      (this.again.regenerate ? 0 : Math.max(0, ...all.map((one) => one.passing)))
+      (makesModulesAgain(this.plan) ? 0 : Math.max(0, ...all.map((one) => one.passing)))
     );
   }
 
@@ -188,7 +184,7 @@ class StepMemory {
 
   /** Gradients of the modules, or, where these are made again, of the keys and values that they are made from. */
   private get moduleGradients(): number {
-    return this.modules + (this.again.regenerate ? this.keys : 0);
+    return this.modules + (makesModulesAgain(this.plan) ? this.keys : 0);
   }
 
   /** What `layers` layers of `one` byte count each keep, and the norm behind them. */
@@ -196,14 +192,14 @@ class StepMemory {
     if (rows === 0) return 0;
     const { sizes } = this;
     const stream = sizes.wide(rows) + sizes.of(rows, sizes.d);
-    const kept = this.again.recompute
+    const kept = runsLayersAgain(this.plan)
       ? layers * stream - sizes.of(rows, sizes.d)
       : layers * one + sizes.wide(rows);
     return sizes.norm(rows) + kept;
   }
 
   private runningAgain(layer: number): number {
-    return this.again.recompute ? layer : 0;
+    return runsLayersAgain(this.plan) ? layer : 0;
   }
 
   /**
@@ -214,7 +210,7 @@ class StepMemory {
   private passing(rows: number, slots: number): number {
     if (rows === 0) return 0;
     const { sizes, generated } = this;
-    const { recompute, regenerate } = this.again;
+    const [recompute, regenerate] = [runsLayersAgain(this.plan), makesModulesAgain(this.plan)];
     const stream = sizes.wide(rows) - sizes.norm(rows);
     const feedForward = stream + 2 * sizes.of(rows, sizes.ff);
     if (!regenerate) return feedForward;

@@ -17,14 +17,14 @@ export function* decode(
   keys: DecoderKeys,
   options: StackOptions = {},
 ): Sliced<Tensor> {
-  const { tasks, dropout = NO_DROPOUT, recompute } = options;
+  const { tasks, dropout = NO_DROPOUT, backward } = options;
   const { device, config } = network;
   const { offsets } = sequences;
   const [stack, masks] = ['decoder', 'decoder'] as const;
   let stream = embed(network, sequences, dropout, masks);
   for (let layer = 0; layer < config.numDecoderLayers; layer++) {
     const at = { stack, layer, slot: decoderSlot(config, layer), offsets, tasks, dropout, masks };
-    stream = yield* runLayer(device, stream, recompute, (input) => decoderLayer(network, input, keys, at));
+    stream = yield* runLayer(device, stream, backward, (input) => decoderLayer(network, input, keys, at));
     yield;
   }
   const { y } = addNorm(network, stream, 'decoder.final_layer_norm', offsets);

@@ -21,13 +21,13 @@ export function* encode(
   sequences: Sequences,
   options: EncoderOptions = {},
 ): Sliced<Tensor> {
-  const { stack = 'encoder', masks = 'encoder', tasks, dropout = NO_DROPOUT, recompute } = options;
+  const { stack = 'encoder', masks = 'encoder', tasks, dropout = NO_DROPOUT, backward } = options;
   const { device, config } = network;
   const { offsets } = sequences;
   let stream = embed(network, sequences, dropout, masks);
   for (let layer = 0; layer < config.numLayers; layer++) {
     const at = { stack, layer, slot: layer, offsets, tasks, dropout, masks };
-    stream = yield* runLayer(device, stream, recompute, (input) => encoderLayer(network, input, at));
+    stream = yield* runLayer(device, stream, backward, (input) => encoderLayer(network, input, at));
     yield;
   }
   const { y } = addNorm(network, stream, `${stack}.final_layer_norm`, offsets);

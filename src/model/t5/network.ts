@@ -1,3 +1,4 @@
+import type { BackwardPlan } from '../memory/backward-plan.js';
 import type { Device } from '../../tensor/device.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { ModelConfig } from '../config/config.js';
@@ -23,8 +24,8 @@ export interface Sequences {
 export interface StackOptions {
   tasks?: TaskRows | undefined;
   dropout?: DropoutPlan | undefined;
-  /** Keep only each layer's input and run the layer again in the backward pass. */
-  recompute?: boolean | undefined;
+  /** What the backward pass runs again; of layers only their inputs are kept then. */
+  backward?: BackwardPlan | undefined;
 }
 
 /** A layer of a stack, and the rows that go through it. */

@@ -2,7 +2,8 @@ import type { RaggedBatch } from '../../data/batch.js';
 import type { Device } from '../../tensor/device.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { ActivationMemory, BatchShape, RunAgain } from '../memory/activation-memory.js';
+import type { ActivationMemory, BatchShape } from '../memory/activation-memory.js';
+import type { BackwardPlan } from '../memory/backward-plan.js';
 import type { DropoutPlan } from './dropout.js';
 import { callback, instance, shaped } from '../../util/arguments.js';
 import { DEVICE, ParameterStore } from '../parameters/parameter-store.js';
@@ -10,10 +11,8 @@ import { DEVICE, ParameterStore } from '../parameters/parameter-store.js';
 /** How a forward pass is run. */
 export interface ForwardOptions {
   dropout?: DropoutPlan | undefined;
-  /** Trade a second forward pass of each layer for the memory of its activations. */
-  recompute?: boolean | undefined;
-  /** Make generated modules where a layer reads them, and again in the backward pass, instead of keeping them all. */
-  regenerate?: boolean | undefined;
+  /** What the backward pass runs again; absent: nothing. */
+  backward?: BackwardPlan | undefined;
   /** See HypernetworkOptions. */
   instructionLength?: number | undefined;
 }
@@ -40,7 +39,7 @@ export interface TrainableModel {
     options?: ForwardOptions & { zLoss?: number },
   ): Sliced<{ loss: Tensor; zTerm: Tensor }>;
   /** Estimates what {@link loss} and its backward pass take beside parameters and their gradients. */
-  activationMemory(shape: BatchShape, again: RunAgain): ActivationMemory;
+  activationMemory(shape: BatchShape, backward: BackwardPlan): ActivationMemory;
   /** What running again costs, in multiply-adds; modules 0 where they cannot be generated layer by layer. */
   costOfRunningAgain(shape: BatchShape): { readonly layers: number; readonly modules: number };
   /** The object of config.json. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { HintError } from '../../util/errors.js';
+import { BACKWARD_PLANS, type BackwardPlan } from '../../model/memory/backward-plan.js';
 import { MODEL_SIZES } from '../../model/config/sizes.js';
 import { parseBytes } from '../../util/bytes.js';
 import { checked, list, path as pathKind, text as textKind } from '../../util/arguments.js';
@@ -9,7 +10,6 @@ import { showValue } from '../../util/show-value.js';
 import { shown } from '../../util/shown.js';
 import { SYSTEMS } from '../../systems/index.js';
 import { dataKeys, dataSchema } from './data-config.js';
-import { MEMORY_MODES, type MemoryMode } from '../memory/memory-plan.js';
 import { nearest } from '../../util/nearest.js';
 import { applyOverrides } from './overrides.js';
 import { recordOf } from '../../util/record-schema.js';
@@ -160,8 +160,8 @@ const configSchema = z.strictObject({
   recompute: z
     .union(
       [
-        z.boolean().transform((layers): MemoryMode => (layers ? 'layers' : 'none')),
-        z.enum(['auto', ...MEMORY_MODES]),
+        z.boolean().transform((layers): BackwardPlan => (layers ? 'layers' : 'none')),
+        z.enum(['auto', ...BACKWARD_PLANS]),
       ],
       {
         error: 'must be auto, none (false), modules, layers (true) or both',

@@ -1,39 +1,25 @@
 import { HintError } from '../../util/errors.js';
-import type { ActivationMemory, BatchShape, RunAgain } from '../../model/memory/activation-memory.js';
+import type { ActivationMemory, BatchShape } from '../../model/memory/activation-memory.js';
+import type { BackwardPlan } from '../../model/memory/backward-plan.js';
 import { formatBytes } from '../../util/bytes.js';
 import type { StateMemory } from './state-memory.js';
 
-/**
- * What the backward pass finds kept, and what it runs again: `none`: everything is kept; `modules`: generated modules
- * are made again where a layer reads them; `layers`: layers run again from their inputs; `both`.
- */
-export const MEMORY_MODES = ['none', 'modules', 'layers', 'both'] as const;
-export type MemoryMode = (typeof MEMORY_MODES)[number];
-
-/** A mode as forward passes are told it. */
-export function runAgain(mode: MemoryMode): RunAgain {
-  return {
-    recompute: mode === 'layers' || mode === 'both',
-    regenerate: mode === 'modules' || mode === 'both',
-  };
-}
-
-/** What one mode takes. */
+/** What a backward plan takes. */
 export interface ModeMemory {
-  readonly mode: MemoryMode;
+  readonly mode: BackwardPlan;
   /** Of the microbatch that takes most. */
   readonly activations: ActivationMemory;
   /** State and activations, with {@link MARGIN}. */
   readonly required: number;
 }
 
-/** Which mode a run uses, and why. */
+/** Which backward plan a run uses, and why. */
 export interface MemoryPlan {
-  readonly mode: MemoryMode;
+  readonly mode: BackwardPlan;
   /** Bytes that may be taken. */
   readonly budget: number;
   readonly state: StateMemory;
-  /** Every mode there is for the model, from the cheapest in time to the leanest. */
+  /** Every plan there is for the model, from the cheapest in time to the leanest. */
   readonly modes: readonly ModeMemory[];
   /** One sentence. */
   readonly reason: string;
@@ -46,7 +32,7 @@ export interface PlanInput {
   readonly batches: readonly BatchShape[];
   readonly budget: number;
   readonly tokenBudget: number;
-  activationMemory(shape: BatchShape, again: RunAgain): ActivationMemory;
+  activationMemory(shape: BatchShape, backward: BackwardPlan): ActivationMemory;
   costOfRunningAgain(shape: BatchShape): { readonly layers: number; readonly modules: number };
 }
 
@@ -62,11 +48,11 @@ export function modeMemory({
   const costs = batches.map((shape) => model.costOfRunningAgain(shape));
   const layers = costs.reduce((total, cost) => total + cost.layers, 0);
   const modules = costs.reduce((total, cost) => total + cost.modules, 0);
-  const single: MemoryMode[] = modules < layers ? ['modules', 'layers'] : ['layers', 'modules'];
-  const order: MemoryMode[] = modules === 0 ? ['none', 'layers'] : ['none', ...single, 'both'];
+  const single: BackwardPlan[] = modules < layers ? ['modules', 'layers'] : ['layers', 'modules'];
+  const order: BackwardPlan[] = modules === 0 ? ['none', 'layers'] : ['none', ...single, 'both'];
   return order.map((mode) => {
     const activations = batches
-      .map((shape) => model.activationMemory(shape, runAgain(mode)))
+      .map((shape) => model.activationMemory(shape, mode))
       .reduce((largest, one) => (one.peak > largest.peak ? one : largest));
     return { mode, activations, required: Math.ceil(state.total + MARGIN * activations.peak) };
   });
@@ -97,7 +83,7 @@ export function planMemory(input: PlanInput): MemoryPlan {
   return { mode: chosen.mode, budget, state, modes, reason: reasonOf(chosen, modes, budget) };
 }
 
-const DOES: Readonly<Record<MemoryMode, string>> = {
+const DOES: Readonly<Record<BackwardPlan, string>> = {
   none: 'Everything is kept for the backward pass',
   modules: 'Modules are generated again in the backward pass',
   layers: 'Layers run again in the backward pass',

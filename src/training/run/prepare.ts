@@ -21,7 +21,6 @@ import { SYSTEMS, type ParameterGroup, type System } from '../../systems/index.j
 import type { Device } from '../../tensor/device.js';
 import type { TrainingConfig } from '../config/config.js';
 import { resolveDataPaths, type PrepareOptions } from '../sources/data-sources.js';
-import { runAgain } from '../memory/memory-plan.js';
 import { Optimizer } from '../step/optimizer.js';
 import { keepParameters } from '../step/param-dtype.js';
 import { assignGroups } from '../step/parameter-groups.js';
@@ -185,7 +184,7 @@ export function trainerSettings(config: TrainingConfig): TrainerSettings {
     generatorDropout,
     zLoss,
     seed,
-    ...runAgain(config.recompute === 'auto' ? 'none' : config.recompute),
+    backward: config.recompute === 'auto' ? 'none' : config.recompute,
     schedule: {
       kind: config.schedule,
       learningRate: config.learningRate,

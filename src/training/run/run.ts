@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
+import type { BackwardPlan } from '../../model/memory/backward-plan.js';
 import { saveModel } from '../../model/checkpoint/checkpoint.js';
 import { openModel, type AnyModel } from '../../model/families/open-model.js';
 import { findSystem, type System } from '../../systems/index.js';
@@ -20,7 +21,7 @@ import { parseTrainingConfig, type TrainingConfig } from '../config/config.js';
 import { dataMetadata, describeData, openSource } from '../sources/data-sources.js';
 import type { ExampleSource } from '../sources/example-source.js';
 import { continueFrom, continueRun, lineageMetadata } from './lineage.js';
-import type { MemoryMode, MemoryPlan } from '../memory/memory-plan.js';
+import type { MemoryPlan } from '../memory/memory-plan.js';
 import type { Optimizer } from '../step/optimizer.js';
 import { planRun } from './plan-run.js';
 import { createAnyModel, createOptimizer, loadTokenizer, resolvePaths, trainerSettings } from './prepare.js';
@@ -57,7 +58,7 @@ export interface TrainingSummary {
   tokens: number;
   parameters: number;
   /** What runs again in backward passes. */
-  recompute: MemoryMode;
+  recompute: BackwardPlan;
   /** Examples there are to draw from; undefined for a stream. */
   examples: number | undefined;
   /** Training time of this call, without loading. */

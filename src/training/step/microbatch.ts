@@ -1,5 +1,6 @@
 import { HintError } from '../../util/errors.js';
 import type { RaggedBatch } from '../../data/batch.js';
+import type { BackwardPlan } from '../../model/memory/backward-plan.js';
 import type { DropoutPlan } from '../../model/trainable/dropout.js';
 import type { TrainableModel } from '../../model/trainable/trainable.js';
 import * as ops from '../../tensor/ops.js';
@@ -13,9 +14,8 @@ export interface MicrobatchOptions {
   readonly parameters: readonly Tensor[];
   readonly zLoss: number;
   readonly dropout?: DropoutPlan | undefined;
-  /** See ForwardOptions. */
-  readonly recompute?: boolean | undefined;
-  readonly regenerate?: boolean | undefined;
+  /** What the backward pass runs again; absent: nothing. */
+  readonly backward?: BackwardPlan | undefined;
 }
 
 /** Sums over the target tokens of one or several microbatches. */
@@ -77,9 +77,9 @@ export async function evaluateLoss(
 function* lossSums(
   model: TrainableModel,
   batch: RaggedBatch,
-  { zLoss, dropout, recompute, regenerate }: Omit<MicrobatchOptions, 'parameters'>,
+  { zLoss, dropout, backward }: Omit<MicrobatchOptions, 'parameters'>,
 ): Sliced<Tensor[]> {
-  const { loss, zTerm } = yield* model.loss(batch, { zLoss, dropout, recompute, regenerate });
+  const { loss, zTerm } = yield* model.loss(batch, { zLoss, dropout, backward });
   return [ops.sum(loss), ops.sum(zTerm)];
 }
 

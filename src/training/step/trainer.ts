@@ -1,11 +1,11 @@
 import { buildBatch } from '../../data/batch.js';
 import { splitByTokens } from '../../data/sampling.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
+import { BACKWARD_PLANS, type BackwardPlan } from '../../model/memory/backward-plan.js';
 import { DropoutPlan } from '../../model/trainable/dropout.js';
 import { TRAINABLE, type TrainableModel } from '../../model/trainable/trainable.js';
 import * as ops from '../../tensor/ops.js';
 import {
-  boolean,
   callback,
   checked,
   choice,
@@ -44,10 +44,8 @@ export interface TrainerSettings {
   readonly zLoss: number;
   /** Seed of dropout. */
   readonly seed: number;
-  /** Trade time for memory: keep only layer inputs for the backward pass. */
-  readonly recompute: boolean;
-  /** Make generated modules anew for each layer, forward and backward, instead of keeping all of them. */
-  readonly regenerate?: boolean | undefined;
+  /** What the backward pass runs again: time for memory. */
+  readonly backward: BackwardPlan;
 }
 
 /** What a trainer works on. It owns none of it. */
@@ -122,8 +120,7 @@ const SETTINGS = optionsOf<TrainerSettings>({
   generatorDropout: number(0, 1, { below: true }),
   zLoss: number(0),
   seed: integer(0),
-  recompute: boolean,
-  regenerate: optional(boolean),
+  backward: choice(...BACKWARD_PLANS),
 });
 const STATE = shaped<Pick<TrainerState, 'step' | 'tokens'>>(
   { step: integer(0), tokens: integer(0) },
@@ -261,8 +258,7 @@ export class Trainer {
       const { sums } = await accumulateGradients(model, batch, this.gradients, {
         parameters,
         zLoss: settings.zLoss,
-        recompute: settings.recompute,
-        regenerate: settings.regenerate,
+        backward: settings.backward,
         dropout: new DropoutPlan(
           settings.dropout,
           dropoutSeed(settings.seed, step, index),

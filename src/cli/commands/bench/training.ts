@@ -6,7 +6,7 @@ import { TRAINING_SYSTEMS, type TrainingSystem } from '../../../benchmark/traini
 import { trainingMarkdown } from '../../../benchmark/training-report.js';
 import { HintError } from '../../../util/errors.js';
 import type { FloatDType } from '../../../tensor/ops.js';
-import { MEMORY_MODES, type MemoryMode } from '../../../training/memory/memory-plan.js';
+import { BACKWARD_PLANS, type BackwardPlan } from '../../../model/memory/backward-plan.js';
 import { action, note } from '../../support/context.js';
 import { Progress } from '../../support/progress.js';
 import { prepareResults, reportPart } from './results.js';
@@ -24,7 +24,7 @@ interface TrainingCommandOptions {
   tokenBudget: number;
   computeDtype: FloatDType;
   paramDtype: FloatDType;
-  recompute: MemoryMode;
+  recompute: BackwardPlan;
   peerBatch?: number;
   autocast: boolean;
   rounds: number;
@@ -74,7 +74,7 @@ export function addTrainingCommand(bench: Command): void {
     )
     .addOption(
       new Option('--recompute <what>', "what the engine's backward pass runs again, which is no useful work")
-        .choices([...MEMORY_MODES])
+        .choices([...BACKWARD_PLANS])
         .default('none'),
     )
     .option(
@@ -121,7 +121,7 @@ async function training(given: TrainingCommandOptions, signal: AbortSignal): Pro
       autocast: autocast ? 'bf16' : undefined,
       // A peer is told a number.
       threads: threads === 0 ? undefined : threads,
-      runAgain: recompute,
+      backward: recompute,
       signal,
       note,
       onProgress: (done, total, name) => progress.update(done, total, name),

@@ -6,6 +6,7 @@ import {
 } from '../../../accounting/flops.js';
 import { PAPER_LENGTHS } from '../../../accounting/paper-tables.js';
 import { trainingFlops } from '../../../accounting/training-flops.js';
+import { backwardPlan } from '../../../model/memory/backward-plan.js';
 import { HintError } from '../../../util/errors.js';
 import { print, printJson, table } from '../../support/context.js';
 import { chooseModel, type ModelChoice, type ModelChoiceOptions } from '../../support/model-choice.js';
@@ -95,7 +96,8 @@ function trainingPhases(
   lengths: Lengths,
   { tasks, recompute, regenerate }: CountOptions,
 ): { phases: Phase[]; flops: number } {
-  const cost = trainingFlops(config, { ...lengths, instructionInInput, tasks, recompute, regenerate });
+  const backward = backwardPlan({ layers: recompute, modules: regenerate });
+  const cost = trainingFlops(config, { ...lengths, instructionInInput, tasks, backward });
   return {
     flops: cost.flops,
     phases: [

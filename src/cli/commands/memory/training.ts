@@ -5,16 +5,12 @@ import {
   costOfRunningAgain,
   type BatchShape,
 } from '../../../model/memory/activation-memory.js';
+import type { BackwardPlan } from '../../../model/memory/backward-plan.js';
 import { parameterShapes } from '../../../model/parameters/parameter-shapes.js';
 import { findSystem } from '../../../systems/index.js';
 import { cudaReport } from '../../../tensor/device.js';
 import type { FloatDType } from '../../../tensor/ops.js';
-import {
-  MARGIN,
-  modeMemory,
-  type MemoryMode,
-  type ModeMemory,
-} from '../../../training/memory/memory-plan.js';
+import { MARGIN, modeMemory, type ModeMemory } from '../../../training/memory/memory-plan.js';
 import { ADAFACTOR, type OptimizerSettings } from '../../../training/step/optimizer.js';
 import { defaultMemoryBudget } from '../../../training/run/plan-run.js';
 import {
@@ -55,7 +51,7 @@ interface Row extends Precision {
   readonly state: StateMemory;
   readonly modes: readonly ModeMemory[];
   /** The first mode that stays within the budget. */
-  readonly chosen: MemoryMode | undefined;
+  readonly chosen: BackwardPlan | undefined;
 }
 
 /** Prints what training a model takes, by what it is held in and what runs again in its backward passes. */
@@ -112,7 +108,7 @@ function rowOf(
   const modes = modeMemory({
     state,
     batches: [batch],
-    activationMemory: (shape, again) => activationMemory(config, compute, shape, again),
+    activationMemory: (shape, backward) => activationMemory(config, compute, shape, backward),
     costOfRunningAgain: (shape) => costOfRunningAgain(config, shape),
   });
   return { weights, compute, state, modes, chosen: modes.find(({ required }) => required <= budget)?.mode };
