@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openSafetensors, writeSafetensors } from '../../src/formats/safetensors/file.js';
 import { RunDirectory, type DamagedCheckpoint } from '../../src/training/run/run-directory.js';
-import { trainFromConfig, type TrainingEvent } from '../../src/training/run/run.js';
+import { trainFromConfig } from '../../src/training/run/run.js';
+import type { TrainingEvent } from '../../src/training/run/events.js';
 import { CounterRng } from '../../src/util/counter-rng.js';
 import { tinyRun } from './run-setup.js';
 

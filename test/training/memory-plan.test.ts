@@ -22,7 +22,8 @@ import { ADAFACTOR, Optimizer } from '../../src/training/step/optimizer.js';
 import { assignGroups } from '../../src/training/step/parameter-groups.js';
 import { planRun } from '../../src/training/run/plan-run.js';
 import { RunDirectory } from '../../src/training/run/run-directory.js';
-import { trainFromConfig, type TrainingEvent } from '../../src/training/run/run.js';
+import { trainFromConfig } from '../../src/training/run/run.js';
+import type { TrainingEvent } from '../../src/training/run/events.js';
 import { Trainer } from '../../src/training/step/trainer.js';
 import { tinyConfig } from '../inference/models.js';
 import { tinyRun } from './run-setup.js';
@@ -98,7 +99,7 @@ function setUp(
         model,
         optimizer,
         source: source(),
-        config: { ...settings, device: 'cpu', memoryBudget: budget },
+        settings: { ...settings, device: 'cpu', memoryBudget: budget },
       }),
   };
 }

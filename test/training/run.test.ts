@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSafetensors } from '../../src/formats/safetensors/file.js';
 import type { TrainingConfig } from '../../src/training/config/config.js';
 import { RunDirectory, type CheckpointState } from '../../src/training/run/run-directory.js';
-import { trainFromConfig, type TrainingEvent, type TrainingSummary } from '../../src/training/run/run.js';
+import { trainFromConfig } from '../../src/training/run/run.js';
+import type { TrainingEvent, TrainingSummary } from '../../src/training/run/events.js';
 import { sha256Hex } from '../../src/util/hash.js';
 import { tinyData, tinyRun } from './run-setup.js';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { P3_LIMITS } from '../../data/p3/forms.js';
 import { MIXTURE_CAP } from '../../data/p3/mixture.js';
-import { textSchema } from '../sources/text-data.js';
+import { textSchema } from './text-config.js';
 
 const count = (min: number) =>
   z

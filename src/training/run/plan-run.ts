@@ -5,7 +5,7 @@ import { shapeOf, type BatchShape } from '../../model/memory/activation-memory.j
 import type { TrainableModel } from '../../model/trainable/trainable.js';
 import { cudaReport } from '../../tensor/device.js';
 import { createYielder } from '../../util/event-loop-lag.js';
-import type { TrainingConfig } from '../config/config.js';
+import type { MemorySettings } from '../config/parts.js';
 import type { ExampleSource } from '../sources/example-source.js';
 import { planMemory, type MemoryPlan } from '../memory/memory-plan.js';
 import type { Optimizer } from '../step/optimizer.js';
@@ -40,7 +40,7 @@ export interface UnplannedRun {
   readonly optimizer: Optimizer;
   /** Looked ahead in, and put back. */
   readonly source: ExampleSource;
-  readonly config: Pick<TrainingConfig, 'batchSize' | 'tokenBudget' | 'device' | 'memoryBudget'>;
+  readonly settings: MemorySettings;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -54,14 +54,14 @@ export async function planRun({
   model,
   optimizer,
   source,
-  config,
+  settings,
   signal,
 }: UnplannedRun): Promise<MemoryPlan> {
   return planMemory({
     state: stateMemoryOf(model, optimizer),
-    batches: await firstBatches(source, config, signal),
-    budget: config.memoryBudget ?? defaultMemoryBudget(config.device),
-    tokenBudget: config.tokenBudget,
+    batches: await firstBatches(source, settings, signal),
+    budget: settings.memoryBudget ?? defaultMemoryBudget(settings.device),
+    tokenBudget: settings.tokenBudget,
     activationMemory: (shape, again) => model.activationMemory(shape, again),
     costOfRunningAgain: (shape) => model.costOfRunningAgain(shape),
   });
@@ -69,7 +69,7 @@ export async function planRun({
 
 async function firstBatches(
   source: ExampleSource,
-  { batchSize, tokenBudget }: UnplannedRun['config'],
+  { batchSize, tokenBudget }: MemorySettings,
   signal: AbortSignal | undefined,
 ): Promise<BatchShape[]> {
   const before = source.state;

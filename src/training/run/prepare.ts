@@ -20,6 +20,7 @@ import type { TrainableModel } from '../../model/trainable/trainable.js';
 import { SYSTEMS, type ParameterGroup, type System } from '../../systems/index.js';
 import type { Device } from '../../tensor/device.js';
 import type { TrainingConfig } from '../config/config.js';
+import type { StartSettings, StepSettings, UpdateSettings } from '../config/parts.js';
 import { resolveDataPaths, type PrepareOptions } from '../sources/data-sources.js';
 import { Optimizer } from '../step/optimizer.js';
 import { keepParameters } from '../step/param-dtype.js';
@@ -42,7 +43,7 @@ export function resolvePaths(config: TrainingConfig): TrainingConfig {
 }
 
 /** @throws HintError INVALID_CONFIG when the configuration names no tokenizer; those of Tokenizer.load */
-export async function loadTokenizer({ model }: TrainingConfig): Promise<Tokenizer> {
+export async function loadTokenizer({ model }: Pick<StartSettings, 'model'>): Promise<Tokenizer> {
   const path = model.tokenizer ?? (typeof model.init === 'string' ? model.init : undefined);
   if (path === undefined) {
     throw new HintError(
@@ -59,7 +60,7 @@ export async function loadTokenizer({ model }: TrainingConfig): Promise<Tokenize
  */
 export async function createModel(
   device: Device,
-  config: TrainingConfig,
+  config: StartSettings,
   system: System,
   { signal, onProgress }: PrepareOptions,
 ): Promise<EncoderDecoderModel> {
@@ -86,7 +87,7 @@ export async function createModel(
 /** {@link createModel} of any family: decoder-only systems start from a directory of theirs. */
 export function createAnyModel(
   device: Device,
-  config: TrainingConfig,
+  config: StartSettings,
   system: System,
   options: PrepareOptions,
 ): Promise<AnyModel> {
@@ -97,7 +98,7 @@ export function createAnyModel(
 
 async function createDecoderOnlyModel(
   device: Device,
-  { model: { init, hint: options, hyperencoderInit }, dropout, seed }: TrainingConfig,
+  { model: { init, hint: options, hyperencoderInit }, dropout, seed }: StartSettings,
   system: System,
   report: PrepareOptions,
 ): Promise<AnyModel> {
@@ -116,14 +117,14 @@ async function createDecoderOnlyModel(
 }
 
 async function storedDecoderOnlyConfig(
-  init: TrainingConfig['model']['init'],
+  init: StartSettings['model']['init'],
 ): Promise<DecoderOnlyConfig | undefined> {
   if (typeof init === 'string') return readDecoderOnlyConfig(init);
   return 'config' in init ? parseDecoderOnlyConfig(init.config, 'model.init.config') : undefined;
 }
 
 /** @throws HintError INVALID_CONFIG for an option about a hyperencoder that there is not */
-function checkHyperencoderInit({ system, model }: TrainingConfig, hint: HintConfig | undefined): void {
+function checkHyperencoderInit({ system, model }: StartSettings, hint: HintConfig | undefined): void {
   const isSeparate = (one: HintConfig | undefined): boolean =>
     one !== undefined && (one.generator === 'decoder' || (readsInstruction(one) && !one.tieHyperencoder));
   if (model.hyperencoderInit === undefined || isSeparate(hint)) return;
@@ -134,11 +135,11 @@ function checkHyperencoderInit({ system, model }: TrainingConfig, hint: HintConf
   );
 }
 
-async function baseConfig({ model: { init }, dropout }: TrainingConfig): Promise<ModelConfig> {
+async function baseConfig({ model: { init }, dropout }: StartSettings): Promise<ModelConfig> {
   return { ...(await storedConfig(init)), dropoutRate: dropout };
 }
 
-async function storedConfig(init: TrainingConfig['model']['init']): Promise<ModelConfig> {
+async function storedConfig(init: StartSettings['model']['init']): Promise<ModelConfig> {
   if (typeof init === 'string') return readModelConfig(init);
   return 'size' in init ? sizedConfig(init.size) : parseModelConfig(init.config, 'model.init.config');
 }
@@ -151,10 +152,10 @@ async function storedConfig(init: TrainingConfig['model']['init']): Promise<Mode
  */
 export async function createOptimizer(
   model: TrainableModel,
-  config: TrainingConfig,
+  update: UpdateSettings,
   system: System,
 ): Promise<Optimizer> {
-  const { optimizer: settings, firstStep = 0, paramDtype, paramRounding } = config;
+  const { optimizer: settings, firstStep = 0, paramDtype, paramRounding } = update;
   const isSingle = settings.name === 'adafactor' && settings.grouping === 'single';
   const { device, parameters } = model;
   const assigned = assignGroups(parameters.storedEntries(), isSingle ? [oneGroup(system)] : system.groups, {
@@ -174,7 +175,7 @@ function oneGroup({ groups }: System): ParameterGroup {
 }
 
 /** The trainer's part of a configuration; a `recompute` that nothing has decided yet keeps everything. */
-export function trainerSettings(config: TrainingConfig): TrainerSettings {
+export function trainerSettings(config: StepSettings): TrainerSettings {
   const { batchSize, tokenBudget, firstStep = 0, dropout, generatorDropout, zLoss, seed } = config;
   return {
     batchSize,

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import type { BackwardPlan } from '../../model/memory/backward-plan.js';
 import { saveModel } from '../../model/checkpoint/checkpoint.js';
 import { openModel, type AnyModel } from '../../model/families/open-model.js';
 import { findSystem, type System } from '../../systems/index.js';
@@ -18,66 +17,19 @@ import {
   signal as signalKind,
 } from '../../util/arguments.js';
 import { parseTrainingConfig, type TrainingConfig } from '../config/config.js';
+import type { DeviceSettings, SaveSettings } from '../config/parts.js';
 import { dataMetadata, describeData, openSource } from '../sources/data-sources.js';
 import type { ExampleSource } from '../sources/example-source.js';
 import { continueFrom, continueRun, lineageMetadata } from './lineage.js';
 import type { MemoryPlan } from '../memory/memory-plan.js';
 import type { Optimizer } from '../step/optimizer.js';
+import { progressOf, type TrainingSummary, type TrainOptions } from './events.js';
 import { planRun } from './plan-run.js';
 import { createAnyModel, createOptimizer, loadTokenizer, resolvePaths, trainerSettings } from './prepare.js';
-import { RunDirectory, type Checkpoint, type DamagedCheckpoint } from './run-directory.js';
+import { checkSameSource, openRun } from './resume.js';
+import { RunDirectory, type Checkpoint } from './run-directory.js';
 import { lockRun } from './run-lock.js';
-import { Trainer, type StepReport } from '../step/trainer.js';
-
-/** The stages of a run, in order. */
-export type TrainingPhase = 'data' | 'model' | 'train' | 'save';
-
-/** What a run tells while it works. */
-export type TrainingEvent =
-  | { kind: 'phase'; phase: TrainingPhase; message: string }
-  | { kind: 'progress'; phase: TrainingPhase; done: number; total: number }
-  /** How a new run's memory was planned; not told where `recompute` says it. */
-  | { kind: 'memory'; plan: MemoryPlan }
-  /** Every step, logged or not. */
-  /** Something that the run goes on from, but that a person should know: a damaged checkpoint was passed over. */
-  | { kind: 'warning'; message: string }
-  | { kind: 'step'; report: StepReport; steps: number }
-  | { kind: 'checkpoint'; step: number; path: string }
-  | { kind: 'done'; summary: TrainingSummary };
-
-/** How a run ended. */
-export interface TrainingSummary {
-  /** `stopped`: aborted while training; everything up to `step` is in the checkpoint. */
-  status: 'finished' | 'stopped';
-  system: string;
-  step: number;
-  steps: number;
-  /** Cross entropy per target token of the last step; undefined when no step was left to do. */
-  loss: number | undefined;
-  /** Tokens fed since the run's start. */
-  tokens: number;
-  parameters: number;
-  /** What runs again in backward passes. */
-  recompute: BackwardPlan;
-  /** Examples there are to draw from; undefined for a stream. */
-  examples: number | undefined;
-  /** Training time of this call, without loading. */
-  seconds: number;
-  output: string;
-  /** The latest checkpoint. */
-  checkpoint: string | undefined;
-  /** The trained model's directory; undefined when stopped. */
-  model: string | undefined;
-}
-
-/** How a run is started. */
-export interface TrainOptions {
-  /** Go on from the latest complete checkpoint of the output directory. */
-  resume?: boolean | undefined;
-  /** Aborting while training saves a checkpoint and ends the run as `stopped`; before, it throws ABORTED. */
-  signal?: AbortSignal | undefined;
-  onEvent?: ((event: TrainingEvent) => void) | undefined;
-}
+import { Trainer } from '../step/trainer.js';
 
 const TRAIN = optionsOf<TrainOptions>({
   resume: optional(boolean),
@@ -124,12 +76,7 @@ async function trainLocked(
 ): Promise<TrainingSummary> {
   const checkpoint = options.resume ? await openRun(directory, config, options) : undefined;
   if (!options.resume) await directory.create(config);
-  const { memoryBudget } = config;
-  const device = new Device({
-    device: config.device,
-    threads: config.threads,
-    ...(memoryBudget === undefined ? {} : { memoryLimit: memoryBudget }),
-  });
+  const device = openDevice(config);
   let source: ExampleSource | undefined;
   try {
     const { signal, onEvent } = options;
@@ -145,6 +92,14 @@ async function trainLocked(
     await device.synchronize().catch(() => undefined);
     device.close();
   }
+}
+
+function openDevice({ device, threads, memoryBudget }: DeviceSettings): Device {
+  return new Device({
+    device,
+    threads,
+    ...(memoryBudget === undefined ? {} : { memoryLimit: memoryBudget }),
+  });
 }
 
 /** What a run is made of before its model is there. */
@@ -163,64 +118,6 @@ interface Run extends Pick<Ingredients, 'config' | 'directory' | 'tokenizer' | '
   optimizer: Optimizer;
   trainer: Trainer;
   checkpoint: string | undefined;
-}
-
-function progressOf(phase: TrainingPhase, onEvent: TrainOptions['onEvent']) {
-  return (done: number, total: number): void => onEvent?.({ kind: 'progress', phase, done, total });
-}
-
-/** Checks that the run can go on under this configuration, and cleans up after a kill. */
-async function openRun(
-  directory: RunDirectory,
-  config: TrainingConfig,
-  { signal, onEvent }: TrainOptions,
-): Promise<Checkpoint | undefined> {
-  const before = await directory.readConfig();
-  const fixed: [string, (config: TrainingConfig) => unknown][] = [
-    ['system', (c) => c.system],
-    ['model.hint', (c) => c.model.hint],
-    ['optimizer.name', (c) => c.optimizer.name],
-    ['firstStep', (c) => c.firstStep],
-    ['paramDtype', (c) => c.paramDtype],
-    ['paramRounding', (c) => c.paramRounding],
-    ['computeDtype', (c) => c.computeDtype],
-    ['seed', (c) => c.seed],
-  ];
-  for (const [key, value] of fixed) {
-    const [old, now] = [JSON.stringify(value(before)), JSON.stringify(value(config))];
-    if (old !== now) {
-      throw new HintError(
-        'INVALID_CONFIG',
-        `Cannot resume ${directory.path} with ${key} ${now}; the run was started with ${old}. Give the same, or another output directory.`,
-      );
-    }
-  }
-  await directory.clean();
-  const damaged: DamagedCheckpoint[] = [];
-  const checkpoint = await directory.latestCheckpoint((found) => damaged.push(found), signal);
-  for (const { path, fault } of damaged) {
-    const next = `the run goes on from step ${checkpoint?.step}`;
-    onEvent?.({
-      kind: 'warning',
-      message: `The checkpoint ${path} is damaged: ${fault} It is left aside; ${next}.`,
-    });
-  }
-  if (!checkpoint) await refuseToLose(directory, before);
-  return checkpoint;
-}
-
-/**
- * A run that has none of its checkpoints any more is not begun anew over its metrics.
- * @throws HintError INVALID_CHECKPOINT
- */
-async function refuseToLose(directory: RunDirectory, { saveEvery }: TrainingConfig): Promise<void> {
-  const reached = (await directory.readMetrics()).reduce((most, { step }) => Math.max(most, step), 0);
-  // No step behind a save is taken before the save is done.
-  if (reached <= saveEvery) return;
-  throw new HintError(
-    'INVALID_CHECKPOINT',
-    `Cannot resume ${directory.path}: it has no checkpoint, though its metrics reach step ${reached} and every ${saveEvery} steps were saved; nothing was changed. Put a checkpoint back from a copy, or start again with another output directory.`,
-  );
 }
 
 async function prepare(
@@ -244,7 +141,7 @@ async function prepare(
   let plan: MemoryPlan | undefined;
   // Without a step to take there may be no example to look at either.
   if (config.recompute === 'auto' && (checkpoint?.step ?? 0) < config.steps) {
-    plan = await planRun({ model, optimizer, source, config, signal });
+    plan = await planRun({ model, optimizer, source, settings: config, signal });
     config = { ...config, recompute: plan.mode };
     onEvent?.({ kind: 'memory', plan });
   }
@@ -269,44 +166,63 @@ async function prepare(
   };
 }
 
-async function train(run: Run, { signal, onEvent }: TrainOptions): Promise<TrainingSummary> {
-  const { config, directory, trainer, model } = run;
+/** Trains, saves what is due and the model at the end, and sums up. */
+async function train(run: Run, options: TrainOptions): Promise<TrainingSummary> {
+  const { onEvent } = options;
+  const { config, directory } = run;
+  onEvent?.({ kind: 'phase', phase: 'train', message: `Training up to step ${config.steps}` });
   const started = performance.now();
+  const { status, loss } = await takeSteps(run, config, options);
+  const seconds = (performance.now() - started) / 1000;
+  if (status === 'finished') {
+    onEvent?.({ kind: 'phase', phase: 'save', message: `Writing ${directory.modelPath}` });
+    await saveTrainedModel(run);
+  }
+  const summary = summaryOf(run, { status, loss, seconds });
+  onEvent?.({ kind: 'done', summary });
+  return summary;
+}
+
+/** Takes the steps that are left, with a line of metrics and a checkpoint where they are due, and one where it stops. */
+async function takeSteps(
+  run: Run,
+  { steps, saveEvery, keepCheckpoints, logEvery }: SaveSettings,
+  { signal, onEvent }: TrainOptions,
+): Promise<Pick<TrainingSummary, 'status' | 'loss'>> {
+  const { directory, trainer, model, optimizer, source } = run;
   let loss: number | undefined;
   let saved = trainer.state.step;
   const save = async (): Promise<void> => {
-    const state = { ...trainer.state, fingerprint: run.source.fingerprint };
+    const state = { ...trainer.state, fingerprint: source.fingerprint };
     if (state.step === saved) return;
-    run.checkpoint = await directory.saveCheckpoint(state, config.keepCheckpoints, (folder) =>
-      writeTrainingCheckpoint(folder, model, run.optimizer),
+    run.checkpoint = await directory.saveCheckpoint(state, keepCheckpoints, (folder) =>
+      writeTrainingCheckpoint(folder, model, optimizer),
     );
     saved = state.step;
     onEvent?.({ kind: 'checkpoint', step: saved, path: run.checkpoint });
   };
-  const due = (step: number): boolean => step % config.saveEvery === 0 || step === config.steps;
-  onEvent?.({ kind: 'phase', phase: 'train', message: `Training up to step ${config.steps}` });
-  let stopped = false;
+  const isDue = (step: number, every: number): boolean => step % every === 0 || step === steps;
   try {
-    for await (const report of trainer.steps({ signal, settleAt: due })) {
+    for await (const report of trainer.steps({ signal, settleAt: (step) => isDue(step, saveEvery) })) {
       loss = report.loss;
-      if (report.step % config.logEvery === 0 || report.step === config.steps) {
-        await directory.appendMetrics(report);
-      }
-      onEvent?.({ kind: 'step', report, steps: config.steps });
-      if (report.settled && due(report.step)) await save();
+      if (isDue(report.step, logEvery)) await directory.appendMetrics(report);
+      onEvent?.({ kind: 'step', report, steps });
+      if (report.settled && isDue(report.step, saveEvery)) await save();
     }
   } catch (error) {
     if (!(error instanceof HintError && error.code === 'ABORTED')) throw error;
     await save();
-    stopped = true;
+    return { status: 'stopped', loss };
   }
-  const seconds = (performance.now() - started) / 1000;
-  if (!stopped) {
-    onEvent?.({ kind: 'phase', phase: 'save', message: `Writing ${directory.modelPath}` });
-    await saveTrainedModel(run);
-  }
-  const summary: TrainingSummary = {
-    status: stopped ? 'stopped' : 'finished',
+  return { status: 'finished', loss };
+}
+
+function summaryOf(
+  { config, directory, trainer, model, source, checkpoint }: Run,
+  { status, loss, seconds }: Pick<TrainingSummary, 'status' | 'loss' | 'seconds'>,
+): TrainingSummary {
+  return {
+    status,
     system: config.system,
     step: trainer.state.step,
     steps: config.steps,
@@ -314,14 +230,12 @@ async function train(run: Run, { signal, onEvent }: TrainOptions): Promise<Train
     tokens: trainer.state.tokens,
     parameters: model.parameters.storedEntries().reduce((sum, [, { size }]) => sum + size, 0),
     recompute: config.recompute === 'auto' ? 'none' : config.recompute,
-    examples: run.source.size,
+    examples: source.size,
     seconds,
     output: directory.path,
-    checkpoint: run.checkpoint,
-    model: stopped ? undefined : directory.modelPath,
+    checkpoint,
+    model: status === 'finished' ? directory.modelPath : undefined,
   };
-  onEvent?.({ kind: 'done', summary });
-  return summary;
 }
 
 /** The trained model beside its tokenizer: a directory that every other command takes. */
@@ -337,18 +251,6 @@ async function saveTrainedModel(run: Run): Promise<void> {
     await saveModel(model, folder, { metadata });
     await copyFileAtomic(tokenizer.file, join(folder, 'tokenizer.json'));
   });
-}
-
-function checkSameSource(
-  directory: RunDirectory,
-  checkpoint: Checkpoint | undefined,
-  { fingerprint }: ExampleSource,
-): void {
-  if (!checkpoint || checkpoint.state.fingerprint === fingerprint) return;
-  throw new HintError(
-    'INVALID_DATA',
-    `Cannot resume ${directory.path}: its training examples are not those of the run so far; give the same data directory and data settings.`,
-  );
 }
 
 function checkVocabulary(tokenizer: Tokenizer, model: AnyModel): void {

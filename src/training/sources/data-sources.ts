@@ -3,8 +3,8 @@ import { loadSniDataset } from '../../data/natural-instructions/dataset.js';
 import { P3Source } from '../../data/p3/source.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import type { System } from '../../systems/index.js';
-import type { TrainingConfig } from '../config/config.js';
 import type { DataConfig, P3DataConfig, SniDataConfig } from '../config/data-config.js';
+import type { DataSettings } from '../config/parts.js';
 import { PoolSource, type ExampleSource } from './example-source.js';
 import { openText, resolveTextPaths } from './text-data.js';
 
@@ -26,7 +26,7 @@ interface Context extends PrepareOptions {
  * @throws HintError INVALID_CONFIG when the system cannot be shown the data as asked; as loadSniDataset and P3Source.open
  */
 export function openSource(
-  { data, seed }: TrainingConfig,
+  { data, seed }: DataSettings,
   system: System,
   tokenizer: Tokenizer,
   options: PrepareOptions,

@@ -1,0 +1,58 @@
+import type { BackwardPlan } from '../../model/memory/backward-plan.js';
+import type { MemoryPlan } from '../memory/memory-plan.js';
+import type { StepReport } from '../step/trainer.js';
+
+/** The stages of a run, in order. */
+export type TrainingPhase = 'data' | 'model' | 'train' | 'save';
+
+/** What a run tells while it works. */
+export type TrainingEvent =
+  | { kind: 'phase'; phase: TrainingPhase; message: string }
+  | { kind: 'progress'; phase: TrainingPhase; done: number; total: number }
+  /** How a new run's memory was planned; not told where `recompute` says it. */
+  | { kind: 'memory'; plan: MemoryPlan }
+  /** Something that the run goes on from, but that a person should know: a damaged checkpoint was passed over. */
+  | { kind: 'warning'; message: string }
+  /** Every step, logged or not. */
+  | { kind: 'step'; report: StepReport; steps: number }
+  | { kind: 'checkpoint'; step: number; path: string }
+  | { kind: 'done'; summary: TrainingSummary };
+
+/** How a run ended. */
+export interface TrainingSummary {
+  /** `stopped`: aborted while training; everything up to `step` is in the checkpoint. */
+  status: 'finished' | 'stopped';
+  system: string;
+  step: number;
+  steps: number;
+  /** Cross entropy per target token of the last step; undefined when no step was left to do. */
+  loss: number | undefined;
+  /** Tokens fed since the run's start. */
+  tokens: number;
+  parameters: number;
+  /** What runs again in backward passes. */
+  recompute: BackwardPlan;
+  /** Examples there are to draw from; undefined for a stream. */
+  examples: number | undefined;
+  /** Training time of this call, without loading. */
+  seconds: number;
+  output: string;
+  /** The latest checkpoint. */
+  checkpoint: string | undefined;
+  /** The trained model's directory; undefined when stopped. */
+  model: string | undefined;
+}
+
+/** How a run is started. */
+export interface TrainOptions {
+  /** Go on from the latest complete checkpoint of the output directory. */
+  resume?: boolean | undefined;
+  /** Aborting while training saves a checkpoint and ends the run as `stopped`; before, it throws ABORTED. */
+  signal?: AbortSignal | undefined;
+  onEvent?: ((event: TrainingEvent) => void) | undefined;
+}
+
+/** Tells of the progress of a phase. */
+export function progressOf(phase: TrainingPhase, onEvent: TrainOptions['onEvent']) {
+  return (done: number, total: number): void => onEvent?.({ kind: 'progress', phase, done, total });
+}

@@ -1,0 +1,76 @@
+import { HintError } from '../../util/errors.js';
+import type { TrainingConfig } from '../config/config.js';
+import type { SaveSettings } from '../config/parts.js';
+import type { ExampleSource } from '../sources/example-source.js';
+import type { TrainOptions } from './events.js';
+import type { Checkpoint, DamagedCheckpoint, RunDirectory } from './run-directory.js';
+
+/** Checks that the run can go on under this configuration, and cleans up after a kill. */
+export async function openRun(
+  directory: RunDirectory,
+  config: TrainingConfig,
+  { signal, onEvent }: TrainOptions,
+): Promise<Checkpoint | undefined> {
+  const before = await directory.readConfig();
+  const fixed: [string, (config: TrainingConfig) => unknown][] = [
+    ['system', (c) => c.system],
+    ['model.hint', (c) => c.model.hint],
+    ['optimizer.name', (c) => c.optimizer.name],
+    ['firstStep', (c) => c.firstStep],
+    ['paramDtype', (c) => c.paramDtype],
+    ['paramRounding', (c) => c.paramRounding],
+    ['computeDtype', (c) => c.computeDtype],
+    ['seed', (c) => c.seed],
+  ];
+  for (const [key, value] of fixed) {
+    const [old, now] = [JSON.stringify(value(before)), JSON.stringify(value(config))];
+    if (old !== now) {
+      throw new HintError(
+        'INVALID_CONFIG',
+        `Cannot resume ${directory.path} with ${key} ${now}; the run was started with ${old}. Give the same, or another output directory.`,
+      );
+    }
+  }
+  await directory.clean();
+  const damaged: DamagedCheckpoint[] = [];
+  const checkpoint = await directory.latestCheckpoint((found) => damaged.push(found), signal);
+  for (const { path, fault } of damaged) {
+    const next = `the run goes on from step ${checkpoint?.step}`;
+    onEvent?.({
+      kind: 'warning',
+      message: `The checkpoint ${path} is damaged: ${fault} It is left aside; ${next}.`,
+    });
+  }
+  if (!checkpoint) await refuseToLose(directory, before);
+  return checkpoint;
+}
+
+/**
+ * A run that has none of its checkpoints any more is not begun anew over its metrics.
+ * @throws HintError INVALID_CHECKPOINT
+ */
+async function refuseToLose(
+  directory: RunDirectory,
+  { saveEvery }: Pick<SaveSettings, 'saveEvery'>,
+): Promise<void> {
+  const reached = (await directory.readMetrics()).reduce((most, { step }) => Math.max(most, step), 0);
+  // No step behind a save is taken before the save is done.
+  if (reached <= saveEvery) return;
+  throw new HintError(
+    'INVALID_CHECKPOINT',
+    `Cannot resume ${directory.path}: it has no checkpoint, though its metrics reach step ${reached} and every ${saveEvery} steps were saved; nothing was changed. Put a checkpoint back from a copy, or start again with another output directory.`,
+  );
+}
+
+/** @throws HintError INVALID_DATA where a run would go on with other examples */
+export function checkSameSource(
+  directory: RunDirectory,
+  checkpoint: Checkpoint | undefined,
+  { fingerprint }: ExampleSource,
+): void {
+  if (!checkpoint || checkpoint.state.fingerprint === fingerprint) return;
+  throw new HintError(
+    'INVALID_DATA',
+    `Cannot resume ${directory.path}: its training examples are not those of the run so far; give the same data directory and data settings.`,
+  );
+}
