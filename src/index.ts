@@ -32,7 +32,20 @@ export type {
   TaskCacheOptions,
   TaskTier,
 } from './inference/serving/task-cache.js';
-export type { EmbedOptions } from './inference/encoder-decoder/embed.js';
+export { registerFamily } from './inference/families/registry.js';
+export type { CompiledTasks } from './inference/contract/compiled-tasks.js';
+export type { Cache, DecodeNetwork, DecodeStep, StepInputs } from './inference/contract/decode-network.js';
+export type {
+  AnsweredExample,
+  ChoiceBatch,
+  EmbedOptions,
+  Embedder,
+  Family,
+  JointDecoding,
+  JointRows,
+  PromptFormats,
+  TaskStorage,
+} from './inference/contract/family.js';
 export type { MixedGenerateOptions, MixedRequest } from './inference/serving/generate-mixed.js';
 export {
   generateTokens,
@@ -62,6 +75,8 @@ export { findTextFiles, type TextFile } from './data/text/files.js';
 export { PoolSource, type ExampleSource, type SourceState } from './training/sources/example-source.js';
 export { Trainer, type StepReport } from './training/step/trainer.js';
 export { findSystem, type System } from './systems/index.js';
+export type { AnyModel, ModelFamily, StartRequest } from './model/family.js';
+export { openModel } from './model/families/open-model.js';
 export { loadModel, saveModel, type LoadModelOptions } from './model/checkpoint/checkpoint.js';
 export { modelFingerprint } from './model/trainable/fingerprint.js';
 export { buildModel } from './model/hint/build-model.js';

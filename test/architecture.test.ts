@@ -85,6 +85,21 @@ describe('architecture', () => {
     expect(printing.filter((file) => !allowed.includes(file))).toEqual([]);
   });
 
+  it('nothing but the families asks what family a model is of', () => {
+    const own = ['model/', 'inference/encoder-decoder/', 'inference/decoder-only/', 'systems/'];
+    const asking = files(source, ['.ts']).filter((file) => {
+      const text = readFileSync(file, 'utf8');
+      return (
+        !own.some((folder) => relative(source, file).startsWith(folder)) &&
+        /instanceof (HintModel|T5Model|EncoderDecoderModel|DecoderOnlyModel)|DecoderOnly(Model|Config|Family)\b|family\.name ===|\.family \?/.test(
+          text,
+        )
+      );
+    });
+    // Counts what its formulas say of one architecture.
+    expect(asking.map((file) => relative(source, file))).toEqual(['accounting/decoder-only-flops.ts']);
+  });
+
   it('no source file grows past 500 lines', () => {
     const long = [
       ...files(source, ['.ts']),

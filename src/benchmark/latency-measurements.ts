@@ -1,7 +1,5 @@
-import { HintError } from '../util/errors.js';
 import { Engine } from '../inference/engine.js';
 import type { EncoderDecoderModel } from '../model/hint/encoder-decoder-model.js';
-import { isDecoderOnly } from '../model/families/open-model.js';
 import { parameterShapes } from '../model/parameters/parameter-shapes.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { observeHint, observePlain, type Observation } from './generation.js';
@@ -29,23 +27,16 @@ const WARM_UP_ROWS = 4;
  * that of one. Names are those of the samples.
  */
 export function latencyMeasurements(
-  engine: Engine,
+  own: EncoderDecoderModel,
   peers: Peers,
   options: LatencyOptions,
   observations: Observations,
 ): { groups: MeasurementGroup[]; cases: Map<string, LatencyCase> } {
   const { systems, dtypes, shots, signal } = options;
-  const opened = engine.model;
-  if (isDecoderOnly(opened)) {
-    throw new HintError(
-      'INVALID_ARGUMENT',
-      'Latency is compared between HINT and T5, and this is a decoder-only model; give a T5 or HINT directory.',
-    );
-  }
-  const own: EncoderDecoderModel = opened;
   const hintModel = systems.includes('hint') && own.hypernetwork?.readsInstruction === true;
+  const engine = new Engine(own);
   const plain = plainModel(own);
-  const work = workload(options, engine.model.config.vocabSize);
+  const work = workload(options, own.config.vocabSize);
   const cases = new Map<string, LatencyCase>();
   const weightBytes = { hint: 0, t5: 0 };
 

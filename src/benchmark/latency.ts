@@ -1,5 +1,4 @@
 import { HintError } from '../util/errors.js';
-import { Engine } from '../inference/engine.js';
 import { loadModel } from '../model/checkpoint/checkpoint.js';
 import { buildModel } from '../model/hint/build-model.js';
 import type { EncoderDecoderModel } from '../model/hint/encoder-decoder-model.js';
@@ -34,7 +33,7 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
     const parameterBytes = device.statistics().bytesInUse;
     peers = await startPeers(options, model.config, moment.cores);
     const observations: Observations = new Map();
-    const { groups, cases } = latencyMeasurements(new Engine(model), peers, options, observations);
+    const { groups, cases } = latencyMeasurements(model, peers, options, observations);
     const samples = await alternate(groups, { rounds, signal, onProgress });
     return {
       ...moment,

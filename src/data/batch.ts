@@ -102,6 +102,11 @@ export function concatenate(sequences: readonly Int32Array[]): Ragged {
   return { ids, offsets };
 }
 
+/** The sequences of {@link concatenate}, as windows of its ids. */
+export function sequencesOf({ ids, offsets }: Ragged): Int32Array[] {
+  return Array.from({ length: offsets.length - 1 }, (_, i) => ids.subarray(offsets[i], offsets[i + 1]));
+}
+
 /**
  * Refuses ids a model has no embedding for.
  *

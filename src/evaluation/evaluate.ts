@@ -8,22 +8,12 @@ import {
   type GeneratedTokens,
   type GenerateOptions,
 } from '../inference/decode/generate.js';
-import type { DecoderOnlyModel } from '../model/decoder-only/decoder-only-model.js';
-import { instructionTokens, promptTokens } from '../model/decoder-only/prompt.js';
-import {
-  anyModel,
-  isDecoderOnly,
-  readsInstructionApart,
-  type AnyModel,
-} from '../model/families/open-model.js';
+import { familyOf } from '../inference/families/registry.js';
+import type { AnyModel } from '../model/family.js';
+import { anyModel } from '../model/families/registry.js';
 import { checked, instance, optional, options as optionsOf, path, shaped } from '../util/arguments.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { createYielder } from '../util/event-loop-lag.js';
-import {
-  decoderOnlyExampleMultiplyAdds,
-  decoderOnlyTaskMultiplyAdds,
-} from '../accounting/decoder-only-flops.js';
-import { exampleMultiplyAdds, taskMultiplyAdds } from '../accounting/flops.js';
 import type { Prediction } from './prediction-files.js';
 import { scorePredictions, type ScoreReport } from './score.js';
 
@@ -101,13 +91,20 @@ export async function evaluateModel(
   if (predictionsFile !== undefined) {
     await writeFileAtomic(predictionsFile, predictions.map((line) => `${JSON.stringify(line)}\n`).join(''));
   }
+  const family = familyOf(model);
+  const answered = examples.map(({ instruction, input }, i) => ({
+    instruction,
+    input,
+    output: (generated[i] as GeneratedTokens).tokens.length,
+  }));
+  const multiplyAdds = family.multiplyAdds(model, rows.distinct, answered);
   return {
     predictions,
     scores: scorePredictions(predictions),
-    tasksCompiled: readsInstructionApart(model) ? rows.distinct.length : 0,
+    tasksCompiled: family.readsInstruction(model) ? rows.distinct.length : 0,
     seconds,
     secondsPer100: (100 * seconds) / examples.length,
-    flopsPer100: (100 * countFlops(model, rows.distinct, examples, generated)) / examples.length,
+    flopsPer100: (100 * 2 * multiplyAdds) / examples.length,
     inputTokens: examples.reduce((total, { input }) => total + input.length, 0),
     outputTokens: generated.reduce((total, { tokens }) => total + tokens.length, 0),
   };
@@ -127,51 +124,4 @@ async function toPredictions(
     predictions.push({ id, task, prediction: tokenizer.decodePrediction(tokens), references });
   }
   return predictions;
-}
-
-function countDecoderOnlyFlops(
-  { config }: DecoderOnlyModel,
-  instructions: readonly Int32Array[],
-  examples: readonly TokenizedExample[],
-  generated: readonly GeneratedTokens[],
-): number {
-  let multiplyAdds = 0;
-  for (const instruction of instructions) {
-    multiplyAdds += decoderOnlyTaskMultiplyAdds(config, instructionTokens(config, instruction).length);
-  }
-  for (const [i, example] of examples.entries()) {
-    const { instruction, input } = promptTokens(config, example.instruction, example.input);
-    multiplyAdds += decoderOnlyExampleMultiplyAdds(config, {
-      instruction: instruction.length,
-      input: input.length,
-      output: (generated[i] as GeneratedTokens).tokens.length,
-    });
-  }
-  return 2 * multiplyAdds;
-}
-
-/** Of all examples, each instruction once; modules that need none are made once too. */
-function countFlops(
-  model: AnyModel,
-  instructions: readonly Int32Array[],
-  examples: readonly TokenizedExample[],
-  generated: readonly GeneratedTokens[],
-): number {
-  if (isDecoderOnly(model)) return countDecoderOnlyFlops(model, instructions, examples, generated);
-  const { config } = model;
-  const compiled = instructions.length > 0 ? instructions.map(({ length }) => length) : [0];
-  const tasks = compiled.reduce((total, length) => total + taskMultiplyAdds(config, length).total, 0);
-  const inputs = examples.reduce((total, { instruction, input }, i) => {
-    const output = (generated[i] as GeneratedTokens).tokens.length;
-    return (
-      total +
-      exampleMultiplyAdds(config, {
-        instruction: instruction.length,
-        input: input.length,
-        output,
-        instructionInInput: false,
-      }).total
-    );
-  }, 0);
-  return 2 * (tasks + inputs);
 }

@@ -3,14 +3,15 @@ import { EXAMPLES, InstructionRows, type Choice, type TokenizedExample } from '.
 import type { P3EvaluationSet } from '../data/p3/evaluation.js';
 import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
 import { HintError } from '../util/errors.js';
-import { count } from '../inference/decode/generate.js';
+import { count } from '../inference/decode/task-batches.js';
 import {
   SCORING,
   scoreChoices,
   type ChoiceScores,
   type ScoreChoicesOptions,
 } from '../inference/decode/score-choices.js';
-import { anyModel, type AnyModel } from '../model/families/open-model.js';
+import type { AnyModel } from '../model/family.js';
+import { anyModel } from '../model/families/registry.js';
 import {
   checked,
   instance,

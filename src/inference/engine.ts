@@ -6,16 +6,12 @@ import { PROMPT_TOKENS } from '../data/natural-instructions/prompts.js';
 import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../util/errors.js';
 import { modelFingerprint } from '../model/trainable/fingerprint.js';
-import type { EncoderDecoderModel } from '../model/hint/encoder-decoder-model.js';
 import { checkWeightDType } from '../model/weights/inference-weights.js';
-import {
-  anyModel,
-  isDecoderOnly,
-  openModel,
-  readsInstructionApart,
-  type AnyModel,
-} from '../model/families/open-model.js';
+import type { AnyModel } from '../model/family.js';
+import { openModel } from '../model/families/open-model.js';
+import { anyModel } from '../model/families/registry.js';
 import { Device } from '../tensor/device.js';
+import type { WeightDType } from '../tensor/ops.js';
 import { allOrNone } from '../util/abortable.js';
 import {
   boolean,
@@ -26,13 +22,16 @@ import {
   path as pathKind,
 } from '../util/arguments.js';
 import { COMPILE_REQUEST, type CompileRequest } from './compile/compile-request.js';
+import { compileTasks } from './compile/compiled-tasks.js';
+import { disposeTasks, settled, type CompiledTasks } from './contract/compiled-tasks.js';
+import type { Family } from './contract/family.js';
 import {
-  compileTasks,
-  disposeTasks,
-  regenerateTasks,
-  settled,
-  type CompiledTasks,
-} from './compile/compiled-tasks.js';
+  checkFingerprint,
+  MAX_INSTRUCTION_TOKENS,
+  readTaskMetadata,
+  type TaskSource,
+} from './contract/task-metadata.js';
+import { familyOf } from './families/registry.js';
 import {
   generateMixed,
   MIXED_OPTIONS,
@@ -45,9 +44,8 @@ import { EngineTasks } from './serving/engine-tasks.js';
 import { loadTaskFile } from './task/load-task.js';
 import { ENGINE_OPTIONS, SHARED_OPTIONS, SUBMIT_REQUEST, type EngineOptions } from './engine-arguments.js';
 import { ONLY_SIGNAL } from './task/task-arguments.js';
-import { checkFingerprint, MAX_INSTRUCTION_TOKENS, readTaskMetadata } from './task/task-file.js';
-import { instructionIds } from './task/task-source.js';
-import { requireTokenizer, Task, type Generation, type TaskHost, type TaskSource } from './task/task.js';
+import { instructionIds, requireTokenizer } from './task/task-source.js';
+import { Task, type Generation, type TaskHost } from './task/task.js';
 
 /** What {@link Engine.memory} tells. */
 export interface EngineMemory {
@@ -95,9 +93,10 @@ export class Engine implements TaskHost {
           ),
         regenerate: (instructions) =>
           this.run(undefined, async (signal) => {
-            const model = this.model as EncoderDecoderModel;
-            await model.prepareInference();
-            const compiled = await regenerateTasks(model, instructions);
+            const { model, family } = this;
+            await family.prepare?.(model);
+            // Only tasks of families that regenerate them have encoded instructions to do it from.
+            const compiled = (await family.regenerate?.(model, instructions)) as CompiledTasks;
             await this.settle(compiled, signal);
             return compiled;
           }),
@@ -121,7 +120,8 @@ export class Engine implements TaskHost {
   }
 
   /**
-   * Opens a model directory: config.json, model.safetensors and tokenizer.json; HINT, any T5 v1.1, GPT-2 or OPT.
+   * Opens a model directory: config.json, model.safetensors and tokenizer.json; HINT, any T5 v1.1, GPT-2, OPT, or a
+   * family that was registered.
    *
    * @throws HintError NOT_FOUND, INVALID_CONFIG, INVALID_CHECKPOINT, INVALID_FILE, NATIVE_MISSING, OUT_OF_MEMORY, ABORTED,
    *   INVALID_ARGUMENT, NOT_SUPPORTED for a dtype that the device has no products in
@@ -145,13 +145,7 @@ export class Engine implements TaskHost {
         (signal) => openModel(device, directory, { mapped: true, dtype, signal, onProgress }),
         async () => (tokenizer instanceof Tokenizer ? tokenizer : loadTokenizer(directory, tokenizer)),
       ]);
-      if (!isDecoderOnly(model)) model.inferenceDType = dtype;
-      else if (dtype !== 'f32' && device.packsWeights) {
-        throw new HintError(
-          'INVALID_ARGUMENT',
-          `The dtype ${dtype} is for T5 and HINT on the CPU; decoder-only models run in f32 there, so leave it out.`,
-        );
-      }
+      setWeightDType(model, dtype);
       return new Engine(model, words, true, {
         ...(serving ? { serving } : {}),
         ...(taskCache ? { taskCache } : {}),
@@ -196,7 +190,7 @@ export class Engine implements TaskHost {
     const { config } = this.model;
     const instruction = ids.slice();
     const prefix = ids.at(-1) === config.eosTokenId ? ids.slice(0, -1) : instruction;
-    const isRead = readsInstructionApart(this.model);
+    const isRead = this.family.readsInstruction(this.model);
     return this.run(given.signal, async (signal) => {
       const compiled = await this.compileIds(isRead ? [instruction] : [], signal);
       return new Task(this, compiled, undefined, isRead ? undefined : prefix);
@@ -332,21 +326,15 @@ export class Engine implements TaskHost {
     await this.close();
   }
 
+  private get family(): Family {
+    return familyOf(this.model);
+  }
+
   private sourceOf(request: CompileRequest): TaskSource {
-    const isRead = readsInstructionApart(this.model);
-    const isCausal = isDecoderOnly(this.model);
-    const {
-      definition,
-      examples = [],
-      format = isCausal ? 'causal' : isRead ? 'hint' : 'tk-instruct',
-      maxInstructionTokens = PROMPT_TOKENS,
-    } = request;
-    const givesInstruction = format === 'hint' || format === 'hint-mimic';
-    if (isCausal ? format !== 'causal' : format === 'causal' || givesInstruction !== isRead) {
-      throw new HintError(
-        'INVALID_ARGUMENT',
-        `The format ${format} is not one of this model, ${isCausal ? 'which is decoder-only (causal)' : isRead ? 'whose hypernetwork reads the instruction (hint, hint-mimic)' : 'which has no hypernetwork that reads instructions (tk-instruct, no-instruct)'}.`,
-      );
+    const { formats, reader } = this.family.prompts(this.model);
+    const { definition, examples = [], format = formats[0], maxInstructionTokens = PROMPT_TOKENS } = request;
+    if (!formats.includes(format)) {
+      throw new HintError('INVALID_ARGUMENT', `The format ${format} is not one of this model, ${reader}.`);
     }
     if (format !== 'no-instruct' && definition.trim() === '') {
       throw new HintError('INVALID_DATA', 'The definition is empty; say what the task is.');
@@ -380,9 +368,11 @@ export class Engine implements TaskHost {
       signal,
     });
     if (stored.compiled) return { compiled: stored.compiled, source, inputPrefix: stored.inputPrefix };
-    // A decoder-only model's instruction is run again: its keys and values are larger than any file of theirs is worth.
-    const compiled = await this.compileIds([stored.inputPrefix], signal);
-    return { compiled, source, inputPrefix: undefined };
+    // What its file does not hold is made again: keys and values of an instruction, say, are larger than a file is worth.
+    const { inputPrefix } = stored;
+    const isRead = this.family.readsInstruction(model);
+    const compiled = await this.compileIds(isRead ? [inputPrefix] : [], signal);
+    return { compiled, source, inputPrefix: isRead ? undefined : inputPrefix };
   }
 
   private async compileIds(instructions: Int32Array[], signal: AbortSignal): Promise<CompiledTasks> {
@@ -392,7 +382,7 @@ export class Engine implements TaskHost {
         'INVALID_ARGUMENT',
         `The instruction has ${tokens} tokens, the limit is ${MAX_INSTRUCTION_TOKENS}; shorten it.`,
       );
-    if (!isDecoderOnly(this.model)) await this.model.prepareInference();
+    await this.family.prepare?.(this.model);
     const compiled = await compileTasks(this.model, concatenate(instructions));
     await this.settle(compiled, signal);
     return compiled;
@@ -406,6 +396,18 @@ export class Engine implements TaskHost {
       disposeTasks(compiled);
       throw error;
     }
+  }
+}
+
+/** @throws HintError INVALID_ARGUMENT for a dtype that the model's family does not have */
+function setWeightDType(model: AnyModel, dtype: WeightDType): void {
+  const family = familyOf(model);
+  if (family.setWeightDType) family.setWeightDType(model, dtype);
+  else if (dtype !== 'f32') {
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `The dtype is ${dtype}, but models of the family ${family.name} compute in f32 only; leave it out.`,
+    );
   }
 }
 

@@ -6,7 +6,7 @@ import { evaluateModel } from '../evaluation/evaluate.js';
 import { averageDatasets, evaluateP3 } from '../evaluation/rank-classification.js';
 import { HintError } from '../util/errors.js';
 import { Engine } from '../inference/engine.js';
-import type { AnyModel } from '../model/families/open-model.js';
+import type { AnyModel } from '../model/family.js';
 import { findSystem } from '../systems/index.js';
 import type { PlannedCell } from './plan.js';
 

@@ -166,9 +166,9 @@ function fineTuning(
   settings: ReproduceSettings,
   pretraining: PlannedRun | undefined,
 ): TrainingConfig {
-  const { family } = findSystem(cell.system);
-  const recipe = family ? DECODER_RECIPE : without(findRecipe(grid.dataset).settings, ['firstStep']);
-  const over = family
+  const { training } = findSystem(cell.system);
+  const recipe = training ? DECODER_RECIPE : without(findRecipe(grid.dataset).settings, ['firstStep']);
+  const over = training
     ? mergeSettings(without(settings.training, OF_T5), settings.decoderTraining ?? {})
     : settings.training;
   const plain = modelSettings(cell, model, start, settings);

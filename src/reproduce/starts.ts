@@ -1,8 +1,7 @@
 import { HintError } from '../util/errors.js';
 import { parseModelConfig, readModelConfig, type ModelConfig } from '../model/config/config.js';
-import type { DecoderOnlyFamily } from '../model/decoder-only/config.js';
 import { sizedConfig, type ModelSize } from '../model/config/sizes.js';
-import { findSystem } from '../systems/index.js';
+import { findSystem, type System } from '../systems/index.js';
 import { readLineage } from '../training/run/lineage.js';
 import { findRecipe } from '../training/config/recipes.js';
 import { contentsOf } from './contents.js';
@@ -49,19 +48,19 @@ async function configOf(init: StartingModel['init']): Promise<ModelConfig> {
   return 'size' in init ? sizedConfig(init.size) : parseModelConfig(init.config, 'The starting model');
 }
 
-/** Starting models, each with the cells that start from it: T5s, then the families that a model is given of. */
+/** Starting models, each with the cells that start from it: T5s, then the models that baselines of other families are given. */
 export async function startsOf(
   grid: Grid,
   { models, decoders }: ReproduceSettings,
 ): Promise<{ model: StartingModel; start: Start; cells: GridCell[] }[]> {
-  const cellsOf = (family: DecoderOnlyFamily | undefined): GridCell[] =>
-    grid.cells.filter(({ system }) => findSystem(system).family === family);
+  const cellsOf = (belongs: (system: System) => boolean): GridCell[] =>
+    grid.cells.filter(({ system }) => belongs(findSystem(system)));
   const starts = [];
   for (const model of models)
-    starts.push({ model, start: await describeStart(model), cells: cellsOf(undefined) });
-  for (const family of ['gpt2', 'opt'] as const) {
-    const model = decoders?.[family];
-    if (model) starts.push({ model, start: await describeDecoder(model), cells: cellsOf(family) });
+    starts.push({ model, start: await describeStart(model), cells: cellsOf(({ training }) => !training) });
+  for (const [name, model] of Object.entries(decoders ?? {})) {
+    const cells = cellsOf(({ training, family }) => training !== undefined && family === name);
+    starts.push({ model, start: await describeDecoder(model), cells });
   }
   if (starts.some(({ cells }) => cells.length > 0)) return starts;
   throw new HintError(

@@ -1,8 +1,6 @@
 import type { DecoderOnlyFamily } from '../model/decoder-only/config.js';
 import { plainT5 } from './hypernetwork-plan.js';
-import { readsWholePrompt, type ParameterGroup, type System } from './system.js';
-
-const ALL: ParameterGroup = { name: 'all', takes: () => true, stepOffset: 0 };
+import { ALL_GROUP, readsWholePrompt, type System } from './system.js';
 
 /**
  * A decoder-only baseline (method §3.5): fully fine-tuned with AdamW, a linear warm-up over 1,000 steps and then a
@@ -13,11 +11,11 @@ export function decoderOnly(name: DecoderOnlyFamily, rest: Pick<System, 'summary
   return {
     name,
     ...rest,
-    family: name,
     setting: (positives) => ({ format: 'causal', positives }),
     p3Setting: readsWholePrompt(name),
     ...plainT5(name),
-    groups: [ALL],
+    family: name,
+    groups: [ALL_GROUP],
     training: {
       optimizer: { name: 'adamw' },
       learningRate: 2e-5,

@@ -1,5 +1,5 @@
 import { readsInstruction, type HintConfig } from '../model/config/config.js';
-import { HYPERNETWORK_GROUP, T5_GROUP, type System } from './system.js';
+import { ALL_GROUP, HYPERNETWORK_GROUP, T5_GROUP, type System } from './system.js';
 
 /** A system in words, for listings. */
 export interface SystemDescription {
@@ -48,6 +48,6 @@ function modulesOf(hint: HintConfig): string {
 
 function trainedParts(system: System): string {
   const { groups } = system;
-  if (groups.includes(T5_GROUP) || system.family) return 'everything';
+  if (groups.includes(T5_GROUP) || groups.includes(ALL_GROUP)) return 'everything';
   return groups.includes(HYPERNETWORK_GROUP) ? 'hypernetwork' : groups.map(({ name }) => name).join(', ');
 }

@@ -21,6 +21,8 @@ export interface HypernetworkPlan {
 
 /** What a system says about its hypernetwork; see System. */
 export interface HypernetworkPart {
+  /** T5: what a hypernetwork stands beside. */
+  readonly family: 't5';
   readonly hypernetwork: HypernetworkPlan | undefined;
   hint(base: ModelConfig, options: HintOptions): HintConfig | undefined;
 }
@@ -28,6 +30,7 @@ export interface HypernetworkPart {
 /** The part of a system whose T5 has a hypernetwork (or learned modules) beside it. */
 export function withHypernetwork(system: string, plan: HypernetworkPlan): HypernetworkPart {
   return {
+    family: 't5',
     hypernetwork: plan,
     hint: (base, options) => chooseHypernetwork(system, plan, base, options),
   };
@@ -36,6 +39,7 @@ export function withHypernetwork(system: string, plan: HypernetworkPlan): Hypern
 /** The part of a system that is plain T5: a hypernetwork of the starting model is left out, options are a mistake. */
 export function plainT5(system: string): HypernetworkPart {
   return {
+    family: 't5',
     hypernetwork: undefined,
     hint: (_base, options) => {
       const names = Object.keys(given(options));

@@ -2,7 +2,6 @@ import type { PromptSetting } from '../data/natural-instructions/prompts.js';
 import type { P3Setting } from '../data/p3/forms.js';
 import { HintError } from '../util/errors.js';
 import type { HintConfig, ModelConfig } from '../model/config/config.js';
-import type { DecoderOnlyFamily } from '../model/decoder-only/config.js';
 import type { HintOptions, HypernetworkPlan } from './hypernetwork-plan.js';
 
 /** Parameters that share their optimiser settings (method §5.3). */
@@ -52,8 +51,8 @@ export interface System {
    * @throws HintError INVALID_CONFIG when the options do not fit the system or each other
    */
   hint(base: ModelConfig, options: HintOptions): HintConfig | undefined;
-  /** The decoder-only family it trains instead of T5. */
-  readonly family?: DecoderOnlyFamily;
+  /** The family of the models that it trains, by its name. */
+  readonly family: string;
   /** What a training configuration says where the run does not; else the paper's settings of T5. */
   readonly training?: Readonly<Record<string, unknown>>;
   /** Optimiser groups, in the order they are asked. A parameter that no group takes is not trained. */
@@ -69,6 +68,9 @@ export const HYPERNETWORK_GROUP: ParameterGroup = {
 
 /** Everything else: T5's own weights, whose schedule goes on from their pretraining. */
 export const T5_GROUP: ParameterGroup = { name: 't5', takes: () => true, stepOffset: 0 };
+
+/** Everything that a model without a hypernetwork has, of families other than T5. */
+export const ALL_GROUP: ParameterGroup = { name: 'all', takes: () => true, stepOffset: 0 };
 
 /** {@link System.p3Setting} of systems whose hypernetwork reads the prompt's text: HINT joint and split. */
 export function readsPromptApart({ form = 'joint', shots = 0 }: P3Request): P3Setting {

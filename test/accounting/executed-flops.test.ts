@@ -2,11 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { buildBatch, type Ragged } from '../../src/data/batch.js';
 import { compileMultiplyAdds, exampleMultiplyAdds } from '../../src/accounting/flops.js';
 import { trainingFlops } from '../../src/accounting/training-flops.js';
-import {
-  compileTasks,
-  disposeTasks,
-  type CompiledTasks,
-} from '../../src/inference/compile/compiled-tasks.js';
+import { compileTasks } from '../../src/inference/compile/compiled-tasks.js';
+import { disposeTasks, type CompiledTasks } from '../../src/inference/contract/compiled-tasks.js';
 import { BACKWARD_PLANS } from '../../src/model/memory/backward-plan.js';
 import { decodeBatch } from '../../src/inference/decode/decode.js';
 import { Device } from '../../src/tensor/device.js';

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { memoryReport, taskValues } from '../../src/accounting/memory.js';
-import { compileTasks, disposeTasks, tensorsOf } from '../../src/inference/compile/compiled-tasks.js';
+import { compileTasks } from '../../src/inference/compile/compiled-tasks.js';
+import { disposeTasks } from '../../src/inference/contract/compiled-tasks.js';
 import { saveTaskFile } from '../../src/inference/task/task-file.js';
 import { parameterCount } from '../../src/model/parameters/parameter-shapes.js';
 import { PUBLISHED_SIZES, modelOfSize } from '../../src/model/config/sizes.js';
@@ -29,7 +30,7 @@ describe('the memory of a compiled task', () => {
     using device = new Device({ threads: 1 });
     const model = randomModel(device, tinyConfig(hint, { vocab_size: 64 }));
     const tasks = await compileTasks(model, instruction);
-    const held = tensorsOf(tasks).reduce((sum, tensor) => sum + tensor.size, 0);
+    const held = tasks.tensors.reduce((sum, tensor) => sum + tensor.size, 0);
     const values = taskValues(model.config, TOKENS);
     expect(values.total).toBe(held);
     const folder = await mkdtemp(join(tmpdir(), 'hint-memory-'));

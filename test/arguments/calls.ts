@@ -55,6 +55,15 @@ const call = (
 export const first = async (generator: unknown): Promise<unknown> => (generator as AsyncGenerator).next();
 
 /** For every export its functions, or why it has none here. Made when a test runs, for the engine to be there. */
+/** A family that owns no model and recognises no directory. */
+function noFamily(): object {
+  const never = (): boolean => false;
+  const names = ['recognises', 'owns', 'checkConfig', 'open', 'start', 'prompts', 'readsInstruction'];
+  names.push('systemOf', 'compile', 'openNetwork', 'choiceLosses', 'multiplyAdds');
+  const methods = Object.fromEntries(names.map((name) => [name, never]));
+  return { name: 'none', title: 'no model', ...methods };
+}
+
 export const calls: Record<string, string | (() => Record<string, Call>)> = {
   HintError: 'an error that refused what it is made of would hide what it is about',
   Device: 'of tensors, whose arguments have tests of their own',
@@ -217,6 +226,10 @@ export const calls: Record<string, string | (() => Record<string, Call>)> = {
     ),
   }),
   findSystem: () => ({ findSystem: call({ name: 'hint' }, api.findSystem, ['name']) }),
+  openModel: () => ({
+    openModel: call({ device: model.device, directory: nowhere, options: {} }, api.openModel),
+  }),
+  registerFamily: () => ({ registerFamily: call({ family: noFamily() }, api.registerFamily) }),
   loadModel: () => ({
     loadModel: call({ device: model.device, directory: nowhere, options: {} }, api.loadModel),
   }),

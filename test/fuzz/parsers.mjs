@@ -116,10 +116,12 @@ export const PARSERS = {
     file: 'config.json', mutate: mutateJson, words: ['gpt2', 'opt', 'gated-gelu', 'hypter'],
     seeds: () => [fixture('greedy-model', 'config.json'), fixture('decoder-only', 'gpt2', 'config.json'), fixture('decoder-only', 'opt', 'config.json')],
     async run(file) {
-      const { readDecoderOnlyConfig } = await import('../../dist/model/families/open-model.js');
+      const { familyOfDirectory } = await import('../../dist/model/families/registry.js');
       const { readModelConfig } = await import('../../dist/model/config/config.js');
       const { parameterShapes } = await import('../../dist/model/parameters/parameter-shapes.js');
-      if (!(await readDecoderOnlyConfig(dirname(file)))) return parameterShapes(await readModelConfig(dirname(file))).size;
+      const { family, config, path } = await familyOfDirectory(dirname(file));
+      if (family.name === 't5') return parameterShapes(await readModelConfig(dirname(file))).size;
+      family.checkConfig(config, path);
     },
   },
   safetensors: {
@@ -162,7 +164,7 @@ export const PARSERS = {
     file: 'task.safetensors', mutate: mutateSafetensors, words: ['hint-task-2', taskMetadata, 'bf16'],
     seeds: () => [safetensors({ format: 'hint-task-2', task: taskMetadata })],
     async run(file) {
-      const { readTaskMetadata } = await import('../../dist/inference/task/task-file.js');
+      const { readTaskMetadata } = await import('../../dist/inference/contract/task-metadata.js');
       return readTaskMetadata(file);
     },
   },

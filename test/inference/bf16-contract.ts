@@ -6,7 +6,8 @@ import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { Engine } from '../../src/inference/engine.js';
 import type { Task } from '../../src/inference/task/task.js';
 import { loadModel, saveModel } from '../../src/model/checkpoint/checkpoint.js';
-import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
+import type { HintModel } from '../../src/model/hint/hint-model.js';
+import type { HintTasks } from '../../src/inference/encoder-decoder/compile.js';
 import { openModel } from '../../src/model/families/open-model.js';
 import { openSafetensors } from '../../src/formats/safetensors/file.js';
 import type { Device } from '../../src/tensor/device.js';
@@ -106,8 +107,9 @@ export function describeBf16Inference(open: () => Device): void {
     using task = await rounded.compile(colours);
     const { compiled, release } = task.hold();
     release();
-    const tensors = [...compiled.encoded.modules.values()].map(({ tensor }) => tensor);
-    tensors.push(...compiled.shared.flatMap(({ sharedKey, sharedValue }) => [sharedKey, sharedValue]));
+    const { encoded, shared } = compiled as HintTasks;
+    const tensors = [...encoded.modules.values()].map(({ tensor }) => tensor);
+    tensors.push(...shared.flatMap(({ sharedKey, sharedValue }) => [sharedKey, sharedValue]));
     expect(tensors.length).toBeGreaterThan(8);
     expect(new Set(tensors.map(({ dtype }) => dtype))).toEqual(new Set(['bf16']));
     await task.generate(inputs, { maxTokens: 40 });
@@ -320,7 +322,7 @@ export function describeBf16Inference(open: () => Device): void {
   });
 
   it('changes back to f32 when it is asked to', async () => {
-    const model = rounded.model as EncoderDecoderModel;
+    const model = rounded.model as HintModel;
     const score = async (): Promise<number[]> => {
       using task = await rounded.compile(colours);
       return (await task.scoreChoices(inputs, ['green'])).flatMap(({ scores }) => scores);

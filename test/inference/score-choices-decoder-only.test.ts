@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { evaluateP3 } from '../../src/evaluation/rank-classification.js';
 import { Engine } from '../../src/inference/engine.js';
 import { scoreChoices } from '../../src/inference/decode/score-choices.js';
-import { openModel, type AnyModel } from '../../src/model/families/open-model.js';
+import type { AnyModel } from '../../src/model/family.js';
+import { openModel } from '../../src/model/families/open-model.js';
 import { Device } from '../../src/tensor/device.js';
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures', 'decoder-only');

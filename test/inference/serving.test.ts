@@ -1,6 +1,7 @@
 import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/inference/engine.js';
+import type { HintTasks } from '../../src/inference/encoder-decoder/compile.js';
 import type { Generation, Task } from '../../src/inference/task/task.js';
 import { FULL_HINT, removeAll, tinyConfig, writeModel } from './models.js';
 
@@ -103,7 +104,7 @@ describe('requests that come and go', () => {
   it('get what each gets alone, whenever they come and however full it is', async () => {
     const requests = requestsFor(tasks, 32);
     const expected = await alone(requests);
-    const serving = { maxRows: 5, maxSegments: 4, maxBatchTokens: 120, pieceMilliseconds: 1 };
+    const serving = { maxRows: 5, maxCohorts: 4, maxBatchTokens: 120, pieceMilliseconds: 1 };
     for (const options of [serving, {}]) {
       await using engine = new Engine(hint.model, hint.tokenizer, false, { serving: options });
       const own = await Promise.all(definitions.map((definition) => engine.compile({ definition })));
@@ -174,7 +175,8 @@ describe('requests that come and go', () => {
     const [good, other] = tasks as [Task, Task];
     using broken = await hint.compile({ definition: 'Broken.' });
     const { compiled, release } = broken.hold();
-    hint.model.device.write(compiled.shared[0]?.sharedValue as never, new Float32Array(32).fill(Number.NaN));
+    const { shared } = compiled as HintTasks;
+    hint.model.device.write(shared[0]?.sharedValue as never, new Float32Array(32).fill(Number.NaN));
     release();
     const results = await Promise.allSettled([
       hint.submit({ task: good, input: 'A horse.', maxTokens: 6 }),
@@ -203,7 +205,7 @@ describe('requests that come and go', () => {
     expect(await work).toEqual(expected[0]);
     expect(await together).toEqual(expected);
     await expect(hint.submit({ task, input: 'A horse.' })).rejects.toThrow(/disposed/);
-    await expect.poll(() => compiled.shared[0]?.sharedKey.disposed).toBe(true);
+    await expect.poll(() => (compiled as HintTasks).shared[0]?.sharedKey.disposed).toBe(true);
   });
 
   it('closing the engine answers those who wait with ABORTED', async () => {

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/inference/engine.js';
-import { readTaskMetadata } from '../../src/inference/task/task-file.js';
+import { readTaskMetadata } from '../../src/inference/contract/task-metadata.js';
+import type { HintTasks } from '../../src/inference/encoder-decoder/compile.js';
 import { openSafetensors, writeSafetensors } from '../../src/formats/safetensors/file.js';
 import { FULL_HINT, removeAll, tinyConfig, writeModel } from './models.js';
 
@@ -111,7 +112,7 @@ describe('a task file', () => {
     await using half = await Engine.open(directories[1] as string, { threads: 1, dtype: 'bf16' });
     const keysOf = async (engine: Engine): Promise<Float32Array | undefined> => {
       using loaded = await engine.loadTask(path);
-      return loaded.hold().compiled.shared[1]?.sharedValue.read();
+      return (loaded.hold().compiled as HintTasks).shared[1]?.sharedValue.read();
     };
     const exact = await keysOf(hint);
     const rounded = await keysOf(half);

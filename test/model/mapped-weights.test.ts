@@ -14,7 +14,8 @@ import {
 } from '../../src/formats/safetensors/file.js';
 import { findSystem } from '../../src/systems/index.js';
 import { Device } from '../../src/tensor/device.js';
-import { compileTasks, disposeTasks } from '../../src/inference/compile/compiled-tasks.js';
+import { compileTasks } from '../../src/inference/compile/compiled-tasks.js';
+import { disposeTasks } from '../../src/inference/contract/compiled-tasks.js';
 import { generateTokens } from '../../src/inference/decode/generate.js';
 import { ADAFACTOR, Optimizer } from '../../src/training/step/optimizer.js';
 import { assignGroups } from '../../src/training/step/parameter-groups.js';

@@ -18,7 +18,7 @@ function argmaxRows(values: Float32Array, width: number): number[] {
 }
 
 /** Decoder-only systems have tests of their own, in test/model/decoder-only*.test.ts. */
-const T5_SYSTEMS = SYSTEMS.filter(({ family }) => family === undefined);
+const T5_SYSTEMS = SYSTEMS.filter(({ family }) => family === 't5');
 
 describe.each(T5_SYSTEMS.map((system) => ({ name: system.name, system })))('$name', ({ system }) => {
   it('compiled once a task, answers as the forward pass of training does', async () => {

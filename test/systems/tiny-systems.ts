@@ -67,7 +67,7 @@ export async function tinyRun(
   changes: Partial<TrainingConfigInput> = {},
 ): Promise<{ model: EncoderDecoderModel; optimizer: Optimizer; trainer: Trainer; config: TrainingConfig }> {
   const config = tinyConfig(system, changes);
-  const model = await createModel(device, config, system, {});
+  const model = (await createModel(device, config, system, {})) as EncoderDecoderModel;
   return { model, config, ...(await trainerOf(model, config, system)) };
 }
 

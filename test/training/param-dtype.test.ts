@@ -54,7 +54,7 @@ describe('parameters kept in bf16', () => {
     using own = new Device({ threads: 1 });
     const config = tinyConfig(hint, { ...WIDE, paramDtype: 'bf16' });
     const before = await bytesOf(own);
-    const model = await createModel(own, config, hint, {});
+    const model = (await createModel(own, config, hint, {})) as EncoderDecoderModel;
     const wide = (await bytesOf(own)) - before;
     expect(wide).toBeGreaterThanOrEqual(4 * sizeOf(model));
     const groups = assignGroups(model.parameters.storedEntries(), hint.groups, {

@@ -1,13 +1,12 @@
 import type { Ragged } from '../../data/batch.js';
 import { throwIfAborted } from '../../util/errors.js';
-import { isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
+import type { AnyModel } from '../../model/family.js';
 import { abortable } from '../../util/abortable.js';
 import { BeamLoop } from './beam-loop.js';
-import type { CompiledTasks } from '../compile/compiled-tasks.js';
+import type { CompiledTasks } from '../contract/compiled-tasks.js';
 import type { DecodeNetwork } from '../contract/decode-network.js';
-import { DecoderOnlyNetwork } from '../decoder-only/network.js';
+import { familyOf } from '../families/registry.js';
 import type { Decoding } from './decoding.js';
-import { EncoderDecoderNetwork } from '../encoder-decoder/network.js';
 import { RowLog, type GeneratedTokens, type RowWatch } from './row-watch.js';
 import { TokenLoop, type TokenChoice } from './token-loop.js';
 
@@ -45,9 +44,7 @@ export async function decodeBatch(
   taskIndex: Int32Array,
   options: BatchDecoding,
 ): Promise<GeneratedTokens[]> {
-  const network = isDecoderOnly(model)
-    ? await DecoderOnlyNetwork.open(model, tasks, inputs, taskIndex)
-    : await EncoderDecoderNetwork.open(model, tasks, inputs, taskIndex);
+  const network = await familyOf(model).openNetwork(model, tasks, inputs, taskIndex);
   const rows = inputs.offsets.length - 1;
   const log = new RowLog(rows, network.eosTokenId, options.logProbs, options.watch);
   let loop: DecodeLoop | undefined;

@@ -1,23 +1,30 @@
-import { concatenate, type Ragged } from '../../data/batch.js';
-import { HintError, throwIfAborted } from '../../util/errors.js';
-import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
-import { anyModel, isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
-import * as ops from '../../tensor/ops.js';
-import type { Sliced } from '../../tensor/slices.js';
-import type { Tensor } from '../../tensor/tensor.js';
-import { compileTasks, disposeTasks, type CompiledTasks } from '../compile/compiled-tasks.js';
-import { decoderOnlyChoiceLosses, type ChoiceBatch } from '../decoder-only/choices.js';
+import { concatenate } from '../../data/batch.js';
+import type { AnyModel } from '../../model/family.js';
+import { anyModel } from '../../model/families/registry.js';
 import {
   boolean,
   checked,
   ids,
   list,
-  numberedTasks,
   optional,
   options as optionsOf,
   type Members,
 } from '../../util/arguments.js';
-import { BATCHING, checkInputs, groupByTask, groupTasks, limitsOf } from './generate.js';
+import { HintError } from '../../util/errors.js';
+import type { CompiledTasks } from '../contract/compiled-tasks.js';
+import type { ChoiceBatch } from '../contract/family.js';
+import { familyOf } from '../families/registry.js';
+import {
+  BATCHING,
+  checkInputs,
+  MIXED_INPUTS,
+  pick,
+  runByTask,
+  runWithTask,
+  type BatchRun,
+  type MixedInputs,
+  type TaskBatch,
+} from './task-batches.js';
 
 /** How choices are scored. */
 export interface ScoreChoicesOptions {
@@ -42,23 +49,15 @@ export interface ChoiceScores {
 }
 
 /** Inputs of one task or of several, with what each chooses from. */
-export interface ScoreChoicesRequest extends ScoreChoicesOptions {
-  /** The distinct instructions; none for models that read no instruction. */
-  instructions?: readonly Int32Array[];
-  /** At least one token each. */
-  inputs: readonly Int32Array[];
+export interface ScoreChoicesRequest extends ScoreChoicesOptions, MixedInputs {
   /** Per input its choices: at least one, each of at least one token, EOS included. */
   choices: readonly (readonly Int32Array[])[];
-  /** Per input the number of its instruction (default 0). */
-  taskIndex?: ArrayLike<number>;
 }
 
 const scoreRequest = optionsOf<ScoreChoicesRequest>({
   ...SCORING,
-  instructions: optional(list(ids)),
-  inputs: list(ids),
+  ...MIXED_INPUTS,
   choices: list(list(ids)),
-  taskIndex: optional(numberedTasks),
 });
 
 /**
@@ -78,47 +77,8 @@ export async function scoreChoices(model: AnyModel, request: ScoreChoicesRequest
     taskIndex,
     ...options
   } = checked(scoreRequest, request, 'request');
-  if (!isDecoderOnly(model)) await model.prepareInference();
-  if (instructions.length === 0) {
-    const task = await compileTasks(model, concatenate([]));
-    try {
-      return await scoreChoicesWithTask(model, task, inputs, choices, options);
-    } finally {
-      disposeTasks(task);
-    }
-  }
-  checkRequest(inputs, choices);
-  const limits = limitsOf(options);
-  const inputsOf = groupByTask(inputs.length, instructions.length, taskIndex);
-  const results = new Array<ChoiceScores>(inputs.length);
-  let done = 0;
-  for (const group of groupTasks(model, instructions, inputsOf, limits)) {
-    throwIfAborted(options.signal);
-    const tasks = await compileTasks(
-      model,
-      concatenate(group.map((task) => instructions[task] as Int32Array)),
-    );
-    try {
-      const order = group.flatMap((task) => inputsOf[task] as number[]);
-      const local = new Map(group.flatMap((task, i) => (inputsOf[task] ?? []).map((input) => [input, i])));
-      for (const batch of batches(order, inputs, choices, limits)) {
-        throwIfAborted(options.signal);
-        const taskOf = Int32Array.from(batch, (input) => local.get(input) as number);
-        const scored = await scoreBatch(
-          model,
-          tasks,
-          pick(inputs, batch),
-          pick(choices, batch),
-          taskOf,
-          options,
-        );
-        batch.forEach((input, i) => (results[input] = scored[i] as ChoiceScores));
-        options.onProgress?.((done += batch.length), inputs.length);
-      }
-    } finally {
-      disposeTasks(tasks);
-    }
-  }
+  const { batches, results } = scoring(model, inputs, choices, options);
+  await runByTask(batches, { instructions, ...(taskIndex ? { taskIndex } : {}) });
   return results;
 }
 
@@ -134,52 +94,61 @@ export async function scoreChoicesWithTask(
   choices: readonly (readonly Int32Array[])[],
   options: ScoreChoicesOptions = {},
 ): Promise<ChoiceScores[]> {
-  checkRequest(inputs, choices);
-  const limits = limitsOf(options);
-  if (!isDecoderOnly(model)) await model.prepareInference();
-  const results: ChoiceScores[] = [];
-  for (const batch of batches([...inputs.keys()], inputs, choices, limits)) {
-    throwIfAborted(options.signal);
-    const taskOf = new Int32Array(batch.length);
-    results.push(
-      ...(await scoreBatch(model, task, pick(inputs, batch), pick(choices, batch), taskOf, options)),
-    );
-    options.onProgress?.(results.length, inputs.length);
-  }
+  const { batches, results } = scoring(model, inputs, choices, options);
+  await runWithTask(batches, task);
   return results;
 }
 
-/** One ragged pass over the inputs and all their choices; `taskOf` is nondecreasing. */
+/** How batches of these inputs are scored, and where the results come to lie. */
+function scoring(
+  model: AnyModel,
+  inputs: readonly Int32Array[],
+  choices: readonly (readonly Int32Array[])[],
+  options: ScoreChoicesOptions,
+): { batches: BatchRun; results: ChoiceScores[] } {
+  checkRequest(inputs, choices);
+  const results = new Array<ChoiceScores>(inputs.length);
+  let done = 0;
+  const costOf = (input: number): number => {
+    const own = choices[input] as readonly Int32Array[];
+    return own.reduce((sum, { length }) => sum + length, (inputs[input] as Int32Array).length);
+  };
+  const run = async ({ tasks, inputs: batch, taskIndex: taskOf }: TaskBatch): Promise<void> => {
+    const scored = await scoreBatch(
+      model,
+      tasks,
+      { inputs: pick(inputs, batch), choices: pick(choices, batch), taskOf },
+      options.lengthNormalised === true,
+    );
+    batch.forEach((input, i) => (results[input] = scored[i] as ChoiceScores));
+    options.onProgress?.((done += batch.length), inputs.length);
+  };
+  return { batches: { ...options, model, inputs, costOf, run }, results };
+}
+
+/** One ragged pass over the inputs and all their choices. */
 async function scoreBatch(
   model: AnyModel,
   tasks: CompiledTasks,
-  inputs: readonly Int32Array[],
-  choices: readonly (readonly Int32Array[])[],
-  taskOf: Int32Array,
-  { lengthNormalised = false }: ScoreChoicesOptions,
+  batch: ChoiceBatch,
+  lengthNormalised: boolean,
 ): Promise<ChoiceScores[]> {
   const { device } = model;
-  const targets = concatenate(choices.flat());
-  const loss = await device.inSlices(
-    device.tidied(
-      isDecoderOnly(model)
-        ? decoderOnlyChoiceLosses(model, tasks, { inputs, choices, taskOf })
-        : choiceLosses(model, tasks, { inputs, choices, taskOf, targets }),
-    ),
-  );
+  const loss = await device.inSlices(device.tidied(familyOf(model).choiceLosses(model, tasks, batch)));
   let losses: Float32Array;
   try {
     losses = await loss.read();
   } finally {
     loss.dispose();
   }
+  const { offsets } = concatenate(batch.choices.flat());
   let choice = 0;
-  return choices.map((own) => {
+  return batch.choices.map((own) => {
     const scores: number[] = [];
     // Products may round a row by its place among others: equal choices get the score of the first.
     const known = new Map<string, number>();
     for (const ids of own) {
-      const begin = targets.offsets[choice++] as number;
+      const begin = offsets[choice++] as number;
       let sum = 0;
       for (let at = begin; at < begin + ids.length; at++) sum -= losses[at] as number;
       const key = ids.join();
@@ -191,25 +160,6 @@ async function scoreBatch(
   });
 }
 
-/** −log p of every token of every choice, [target rows]: encoder over the inputs, decoder over all their choices. */
-function* choiceLosses(
-  model: EncoderDecoderModel,
-  tasks: CompiledTasks,
-  batch: ChoiceBatch & { targets: Ragged },
-): Sliced<Tensor> {
-  const { inputs, choices, taskOf, targets } = batch;
-  const readers = new Int32Array(inputs.length + 1);
-  choices.forEach((own, i) => {
-    readers[i + 1] = (readers[i] as number) + own.reduce((sum, { length }) => sum + length, 0);
-  });
-  const taskOfChoice = Int32Array.from(choices.flatMap((own, i) => own.map(() => taskOf[i] as number)));
-  const memory = yield* model.encodeInputs(concatenate(inputs), tasks.encoded, taskOf);
-  const read = { ...memory, readers, shared: tasks.shared };
-  const hidden = yield* model.decode(targets, read, tasks.encoded, taskOfChoice);
-  const ids = model.device.tensor(targets.ids, [targets.ids.length]);
-  return ops.crossEntropy(hidden, model.t5.head, ids).loss;
-}
-
 function argmax(scores: readonly number[]): number {
   if (scores.some(Number.isNaN))
     throw new HintError(
@@ -217,33 +167,6 @@ function argmax(scores: readonly number[]): number {
       'The model gives a choice the score NaN; its weights are damaged or diverged.',
     );
   return scores.indexOf(scores.reduce((best, score) => Math.max(best, score), -Infinity));
-}
-
-/** Runs of inputs that fit together. */
-function* batches(
-  order: readonly number[],
-  inputs: readonly Int32Array[],
-  choices: readonly (readonly Int32Array[])[],
-  { batchSize, tokenBudget }: { batchSize: number; tokenBudget: number },
-): Generator<number[]> {
-  let batch: number[] = [];
-  let tokens = 0;
-  for (const input of order) {
-    const own = choices[input] as readonly Int32Array[];
-    const cost = own.reduce((sum, { length }) => sum + length, (inputs[input] as Int32Array).length);
-    if (batch.length > 0 && (batch.length === batchSize || tokens + cost > tokenBudget)) {
-      yield batch;
-      batch = [];
-      tokens = 0;
-    }
-    batch.push(input);
-    tokens += cost;
-  }
-  if (batch.length > 0) yield batch;
-}
-
-function pick<T>(from: readonly T[], numbers: readonly number[]): T[] {
-  return numbers.map((number) => from[number] as T);
 }
 
 function checkRequest(inputs: readonly Int32Array[], choices: readonly (readonly Int32Array[])[]): void {

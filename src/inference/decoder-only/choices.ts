@@ -1,18 +1,12 @@
-import { checkTokenIds, concatenate } from '../../data/batch.js';
+import { checkTokenIds, concatenate, sequencesOf } from '../../data/batch.js';
 import type { DecoderOnlyModel } from '../../model/decoder-only/decoder-only-model.js';
 import type { Attend } from '../../model/decoder-only/layer.js';
 import { promptTokens } from '../../model/decoder-only/prompt.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { CompiledTasks } from '../compile/compiled-tasks.js';
-
-/** Inputs, the choices of each, and the task of each input. */
-export interface ChoiceBatch {
-  inputs: readonly Int32Array[];
-  choices: readonly (readonly Int32Array[])[];
-  taskOf: Int32Array;
-}
+import type { ChoiceBatch } from '../contract/family.js';
+import type { DecoderOnlyTasks } from './compile.js';
 
 /**
  * −log p of every token of every choice given instruction and input, [tokens of all choices], by GPT-2 or OPT. One pass
@@ -23,7 +17,7 @@ export interface ChoiceBatch {
  */
 export function* decoderOnlyChoiceLosses(
   model: DecoderOnlyModel,
-  { shared }: CompiledTasks,
+  { shared }: DecoderOnlyTasks,
   { inputs, choices, taskOf }: ChoiceBatch,
 ): Sliced<Tensor> {
   const { config } = model;
@@ -66,9 +60,9 @@ export function* decoderOnlyChoiceLosses(
   );
   const attend: Attend = (q, k, v, layer) => {
     const options = { numHeads: config.numHeads, causal: true };
-    const segment = (tensor: Tensor): Tensor => tensor.narrow(0, promptRows);
+    const prompt = (tensor: Tensor): Tensor => tensor.narrow(0, promptRows);
     const instruction = shared[layer];
-    const read = ops.attention(segment(q), segment(k), segment(v), {
+    const read = ops.attention(prompt(q), prompt(k), prompt(v), {
       ...options,
       qOffsets: prompts.offsets,
       kOffsets: prompts.offsets,
@@ -85,21 +79,17 @@ export function* decoderOnlyChoiceLosses(
       qOffsets: fed.offsets,
       kOffsets: fed.offsets,
       taskIndex: inputOfChoice,
-      sharedKey: remember(segment(k), instruction?.sharedKey),
-      sharedValue: remember(segment(v), instruction?.sharedValue),
+      sharedKey: remember(prompt(k), instruction?.sharedKey),
+      sharedValue: remember(prompt(v), instruction?.sharedValue),
       sharedOffsets: memory.offsets,
     });
     return ops.concatRows(read, written);
   };
-  const sequences = concatenate([...ragged(prompts), ...ragged(fed)]);
+  const sequences = concatenate([...sequencesOf(prompts), ...sequencesOf(fed)]);
   const first = [
     ...inputs.map((_, input) => instructionLength(input)),
     ...Array.from(inputOfChoice, (input) => behind(input)),
   ];
   const hidden = yield* model.run(model.place(sequences, first), attend);
   return model.targetLosses(hidden, predicting, targets.ids).loss;
-}
-
-function ragged({ ids, offsets }: { ids: Int32Array; offsets: Int32Array }): Int32Array[] {
-  return Array.from({ length: offsets.length - 1 }, (_, i) => ids.subarray(offsets[i], offsets[i + 1]));
 }

@@ -1,53 +1,14 @@
-import type { Ragged } from '../../data/batch.js';
-import { concatenate } from '../../data/batch.js';
+import { concatenate, type Ragged } from '../../data/batch.js';
 import type { DecoderOnlyModel } from '../../model/decoder-only/decoder-only-model.js';
 import type { Attend } from '../../model/decoder-only/layer.js';
 import { promptTokens } from '../../model/decoder-only/prompt.js';
 import type { SharedKeys } from '../../model/t5/attention.js';
 import type { Device } from '../../tensor/device.js';
 import * as ops from '../../tensor/ops.js';
-import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { CompiledTasks } from '../compile/compiled-tasks.js';
+import type { DecoderOnlyTasks } from './compile.js';
+import { runForKeys, type Keys } from './run-for-keys.js';
 import type { Cache, DecodeNetwork, DecodeStep, StepInputs } from '../contract/decode-network.js';
-
-/** Keys and values of tokens that were run already, in one layer. */
-interface Keys {
-  key: Tensor;
-  value: Tensor;
-}
-
-/**
- * Runs sequences, in slices, to keep the keys and values of every layer, behind those of their tasks' instructions. The
- * caller owns the result.
- *
- * @param first per sequence the position of its first token
- */
-export function runForKeys(
-  model: DecoderOnlyModel,
-  sequences: Ragged,
-  first: ArrayLike<number> | undefined,
-  instructions: { shared: readonly SharedKeys[]; taskIndex: Int32Array } | undefined,
-): Promise<Keys[]> {
-  const { device, config } = model;
-  function* run(): Sliced<Keys[]> {
-    const kept: Keys[] = [];
-    const attend: Attend = (q, k, v, layer) => {
-      kept[layer] = { key: device.keep(k), value: device.keep(v) };
-      return ops.attention(q, k, v, {
-        numHeads: config.numHeads,
-        qOffsets: sequences.offsets,
-        kOffsets: sequences.offsets,
-        causal: true,
-        ...instructions?.shared[layer],
-        ...(instructions ? { taskIndex: instructions.taskIndex } : {}),
-      });
-    };
-    yield* model.run(model.place(sequences, first), attend);
-    return kept;
-  }
-  return device.inSlices(device.tidied(run()));
-}
 
 /**
  * Decoding with GPT-2 and OPT. The instructions' keys and values are the compiled tasks'; those of the inputs are
@@ -65,7 +26,7 @@ export class DecoderOnlyNetwork implements DecodeNetwork {
 
   private constructor(
     private readonly model: DecoderOnlyModel,
-    { shared }: CompiledTasks,
+    { shared }: DecoderOnlyTasks,
     { ids, offsets }: Ragged,
     taskIndex: Int32Array,
   ) {
@@ -85,7 +46,7 @@ export class DecoderOnlyNetwork implements DecodeNetwork {
   /** Enqueues the inputs, in slices. @throws HintError INVALID_TOKEN, INVALID_DATA (too long an input) */
   static async open(
     model: DecoderOnlyModel,
-    tasks: CompiledTasks,
+    tasks: DecoderOnlyTasks,
     inputs: Ragged,
     taskIndex: Int32Array,
   ): Promise<DecoderOnlyNetwork> {

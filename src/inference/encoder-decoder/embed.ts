@@ -6,17 +6,8 @@ import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { abortable } from '../../util/abortable.js';
-import { boolean, optional, signal, type Members } from '../../util/arguments.js';
-import type { CompiledTasks } from '../compile/compiled-tasks.js';
-
-/** What is wanted of encoder states. */
-export interface EmbedOptions {
-  /** The mean over the tokens (default), or every token's state. */
-  pooled?: boolean;
-  signal?: AbortSignal | undefined;
-}
-
-export const EMBEDDING: Members<EmbedOptions> = { pooled: optional(boolean), signal: optional(signal) };
+import type { EmbedOptions } from '../contract/family.js';
+import type { HintTasks } from './compile.js';
 
 const TOKEN_BUDGET = 4096;
 
@@ -29,7 +20,7 @@ const TOKEN_BUDGET = 4096;
  */
 export async function embedInputs(
   model: EncoderDecoderModel,
-  task: CompiledTasks,
+  task: HintTasks,
   inputs: readonly Int32Array[],
   { pooled = true, signal }: EmbedOptions = {},
 ): Promise<Float32Array[]> {
@@ -63,7 +54,7 @@ export async function embedInputs(
 
 function* encode(
   model: EncoderDecoderModel,
-  { encoded }: CompiledTasks,
+  { encoded }: HintTasks,
   inputs: { ids: Int32Array; offsets: Int32Array },
   pooled: boolean,
 ): Sliced<Tensor> {
@@ -81,7 +72,7 @@ function* encode(
  */
 export async function embedInstruction(
   model: EncoderDecoderModel,
-  { encoded: { instructions } }: CompiledTasks,
+  { encoded: { instructions } }: HintTasks,
   { pooled = true, signal }: EmbedOptions = {},
 ): Promise<Float32Array> {
   if (!instructions) {

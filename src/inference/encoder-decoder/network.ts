@@ -1,40 +1,52 @@
-import type { Ragged } from '../../data/batch.js';
+import { concatenate, sequencesOf, type Ragged } from '../../data/batch.js';
 import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
 import type { CrossKeys, StepRows } from '../../model/t5/decoder-keys.js';
-import type { TaskRows } from '../../model/modules/task-modules.js';
+import { partedTaskRows, type TaskRows } from '../../model/modules/task-modules.js';
 import type { Device } from '../../tensor/device.js';
 import type { FloatDType } from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
-import type { CompiledTasks } from '../compile/compiled-tasks.js';
+import type { Tensor } from '../../tensor/tensor.js';
 import type { DecodeNetwork, DecodeStep } from '../contract/decode-network.js';
+import type { JointRows } from '../contract/family.js';
+import type { HintTasks } from './compile.js';
 
-/** Decoding with T5 and HINT: the inputs' cross-attention keys and values are computed once, here. */
+/** Decoding with T5 and HINT: the inputs' cross-attention keys and values are computed once, when it is opened. */
 export class EncoderDecoderNetwork implements DecodeNetwork {
-  private readonly offsets: Int32Array;
   private readonly sequenceTasks: TaskRows | undefined;
-  private cross: CrossKeys[] = [];
 
   private constructor(
     private readonly model: EncoderDecoderModel,
-    private readonly tasks: CompiledTasks,
-    inputs: Ragged,
+    readonly tasks: HintTasks,
+    private readonly offsets: Int32Array,
     private readonly taskIndex: Int32Array,
+    private readonly cross: readonly CrossKeys[],
   ) {
-    this.offsets = inputs.offsets;
-    this.sequenceTasks = model.taskRows(tasks.encoded, taskIndex, inputs.offsets);
+    this.sequenceTasks = model.taskRows(tasks.encoded, taskIndex, offsets);
   }
 
   /** Enqueues the encoder, in slices. @throws HintError INVALID_TOKEN, INVALID_DATA (empty input) */
   static async open(
     model: EncoderDecoderModel,
-    tasks: CompiledTasks,
+    tasks: HintTasks,
     inputs: Ragged,
     taskIndex: Int32Array,
   ): Promise<EncoderDecoderNetwork> {
-    const network = new EncoderDecoderNetwork(model, tasks, inputs, taskIndex);
     const { device } = model;
-    network.cross = await device.inSlices(device.tidied(network.encode(inputs)));
-    return network;
+    const cross = await device.inSlices(device.tidied(encode(model, tasks, inputs, taskIndex)));
+    return new EncoderDecoderNetwork(model, tasks, inputs.offsets, taskIndex, cross);
+  }
+
+  /** As `JointDecoding.open`: the encoder runs over all inputs at once, whatever their tasks. */
+  static async openJointly(
+    model: EncoderDecoderModel,
+    parts: readonly { readonly tasks: HintTasks; readonly inputs: Ragged }[],
+  ): Promise<EncoderDecoderNetwork[]> {
+    const { device } = model;
+    const cross = await device.inSlices(device.tidied(encodeJointly(model, parts)));
+    return parts.map(({ tasks, inputs: { offsets } }, i) => {
+      const taskIndex = new Int32Array(offsets.length - 1);
+      return new EncoderDecoderNetwork(model, tasks, offsets, taskIndex, cross[i] as CrossKeys[]);
+    });
   }
 
   get device(): Device {
@@ -67,39 +79,50 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
 
   begin(rows: readonly number[]): DecodeStep {
     const { t5 } = this.model;
-    const rowOffsets = Int32Array.from({ length: rows.length + 1 }, (_, i) => i);
-    const tasks = this.model.taskRows(
-      this.tasks.encoded,
-      Int32Array.from(rows, (row) => this.taskIndex[row] as number),
-      rowOffsets,
-    );
+    const offsets = rowOffsets(rows.length);
+    const tasks = this.rowTasks(rows);
     const inputs = this.askedBy(rows);
     return {
       *logits({ token, caches, position }) {
         const keys = { kind: 'caches', parts: [{ tasks, caches, position, inputs }] } as const;
-        return t5.logits(yield* t5.decode({ ids: token, offsets: rowOffsets }, keys, { tasks }));
+        return t5.logits(yield* t5.decode({ ids: token, offsets }, keys, { tasks }));
       },
       dispose: () => undefined,
     };
+  }
+
+  /** Enqueues one step of rows of several networks, as `JointDecoding.logits`. */
+  static *jointLogits(
+    { t5 }: EncoderDecoderModel,
+    token: Tensor,
+    joint: readonly JointRows<EncoderDecoderNetwork>[],
+  ): Sliced<Tensor> {
+    const offsets = rowOffsets(token.size);
+    let end = 0;
+    const parts = joint.map(({ network, rows, caches, position }): StepRows => {
+      const range = [end, (end += rows.length)] as const;
+      return {
+        rows: range,
+        tasks: network.rowTasks(rows),
+        caches,
+        position,
+        inputs: network.askedBy(rows),
+      };
+    });
+    const tasks = jointTaskRows(
+      joint.map(({ network, rows }) => ({ tasks: network.tasks, sequences: rows.length })),
+      offsets,
+    );
+    return t5.logits(yield* t5.decode({ ids: token, offsets }, { kind: 'caches', parts }, { tasks }));
   }
 
   dispose(): void {
     for (const { key, value } of this.cross) for (const tensor of [key, value]) tensor.dispose();
   }
 
-  /** Inputs → encoder → keys and values of every decoder layer's cross-attention. */
-  private *encode(inputs: Ragged): Sliced<CrossKeys[]> {
-    const { model, tasks, taskIndex } = this;
-    const { device, t5, config } = model;
-    const memory = yield* model.encodeInputs(inputs, tasks.encoded, taskIndex);
-    const cross: CrossKeys[] = [];
-    for (let layer = 0; layer < config.numDecoderLayers; layer++) {
-      const shared = tasks.shared[layer];
-      const { key, value } = t5.crossKeys(layer, memory, this.sequenceTasks, shared);
-      cross.push({ key: device.keep(key), value: device.keep(value), shared });
-      yield;
-    }
-    return cross;
+  private rowTasks(rows: readonly number[]): TaskRows | undefined {
+    const taskIndex = Int32Array.from(rows, (row) => this.taskIndex[row] as number);
+    return this.model.taskRows(this.tasks.encoded, taskIndex, rowOffsets(rows.length));
   }
 
   /** What the cross-attention of a step's rows reads. */
@@ -110,4 +133,71 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
     for (let i = 1; i < readers.length; i++) readers[i] = (readers[i] as number) + (readers[i - 1] as number);
     return { offsets: this.offsets, readers, tasks: this.sequenceTasks, cross: this.cross };
   }
+}
+
+/** Of rows that are a sequence of one token each. */
+function rowOffsets(count: number): Int32Array {
+  return Int32Array.from({ length: count + 1 }, (_, i) => i);
+}
+
+/** Inputs → encoder → keys and values of every decoder layer's cross-attention. */
+function* encode(
+  model: EncoderDecoderModel,
+  { encoded, shared }: HintTasks,
+  inputs: Ragged,
+  taskIndex: Int32Array,
+): Sliced<CrossKeys[]> {
+  const { device, t5, config } = model;
+  const memory = yield* model.encodeInputs(inputs, encoded, taskIndex);
+  const tasks = model.taskRows(encoded, taskIndex, inputs.offsets);
+  const cross: CrossKeys[] = [];
+  for (let layer = 0; layer < config.numDecoderLayers; layer++) {
+    const { key, value } = t5.crossKeys(layer, memory, tasks, shared[layer]);
+    cross.push({ key: device.keep(key), value: device.keep(value), shared: shared[layer] });
+    yield;
+  }
+  return cross;
+}
+
+/** {@link encode} of inputs whose tasks were compiled apart: per part its window of the keys and values. */
+function* encodeJointly(
+  { device, t5, config }: EncoderDecoderModel,
+  parts: readonly { readonly tasks: HintTasks; readonly inputs: Ragged }[],
+): Sliced<CrossKeys[][]> {
+  const { ids, offsets } = concatenate(parts.flatMap(({ inputs }) => sequencesOf(inputs)));
+  const tasks = jointTaskRows(
+    parts.map((part) => ({ tasks: part.tasks, sequences: part.inputs.offsets.length - 1 })),
+    offsets,
+  );
+  const encoded = yield* t5.encode({ ids: device.tensor(ids, [ids.length]), offsets }, { tasks });
+  const layers: CrossKeys[] = [];
+  for (let layer = 0; layer < config.numDecoderLayers; layer++) {
+    layers.push(t5.crossKeys(layer, { encoded, offsets, tasks }, tasks));
+    yield;
+  }
+  let end = 0;
+  return parts.map((part) => {
+    const begin = end;
+    end += part.inputs.ids.length;
+    return layers.map(({ key, value }, layer) => ({
+      key: device.keep(key.narrow(begin, end)),
+      value: device.keep(value.narrow(begin, end)),
+      shared: part.tasks.shared[layer],
+    }));
+  });
+}
+
+/** How rows belong to tasks that were compiled apart; undefined where the model has no modules. */
+function jointTaskRows(
+  parts: readonly { readonly tasks: HintTasks; readonly sequences: number }[],
+  offsets: Int32Array,
+): TaskRows | undefined {
+  const merged: { modules: TaskRows['modules']; sequences: number }[] = [];
+  for (const { tasks, sequences } of parts) {
+    const { modules } = tasks.encoded;
+    const last = merged.at(-1);
+    if (last?.modules === modules) last.sequences += sequences;
+    else merged.push({ modules, sequences });
+  }
+  return merged[0]?.modules.size ? partedTaskRows(merged, offsets) : undefined;
 }

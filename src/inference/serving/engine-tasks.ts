@@ -2,7 +2,8 @@ import { throwIfAborted } from '../../util/errors.js';
 import { checked, path as pathKind } from '../../util/arguments.js';
 import { COMPILE_REQUEST, type CompileRequest } from '../compile/compile-request.js';
 import { ONLY_SIGNAL } from '../task/task-arguments.js';
-import type { Task, TaskHost, TaskSource } from '../task/task.js';
+import type { TaskSource } from '../contract/task-metadata.js';
+import type { Task, TaskHost } from '../task/task.js';
 import {
   TaskCache,
   type CachedTask,

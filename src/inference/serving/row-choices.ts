@@ -1,16 +1,14 @@
 import type { Device, Program } from '../../tensor/device.js';
 import * as ops from '../../tensor/ops.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import { isActive, type Row, type Segment } from './cohort.js';
-
-/** How the tokens of a row are chosen from its logits. Those of equal keys can be chosen by one op. */
-export type RowChoice = { key: string } & ({ kind: 'greedy' } | ({ kind: 'sample' } & ops.SampleAttributes));
+import type { Cohort } from './cohort.js';
+import { isActive, type Row, type RowChoice } from './row.js';
 
 /** Most steps replayed natively between two looks at who comes and who has ended. */
 export const MOST_STEPS = 16;
 
 /** Rows side by side whose tokens one op chooses: drawing needs rows of one age and one distribution. */
-interface Run {
+interface Stretch {
   choice: RowChoice;
   rows: Row[];
   /** Its rows, [begin, end) of the batch's. */
@@ -27,24 +25,23 @@ export class RowChoices {
   /** i32 [rows]: what the next step reads. */
   readonly token: Tensor;
   private readonly finished: Tensor;
-  private readonly runs: Run[];
+  private readonly stretches: Stretch[];
 
   constructor(
     private readonly device: Device,
-    segments: readonly Segment[],
-    startTokenId: number,
+    cohorts: readonly Cohort[],
     private readonly eosTokenId: number,
   ) {
-    const rows = segments.flatMap((segment) => segment.rows);
-    this.token = this.integers(rows.map(({ tokens }) => tokens.at(-1) ?? startTokenId));
+    const rows = cohorts.flatMap((cohort) => cohort.rows);
+    this.token = this.integers(cohorts.flatMap((cohort) => cohort.lastTokens));
     this.finished = this.integers(rows.map((row) => (isActive(row) ? 0 : 1)));
-    this.runs = this.makeRuns(segments);
+    this.stretches = this.makeStretches(cohorts);
   }
 
   /** Enqueues choosing the next token of every row. */
   choose(logits: Tensor): void {
-    for (const { choice, range, state, drawn } of this.runs) {
-      const own = this.runs.length === 1 ? logits : logits.narrow(...range);
+    for (const { choice, range, state, drawn } of this.stretches) {
+      const own = this.stretches.length === 1 ? logits : logits.narrow(...range);
       if (choice.kind === 'greedy' || !drawn) ops.greedy(own, state, this.eosTokenId);
       else ops.sample(own, { ...state, ...drawn }, this.eosTokenId, choice);
     }
@@ -52,29 +49,29 @@ export class RowChoices {
 
   /** Runs a recorded step that ends in {@link choose} some times, and gives the rows their tokens. */
   async replay(program: Program, steps: number): Promise<void> {
-    for (const run of this.runs) {
-      if (run.choice.kind === 'sample') continue;
-      this.device.write(run.state.position, Int32Array.of(0));
-      run.position = 0;
+    for (const stretch of this.stretches) {
+      if (stretch.choice.kind === 'sample') continue;
+      this.device.write(stretch.state.position, Int32Array.of(0));
+      stretch.position = 0;
     }
-    // Runs do not know of each other's end.
-    program.replay(steps, this.runs.length === 1 ? this.runs[0]?.state.stop : undefined);
-    await Promise.all(this.runs.map((run) => this.deliver(run, steps)));
+    // Stretches do not know of each other's end.
+    program.replay(steps, this.stretches.length === 1 ? this.stretches[0]?.state.stop : undefined);
+    await Promise.all(this.stretches.map((stretch) => this.deliver(stretch, steps)));
   }
 
   dispose(): void {
-    for (const { state, drawn } of this.runs) {
+    for (const { state, drawn } of this.stretches) {
       for (const tensor of Object.values({ ...state, ...drawn }) as Tensor[]) tensor.dispose();
     }
     this.token.dispose();
     this.finished.dispose();
   }
 
-  private async deliver(run: Run, steps: number): Promise<void> {
-    const { rows, state, drawn, capacity } = run;
+  private async deliver(stretch: Stretch, steps: number): Promise<void> {
+    const { rows, state, drawn, capacity } = stretch;
     const [tokens, logProbs] = await Promise.all([state.tokens.readIntegers(), drawn?.logProbs.read()]);
     for (const [i, row] of rows.entries()) {
-      const first = i * capacity + run.position;
+      const first = i * capacity + stretch.position;
       for (let at = first; at < first + steps && isActive(row); at++) {
         const token = tokens[at] as number;
         row.tokens.push(token);
@@ -82,26 +79,26 @@ export class RowChoices {
         row.finished = token === this.eosTokenId;
       }
     }
-    run.position += steps;
+    stretch.position += steps;
   }
 
-  private makeRuns(segments: readonly Segment[]): Run[] {
-    const parts: Pick<Run, 'choice' | 'rows' | 'capacity' | 'position'>[] = [];
-    for (const segment of segments) {
+  private makeStretches(cohorts: readonly Cohort[]): Stretch[] {
+    const parts: Pick<Stretch, 'choice' | 'rows' | 'capacity' | 'position'>[] = [];
+    for (const cohort of cohorts) {
       let isNew = true;
-      for (const row of segment.rows) {
+      for (const row of cohort.rows) {
         const last = parts.at(-1);
         const drawn = row.choice.kind === 'sample';
         if (last?.choice.key === row.choice.key && !(drawn && isNew)) last.rows.push(row);
         else {
-          const [capacity, position] = drawn ? [segment.capacity, segment.position] : [MOST_STEPS, 0];
+          const [capacity, position] = drawn ? [cohort.capacity, cohort.position] : [MOST_STEPS, 0];
           parts.push({ choice: row.choice, rows: [row], capacity, position });
         }
         isNew = false;
       }
     }
     let end = 0;
-    return parts.map((part): Run => {
+    return parts.map((part): Stretch => {
       const { choice, rows, capacity, position } = part;
       const range = [end, (end += rows.length)] as const;
       const state = {

@@ -1,10 +1,12 @@
 import { HintError } from '../../util/errors.js';
-import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
+import { concatenate } from '../../data/batch.js';
+import type { AnyModel } from '../../model/family.js';
 import type { Program } from '../../tensor/device.js';
 import type { Sliced } from '../../tensor/slices.js';
-import type { Tensor } from '../../tensor/tensor.js';
+import type { DecodeNetwork } from '../contract/decode-network.js';
+import type { JointDecoding } from '../contract/family.js';
 import { MOST_STEPS, RowChoices } from './row-choices.js';
-import { encodeNewcomers, taskRowsOf, type Newcomers, type Segment } from './cohort.js';
+import { Cohort, type Newcomers } from './cohort.js';
 
 /** The recorded step of a set of rows and its state on the device; replaced when the rows or their caches change. */
 interface Stage {
@@ -15,10 +17,10 @@ interface Stage {
 /**
  * Rows of any tasks that are decoded together. Rows join and leave between two pieces of a few steps. What
  * reads the model's weights runs over all rows at once; what belongs to a task or to rows of one age (adapters, prefixes,
- * attention) runs over their stretch of the batch, with tensors that stay where compiling has put them.
+ * attention) runs over their part of the batch, with tensors that stay where compiling has put them.
  */
 export class RunningBatch {
-  private segments: Segment[] = [];
+  private cohorts: Cohort[] = [];
   private stage: Stage | undefined;
   private clearings = 0;
   /** The stage that is being recorded; nothing that it reads may go meanwhile. */
@@ -28,22 +30,23 @@ export class RunningBatch {
 
   /** @param pieceMilliseconds how long a newcomer may have to wait for a piece to end */
   constructor(
-    private readonly model: EncoderDecoderModel,
+    private readonly model: AnyModel,
+    private readonly decoding: JointDecoding,
     private readonly pieceMilliseconds: number,
   ) {}
 
   /** Rows that are decoded further. */
   get activeRows(): number {
-    return this.segments.reduce((total, segment) => total + segment.activeRows, 0);
+    return this.cohorts.reduce((total, cohort) => total + cohort.activeRows, 0);
   }
 
-  get segmentCount(): number {
-    return this.segments.length;
+  get cohortCount(): number {
+    return this.cohorts.length;
   }
 
   /** Input tokens whose keys and values it keeps. */
   get inputTokens(): number {
-    return this.segments.reduce((total, segment) => total + segment.inputTokens, 0);
+    return this.cohorts.reduce((total, cohort) => total + cohort.inputTokens, 0);
   }
 
   /**
@@ -52,18 +55,25 @@ export class RunningBatch {
    * @throws what cannot be enqueued; the newcomers' holds are then given back and the batch is as before
    */
   async join(newcomers: readonly Newcomers[]): Promise<void> {
-    let joined: Segment[];
+    let joined: Cohort[];
     try {
-      joined = await encodeNewcomers(this.model, newcomers);
+      const networks = await this.decoding.open(
+        this.model,
+        newcomers.map(({ hold, rows }) => ({
+          tasks: hold.compiled,
+          inputs: concatenate(rows.map(({ input }) => input)),
+        })),
+      );
+      joined = newcomers.map((own, i) => new Cohort(networks[i] as DecodeNetwork, own));
     } catch (error) {
       for (const { hold } of newcomers) hold.release();
       throw error;
     }
     const order = new Map<unknown, number>();
-    const all = [...this.segments, ...joined];
+    const all = [...this.cohorts, ...joined];
     for (const { hold } of all) if (!order.has(hold.compiled)) order.set(hold.compiled, order.size);
     // A task's rows lie side by side, so that its adapters are multiplied by once.
-    this.segments = all.sort(
+    this.cohorts = all.sort(
       (a, b) => (order.get(a.hold.compiled) as number) - (order.get(b.hold.compiled) as number),
     );
     this.leaveStage();
@@ -77,15 +87,15 @@ export class RunningBatch {
   async advance(): Promise<void> {
     const isFirst = this.stage === undefined;
     this.arrange();
-    if (this.segments.length === 0) return;
+    if (this.cohorts.length === 0) return;
     const { choices, program } = this.stage ?? (await (this.beginning = this.begin()));
-    const room = Math.min(...this.segments.map(({ capacity, position }) => capacity - position));
+    const room = Math.min(...this.cohorts.map(({ capacity, position }) => capacity - position));
     const steps = Math.min(this.pieceLength(), room);
     const began = performance.now();
     await choices.replay(program, steps);
     // The first piece also waits for the inputs to be read.
     if (!isFirst) this.stepTime = (performance.now() - began) / steps;
-    for (const segment of this.segments) segment.position += steps;
+    for (const cohort of this.cohorts) cohort.position += steps;
   }
 
   /** Ends the batch, wherever it is. */
@@ -93,8 +103,8 @@ export class RunningBatch {
     this.clearings++;
     await this.beginning?.catch(() => undefined);
     this.leaveStage();
-    for (const segment of this.segments) segment.dispose();
-    this.segments = [];
+    for (const cohort of this.cohorts) cohort.dispose();
+    this.cohorts = [];
   }
 
   private pieceLength(): number {
@@ -102,16 +112,16 @@ export class RunningBatch {
     return Math.max(1, Math.min(MOST_STEPS, steps));
   }
 
-  /** Lets ended segments go and gives the others room. */
+  /** Lets ended cohorts go and gives the others room. */
   private arrange(): void {
-    const alive = this.segments.filter((segment) => segment.activeRows > 0);
-    let changed = alive.length < this.segments.length;
+    const alive = this.cohorts.filter((cohort) => cohort.activeRows > 0);
+    let changed = alive.length < this.cohorts.length;
     if (changed) {
       this.leaveStage();
-      for (const segment of this.segments) if (!alive.includes(segment)) segment.dispose();
-      this.segments = alive;
+      for (const cohort of this.cohorts) if (!alive.includes(cohort)) cohort.dispose();
+      this.cohorts = alive;
     }
-    for (const segment of alive) changed = segment.makeRoom() || changed;
+    for (const cohort of alive) changed = cohort.makeRoom() || changed;
     if (changed) this.leaveStage();
   }
 
@@ -124,10 +134,9 @@ export class RunningBatch {
 
   /** Puts the state of all rows on the device and records, in slices, the step that advances it. */
   private async begin(): Promise<Stage> {
-    const { clearings, segments } = this;
+    const { clearings, cohorts } = this;
     const { device, config } = this.model;
-    const { decoderStartTokenId, eosTokenId } = config;
-    const choices = new RowChoices(device, segments, decoderStartTokenId, eosTokenId);
+    const choices = new RowChoices(device, cohorts, config.eosTokenId);
     let program: Program | undefined;
     try {
       ({ program } = await device.recordInSlices(device.tidied(this.step(choices))));
@@ -141,20 +150,9 @@ export class RunningBatch {
   }
 
   private *step(choices: RowChoices): Sliced<void> {
-    const { segments } = this;
-    choices.choose(yield* this.logits(choices.token));
-    for (const segment of segments) segment.advance();
-  }
-
-  /** Enqueues a step: logits [rows, vocabSize]. */
-  private *logits(token: Tensor): Sliced<Tensor> {
-    const { segments } = this;
-    const { t5 } = this.model;
-    const count = token.size;
-    const offsets = Int32Array.from({ length: count + 1 }, (_, i) => i);
-    let at = 0;
-    const parts = segments.map((segment) => segment.keys([at, (at += segment.rows.length)]));
-    const tasks = taskRowsOf(segments, offsets);
-    return t5.logits(yield* t5.decode({ ids: token, offsets }, { kind: 'caches', parts }, { tasks }));
+    const { cohorts } = this;
+    const parts = cohorts.map(({ jointRows }) => jointRows);
+    choices.choose(yield* this.decoding.logits(this.model, choices.token, parts));
+    for (const cohort of cohorts) cohort.advance();
   }
 }

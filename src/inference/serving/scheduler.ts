@@ -1,21 +1,21 @@
 import { setMaxListeners } from 'node:events';
 import { checkTokenIds } from '../../data/batch.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
-import { isDecoderOnly } from '../../model/families/open-model.js';
 import { abortable } from '../../util/abortable.js';
-import type { CompiledTasks } from '../compile/compiled-tasks.js';
+import type { CompiledTasks } from '../contract/compiled-tasks.js';
+import type { Family, JointDecoding } from '../contract/family.js';
 import { choice, integer, optional, options, signal, type Members } from '../../util/arguments.js';
-import { DECODING, resolveDecoding, type DecodingOptions } from '../decode/decoding.js';
-import { count, limitsOf } from '../decode/generate.js';
+import { DECODING, defaultMaxTokens, resolveDecoding, type DecodingOptions } from '../decode/decoding.js';
 import { hashTokens } from '../decode/sample-streams.js';
+import { count } from '../decode/task-batches.js';
+import { familyOf } from '../families/registry.js';
 import { oneInput } from '../task/task-arguments.js';
 import type { Generation, Task, TaskHold, TaskHost } from '../task/task.js';
+import type { Newcomers } from './cohort.js';
 import { FairQueue } from './fair-queue.js';
 import { Places } from './places.js';
-import type { RowChoice } from './row-choices.js';
 import { RunningBatch } from './running-batch.js';
-import { isActive, type Newcomers, type Row } from './cohort.js';
+import { isActive, type Row, type RowChoice } from './row.js';
 
 /** How much an engine serves at once. */
 export interface ServingOptions {
@@ -23,8 +23,11 @@ export interface ServingOptions {
   maxRows?: number;
   /** Most input tokens whose keys and values are kept at once (default 8,192); a longer input runs alone. */
   maxBatchTokens?: number;
-  /** Most stretches of rows of one task and age in a batch (default 24): each costs its own attention in every step. */
-  maxSegments?: number;
+  /**
+   * Most cohorts in a batch (default 24), each the rows of one task that joined together: each costs its own attention in
+   * every step.
+   */
+  maxCohorts?: number;
   /** Most requests that wait (default 1,024). */
   maxQueued?: number;
   /** For about how long a batch is decoded before newcomers join it (default 20). */
@@ -36,7 +39,7 @@ const most = optional(integer(1, 1 << 24));
 export const SERVING = options<ServingOptions>({
   maxRows: most,
   maxBatchTokens: most,
-  maxSegments: most,
+  maxCohorts: most,
   maxQueued: most,
   pieceMilliseconds: most,
 });
@@ -117,7 +120,7 @@ export class Scheduler {
     this.options = {
       maxRows: 64,
       maxBatchTokens: 8192,
-      maxSegments: 24,
+      maxCohorts: 24,
       maxQueued: 1024,
       pieceMilliseconds: 20,
       ...options,
@@ -139,7 +142,7 @@ export class Scheduler {
     const { task, maxInputTokens, signal, whenFull = 'reject' } = request;
     throwIfAborted(signal);
     task.checkUsable(this.host);
-    const { maxTokens } = limitsOf(request.maxTokens === undefined ? {} : { maxTokens: request.maxTokens });
+    const { maxTokens = defaultMaxTokens({}) } = request;
     const choice = choiceOf(request);
     const input = task.encodeInput(request.input, maxInputTokens);
     if (input.length === 0)
@@ -148,8 +151,7 @@ export class Scheduler {
     const hold = task.hold();
     try {
       await this.enter(whenFull, signal);
-      // Running batches are those of an encoder-decoder; a decoder-only model answers one request after the other.
-      if (isDecoderOnly(this.host.model)) return await this.answerAlone(task, request);
+      if (!this.family.joint) return await this.answerAlone(task, request);
       const logs = request.logProbs === true;
       return await this.enqueue({ hold, input, maxTokens, choice, logs }, signal);
     } finally {
@@ -157,9 +159,8 @@ export class Scheduler {
     }
   }
 
-  /** Only what an encoder-decoder is asked comes as far as a running batch. */
-  private get model(): EncoderDecoderModel {
-    return this.host.model as EncoderDecoderModel;
+  private get family(): Family {
+    return familyOf(this.host.model);
   }
 
   private async answerAlone(
@@ -253,8 +254,9 @@ export class Scheduler {
   private async serve(signal: AbortSignal): Promise<void> {
     // What is submitted in the same turn of the event loop begins together.
     await new Promise((resolve) => setImmediate(resolve));
-    const { model } = this;
-    const batch = new RunningBatch(model, this.options.pieceMilliseconds);
+    const { model } = this.host;
+    const { family } = this;
+    const batch = new RunningBatch(model, family.joint as JointDecoding, this.options.pieceMilliseconds);
     try {
       for (;;) {
         throwIfAborted(signal);
@@ -266,7 +268,7 @@ export class Scheduler {
         }
         try {
           if (newcomers.length > 0) {
-            await model.prepareInference();
+            await family.prepare?.(model);
             await batch.join(newcomers);
           }
           await abortable(batch.advance(), signal);
@@ -284,7 +286,7 @@ export class Scheduler {
 
   /** Takes those whose turn it is out of the queue, as many as the batch has room for. */
   private admit(batch: RunningBatch): Newcomers[] {
-    const { maxRows, maxBatchTokens, maxSegments } = this.options;
+    const { maxRows, maxBatchTokens, maxCohorts } = this.options;
     this.suspects = this.suspects.filter(({ dropped }) => !dropped);
     if (this.running.some(({ alone }) => alone)) return [];
     if (this.suspects.length > 0) {
@@ -299,9 +301,9 @@ export class Scheduler {
       const next = this.queue.peek();
       if (!next) break;
       const isFirst = this.running.length + admitted.length === 0;
-      const segments = batch.segmentCount + new Set([...keys, this.groupOf(next)]).size;
+      const cohorts = batch.cohortCount + new Set([...keys, this.groupOf(next)]).size;
       tokens += next.input.length;
-      const isFull = this.running.length + admitted.length >= maxRows || segments > maxSegments;
+      const isFull = this.running.length + admitted.length >= maxRows || cohorts > maxCohorts;
       if (!isFirst && (isFull || tokens > maxBatchTokens)) break;
       this.queue.take();
       next.queued = false;
@@ -315,7 +317,7 @@ export class Scheduler {
 
   /** What must be equal for rows to share modules: the task, where there is an instruction that makes them. */
   private groupOf({ hold }: Pending): unknown {
-    return this.model.hypernetwork?.readsInstruction ? hold.compiled : undefined;
+    return this.family.readsInstruction(this.host.model) ? hold.compiled : undefined;
   }
 
   private grouped(rows: readonly Pending[]): Newcomers[] {

@@ -2,9 +2,10 @@ import { throwIfAborted } from '../../util/errors.js';
 import type { EncodedInstructions } from '../../model/hint/hypernetwork.js';
 import { abortable } from '../../util/abortable.js';
 import { bytes, optional, options } from '../../util/arguments.js';
-import { bytesOfTasks, disposeTasks, tensorsOf, type CompiledTasks } from '../compile/compiled-tasks.js';
+import { disposeTasks, type CompiledTasks } from '../contract/compiled-tasks.js';
+import type { TaskSource } from '../contract/task-metadata.js';
 import { sourceKey } from '../task/task-source.js';
-import { Task, type TaskHost, type TaskSource } from '../task/task.js';
+import { Task, type TaskHost } from '../task/task.js';
 
 /** How much an engine's task cache keeps. */
 export interface TaskCacheOptions {
@@ -250,7 +251,7 @@ export class TaskCache {
     compiled: CompiledTasks | undefined,
     instructions: EncodedInstructions | undefined,
   ): void {
-    const bytes = compiled ? bytesOfTasks(compiled) : (instructions?.rows.bytes ?? 0);
+    const bytes = compiled?.bytes ?? instructions?.rows.bytes ?? 0;
     this.total += bytes - entry.bytes;
     entry.compiled = compiled;
     entry.instructions = instructions;
@@ -287,17 +288,17 @@ export class TaskCache {
   private demote(entry: Entry): void {
     const { compiled } = entry;
     if (!compiled) return;
-    const { instructions } = compiled.encoded;
+    const { encodedInstructions } = compiled;
     const hasFile = entry.path !== undefined;
     // The encoded instruction is of use only where it is quicker than the file, and smaller than what it saves.
-    const keeps = instructions && compiled.encoded.modules.size > 0 && !(hasFile && this.isLoadingCheaper);
+    const keeps = encodedInstructions && !(hasFile && this.isLoadingCheaper);
     if (!keeps && !hasFile) {
       this.drop(entry);
       return;
     }
     this.counts.demotions++;
-    this.keep(entry, undefined, keeps ? instructions : undefined);
-    for (const tensor of tensorsOf(compiled)) if (tensor !== entry.instructions?.rows) tensor.dispose();
+    this.keep(entry, undefined, keeps ? encodedInstructions : undefined);
+    for (const tensor of compiled.tensors) if (tensor !== entry.instructions?.rows) tensor.dispose();
   }
 
   private drop(entry: Entry): void {

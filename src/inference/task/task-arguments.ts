@@ -1,7 +1,19 @@
-import { either, ids, list, optional, options, signal, text, type Kind } from '../../util/arguments.js';
-import { count, GENERATING, type GenerateOptions } from '../decode/generate.js';
+import {
+  boolean,
+  either,
+  ids,
+  list,
+  optional,
+  options,
+  signal,
+  text,
+  type Kind,
+  type Members,
+} from '../../util/arguments.js';
+import type { EmbedOptions } from '../contract/family.js';
+import { GENERATING, type GenerateOptions } from '../decode/generate.js';
 import { SCORING, type ScoreChoicesOptions } from '../decode/score-choices.js';
-import { EMBEDDING, type EmbedOptions } from '../encoder-decoder/embed.js';
+import { count } from '../decode/task-batches.js';
 
 /** Options of {@link Task.generate}. */
 export interface TaskGenerateOptions extends GenerateOptions {
@@ -53,6 +65,7 @@ export const GENERATE = options<TaskGenerateOptions>({
   stop: optional(list(text)),
 });
 export const SCORE = options<TaskScoreOptions>({ ...SCORING, maxInputTokens: optional(count) });
+const EMBEDDING: Members<EmbedOptions> = { pooled: optional(boolean), signal: optional(signal) };
 export const EMBED = options<EmbedOptions & { maxInputTokens?: number }>({
   ...EMBEDDING,
   maxInputTokens: optional(count),

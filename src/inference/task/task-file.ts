@@ -1,58 +1,13 @@
-import { z } from 'zod';
-import { HintError } from '../../util/errors.js';
-import { isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
+import { writeSafetensors, type TensorToWrite } from '../../formats/safetensors/file.js';
+import type { AnyModel } from '../../model/family.js';
 import { asFloat32 } from '../../model/parameters/dtypes.js';
-import {
-  openSafetensors,
-  writeSafetensors,
-  type SafetensorsFile,
-  type TensorInfo,
-  type TensorToWrite,
-} from '../../formats/safetensors/file.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import { check, listOf } from '../../util/check.js';
-import { showValue } from '../../util/show-value.js';
-import { sha256Hex } from '../../util/hash.js';
-import { parseJson } from '../../util/read-file.js';
-import { recordOf } from '../../util/record-schema.js';
-import type { CompiledTasks } from '../compile/compiled-tasks.js';
-import type { TaskSource } from './task.js';
-
-/** Files of this version have no keys and values of the instruction, and no seal; they are still read. */
-export const FIRST_FORMAT = 'hint-task-1';
-const FORMAT = 'hint-task-2';
-
-/** Longest instruction of a task, in tokens: what is compiled and what a file may claim. */
-export const MAX_INSTRUCTION_TOKENS = 65_536;
-
-/** Names of a task file's tensors beside those of the modules. */
-export const INSTRUCTION = 'instruction';
-export const INSTRUCTION_KEYS = 'instruction_keys';
-
-const metadataSchema = z.strictObject({
-  fingerprint: z.string().regex(/^[0-9a-f]{64}$/),
-  source: z
-    .strictObject({
-      format: z.enum(['hint', 'hint-mimic', 'causal', 'tk-instruct', 'no-instruct']),
-      definition: z.string(),
-      examples: listOf(z.object({ input: z.string(), output: z.string() })),
-      maxTokens: z.int().min(1),
-    })
-    .optional(),
-  /** Ids in front of every input; for decoder-only models, the instruction itself. */
-  inputPrefix: listOf(z.int().min(0)),
-  /** Per kind of module the slots it holds. */
-  slots: recordOf(listOf(z.int().min(0))),
-  /** What the model's matrices were held in when the instruction's keys and values were computed; absent: not held. */
-  keys: z.enum(['f32', 'bf16', 'int8']).optional(),
-});
-
-/** What a task file says about itself; `hint inspect` shows it. */
-export type TaskMetadata = z.infer<typeof metadataSchema>;
+import type { CompiledTasks } from '../contract/compiled-tasks.js';
+import { FORMAT, SEAL, sealOf, type TaskMetadata, type TaskSource } from '../contract/task-metadata.js';
+import { familyOf } from '../families/registry.js';
 
 /**
- * Writes a task: its modules, its encoded instruction, and the keys and values of that in every decoder layer,
- * [2 · layers, tokens, width], which follow from the former but take as long to compute as loading all the rest does.
+ * Writes a task: what its family stores of it, and what says which model it belongs to and what it was compiled from.
  *
  * @throws HintError IO, ABORTED; an existing file stays as it was
  */
@@ -68,16 +23,7 @@ export async function saveTaskFile(
   },
 ): Promise<void> {
   const { model, compiled } = task;
-  const { encoded } = compiled;
-  // Modules that no instruction made are the model's own and come back with it.
-  const isGenerated = !isDecoderOnly(model) && model.hypernetwork?.readsInstruction;
-  const modules = isGenerated ? [...encoded.modules] : [];
-  const tensors: [string, Tensor][] = modules.map(([name, { tensor }]) => [name, tensor]);
-  if (encoded.instructions) tensors.push([INSTRUCTION, encoded.instructions.rows]);
-  const keys = encoded.instructions
-    ? compiled.shared.flatMap(({ sharedKey, sharedValue }) => [sharedKey, sharedValue])
-    : [];
-  const [key] = keys;
+  const stored = familyOf(model).storage?.(model)?.stored(model, compiled);
   const metadata: TaskMetadata = {
     fingerprint: task.fingerprint,
     source: task.source && {
@@ -85,31 +31,15 @@ export async function saveTaskFile(
       examples: task.source.examples.map(({ input, output }) => ({ input, output })),
     },
     inputPrefix: [...task.inputPrefix],
-    slots: Object.fromEntries(modules.map(([name, { slots }]) => [name, [...slots]])),
-    ...(key ? { keys: compiled.dtype } : {}),
+    slots: Object.fromEntries(Object.entries(stored?.slots ?? {}).map(([name, slots]) => [name, [...slots]])),
+    ...(stored?.keys ? { keys: stored.keys } : {}),
   };
-  const bytesOf = async (tensor: Tensor): Promise<Uint8Array> => {
-    const values = asFloat32(tensor);
-    return new Uint8Array(
-      await values.readBytes().finally(() => {
-        if (values !== tensor) values.dispose();
-      }),
-    );
-  };
-  const written: TensorToWrite[] = tensors.map(([name, tensor]) => ({
+  const written = (stored?.tensors ?? []).map(({ name, shape, parts }): TensorToWrite => ({
     name,
     dtype: 'F32',
-    shape: tensor.shape,
-    data: () => bytesOf(tensor),
+    shape,
+    data: () => bytesOf(parts),
   }));
-  if (key) {
-    written.push({
-      name: INSTRUCTION_KEYS,
-      dtype: 'F32',
-      shape: [keys.length, ...key.shape],
-      data: async () => Buffer.concat(await Promise.all(keys.map(bytesOf))),
-    });
-  }
   const text = JSON.stringify(metadata);
   // As they lie in the file.
   const table = [...written].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -117,77 +47,16 @@ export async function saveTaskFile(
   await writeSafetensors(path, written, header, task.signal);
 }
 
-const SEAL = 'seal';
-
-/** A hash of all that a file says about itself and of where its tensors lie; not of their values. */
-function sealOf(task: string, tensors: Iterable<Pick<TensorInfo, 'name' | 'dtype' | 'shape'>>): string {
-  return sha256Hex(
-    task,
-    JSON.stringify(Array.from(tensors, ({ name, dtype, shape }) => [name, dtype, shape])),
-  );
+async function bytesOf(tensors: readonly Tensor[]): Promise<Uint8Array> {
+  const [first, ...others] = await Promise.all(tensors.map(valuesOf));
+  return others.length === 0 && first ? first : Buffer.concat([...(first ? [first] : []), ...others]);
 }
 
-/**
- * Checks that a file's header is the one that was written, where it has a seal: no other check can tell a changed
- * instruction from the one that was compiled.
- *
- * @throws HintError INVALID_CHECKPOINT
- */
-export function checkSeal(file: SafetensorsFile): void {
-  if (!isSealed(file)) return;
-  if (file.metadata.get(SEAL) === sealOf(file.metadata.get('task') ?? '', file.tensors.values())) return;
-  throw damaged(
-    file.path,
-    'what it says about itself was changed after it was written (its seal does not fit)',
-  );
-}
-
-/** Whether {@link checkSeal} says something of a file: those written before there were seals have none. */
-export function isSealed({ metadata }: SafetensorsFile): boolean {
-  return metadata.get('format') !== FIRST_FORMAT && metadata.has(SEAL);
-}
-
-/**
- * Reads what a task file says about itself, without its values.
- *
- * @throws HintError NOT_FOUND, IO, INVALID_CHECKPOINT (damaged), INVALID_FILE (no task file)
- */
-export async function readTaskMetadata(path: string): Promise<TaskMetadata> {
-  await using file = await openSafetensors(path);
-  const metadata = parseMetadata(file);
-  checkSeal(file);
-  return metadata;
-}
-
-/** @throws HintError INVALID_FILE (no task file), INVALID_CHECKPOINT (damaged) */
-export function parseMetadata(file: SafetensorsFile): TaskMetadata {
-  const formats = [FIRST_FORMAT, FORMAT];
-  if (!formats.includes(file.metadata.get('format') ?? '')) {
-    throw new HintError(
-      'INVALID_FILE',
-      `${file.path} is no task file (its format is ${showValue(file.metadata.get('format') ?? 'not named')}, expected "${formats.join('" or "')}"); make one with "hint compile" or task.save.`,
-    );
-  }
-  const json = parseJson(file.metadata.get('task') ?? '', `${file.path}, in its metadata,`, 'the task');
-  const { data, faults } = check(metadataSchema, json);
-  if (data) return data;
-  const [fault] = faults;
-  throw damaged(file.path, `field ${fault.path.join('.') || '(all)'}: ${fault.message}`);
-}
-
-/** @throws HintError FINGERPRINT_MISMATCH unless the model of that fingerprint wrote the file */
-export function checkFingerprint(path: string, metadata: TaskMetadata, fingerprint: string): void {
-  if (metadata.fingerprint === fingerprint) return;
-  throw new HintError(
-    'FINGERPRINT_MISMATCH',
-    `${path} was compiled by another model (${metadata.fingerprint.slice(0, 12)}…) than this one (${fingerprint.slice(0, 12)}…); a task only works with the weights that made it: compile it again.`,
-  );
-}
-
-/** @returns the error of a file whose contents are not what such files hold */
-export function damaged(path: string, fault: string): HintError {
-  return new HintError(
-    'INVALID_CHECKPOINT',
-    `${path} is a damaged task file: ${fault}; compile the task again.`,
+async function valuesOf(tensor: Tensor): Promise<Uint8Array> {
+  const values = asFloat32(tensor);
+  return new Uint8Array(
+    await values.readBytes().finally(() => {
+      if (values !== tensor) values.dispose();
+    }),
   );
 }

@@ -1,26 +1,8 @@
-import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
-import type { DecoderOnlyConfig } from '../../model/decoder-only/config.js';
-import { isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
-import { adaptationTable, attentionWidth } from '../../model/modules/adaptations.js';
-import { slotsOf } from '../../model/modules/slots.js';
 import type { SafetensorsFile } from '../../formats/safetensors/file.js';
-import {
-  damaged,
-  FIRST_FORMAT,
-  INSTRUCTION,
-  INSTRUCTION_KEYS,
-  MAX_INSTRUCTION_TOKENS,
-  type TaskMetadata,
-} from './task-file.js';
-
-/** What a task's file has to hold for a model, all of it and nothing else. */
-interface Expected {
-  /** Whose prompts the model is fed. */
-  readonly formats: readonly string[];
-  /** Per kind of module its slots, in order. */
-  readonly slots: ReadonlyMap<string, readonly number[]>;
-  readonly tensors: ReadonlyMap<string, readonly number[]>;
-}
+import type { AnyModel } from '../../model/family.js';
+import type { ExpectedTask, Refuse } from '../contract/family.js';
+import { damaged, MAX_INSTRUCTION_TOKENS, type TaskMetadata } from '../contract/task-metadata.js';
+import { familyOf } from '../families/registry.js';
 
 /**
  * Checks that a file is a task as this model saves its own, before any of its values is read: a file that holds less,
@@ -33,12 +15,14 @@ export function checkTaskFits(file: SafetensorsFile, metadata: TaskMetadata, mod
     throw damaged(file.path, fault);
   };
   const { vocabSize } = model.config;
-  const { formats, slots, tensors } = isDecoderOnly(model)
-    ? expectedOfDecoderOnlyModel(metadata, model.config, refuse)
-    : model.hypernetwork?.readsInstruction
-      ? expectedOfInstruction(file, metadata, model, refuse)
-      : expectedOfPlainModel(metadata, refuse);
+  const family = familyOf(model);
+  const { slots, tensors } =
+    family.storage?.(model)?.expected(file, metadata, model, refuse) ??
+    (family.readsInstruction(model)
+      ? expectedOfInstruction(metadata, family.mostInstructionTokens?.(model), refuse)
+      : expectedOfInputPrefix(metadata, refuse));
   const { source, inputPrefix } = metadata;
+  const { formats } = family.prompts(model);
   if (source && !formats.includes(source.format))
     refuse(`its format is ${source.format}, this model's is ${formats.join(' or ')}`);
   const unknown = inputPrefix.find((id) => id >= vocabSize);
@@ -61,56 +45,26 @@ export function checkTaskFits(file: SafetensorsFile, metadata: TaskMetadata, mod
   if (more !== undefined) refuse(`it has a tensor ${JSON.stringify(more)}, which no task of this model has`);
 }
 
-type Refuse = (fault: string) => never;
+const NOTHING: ExpectedTask = { slots: new Map(), tensors: new Map() };
 
-/** A decoder-only model's: its instruction, which is run again. */
-function expectedOfDecoderOnlyModel(
+/** Of a model that reads the instruction, which the file holds as ids to be run again. */
+function expectedOfInstruction(
   { inputPrefix, keys }: TaskMetadata,
-  { maxPositions }: DecoderOnlyConfig,
+  most = MAX_INSTRUCTION_TOKENS,
   refuse: Refuse,
-): Expected {
+): ExpectedTask {
   if (inputPrefix.length === 0) refuse('it has no instruction (inputPrefix is empty)');
-  // The end-of-sequence id is not fed.
-  if (inputPrefix.length > maxPositions + 1)
-    refuse(`its instruction has ${inputPrefix.length} tokens, the model has ${maxPositions} positions`);
-  if (keys !== undefined) refuse('it claims keys and values, which no task of a decoder-only model has');
-  return { formats: ['causal'], slots: new Map(), tensors: new Map() };
+  if (inputPrefix.length > most)
+    refuse(`its instruction has ${inputPrefix.length} tokens, the model's limit is ${most}`);
+  if (keys !== undefined) refuse('it claims keys and values, which no task of this model has');
+  return NOTHING;
 }
 
 /** Of a model that reads no instruction apart from the input: the instruction's text, or its ids. */
-function expectedOfPlainModel({ source, inputPrefix, keys }: TaskMetadata, refuse: Refuse): Expected {
+function expectedOfInputPrefix({ source, inputPrefix, keys }: TaskMetadata, refuse: Refuse): ExpectedTask {
   if (source && inputPrefix.length > 0) refuse('it has an instruction both as text and as ids (inputPrefix)');
   if (inputPrefix.length > MAX_INSTRUCTION_TOKENS)
     refuse(`its inputPrefix has ${inputPrefix.length} tokens, the limit is ${MAX_INSTRUCTION_TOKENS}`);
   if (keys !== undefined) refuse('it claims keys and values, but this model encodes no instruction');
-  return { formats: ['tk-instruct', 'no-instruct'], slots: new Map(), tensors: new Map() };
-}
-
-/** Of a hypernetwork that reads the instruction: modules, the encoded instruction, its keys and values. */
-function expectedOfInstruction(
-  file: SafetensorsFile,
-  { source, inputPrefix, keys }: TaskMetadata,
-  { config }: EncoderDecoderModel,
-  refuse: Refuse,
-): Expected {
-  const rows = file.tensors.get(INSTRUCTION)?.shape[0] ?? 0;
-  const most = Math.min(source?.maxTokens ?? MAX_INSTRUCTION_TOKENS, MAX_INSTRUCTION_TOKENS);
-  const table = adaptationTable(config);
-  const slots = new Map(table.map(({ name }) => [name as string, slotsOf(config, name)]));
-  const tensors = new Map<string, readonly number[]>(
-    table.map(({ name, shape }) => [name, [1, slots.get(name)?.length ?? 0, ...shape]]),
-  );
-  tensors.set(INSTRUCTION, [rows, config.dModel]);
-  if (keys !== undefined)
-    tensors.set(INSTRUCTION_KEYS, [2 * config.numDecoderLayers, rows, attentionWidth(config)]);
-  if (rows < 1) refuse('it has no encoded instruction');
-  if (rows > most) refuse(`its encoded instruction has ${rows} tokens, the limit is ${most}`);
-  if (inputPrefix.length > 0) refuse('it has ids in front of inputs, but this model reads the instruction');
-  const hasFusion = config.hint?.instructionFusion === true;
-  const isFirst = file.metadata.get('format') === FIRST_FORMAT;
-  if (keys !== undefined && (!hasFusion || isFirst))
-    refuse(`it claims keys and values of the instruction, which ${isFirst ? 'files of its version' : 'tasks of this model'} do not have`); // prettier-ignore
-  if (keys === undefined && hasFusion && !isFirst)
-    refuse('it does not say what its keys and values of the instruction were computed in (keys)');
-  return { formats: ['hint', 'hint-mimic'], slots, tensors };
+  return NOTHING;
 }

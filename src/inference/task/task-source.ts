@@ -1,7 +1,7 @@
-import { createPrompt } from '../../data/natural-instructions/prompts.js';
+import { createPrompt, type PromptTokenizer } from '../../data/natural-instructions/prompts.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError } from '../../util/errors.js';
-import { promptTokenizer, type TaskSource } from './task.js';
+import type { TaskSource } from '../contract/task-metadata.js';
 
 /** Tells tasks apart by what they were compiled from. */
 export function sourceKey({ format, definition, examples, maxTokens }: TaskSource): string {
@@ -34,4 +34,26 @@ export function instructionIds(tokenizer: Tokenizer, source: TaskSource): Int32A
     'INVALID_ARGUMENT',
     `The instruction has ${tokens} tokens, the limit is ${maxTokens}; shorten it or raise maxInstructionTokens.`,
   );
+}
+
+/** @throws HintError NOT_FOUND when there is none */
+export function requireTokenizer(tokenizer: Tokenizer | undefined): Tokenizer {
+  if (tokenizer) return tokenizer;
+  throw new HintError(
+    'NOT_FOUND',
+    'The model directory has no tokenizer.json; put it there, name one with the option "tokenizer", or work with token ids.',
+  );
+}
+
+/** The tokenizer as the prompt formats want it; texts are refused, not cut, when they are too long. */
+export function promptTokenizer(tokenizer: Tokenizer): PromptTokenizer {
+  return {
+    tokenLength: (text) => tokenizer.tokenLength(text),
+    truncate: (text, maxTokens) => {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `Instruction and input have ${tokenizer.tokenLength(text)} tokens together, the limit is ${maxTokens}; shorten them or compile with a larger maxInstructionTokens.`,
+      );
+    },
+  };
 }

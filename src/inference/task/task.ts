@@ -1,21 +1,19 @@
-import {
-  createPrompt,
-  type PromptFormat,
-  type PromptTokenizer,
-} from '../../data/natural-instructions/prompts.js';
+import { createPrompt } from '../../data/natural-instructions/prompts.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
-import { anyModel, isDecoderOnly, type AnyModel } from '../../model/families/open-model.js';
+import type { AnyModel } from '../../model/family.js';
+import { anyModel } from '../../model/families/registry.js';
 import { checked, path as pathKind, shaped } from '../../util/arguments.js';
 import { createYielder } from '../../util/event-loop-lag.js';
-import { disposeTasks, type CompiledTasks } from '../compile/compiled-tasks.js';
+import { disposeTasks, type CompiledTasks } from '../contract/compiled-tasks.js';
+import type { Embedder, EmbedOptions } from '../contract/family.js';
+import type { TaskSource } from '../contract/task-metadata.js';
+import { familyOf } from '../families/registry.js';
 import { EventQueue } from './event-queue.js';
 import { generateWithTask } from '../decode/generate.js';
 import { checkStops, TextWatch, type Generation, type GenerationEvent } from './generation.js';
 import type { GeneratedTokens } from '../decode/row-watch.js';
 import { scoreChoicesWithTask, type ChoiceScores } from '../decode/score-choices.js';
-import { embedInputs, embedInstruction, type EmbedOptions } from '../encoder-decoder/embed.js';
 import {
   CHOICES,
   EMBED,
@@ -29,18 +27,11 @@ import {
   type TaskScoreOptions,
 } from './task-arguments.js';
 import { saveTaskFile } from './task-file.js';
+import { promptTokenizer, requireTokenizer } from './task-source.js';
 
+export type { TaskSource } from '../contract/task-metadata.js';
 export type { Generation, GenerationEvent } from './generation.js';
 export type { TaskGenerateOptions, TaskInputs, TaskScoreOptions } from './task-arguments.js';
-
-/** What a task was compiled from. */
-export interface TaskSource {
-  format: PromptFormat;
-  definition: string;
-  examples: readonly { input: string; output: string }[];
-  /** Token budget of the instruction, or of instruction and input together where they are one text. */
-  maxTokens: number;
-}
 
 /** A use of a compiled task, which stays on the device until it is released. */
 export interface TaskHold {
@@ -68,8 +59,8 @@ const ENGINE = shaped<Pick<TaskHost, 'model'>>(
 
 /**
  * A task compiled from its instruction, which is not read again: adapters, prefixes and the decoder's keys and values
- * of the instruction lie on the device. Tasks of plain T5 models keep the instruction as text and put it in front of
- * every input.
+ * of the instruction lie on the device. Tasks of models that read no instruction apart from the input keep it as text and
+ * put it in front of every input.
  */
 export class Task {
   private disposed = false;
@@ -92,8 +83,7 @@ export class Task {
 
   /** Tokens of the encoded instruction; 0 where none is encoded. */
   get instructionTokens(): number {
-    const { encoded, shared } = this.compiled;
-    return encoded.instructions?.rows.shape[0] ?? shared[0]?.sharedOffsets.at(-1) ?? 0;
+    return this.compiled.instructionTokens;
   }
 
   /**
@@ -216,7 +206,7 @@ export class Task {
    *
    * @param inputs as for {@link generate}
    * @returns per input [dModel] values; [tokens, dModel] with `pooled: false`
-   * @throws HintError as {@link generate}, INVALID_ARGUMENT for a decoder-only model
+   * @throws HintError as {@link generate}, INVALID_ARGUMENT for a model without an encoder
    */
   async embed(
     inputs: TaskInputs,
@@ -224,10 +214,10 @@ export class Task {
   ): Promise<Float32Array[]> {
     const list = checked(INPUTS, inputs, 'inputs');
     const given = checked(EMBED, options, 'options');
-    const model = this.encoderDecoder();
+    const embedder = this.embedder();
     return this.run(given.signal, async (signal) => {
       const ids = await this.tokenize(list, given.maxInputTokens ?? 1024, signal);
-      return embedInputs(model, this.compiled, ids, { ...given, signal });
+      return embedder.inputs(this.host.model, this.compiled, ids, { ...given, signal });
     });
   }
 
@@ -235,12 +225,14 @@ export class Task {
    * The encoded instruction: its mean over the tokens, [dModel], or [tokens, dModel] with `pooled: false`.
    *
    * @throws HintError NOT_SUPPORTED where the model encodes no instruction, INVALID_ARGUMENT for a
-   *   decoder-only model, ABORTED
+   *   model without an encoder, ABORTED
    */
   async embedInstruction(options: EmbedOptions = {}): Promise<Float32Array> {
     const given = checked(EMBED_INSTRUCTION, options, 'options');
-    const model = this.encoderDecoder();
-    return this.run(given.signal, (signal) => embedInstruction(model, this.compiled, { ...given, signal }));
+    const embedder = this.embedder();
+    return this.run(given.signal, (signal) =>
+      embedder.instruction(this.host.model, this.compiled, { ...given, signal }),
+    );
   }
 
   /**
@@ -308,12 +300,12 @@ export class Task {
     this.dispose();
   }
 
-  private encoderDecoder(): EncoderDecoderModel {
-    const { model } = this.host;
-    if (!isDecoderOnly(model)) return model;
+  private embedder(): Embedder {
+    const { embedder, title } = familyOf(this.host.model);
+    if (embedder) return embedder;
     throw new HintError(
       'INVALID_ARGUMENT',
-      'Embeddings are made by T5 and HINT only, and this task is one of a decoder-only model; open a model that has an encoder.',
+      `Embeddings are made by models that have an encoder, and this task is one of ${title}; open a model of another family.`,
     );
   }
 
@@ -393,26 +385,4 @@ export class Task {
       `This task writes its inputs into the text of the ${format} format; give inputs as strings, not as token ids.`,
     );
   }
-}
-
-/** @throws HintError NOT_FOUND when there is none */
-export function requireTokenizer(tokenizer: Tokenizer | undefined): Tokenizer {
-  if (tokenizer) return tokenizer;
-  throw new HintError(
-    'NOT_FOUND',
-    'The model directory has no tokenizer.json; put it there, name one with the option "tokenizer", or work with token ids.',
-  );
-}
-
-/** The tokenizer as the prompt formats want it; texts are refused, not cut, when they are too long. */
-export function promptTokenizer(tokenizer: Tokenizer): PromptTokenizer {
-  return {
-    tokenLength: (text) => tokenizer.tokenLength(text),
-    truncate: (text, maxTokens) => {
-      throw new HintError(
-        'INVALID_ARGUMENT',
-        `Instruction and input have ${tokenizer.tokenLength(text)} tokens together, the limit is ${maxTokens}; shorten them or compile with a larger maxInstructionTokens.`,
-      );
-    },
-  };
 }

@@ -66,7 +66,7 @@ export interface LoadModelOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-const LOAD = optionsOf<LoadModelOptions>({
+export const LOAD_OPTIONS = optionsOf<LoadModelOptions>({
   hint: optional(HINT_CONFIG),
   hyperencoderInit: optional(choice('pretrained', 'random')),
   withoutHint: optional(boolean),
@@ -108,7 +108,7 @@ export async function loadModel(
 ): Promise<EncoderDecoderModel> {
   checked(DEVICE, device, 'device');
   checked(path, directory, 'directory');
-  const options = checked(LOAD, given, 'options');
+  const options = checked(LOAD_OPTIONS, given, 'options');
   const stored = await readModelConfig(directory);
   const config = adaptConfig(stored, options);
   await using file = await openSafetensors(directory);

@@ -95,12 +95,6 @@ const optSchema = z.object({
 
 const fileSchema = z.discriminatedUnion('model_type', [gpt2Schema, optSchema]);
 
-/** Whether the object of a config.json says that it is of a family of this folder. */
-export function isDecoderOnlyConfig(json: unknown): boolean {
-  const type = (json as { model_type?: unknown } | null)?.model_type;
-  return type === 'gpt2' || type === 'opt';
-}
-
 /**
  * Checks the object of a GPT-2 or OPT config.json and fills in Hugging Face's defaults.
  *

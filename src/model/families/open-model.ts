@@ -1,53 +1,58 @@
-import { join } from 'node:path';
-import { readJson } from '../../util/read-file.js';
 import type { Device } from '../../tensor/device.js';
-import { where, type Kind } from '../../util/arguments.js';
-import { loadModel, type LoadModelOptions } from '../checkpoint/checkpoint.js';
-import { EncoderDecoderModel } from '../hint/encoder-decoder-model.js';
-import { loadDecoderOnlyModel } from '../decoder-only/checkpoint.js';
-import { isDecoderOnlyConfig, parseDecoderOnlyConfig } from '../decoder-only/config.js';
-import type { DecoderOnlyConfig } from '../decoder-only/config.js';
-import { DecoderOnlyModel } from '../decoder-only/decoder-only-model.js';
-
-/** A model of any family. */
-export type AnyModel = EncoderDecoderModel | DecoderOnlyModel;
-
-export const anyModel: Kind<AnyModel> = where(
-  'a model, such as await loadModel(device, directory) or engine.model',
-  (value) => value instanceof EncoderDecoderModel || value instanceof DecoderOnlyModel,
-);
+import { checked, path } from '../../util/arguments.js';
+import { HintError } from '../../util/errors.js';
+import { LOAD_OPTIONS, type LoadModelOptions } from '../checkpoint/checkpoint.js';
+import type { AnyModel, StartRequest } from '../family.js';
+import { DEVICE } from '../parameters/parameter-store.js';
+import { familyOfConfig, familyOfDirectory, modelFamily } from './registry.js';
 
 /**
- * The configuration of a directory with a decoder-only model, undefined where there is another one.
- * @throws HintError NOT_FOUND, IO, INVALID_JSON, INVALID_CONFIG
- */
-export async function readDecoderOnlyConfig(directory: string): Promise<DecoderOnlyConfig | undefined> {
-  const path = join(directory, 'config.json');
-  const json = await readJson(path, 'the model configuration');
-  return isDecoderOnlyConfig(json) ? parseDecoderOnlyConfig(json, path) : undefined;
-}
-
-/**
- * Opens a model directory of any family: T5 v1.1 or HINT, GPT-2, OPT.
- * @throws HintError as loadModel and loadDecoderOnlyModel
+ * Opens a model directory of any family: T5 v1.1 or HINT, GPT-2, OPT, and what was registered.
+ *
+ * @throws HintError INVALID_ARGUMENT, NOT_FOUND, IO, INVALID_JSON, INVALID_CONFIG, INVALID_CHECKPOINT, OUT_OF_MEMORY, ABORTED
  */
 export async function openModel(
   device: Device,
   directory: string,
-  options: LoadModelOptions = {},
+  given: LoadModelOptions = {},
 ): Promise<AnyModel> {
-  const config = await readDecoderOnlyConfig(directory);
-  return config
-    ? loadDecoderOnlyModel(device, directory, config, options)
-    : loadModel(device, directory, options);
+  checked(DEVICE, device, 'device');
+  checked(path, directory, 'directory');
+  const options = checked(LOAD_OPTIONS, given, 'options');
+  const { family } = await familyOfDirectory(directory);
+  return family.open(device, directory, options);
 }
 
-/** Whether a model is decoder-only. */
-export function isDecoderOnly(model: AnyModel): model is DecoderOnlyModel {
-  return model instanceof DecoderOnlyModel;
+/**
+ * Checks the config.json of a model directory, whatever its family.
+ *
+ * @throws HintError NOT_FOUND, IO, INVALID_JSON, INVALID_CONFIG
+ */
+export async function checkModelConfig(directory: string): Promise<void> {
+  const { family, config, path } = await familyOfDirectory(directory);
+  family.checkConfig(config, path);
 }
 
-/** Whether a model takes the instruction apart from the input, to read it once per task. */
-export function readsInstructionApart(model: AnyModel): boolean {
-  return isDecoderOnly(model) || model.hypernetwork?.readsInstruction === true;
+/**
+ * The model of the named family that a training run starts from.
+ *
+ * @throws HintError INVALID_CONFIG where `request.init` is of another family; as {@link openModel}
+ */
+export async function startModel(device: Device, name: string, request: StartRequest): Promise<AnyModel> {
+  const { system, init } = request;
+  const family = modelFamily(name);
+  const stored = await storedFamily(init);
+  if (stored !== undefined && stored !== family) {
+    throw new HintError(
+      'INVALID_CONFIG',
+      `The system ${system} trains ${family.title}, but model.init is ${stored.title}; give a directory whose config.json has the model_type "${name}".`,
+    );
+  }
+  return family.start(device, request);
+}
+
+/** Undefined for a size, which says nothing of a family. */
+async function storedFamily(init: StartRequest['init']): Promise<ReturnType<typeof modelFamily> | undefined> {
+  if (typeof init === 'string') return (await familyOfDirectory(init)).family;
+  return 'config' in init ? familyOfConfig(init.config) : undefined;
 }

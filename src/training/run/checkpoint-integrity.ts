@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { checkFinite } from '../../model/checkpoint/checkpoint.js';
-import { readModelConfig } from '../../model/config/config.js';
-import { readDecoderOnlyConfig } from '../../model/families/open-model.js';
+import { checkModelConfig } from '../../model/families/open-model.js';
 import { openSafetensors, toFloat32InPieces } from '../../formats/safetensors/file.js';
 import { writeFileAtomic } from '../../util/atomic-file.js';
 import { check } from '../../util/check.js';
@@ -95,7 +94,7 @@ export async function readIntactState(
         throw damaged(`${name} is not what was written (its SHA-256 differs)`);
     }
   }
-  if (!(await readDecoderOnlyConfig(directory))) await readModelConfig(directory);
+  await checkModelConfig(directory);
   for (const name of TENSOR_FILES) await checkTensors(join(directory, name), signal);
   const { tokens, source, fingerprint } = state;
   return { step, tokens, source, fingerprint };

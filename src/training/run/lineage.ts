@@ -66,7 +66,8 @@ export async function continueFrom(config: TrainingConfig, system: System): Prom
   const isAdapted = config.data.kind === 'text';
   const firstStep = config.firstStep ?? lineage?.step ?? (isAdapted ? LM_ADAPTED_STEPS : 0);
   const { optimizer } = config;
-  if (!lineage || system.family || optimizer.name !== 'adafactor' || optimizer.grouping === 'single')
+  const hasNew = system.groups.some(({ stepOffset }) => stepOffset === 'first-step');
+  if (!lineage || !hasNew || optimizer.name !== 'adafactor' || optimizer.grouping === 'single')
     return { ...config, firstStep };
   const stored = await readModelConfig(init);
   const promised = parameterShapes(stored);

@@ -1,21 +1,9 @@
 import { resolve } from 'node:path';
 import { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError } from '../../util/errors.js';
-import { adaptConfig, loadModel } from '../../model/checkpoint/checkpoint.js';
-import {
-  parseModelConfig,
-  readModelConfig,
-  readsInstruction,
-  type HintConfig,
-  type ModelConfig,
-} from '../../model/config/config.js';
-import { buildModel } from '../../model/hint/build-model.js';
-import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
-import { initialiseDecoderOnlyModel, loadDecoderOnlyModel } from '../../model/decoder-only/checkpoint.js';
-import { parseDecoderOnlyConfig, type DecoderOnlyConfig } from '../../model/decoder-only/config.js';
-import { readDecoderOnlyConfig, type AnyModel } from '../../model/families/open-model.js';
-import { initialiseWithCopies } from '../../model/parameters/initialise.js';
-import { sizedConfig } from '../../model/config/sizes.js';
+import { readsInstruction, type HintConfig } from '../../model/config/config.js';
+import type { AnyModel } from '../../model/family.js';
+import { startModel } from '../../model/families/open-model.js';
 import type { TrainableModel } from '../../model/trainable/trainable.js';
 import { SYSTEMS, type ParameterGroup, type System } from '../../systems/index.js';
 import type { Device } from '../../tensor/device.js';
@@ -55,7 +43,9 @@ export async function loadTokenizer({ model }: Pick<StartSettings, 'model'>): Pr
 }
 
 /**
- * The model a run starts from: a directory's or a fresh one, with the system's hypernetwork beside it or without.
+ * The model a run starts from, of its system's family: a directory's or a fresh one, with the system's hypernetwork
+ * beside it or without.
+ *
  * @throws HintError INVALID_CONFIG, NOT_FOUND, INVALID_CHECKPOINT, ABORTED
  */
 export async function createModel(
@@ -63,64 +53,25 @@ export async function createModel(
   config: StartSettings,
   system: System,
   { signal, onProgress }: PrepareOptions,
-): Promise<EncoderDecoderModel> {
-  const { init, hint: options, hyperencoderInit = 'pretrained' } = config.model;
-  const base = await baseConfig(config);
-  const hint = system.hint(base, options);
-  checkHyperencoderInit(config, hint);
-  if (typeof init !== 'string') {
-    const full = adaptConfig(base, { hint, withoutHint: hint === undefined });
-    const copies = hyperencoderInit === 'pretrained';
-    return buildModel(device, full, await initialiseWithCopies(device, full, config.seed, copies));
-  }
-  return loadModel(device, init, {
-    hint,
-    withoutHint: hint === undefined,
-    hyperencoderInit,
+): Promise<AnyModel> {
+  const { init, hint: options, hyperencoderInit } = config.model;
+  if (!system.hypernetwork) checkHyperencoderInit(config, undefined);
+  return startModel(device, system.family, {
+    system: system.name,
+    init,
     dropoutRate: config.dropout,
     seed: config.seed,
+    hypernetwork: (base) => {
+      const hint = system.hint(base, options);
+      checkHyperencoderInit(config, hint);
+      return hint;
+    },
+    hyperencoderInit,
+    asksForHypernetwork:
+      hyperencoderInit !== undefined || Object.values(options).some((value) => value !== undefined),
     signal,
     onProgress,
   });
-}
-
-/** {@link createModel} of any family: decoder-only systems start from a directory of theirs. */
-export function createAnyModel(
-  device: Device,
-  config: StartSettings,
-  system: System,
-  options: PrepareOptions,
-): Promise<AnyModel> {
-  return system.family
-    ? createDecoderOnlyModel(device, config, system, options)
-    : createModel(device, config, system, options);
-}
-
-async function createDecoderOnlyModel(
-  device: Device,
-  { model: { init, hint: options, hyperencoderInit }, dropout, seed }: StartSettings,
-  system: System,
-  report: PrepareOptions,
-): Promise<AnyModel> {
-  const stored = await storedDecoderOnlyConfig(init);
-  const extra = hyperencoderInit !== undefined || Object.values(options).some((value) => value !== undefined);
-  if (!stored || stored.family !== system.family || extra) {
-    throw new HintError(
-      'INVALID_CONFIG',
-      `The system ${system.name} trains a ${system.family} model without a hypernetwork, but ${extra ? 'model.hint or model.hyperencoderInit is set' : `model.init is ${stored?.family ?? 'a T5 or HINT model'}`}; give a directory whose config.json has the model_type "${system.family}".`,
-    );
-  }
-  const config = { ...stored, dropoutRate: dropout };
-  return typeof init === 'string'
-    ? loadDecoderOnlyModel(device, init, config, report)
-    : initialiseDecoderOnlyModel(device, config, seed);
-}
-
-async function storedDecoderOnlyConfig(
-  init: StartSettings['model']['init'],
-): Promise<DecoderOnlyConfig | undefined> {
-  if (typeof init === 'string') return readDecoderOnlyConfig(init);
-  return 'config' in init ? parseDecoderOnlyConfig(init.config, 'model.init.config') : undefined;
 }
 
 /** @throws HintError INVALID_CONFIG for an option about a hyperencoder that there is not */
@@ -133,15 +84,6 @@ function checkHyperencoderInit({ system, model }: StartSettings, hint: HintConfi
     'INVALID_CONFIG',
     `model.hyperencoderInit is ${model.hyperencoderInit}, but ${system} has no hyperencoder of its own here; leave it out, or choose one of ${fitting.map(({ name }) => name).join(', ')}.`,
   );
-}
-
-async function baseConfig({ model: { init }, dropout }: StartSettings): Promise<ModelConfig> {
-  return { ...(await storedConfig(init)), dropoutRate: dropout };
-}
-
-async function storedConfig(init: StartSettings['model']['init']): Promise<ModelConfig> {
-  if (typeof init === 'string') return readModelConfig(init);
-  return 'size' in init ? sizedConfig(init.size) : parseModelConfig(init.config, 'model.init.config');
 }
 
 /**

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { saveModel } from '../../model/checkpoint/checkpoint.js';
-import { openModel, type AnyModel } from '../../model/families/open-model.js';
+import type { AnyModel } from '../../model/family.js';
+import { openModel } from '../../model/families/open-model.js';
 import { findSystem, type System } from '../../systems/index.js';
 import { Device } from '../../tensor/device.js';
 import { writeDirectoryAtomically } from '../../util/atomic-directory.js';
@@ -25,7 +26,7 @@ import type { MemoryPlan } from '../memory/memory-plan.js';
 import type { Optimizer } from '../step/optimizer.js';
 import { progressOf, type TrainingSummary, type TrainOptions } from './events.js';
 import { planRun } from './plan-run.js';
-import { createAnyModel, createOptimizer, loadTokenizer, resolvePaths, trainerSettings } from './prepare.js';
+import { createModel, createOptimizer, loadTokenizer, resolvePaths, trainerSettings } from './prepare.js';
 import { checkSameSource, openRun } from './resume.js';
 import { RunDirectory, type Checkpoint } from './run-directory.js';
 import { lockRun } from './run-lock.js';
@@ -134,7 +135,7 @@ async function prepare(
   onEvent?.({ kind: 'phase', phase: 'model', message: from });
   const model = checkpoint
     ? await openModel(device, checkpoint.path, { signal, onProgress })
-    : await createAnyModel(device, config, system, { signal, onProgress });
+    : await createModel(device, config, system, { signal, onProgress });
   checkVocabulary(tokenizer, model);
   const optimizer = await createOptimizer(model, config, system);
   model.parameters.computeDtype = config.computeDtype;

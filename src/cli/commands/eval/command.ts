@@ -3,7 +3,8 @@ import { loadSniDataset } from '../../../data/natural-instructions/dataset.js';
 import type { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
 import { evaluateModel, type Evaluation } from '../../../evaluation/evaluate.js';
 import { HintError } from '../../../util/errors.js';
-import { isDecoderOnly, type AnyModel } from '../../../model/families/open-model.js';
+import { familyOf } from '../../../inference/families/registry.js';
+import type { AnyModel } from '../../../model/family.js';
 import { openSafetensors } from '../../../formats/safetensors/file.js';
 import { findSystem, type System } from '../../../systems/index.js';
 import { action, print, printJson, table } from '../../support/context.js';
@@ -98,12 +99,7 @@ async function evaluate(
       `${directory} has no tokenizer.json; copy the model's there or give --tokenizer.`,
     );
   const trained = await trainedAs(directory);
-  const fallback = isDecoderOnly(model)
-    ? model.config.family
-    : model.hypernetwork?.readsInstruction
-      ? 'hint'
-      : 'tk-instruct';
-  const system = findSystem(options.system ?? trained.get('system') ?? fallback);
+  const system = findSystem(options.system ?? trained.get('system') ?? familyOf(model).systemOf(model));
   if (kind === 'p3') {
     const known = { form: trained.get('form'), shots: Number(trained.get('shots') ?? 0) };
     // What another system was trained with says nothing about this one.

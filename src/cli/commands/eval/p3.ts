@@ -1,7 +1,7 @@
 import { loadP3Evaluation } from '../../../data/p3/evaluation.js';
 import type { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
 import { evaluateP3, type P3Evaluation, type P3Scores } from '../../../evaluation/rank-classification.js';
-import type { AnyModel } from '../../../model/families/open-model.js';
+import type { AnyModel } from '../../../model/family.js';
 import type { System } from '../../../systems/index.js';
 import { table } from '../../support/context.js';
 import { Progress } from '../../support/progress.js';

@@ -1,8 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { HintError } from '../../../util/errors.js';
-import type { DecoderOnlyFamily } from '../../../model/decoder-only/config.js';
-import { readDecoderOnlyConfig } from '../../../model/families/open-model.js';
+import { familyOfDirectory } from '../../../model/families/registry.js';
 import { MODEL_SIZES, modelOfSize } from '../../../model/config/sizes.js';
 import type { ReproduceSettings, StartingModel } from '../../../reproduce/index.js';
 import { applyOverrides, mergeSettings } from '../../../training/config/overrides.js';
@@ -93,24 +92,21 @@ function seedsOf(text: string): number[] {
 }
 
 /** A decoder-only model: a directory as it is, or new weights where it has no more than a configuration and a tokenizer. */
-async function decoderOf(
-  family: DecoderOnlyFamily,
-  path: string | undefined,
-): Promise<Partial<Record<DecoderOnlyFamily, StartingModel>>> {
+async function decoderOf(family: string, path: string | undefined): Promise<Record<string, StartingModel>> {
   if (path === undefined) return {};
   const directory = resolve(path);
-  const config = await readDecoderOnlyConfig(directory);
-  if (config?.family !== family)
+  const { family: found, config, path: file } = await familyOfDirectory(directory);
+  found.checkConfig(config, file);
+  if (found.name !== family)
     throw wrong(
-      `--${family} is ${path}, a model of another family (${config?.family ?? 'T5'}); give a directory whose config.json has the model_type "${family}".`,
+      `--${family} is ${path}, a model of another family (${found.title}); give a directory whose config.json has the model_type "${family}".`,
     );
   const label = basename(directory);
   const names = await readdir(directory);
   if (names.some((name) => name.startsWith('model') && name.includes('.safetensors')))
     return { [family]: { label, init: directory } };
-  const file = join(directory, 'config.json');
-  const json = (await readJson(file, 'the model configuration')) as Record<string, unknown>;
-  return { [family]: { label: `new ${label}`, init: { config: json }, tokenizer: directory } };
+  const init = { config: config as Record<string, unknown> };
+  return { [family]: { label: `new ${label}`, init, tokenizer: directory } };
 }
 
 async function startingModels(

@@ -1,0 +1,119 @@
+import type { Ragged } from '../../data/batch.js';
+import type { EncodedTasks, EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
+import type { EncodedInstructions } from '../../model/hint/hypernetwork.js';
+import type { SharedKeys } from '../../model/t5/attention.js';
+import { packModules } from '../../model/modules/task-modules.js';
+import { packedTensors, type WeightDType } from '../../tensor/ops.js';
+import type { Sliced } from '../../tensor/slices.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import type { CompiledTasks } from '../contract/compiled-tasks.js';
+
+/** Tasks of T5 and HINT. */
+export interface HintTasks extends CompiledTasks {
+  readonly encoded: EncodedTasks;
+  /** Per decoder layer the cross-attention keys and values of the encoded instructions; none without fusion. */
+  readonly shared: readonly SharedKeys[];
+  /** What the model's matrices were held in when {@link shared} was computed. */
+  readonly dtype: WeightDType;
+}
+
+/**
+ * Runs the hypernetwork over distinct instructions, once: adapters, prefixes, LoRA, encoded instructions, and their
+ * keys and values in every decoder layer.
+ */
+export function compileHintTasks(model: EncoderDecoderModel, instructions: Ragged): Promise<HintTasks> {
+  return model.device.inSlices(model.device.tidied(compile(model, instructions)));
+}
+
+function* compile(model: EncoderDecoderModel, instructions: Ragged): Sliced<HintTasks> {
+  return yield* withSharedKeys(model, packed(model, yield* model.encodeTasks(instructions)));
+}
+
+/**
+ * Tasks whose modules and encoded instructions exist already, as in a task file. Modules with a value that is no finite
+ * number make the result fail with NUMERIC where the model's weights are packed.
+ *
+ * @param shared keys and values of the instructions, where they exist too: of this model in its present dtype
+ */
+export function restoreTasks(
+  model: EncoderDecoderModel,
+  encoded: EncodedTasks,
+  shared?: readonly SharedKeys[],
+): Promise<HintTasks> {
+  return model.device.inSlices(model.device.tidied(restore(model, encoded, shared)));
+}
+
+/**
+ * Tasks of which only the encoded instructions are left: the modules are generated again, with the values they had.
+ * `instructions` become part of the result.
+ */
+export function regenerateTasks(
+  model: EncoderDecoderModel,
+  instructions: EncodedInstructions,
+): Promise<HintTasks> {
+  return model.device.inSlices(model.device.tidied(regenerate(model, instructions)));
+}
+
+function* regenerate(model: EncoderDecoderModel, instructions: EncodedInstructions): Sliced<HintTasks> {
+  const modules = model.hypernetwork ? yield* model.hypernetwork.generate(instructions) : new Map();
+  return yield* withSharedKeys(model, packed(model, { instructions, modules }));
+}
+
+function* restore(
+  model: EncoderDecoderModel,
+  encoded: EncodedTasks,
+  shared: readonly SharedKeys[] | undefined,
+): Sliced<HintTasks> {
+  const ready = packed(model, encoded, { finite: true });
+  if (shared) return hintTasks(ready, shared, model.inferenceDType);
+  return yield* withSharedKeys(model, ready);
+}
+
+/** With packed modules where the model's own weights are packed. */
+function packed(
+  model: EncoderDecoderModel,
+  encoded: EncodedTasks,
+  options: { finite?: boolean } = {},
+): EncodedTasks {
+  const dtype = model.inferenceWeights?.moduleDType;
+  if (!dtype) return encoded;
+  return { ...encoded, modules: packModules(encoded.modules, dtype, options) };
+}
+
+function* withSharedKeys(model: EncoderDecoderModel, encoded: EncodedTasks): Sliced<HintTasks> {
+  const { instructions } = encoded;
+  const { inferenceDType: dtype } = model;
+  if (!instructions || !model.config.hint?.instructionFusion) return hintTasks(encoded, [], dtype);
+  const tasks = model.taskRows(encoded, taskNumbers(instructions.offsets), instructions.offsets);
+  const shared: SharedKeys[] = [];
+  for (let layer = 0; layer < model.config.numDecoderLayers; layer++) {
+    shared.push(model.t5.sharedKeys(layer, instructions, tasks));
+    yield;
+  }
+  return hintTasks(encoded, shared, dtype);
+}
+
+function taskNumbers(offsets: Int32Array): Int32Array {
+  return Int32Array.from({ length: offsets.length - 1 }, (_, task) => task);
+}
+
+function hintTasks(encoded: EncodedTasks, shared: readonly SharedKeys[], dtype: WeightDType): HintTasks {
+  const { instructions } = encoded;
+  const modules = [...encoded.modules.values()];
+  const tensors: Tensor[] = [
+    ...(instructions ? [instructions.rows] : []),
+    ...modules.flatMap(({ tensor, packed }) => [tensor, ...(packed ? packedTensors(packed) : [])]),
+    ...shared.flatMap(({ sharedKey, sharedValue }) => [sharedKey, sharedValue]),
+  ];
+  // Modules that are used where they lie in a file take nothing on the device.
+  const inFile = new Set(modules.filter((module) => module.inFile).map(({ tensor }) => tensor));
+  return {
+    encoded,
+    shared,
+    dtype,
+    tensors,
+    bytes: tensors.reduce((total, tensor) => total + (inFile.has(tensor) ? 0 : tensor.bytes), 0),
+    instructionTokens: instructions?.rows.shape[0] ?? 0,
+    encodedInstructions: modules.length > 0 ? instructions : undefined,
+  };
+}
