@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- the types stand in JSDoc */
 // Examples per second of reader, formatter and tokenizer together, against what a training step takes.
 import { readFile, writeFile, cp } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- the types stand in JSDoc */
 // The encoder's forward pass against the fastest matrix product of the same run, and where its time goes.
 import { buildBatch, ops } from '../dist/index.js';
 import { randomTokens } from '../dist/benchmark/random-model.js';

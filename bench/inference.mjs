@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- the types stand in JSDoc */
 // Time per 100 examples: plain T5 and compiled HINT on this engine, plain T5 on Hugging Face transformers.
 import { Device, Engine, parameterCount } from '../dist/index.js';
 import { observePlain, observeTask } from '../dist/benchmark/generation.js';

@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- the types stand in JSDoc */
 // Every op against the roof that binds it, by the native binary hint_op_bench.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';

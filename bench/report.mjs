@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- the types stand in JSDoc */
 // A results file as tables: for the terminal and, between two marks, for docs/performance.md.
 import { latencyMarkdown } from '../dist/benchmark/latency-report.js';
 import { momentSentence } from '../dist/benchmark/machine.js';

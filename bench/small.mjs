@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- the types stand in JSDoc */
 // Small things of the JavaScript side, one benchmark.js suite: tokenizer, enqueueing, compiling against loading a task.
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- the types stand in JSDoc */
 import { startHuggingFace } from '../dist/benchmark/peers.js';
 
 /**

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { cycleIn } from './import-cycles.js';
 
 const root = resolve(import.meta.dirname, '..');
 const source = join(root, 'src');
@@ -57,6 +58,22 @@ describe('architecture', () => {
       }
     }
     expect(wrong).toEqual([]);
+  });
+
+  it.each([
+    ['file', (file: string) => relative(source, file)],
+    ['folder', (file: string) => dirname(relative(source, file))],
+  ])('no %s imports itself by way of others, for types alone either', (_, nameOf) => {
+    const graph = new Map<string, Set<string>>();
+    for (const file of files(source, ['.ts'])) {
+      const own = nameOf(file);
+      const others = imports(file)
+        .map(nameOf)
+        .filter((name) => name !== own);
+      graph.set(own, new Set([...(graph.get(own) ?? []), ...others]));
+    }
+    expect(graph.size).toBeGreaterThan(20);
+    expect(cycleIn(graph)).toEqual([]);
   });
 
   it('every folder of src has a level', () => {

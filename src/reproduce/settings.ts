@@ -1,4 +1,3 @@
-import type { DecoderOnlyFamily } from '../model/decoder-only/config.js';
 import type { TrainingConfigInput } from '../training/config/config.js';
 import type { ModuleSizes } from './grid.js';
 
@@ -26,8 +25,8 @@ export interface ReproduceSettings {
   /** Files, folders and patterns to pretrain hypernetworks on. */
   readonly text: readonly string[];
   readonly models: readonly StartingModel[];
-  /** What the rows of decoder-only baselines start from; a row without is left out. */
-  readonly decoders?: Readonly<Partial<Record<DecoderOnlyFamily, StartingModel>>> | undefined;
+  /** What the rows of decoder-only baselines start from, by family; a row without is left out. */
+  readonly decoders?: Readonly<Record<string, StartingModel>> | undefined;
   readonly seeds: readonly number[];
   /** Updates of fine-tuning; the recipe's unless given. */
   readonly steps?: number | undefined;

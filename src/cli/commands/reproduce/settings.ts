@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { HintError } from '../../../util/errors.js';
 import { familyOfDirectory } from '../../../model/families/registry.js';
 import { MODEL_SIZES, modelOfSize } from '../../../model/config/sizes.js';
