@@ -4,6 +4,7 @@ import { foldsOutputProjection } from '../model/weights/inference-weights.js';
 import { adaptationTable, attentionWidth, sizeOf, type Adaptation } from '../model/modules/adaptations.js';
 import { parameterShapes } from '../model/parameters/parameter-shapes.js';
 import { isRounded } from '../model/parameters/dtypes.js';
+import { platformReport } from '../tensor/device.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { slotsOf } from '../model/modules/slots.js';
 
@@ -105,4 +106,21 @@ function queryValues(config: ModelConfig, adaptation: Adaptation): number {
  */
 export function heldOn(isa: readonly string[]): (dtype: WeightDType) => WeightDType {
   return (dtype) => (isa.includes('avx512f') ? dtype : 'f32');
+}
+
+/** Bytes of a model's weights in an engine of this machine, by what it is opened with. */
+export interface EngineWeights {
+  readonly f32: WeightMemory;
+  readonly bf16: WeightMemory;
+  readonly int8: WeightMemory;
+  /** All that is held on a GPU. */
+  readonly cuda: { readonly f32: number; readonly bf16: number };
+}
+
+/** What a model's weights take in the engines of this machine. */
+export function engineWeights(config: ModelConfig): EngineWeights {
+  const held = heldOn(platformReport().isa);
+  const of = (dtype: WeightDType): WeightMemory => weightMemory(config, dtype, held);
+  const cuda = { f32: unpackedWeightMemory(config, 'f32'), bf16: unpackedWeightMemory(config, 'bf16') };
+  return { f32: of('f32'), bf16: of('bf16'), int8: of('int8'), cuda };
 }

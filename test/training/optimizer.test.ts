@@ -2,7 +2,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { Device } from '../../src/tensor/device.js';
 import { Gradients } from '../../src/tensor/tape.js';
 import type { Tensor } from '../../src/tensor/tensor.js';
-import { ADAFACTOR, adafactorDecay, isFactored, Optimizer } from '../../src/training/step/optimizer.js';
+import { isFactored } from '../../src/tensor/moments.js';
+import { ADAFACTOR, adafactorDecay, Optimizer } from '../../src/training/step/optimizer.js';
 import type { OptimizerGroup } from '../../src/training/step/parameter-groups.js';
 
 const device = new Device({ threads: 1 });

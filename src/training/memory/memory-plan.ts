@@ -1,17 +1,8 @@
 import { HintError } from '../../util/errors.js';
-import type { ActivationMemory, BatchShape } from '../../model/memory/activation-memory.js';
+import type { StateMemory } from '../../accounting/state-memory.js';
+import { MARGIN, modeMemory, type ModeInput, type ModeMemory } from '../../accounting/training-memory.js';
 import type { BackwardPlan } from '../../model/memory/backward-plan.js';
 import { formatBytes } from '../../util/bytes.js';
-import type { StateMemory } from './state-memory.js';
-
-/** What a backward plan takes. */
-export interface ModeMemory {
-  readonly mode: BackwardPlan;
-  /** Of the microbatch that takes most. */
-  readonly activations: ActivationMemory;
-  /** State and activations, with {@link MARGIN}. */
-  readonly required: number;
-}
 
 /** Which backward plan a run uses, and why. */
 export interface MemoryPlan {
@@ -26,36 +17,9 @@ export interface MemoryPlan {
 }
 
 /** What a plan is made from. */
-export interface PlanInput {
-  readonly state: StateMemory;
-  /** Microbatches as the run will see them. */
-  readonly batches: readonly BatchShape[];
+export interface PlanInput extends ModeInput {
   readonly budget: number;
   readonly tokenBudget: number;
-  activationMemory(shape: BatchShape, backward: BackwardPlan): ActivationMemory;
-  costOfRunningAgain(shape: BatchShape): { readonly layers: number; readonly modules: number };
-}
-
-/** Room above the estimated activations: later batches may be larger than those that were looked at. */
-export const MARGIN = 1.1;
-
-/** What every mode takes for the largest of some microbatches, the cheapest mode first. */
-export function modeMemory({
-  state,
-  batches,
-  ...model
-}: Omit<PlanInput, 'budget' | 'tokenBudget'>): ModeMemory[] {
-  const costs = batches.map((shape) => model.costOfRunningAgain(shape));
-  const layers = costs.reduce((total, cost) => total + cost.layers, 0);
-  const modules = costs.reduce((total, cost) => total + cost.modules, 0);
-  const single: BackwardPlan[] = modules < layers ? ['modules', 'layers'] : ['layers', 'modules'];
-  const order: BackwardPlan[] = modules === 0 ? ['none', 'layers'] : ['none', ...single, 'both'];
-  return order.map((mode) => {
-    const activations = batches
-      .map((shape) => model.activationMemory(shape, mode))
-      .reduce((largest, one) => (one.peak > largest.peak ? one : largest));
-    return { mode, activations, required: Math.ceil(state.total + MARGIN * activations.peak) };
-  });
 }
 
 /**

@@ -1,5 +1,6 @@
 import { HintError } from '../../util/errors.js';
 import type { Device } from '../../tensor/device.js';
+import { momentShapes } from '../../tensor/moments.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Gradients } from '../../tensor/tape.js';
@@ -34,14 +35,6 @@ export const ADAFACTOR: AdafactorSettings = {
   epsilon1: 1e-30,
   epsilon2: 1e-3,
 };
-
-/** Both sides of a matrix must reach this for its second moments to be kept factored (method §5.2). */
-export const MIN_FACTORED_SIDE = 128;
-
-/** Whether Adafactor keeps row and column moments for a parameter instead of one per element. */
-export function isFactored(shape: readonly number[]): boolean {
-  return shape.length === 2 && Math.min(...shape) >= MIN_FACTORED_SIDE;
-}
 
 /**
  * Adafactor's decay 1 − (step − offset + 1)^−rate, rounded to float32 at each operation as the original does: at a
@@ -188,7 +181,7 @@ function* startMembers(
   const members: Member[] = [];
   for (const group of groups) {
     for (const [name, parameter] of group.parameters) {
-      const moments = Object.entries(momentShapes(settings, parameter.shape)).map(
+      const moments = Object.entries(momentShapes(settings.name, parameter.shape)).map(
         ([moment, shape]): [string, Tensor] => [moment, device.keep(device.full(shape, 0))],
       );
       members.push({ name, parameter, group, moments: Object.fromEntries(moments) });
@@ -209,14 +202,4 @@ function roundingOf({ name, group }: Member, { update, seed = 0 }: UpdateStep): 
     roundingStep: update + 1,
     roundingStream: fnv1a32(name),
   };
-}
-
-/** What is kept about a parameter from update to update: shapes by moment. */
-export function momentShapes(
-  settings: OptimizerSettings,
-  shape: readonly number[],
-): Readonly<Record<string, readonly number[]>> {
-  if (settings.name === 'adamw') return { first: shape, second: shape };
-  const [rows = 0, columns = 0] = shape;
-  return isFactored(shape) ? { row: [rows], column: [columns] } : { full: shape };
 }

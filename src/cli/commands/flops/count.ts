@@ -1,11 +1,5 @@
-import {
-  compileMultiplyAdds,
-  examplePhases,
-  inferenceFlops,
-  type MultiplyAdds,
-} from '../../../accounting/flops.js';
 import { PAPER_LENGTHS } from '../../../accounting/paper-tables.js';
-import { trainingFlops } from '../../../accounting/training-flops.js';
+import { inferencePhases, trainingPhases, type Phase, type TaskLengths } from '../../../accounting/phases.js';
 import { backwardPlan } from '../../../model/memory/backward-plan.js';
 import { HintError } from '../../../util/errors.js';
 import { print, printJson, table } from '../../support/context.js';
@@ -23,20 +17,6 @@ export interface CountOptions extends ModelChoiceOptions {
   json: boolean;
 }
 
-/** Multiply-adds of one phase and how often it runs. */
-interface Phase {
-  readonly phase: string;
-  readonly times: number;
-  readonly each: MultiplyAdds;
-}
-
-interface Lengths {
-  readonly instruction: number;
-  readonly input: number;
-  readonly output: number;
-  readonly examples: number;
-}
-
 /** `hint flops [model]`: the multiply-adds that the engine executes. */
 export async function countFlops(directory: string | undefined, options: CountOptions): Promise<void> {
   const choice = await chooseModel(directory, options);
@@ -47,8 +27,8 @@ export async function countFlops(directory: string | undefined, options: CountOp
     throw new HintError('INVALID_ARGUMENT', 'Layers and modules run again in training only; add --training.');
   }
   const { phases, flops } = options.training
-    ? trainingPhases(choice, lengths, options)
-    : inferencePhases(choice, lengths, options.tasks);
+    ? trainingPhases(choice, { ...lengths, tasks }, backwardPlan({ layers: recompute, modules: regenerate }))
+    : inferencePhases(choice, { ...lengths, tasks });
   if (options.json) {
     printJson({
       model: choice.name,
@@ -60,7 +40,7 @@ export async function countFlops(directory: string | undefined, options: CountOp
     });
     return;
   }
-  print(describe(choice, lengths, options, phases, flops));
+  print(describe(choice, { ...lengths, tasks }, options, phases, flops));
 }
 
 /** SNI's medians unless told: a T5 system that reads the instruction itself also reads the markers around it. */
@@ -68,44 +48,6 @@ function instructionTokens(choice: ModelChoice, given: number | undefined): numb
   const { def, instance } = PAPER_LENGTHS.sni;
   if (!choice.takesInstruction) return 0;
   return given ?? (choice.instructionInInput ? def.full - instance : def.instruction);
-}
-
-function inferencePhases(
-  { config, instructionInInput }: ModelChoice,
-  lengths: Lengths,
-  tasks: number,
-): { phases: Phase[]; flops: number } {
-  const compile = compileMultiplyAdds(config, lengths.instruction);
-  const example = examplePhases(config, { ...lengths, instructionInInput });
-  const { flops } = inferenceFlops(config, { ...lengths, instructionInInput });
-  const inputs = tasks * lengths.examples;
-  return {
-    flops: tasks * flops,
-    phases: [
-      { phase: 'compile: encode instruction', times: tasks, each: compile.encode },
-      { phase: 'compile: generate modules', times: tasks, each: compile.generate },
-      { phase: 'compile: fused keys, values', times: tasks, each: compile.fuse },
-      { phase: 'input: encode', times: inputs, each: example.encode },
-      { phase: 'input: decode', times: inputs, each: example.decode },
-    ],
-  };
-}
-
-function trainingPhases(
-  { config, instructionInInput }: ModelChoice,
-  lengths: Lengths,
-  { tasks, recompute, regenerate }: CountOptions,
-): { phases: Phase[]; flops: number } {
-  const backward = backwardPlan({ layers: recompute, modules: regenerate });
-  const cost = trainingFlops(config, { ...lengths, instructionInInput, tasks, backward });
-  return {
-    flops: cost.flops,
-    phases: [
-      { phase: 'forward', times: 1, each: cost.forward },
-      { phase: 'backward', times: 1, each: cost.backward },
-      { phase: 'run again', times: 1, each: cost.recomputed },
-    ],
-  };
 }
 
 const CATEGORIES = [
@@ -119,8 +61,8 @@ const CATEGORIES = [
 
 function describe(
   choice: ModelChoice,
-  { instruction, input, output, examples }: Lengths,
-  { training, tasks }: CountOptions,
+  { instruction, input, output, examples, tasks }: TaskLengths,
+  { training }: CountOptions,
   phases: readonly Phase[],
   flops: number,
 ): string {

@@ -1,17 +1,10 @@
 import { Option, type Command } from 'commander';
 import { memoryReport, type MemoryReport } from '../../../accounting/memory.js';
 import { PAPER_LENGTHS } from '../../../accounting/paper-tables.js';
-import {
-  heldOn,
-  unpackedWeightMemory,
-  weightMemory,
-  type WeightMemory,
-} from '../../../accounting/weight-memory.js';
+import { engineWeights } from '../../../accounting/weight-memory.js';
 import { HintError } from '../../../util/errors.js';
-import type { ModelConfig } from '../../../model/config/config.js';
 import { slotCount } from '../../../model/modules/slots.js';
 import { PUBLISHED_SIZES } from '../../../model/config/sizes.js';
-import { platformReport } from '../../../tensor/device.js';
 import { action, print, printJson, table } from '../../support/context.js';
 import { printTrainingMemory, type TrainingMemoryOptions } from './training.js';
 import {
@@ -106,7 +99,7 @@ export function addMemoryCommand(program: Command): void {
               ...{ model: choice.name, system: choice.system, dtype: options.dtype },
               ...{ hint: choice.config.hint, prefixSites: slotCount(choice.config) },
               ...report,
-              weights: weightsOf(choice.config),
+              weights: engineWeights(choice.config),
             })),
           );
         } else print(describe(reports, instruction, options));
@@ -157,7 +150,7 @@ function describe(
         ...['on CUDA, f32', 'bf16'],
       ],
       reports.map(({ choice }) => {
-        const weights = weightsOf(choice.config);
+        const weights = engineWeights(choice.config);
         const { f32, bf16 } = weights.f32.parameters;
         return [
           choice.name,
@@ -167,16 +160,6 @@ function describe(
       }),
     ),
   ].join('\n');
-}
-
-/** By what an engine is opened with. */
-function weightsOf(
-  config: ModelConfig,
-): Record<(typeof DTYPES)[number], WeightMemory> & { cuda: { f32: number; bf16: number } } {
-  const held = heldOn(platformReport().isa);
-  const of = (dtype: (typeof DTYPES)[number]): WeightMemory => weightMemory(config, dtype, held);
-  const cuda = { f32: unpackedWeightMemory(config, 'f32'), bf16: unpackedWeightMemory(config, 'bf16') };
-  return { f32: of('f32'), bf16: of('bf16'), int8: of('int8'), cuda };
 }
 
 function mebibytes(bytes: number): string {

@@ -1,23 +1,16 @@
 import { HintError } from '../../../util/errors.js';
 import { PAPER_LENGTHS } from '../../../accounting/paper-tables.js';
+import { defaultMemoryBudget } from '../../../accounting/memory-budget.js';
 import {
-  activationMemory,
-  costOfRunningAgain,
-  type BatchShape,
-} from '../../../model/memory/activation-memory.js';
-import type { BackwardPlan } from '../../../model/memory/backward-plan.js';
-import { parameterShapes } from '../../../model/parameters/parameter-shapes.js';
+  MARGIN,
+  microbatchOf,
+  PRECISIONS,
+  trainingMemory,
+  type TrainingMemory,
+} from '../../../accounting/training-memory.js';
+import type { BatchShape } from '../../../model/memory/activation-memory.js';
 import { findSystem } from '../../../systems/index.js';
 import { cudaReport } from '../../../tensor/device.js';
-import type { FloatDType } from '../../../tensor/ops.js';
-import { MARGIN, modeMemory, type ModeMemory } from '../../../training/memory/memory-plan.js';
-import { ADAFACTOR, type OptimizerSettings } from '../../../training/step/optimizer.js';
-import { defaultMemoryBudget } from '../../../training/run/plan-run.js';
-import {
-  stateMemory,
-  type ParameterMemory,
-  type StateMemory,
-} from '../../../training/memory/state-memory.js';
 import { formatBytes, parseBytes } from '../../../util/bytes.js';
 import { print, printJson, table } from '../../support/context.js';
 import type { ModelChoice } from '../../support/model-choice.js';
@@ -35,25 +28,6 @@ export interface TrainingMemoryOptions {
   json: boolean;
 }
 
-/** What weights are held in, and what is computed in. */
-interface Precision {
-  readonly weights: FloatDType;
-  readonly compute: FloatDType;
-}
-
-const PRECISIONS: readonly Precision[] = [
-  { weights: 'f32', compute: 'f32' },
-  { weights: 'f32', compute: 'bf16' },
-  { weights: 'bf16', compute: 'bf16' },
-];
-
-interface Row extends Precision {
-  readonly state: StateMemory;
-  readonly modes: readonly ModeMemory[];
-  /** The first mode that stays within the budget. */
-  readonly chosen: BackwardPlan | undefined;
-}
-
 /** Prints what training a model takes, by what it is held in and what runs again in its backward passes. */
 export function printTrainingMemory(choice: ModelChoice, options: TrainingMemoryOptions): void {
   const device = cudaReport().devices.length > 0 ? 'cuda' : 'cpu';
@@ -64,64 +38,25 @@ export function printTrainingMemory(choice: ModelChoice, options: TrainingMemory
       `--budget is ${options.budget}; give a number of bytes, such as 139GiB.`,
     );
   }
-  const batch = microbatch(choice, options);
-  const rows = PRECISIONS.map((precision) => rowOf(choice, precision, batch, budget, options));
+  const batch = microbatchOf(choice, {
+    ...options,
+    instruction: options.instruction ?? PAPER_LENGTHS.sni.def.instruction,
+  });
+  const { groups } = findSystem(choice.system);
+  const isTrained = (parameter: string): boolean => groups.some((group) => group.takes(parameter));
+  const rows = PRECISIONS.map((precision) =>
+    trainingMemory(choice.config, { ...precision, isTrained, batch, budget, optimizer: options.optimizer }),
+  );
   if (options.json) {
     const { name, system } = choice;
     printJson({ model: name, system, budget, optimizer: options.optimizer, batch, margin: MARGIN, rows });
   } else print(describe(choice, batch, rows, budget, options));
 }
 
-function microbatch(choice: ModelChoice, options: TrainingMemoryOptions): BatchShape {
-  const { examples, input, output } = options;
-  const instruction = choice.takesInstruction
-    ? (options.instruction ?? PAPER_LENGTHS.sni.def.instruction)
-    : 0;
-  const read = choice.instructionInInput ? instruction : 0;
-  const encoded = instruction - read;
-  const cost = encoded + examples * (read + input + output);
-  const tasks = options.tasks ?? Math.max(1, Math.floor(options.tokenBudget / cost));
-  return {
-    tasks: encoded > 0 ? tasks : 0,
-    instruction: tasks * encoded,
-    input: tasks * examples * (read + input),
-    target: tasks * examples * output,
-    repeatedInstruction: tasks * examples * encoded,
-  };
-}
-
-function rowOf(
-  { config, system: name }: ModelChoice,
-  { weights, compute }: Precision,
-  batch: BatchShape,
-  budget: number,
-  options: TrainingMemoryOptions,
-): Row {
-  const system = findSystem(name);
-  const parameters = [...parameterShapes(config)].map(([parameter, shape]): ParameterMemory => ({
-    name: parameter,
-    shape,
-    dtype: weights,
-    isTrained: system.groups.some((group) => group.takes(parameter)),
-  }));
-  const state = stateMemory(parameters, compute, optimizerSettings(options.optimizer));
-  const modes = modeMemory({
-    state,
-    batches: [batch],
-    activationMemory: (shape, backward) => activationMemory(config, compute, shape, backward),
-    costOfRunningAgain: (shape) => costOfRunningAgain(config, shape),
-  });
-  return { weights, compute, state, modes, chosen: modes.find(({ required }) => required <= budget)?.mode };
-}
-
-function optimizerSettings(name: TrainingMemoryOptions['optimizer']): OptimizerSettings {
-  return name === 'adafactor' ? ADAFACTOR : { name, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 };
-}
-
 function describe(
   choice: ModelChoice,
   batch: BatchShape,
-  rows: readonly Row[],
+  rows: readonly TrainingMemory[],
   budget: number,
   { optimizer }: TrainingMemoryOptions,
 ): string {

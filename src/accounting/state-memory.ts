@@ -1,0 +1,53 @@
+import { allocatedBytes } from '../model/memory/kept-by-layers.js';
+import { sizeOf } from '../model/modules/adaptations.js';
+import { momentShapes } from '../tensor/moments.js';
+import type { FloatDType } from '../tensor/ops.js';
+
+/** Bytes that are there from the first update on, whatever the batch. */
+export interface StateMemory {
+  readonly parameters: number;
+  /** Matrices in the dtype that is computed in, where parameters are held in another. */
+  readonly copies: number;
+  /** f32, of what is trained. */
+  readonly gradients: number;
+  readonly moments: number;
+  readonly total: number;
+}
+
+/** One parameter, as far as its memory goes. */
+export interface ParameterMemory {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** What it is held in between updates. */
+  readonly dtype: FloatDType;
+  readonly isTrained: boolean;
+}
+
+const BYTES = { f32: 4, bf16: 2 } as const;
+
+/** What parameters take with all that belongs to them. */
+export function stateMemory(
+  parameters: Iterable<ParameterMemory>,
+  computeDtype: FloatDType,
+  optimizer: 'adafactor' | 'adamw',
+): StateMemory {
+  const bytes = { parameters: 0, copies: 0, gradients: 0, moments: 0 };
+  for (const { name, shape, dtype, isTrained } of parameters) {
+    const size = sizeOf(shape);
+    bytes.parameters += allocatedBytes(size * BYTES[dtype]);
+    if (dtype !== computeDtype && isCopied(name, shape))
+      bytes.copies += allocatedBytes(size * BYTES[computeDtype]);
+    if (!isTrained) continue;
+    bytes.gradients += allocatedBytes(size * BYTES.f32);
+    for (const moment of Object.values(momentShapes(optimizer, shape)))
+      bytes.moments += allocatedBytes(sizeOf(moment) * BYTES.f32);
+  }
+  return { ...bytes, total: bytes.parameters + bytes.copies + bytes.gradients + bytes.moments };
+}
+
+/** Tables that are read row by row as they are held, so that no copy of them is made. */
+const READ_BY_ROW = new Set(['shared.weight', 'positions.weight', 'hypernetwork.embedding.weight']);
+
+function isCopied(name: string, shape: readonly number[]): boolean {
+  return shape.length >= 2 && !READ_BY_ROW.has(name);
+}

@@ -1,0 +1,130 @@
+import type { ModelConfig } from '../model/config/config.js';
+import {
+  activationMemory,
+  costOfRunningAgain,
+  type ActivationMemory,
+  type BatchShape,
+} from '../model/memory/activation-memory.js';
+import type { BackwardPlan } from '../model/memory/backward-plan.js';
+import { parameterShapes } from '../model/parameters/parameter-shapes.js';
+import type { FloatDType } from '../tensor/ops.js';
+import { stateMemory, type ParameterMemory, type StateMemory } from './state-memory.js';
+
+/** What a backward plan takes. */
+export interface ModeMemory {
+  readonly mode: BackwardPlan;
+  /** Of the microbatch that takes most. */
+  readonly activations: ActivationMemory;
+  /** State and activations, with {@link MARGIN}. */
+  readonly required: number;
+}
+
+/** A model, and the microbatches that it is trained on. */
+export interface ModeInput {
+  readonly state: StateMemory;
+  /** Microbatches as the run will see them. */
+  readonly batches: readonly BatchShape[];
+  activationMemory(shape: BatchShape, backward: BackwardPlan): ActivationMemory;
+  costOfRunningAgain(shape: BatchShape): { readonly layers: number; readonly modules: number };
+}
+
+/** Room above the estimated activations: later batches may be larger than those that were looked at. */
+export const MARGIN = 1.1;
+
+/** What every mode takes for the largest of some microbatches, the cheapest mode first. */
+export function modeMemory({ state, batches, ...model }: ModeInput): ModeMemory[] {
+  const costs = batches.map((shape) => model.costOfRunningAgain(shape));
+  const layers = costs.reduce((total, cost) => total + cost.layers, 0);
+  const modules = costs.reduce((total, cost) => total + cost.modules, 0);
+  const single: BackwardPlan[] = modules < layers ? ['modules', 'layers'] : ['layers', 'modules'];
+  const order: BackwardPlan[] = modules === 0 ? ['none', 'layers'] : ['none', ...single, 'both'];
+  return order.map((mode) => {
+    const activations = batches
+      .map((shape) => model.activationMemory(shape, mode))
+      .reduce((largest, one) => (one.peak > largest.peak ? one : largest));
+    return { mode, activations, required: Math.ceil(state.total + MARGIN * activations.peak) };
+  });
+}
+
+/** What weights are held in, and what is computed in. */
+export interface Precision {
+  readonly weights: FloatDType;
+  readonly compute: FloatDType;
+}
+
+/** Those that training has, the most exact first. */
+export const PRECISIONS: readonly Precision[] = [
+  { weights: 'f32', compute: 'f32' },
+  { weights: 'f32', compute: 'bf16' },
+  { weights: 'bf16', compute: 'bf16' },
+];
+
+/** What training a model takes in one precision. */
+export interface TrainingMemory extends Precision {
+  readonly state: StateMemory;
+  readonly modes: readonly ModeMemory[];
+  /** The first mode that stays within the budget. */
+  readonly chosen: BackwardPlan | undefined;
+}
+
+/** How a model is trained, as far as its memory goes. */
+export interface TrainingMemoryInput extends Precision {
+  /** Of a parameter's name. */
+  readonly isTrained: (parameter: string) => boolean;
+  readonly batch: BatchShape;
+  readonly budget: number;
+  readonly optimizer: 'adafactor' | 'adamw';
+}
+
+/** What training a model of this configuration takes. */
+export function trainingMemory(
+  config: ModelConfig,
+  { weights, compute, isTrained, batch, budget, optimizer }: TrainingMemoryInput,
+): TrainingMemory {
+  const parameters = [...parameterShapes(config)].map(([name, shape]): ParameterMemory => ({
+    name,
+    shape,
+    dtype: weights,
+    isTrained: isTrained(name),
+  }));
+  const state = stateMemory(parameters, compute, optimizer);
+  const modes = modeMemory({
+    state,
+    batches: [batch],
+    activationMemory: (shape, backward) => activationMemory(config, compute, shape, backward),
+    costOfRunningAgain: (shape) => costOfRunningAgain(config, shape),
+  });
+  return { weights, compute, state, modes, chosen: modes.find(({ required }) => required <= budget)?.mode };
+}
+
+/** How the examples of a microbatch look: tokens of each, and their number. */
+export interface MicrobatchLengths {
+  readonly instruction: number;
+  readonly input: number;
+  readonly output: number;
+  /** Of each task. */
+  readonly examples: number;
+  /** Distinct tasks; absent: as many as the token budget has room for. */
+  readonly tasks?: number | undefined;
+  readonly tokenBudget: number;
+}
+
+/** A microbatch of equal examples, for a model that reads instructions apart, with every input, or not at all. */
+export function microbatchOf(
+  reader: { readonly takesInstruction: boolean; readonly instructionInInput: boolean },
+  lengths: MicrobatchLengths,
+): BatchShape {
+  const { examples, input, output } = lengths;
+  const instruction = reader.takesInstruction ? lengths.instruction : 0;
+  const read = reader.instructionInInput ? instruction : 0;
+  const encoded = instruction - read;
+  const cost = encoded + examples * (read + input + output);
+  const tasks = lengths.tasks ?? Math.max(1, Math.floor(lengths.tokenBudget / cost));
+  return {
+    tasks: encoded > 0 ? tasks : 0,
+    instruction: tasks * encoded,
+    input: tasks * examples * (read + input),
+    target: tasks * examples * output,
+    repeatedInstruction: tasks * examples * encoded,
+  };
+}
