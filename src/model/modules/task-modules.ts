@@ -38,7 +38,7 @@ export interface ModuleSource {
   generate(name: AdaptationName, slot: number): Tensor;
 }
 
-/** A stretch of a batch whose task was compiled by itself, so that its modules are tensors of their own. */
+/** Neighbouring rows of a batch whose task was compiled by itself, so that its modules are tensors of their own. */
 export interface TaskPart {
   modules: TaskModules;
   /** Its sequences and its rows, [begin, end) of the batch's. */
