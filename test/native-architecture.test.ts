@@ -101,7 +101,7 @@ describe('native architecture', () => {
     expect(cycleIn(graph)).toEqual(['c', 'd', 'c']);
   });
 
-  it('every op has the folder and the files that its row of the table says, and every folder of an op has a row', () => {
+  it('every op has the folder, the files and the names that its row of the table says, and every folder of an op has a row', () => {
     const table = readFileSync(join(root, 'native/core/table.def'), 'utf8');
     const rows = [...table.matchAll(/^HINT_OP(_CPU_ONLY)?\((\w+)\)$/gm)].map(([, only, name]) => ({
       name: name ?? '',
@@ -109,16 +109,31 @@ describe('native architecture', () => {
     }));
     const folders = readdirSync(join(root, 'native/ops')).filter((name) => name !== 'common');
     expect(rows.map(({ name }) => name).sort()).toEqual(folders.sort());
-    const has = (name: string, pattern: RegExp): boolean =>
-      files.some((file) => file.startsWith(`native/ops/${name}/`) && pattern.test(file));
-    const wrong = rows.filter(({ name, cuda }) => {
-      const own = new Set(readdirSync(join(root, 'native/ops', name)));
-      const declared = [`${name}.cc`, `${name}.h`, 'reference.cc'].every((file) => own.has(file));
-      const defined = files
-        .filter((file) => file.startsWith(`native/ops/${name}/`) && basename(file).endsWith('.cu'))
-        .some((file) => readFileSync(join(root, file), 'utf8').includes(`Kernels cuda_${name}() {`));
-      return !declared || !has(name, /\/cpu(\.cc$|\/)/) || has(name, /\/cuda[^/]*(\.cu$|\/)/) !== cuda || defined !== cuda; // prettier-ignore
-    });
-    expect(wrong).toEqual([]);
+    expect(rows.flatMap(({ name, cuda }) => missingOf(name, cuda))).toEqual([]);
   });
 });
+
+/** What an op lacks of the files and names that follow from its row, or has against it. */
+function missingOf(name: string, cuda: boolean): string[] {
+  const folder = `native/ops/${name}/`;
+  const own = files.filter((file) => file.startsWith(folder));
+  const textOf = (chosen: string[]): string =>
+    chosen.map((file) => readFileSync(join(root, file), 'utf8')).join('\n');
+  const kernels = own.filter((file) => file.endsWith('.cu'));
+  const missing: string[] = [];
+  const expectText = (file: string, text: string): void => {
+    if (!textOf(own.filter((one) => one === folder + file)).includes(text))
+      missing.push(`${folder}${file} has no "${text}"`);
+  };
+  expectText(`${name}.h`, `namespace hint::${name} {`);
+  expectText(`${name}.cc`, `OpSpec declare_${name}() {`);
+  expectText(`${name}.cc`, `op.name = "${name}";`);
+  expectText('reference.cc', `OpReference reference_${name}() {`);
+  if (!own.some((file) => /^cpu(\.cc$|\/)/.test(file.slice(folder.length))))
+    missing.push(`${folder} has neither cpu.cc nor cpu/`);
+  if (cuda && !textOf(kernels).includes(`Kernels cuda_${name}() {`))
+    missing.push(`${folder}cuda.cu has no "Kernels cuda_${name}() {", and the row is not HINT_OP_CPU_ONLY`);
+  if (!cuda && kernels.length > 0)
+    missing.push(`${folder} has ${basename(kernels[0] ?? '')}, but its row is HINT_OP_CPU_ONLY`);
+  return missing;
+}
