@@ -11,6 +11,10 @@ const FORMS = [
     (m) => ({ kind: 'edit', file: m[2], where: m[3], anchor: m[5].trim() }),
   ],
   [
+    new RegExp(`With nvcc, and without ${TICKED}\\1, this fails with (\`+)(.+?)\\3:$`),
+    (m) => ({ kind: 'run', without: m[2], failure: m[4], needsCuda: true }),
+  ],
+  [
     new RegExp(`Without ${TICKED}\\1, this fails with (\`+)(.+?)\\3:$`),
     (m) => ({ kind: 'run', without: m[2], failure: m[4] }),
   ],

@@ -9,7 +9,8 @@
 //   Run:                                         each line must succeed
 //   Run, with nvcc:                              only with --cuda
 //   This fails with `SENTENCE`:                  the lines must fail, and print the sentence
-//   Without `PATH`, this fails with `SENTENCE`:  the same while what the page did to PATH is undone
+//   Without `PATH`, this fails with `SENTENCE`:  the same while what the page did to PATH is undone; "With nvcc, and without"
+//                                                only with --cuda
 // A block of the language text is only shown. A page's copy stays in build-extend/, so that its next run builds little.
 import { spawnSync } from 'node:child_process';
 import {

@@ -53,6 +53,7 @@ describe('a page that is followed', () => {
     expect(read('Run:')).toEqual({ kind: 'run' });
     expect(read('Run, with nvcc:')).toEqual({ kind: 'run', needsCuda: true });
     expect(read('This fails with `no`:')).toEqual({ kind: 'run', failure: 'no' });
+    expect(read('With nvcc, and without `a.ts`, this fails with `no`:')).toEqual({ kind: 'run', without: 'a.ts', failure: 'no', needsCuda: true }); // prettier-ignore
     expect(read('Without `a.ts`, this fails with `no`:')).toEqual({ kind: 'run', without: 'a.ts', failure: 'no' }); // prettier-ignore
   });
 
