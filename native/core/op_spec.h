@@ -9,7 +9,7 @@
 #include "native/core/dtype.h"
 
 /// What an operation is. One OpSpec drives the binding, the shape checks, autograd, the tests, the bench and the FLOP
-/// counts; see docs/architecture.md, "How to add an op".
+/// counts; docs/extend/op.md builds one from start to finish.
 namespace hint {
 
 class Call;
