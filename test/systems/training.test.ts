@@ -27,7 +27,10 @@ afterAll(async () => {
   await rm(scratch, { recursive: true, force: true });
 });
 
-/** The cases of `hint verify` that hold each system's forward pass and every gradient to the original code. */
+/**
+ * The cases of `hint verify` that hold each system's forward pass and every gradient to the original code; of a system
+ * that the original does not have, the cases of what it is made of.
+ */
 const PARITY: Record<string, string> = {
   hint: 'hint, training, greedy, hint-lora-all, hint-no-bias, hint-tanh-norm and hint-unmasked-padding',
   'hint-no-fusion': 'hint-no-fusion',
@@ -54,7 +57,10 @@ describe.each(T5_SYSTEMS.map((system) => ({ name: system.name, system, cases: PA
   '$name (forward and backward: hint verify, cases $cases)',
   ({ system, cases }) => {
     it('learns, and changes what it trains and nothing else', async () => {
-      expect(cases).toBeDefined();
+      expect(
+        cases,
+        `PARITY in this file has no entry for ${system.name}: name the cases of hint verify that hold its parts to the original`,
+      ).toBeDefined();
       const { model, trainer } = await tinyRun(device, system, { steps: 6 });
       const before = await valuesOf(model);
       const reports = await train(trainer);
