@@ -78,6 +78,8 @@ export { findSystem, type System } from './systems/index.js';
 export type { AnyModel, ModelFamily, StartRequest } from './model/family.js';
 export { openModel } from './model/families/open-model.js';
 export { loadModel, saveModel, type LoadModelOptions } from './model/checkpoint/checkpoint.js';
+export type { ForwardOptions, StoredTensor } from './model/trainable/trainable.js';
+export type { ActivationMemory } from './model/memory/activation-memory.js';
 export { modelFingerprint } from './model/trainable/fingerprint.js';
 export { buildModel } from './model/hint/build-model.js';
 export type { EncoderDecoderModel } from './model/hint/encoder-decoder-model.js';
@@ -116,6 +118,7 @@ export {
   type TokenizedExample,
 } from './data/batch.js';
 export { Device, opTable, type DeviceOptions } from './tensor/device.js';
+export type { Sliced } from './tensor/slices.js';
 export { Tensor } from './tensor/tensor.js';
 export { Gradients, Tape } from './tensor/tape.js';
 export * as ops from './tensor/ops.js';

@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp } from 'node:fs/promises';
+import { copyFile, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,6 +9,7 @@ import {
   evaluateModel,
   generateTokens,
   HintError,
+  openModel,
   openSafetensors,
   ops,
   ParameterStore,
@@ -259,6 +260,89 @@ describe('a family that was registered', () => {
     const { loss } = device.now(device.tidied(model.loss(buildBatch(examples))));
     expect(await loss.read()).toHaveLength(inputs.length);
     loss.dispose();
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['compile', { compile: undefined }, /^family\.compile is missing; give a function/],
+    ['prepare', { prepare: 5 }, /^family\.prepare is 5; give a function/],
+    ['joint', { joint: { open: () => [] } }, /^family\.joint\.logits is missing/],
+    ['embedder', { embedder: {} }, /^family\.embedder\.inputs is missing/],
+  ])('is refused when it is registered where its %s is none', (_member, change, message) => {
+    expect(() => registerFamily({ ...bigram, name: 'other', ...change } as unknown as Family)).toThrow(
+      message,
+    );
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['tasks', { compile: () => Promise.resolve({}) }, /^given1\.compile\(…\)\.tensors is missing/],
+    [
+      'network',
+      { openNetwork: () => Promise.resolve({}) },
+      /^given2\.openNetwork\(…\)\.eosTokenId is missing/,
+    ],
+    ['slices', { choiceLosses: () => 5 }, /^given3\.choiceLosses\(…\) is 5; give what a generator function/],
+    ['count', { multiplyAdds: () => NaN }, /^given4\.multiplyAdds\(…\) is NaN; give a finite number/],
+    ['formats', { prompts: () => ({ reader: 'x' }) }, /^given5\.prompts\(…\)\.formats is missing/],
+    [
+      'model of its own',
+      { open: () => Promise.resolve({}) },
+      /^given6\.open\(…\) is .*; give a model for which given6\.owns/,
+    ],
+  ])('is named, with the member that gives no %s', async (_what, change, message) => {
+    class Own extends Bigram {}
+    const name = message.source.slice(1, 7);
+    registerFamily({
+      ...bigram,
+      recognises: (config) => (config as { model_type?: unknown }).model_type === name,
+      owns: (value): value is Bigram => value instanceof Own,
+      ...change,
+      name,
+    });
+    const own = new Own(device, model.config, model.parameters);
+    const folder = await mkdtemp(join(directory, 'own-'));
+    await saveModel(own, folder);
+    await writeFile(join(folder, 'config.json'), JSON.stringify({ model_type: name }));
+    const work = async (): Promise<void> => {
+      await scoreChoices(own, { instructions, inputs, taskIndex, choices: inputs.map(() => inputs) });
+      const examples = inputs.map((input, i) => ({
+        id: `${i}`,
+        task: 'one',
+        instruction: new Int32Array(0),
+        input,
+        target: input,
+        references: ['x'],
+      }));
+      await evaluateModel({ model: own, tokenizer }, examples, { maxTokens: 1 });
+      await new Engine(own, tokenizer).compile({ definition: 'x' });
+      await openModel(device, folder);
+    };
+    await expect(work()).rejects.toThrow(message);
+  });
+
+  it('is a class as well as an object of functions', async () => {
+    class Counting extends Bigram {}
+    class Named {
+      private readonly called = 'classy';
+      readonly title = 'a bigram model';
+      get name(): string {
+        return this.called;
+      }
+      owns(value: unknown): value is Bigram {
+        return value instanceof Counting && this.called === 'classy';
+      }
+    }
+    const own = ['name', 'title', 'owns'];
+    const rest = Object.fromEntries(Object.entries(bigram).filter(([member]) => !own.includes(member)));
+    registerFamily(Object.assign(new Named(), { ...rest, recognises: () => false }) as unknown as Family);
+    const counting = new Counting(device, model.config, model.parameters);
+    expect(await generateTokens(counting, { inputs, maxTokens: 2 })).toHaveLength(inputs.length);
+  });
+
+  it('that nobody registered is what the error speaks of', async () => {
+    const folder = await mkdtemp(join(directory, 'stray-'));
+    await writeFile(join(folder, 'config.json'), JSON.stringify({ model_type: 'stray' }));
+    await expect(openModel(device, folder)).rejects.toThrow(/model_type "stray"; call registerFamily/);
+    await expect(generateTokens({} as AnyModel, { inputs })).rejects.toThrow(/after registerFamily/);
   });
 
   it('has a name of its own', () => {

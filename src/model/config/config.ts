@@ -254,6 +254,12 @@ function hintFromFile(hint: z.infer<typeof hintSchema>): HintConfig {
   };
 }
 
+/** What helps whoever opens a model of a family of their own that is not registered. */
+function otherFamily({ model_type: type }: Record<string, unknown>): string {
+  if (typeof type !== 'string' || type === 't5') return '';
+  return ` It was read as T5 because no family recognises its model_type ${showValue(type)}; call registerFamily for one of your own first.`;
+}
+
 /**
  * Checks a parsed config.json and fills in defaults. Unknown T5 fields are ignored, unknown "hint" keys are not; T5
  * variants other than v1.1 (gated-gelu, untied embeddings) are refused.
@@ -269,7 +275,11 @@ export function parseModelConfig(json: unknown, source = 'config.json'): ModelCo
     const faults = isObject
       ? found.map((issue) => describe(issue, json)).join('; ')
       : 'it is not a JSON object';
-    throw new HintError('INVALID_CONFIG', `${source} does not describe a T5 v1.1 or HINT model: ${faults}.`);
+    const other = isObject ? otherFamily(json as Record<string, unknown>) : '';
+    throw new HintError(
+      'INVALID_CONFIG',
+      `${source} does not describe a T5 v1.1 or HINT model: ${faults}.${other}`,
+    );
   }
   return {
     vocabSize: file.vocab_size,

@@ -53,6 +53,6 @@ export async function familyOfDirectory(
 }
 
 export const anyModel: Kind<AnyModel> = where(
-  'a model, such as await loadModel(device, directory) or engine.model',
+  'a model, such as await loadModel(device, directory) or engine.model; one of a family of your own after registerFamily',
   (value) => families.some((family) => family.owns(value)),
 );
