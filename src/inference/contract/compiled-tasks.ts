@@ -13,7 +13,10 @@ export interface CompiledTasks {
   readonly instructionTokens: number;
   /** Of a family that can make all the rest again from it (`Family.regenerate`), where that saves memory. */
   readonly encodedInstructions?: EncodedInstructions | undefined;
-  /** The instructions as they were given, where a task file holds these in place of what was made of them. */
+  /**
+   * The instructions as they were given, where a task file holds these in place of what was made of them: needed of a
+   * family without `Family.storage`.
+   */
   readonly prompts?: Ragged | undefined;
 }
 

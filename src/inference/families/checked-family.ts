@@ -6,6 +6,7 @@ import {
   callback,
   checked,
   choice,
+  ids,
   instance,
   integer,
   list,
@@ -68,6 +69,16 @@ const TASKS = shaped<Pick<CompiledTasks, 'tensors' | 'bytes' | 'instructionToken
   { tensors: list(TENSOR), bytes: number(0), instructionTokens: integer(0) },
   'compiled tasks, an object { tensors, bytes, instructionTokens }',
 );
+/** Of a family without storage: a task file holds the instruction, to compile it again. */
+const STORED_AS_PROMPTS = shaped<{ prompts: Ragged }>(
+  {
+    prompts: shaped<Ragged>(
+      { ids, offsets: instance(Int32Array, 'an Int32Array of offsets') },
+      'the instructions { ids, offsets }, which task files hold where there is no storage',
+    ),
+  },
+  'compiled tasks with their prompts',
+);
 const NETWORK = shaped<Omit<DecodeNetwork, 'device'>>(
   {
     eosTokenId: integer(0),
@@ -117,9 +128,10 @@ export function checkedFamily(given: Family): Family {
       told(FORMATS, formats, 'prompts');
       return formats;
     },
-    async compile(of, instructions: Ragged) {
+    async compile(of, instructions) {
       const tasks = await family.compile(of, instructions);
       told(TASKS, tasks, 'compile');
+      if (instructions.offsets.length > 1 && !family.storage?.(of)) told(STORED_AS_PROMPTS, tasks, 'compile');
       return tasks;
     },
     async openNetwork(...of) {
