@@ -123,7 +123,7 @@ function missingOf(name: string, cuda: boolean): string[] {
   const missing: string[] = [];
   const expectText = (file: string, text: string): void => {
     if (!textOf(own.filter((one) => one === folder + file)).includes(text))
-      missing.push(`${folder}${file} has no "${text}"`);
+      missing.push(`${folder}${file} lacks: ${text}`);
   };
   expectText(`${name}.h`, `namespace hint::${name} {`);
   expectText(`${name}.cc`, `OpSpec declare_${name}() {`);
@@ -132,7 +132,7 @@ function missingOf(name: string, cuda: boolean): string[] {
   if (!own.some((file) => /^cpu(\.cc$|\/)/.test(file.slice(folder.length))))
     missing.push(`${folder} has neither cpu.cc nor cpu/`);
   if (cuda && !textOf(kernels).includes(`Kernels cuda_${name}() {`))
-    missing.push(`${folder}cuda.cu has no "Kernels cuda_${name}() {", and the row is not HINT_OP_CPU_ONLY`);
+    missing.push(`${folder}cuda.cu lacks: Kernels cuda_${name}() {; or else the row is HINT_OP_CPU_ONLY`);
   if (!cuda && kernels.length > 0)
     missing.push(`${folder} has ${basename(kernels[0] ?? '')}, but its row is HINT_OP_CPU_ONLY`);
   return missing;
