@@ -15,7 +15,7 @@ import {
 import type { BackwardPlan } from '../memory/backward-plan.js';
 import {
   taskRowOffsets,
-  type ModuleSource,
+  type ModuleMaker,
   type TaskModules,
   type TaskRows,
 } from '../modules/task-modules.js';
@@ -33,7 +33,7 @@ export interface EncodedTasks {
   instructions: EncodedInstructions | undefined;
   modules: TaskModules;
   /** In place of `modules`, where the backward pass makes modules again. */
-  source?: ModuleSource | undefined;
+  maker?: ModuleMaker | undefined;
 }
 
 /**
@@ -156,12 +156,12 @@ export abstract class EncoderDecoderModel implements TrainableModel {
 
   /** How rows belong to tasks; undefined when nothing task-specific acts on them. */
   taskRows(tasks: EncodedTasks, taskIndex: Int32Array, offsets: Int32Array): TaskRows | undefined {
-    const { modules, source, instructions } = tasks;
-    if (modules.size === 0 && !source && !instructions) return undefined;
+    const { modules, maker, instructions } = tasks;
+    if (modules.size === 0 && !maker && !instructions) return undefined;
     // Learned modules and a single instruction serve every row.
     const count = instructions ? instructions.offsets.length - 1 : 1;
-    if (count === 1) return { modules, source, taskIndex: undefined, rowOffsets: undefined };
-    return { modules, source, taskIndex, rowOffsets: taskRowOffsets(offsets, taskIndex, count) };
+    if (count === 1) return { modules, maker, taskIndex: undefined, rowOffsets: undefined };
+    return { modules, maker, taskIndex, rowOffsets: taskRowOffsets(offsets, taskIndex, count) };
   }
 
   /**

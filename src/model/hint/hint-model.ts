@@ -49,7 +49,7 @@ export class HintModel extends EncoderDecoderModel {
       return {
         instructions: encoded,
         modules: new Map(),
-        source: this.hypernetwork.source(encoded, options),
+        maker: this.hypernetwork.maker(encoded, options),
       };
     }
     return { instructions: encoded, modules: yield* this.hypernetwork.generate(encoded, options) };

@@ -6,7 +6,7 @@ import { readsInstruction, type HintConfig } from '../config/config.js';
 import type { AdaptationName } from '../modules/adaptation-name.js';
 import { adaptationTable, generatesBySlot, generatorWidth, type Adaptation } from '../modules/adaptations.js';
 import { slotsOf } from '../modules/slots.js';
-import type { GeneratedTensor, ModuleSource, TaskModules } from '../modules/task-modules.js';
+import type { GeneratedTensor, ModuleMaker, TaskModules } from '../modules/task-modules.js';
 import { project } from '../t5/attention.js';
 import { encode } from '../t5/encoder.js';
 import type { Network } from '../t5/network.js';
@@ -28,7 +28,7 @@ export interface EncodedInstructions {
 
 export interface HypernetworkOptions {
   dropout?: DropoutPlan | undefined;
-  /** Of the hyperencoder's layers, and of what reads the modules of a {@link Hypernetwork.source}. */
+  /** Of the hyperencoder's layers, and of what reads the modules of a {@link Hypernetwork.maker}. */
   backward?: BackwardPlan | undefined;
   /** Pad instructions to this length where instruction_padding_mask is false; 0: the longest of the batch. */
   instructionLength?: number | undefined;
@@ -94,19 +94,19 @@ export class Hypernetwork {
     return this.network.device.tidied(this.generateAll(instructions, options.dropout ?? NO_DROPOUT));
   }
 
-  /** Whether {@link source} can be used. */
+  /** Whether {@link maker} can be used. */
   get generatesBySlot(): boolean {
     return generatesBySlot(this.network.config);
   }
 
   /**
    * {@link generate}, slot by slot and kind by kind when a layer asks: only the encoded instructions and their keys and
-   * values in the generator's attention are held. They must live as long as the source is used.
+   * values in the generator's attention are held. They must live as long as the maker is used.
    */
-  source(
+  maker(
     instructions: EncodedInstructions | undefined,
     { dropout = NO_DROPOUT, backward }: HypernetworkOptions = {},
-  ): ModuleSource {
+  ): ModuleMaker {
     const { device } = this.network;
     const keys = this.instructionKeys(instructions);
     const byName = new Map(this.table.map((adaptation) => [adaptation.name, adaptation]));

@@ -29,7 +29,7 @@ export type TaskModules = ReadonlyMap<AdaptationName, GeneratedTensor>;
  * Modules that are made where a layer reads them instead of being held, so that they exist no longer than what reads
  * them takes.
  */
-export interface ModuleSource {
+export interface ModuleMaker {
   /** The kinds there are. */
   readonly names: ReadonlySet<AdaptationName>;
   /** Whether what reads them runs again in the backward pass by itself; false where its whole layer does. */
@@ -50,7 +50,7 @@ export interface TaskPart {
 export interface TaskRows {
   modules: TaskModules;
   /** In place of `modules`, which are then none. Training only. */
-  source?: ModuleSource | undefined;
+  maker?: ModuleMaker | undefined;
   /** Per sequence its task; absent when one task (or task-independent modules) serves all. */
   taskIndex: Int32Array | undefined;
   /** Rows of each task, tasks + 1 entries; absent when one task serves all. */
@@ -167,19 +167,19 @@ interface Module {
 }
 
 function find(rows: TaskRows | undefined, name: AdaptationName, slot: number): Module | undefined {
-  if (rows?.source?.names.has(name))
-    return { weight: rows.source.generate(name, slot), slot: 0, packed: undefined };
+  if (rows?.maker?.names.has(name))
+    return { weight: rows.maker.generate(name, slot), slot: 0, packed: undefined };
   const generated = rows?.modules.get(name);
   if (!generated) return undefined;
   return { weight: generated.tensor, slot: generated.slots.indexOf(slot), packed: generated.packed };
 }
 
 function has(rows: TaskRows | undefined, name: AdaptationName): boolean {
-  return (rows?.modules.has(name) || rows?.source?.names.has(name)) ?? false;
+  return (rows?.modules.has(name) || rows?.maker?.names.has(name)) ?? false;
 }
 
 /**
- * Runs what reads generated modules, so that none of them is kept for the backward pass where they come from a source
+ * Runs what reads generated modules, so that none of them is kept for the backward pass where a maker makes them
  * that asks for it. `inputs` are all tensors that `body` reads but parameters and modules.
  */
 export function readingModules(
@@ -188,7 +188,7 @@ export function readingModules(
   body: (inputs: Tensor[]) => Tensor,
 ): Tensor {
   const { tape } = (inputs[0] as Tensor).device;
-  if (!tape || !rows?.source?.runsAgain) return body([...inputs]);
+  if (!tape || !rows?.maker?.runsAgain) return body([...inputs]);
   const again = tape.recompute([...inputs], (...own) => [body(own)]);
   return again[0] as Tensor;
 }
