@@ -9,7 +9,7 @@ import {
   generatorOutputs,
 } from '../modules/adaptations.js';
 import { slotsOf } from '../modules/slots.js';
-import { LayerMemory, Sizes, type Generated } from './kept-by-layers.js';
+import { LayerBytes, Sizes, type Generated } from './kept-by-layers.js';
 import { generatorAttentions, ModuleMemory, sum } from './module-memory.js';
 
 /** How many there are of what a microbatch is made of. */
@@ -89,7 +89,7 @@ class StepMemory {
   /** Kept by the generators: the instructions' keys and values, and what was computed between them and the modules. */
   readonly generators: number;
   private readonly sizes: Sizes;
-  private readonly adapted: LayerMemory;
+  private readonly adapted: LayerBytes;
   private readonly generated: ModuleMemory;
   private readonly rows: { input: number; target: number; instruction: number; fused: number };
   /** Of one layer of each stack, */
@@ -113,8 +113,8 @@ class StepMemory {
     const { input, target } = shape;
     this.rows = { input, target, instruction, fused };
     this.sizes = new Sizes(config, dtype);
-    this.adapted = new LayerMemory(this.sizes, hint, regenerate && !recompute);
-    const plain = new LayerMemory(this.sizes, undefined, false);
+    this.adapted = new LayerBytes(this.sizes, hint, regenerate && !recompute);
+    const plain = new LayerBytes(this.sizes, undefined, false);
     this.layer = {
       encoder: this.adapted.encoder(input),
       decoder: this.adapted.decoder(target, { input, instruction: fused }),

@@ -60,7 +60,7 @@ export interface Read {
 }
 
 /** What a layer keeps. `sites`: what reads generated modules runs again by itself. */
-export class LayerMemory {
+export class LayerBytes {
   constructor(
     private readonly sizes: Sizes,
     private readonly hint: HintConfig | undefined,
