@@ -20,7 +20,7 @@ import {
   type TaskRows,
 } from '../modules/task-modules.js';
 import { DEVICE, ParameterStore } from '../parameters/parameter-store.js';
-import type { Memory } from '../t5/decoder-keys.js';
+import type { DecoderMemory } from '../t5/decoder-keys.js';
 import { T5 } from '../t5/t5.js';
 import type { ForwardOptions, StoredTensor, TrainableModel } from '../trainable/trainable.js';
 import type { InferenceWeights } from '../weights/inference-weights.js';
@@ -77,7 +77,7 @@ export abstract class EncoderDecoderModel implements TrainableModel {
     tasks: EncodedTasks,
     taskIndex: Int32Array,
     options: ForwardOptions = {},
-  ): Sliced<Memory> {
+  ): Sliced<DecoderMemory> {
     checkTokenIds(inputs.ids, this.config.vocabSize);
     checkNoEmptySequence(inputs, 'input');
     const rows = this.taskRows(tasks, taskIndex, inputs.offsets);
@@ -95,7 +95,7 @@ export abstract class EncoderDecoderModel implements TrainableModel {
   /** Decoder rows after the final norm, teacher-forced: the target shifted right behind the start token. */
   *decode(
     targets: Ragged,
-    memory: Memory,
+    memory: DecoderMemory,
     tasks: EncodedTasks,
     taskIndex: Int32Array,
     options: ForwardOptions = {},
@@ -123,7 +123,7 @@ export abstract class EncoderDecoderModel implements TrainableModel {
   *forward(
     batch: RaggedBatch,
     options: ForwardOptions = {},
-  ): Sliced<{ tasks: EncodedTasks; memory: Memory; hidden: Tensor }> {
+  ): Sliced<{ tasks: EncodedTasks; memory: DecoderMemory; hidden: Tensor }> {
     const tasks = yield* this.encodeTasks(batch.instructions, options);
     const memory = yield* this.encodeInputs(batch.inputs, tasks, batch.taskIndex, options);
     const hidden = yield* this.decode(batch.targets, memory, tasks, batch.taskIndex, options);

@@ -6,7 +6,7 @@ import { attendBehindPrefix, project, relativeBias, type SharedKeys } from './at
 import type { LayerPlace, Network } from './network.js';
 
 /** What decoders read: the encoder's output, and in front of it the task's encoded instruction (fusion, method §2.6). */
-export interface Memory {
+export interface DecoderMemory {
   /** [rows, dModel], one sequence per example. */
   encoded: Tensor;
   offsets: Int32Array;
@@ -61,7 +61,7 @@ export interface StepRows {
  * `caches`: each row is the next token of a sequence, and reads what was kept.
  */
 export type DecoderKeys =
-  | { readonly kind: 'sequences'; readonly memory: Memory }
+  | { readonly kind: 'sequences'; readonly memory: DecoderMemory }
   | { readonly kind: 'caches'; readonly parts: readonly StepRows[] };
 
 /** A step's self-attention over keys in the order [prefix | generated so far]. */
@@ -118,7 +118,7 @@ export function attendInputs(
 }
 
 /** Cross-attention over keys in the order [prefix | encoded instruction of the task | encoded input] (method §2.7). */
-export function attendMemory(network: Network, q: Tensor, memory: Memory, at: LayerPlace): Tensor {
+export function attendMemory(network: Network, q: Tensor, memory: DecoderMemory, at: LayerPlace): Tensor {
   const { layer, tasks, dropout, offsets } = at;
   const { readers } = memory;
   const { key, value, shared } = crossKeys(network, layer, memory, tasks, memory.shared?.[layer]);
@@ -134,7 +134,7 @@ export function attendMemory(network: Network, q: Tensor, memory: Memory, at: La
 export function crossKeys(
   network: Network,
   layer: number,
-  memory: Memory,
+  memory: DecoderMemory,
   tasks: TaskRows | undefined,
   shared = memory.instruction && sharedKeys(network, layer, memory.instruction, tasks),
 ): CrossKeys {

@@ -7,7 +7,13 @@ import type { TaskRows } from '../modules/task-modules.js';
 import type { Weights } from '../weights/weights.js';
 import type { SharedKeys } from './attention.js';
 import { decode } from './decoder.js';
-import { crossKeys, sharedKeys, type CrossKeys, type DecoderKeys, type Memory } from './decoder-keys.js';
+import {
+  crossKeys,
+  sharedKeys,
+  type CrossKeys,
+  type DecoderKeys,
+  type DecoderMemory,
+} from './decoder-keys.js';
 import { encode, type EncoderOptions } from './encoder.js';
 import type { Network, Sequences, StackOptions } from './network.js';
 
@@ -45,7 +51,12 @@ export class T5 implements Network {
   }
 
   /** What a decoder layer's cross-attention reads of a batch; `shared` may be at hand from compiling the task. */
-  crossKeys(layer: number, memory: Memory, tasks: TaskRows | undefined, shared?: SharedKeys): CrossKeys {
+  crossKeys(
+    layer: number,
+    memory: DecoderMemory,
+    tasks: TaskRows | undefined,
+    shared?: SharedKeys,
+  ): CrossKeys {
     return crossKeys(this, layer, memory, tasks, shared);
   }
 
