@@ -3,9 +3,14 @@ import { HintError } from '../../util/errors.js';
 import { parseTrainingConfig, type TrainingConfig } from '../../training/config/config.js';
 import { PRETRAINING } from '../../training/config/recipes.js';
 import { action } from '../support/context.js';
-import { addRunOptions, readSettings, runTraining, type RunOptions } from '../support/run-settings.js';
+import {
+  addTrainingRunOptions,
+  readSettings,
+  runTraining,
+  type TrainingRunOptions,
+} from '../support/run-settings.js';
 
-interface PretrainOptions extends RunOptions {
+interface PretrainOptions extends TrainingRunOptions {
   text?: string[];
   column?: string;
   objective?: string;
@@ -30,7 +35,7 @@ export function addPretrainCommand(program: Command): void {
       '--objective <name>',
       'hint, caclm, caclm6, or none to only write the starting model (data.objective)',
     );
-  addRunOptions(command)
+  addTrainingRunOptions(command)
     .addHelpText(
       'after',
       "\nExamples:\n  $ hint pretrain --text 'c4/en/*.json.gz' --init t5-base-lm-adapt --output runs/pretrained\n" +

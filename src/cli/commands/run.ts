@@ -9,7 +9,7 @@ import { addEngineOptions, openEngine, type EngineFlags } from '../support/engin
 import { collect, jsonOption, modelArgument } from '../support/options.js';
 import { writeStream } from '../support/stream-output.js';
 
-interface RunOptions extends EngineFlags, DecodingFlags {
+interface RunTaskOptions extends EngineFlags, DecodingFlags {
   task?: string;
   definition?: string;
   input: string[];
@@ -47,7 +47,7 @@ export function addRunCommand(program: Command): void {
         '\n  $ hint run runs/hint/model --task story.safetensors --input "A cat" --temperature 0.8 --seed 7 --stream',
     )
     .action(
-      action(async (signal, directory: string, options: RunOptions) => {
+      action(async (signal, directory: string, options: RunTaskOptions) => {
         const inputs = options.input.length > 0 ? options.input : await readLines(options.inputs, signal);
         if (inputs.length === 0)
           throw new HintError(

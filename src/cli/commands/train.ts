@@ -4,10 +4,15 @@ import { parseTrainingConfig } from '../../training/config/config.js';
 import { applyOverrides } from '../../training/config/overrides.js';
 import { findRecipe, RECIPES } from '../../training/config/recipes.js';
 import { action } from '../support/context.js';
-import { addRunOptions, readSettings, runTraining, type RunOptions } from '../support/run-settings.js';
+import {
+  addTrainingRunOptions,
+  readSettings,
+  runTraining,
+  type TrainingRunOptions,
+} from '../support/run-settings.js';
 import { dataOption, kindOption } from '../support/dataset-options.js';
 
-interface TrainOptions extends RunOptions {
+interface TrainOptions extends TrainingRunOptions {
   recipe?: string;
   data?: string;
   kind?: string;
@@ -28,7 +33,7 @@ export function addTrainCommand(program: Command): void {
     )
     .addOption(dataOption('data.directory'))
     .addOption(kindOption('data.kind'));
-  addRunOptions(command)
+  addTrainingRunOptions(command)
     .addHelpText(
       'after',
       '\nExamples:\n  $ hint train --data natural-instructions --system hint --recipe sni --init t5-base-lm-adapt --output runs/hint\n' +

@@ -11,7 +11,7 @@ import { Progress } from './progress.js';
 import { collect, jsonOption } from './options.js';
 
 /** Options of every command that trains into a run directory. */
-export interface RunOptions {
+export interface TrainingRunOptions {
   system?: string;
   init?: string;
   size?: string;
@@ -24,8 +24,8 @@ export interface RunOptions {
   json: boolean;
 }
 
-/** Adds the options of {@link RunOptions} to a command. */
-export function addRunOptions(command: Command): Command {
+/** Adds the options of {@link TrainingRunOptions} to a command. */
+export function addTrainingRunOptions(command: Command): Command {
   return command
     .option('--system <name>', 'a name that "hint systems" lists (system)')
     .option('--init <directory>', 'the model to start from (model.init)')
@@ -42,8 +42,8 @@ export function addRunOptions(command: Command): Command {
     .addOption(jsonOption('the summary'));
 }
 
-/** Setting and value of the options of {@link RunOptions}; undefined: not given. */
-function runShorthands(options: RunOptions): [string, string | undefined][] {
+/** Setting and value of the options of {@link TrainingRunOptions}; undefined: not given. */
+function runShorthands(options: TrainingRunOptions): [string, string | undefined][] {
   return [
     ['system', options.system],
     ['model.init', options.init],
@@ -63,7 +63,7 @@ function runShorthands(options: RunOptions): [string, string | undefined][] {
  */
 export async function runTraining(
   config: TrainingConfig,
-  { resume, json }: RunOptions,
+  { resume, json }: TrainingRunOptions,
   { label, next, signal }: { label: string; next: (model: string) => string; signal: AbortSignal },
 ): Promise<number> {
   const summary = await trainFromConfig(config, { resume, signal, onEvent: reporter(json, label) });
@@ -73,7 +73,7 @@ export async function runTraining(
 }
 
 /** @throws HintError INVALID_ARGUMENT when a model is to start from a directory and from nothing */
-function refuseTwoStarts({ init, size }: RunOptions): void {
+function refuseTwoStarts({ init, size }: TrainingRunOptions): void {
   if (init === undefined || size === undefined) return;
   throw new HintError(
     'INVALID_ARGUMENT',
@@ -90,7 +90,7 @@ function refuseTwoStarts({ init, size }: RunOptions): void {
  * @throws HintError NOT_FOUND, INVALID_JSON, INVALID_ARGUMENT
  */
 export async function readSettings(
-  options: RunOptions,
+  options: TrainingRunOptions,
   shorthands: readonly (readonly [string, string | undefined])[],
   under: object = {},
 ): Promise<unknown> {
