@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeStream } from '../../src/cli/support/stream-output.js';
 import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { Engine } from '../../src/inference/engine.js';
-import { certainLength, TextStream } from '../../src/inference/task/text-stream.js';
+import { certainLength, GrowingText } from '../../src/inference/task/growing-text.js';
 import type { GenerationEvent, Task, TaskGenerateOptions } from '../../src/inference/task/task.js';
 import { CounterRng } from '../../src/util/counter-rng.js';
 import { FULL_HINT, removeAll, tinyConfig, TOKENIZER, writeModel } from './models.js';
@@ -56,7 +56,7 @@ describe('text while tokens come', () => {
   it('of byte-level tokens is never taken back either, nor shows half a character', async () => {
     const bytes = await Tokenizer.load(fileURLToPath(new URL('../fixtures/bpe-tokenizer', import.meta.url)));
     const text = 'naïve “quotes” — 文字 🐈\u200d⬛ isn\u0027t it , no ?';
-    const stream = new TextStream((ids) => bytes.decodePrediction(ids));
+    const stream = new GrowingText((ids) => bytes.decodePrediction(ids));
     const ids = bytes.encode(text, { addEos: false });
     const parts = [...ids].map((id) => stream.push(id)).concat(stream.finish());
     expect(parts.join('')).toBe(bytes.decodePrediction(ids));
@@ -70,7 +70,7 @@ describe('text while tokens come', () => {
     // Among these, seed 124 ends a quote with a space that the next token takes back.
     for (let seed = 0; seed < 60; seed++) {
       const tokens = tokensOf(seed + 100, [...glue]);
-      const stream = new TextStream((ids) => tokenizer.decodePrediction(ids));
+      const stream = new GrowingText((ids) => tokenizer.decodePrediction(ids));
       let text = '';
       tokens.forEach((token, i) => {
         text += stream.push(token);
@@ -87,7 +87,7 @@ describe('text while tokens come', () => {
 
   it('waits for the rest of a character', () => {
     const bytes = [...Buffer.from('né 🐈 ok')];
-    const stream = new TextStream((ids) => Buffer.from(ids).toString('utf8'));
+    const stream = new GrowingText((ids) => Buffer.from(ids).toString('utf8'));
     const given = bytes.map((byte) => stream.push(byte)).concat(stream.finish());
     expect(given.join('')).toBe('né 🐈 ok');
     expect(given.join('')).not.toContain('\uFFFD');
@@ -107,7 +107,7 @@ describe('text while tokens come', () => {
     for (const text of ['abc STOP def', 'abc ST', 'STOP', 'no end', 'a S STOP b']) {
       for (const width of [1, 2, 3, 7]) {
         const parts = text.match(new RegExp(`.{1,${width}}`, 'g')) as string[];
-        const stream = new TextStream((ids) => ids.map((id) => parts[id]).join(''), ['STOP', 'STEP']);
+        const stream = new GrowingText((ids) => ids.map((id) => parts[id]).join(''), ['STOP', 'STEP']);
         let given = '';
         for (let i = 0; i < parts.length && !stream.stopped; i++) given += stream.push(i);
         given += stream.finish();

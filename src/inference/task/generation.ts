@@ -1,7 +1,7 @@
 import { HintError } from '../../util/errors.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import type { GeneratedTokens, RowWatch } from '../decode/row-watch.js';
-import { TextStream } from './text-stream.js';
+import { GrowingText } from './growing-text.js';
 
 /** What was generated for one input. */
 export interface Generation extends GeneratedTokens {
@@ -36,7 +36,7 @@ export type GenerationEvent =
 export class TextWatch implements RowWatch {
   /** Of the inputs that have ended. */
   readonly generations: Generation[] = [];
-  private readonly streams = new Map<number, TextStream>();
+  private readonly texts = new Map<number, GrowingText>();
 
   /** @param tell is called with every event; with it, tokens are wanted as soon as they are there */
   constructor(
@@ -50,29 +50,29 @@ export class TextWatch implements RowWatch {
   }
 
   token(input: number, token: number, logProb: number | undefined): boolean {
-    const stream = this.streamOf(input);
-    const text = stream.push(token);
+    const growing = this.growingOf(input);
+    const text = growing.push(token);
     this.tell?.({ type: 'token', input, token, text, ...(logProb === undefined ? {} : { logProb }) });
-    return stream.stopped;
+    return growing.stopped;
   }
 
   end(input: number, generated: GeneratedTokens): void {
-    const stream = this.streamOf(input);
-    const text = stream.finish();
-    const finished = generated.finished || stream.stopped;
-    const generation = { text: stream.text, ...generated, finished };
+    const growing = this.growingOf(input);
+    const text = growing.finish();
+    const finished = generated.finished || growing.stopped;
+    const generation = { text: growing.text, ...generated, finished };
     this.generations[input] = generation;
-    this.streams.delete(input);
+    this.texts.delete(input);
     this.tell?.({ type: 'end', input, text, generation });
   }
 
-  private streamOf(input: number): TextStream {
-    let stream = this.streams.get(input);
-    if (!stream) {
-      stream = new TextStream((ids) => this.tokenizer?.decodePrediction(ids) ?? '', this.stops);
-      this.streams.set(input, stream);
+  private growingOf(input: number): GrowingText {
+    let growing = this.texts.get(input);
+    if (!growing) {
+      growing = new GrowingText((ids) => this.tokenizer?.decodePrediction(ids) ?? '', this.stops);
+      this.texts.set(input, growing);
     }
-    return stream;
+    return growing;
   }
 }
 

@@ -19,7 +19,7 @@ export function certainLength(text: string): number {
 }
 
 /** The text of one row while its tokens come: what is certain of it, up to the first stop string. */
-export class TextStream {
+export class GrowingText {
   /** Whether a stop string was met; the text ends before it. */
   stopped = false;
   private readonly ids: number[] = [];
