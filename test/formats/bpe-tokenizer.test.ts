@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import {
   causalInput,
   causalInstruction,
-  tkInstructSource,
+  tkInstructPrompt,
 } from '../../src/data/natural-instructions/prompts.js';
 import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 
@@ -35,7 +35,7 @@ describe("GPT-2's byte-level BPE", () => {
     for (const positives of [0, 1]) {
       const instruction = causalInstruction(task, positives, (text) => tokenizer.tokenLength(text));
       const input = causalInput('cat green salad');
-      expect(instruction + input).toBe(tkInstructSource(task, positives, 'cat green salad', tokenizer));
+      expect(instruction + input).toBe(tkInstructPrompt(task, positives, 'cat green salad', tokenizer));
       const parts = [instruction, input].flatMap((text) => [...tokenizer.encode(text, { addEos: false })]);
       expect(parts).toEqual([...tokenizer.encode(instruction + input, { addEos: false })]);
     }

@@ -71,7 +71,7 @@ export function createPrompt(
     case 'tk-instruct':
       return {
         instruction: null,
-        formatInput: (input) => tkInstructSource(task, positives, input, tokenizer, maxTokens),
+        formatInput: (input) => tkInstructPrompt(task, positives, input, tokenizer, maxTokens),
       };
     case 'no-instruct':
       return { instruction: null, formatInput: (input) => input };
@@ -131,10 +131,10 @@ export function mimicInput(input: string): string {
 }
 
 /**
- * The baseline's whole source (method §7.3). Examples are added while they fit and no further one is tried; a source that
+ * The baseline's whole prompt (method §7.3). Examples are added while they fit and no further one is tried; a prompt that
  * is too long without any is cut to its first `maxTokens` tokens.
  */
-export function tkInstructSource(
+export function tkInstructPrompt(
   task: PromptTask,
   positives: number,
   input: string,

@@ -5,7 +5,7 @@ import {
   hintDefinitionWithPositives,
   mimicInput,
   mimicInstruction,
-  tkInstructSource,
+  tkInstructPrompt,
   type PromptSetting,
 } from '../../../src/data/natural-instructions/prompts.js';
 
@@ -72,13 +72,13 @@ describe('HINT prompts', () => {
 
 describe('Tk-Instruct prompts', () => {
   it('are the definition and the task block in the Def setting', () => {
-    expect(tkInstructSource(task, 0, ' Peru', tokenizer)).toBe(
+    expect(tkInstructPrompt(task, 0, ' Peru', tokenizer)).toBe(
       'Definition: Name the capital of the country.\n\nNow complete the following example -\nInput: Peru.\nOutput:',
     );
   });
 
   it('have the examples in order, each followed by an empty line, in Def + 2 Pos', () => {
-    expect(tkInstructSource(task, 2, 'Is it Peru?', tokenizer)).toBe(
+    expect(tkInstructPrompt(task, 2, 'Is it Peru?', tokenizer)).toBe(
       'Definition: Name the capital of the country.\n\n' +
         ' Positive Example 1 -\nInput: France.\n Output: Paris.\n\n' +
         ' Positive Example 2 -\nInput: Which one is it, Italy?\n Output: Rome!\n\n' +
@@ -89,12 +89,12 @@ describe('Tk-Instruct prompts', () => {
   it('stop at the first example that does not fit', () => {
     const long = { input: 'x '.repeat(2000), output: 'y' };
     const mixed = { definition: 'D', positiveExamples: [long, task.positiveExamples[0]!] };
-    expect(tkInstructSource(mixed, 2, 'Peru', tokenizer)).not.toContain('Example 2');
-    expect(tkInstructSource(mixed, 2, 'Peru', tokenizer)).not.toContain('France');
+    expect(tkInstructPrompt(mixed, 2, 'Peru', tokenizer)).not.toContain('Example 2');
+    expect(tkInstructPrompt(mixed, 2, 'Peru', tokenizer)).not.toContain('France');
   });
 
   it('cut a source that is too long by itself to its first tokens', () => {
-    const source = tkInstructSource(task, 2, 'x '.repeat(5000), tokenizer);
+    const source = tkInstructPrompt(task, 2, 'x '.repeat(5000), tokenizer);
     expect(source.split(' ')).toHaveLength(1024);
     expect(source.startsWith('Definition: Name the capital')).toBe(true);
     expect(source.endsWith('x x')).toBe(true);
@@ -103,7 +103,7 @@ describe('Tk-Instruct prompts', () => {
   it('equal the two halves of the mimic format put together', () => {
     for (const input of ['Peru', ' a\n', '', 'end!'])
       expect((mimicInstruction(task.definition) + mimicInput(input)).trim()).toBe(
-        tkInstructSource(task, 0, input, tokenizer),
+        tkInstructPrompt(task, 0, input, tokenizer),
       );
     expect(mimicInput('')).toBe('Now complete the following example -\nInput: .\nOutput: ');
   });
