@@ -60,7 +60,7 @@ const partSchema = z.looseObject({
 });
 const fileSchema = z.looseObject({ parts: recordOf(partSchema) });
 
-// Without samples there is no telling noise from change, so that more of it is taken for noise.
+// Without samples, noise cannot be told from change, so a larger difference counts as noise.
 const SINGLE_FIGURE_MARGIN = 3;
 
 /**

@@ -148,7 +148,7 @@ async function pack(model: EncoderDecoderModel, dtype: WeightDType): Promise<num
   await model.prepareInference();
   await device.synchronize();
   if (device.packsWeights) return device.statistics().bytesInUse - bytesInUse;
-  // Nothing need have been made: parameters are read where they are, and shared by both models.
+  // There may be no weights of inference: parameters are then read in place, and both models share them.
   return [...parameterShapes(model.config).keys()]
     .map((name) => model.inferenceWeights?.table(name) ?? model.parameters.stored(name))
     .reduce((total, { bytes }) => total + bytes, 0);

@@ -63,7 +63,7 @@ export async function startPeers(
     try {
       const peer = await startHuggingFace(signal);
       running.push(peer);
-      // f32 is what everything is compared with.
+      // Everything is compared with f32.
       const held: PeerDType[] = dtypes.includes('bf16') ? ['f32', 'bf16'] : ['f32'];
       let description: PeerDescription = {};
       for (const dtype of held) {

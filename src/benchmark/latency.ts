@@ -56,7 +56,7 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
     };
   } finally {
     peers?.close();
-    // Work that an abort left in the queue must be through before the thread that runs it ends.
+    // Work that an abort left in the queue must finish before its thread ends.
     await device.synchronize().catch(() => undefined);
     device.close();
   }

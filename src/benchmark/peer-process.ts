@@ -32,7 +32,7 @@ export class PeerProcess {
       this.messages = (this.messages + text).slice(-KEPT_MESSAGE);
     });
     this.child.on('error', (error) => (this.failure = error));
-    // A peer that ended is noticed by its missing answer; what was still to be written to it is of no use.
+    // The missing answer shows that a peer has ended; errors of writing to it are ignored.
     this.child.stdin.on('error', () => undefined);
   }
 

@@ -146,7 +146,7 @@ function measurementsOf(
     save: () => secondsOf(() => first.save(path, { signal })),
     load: async () => {
       const load = async (): Promise<void> => (await engine.loadTask(path, { signal })).dispose();
-      // Loading for the first time would also pay for collecting what saving left behind.
+      // The first load would also pay for collecting the buffers of saving.
       await load();
       return secondsOf(load);
     },

@@ -41,7 +41,7 @@ export async function startTrainingPeer(
     return peerOf(started.process as PeerProcess, description, name, options);
   } catch (error) {
     started.process?.close();
-    // A file that the user named and that does not work is no reason to go on without it.
+    // If a file that the user named does not work, fail instead of going on without it.
     const isNamed = name === 'hint-torch' && options.hintPeer !== undefined;
     if (isNamed || !(error instanceof HintError) || error.code !== 'NOT_SUPPORTED') throw error;
     return { skipped: error.message };

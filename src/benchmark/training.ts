@@ -105,7 +105,7 @@ export async function measureTraining(options: TrainingMeasurementOptions): Prom
     };
   } finally {
     for (const peer of peers.values()) peer.close();
-    // Work that an abort left in the queue must be through before the thread that runs it ends.
+    // Work that an abort left in the queue must finish before its thread ends.
     await device.synchronize().catch(() => undefined);
     device.close();
   }

@@ -39,7 +39,7 @@ export async function* readLineBlocks(
 ): AsyncGenerator<LineBlock, void, undefined> {
   throwIfAborted(signal);
   const raw = source ?? createReadStream(file, { highWaterMark: 256 * 1024 });
-  // A pipe may wait for its writer for ever: what waits ends as well.
+  // A pipe may wait for its writer forever, so aborting also ends the wait.
   if (signal) addAbortSignal(signal, raw);
   const stream = file.endsWith('.gz') ? pipeline(raw, createGunzip(), () => undefined) : raw;
   let parts: Buffer[] = [];

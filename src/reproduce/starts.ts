@@ -32,7 +32,7 @@ async function describeStart({ init, tokenizer }: StartingModel): Promise<Start>
   })?.[1];
   if (typeof init !== 'string')
     return { size, contents: `${JSON.stringify(init)} ${words}`, firstStep: undefined };
-  // What says nothing of its steps is taken for an LM-adapted T5, as the recipes do.
+  // A directory that records no steps counts as an LM-adapted T5, as in the recipes.
   const firstStep = (await readLineage(init)) ? undefined : findRecipe('sni').settings.firstStep;
   return { size, contents: `${await contentsOf(init, 'the model')} ${words}`, firstStep };
 }

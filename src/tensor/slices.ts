@@ -8,26 +8,26 @@ export type Sliced<T> = Generator<void, T, void>;
 /** Enqueued without a break before the event loop gets a turn. */
 export const SLICE_MILLISECONDS = 1;
 
-// Who waits for a slice, in the order of coming.
+// Work that waits for a slice, first come, first served.
 const waiting: (() => void)[] = [];
 let sliceEnd = 0;
 let isTurnOpen = false;
 
 /**
- * Waits until a slice may begin. However many works are under way, what they take of one turn of the event loop is
- * one slice; first come, first served.
+ * Waits until a slice may begin. All sliced work shares one budget of {@link SLICE_MILLISECONDS} per turn of the event
+ * loop, first come, first served.
  *
  * @returns when it has to end, on the clock of `performance.now`; then call {@link endSlice}
  */
 export function beginSlice(): number | Promise<number> {
-  // Whoever calls may be in a phase of the loop after which setImmediate's callbacks run before any timer: only the
-  // next but one is sure to be in another turn.
+  // The caller may be in a phase of the loop after which setImmediate's callbacks run before any timer. Only the second
+  // callback is certain to run in another turn.
   if (!isTurnOpen) openTurn(() => setImmediate(nextTurn));
   if (waiting.length === 0 && performance.now() < sliceEnd) return sliceEnd;
   return new Promise<void>((resolve) => waiting.push(resolve)).then(() => sliceEnd);
 }
 
-/** Lets the next work have what is left of this turn. */
+/** Gives the rest of this turn's budget to the next work. */
 export function endSlice(): void {
   if (performance.now() < sliceEnd) waiting.shift()?.();
 }

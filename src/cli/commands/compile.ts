@@ -39,7 +39,7 @@ export function addCompileCommand(program: Command): void {
     )
     .action(
       action(async (signal, directory: string, options: CompileOptions) => {
-        // Before seconds of loading.
+        // Checked first, because loading takes seconds.
         await checkReplaceable(options.output, TASK, { inFolder: true });
         await using engine = await openEngine(directory, options, signal);
         const began = performance.now();

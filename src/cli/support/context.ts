@@ -5,7 +5,7 @@ import { note, print, printJson, writeError, writeOutput } from './output.js';
 
 export { EXIT, note, print, printJson, writeError, writeOutput };
 
-// Longer cells would make every row of a table as long; --json has all of them.
+// A longer cell would widen every row of its table; --json has the whole text.
 const LONGEST_CELL = 2000;
 
 /**

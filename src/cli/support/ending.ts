@@ -34,7 +34,7 @@ export function watchForEnding(): void {
     note(`hint: ${messageOf(ioError('write', 'standard output', error))}`);
     process.exit(EXIT.failed);
   });
-  // Nobody reads what is told on the way; the work goes on for its result.
+  // Standard error has no reader; the work goes on for its result.
   process.stderr.on('error', () => undefined);
   process.on('uncaughtException', (error) => {
     stopDisplays();
@@ -78,7 +78,7 @@ export async function untilAsked(
     stopDisplays();
   } catch (error) {
     stopDisplays();
-    // Nobody is there to be told.
+    // Standard output has no reader, so that nothing is reported.
     code = asked === 'SIGPIPE' && isAbort(error) ? EXIT.interrupted : report(error);
   } finally {
     work = undefined;

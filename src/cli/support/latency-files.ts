@@ -35,7 +35,7 @@ export async function reportLatency(
 ): Promise<void> {
   const { output, onnx, json, log } = options;
   const machine = describeMachine();
-  // Before measuring: a folder that cannot be made would cost the whole run.
+  // Make the folder before measuring, so that a failure does not lose a whole run.
   await makeFolder(output);
   await checkReplaceable(join(output, `${name}.json`), BENCH_RESULTS);
   await checkReplaceable(join(output, `${name}.md`), report(TITLE));

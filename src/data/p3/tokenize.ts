@@ -97,7 +97,7 @@ function tokenizeRows(rows: readonly FormattedRow[], job: P3Job, tokenizer: Toke
     if (others) others.push(row);
     else neighbours.set(row.task, [row]);
   }
-  // An encoder needs something to read.
+  // An encoder needs at least one token.
   const encode = (text: string, maxLength: number): Int32Array => {
     const ids = tokenizer.encode(text, { addEos: false, maxLength });
     return ids.length > 0 ? ids : Int32Array.of(tokenizer.eosId);

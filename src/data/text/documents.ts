@@ -101,7 +101,7 @@ async function* readRows(
   let row = line;
   for (let rows = Infinity; row < rows;) {
     const read = await parquet({ file: file.path, column, row });
-    // A file whose row groups hold fewer rows than it says must not be asked for ever.
+    // If row groups hold fewer rows than the file says, reading must still end.
     rows = read.ends.length > 0 ? read.rows : row;
     for (let i = 0; i < read.ends.length; i++) {
       row++;

@@ -77,7 +77,7 @@ export class BeamSearch {
         });
       }
     });
-    // A stable sort: among equals the better beam and the lower id come first.
+    // The sort is stable: among equal scores, the better beam and the lower id come first.
     const best = all.sort((a, b) => b.total - a.total).slice(0, this.candidates);
     const penalty = this.brevityPenalty(this.length);
     for (const { node, total } of best)

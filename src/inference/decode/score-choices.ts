@@ -145,7 +145,7 @@ async function scoreBatch(
   let choice = 0;
   return batch.choices.map((own) => {
     const scores: number[] = [];
-    // Products may round a row by its place among others: equal choices get the score of the first.
+    // The rounding of a row may depend on its place in the batch, so equal choices get the score of the first of them.
     const known = new Map<string, number>();
     for (const ids of own) {
       const begin = offsets[choice++] as number;

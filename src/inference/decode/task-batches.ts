@@ -181,7 +181,7 @@ function groupByTask(count: number, tasks: number, taskIndex: ArrayLike<number> 
   return inputsOf;
 }
 
-// Generated parameters that may lie in memory at once: 256 MB.
+// Most generated parameters in memory at once: 256 MB.
 const GENERATED_VALUES = 64 * 1024 * 1024;
 
 /** Whole tasks that fit one batch together; a task of many inputs is alone. Tasks without inputs are left out. */

@@ -105,7 +105,7 @@ function hintTasks(encoded: EncodedTasks, shared: readonly SharedKeys[], dtype: 
     ...modules.flatMap(({ tensor, packed }) => [tensor, ...(packed ? packedTensors(packed) : [])]),
     ...shared.flatMap(({ sharedKey, sharedValue }) => [sharedKey, sharedValue]),
   ];
-  // Modules that are used where they lie in a file take nothing on the device.
+  // Modules that are mapped from a file take no memory of the device.
   const inFile = new Set(modules.filter((module) => module.inFile).map(({ tensor }) => tensor));
   return {
     encoded,

@@ -82,7 +82,7 @@ export async function embedInstruction(
     );
   }
   const { rows, offsets } = instructions;
-  // A copy, which goes when it is read, of what stays the task's.
+  // A copy that is disposed once it is read; the rows themselves belong to the task.
   const wanted = model.device.tidy(() =>
     pooled ? ops.segmentMean(asFloat32(rows), offsets) : ops.cast(rows, 'f32'),
   );

@@ -42,7 +42,7 @@ export const t5Family: Family<EncoderDecoderModel, HintTasks> = {
   regenerate: regenerateTasks,
   valuesPerTask: ({ config }) =>
     adaptationTable(config).reduce((total, { shape }) => total + sizeOf(shape), 0) * slotCount(config),
-  // Modules that no instruction made are the model's own and come back with it.
+  // Learned modules belong to the model; opening the model brings them back.
   storage: (model) => (readsInstruction(model) ? hintStorage : undefined),
   openNetwork: (model, tasks, inputs, taskIndex) =>
     EncoderDecoderNetwork.open(model, tasks, inputs, taskIndex),

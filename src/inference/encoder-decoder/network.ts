@@ -127,7 +127,7 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
 
   /** What the cross-attention of a step's rows reads. */
   private askedBy(rows: readonly number[]): StepRows['inputs'] {
-    // Rows that left ask nothing, so that the keys of their inputs can stay where they are.
+    // Rows that left have no query, so the keys of their inputs need not be moved.
     const readers = new Int32Array(this.offsets.length);
     for (const row of rows) readers[row + 1] = (readers[row + 1] as number) + 1;
     for (let i = 1; i < readers.length; i++) readers[i] = (readers[i] as number) + (readers[i - 1] as number);

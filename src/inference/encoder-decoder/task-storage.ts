@@ -104,7 +104,7 @@ async function read(
     compiled = await restoreTasks(model, { modules, instructions }, shared);
     await tensors.check(settled(compiled, signal));
     for (const { tensor, inFile } of modules.values()) if (inFile) releasePages(tensor);
-    // Its windows keep it.
+    // The windows into it keep its buffer alive.
     tensors.dispose(INSTRUCTION_KEYS);
     return compiled;
   } catch (error) {

@@ -5,7 +5,7 @@ interface Waiter {
   reject(error: unknown): void;
 }
 
-/** A number of places that are taken and given back; who waits for one gets it in the order of asking. */
+/** A number of places that are taken and given back. Waiting callers get them in the order of asking. */
 export class Places {
   private readonly waiters = new Set<Waiter>();
   private taken = 0;
@@ -48,7 +48,7 @@ export class Places {
     }
   }
 
-  /** Gives a place back, or on to who has waited longest. */
+  /** Gives a place back, or hands it to the caller that has waited longest. */
   give(): void {
     for (const waiter of this.waiters) {
       this.waiters.delete(waiter);
@@ -58,7 +58,7 @@ export class Places {
     this.taken--;
   }
 
-  /** Rejects everybody who waits. */
+  /** Rejects all waiting callers. */
   fail(error: unknown): void {
     for (const waiter of this.waiters) waiter.reject(error);
     this.waiters.clear();

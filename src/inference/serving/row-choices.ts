@@ -4,7 +4,7 @@ import type { Tensor } from '../../tensor/tensor.js';
 import type { Cohort } from './cohort.js';
 import { isActive, type Row, type RowChoice } from './row.js';
 
-/** Most steps replayed natively between two looks at who comes and who has ended. */
+/** Most steps replayed natively before newcomers can join and ended rows leave. */
 export const MOST_STEPS = 16;
 
 /** Rows side by side whose tokens one op chooses: drawing needs rows of one age and one distribution. */
@@ -54,7 +54,7 @@ export class RowChoices {
       this.device.write(stretch.state.position, Int32Array.of(0));
       stretch.position = 0;
     }
-    // Stretches do not know of each other's end.
+    // A stop flag says that one stretch has ended; the others may go on.
     program.replay(steps, this.stretches.length === 1 ? this.stretches[0]?.state.stop : undefined);
     await Promise.all(this.stretches.map((stretch) => this.deliver(stretch, steps)));
   }

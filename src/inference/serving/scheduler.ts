@@ -213,7 +213,7 @@ export class Scheduler {
           resolve,
           reject,
         };
-        // One signal may well cancel a hundred requests.
+        // One signal may cancel hundreds of requests; Node would warn of a leak at eleven listeners.
         if (signal) setMaxListeners(0, signal);
         cancel = () => this.cancel(pending, signal?.reason);
         signal?.addEventListener('abort', cancel, { once: true });
@@ -262,7 +262,7 @@ export class Scheduler {
         throwIfAborted(signal);
         const newcomers = this.admit(batch);
         if (newcomers.length === 0 && this.running.length === 0) {
-          // At once: who is submitted from now on begins anew.
+          // In the same turn, so that a request submitted from now on starts serving again.
           this.isRunning = false;
           break;
         }
@@ -348,7 +348,7 @@ export class Scheduler {
     });
   }
 
-  /** After a failure: who was alone is the cause, the others are tried again, one by one. */
+  /** After a failure: a request that ran alone is its cause and is rejected; of several, each is tried again alone. */
   private isolate(error: unknown): void {
     const rows = this.running.filter(({ dropped }) => !dropped);
     this.running = [];

@@ -203,7 +203,7 @@ export class TaskCache {
     this.trim();
   }
 
-  /** Gets what is missing of an entry. Who asks next tries anew where that fails. */
+  /** Gets what is missing of an entry. If that fails, the next request tries again. */
   private async bring(entry: Entry): Promise<CompiledTasks> {
     try {
       const compiled = await this.make(entry);

@@ -215,7 +215,7 @@ class StepMemory {
     const feedForward = stream + 2 * sizes.of(rows, sizes.ff);
     if (!regenerate) return feedForward;
     const held = ({ modules, activations }: Generated): number => modules + activations;
-    // A site's generators run backward one after the other.
+    // The generators of a slot run backward one after the other.
     const extra = (one: Generated): number => one.modules + one.passing / 2;
     const whole = (one: Generated): number => held(one) + extra(one);
     if (!recompute)

@@ -134,7 +134,7 @@ export function generatedMemory(
   const tasks = generator === 'embedding' ? 1 : given;
   const modules = sizes.of(tasks * slots, sizeOf(adaptation.shape));
   if (generator === 'static' || tasks === 0) return { modules: 0, activations: 0, passing: 0 };
-  // Rows of the embedding table, and what becomes of them for every task.
+  // Rows of the embedding table, and what is computed from them for every task.
   const side = hint.perLayerGenerators ? hint.embeddingSlots || 1 : 1;
   const own = generator === 'hypter' ? 1 : (hint.perLayerGenerators ? side : slots) * adaptation.components;
   const rows = tasks * own;

@@ -51,7 +51,7 @@ export class ParameterStore {
     this.releaseCopies();
   }
 
-  /** Gives back the copies in another dtype; who asks for one again gets a new one. */
+  /** Gives back the copies in another dtype; the next request for one makes a new copy. */
   releaseCopies(): void {
     for (const name of [...this.copies.keys()]) this.dropCopy(name);
   }

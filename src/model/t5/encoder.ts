@@ -31,7 +31,7 @@ export function* encode(
     yield;
   }
   const { y } = addNorm(network, stream, `${stack}.final_layer_norm`, offsets);
-  // Not shared within a sequence here, unlike everywhere else (method §1.3).
+  // The mask of this dropout is not shared within a sequence, unlike all others (method §1.3).
   return ops.dropout(y, dropout.at(masks, 0, 'final'));
 }
 

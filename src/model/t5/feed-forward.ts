@@ -19,7 +19,7 @@ export function feedForward(
   const { tasks, slot, offsets } = at;
   const dropout = at.dropout.at(at.masks, at.layer, 'feed-forward-output');
   if (!tasks || !hasAdapter(tasks)) return { delta: denseReluDense(network, n, name, at), dropout };
-  // Not rounded before the adapter's part is added to it, nor after.
+  // f32, so that neither the feed-forward nor its sum with the adapter's output is rounded.
   const out = denseReluDense(network, n, name, at, { outputDType: 'f32' });
   // The adapter branch has no dropout (method §2.7), so the feed-forward's is applied before the two are added.
   const delta = addAdapter(n, ops.dropout(out, dropout, offsets), tasks, slot);

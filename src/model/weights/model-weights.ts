@@ -56,7 +56,7 @@ export class ModelWeights {
       return;
     }
     if (this.inference?.dtype === dtype) return;
-    // Who asks while they are being made gets the same.
+    // Callers that come while they are being made share one making.
     this.preparing ??= this.device.inSlices(this.make(dtype)).finally(() => {
       this.preparing = undefined;
     });

@@ -23,7 +23,7 @@ const STATE_FILE = 'state.json';
 const TENSOR_FILES = ['model.safetensors', 'optimizer.safetensors'];
 /** What every checkpoint has beside its state. */
 const FILES = ['config.json', ...TENSOR_FILES];
-// About the time slice of the event loop.
+// Bytes hashed without a break, in about one slice of the event loop.
 const HASH_BYTES = 1 << 20;
 
 const counters = { step: z.int().min(0), tokens: z.int().min(0) };

@@ -43,7 +43,7 @@ export async function readLineage(directory: string): Promise<Lineage | undefine
     };
     if ([lineage.step, ...Object.values(lineage.stepOffsets)].every(Number.isSafeInteger)) return lineage;
   } catch {
-    // Falls through to the same sentence.
+    // Ends in the error below, as the other cases do.
   }
   throw new HintError(
     'INVALID_CHECKPOINT',

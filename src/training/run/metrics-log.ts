@@ -12,7 +12,7 @@ export type MetricsLine = Omit<StepReport, 'settled'> & {
   time: string;
 };
 
-// What tells a line of a step from one that a kill or a bad disk has left.
+// Tells a line of a step from one that a kill or a bad disk has torn.
 const lineSchema = z.looseObject({ step: z.int().min(1), loss: z.number() });
 
 const LINE_FEED = 0x0a;
@@ -60,7 +60,7 @@ export class MetricsLog {
 
   private async content(): Promise<Buffer> {
     try {
-      // A device or pipe takes lines and gives none back.
+      // A device or pipe can be written to, but has no lines to read.
       if (!(await stat(this.path)).isFile()) return Buffer.alloc(0);
       return await readBytes(this.path, 'the metrics');
     } catch (cause) {

@@ -26,7 +26,7 @@ type Owner = z.infer<typeof ownerSchema>;
 const LOCK_FILE = 'lock.json';
 const ATTEMPTS = 50;
 const RETRY_MILLISECONDS = 20;
-// Taking over lasts a few milliseconds; an older guard was left by a kill in the middle of it.
+// Taking over a lock lasts milliseconds; a guard older than this was left by a process that was killed meanwhile.
 const GUARD_MILLISECONDS = 10_000;
 
 /**

@@ -89,7 +89,7 @@ async function trainLocked(
     return await train(run, options);
   } finally {
     await source?.close?.();
-    // Reads that an error left behind end before the device does.
+    // Reads that an error left under way must end before the device closes.
     await device.synchronize().catch(() => undefined);
     device.close();
   }
@@ -140,7 +140,7 @@ async function prepare(
   const optimizer = await createOptimizer(model, config, system);
   model.parameters.computeDtype = config.computeDtype;
   let plan: MemoryPlan | undefined;
-  // Without a step to take there may be no example to look at either.
+  // A run without steps may have no example to plan with.
   if (config.recompute === 'auto' && (checkpoint?.step ?? 0) < config.steps) {
     plan = await planRun({ model, optimizer, source, settings: config, signal });
     config = { ...config, recompute: plan.mode };

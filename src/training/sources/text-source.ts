@@ -172,7 +172,7 @@ export class TextSource implements ExampleSource {
   async close(): Promise<void> {
     await this.reader.close();
     await this.coming?.block.catch(() => undefined);
-    // It holds its file open where it was left.
+    // The iterator keeps its file open where reading stopped.
     await this.groups?.iterator.return?.();
     this.groups = undefined;
   }
@@ -203,7 +203,7 @@ export class TextSource implements ExampleSource {
 
   private comeNext(start: BlockStart): void {
     const block = this.read(start);
-    // Whoever enters the block gets its error.
+    // The call that enters the block gets its error.
     block.catch(() => undefined);
     this.coming = { start, block };
   }
@@ -216,7 +216,7 @@ export class TextSource implements ExampleSource {
       this.groups = { at: start, iterator };
     }
     const reading = this.groups;
-    // An iterator that fails or ends below is of no further use.
+    // An iterator that fails or ends below is not used again.
     this.groups = undefined;
     const groups: Ragged[] = [];
     const firsts: number[] = [];

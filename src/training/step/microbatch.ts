@@ -43,11 +43,11 @@ export async function accumulateGradients(
   options: MicrobatchOptions,
 ): Promise<EnqueuedMicrobatch> {
   const { device } = model;
-  // What generating before has made of the weights is memory now, and must not stand in for them in a recomputed layer.
+  // Packed weights of earlier inference would take memory, and would stand in for the parameters in a layer that runs again.
   model.releaseInference?.();
   const roots = await device.inSlices(device.tidied(forwardAndBackward(model, batch, gradients, options)));
   const sums = readSums(roots);
-  // Whoever awaits the sums gets their error; until then it is not unhandled.
+  // The caller awaits the sums and gets their error; until then a failure must not count as unhandled.
   sums.catch(() => undefined);
   return { sums };
 }

@@ -128,7 +128,7 @@ const STATE = shaped<Pick<TrainerState, 'step' | 'tokens'>>(
 );
 const STEPS = optionsOf<StepsOptions>({ signal: optional(signalKind), settleAt: optional(callback()) });
 
-// Microbatches under way at most: one runs, the next is ready. More would only make stopping slower.
+// Most microbatches under way: one runs, and the next is ready. More would only delay stopping.
 const RUN_AHEAD = 2;
 
 interface Pending {

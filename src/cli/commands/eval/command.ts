@@ -88,7 +88,7 @@ async function evaluate(
   signal: AbortSignal,
 ): Promise<[result: object, text: string]> {
   const kind = await datasetKind(options.data, options.kind);
-  // Before minutes of work.
+  // Checked first, because evaluating takes minutes.
   if (options.predictions !== undefined) await checkReplaceable(options.predictions, PREDICTIONS);
   if (options.split !== undefined) (kind === 'p3' ? p3SplitName : splitName)(options.split);
   await using engine = await openEngine(directory, options, signal);
@@ -102,7 +102,7 @@ async function evaluate(
   const system = findSystem(options.system ?? trained.get('system') ?? familyOf(model).systemOf(model));
   if (kind === 'p3') {
     const known = { form: trained.get('form'), shots: Number(trained.get('shots') ?? 0) };
-    // What another system was trained with says nothing about this one.
+    // Settings that another system was trained with do not apply to this one.
     const isSame = options.system === undefined || options.system === trained.get('system');
     const result = await evaluateOnP3(
       { model, tokenizer, system },

@@ -78,7 +78,7 @@ export function addReproduceCommand(program: Command): void {
       'runs/reproduce',
     )
     .addOption(deviceOption())
-    // Without a default: one would go over what --set says of a training.
+    // Without a default, which would override what --set says of a training.
     .addOption(threadsOption().default(undefined))
     .addOption(jsonOption('the results'))
     .addHelpText(

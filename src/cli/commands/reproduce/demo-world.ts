@@ -44,7 +44,7 @@ export async function demoWorld(folder: string): Promise<DemoWorld> {
     pretrainSteps: PRETRAINING_STEPS,
     sizes: { adapterSize: 8, prefixLength: 4 },
     training: { ...shared, dropout: 0, logEvery: 10 },
-    // Documents are short: segments of two or three of them.
+    // Documents are short: a text segment has two or three of them.
     pretraining: { ...shared, logEvery: 10, data: { segmentTokens: 96, documentsPerGroup: 16 } },
     instances: 10,
     maxTokens: 12,

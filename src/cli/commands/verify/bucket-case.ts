@@ -7,9 +7,9 @@ import * as ops from '../../../tensor/ops.js';
 import type { Comparison } from './difference.js';
 import { readFixtureJson, validate } from './fixture-inputs.js';
 
-// Keys are looked at in blocks, so that the unit vectors stay narrow.
+// Keys are checked in blocks, so that the unit vectors stay narrow.
 const WIDTH = 64;
-// Of queries, keys and values, here and on the device, and what comes of them.
+// Arrays of queries, keys and values, here and on the device, and of their results.
 const ARRAYS = 8;
 
 const schema = z.object({

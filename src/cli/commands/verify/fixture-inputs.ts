@@ -11,7 +11,7 @@ const ids = listOf(
     .max(2 ** 31 - 1),
 );
 
-// Of one sequence; fixtures have a few dozen.
+// Most tokens of one sequence; fixtures have a few dozen.
 const MOST_TOKENS = 1 << 14;
 
 const modelInputs = z.object({

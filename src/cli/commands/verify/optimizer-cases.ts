@@ -13,7 +13,7 @@ import { readFixtureInputs, readFixtureJson, validate } from './fixture-inputs.j
 import { batchOf } from './model-case.js';
 import { recordOf } from '../../../util/record-schema.js';
 
-// Fixtures have ten.
+// Most steps of a case; fixtures have ten.
 const MOST_UPDATES = 1000;
 const updates = () => z.int().min(1).max(MOST_UPDATES);
 

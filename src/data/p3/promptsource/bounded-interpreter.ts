@@ -38,7 +38,7 @@ export class BoundedInterpreter extends Base {
   override evaluate(part: Part, environment: Environment): Value {
     if (++this.steps % STEPS_PER_LOOK === 0) this.look();
     const value = super.evaluate(part, environment);
-    // A name makes nothing.
+    // Reading a name allocates nothing.
     if (part?.type !== 'Identifier') this.taken += VALUE_BYTES + sizeOf(value);
     checkBytes(this.where, 'rendering it takes at least', this.taken);
     return value;

@@ -62,7 +62,7 @@ export async function readLists(directory: string): Promise<Lists> {
       { cause },
     );
   }
-  // As they are, with whatever else they say.
+  // Unchanged, with any other fields they have.
   return { templates: templates as TemplateEntry[], splits: splits as Lists['splits'] };
 }
 

@@ -114,7 +114,7 @@ export async function renderPromptsource(given: RenderOptions): Promise<RenderSu
   const write = async (append: Append): Promise<void> => {
     let lines = '';
     const flush = async (): Promise<void> => {
-      // Archives one after the other are an archive.
+      // Concatenated .gz files are one .gz file.
       await append(await compressed(lines));
       lines = '';
     };
