@@ -87,7 +87,9 @@ describe.runIf(hasTerminal)('on a terminal (script of util-linux)', () => {
       'SIGINT',
       'SIGTERM',
     );
-    expect(ended.code).toBe(143);
+    // Threads of the process take signals that come together in any order: the one seen second ends it.
+    expect([130, 143]).toContain(ended.code);
+    expect(ended.output).not.toContain('Stopped;');
     expectUntouched(ended.output);
     expect((await readdir(output, { recursive: true })).filter((name) => /tmp|lock/.test(name))).toEqual([]);
   });
