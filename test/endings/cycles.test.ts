@@ -12,20 +12,26 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
+// A single reading may catch the collector in the middle of its work: the least of some neighbouring ones counts.
+const WINDOW = 5;
+const window = (end: number): number[] => Array.from({ length: WINDOW }, (_, i) => end - WINDOW + 1 + i);
+
 it('engines that are opened and closed one after the other leave no memory behind', async () => {
   // The long form goes to cycle 1,000.
   const last = Math.max(80, Math.round(5 * rounds()));
   const { code, said } = await runProgram(
     'cycles.mjs',
-    { library: LIBRARY, model: join(folder, 'model'), at: [50, last] },
+    { library: LIBRARY, model: join(folder, 'model'), at: [...window(50), ...window(last)] },
     ['--expose-gc'],
   );
   const memory = said
     .trim()
     .split('\n')
     .map((line) => Number(line.split(' ')[1]));
-  expect({ code, said, count: memory.length }).toEqual({ code: 0, said, count: 2 });
-  const [after50, afterLast] = memory as [number, number];
+  expect({ code, said, count: memory.length }).toEqual({ code: 0, said, count: 2 * WINDOW });
+  const [after50, afterLast] = [memory.slice(0, WINDOW), memory.slice(WINDOW)].map((some) =>
+    Math.min(...some),
+  ) as [number, number];
   // So soon after the fiftieth, one page more or less of the collector's own weighs more.
   expect(afterLast / after50, said).toBeLessThanOrEqual(rounds() >= 200 ? 1.01 : 1.05);
   recordCount('open and close cycles', last);

@@ -12,6 +12,7 @@ vi.setConfig({ testTimeout: 3_600_000 });
 const KINDS = ['generate', 'submit', 'compile', 'embed', 'train', 'load'];
 
 let folder: string;
+let programs = 0;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hint-endings-'));
   await writeWideModel(join(folder, 'model'));
@@ -20,7 +21,8 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** One process that works on `kind` and ends by `ending` once for each delay. */
 function end(ending: string, kind: string, delays: number[]): Promise<{ code: unknown; said: string }> {
-  const output = join(folder, 'runs', `${ending}-${kind}-${delays[0]}`);
+  // The same delay may be drawn twice, and a run does not take the folder of another.
+  const output = join(folder, 'runs', String(++programs));
   return runProgram('work.mjs', {
     library: LIBRARY,
     model: join(folder, 'model'),
