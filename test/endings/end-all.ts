@@ -1,23 +1,25 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, vi } from 'vitest';
 import { tinyRun } from '../training/run-setup.js';
 import { LIBRARY, runProgram, writeWideModel } from './programs.js';
 import { recordCount, rounds, uniform } from './rounds.js';
-
-// Each ending is a process of its own, which takes seconds on a slow machine.
-vi.setConfig({ testTimeout: 3_600_000 });
 
 const KINDS = ['generate', 'submit', 'compile', 'embed', 'train', 'load'];
 
 let folder: string;
 let programs = 0;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'hint-endings-'));
-  await writeWideModel(join(folder, 'model'));
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** For the tests of a file: the model that is worked on, and time for processes that take seconds on a slow machine. */
+export function prepareEndings(): void {
+  vi.setConfig({ testTimeout: 3_600_000 });
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'hint-endings-'));
+    await writeWideModel(join(folder, 'model'));
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+}
 
 /** One process that works on `kind` and ends by `ending` once for each delay. */
 function end(ending: string, kind: string, delays: number[]): Promise<{ code: unknown; said: string }> {
@@ -34,7 +36,12 @@ function end(ending: string, kind: string, delays: number[]): Promise<{ code: un
 }
 
 /** Ends the work of every kind at random moments, as many times as the tests are asked for. */
-async function endAll(ending: string, expected: number, perProcess: number, says: RegExp): Promise<void> {
+export async function endAll(
+  ending: string,
+  expected: number,
+  perProcess: number,
+  says: RegExp,
+): Promise<void> {
   const total = rounds();
   const next = uniform(ending);
   for (let done = 0; done < total; done += perProcess) {
@@ -54,19 +61,5 @@ async function endAll(ending: string, expected: number, perProcess: number, says
   recordCount(`endings: ${ending}`, total);
 }
 
-const SILENT = /^$/;
-
-describe('ending a process in the middle of work', () => {
-  it('by process.exit gives the code asked for', () => endAll('exit', 7, 1, SILENT));
-  it('by an uncaught error gives 1 and that error alone', () =>
-    endAll('error', 1, 1, /An error that nobody catches/));
-  it('by an unhandled rejection gives 1', () => endAll('rejection', 1, 1, /A rejection that nobody catches/));
-  it('starting other processes meanwhile harms neither', () => endAll('children', 7, 1, SILENT));
-});
-
-describe('ending workers in the middle of work leaves the process alive', () => {
-  it('when they are terminated', () => endAll('worker terminated', 0, 5, SILENT));
-  it('when an error in them is not caught', () => endAll('worker error', 0, 5, SILENT));
-  it('when they call process.exit', () => endAll('worker exit', 0, 5, SILENT));
-  it('when the process ends with them', () => endAll('exit beside workers', 7, 1, SILENT));
-});
+/** What is said by a process that ends without a word. */
+export const SILENT = /^$/;
