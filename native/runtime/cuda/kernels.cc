@@ -7,10 +7,12 @@ namespace hint {
 #define HINT_OP_CPU_ONLY(name)
 #include "native/core/table.def"
 #undef HINT_OP
+#undef HINT_OP_CPU_ONLY
 
 namespace cuda {
 
 Kernels kernelsOf(std::string_view op) {
+#define HINT_OP_CPU_ONLY(name)
 #define HINT_OP(name) \
   if (op == #name) return cuda_##name();
 #include "native/core/table.def"
