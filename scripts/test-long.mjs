@@ -24,7 +24,17 @@ const PARTS = {
   },
   fuzz: { command: ['node', 'scripts/fuzz.mjs'] },
   sanitize: { command: ['node', 'scripts/test-sanitize.mjs'] },
-  soak: { command: ['node', 'dist/cli/main.js', 'bench', 'soak'] },
+  soak: {
+    command: ['node', 'dist/cli/main.js', 'bench', 'soak', '--json'],
+    // What this command says is read here: a command for users writes no counts.
+    counts: ({ requests, cancelled, memory }) => [
+      { name: 'requests', count: requests },
+      { name: 'of them cancelled', count: cancelled },
+      ...memory
+        .slice(-1)
+        .map(({ rss }) => ({ name: 'MB of the process at the end', count: Math.round(rss / 2 ** 20) })),
+    ],
+  },
 };
 
 const options = process.argv.slice(2);
@@ -37,16 +47,26 @@ if (first !== undefined && !(first in PARTS)) {
 
 let failed = 0;
 for (const part of first ? [first] : Object.keys(PARTS)) {
-  const { command, environment = {} } = PARTS[part];
+  const { command, environment = {}, counts: counted } = PARTS[part];
   const [program, ...parameters] = [...command, ...rest];
   writeFileSync(counts, '');
   const started = Date.now();
   console.log(`== ${part}: ${[program, ...parameters].join(' ')}`);
-  const { status } = spawnSync(program, parameters, {
+  const { status, stdout } = spawnSync(program, parameters, {
     cwd: root,
-    stdio: 'inherit',
+    stdio: ['inherit', counted ? 'pipe' : 'inherit', 'inherit'],
+    encoding: 'utf8',
     env: { ...process.env, ...environment, HINT_TEST_COUNTS: counts },
   });
+  if (counted && stdout) {
+    process.stdout.write(stdout);
+    writeFileSync(
+      counts,
+      counted(JSON.parse(stdout))
+        .map((line) => `${JSON.stringify(line)}\n`)
+        .join(''),
+    );
+  }
   const seconds = Math.round((Date.now() - started) / 1000);
   console.log(`== ${part}: ${status === 0 ? 'ok' : 'FAILED'} (${seconds} s)`);
   if (status !== 0) failed++;

@@ -7,6 +7,7 @@
 
 #include "native/core/error.h"
 #include "native/math/skinny_gemm.h"
+#include "native/runtime/signals.h"
 
 namespace hint {
 
@@ -23,6 +24,7 @@ void gemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, flo
     skinnyGemm(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     return;
   }
+  prepareForBusErrors();
   const dnnl_status_t status =
       dnnl_sgemm(transposeA ? 'T' : 'N', transposeB ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
   if (status != dnnl_success)

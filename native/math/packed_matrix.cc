@@ -16,6 +16,7 @@
 #include "native/math/quantize.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/scratch.h"
+#include "native/runtime/signals.h"
 
 namespace hint {
 namespace {
@@ -185,6 +186,7 @@ void multiply(int64_t m, int64_t k, int64_t n, const void* x, const PackedMatrix
     product.residual.set_data_handle(handle(epilogue.residual));
     arguments.emplace(product.residualArgument, product.residual);
   }
+  prepareForBusErrors();
   product.primitive.execute(stream(), arguments);
   stream().wait();
 }
@@ -280,6 +282,7 @@ void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const voi
   guarded([&] {
     const Desc stored({k, n}, typesOf(dtype).weight, transposed ? memory::format_tag::ba : memory::format_tag::ab);
     memory from(stored, engine(), const_cast<void*>(values)), to(packedDesc(k, n, dtype), engine(), packed);
+    prepareForBusErrors();
     dnnl::reorder(from, to).execute(stream(), from, to);
     stream().wait();
   });

@@ -9,6 +9,7 @@
 #include "native/core/error.h"
 #include "native/core/table.h"
 #include "native/runtime/parallel.h"
+#include "native/runtime/signals.h"
 
 namespace hint {
 namespace {
@@ -72,6 +73,12 @@ std::shared_ptr<const Error> failureOfLenders(const Call& call) {
     if (!failure && tensor.buffer->isBorrowed()) failure = tensor.buffer->knownFailure();
   });
   return failure;
+}
+
+bool readsMappedFile(const Call& call) {
+  bool any = false;
+  forEachRead(call, [&](const Tensor& tensor, const ArgSpec&, bool) { any |= tensor.buffer->isBorrowed(); });
+  return any;
 }
 
 /// Adds the checks that may still fail and are not there yet.
@@ -247,7 +254,10 @@ void Stream::run(Call& call) {
       // A buffer about to be overwritten starts clean; one that is accumulated into was checked above.
       forEachWritten(call, [](Tensor& tensor) { tensor.buffer->failure = nullptr; });
       forEachWritten(call, [](Tensor& tensor) { tensor.buffer->ensure(); });
-      backend_->run(call);
+      {
+        const MappedReads reads(readsMappedFile(call));
+        backend_->run(call);
+      }
       if (const auto failed = failureOfLenders(call)) throw Error(*failed);
       collectChecks(call);
       commands_.fetch_add(1, std::memory_order_relaxed);
@@ -278,6 +288,7 @@ size_t Stream::queued() const {
 }
 
 void Stream::loop() {
+  blockForeignSignals();
   lowerPriority();
   backend_->enter(allocator_);
   setThreadCount(threads_);

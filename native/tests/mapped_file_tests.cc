@@ -1,15 +1,20 @@
+#include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <future>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "native/core/table.h"
 #include "native/math/finite.h"
 #include "native/runtime/mapped_file.h"
+#include "native/runtime/parallel.h"
+#include "native/runtime/signals.h"
 #include "native/runtime/stream.h"
 #include "native/tests/check.h"
 
@@ -107,6 +112,32 @@ TEST("a tensor beyond the end of the file, or where its elements cannot lie, is 
   ERROR_OF("INVALID_FILE", mapped->tensor(allocator, DType::f32, {1}, 41));
   ERROR_OF("INVALID_SHAPE", mapped->tensor(allocator, DType::f32, {1}, 2));
   CHECK_EQUAL(mapped->tensor(allocator, DType::bf16, {0, 7}, 40).size(), 0);
+}
+
+TEST("every thread that computes has a stack of its own for the fault of a mapped file, and takes no other signal") {
+  Stream stream(3);
+  std::promise<std::pair<int, int>> promise;
+  stream.post([&] {
+    std::atomic<int> threads = 0, good = 0;
+    // A smaller team between two large ones ends threads, and the next one starts others.
+    for (const int size : {3, 1, 2, 3}) {
+      setThreadCount(size);
+      const MappedReads reads(true);
+      prepareForBusErrors();
+      parallelFor(size, 1, [&](int64_t, int64_t) {
+        stack_t stack;
+        sigset_t blocked;
+        const bool isKnown = sigaltstack(nullptr, &stack) == 0 && pthread_sigmask(SIG_BLOCK, nullptr, &blocked) == 0;
+        ++threads;
+        good += isKnown && !(stack.ss_flags & SS_DISABLE) && sigismember(&blocked, SIGTERM) == 1 &&
+                sigismember(&blocked, SIGBUS) == 0;
+      });
+    }
+    promise.set_value({threads, good});
+  });
+  const auto [threads, good] = promise.get_future().get();
+  CHECK_EQUAL(threads, 9);
+  CHECK_EQUAL(good, 9);
 }
 
 TEST("an empty file, and what is no file, are not mapped") {
