@@ -7,6 +7,9 @@ export function rounds(): number {
   return Number(process.env['HINT_TEST_ROUNDS'] ?? 20);
 }
 
+/** Milliseconds that a test of all rounds may take, on a machine that does much else beside. */
+export const TIME_LIMIT = 45_000 * rounds();
+
 /** Numbers from [0, 1) that are the same for the same name and HINT_TEST_SEED (default 1). */
 export function uniform(name: string): () => number {
   const seed = Number(process.env['HINT_TEST_SEED'] ?? 1);

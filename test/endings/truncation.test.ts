@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { LIBRARY, runProgram, writeWideModel } from './programs.js';
-import { recordCount, rounds, uniform } from './rounds.js';
+import { recordCount, rounds, uniform, TIME_LIMIT } from './rounds.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -32,4 +32,4 @@ it('a model file that is cut off while an engine reads it gives an error, not ze
     });
   });
   recordCount('truncations', cuts.length);
-}, 900_000);
+}, TIME_LIMIT);
