@@ -12,24 +12,28 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-it('a model file that is cut off while an engine reads it gives an error, not zeros and not the end of the process', async () => {
-  const next = uniform('truncation');
-  const cuts = Array.from({ length: rounds() }, () => ({
-    delay: Math.round(next() ** 2 * 400),
-    left: Math.floor(next() * 1000),
-  }));
-  const { code, said } = await runProgram('truncation.mjs', {
-    library: LIBRARY,
-    model: join(folder, 'model'),
-    cuts,
-  });
-  const outcomes = said.trim().split('\n');
-  expect({ code, count: outcomes.length }).toEqual({ code: 0, count: cuts.length });
-  outcomes.forEach((outcome, i) => {
-    expect({ cut: cuts[i], outcome }).toEqual({
-      cut: cuts[i],
-      outcome: expect.stringMatching(/^(INVALID_FILE|INVALID_CHECKPOINT)$/) as string,
+it(
+  'a model file that is cut off while an engine reads it gives an error, not zeros and not the end of the process',
+  async () => {
+    const next = uniform('truncation');
+    const cuts = Array.from({ length: rounds() }, () => ({
+      delay: Math.round(next() ** 2 * 400),
+      left: Math.floor(next() * 1000),
+    }));
+    const { code, said } = await runProgram('truncation.mjs', {
+      library: LIBRARY,
+      model: join(folder, 'model'),
+      cuts,
     });
-  });
-  recordCount('truncations', cuts.length);
-}, TIME_LIMIT);
+    const outcomes = said.trim().split('\n');
+    expect({ code, count: outcomes.length }).toEqual({ code: 0, count: cuts.length });
+    outcomes.forEach((outcome, i) => {
+      expect({ cut: cuts[i], outcome }).toEqual({
+        cut: cuts[i],
+        outcome: expect.stringMatching(/^(INVALID_FILE|INVALID_CHECKPOINT)$/) as string,
+      });
+    });
+    recordCount('truncations', cuts.length);
+  },
+  TIME_LIMIT,
+);
