@@ -16,7 +16,11 @@ namespace {
 
 /// Lets the thread that runs JavaScript preempt compute threads at once, so that the event loop stays responsive when
 /// every core computes. The team's threads inherit it.
-void lowerPriority() { setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), 5); }
+void lowerPriority() {
+  const auto thread = static_cast<id_t>(syscall(SYS_gettid));
+  // Whoever was started at a lower one keeps it.
+  if (getpriority(PRIO_PROCESS, thread) < 5) setpriority(PRIO_PROCESS, thread, 5);
+}
 
 template <typename Visit>
 void forEachWritten(Call& call, const Visit& visit) {
