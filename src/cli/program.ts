@@ -6,7 +6,9 @@ import { addBenchCommand } from './commands/bench/command.js';
 import { addCompileCommand } from './commands/compile.js';
 import { addDataCommand } from './commands/data/command.js';
 import { addDemoCommand } from './commands/demo/command.js';
+
 import { addDoctorCommand } from './commands/doctor.js';
+import { addDownloadCommand } from './commands/download.js';
 import { addEvalCommand } from './commands/eval/command.js';
 import { addFlopsCommand } from './commands/flops/command.js';
 import { addInspectCommand } from './commands/inspect.js';
@@ -25,6 +27,7 @@ import { note, writeError, writeOutput } from './support/output.js';
 /** In the order of `hint --help`. */
 const COMMANDS: readonly ((program: Command) => void)[] = [
   addDemoCommand,
+  addDownloadCommand,
   addPretrainCommand,
   addTrainCommand,
   addReproduceCommand,

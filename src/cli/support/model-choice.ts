@@ -9,6 +9,7 @@ import {
 import { PUBLISHED_SIZES, modelOfSize } from '../../model/config/sizes.js';
 import { findSystem, SYSTEMS, type HintOptions } from '../../systems/index.js';
 import { wholeNumber } from './options.js';
+import { MODEL_NAME, modelFolder } from './model-name.js';
 
 /** Options that say which model is accounted for. */
 export interface ModelChoiceOptions {
@@ -33,7 +34,7 @@ export interface ModelChoice {
 /** Adds the argument `[model]` and --size, --system, --adapter-size and --prefix-length. */
 export function addModelChoice(command: Command): Command {
   return command
-    .argument('[model]', 'a model directory (its config.json is all that is read)')
+    .argument('[model]', `${MODEL_NAME} (its config.json is all that is read)`, modelFolder)
     .addOption(
       new Option('--size <name>', 'a published T5 v1.1 size instead of a model directory').choices(
         PUBLISHED_SIZES,

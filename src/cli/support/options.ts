@@ -1,11 +1,12 @@
 import { Argument, Option } from 'commander';
 import { HintError } from '../../util/errors.js';
+import { MODEL_NAME, modelFolder } from './model-name.js';
 
 // Options that several commands take, declared once: the same words mean the same everywhere.
 
 /** `<model>`: what inference opens. */
 export function modelArgument(): Argument {
-  return new Argument('<model>', 'a model directory with its tokenizer.json');
+  return new Argument('<model>', MODEL_NAME).argParser(modelFolder);
 }
 
 /** `--dtype`: what the matrices of inference are held in. */

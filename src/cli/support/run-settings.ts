@@ -9,6 +9,7 @@ import { readJson } from '../../util/read-file.js';
 import { EXIT, note, print, printJson } from './context.js';
 import { Progress } from './progress.js';
 import { collect, jsonOption } from './options.js';
+import { MODEL_NAME, modelFolder } from './model-name.js';
 
 /** Options of every command that trains into a run directory. */
 export interface TrainingRunOptions {
@@ -28,7 +29,7 @@ export interface TrainingRunOptions {
 export function addTrainingRunOptions(command: Command): Command {
   return command
     .option('--system <name>', 'a name that "hint systems" lists (system)')
-    .option('--init <directory>', 'the model to start from (model.init)')
+    .option('--init <model>', `what to start from: ${MODEL_NAME} (model.init)`, modelFolder)
     .option(
       '--size <name>',
       `or a new model of a published size: ${MODEL_SIZES.join(', ')} (model.init.size)`,

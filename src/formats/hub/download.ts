@@ -1,0 +1,82 @@
+import { join } from 'node:path';
+import { HintError, throwIfAborted } from '../../util/errors.js';
+import { HubCache, storedToken } from './cache.js';
+import { downloadFile } from './download-file.js';
+import { hubAccess, type HubAccess } from './http.js';
+import { checkName, checkRevision, readSnapshot, type HubFile } from './repository.js';
+import { neededFiles } from './selection.js';
+
+export interface DownloadOptions {
+  /** Branch, tag or commit (default main). */
+  revision?: string | undefined;
+  /** Default: HF_TOKEN, or the file that `huggingface-cli login` writes. */
+  token?: string | undefined;
+  /** Only look into the cache (default: HF_HUB_OFFLINE). */
+  offline?: boolean | undefined;
+  /** The cache's folder (default: HF_HUB_CACHE, or what HF_HOME or the home folder lead to). */
+  cache?: string | undefined;
+  signal?: AbortSignal | undefined;
+  /** Bytes that are there, of all that are needed, and the file that comes. */
+  onProgress?: ((done: number, total: number, file: string) => void) | undefined;
+  /** What of {@link hubAccess} is otherwise: times, for tests. */
+  access?: Partial<HubAccess> | undefined;
+}
+
+/** A model in the cache. */
+export interface DownloadedModel {
+  /** Holds the files by their names; open it as a model directory. */
+  folder: string;
+  /** Undefined when offline and the revision is a branch that was never resolved here. */
+  commit: string;
+  /** The files that the model needs; empty when offline. */
+  files: HubFile[];
+}
+
+/**
+ * Downloads the files of a model that are needed from the Hugging Face hub, or a mirror that HF_ENDPOINT names, into the
+ * hub's cache, which Python's huggingface_hub shares. What is there is not asked for again; what was cut off goes on.
+ *
+ * @param name owner/name
+ * @throws HintError INVALID_ARGUMENT, NOT_FOUND (no such model, revision or access; offline: not in the cache),
+ *   NOT_SUPPORTED (no weights that are read), INVALID_FILE (a checksum differs), IO, ABORTED
+ */
+export async function downloadModel(name: string, options: DownloadOptions = {}): Promise<DownloadedModel> {
+  const { revision = 'main', signal } = options;
+  checkName(name);
+  checkRevision(revision);
+  const cache = new HubCache(name, options.cache);
+  if (options.offline ?? isOffline()) return offline(name, revision, cache);
+  const access = { ...hubAccess(options.token ?? storedToken()), ...options.access };
+  const { commit, files } = await readSnapshot(access, name, revision, signal);
+  const needed = neededFiles(name, files);
+  const total = needed.reduce((sum, { size }) => sum + size, 0);
+  let done = 0;
+  for (const file of needed) {
+    throwIfAborted(signal);
+    const before = done;
+    const report = (bytes: number): void => options.onProgress?.((done += bytes), total, file.path);
+    if (!(await cache.has(file))) await downloadFile(access, cache, { name, commit, file }, report, signal);
+    done = before + file.size;
+    options.onProgress?.(done, total, file.path);
+    await cache.linkInto(commit, file);
+  }
+  // Last of all: whoever finds the revision finds all of its files.
+  await cache.noteCommit(revision, commit);
+  return { folder: cache.snapshot(commit), commit, files: needed };
+}
+
+function offline(name: string, revision: string, cache: HubCache): DownloadedModel {
+  const folder = cache.found(revision);
+  const commit = cache.commitOf(revision);
+  if (folder === undefined || commit === undefined)
+    throw new HintError(
+      'NOT_FOUND',
+      `${name} at ${revision} is not in the cache (${join(cache.folder, 'snapshots')}), and nothing is downloaded offline; run the command once with a network.`,
+    );
+  return { folder, commit, files: [] };
+}
+
+function isOffline(): boolean {
+  const variables = ['HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE'].map((variable) => process.env[variable] ?? '');
+  return variables.some((value) => /^(1|true|yes|on)$/i.test(value));
+}
