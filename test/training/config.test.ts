@@ -70,6 +70,7 @@ describe('training configuration', () => {
       { ...minimal, model: { init: 'x', hint: { adapter_size: 4 } } },
       /model\.hint\.adapter_size is unknown; did you mean adapterSize\?/,
     ],
+    [{ ...minimal, foo: 1 }, /: foo is unknown; the keys are system, model, data,/],
     [{ ...minimal, optimizer: { beta1: 0.9 } }, /optimizer\.beta1 is unknown.*decayRate/],
     [{ ...minimal, optimizer: { name: 'adamw', decayRate: 1 } }, /optimizer\.decayRate is unknown.*beta1/],
     [
@@ -91,6 +92,16 @@ describe('training configuration', () => {
     expect(message).toMatch(/steps is -1/);
     expect(message).toMatch(/model\.init is 7: must be a model directory.*tiny, small, base/);
     expect(message).toMatch(/dropout is "no"/);
+  });
+
+  it('says of what is missing how it is given, in the file and on the command line', () => {
+    const told = (json: unknown): string => faultOf(() => parseTrainingConfig(json)).message;
+    expect(told({})).toMatch(
+      /model is missing; set model\.init \(--init DIRECTORY, or --size NAME.*; data is missing; set data\.directory \(--data DIRECTORY\); output is missing; set output \(--output/,
+    );
+    expect(told({ ...minimal, data: {} })).toMatch(
+      /data\.directory is missing; set data\.directory \(--data/,
+    );
   });
 
   it('refuses what is no object', () => {

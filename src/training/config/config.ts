@@ -259,6 +259,14 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** What a run cannot do without, and how it is given: a part in the file, or an option of the command line. */
+const GIVEN_BY: Readonly<Record<string, string>> = {
+  model: 'set model.init (--init DIRECTORY, or --size NAME for a new model)',
+  data: 'set data.directory (--data DIRECTORY)',
+  'data.directory': 'set data.directory (--data DIRECTORY)',
+  output: 'set output (--output DIRECTORY)',
+};
+
 // Unknown keys that a message names.
 const MOST_KEYS = 20;
 
@@ -272,13 +280,14 @@ function describeIssue(issue: z.core.$ZodIssue, json: unknown): string {
         const like = nearest(key, known);
         const name = shown(key.slice(0, 100));
         const where = path === '' ? name : `${path}.${name}`;
-        return `${where} is unknown; ${like ? `did you mean ${like}?` : 'there is'} (keys: ${known.join(', ')})`;
+        return `${where} is unknown; ${like ? `did you mean ${like}? ` : ''}the keys are ${known.join(', ')}`;
       })
       .join('; ');
   }
   const value = valueAt(json, issue.path);
   if (path === '') return `it is no JSON object (${issue.message})`;
-  if (value === undefined) return `${path} is missing`;
+  if (value === undefined)
+    return `${path} is missing; ${Object.hasOwn(GIVEN_BY, path) ? GIVEN_BY[path] : `set ${path}`}`;
   return `${path} is ${showValue(value)}: ${issue.message}`;
 }
 

@@ -37,7 +37,10 @@ export async function openText(
   const { objective, files: patterns, documents, column, documentsPerGroup, shuffleBuffer, threads } = data;
   if (objective === 'none') return NO_TEXT;
   if (patterns.length === 0)
-    throw new HintError('INVALID_CONFIG', 'data.files is missing; name the text files, folders or patterns.');
+    throw new HintError(
+      'INVALID_CONFIG',
+      'data.files is missing; name the text files, folders or patterns (--text).',
+    );
   const { splits, segmentTokens, maxDocumentTokens, lastSegment } = data;
   const files = await findTextFiles(patterns, documents, signal);
   const settings = { objective, splits, segmentTokens, maxDocumentTokens, lastSegment, seed };
