@@ -61,23 +61,60 @@ export {
   type ScoreChoicesOptions,
   type ScoreChoicesRequest,
 } from './inference/decode/score-choices.js';
-export { evaluateP3, type P3Evaluation, type P3EvaluateOptions } from './evaluation/rank-classification.js';
+export {
+  evaluateP3,
+  type P3Evaluation,
+  type P3EvaluateOptions,
+  type P3Prediction,
+  type P3Scores,
+} from './evaluation/rank-classification.js';
 export { evaluateModel, type EvaluateOptions, type Evaluation } from './evaluation/evaluate.js';
-export { scoreFile, scorePredictions, type ScoreReport, type Scores } from './evaluation/score.js';
+export {
+  scoreFile,
+  scorePredictions,
+  type FileScoreReport,
+  type ScoreReport,
+  type Scores,
+} from './evaluation/score.js';
+export type { Prediction, References } from './evaluation/prediction-files.js';
 export { rougeL } from './evaluation/rouge.js';
 export { exactMatch } from './evaluation/exact-match.js';
-export { inferenceFlops, type InferenceCost, type InferenceLengths } from './accounting/flops.js';
+export {
+  inferenceFlops,
+  type InferenceCost,
+  type InferenceLengths,
+  type MultiplyAdds,
+} from './accounting/flops.js';
 export { parseTrainingConfig, readTrainingConfig, type TrainingConfig } from './training/config/config.js';
 export { trainFromConfig } from './training/run/run.js';
-export type { TrainingEvent, TrainingSummary } from './training/run/events.js';
+export type { TrainingEvent, TrainingPhase, TrainingSummary, TrainOptions } from './training/run/events.js';
 export { TextSource, type TextSourceOptions } from './training/sources/text-source.js';
 export { findTextFiles, type TextFile } from './data/text/files.js';
 export { PoolSource, type ExampleSource, type SourceState } from './training/sources/example-source.js';
-export { Trainer, type StepReport } from './training/step/trainer.js';
-export { findSystem, type System } from './systems/index.js';
+export {
+  Trainer,
+  type StepReport,
+  type StepsOptions,
+  type TrainerParts,
+  type TrainerSettings,
+  type TrainerState,
+} from './training/step/trainer.js';
+export {
+  findSystem,
+  type HintOptions,
+  type HypernetworkPlan,
+  type P3Request,
+  type ParameterGroup,
+  type System,
+} from './systems/index.js';
 export type { AnyModel, ModelFamily, StartRequest } from './model/family.js';
 export { openModel } from './model/families/open-model.js';
-export { loadModel, saveModel, type LoadModelOptions } from './model/checkpoint/checkpoint.js';
+export {
+  loadModel,
+  saveModel,
+  type LoadModelOptions,
+  type SaveModelOptions,
+} from './model/checkpoint/checkpoint.js';
 export type { ForwardOptions, StoredTensor } from './model/trainable/trainable.js';
 export type { ActivationMemory } from './model/memory/activation-memory.js';
 export { modelFingerprint } from './model/trainable/fingerprint.js';
@@ -92,18 +129,23 @@ export {
   readModelConfig,
   serializeModelConfig,
   type HintConfig,
+  type LoraRanks,
   type ModelConfig,
 } from './model/config/config.js';
 export { parameterCount, parameterShapes } from './model/parameters/parameter-shapes.js';
-export { openSafetensors, writeSafetensors } from './formats/safetensors/file.js';
-export { Tokenizer } from './formats/tokenizer/tokenizer.js';
+export { openSafetensors, writeSafetensors, type SafetensorsFile } from './formats/safetensors/file.js';
+export type { TensorToWrite } from './formats/safetensors/writer.js';
+export { Tokenizer, type DecodeOptions, type EncodeOptions } from './formats/tokenizer/tokenizer.js';
 export {
   loadSniDataset,
   streamSniDataset,
+  type DatasetProgress,
   type SniDatasetOptions,
 } from './data/natural-instructions/dataset.js';
 export { P3Source, type P3SourceOptions } from './data/p3/source.js';
-export { loadP3Evaluation, type P3EvaluationOptions } from './data/p3/evaluation.js';
+export type { PromptSetting } from './data/natural-instructions/prompts.js';
+export { loadP3Evaluation, type P3EvaluationOptions, type P3EvaluationSet } from './data/p3/evaluation.js';
+export type { P3Progress } from './data/p3/dataset.js';
 export {
   renderPromptsource,
   type RenderOptions as PromptsourceOptions,
