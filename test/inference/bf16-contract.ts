@@ -41,7 +41,7 @@ async function overwrite(
 ): Promise<void> {
   const at = await (async () => {
     await using file = await openSafetensors(path);
-    return file.locate(name).position + value.BYTES_PER_ELEMENT * index;
+    return file.locate(name)!.position + value.BYTES_PER_ELEMENT * index;
   })();
   const file = await openFile(path, 'r+');
   await file.write(new Uint8Array(value.buffer), 0, value.BYTES_PER_ELEMENT, at);

@@ -5,6 +5,7 @@ import { HintError } from '../../util/errors.js';
 import { readModelConfig, serializeModelConfig } from '../../model/config/config.js';
 import { parameterCount, parameterShapes } from '../../model/parameters/parameter-shapes.js';
 import { slotCount } from '../../model/modules/slots.js';
+import { openWeights } from '../../formats/checkpoint/open-weights.js';
 import { openSafetensors } from '../../formats/safetensors/file.js';
 import { RunDirectory } from '../../training/run/run-directory.js';
 import { showValue } from '../../util/show-value.js';
@@ -59,7 +60,7 @@ async function inspect(path: string): Promise<Report> {
 
 async function inspectModel(path: string): Promise<Report> {
   const config = await readModelConfig(path);
-  await using file = await openSafetensors(path);
+  await using file = await openWeights(path);
   const shapes = parameterShapes(config);
   const missing = [...shapes.keys()].filter((name) => !file.tensors.has(name));
   return {

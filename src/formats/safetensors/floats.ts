@@ -1,6 +1,6 @@
 import { HintError } from '../../util/errors.js';
 import { createYielder } from '../../util/event-loop-lag.js';
-import { DTYPE_BYTES, type SafetensorsDType } from './header.js';
+import { DTYPE_BYTES, isKnownDType } from '../weights/dtypes.js';
 
 // float32 bits of each float16: 256 kB once instead of a branch per element.
 let halfBits: Uint32Array | undefined;
@@ -19,6 +19,9 @@ function halfTable(): Uint32Array {
   return (halfBits = new Uint32Array(floats.buffer));
 }
 
+/** The element types that weights are read from. */
+const FLOATS: ReadonlySet<string> = new Set(['F32', 'F16', 'BF16', 'F64']);
+
 /** `bytes` at an offset that a typed array can view. */
 function aligned(bytes: Uint8Array, elementBytes: number): Uint8Array {
   return bytes.byteOffset % elementBytes === 0 ? bytes : bytes.slice();
@@ -30,11 +33,14 @@ function aligned(bytes: Uint8Array, elementBytes: number): Uint8Array {
  *
  * @throws HintError NOT_SUPPORTED for an integer dtype, INVALID_SHAPE if the bytes are not a whole number of elements
  */
-export function toFloat32(bytes: Uint8Array, dtype: SafetensorsDType): Float32Array {
-  const elementBytes = { F16: 2, BF16: 2, F32: 4, F64: 8, U8: 0, I8: 0, I32: 0, I64: 0 }[dtype];
-  if (elementBytes === 0) {
-    throw new HintError('NOT_SUPPORTED', `A tensor of dtype ${dtype} holds no floating-point weights.`);
+export function toFloat32(bytes: Uint8Array, dtype: string): Float32Array {
+  if (!FLOATS.has(dtype) || !isKnownDType(dtype)) {
+    throw new HintError(
+      'NOT_SUPPORTED',
+      `A tensor of dtype ${dtype} holds no floating-point weights that are read; convert it to one of ${[...FLOATS].join(', ')}.`,
+    );
   }
+  const elementBytes = DTYPE_BYTES[dtype];
   if (bytes.byteLength % elementBytes !== 0) {
     throw new HintError(
       'INVALID_SHAPE',
@@ -60,9 +66,10 @@ export function toFloat32(bytes: Uint8Array, dtype: SafetensorsDType): Float32Ar
 const CONVERT_CHUNK = 1 << 18;
 
 /** {@link toFloat32} for large tensors: the event loop turns in between. */
-export async function toFloat32InPieces(bytes: Uint8Array, dtype: SafetensorsDType): Promise<Float32Array> {
-  const elementBytes = DTYPE_BYTES[dtype];
-  if (dtype === 'F32' || bytes.byteLength <= CONVERT_CHUNK * elementBytes) return toFloat32(bytes, dtype);
+export async function toFloat32InPieces(bytes: Uint8Array, dtype: string): Promise<Float32Array> {
+  const elementBytes = isKnownDType(dtype) ? DTYPE_BYTES[dtype] : 1;
+  if (!FLOATS.has(dtype) || dtype === 'F32' || bytes.byteLength <= CONVERT_CHUNK * elementBytes)
+    return toFloat32(bytes, dtype);
   const values = new Float32Array(Math.ceil(bytes.byteLength / elementBytes));
   const yielded = createYielder();
   for (let begin = 0; begin < values.length; begin += CONVERT_CHUNK) {

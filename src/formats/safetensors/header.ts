@@ -1,19 +1,6 @@
 import { HintError } from '../../util/errors.js';
 import { showValue } from '../../util/show-value.js';
-
-/** Bytes per element of the element types this engine reads and writes. */
-export const DTYPE_BYTES = { U8: 1, I8: 1, F16: 2, BF16: 2, I32: 4, F32: 4, F64: 8, I64: 8 } as const;
-
-/** An element type by its safetensors name. */
-export type SafetensorsDType = keyof typeof DTYPE_BYTES;
-
-/** One tensor of a file, without its values. */
-export interface TensorInfo {
-  readonly name: string;
-  readonly dtype: SafetensorsDType;
-  readonly shape: readonly number[];
-  readonly byteLength: number;
-}
+import { DTYPE_BYTES, elementCount, isKnownDType, type TensorInfo } from '../weights/dtypes.js';
 
 /** A tensor's place in its file: bytes [begin, begin + byteLength) after the header. */
 export interface TensorLocation extends TensorInfo {
@@ -43,16 +30,6 @@ export function invalidSafetensors(path: string, message: string, cause?: unknow
   return new HintError('INVALID_CHECKPOINT', `${path} is not a valid safetensors file: ${message}.`, {
     cause,
   });
-}
-
-/** Product of a shape's sizes, or undefined if a size is not a whole number ≥ 0 or the product is not exact. */
-export function elementCount(shape: readonly unknown[]): number | undefined {
-  let count = 1;
-  for (const size of shape) {
-    if (!Number.isSafeInteger(size) || (size as number) < 0) return undefined;
-    count *= size as number;
-  }
-  return Number.isSafeInteger(count) ? count : undefined;
 }
 
 /** Index of the quote that closes the string opened at `start`, or the text's length if none does. */
@@ -130,13 +107,8 @@ function parseTensor(path: string, name: string, entry: unknown): TensorLocation
   const tensor = `tensor ${showValue(name)}`;
   if (!isObject(entry)) throw invalidSafetensors(path, `${tensor} is not an object`);
   const { dtype, shape, data_offsets: offsets } = entry;
-  if (typeof dtype !== 'string' || !Object.hasOwn(DTYPE_BYTES, dtype)) {
-    const known = Object.keys(DTYPE_BYTES).join(', ');
-    throw invalidSafetensors(
-      path,
-      `${tensor} has dtype ${showValue(dtype)}; ${known} are supported, convert it to one`,
-    );
-  }
+  if (typeof dtype !== 'string' || dtype === '')
+    throw invalidSafetensors(path, `${tensor} has dtype ${showValue(dtype)}, which is no name of one`);
   const count = Array.isArray(shape) && shape.length <= MAX_RANK ? elementCount(shape) : undefined;
   if (count === undefined) {
     throw invalidSafetensors(
@@ -148,16 +120,16 @@ function parseTensor(path: string, name: string, entry: unknown): TensorLocation
   if (!Number.isSafeInteger(begin) || !Number.isSafeInteger(end)) {
     throw invalidSafetensors(path, `${tensor} has data_offsets ${showValue(offsets)}, not [begin, end]`);
   }
-  const knownDType = dtype as SafetensorsDType;
-  const byteLength = count * DTYPE_BYTES[knownDType];
-  if ((end as number) - (begin as number) !== byteLength) {
-    const held = (end as number) - (begin as number);
+  const held = (end as number) - (begin as number);
+  // What an element of another dtype takes is not known: such a tensor can be listed, but not read as numbers.
+  const byteLength = isKnownDType(dtype) ? count * DTYPE_BYTES[dtype] : held;
+  if (held !== byteLength || held < 0) {
     throw invalidSafetensors(
       path,
-      `${tensor} of shape ${showValue(shape)} and dtype ${dtype} takes ${byteLength} bytes, but its data_offsets span ${held}`,
+      `${tensor} of shape ${showValue(shape)} and dtype ${showValue(dtype).slice(1, -1)} takes ${byteLength} bytes, but its data_offsets span ${held}`,
     );
   }
-  return { name, dtype: knownDType, shape: shape as number[], byteLength, begin: begin as number };
+  return { name, dtype, shape: shape as number[], byteLength, begin: begin as number };
 }
 
 /** The tensors must cover the data without gap or overlap, so that no byte has two meanings and none is hidden. */

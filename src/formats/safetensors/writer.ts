@@ -15,22 +15,28 @@ import {
 } from '../../util/arguments.js';
 import { writeFileAtomically, type Append } from '../../util/atomic-file.js';
 import { showValue } from '../../util/show-value.js';
-import { DTYPE_BYTES, elementCount, MAX_HEADER_BYTES, type SafetensorsDType } from './header.js';
+import { DTYPE_BYTES, elementCount, type SafetensorsDType } from '../weights/dtypes.js';
+import { MAX_HEADER_BYTES } from './header.js';
 
 /** A tensor to be written; a function gives its bytes only when their turn comes. */
 export interface TensorToWrite {
   readonly name: string;
-  readonly dtype: SafetensorsDType;
+  /** A {@link SafetensorsDType}. */
+  readonly dtype: string;
   readonly shape: readonly number[];
   /** Little-endian, row-major; exactly as many bytes as shape and dtype say. */
   readonly data: Uint8Array | (() => Promise<Uint8Array>);
 }
 
+// Wider types first, so that every tensor starts at a multiple of its element size; within a width as the
+// format's own library orders them, which makes the files byte-identical.
+const DTYPE_ORDER = Object.keys(DTYPE_BYTES) as SafetensorsDType[];
+
 const TENSORS = list(
   shaped<TensorToWrite>(
     {
       name: text,
-      dtype: choice(...(Object.keys(DTYPE_BYTES) as SafetensorsDType[])),
+      dtype: choice(...DTYPE_ORDER),
       shape: list(where('a number', (side) => typeof side === 'number')),
       data: where(
         'a Uint8Array, or a function that resolves to one',
@@ -53,10 +59,6 @@ const ANY_ITERABLE: Kind<TensorToWrite[]> = {
     ),
 };
 
-// Wider types first, so that every tensor starts at a multiple of its element size; within a width as the
-// format's own library orders them, which makes the files byte-identical.
-const DTYPE_ORDER: readonly SafetensorsDType[] = ['I64', 'F64', 'F32', 'I32', 'BF16', 'F16', 'I8', 'U8'];
-
 const HEADER_ALIGNMENT = 8;
 
 function compareText(a: string, b: string): number {
@@ -65,7 +67,9 @@ function compareText(a: string, b: string): number {
 
 function inFileOrder(tensors: Iterable<TensorToWrite>): TensorToWrite[] {
   return [...tensors].sort(
-    (a, b) => DTYPE_ORDER.indexOf(a.dtype) - DTYPE_ORDER.indexOf(b.dtype) || compareText(a.name, b.name),
+    (a, b) =>
+      DTYPE_ORDER.indexOf(a.dtype as SafetensorsDType) - DTYPE_ORDER.indexOf(b.dtype as SafetensorsDType) ||
+      compareText(a.name, b.name),
   );
 }
 
@@ -77,7 +81,7 @@ function byteLengthOf({ name, dtype, shape }: TensorToWrite): number {
       `Tensor ${JSON.stringify(name)} has shape [${shape.join(', ')}]; sizes must be whole numbers ≥ 0.`,
     );
   }
-  return count * DTYPE_BYTES[dtype];
+  return count * DTYPE_BYTES[dtype as SafetensorsDType];
 }
 
 function encodeHeader(

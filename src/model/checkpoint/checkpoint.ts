@@ -30,14 +30,14 @@ import { MappedTensors } from './mapped-tensors.js';
 import { asFloat32, isRounded } from '../parameters/dtypes.js';
 import { copiedFrom, initialTensor } from '../parameters/initialise.js';
 import { DEVICE, ParameterStore } from '../parameters/parameter-store.js';
+import { openWeights } from '../../formats/checkpoint/open-weights.js';
 import {
-  openSafetensors,
   toBfloat16InPieces,
   toFloat32InPieces,
   writeSafetensors,
-  type SafetensorsFile,
   type TensorInfo,
 } from '../../formats/safetensors/file.js';
+import type { WeightFile } from '../../formats/weights/weight-file.js';
 import { TRAINABLE, type TrainableModel } from '../trainable/trainable.js';
 
 /** How a model directory is opened. */
@@ -97,9 +97,10 @@ const SAVE = optionsOf<SaveModelOptions>({
 const CHECK_CHUNK = 1 << 20;
 
 /**
- * Opens a checkpoint directory: config.json and model.safetensors (or a sharded index), ours or any Hugging Face
+ * Opens a checkpoint directory: config.json and weights in any form that openWeights reads, ours or any Hugging Face
  * T5 v1.1.
- * @throws HintError NOT_FOUND, INVALID_CONFIG, INVALID_CHECKPOINT (missing tensor, wrong shape, NaN), ABORTED
+ * @throws HintError NOT_FOUND, INVALID_CONFIG, INVALID_CHECKPOINT (missing tensor, wrong shape, NaN), NOT_SUPPORTED,
+ *   LIMIT_EXCEEDED, ABORTED
  */
 export async function loadModel(
   device: Device,
@@ -111,7 +112,7 @@ export async function loadModel(
   const options = checked(LOAD_OPTIONS, given, 'options');
   const stored = await readModelConfig(directory);
   const config = adaptConfig(stored, options);
-  await using file = await openSafetensors(directory);
+  await using file = await openWeights(directory);
   const shapes = parameterShapes(config);
   const starts = initialisations(config);
   const promised = parameterShapes(stored);
@@ -157,7 +158,7 @@ export async function loadModel(
   }
 
   /** The file's name for a tensor; undefined: it starts fresh. */
-  function sourceOf(name: string, from: SafetensorsFile): string | undefined {
+  function sourceOf(name: string, from: WeightFile): string | undefined {
     if (from.tensors.has(name)) return name;
     const isNew = !promised.has(name);
     const copied = isNew && options.hyperencoderInit !== 'random' ? copiedFrom(name) : undefined;
@@ -172,7 +173,7 @@ export async function loadModel(
 
 async function loadTensor(
   device: Device,
-  file: SafetensorsFile,
+  file: WeightFile,
   name: string,
   shape: readonly number[],
   mapped: MappedTensors | undefined,
@@ -198,7 +199,7 @@ async function loadTensor(
 /** A tensor in bf16, and, where that rounds it, the summary of what the file holds. */
 async function loadRounded(
   device: Device,
-  file: SafetensorsFile,
+  file: WeightFile,
   name: string,
   shape: readonly number[],
   signal: AbortSignal | undefined,
@@ -212,7 +213,7 @@ async function loadRounded(
 /** A bf16 tensor as its file holds it, all values finite. */
 async function loadBytes(
   device: Device,
-  file: SafetensorsFile,
+  file: WeightFile,
   name: string,
   shape: readonly number[],
   signal: AbortSignal | undefined,
@@ -255,7 +256,7 @@ export function adaptConfig(stored: ModelConfig, options: LoadModelOptions): Mod
  * @throws HintError INVALID_CHECKPOINT when it is missing or has another shape, ABORTED
  */
 export async function readValues(
-  file: SafetensorsFile,
+  file: WeightFile,
   name: string,
   shape: readonly number[],
   signal: AbortSignal | undefined,
@@ -266,7 +267,7 @@ export async function readValues(
   return values;
 }
 
-function checkShape(file: SafetensorsFile, name: string, shape: readonly number[]): TensorInfo {
+function checkShape(file: WeightFile, name: string, shape: readonly number[]): TensorInfo {
   const info = file.tensors.get(name);
   if (info && info.shape.length === shape.length && info.shape.every((side, i) => side === shape[i]))
     return info;
@@ -276,7 +277,7 @@ function checkShape(file: SafetensorsFile, name: string, shape: readonly number[
   );
 }
 
-function describe(file: SafetensorsFile, name: string): string {
+function describe(file: WeightFile, name: string): string {
   return `The tensor ${name} of ${file.path}`;
 }
 

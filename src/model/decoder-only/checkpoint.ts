@@ -6,7 +6,8 @@ import { roundParameter, type TensorSummary } from '../parameters/tensor-summary
 import { initialTensor } from '../parameters/initialise.js';
 import { isRounded } from '../parameters/dtypes.js';
 import { ParameterStore } from '../parameters/parameter-store.js';
-import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors/file.js';
+import { openWeights } from '../../formats/checkpoint/open-weights.js';
+import type { WeightFile } from '../../formats/weights/weight-file.js';
 import type { DecoderOnlyConfig } from './config.js';
 import { DecoderOnlyModel } from './decoder-only-model.js';
 import { namePrefixes, split, storedGroups, storedShape, type StoredGroup } from './layout.js';
@@ -26,7 +27,7 @@ export function initialiseDecoderOnlyModel(
 }
 
 /**
- * Opens a Hugging Face directory of GPT-2 or OPT as it is: model.safetensors or a sharded index, names with and without
+ * Opens a Hugging Face directory of GPT-2 or OPT as it is: weights in any form that openWeights reads, names with and without
  * the prefix of the base model. Other tensors of the file (masks, a tied head) are left aside. With the dtype bf16, where the
  * device reads weights as they are, its matrices are held and it computes in that.
  *
@@ -40,7 +41,7 @@ export async function loadDecoderOnlyModel(
   { dtype, signal, onProgress }: Pick<LoadModelOptions, 'dtype' | 'signal' | 'onProgress'> = {},
 ): Promise<DecoderOnlyModel> {
   const rounds = dtype === 'bf16' && !device.packsWeights;
-  await using file = await openSafetensors(directory);
+  await using file = await openWeights(directory);
   const table = decoderOnlyParameters(config);
   const groups = storedGroups(config);
   const tensors = new Map<string, Tensor>();
@@ -78,7 +79,7 @@ export async function loadDecoderOnlyModel(
   return new DecoderOnlyModel(device, config, parameters);
 }
 
-function storedName(config: DecoderOnlyConfig, group: StoredGroup, file: SafetensorsFile): string {
+function storedName(config: DecoderOnlyConfig, group: StoredGroup, file: WeightFile): string {
   const names = group.bare ? [group.name] : namePrefixes(config).map((prefix) => prefix + group.name);
   const found = names.find((name) => file.tensors.has(name));
   if (found !== undefined) return found;

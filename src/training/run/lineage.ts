@@ -2,7 +2,7 @@ import { HintError } from '../../util/errors.js';
 import { adaptConfig } from '../../model/checkpoint/checkpoint.js';
 import { readModelConfig } from '../../model/config/config.js';
 import { parameterShapes } from '../../model/parameters/parameter-shapes.js';
-import { openSafetensors } from '../../formats/safetensors/file.js';
+import { openWeights } from '../../formats/checkpoint/open-weights.js';
 import type { System } from '../../systems/index.js';
 import type { TrainingConfig } from '../config/config.js';
 import type { OptimizerGroup } from '../step/parameter-groups.js';
@@ -33,7 +33,7 @@ export function lineageMetadata(
  * @throws HintError INVALID_CHECKPOINT for a record that cannot be read, NOT_FOUND
  */
 export async function readLineage(directory: string): Promise<Lineage | undefined> {
-  await using file = await openSafetensors(directory);
+  await using file = await openWeights(directory);
   const [step, offsets] = [file.metadata.get('step'), file.metadata.get('step_offsets')];
   if (step === undefined) return undefined;
   try {

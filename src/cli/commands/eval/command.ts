@@ -5,7 +5,7 @@ import { evaluateModel, type Evaluation } from '../../../evaluation/evaluate.js'
 import { HintError } from '../../../util/errors.js';
 import { familyOf } from '../../../inference/families/registry.js';
 import type { AnyModel } from '../../../model/family.js';
-import { openSafetensors } from '../../../formats/safetensors/file.js';
+import { openWeights } from '../../../formats/checkpoint/open-weights.js';
 import { findSystem, type System } from '../../../systems/index.js';
 import { action, print, printJson, table } from '../../support/context.js';
 import { addDecodingFlags, batchSizeOption, decodingOf, type DecodingFlags } from '../../support/decoding.js';
@@ -153,7 +153,7 @@ async function evaluateOnSni(
 
 /** What the trainer wrote into the model file about how it was trained. */
 async function trainedAs(directory: string): Promise<ReadonlyMap<string, string>> {
-  await using file = await openSafetensors(directory);
+  await using file = await openWeights(directory);
   return file.metadata;
 }
 

@@ -1,0 +1,104 @@
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { checked, path as pathKind } from '../../util/arguments.js';
+import { HintError } from '../../util/errors.js';
+import { openSafetensorsFile, openSafetensorsShards } from '../safetensors/file.js';
+import { openTorchLegacy } from '../torch/legacy.js';
+import { openTorchZip } from '../torch/zip.js';
+import { readError } from '../weights/byte-file.js';
+import { sniff, wrongName, type FileKind } from '../weights/first-bytes.js';
+import { openSharded } from '../weights/shards.js';
+import type { WeightFile } from '../weights/weight-file.js';
+
+/** How the files of a form are named, and what opens one. */
+interface FormFiles {
+  readonly ending: string;
+  readonly kinds: readonly FileKind[];
+  readonly openFile: (path: string, kind: FileKind) => Promise<WeightFile>;
+  readonly openIndex: (path: string) => Promise<WeightFile>;
+}
+
+const SAFETENSORS: FormFiles = {
+  ending: '.safetensors',
+  // What begins like nothing else is told what is wrong with it as one.
+  kinds: ['safetensors', 'unknown', 'msgpack'],
+  openFile: openSafetensorsFile,
+  openIndex: openSafetensorsShards,
+};
+
+const openTorch = (path: string, kind: FileKind): Promise<WeightFile> =>
+  kind === 'torch-legacy' ? openTorchLegacy(path) : openTorchZip(path);
+
+const TORCH: FormFiles = {
+  ending: '.bin',
+  kinds: ['torch-zip', 'torch-legacy'],
+  openFile: openTorch,
+  openIndex: (path) =>
+    openSharded(path, { form: 'torch', ending: '.bin', open: (shard) => openAs(TORCH, shard) }),
+};
+
+/** In the order in which a folder is looked through; the first that is there is opened. */
+const FILES: readonly (readonly [name: string, form: FormFiles, isIndex: boolean])[] = [
+  ['model.safetensors', SAFETENSORS, false],
+  ['model.safetensors.index.json', SAFETENSORS, true],
+  ['pytorch_model.bin', TORCH, false],
+  ['pytorch_model.bin.index.json', TORCH, true],
+];
+
+/** Opens a file that its name says to be of a form, if its first bytes do not say otherwise. */
+async function openAs(form: FormFiles, path: string): Promise<WeightFile> {
+  const kind = await sniff(path);
+  if (!form.kinds.includes(kind)) throw kind === 'unknown' ? unknownKind(path) : wrongName(path, kind);
+  return form.openFile(path, kind);
+}
+
+/** Opens a file of any name by its first bytes. */
+async function openAny(path: string): Promise<WeightFile> {
+  const index = FILES.find(([, { ending }, isIndex]) => isIndex && path.endsWith(`${ending}.index.json`));
+  if (index) return index[1].openIndex(path);
+  const named = FILES.find(([, { ending }]) => path.endsWith(ending));
+  if (named) return openAs(named[1], path);
+  const kind = await sniff(path);
+  const form = FILES.find(([, { kinds }]) => kind !== 'unknown' && kinds.includes(kind));
+  if (form) return form[1].openFile(path, kind);
+  throw unknownKind(path);
+}
+
+function unknownKind(path: string): HintError {
+  return new HintError(
+    'INVALID_CHECKPOINT',
+    `${path} does not begin like weights in a form that is read (safetensors, PyTorch, Flax msgpack); it may be damaged: download it again, or give another file.`,
+  );
+}
+
+/**
+ * Opens a checkpoint of any published form: a model directory, one of its files, or the index of its shards. Of several
+ * forms in a folder, safetensors comes first, then PyTorch's .bin. Headers are read and checked completely; values are read on
+ * demand, so a checkpoint may be larger than memory.
+ *
+ * @throws HintError NOT_FOUND, IO, INVALID_JSON, INVALID_CHECKPOINT, NOT_SUPPORTED or LIMIT_EXCEEDED, saying what is wrong
+ *   with which file
+ */
+export async function openWeights(path: string): Promise<WeightFile> {
+  checked(pathKind, path, 'path');
+  const status = await stat(path).catch((cause: unknown) => {
+    throw readError(path, cause);
+  });
+  if (!status.isDirectory()) return openAny(path);
+  const names = await readdir(path).catch((cause: unknown) => {
+    throw readError(path, cause);
+  });
+  const found = FILES.find(([name]) => names.includes(name));
+  if (found === undefined) throw noWeights(path, names);
+  const [name, form, isIndex] = found;
+  return isIndex ? form.openIndex(join(path, name)) : openAs(form, join(path, name));
+}
+
+function noWeights(path: string, names: readonly string[]): HintError {
+  const shard = names.find((name) => /-\d{5}-of-\d{5}\.(safetensors|bin|msgpack)$/.test(name));
+  const other = names.find((name) => /\.(h5|gguf|onnx|ot|tflite|ckpt\.index)$/.test(name));
+  const what = shard
+    ? `only shards such as ${basename(shard)}, without the .index.json that says what is in which; download that too`
+    : `${other ? `${other}, which is not read, and ` : ''}no weights in a form that is read (${FILES.map(([name]) => name).join(', ')}); download one of these`;
+  return new HintError('NOT_FOUND', `${path} holds ${what}.`);
+}
