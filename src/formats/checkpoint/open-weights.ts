@@ -1,8 +1,10 @@
 import { readdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { checked, path as pathKind } from '../../util/arguments.js';
 import { HintError } from '../../util/errors.js';
+import { openFlaxFile, openFlaxShards } from '../flax/flax.js';
 import { openSafetensorsFile, openSafetensorsShards } from '../safetensors/file.js';
+import { openT5x, T5X_INDEX } from '../t5x/t5x.js';
 import { openTorchLegacy } from '../torch/legacy.js';
 import { openTorchZip } from '../torch/zip.js';
 import { readError } from '../weights/byte-file.js';
@@ -37,12 +39,21 @@ const TORCH: FormFiles = {
     openSharded(path, { form: 'torch', ending: '.bin', open: (shard) => openAs(TORCH, shard) }),
 };
 
+const FLAX: FormFiles = {
+  ending: '.msgpack',
+  kinds: ['msgpack'],
+  openFile: openFlaxFile,
+  openIndex: (path) => openFlaxShards(path, (shard) => openAs(FLAX, shard)),
+};
+
 /** In the order in which a folder is looked through; the first that is there is opened. */
 const FILES: readonly (readonly [name: string, form: FormFiles, isIndex: boolean])[] = [
   ['model.safetensors', SAFETENSORS, false],
   ['model.safetensors.index.json', SAFETENSORS, true],
   ['pytorch_model.bin', TORCH, false],
   ['pytorch_model.bin.index.json', TORCH, true],
+  ['flax_model.msgpack', FLAX, false],
+  ['flax_model.msgpack.index.json', FLAX, true],
 ];
 
 /** Opens a file that its name says to be of a form, if its first bytes do not say otherwise. */
@@ -54,6 +65,7 @@ async function openAs(form: FormFiles, path: string): Promise<WeightFile> {
 
 /** Opens a file of any name by its first bytes. */
 async function openAny(path: string): Promise<WeightFile> {
+  if (basename(path) === T5X_INDEX) return openIndexed(dirname(path));
   const index = FILES.find(([, { ending }, isIndex]) => isIndex && path.endsWith(`${ending}.index.json`));
   if (index) return index[1].openIndex(path);
   const named = FILES.find(([, { ending }]) => path.endsWith(ending));
@@ -73,7 +85,8 @@ function unknownKind(path: string): HintError {
 
 /**
  * Opens a checkpoint of any published form: a model directory, one of its files, or the index of its shards. Of several
- * forms in a folder, safetensors comes first, then PyTorch's .bin. Headers are read and checked completely; values are read on
+ * forms in a folder, safetensors comes first, then PyTorch's .bin,
+ * Flax's msgpack, and a folder checkpoint_N of T5X, the highest N of several. Headers are read and checked completely; values are read on
  * demand, so a checkpoint may be larger than memory.
  *
  * @throws HintError NOT_FOUND, IO, INVALID_JSON, INVALID_CHECKPOINT, NOT_SUPPORTED or LIMIT_EXCEEDED, saying what is wrong
@@ -89,9 +102,28 @@ export async function openWeights(path: string): Promise<WeightFile> {
     throw readError(path, cause);
   });
   const found = FILES.find(([name]) => names.includes(name));
-  if (found === undefined) throw noWeights(path, names);
+  if (found === undefined) {
+    const t5x = t5xFolder(path, names);
+    if (t5x === undefined) throw noWeights(path, names);
+    return openIndexed(t5x);
+  }
   const [name, form, isIndex] = found;
   return isIndex ? form.openIndex(join(path, name)) : openAs(form, join(path, name));
+}
+
+async function openIndexed(folder: string): Promise<WeightFile> {
+  const path = join(folder, T5X_INDEX);
+  const kind = await sniff(path);
+  if (kind !== 'msgpack') throw kind === 'unknown' ? unknownKind(path) : wrongName(path, kind);
+  return openT5x(folder);
+}
+
+/** The folder of a T5X checkpoint: this one, or the latest of those in it. */
+function t5xFolder(path: string, names: readonly string[]): string | undefined {
+  if (names.includes(T5X_INDEX)) return path;
+  const steps = names.flatMap((name) => /^checkpoint_(\d{1,15})$/.exec(name)?.[1] ?? []);
+  const [latest] = steps.sort((a, b) => Number(b) - Number(a));
+  return latest === undefined ? undefined : join(path, `checkpoint_${latest}`);
 }
 
 function noWeights(path: string, names: readonly string[]): HintError {
@@ -99,6 +131,6 @@ function noWeights(path: string, names: readonly string[]): HintError {
   const other = names.find((name) => /\.(h5|gguf|onnx|ot|tflite|ckpt\.index)$/.test(name));
   const what = shard
     ? `only shards such as ${basename(shard)}, without the .index.json that says what is in which; download that too`
-    : `${other ? `${other}, which is not read, and ` : ''}no weights in a form that is read (${FILES.map(([name]) => name).join(', ')}); download one of these`;
+    : `${other ? `${other}, which is not read, and ` : ''}no weights in a form that is read (${FILES.map(([name]) => name).join(', ')}, checkpoint_N of T5X); download one of these`;
   return new HintError('NOT_FOUND', `${path} holds ${what}.`);
 }

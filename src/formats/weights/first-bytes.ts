@@ -38,6 +38,10 @@ const NO_WEIGHTS: readonly (readonly [(head: string) => boolean, string])[] = [
     'is an HDF5 file of TensorFlow or Keras, which is not read; take the PyTorch, Flax or safetensors file of the model',
   ],
   [
+    (head) => head.startsWith('model_checkpoint_path'),
+    'belongs to a checkpoint of TensorFlow, which is not read; take the T5X, PyTorch, Flax or safetensors files of the model',
+  ],
+  [
     (head) => head.startsWith('GGUF'),
     'is a GGUF file of llama.cpp, which is not read; take the safetensors file of the model',
   ],
