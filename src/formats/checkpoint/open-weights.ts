@@ -126,6 +126,19 @@ function t5xFolder(path: string, names: readonly string[]): string | undefined {
   return latest === undefined ? undefined : join(path, `checkpoint_${latest}`);
 }
 
+/**
+ * The folder of the T5X checkpoint that {@link openWeights} would open in a folder; undefined where it opens another form, or
+ * none.
+ *
+ * @throws HintError NOT_FOUND, IO
+ */
+export async function findT5x(path: string): Promise<string | undefined> {
+  const names = await readdir(path).catch((cause: unknown) => {
+    throw readError(path, cause);
+  });
+  return FILES.some(([name]) => names.includes(name)) ? undefined : t5xFolder(path, names);
+}
+
 function noWeights(path: string, names: readonly string[]): HintError {
   const shard = names.find((name) => /-\d{5}-of-\d{5}\.(safetensors|bin|msgpack)$/.test(name));
   const other = names.find((name) => /\.(h5|gguf|onnx|ot|tflite|ckpt\.index)$/.test(name));

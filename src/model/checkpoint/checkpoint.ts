@@ -27,6 +27,7 @@ import type { EncoderDecoderModel } from '../hint/encoder-decoder-model.js';
 import { initialisations } from '../parameters/initialisation.js';
 import { parameterShapes } from '../parameters/parameter-shapes.js';
 import { MappedTensors } from './mapped-tensors.js';
+import { checkUnusedTensors, t5Rule } from './unused-tensors.js';
 import { asFloat32, isRounded } from '../parameters/dtypes.js';
 import { copiedFrom, initialTensor } from '../parameters/initialise.js';
 import { DEVICE, ParameterStore } from '../parameters/parameter-store.js';
@@ -116,6 +117,13 @@ export async function loadModel(
   const shapes = parameterShapes(config);
   const starts = initialisations(config);
   const promised = parameterShapes(stored);
+  const dropped = options.withoutHint ? [...file.tensors.keys()].filter((name) => /^(hypernetwork|peft)\./.test(name)) : []; // prettier-ignore
+  const names = [...shapes.keys(), ...promised.keys(), ...dropped];
+  await checkUnusedTensors(
+    file,
+    t5Rule(names, sourceOf('shared.weight', file) ?? 'shared.weight'),
+    options.signal,
+  );
   const mapped = options.mapped && device.packsWeights ? new MappedTensors(device, file) : undefined;
   const rounds = options.dtype === 'bf16' && !device.packsWeights;
   const tensors = new Map<string, Tensor>();

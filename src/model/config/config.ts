@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { z } from 'zod';
 import { HintError } from '../../util/errors.js';
 import {
@@ -14,8 +13,8 @@ import {
   type Members,
 } from '../../util/arguments.js';
 import { parseSafely, valueAt } from '../../util/parse-safely.js';
-import { readJson } from '../../util/read-file.js';
 import { showValue } from '../../util/show-value.js';
+import { readConfigFile } from './config-file.js';
 
 /** What feeds the generators: method §2.4, method §3.2 to method §3.4. */
 export type GeneratorKind = (typeof GENERATORS)[number];
@@ -301,14 +300,14 @@ export function parseModelConfig(json: unknown, source = 'config.json'): ModelCo
 }
 
 /**
- * Reads DIRECTORY/config.json.
+ * Reads DIRECTORY/config.json, or what the tensors of a T5X checkpoint without one say.
  *
  * @throws HintError NOT_FOUND, IO, INVALID_JSON, or INVALID_CONFIG as {@link parseModelConfig}
  */
 export async function readModelConfig(directory: string): Promise<ModelConfig> {
   checked(pathKind, directory, 'directory');
-  const path = join(directory, 'config.json');
-  return parseModelConfig(await readJson(path, 'the model configuration'), path);
+  const { config, path } = await readConfigFile(directory);
+  return parseModelConfig(config, path);
 }
 
 /**

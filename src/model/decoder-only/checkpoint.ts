@@ -2,11 +2,13 @@ import { HintError, throwIfAborted } from '../../util/errors.js';
 import type { Device } from '../../tensor/device.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { readValues, type LoadModelOptions } from '../checkpoint/checkpoint.js';
+import { checkUnusedTensors, decoderOnlyRule } from '../checkpoint/unused-tensors.js';
 import { roundParameter, type TensorSummary } from '../parameters/tensor-summary.js';
 import { initialTensor } from '../parameters/initialise.js';
 import { isRounded } from '../parameters/dtypes.js';
 import { ParameterStore } from '../parameters/parameter-store.js';
 import { openWeights } from '../../formats/checkpoint/open-weights.js';
+import { sameTensor } from '../../formats/weights/compare.js';
 import type { WeightFile } from '../../formats/weights/weight-file.js';
 import type { DecoderOnlyConfig } from './config.js';
 import { DecoderOnlyModel } from './decoder-only-model.js';
@@ -28,22 +30,26 @@ export function initialiseDecoderOnlyModel(
 
 /**
  * Opens a Hugging Face directory of GPT-2 or OPT as it is: weights in any form that openWeights reads, names with and without
- * the prefix of the base model. Other tensors of the file (masks, a tied head) are left aside. With the dtype bf16, where the
+ * the prefix of the base model. Masks that are stored are left aside; a stored head that
+ * differs from the table is the head. With the dtype bf16, where the
  * device reads weights as they are, its matrices are held and it computes in that.
  *
- * @param config of the directory's config.json
+ * @param described the directory's config.json
  * @throws HintError NOT_FOUND, INVALID_CHECKPOINT (missing tensor, wrong shape, NaN), ABORTED
  */
 export async function loadDecoderOnlyModel(
   device: Device,
   directory: string,
-  config: DecoderOnlyConfig,
+  described: DecoderOnlyConfig,
   { dtype, signal, onProgress }: Pick<LoadModelOptions, 'dtype' | 'signal' | 'onProgress'> = {},
 ): Promise<DecoderOnlyModel> {
   const rounds = dtype === 'bf16' && !device.packsWeights;
   await using file = await openWeights(directory);
+  const config = await withStoredHead(described, file, signal);
   const table = decoderOnlyParameters(config);
   const groups = storedGroups(config);
+  const names = groups.map((group) => storedName(config, group, file));
+  await checkUnusedTensors(file, decoderOnlyRule(names, namePrefixes(config)), signal);
   const tensors = new Map<string, Tensor>();
   const summaries = new Map<string, TensorSummary>();
   try {
@@ -79,10 +85,27 @@ export async function loadDecoderOnlyModel(
   return new DecoderOnlyModel(device, config, parameters);
 }
 
+/** A head of its own that is stored beside a table is the head, as in transformers, whatever config.json says. */
+async function withStoredHead(
+  config: DecoderOnlyConfig,
+  file: WeightFile,
+  signal: AbortSignal | undefined,
+): Promise<DecoderOnlyConfig> {
+  const head = 'lm_head.weight';
+  const [table] = storedGroups(config);
+  if (!config.tiedHead || !file.tensors.has(head) || table === undefined) return config;
+  const name = storedName(config, table, file);
+  const isTied = await sameTensor({ file, name: head }, { file, name }, signal);
+  return isTied ? config : { ...config, tiedHead: false };
+}
+
 function storedName(config: DecoderOnlyConfig, group: StoredGroup, file: WeightFile): string {
   const names = group.bare ? [group.name] : namePrefixes(config).map((prefix) => prefix + group.name);
   const found = names.find((name) => file.tensors.has(name));
   if (found !== undefined) return found;
+  // Tied, and stored under the name of the head alone.
+  if (config.tiedHead && group.parameters[0] === 'tokens.weight' && file.tensors.has('lm_head.weight'))
+    return 'lm_head.weight';
   throw new HintError(
     'INVALID_CHECKPOINT',
     `${file.path} has no tensor ${names.join(' or ')}, which its config.json asks for.`,

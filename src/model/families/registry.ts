@@ -1,7 +1,6 @@
-import { join } from 'node:path';
 import { where, type Kind } from '../../util/arguments.js';
 import { HintError } from '../../util/errors.js';
-import { readJson } from '../../util/read-file.js';
+import { readConfigFile } from '../config/config-file.js';
 import { gpt2Models, optModels } from '../decoder-only/family.js';
 import type { AnyModel, ModelFamily } from '../family.js';
 import { t5Models } from './t5.js';
@@ -47,8 +46,7 @@ export function familyOfConfig(config: unknown): ModelFamily {
 export async function familyOfDirectory(
   directory: string,
 ): Promise<{ family: ModelFamily; config: unknown; path: string }> {
-  const path = join(directory, 'config.json');
-  const config = await readJson(path, 'the model configuration');
+  const { config, path } = await readConfigFile(directory);
   return { family: familyOfConfig(config), config, path };
 }
 
