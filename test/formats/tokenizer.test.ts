@@ -109,6 +109,19 @@ describe('decode', () => {
 });
 
 describe('load', () => {
+  it('begins no text with a space where the file is spelled as transformers 5 writes it', async () => {
+    const json = JSON.parse(await readFile(join(fixture, 'tokenizer.json'), 'utf8')) as object;
+    const metaspace = { type: 'Metaspace', replacement: '\u2581', prepend_scheme: 'always', split: true };
+    const pretokenizers = [{ type: 'WhitespaceSplit' }, metaspace];
+    const file = join(folder, 'today.json');
+    const pre_tokenizer = { type: 'Sequence', pretokenizers };
+    await writeFile(file, JSON.stringify({ ...json, pre_tokenizer, decoder: metaspace }));
+    const today = await Tokenizer.load(file);
+    for (const text of ['Translate this.', 'one  two'])
+      expect(today.decode(today.encode(text))).toBe(tokenizer.decode(tokenizer.encode(text)));
+    expect(today.decode(today.encode('Translate this.'))).toBe('Translate this.');
+  });
+
   it('takes the folder or the file and names the same content alike', async () => {
     const other = await Tokenizer.load(join(fixture, 'tokenizer.json'));
     expect(other.fingerprint).toBe(tokenizer.fingerprint);

@@ -214,7 +214,13 @@ export class Tokenizer {
     const { PreTrainedTokenizer } = await loadXenovaTokenizers();
     try {
       const make = (): Tokenizer =>
-        new Tokenizer(file, sha256Hex(bytes), json, charsmap, new PreTrainedTokenizer(json, names));
+        new Tokenizer(
+          file,
+          sha256Hex(bytes),
+          json,
+          charsmap,
+          new PreTrainedTokenizer(inOlderSpelling(json), names),
+        );
       return withinSeconds(file, make);
     } catch (cause) {
       if (cause instanceof HintError) throw cause;
@@ -346,6 +352,13 @@ export class Tokenizer {
       );
     return id;
   }
+}
+
+/** Newer files say `prepend_scheme` where the package reads `add_prefix_space`; without it every text would begin with a space. */
+function inOlderSpelling<T extends { decoder?: unknown }>(json: T): T {
+  const decoder = json.decoder as { type?: unknown; prepend_scheme?: unknown } | null | undefined;
+  if (decoder?.type !== 'Metaspace' || decoder.prepend_scheme === undefined) return json;
+  return { ...json, decoder: { ...decoder, add_prefix_space: decoder.prepend_scheme !== 'never' } };
 }
 
 function isBpe(raw: unknown): boolean {
