@@ -19,6 +19,7 @@ import { addReproduceCommand } from './commands/reproduce/command.js';
 import { addRunCommand } from './commands/run.js';
 import { addScoreCommand } from './commands/score.js';
 import { addSystemsCommand } from './commands/systems.js';
+import { addTokenizeCommand } from './commands/tokenize.js';
 import { addTrainCommand } from './commands/train.js';
 import { addVerifyCommand } from './commands/verify/command.js';
 import { EXIT } from './support/ending.js';
@@ -39,6 +40,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   addScoreCommand,
   addDataCommand,
   addPromptsourceCommand,
+  addTokenizeCommand,
   addInspectCommand,
   addFlopsCommand,
   addMemoryCommand,

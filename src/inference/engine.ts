@@ -1,8 +1,7 @@
 import { setMaxListeners } from 'node:events';
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { concatenate } from '../data/batch.js';
 import { PROMPT_TOKENS } from '../data/natural-instructions/prompts.js';
+import { findTokenizerFile } from '../formats/tokenizer/files.js';
 import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../util/errors.js';
 import { modelFingerprint } from '../model/trainable/fingerprint.js';
@@ -413,10 +412,6 @@ function setWeightDType(model: AnyModel, dtype: WeightDType): void {
 
 async function loadTokenizer(directory: string, path: string | undefined): Promise<Tokenizer | undefined> {
   if (path !== undefined) return Tokenizer.load(path);
-  const file = join(directory, 'tokenizer.json');
-  const exists = await stat(file).then(
-    () => true,
-    () => false,
-  );
-  return exists ? Tokenizer.load(file) : undefined;
+  const file = await findTokenizerFile(directory);
+  return file === undefined ? undefined : Tokenizer.load(file);
 }

@@ -1,25 +1,21 @@
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { generateDemoDataset } from '../../src/demo/dataset.js';
 import { generatePretrainingPairs } from '../../src/demo/pretraining.js';
 import { buildDemoTokenizer, demoWords } from '../../src/demo/tokenizer.js';
+import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 
-interface Tokenizer {
-  encode(text: string): number[];
-  decode(ids: number[], options: { skip_special_tokens: boolean }): string;
-}
-
-async function load(): Promise<Tokenizer> {
-  const entry = createRequire(import.meta.url).resolve('@xenova/transformers');
-  const source = pathToFileURL(join(dirname(entry), 'tokenizers.js')).href;
-  const { T5Tokenizer } = (await import(source)) as {
-    T5Tokenizer: new (a: unknown, b: unknown) => Tokenizer;
-  };
-  const { tokenizer, config } = buildDemoTokenizer();
-  return new T5Tokenizer(structuredClone(tokenizer), structuredClone(config));
-}
+let tokenizer: Tokenizer;
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'hint-demo-tokenizer-'));
+  const file = join(folder, 'tokenizer.json');
+  await writeFile(file, JSON.stringify(buildDemoTokenizer().tokenizer));
+  tokenizer = await Tokenizer.load(file);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const { train, test } = generateDemoDataset({ seed: 3, trainInstances: 1, testInstances: 2 });
 
@@ -29,8 +25,7 @@ function expectedLength(text: string): number {
 }
 
 describe('demo tokenizer', () => {
-  it('gives every word of definitions, inputs, outputs and baseline prompts one id', async () => {
-    const tokenizer = await load();
+  it('gives every word of definitions, inputs, outputs and baseline prompts one id', () => {
     const texts = [...train, ...test].flatMap((task) => [
       task.Definition[0] ?? '',
       ...task.Instances.flatMap(({ input, output }) => [
@@ -46,20 +41,18 @@ describe('demo tokenizer', () => {
     expect(spelledOut).toEqual([]);
   });
 
-  it('gives every word of the pretraining text one id', async () => {
-    const tokenizer = await load();
+  it('gives every word of the pretraining text one id', () => {
     for (const { input, target } of generatePretrainingPairs({ seed: 3, documents: 500 })) {
       expect(tokenizer.encode(input).length, input).toBe(expectedLength(input));
       expect(tokenizer.encode(target).length, target).toBe(expectedLength(target));
     }
   });
 
-  it('reads any other text letter by letter and gives it back', async () => {
-    const tokenizer = await load();
+  it('reads any other text letter by letter and gives it back', () => {
     const text = 'Zebra (quietly) said: "7th!"';
     const ids = tokenizer.encode(text);
     expect(ids.includes(2)).toBe(false);
-    expect(tokenizer.decode(ids, { skip_special_tokens: true })).toBe(text);
+    expect(tokenizer.decode(ids)).toBe(text);
   });
 
   it('is the same every time and has the special ids of T5', () => {

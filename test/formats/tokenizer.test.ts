@@ -1,12 +1,10 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Charsmap } from '../../src/formats/tokenizer/charsmap.js';
 import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { writeFileAtomic } from '../../src/util/atomic-file.js';
-import { ensureCompiledWorker } from '../data/compiled-worker.js';
 
 const fixture = new URL('../fixtures/tokenizer/', import.meta.url).pathname;
 
@@ -129,24 +127,6 @@ describe('load', () => {
     expect(tokenizer).toMatchObject({ vocabSize: 8100, eosId: 1, padId: 0, unkId: 2 });
   });
 
-  it('loads in two threads at once, where the ONNX runtime it leaves out could not', async () => {
-    await ensureCompiledWorker();
-    const code = `
-      const { loadXenovaTokenizers } = await import(${JSON.stringify(
-        new URL('../../dist/formats/tokenizer/xenova.js', import.meta.url).href,
-      )});
-      const { PreTrainedTokenizer } = await loadXenovaTokenizers();
-      (await import('node:worker_threads')).parentPort.postMessage(typeof PreTrainedTokenizer);`;
-    const answers = [0, 1].map(
-      () =>
-        new Promise((resolve, reject) => {
-          const source = new URL(`data:text/javascript,${encodeURIComponent(code)}`);
-          new Worker(source).once('message', resolve).once('error', reject);
-        }),
-    );
-    expect(await Promise.all(answers)).toEqual(['function', 'function']);
-  });
-
   it.each([
     ['a missing file', undefined, 'NOT_FOUND', 'tokenizer.json'],
     ['cut-off JSON', '{"model": {', 'INVALID_JSON', 'not valid JSON'],
@@ -179,9 +159,7 @@ describe('load', () => {
     expect(await load({ ...json, added_tokens })).toMatchObject({ code: 'INVALID_FILE' });
     expect(
       await load({ ...json, normalizer: { type: 'Sequence', normalizers: [{ type: 'NFC' }] } }),
-    ).toMatchObject({
-      code: 'INVALID_FILE',
-    });
+    ).toBeInstanceOf(Tokenizer);
   });
 });
 

@@ -1,42 +1,36 @@
 import { HintError } from '../../util/errors.js';
 import { checkBytes } from '../../util/limits.js';
+import type { Span } from './span.js';
 
 /** Printable ASCII without the space: what most words of English text are made of. */
 const FIRST_PLAIN = 0x21;
 const LAST_PLAIN = 0x7e;
 
+const PLAIN = /^[\x21-\x7e]*$/;
+const PLAIN_AND_SPACES = /^[\x20-\x7e]*$/;
+// The Rust tokenizers look no longer cluster up as a whole.
+const CLUSTER_BYTES = 6;
+const MOST_CLUSTERS = 50_000;
+
 // The bytes, a buffer of twice as many, and the text that they become.
 const NORMAL_FACTOR = 4;
-
-/** Turns text into the form whose pieces are in the vocabulary. */
-export interface Normalizer {
-  /** True when a word of printable ASCII is its own normal form, so that it need not be looked at. */
-  readonly keepsPlainAscii: boolean;
-  normalize(text: string): string;
-  /** True when `character` becomes a space and begins no longer key: text may be cut at it before normalising. */
-  isSeparator(character: string): boolean;
-}
-
-/** Unicode's own compatibility composition, for tokenizers without a precompiled table. */
-export const NFKC: Normalizer = {
-  keepsPlainAscii: true,
-  normalize: (text) => text.normalize('NFKC'),
-  isSeparator: (character) => /\s/.test(character),
-};
 
 /**
  * SentencePiece's precompiled normaliser: a double-array trie over UTF-8 bytes whose values are offsets into a
  * block of replacement strings. At every position the longest matching key is replaced; bytes without a key are
- * copied. @xenova/transformers approximates this with `String.normalize('NFKC')`, which differs on combining
- * marks and on normalisers other than nmt_nfkc; this class does what SentencePiece does.
+ * copied. That is {@link normalize}. The Rust tokenizers look at the text cluster by cluster instead, which differs where
+ * a cluster has several characters: {@link normalizeSpan}.
  */
-export class Charsmap implements Normalizer {
+export class Charsmap {
   private readonly units: Uint32Array;
   private readonly strings: Uint8Array;
   private output = new Uint8Array(256);
 
   /** True when a word of printable ASCII is its own normal form, so that it need not be looked at. */
   readonly keepsPlainAscii: boolean;
+  private readonly keepsSpace: boolean;
+  /** What clusters become in the Rust tokenizers; undefined where they are looked at character by character. */
+  private readonly clusters = new Map<string, string | undefined>();
 
   /**
    * @param base64 the `precompiled_charsmap` field of a tokenizer.json
@@ -53,6 +47,50 @@ export class Charsmap implements Normalizer {
     this.units = Uint32Array.from({ length: trieBytes / 4 }, (_, i) => blob.readUInt32LE(4 + 4 * i));
     this.strings = blob.subarray(4 + trieBytes);
     this.keepsPlainAscii = this.hasNoPlainKey();
+    this.keepsSpace = this.longestKey(Buffer.from(' '), 0).bytes === 0 && this.isSeparator(' ');
+  }
+
+  /** The normal form of a span as the Rust tokenizers have it; see {@link Span}. */
+  normalizeSpan(span: Span): Span {
+    const { text } = span;
+    if (this.keepsPlainAscii && (this.keepsSpace ? PLAIN_AND_SPACES : PLAIN).test(text)) return span;
+    const changes = new Changes(span);
+    for (const cluster of clustersOf(text)) {
+      const whole = Buffer.byteLength(cluster) < CLUSTER_BYTES ? this.replacement(cluster) : undefined;
+      if (whole !== undefined) changes.replace(cluster, whole);
+      else for (const character of cluster) changes.replace(character, this.replacement(character));
+    }
+    return changes.finish();
+  }
+
+  /** What a whole cluster becomes: what the shortest key does that it begins with, as the Rust tokenizers have it. */
+  private replacement(cluster: string): string | undefined {
+    if (this.clusters.has(cluster)) return this.clusters.get(cluster);
+    if (this.clusters.size >= MOST_CLUSTERS) this.clusters.clear();
+    const key = this.shortestKey(Buffer.from(cluster, 'utf8'));
+    const found = key < 0 ? undefined : this.stringAt(key);
+    this.clusters.set(cluster, found);
+    return found;
+  }
+
+  private stringAt(value: number): string {
+    const start = Math.min(value, this.strings.length);
+    const end = this.endOfString(start);
+    checkBytes('A text', 'the tokenizer makes of it at least', end - start, NORMAL_FACTOR);
+    return Buffer.from(this.strings.subarray(start, end)).toString('utf8');
+  }
+
+  private shortestKey(input: Uint8Array): number {
+    let node = unitOffset(this.units[0]!);
+    for (const byte of input) {
+      if (byte === 0) break;
+      node ^= byte;
+      const unit = this.units[node];
+      if (unit === undefined || (unit & 0x800000ff) >>> 0 !== byte) break;
+      node ^= unitOffset(unit);
+      if (((unit >>> 8) & 1) === 1) return (this.units[node] ?? 0) & 0x7fffffff;
+    }
+    return -1;
   }
 
   /**
@@ -157,4 +195,43 @@ function unitOffset(unit: number): number {
 
 function utf8Length(lead: number): number {
   return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
+// Characters that may join others: marks, modifiers of emoji, joiners, and what stands in front of a number.
+const JOINS = /[\r\p{M}\p{Emoji_Modifier}\p{Cf}\u1100-\u11ff\ua960-\ua97f\uac00-\ud7ff]/u;
+const SEGMENTER = new Intl.Segmenter('en', { granularity: 'grapheme' });
+
+/** The characters that a reader sees, each of one or several code points. */
+function* clustersOf(text: string): Generator<string> {
+  if (!JOINS.test(text)) yield* text;
+  else for (const { segment } of SEGMENTER.segment(text)) yield segment;
+}
+
+/** A text that is replaced piece by piece, with the origins that the Rust tokenizers give to what is new. */
+class Changes {
+  private readonly parts: string[] = [];
+  private readonly origins: number[] | undefined;
+  /** Where in the old text the next piece is taken to stand; what is left out at the start is not counted. */
+  private at = 0;
+
+  constructor(private readonly span: Span) {
+    this.origins = span.origins && [];
+  }
+
+  replace(old: string, text = old): void {
+    this.parts.push(text);
+    const from = this.span.origins;
+    if (!from || !this.origins) return;
+    const before = [...old];
+    [...text].forEach((character, i) => {
+      const origin = i < before.length ? from[this.at] : this.at > 0 ? from[this.at - 1] : this.span.from;
+      if (i < before.length) this.at += before[i]!.length;
+      for (let unit = 0; unit < character.length; unit++) this.origins!.push(origin ?? this.span.from);
+    });
+    if (this.origins.length > 0) for (const left of before.slice([...text].length)) this.at += left.length;
+  }
+
+  finish(): Span {
+    return { text: this.parts.join(''), origins: this.origins, from: this.span.from };
+  }
 }

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { writeTokenizerJson } from '../../formats/tokenizer/files.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { saveModel } from '../../model/checkpoint/checkpoint.js';
@@ -7,7 +8,6 @@ import { openModel } from '../../model/families/open-model.js';
 import { findSystem, type System } from '../../systems/index.js';
 import { Device } from '../../tensor/device.js';
 import { writeDirectoryAtomically } from '../../util/atomic-directory.js';
-import { copyFileAtomic } from '../../util/atomic-file.js';
 import { readOptimizerState, writeTrainingCheckpoint } from './checkpoint.js';
 import {
   boolean,
@@ -250,7 +250,7 @@ async function saveTrainedModel(run: Run): Promise<void> {
       ...lineageMetadata(step, optimizer.groups),
     };
     await saveModel(model, folder, { metadata });
-    await copyFileAtomic(tokenizer.file, join(folder, 'tokenizer.json'));
+    await writeTokenizerJson(tokenizer.file, join(folder, 'tokenizer.json'));
   });
 }
 

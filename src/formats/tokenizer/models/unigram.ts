@@ -1,3 +1,8 @@
+import { HintError } from '../../../util/errors.js';
+import { showValue } from '../../../util/show-value.js';
+import { bytePieces, type Model } from './model.js';
+import { CodeUnitTrie } from './trie.js';
+
 /** SentencePiece's penalty of an unknown character below the worst piece. */
 const UNKNOWN_PENALTY = 10;
 
@@ -9,38 +14,64 @@ const UNKNOWN_PENALTY = 10;
  * the Rust tokenizers; SentencePiece adds in single precision from the start of the text, so ties between
  * segmentations of equal score may fall differently there.
  */
-export class Unigram {
-  private readonly unknownId: number;
+export class Unigram implements Model {
+  readonly ids: ReadonlyMap<string, number>;
+  private readonly pieces: readonly (readonly [string, number])[];
+  readonly unknownId: number;
   private readonly unknownScore: number;
   private readonly scores: Float64Array;
   private readonly trie: CodeUnitTrie;
+  private readonly byteFallback: boolean;
   private bestScore = new Float64Array(0);
   private bestStart = new Int32Array(0);
   private bestId = new Int32Array(0);
 
   /**
    * @param pieces piece and log probability, by id
-   * @param unknownId id of the unknown piece
-   * @param isMatched whether the piece of this id may be found in text (control pieces and sentinels may not)
+   * @param unknownId id of the unknown piece; −1 where there is none
+   * @param isMatched whether the piece of this id may be found in text
+   * @param byteFallback whether what no piece covers becomes byte pieces, where there are all it takes
    */
   constructor(
     pieces: readonly (readonly [string, number])[],
     unknownId: number,
-    isMatched: (id: number) => boolean,
+    isMatched: (id: number) => boolean = () => true,
+    byteFallback = false,
   ) {
+    this.pieces = pieces;
+    this.ids = new Map(pieces.map(([piece], id) => [piece, id]));
     this.unknownId = unknownId;
+    this.byteFallback = byteFallback;
     this.scores = Float64Array.from(pieces, ([, score]) => score);
     this.unknownScore = this.scores.reduce((a, b) => Math.min(a, b), Infinity) - UNKNOWN_PENALTY;
-    let units = 1;
-    for (const [piece] of pieces) units += piece.length;
-    this.trie = new CodeUnitTrie(units);
-    pieces.forEach(([piece], id) => {
-      if (piece.length > 0 && isMatched(id)) this.trie.add(piece, id);
-    });
+    this.trie = CodeUnitTrie.of([...this.ids].filter(([, id]) => isMatched(id)));
   }
 
-  /** The piece ids of one word (with its leading ▁), in order. */
-  segment(word: string): number[] {
+  piece(id: number): string | undefined {
+    return this.pieces[id]?.[0];
+  }
+
+  /** @throws HintError INVALID_FILE for an unknown character where the tokenizer has no piece for it */
+  encode(text: string, ids: number[]): void {
+    const ends = this.segment(text);
+    for (let i = ends.length - 1, start = 0; i >= 0; i--) {
+      const end = ends[i]!;
+      const id = this.bestId[end]!;
+      if (id === this.unknownId) this.encodeUnknown(text.slice(start, end), ids);
+      else ids.push(id);
+      start = end;
+    }
+  }
+
+  private encodeUnknown(text: string, ids: number[]): void {
+    const known = this.ids.get(text);
+    const bytes = known === undefined && this.byteFallback ? bytePieces(text, this.ids) : undefined;
+    if (bytes) for (const id of bytes) ids.push(id);
+    else ids.push(known ?? this.unknownId);
+  }
+
+  /** Where the best pieces of a text end, from the last to the first; a run of unknown ones is one. */
+  private segment(word: string): number[] {
     const length = word.length;
     this.reserve(length + 1);
     const score = this.bestScore;
@@ -67,6 +98,7 @@ export class Unigram {
         }
       }
       if (!covered) {
+        if (this.unknownId < 0) throw noUnknown(word.slice(from, from + width));
         const to = from + width;
         const candidate = here + this.unknownScore;
         if (best[to]! < 0 || candidate > score[to]!) {
@@ -77,12 +109,14 @@ export class Unigram {
       }
       from += width;
     }
-    const ids: number[] = [];
+    const ends: number[] = [];
+    let later = -1;
     for (let to = length; to > 0; to = start[to]!) {
       const id = best[to]!;
-      if (id !== this.unknownId || ids.at(-1) !== id) ids.push(id);
+      if (id !== this.unknownId || id !== later) ends.push(to);
+      later = id;
     }
-    return ids.reverse();
+    return ends;
   }
 
   private reserve(length: number): void {
@@ -93,55 +127,11 @@ export class Unigram {
   }
 }
 
-/** A trie over UTF-16 code units in one open-addressing hash table: (node, unit) → node. */
-class CodeUnitTrie {
-  private readonly mask: number;
-  private readonly parent: Int32Array;
-  private readonly unit: Uint16Array;
-  private readonly child: Int32Array;
-  private readonly values: Int32Array;
-  private nodes = 1;
-
-  /** @param units upper bound of the number of nodes */
-  constructor(units: number) {
-    const size = 2 ** Math.ceil(Math.log2(2 * units + 1));
-    this.mask = size - 1;
-    this.parent = new Int32Array(size).fill(-1);
-    this.unit = new Uint16Array(size);
-    this.child = new Int32Array(size);
-    this.values = new Int32Array(units).fill(-1);
-  }
-
-  add(key: string, value: number): void {
-    let node = 0;
-    for (let i = 0; i < key.length; i++) {
-      const slot = this.slot(node, key.charCodeAt(i));
-      if (this.parent[slot]! < 0) {
-        this.parent[slot] = node;
-        this.unit[slot] = key.charCodeAt(i);
-        this.child[slot] = this.nodes++;
-      }
-      node = this.child[slot]!;
-    }
-    this.values[node] = value;
-  }
-
-  /** The child of `node` along `unit`, or −1. */
-  step(node: number, unit: number): number {
-    const slot = this.slot(node, unit);
-    return this.parent[slot]! < 0 ? -1 : this.child[slot]!;
-  }
-
-  /** The id of the piece that ends at `node`, or −1. */
-  value(node: number): number {
-    return this.values[node]!;
-  }
-
-  private slot(node: number, unit: number): number {
-    let slot = (Math.imul(node, 0x9e3779b1) ^ Math.imul(unit, 0x85ebca6b)) >>> 0;
-    for (slot = (slot ^ (slot >>> 15)) & this.mask; ; slot = (slot + 1) & this.mask)
-      if (this.parent[slot]! < 0 || (this.parent[slot] === node && this.unit[slot] === unit)) return slot;
-  }
+function noUnknown(character: string): HintError {
+  return new HintError(
+    'INVALID_FILE',
+    `The tokenizer has no piece for ${showValue(character)} and none for what is unknown (unk_id); give a tokenizer that has one.`,
+  );
 }
 
 function isHighSurrogate(text: string, index: number): boolean {
