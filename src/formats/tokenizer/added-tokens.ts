@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { HintError } from '../../util/errors.js';
+import { showValue } from '../../util/show-value.js';
 import { isWhite, isWordCharacter } from './unicode/characters.js';
 import { id } from './models/read.js';
 import type { Model } from './models/model.js';
@@ -48,9 +50,13 @@ export class AddedTokens {
   private readonly raw: Matcher;
   private readonly normalized: Matcher;
 
-  /** As in the Rust package, a token has the model's id where the model has its content; others are counted on. */
-  constructor(tokens: readonly AddedToken[], model: Model, normalize: Normalize | undefined) {
-    let next = model.ids.size;
+  /**
+   * As in the Rust package, a token has the model's id where the model has its content; others are counted on.
+   *
+   * @throws HintError INVALID_FILE for a token that no text has
+   */
+  constructor(tokens: readonly AddedToken[], model: Model, normalize: Normalize | undefined, file: string) {
+    let next = model.size;
     for (const token of tokens) {
       if (token.content === '') continue;
       const found = this.ids.get(token.content) ?? model.ids.get(token.content) ?? next++;
@@ -59,6 +65,11 @@ export class AddedTokens {
       if (token.special) this.special.add(token.content);
       const normal =
         token.normalized && normalize ? normalize(spanOf(token.content, false)).text : token.content;
+      if (normal === '')
+        throw new HintError(
+          'INVALID_FILE',
+          `${file} has the added token ${showValue(token.content)}, of which its normalizer leaves nothing; fetch it again.`,
+        );
       if (normal !== token.content) this.normalForms.set(found, normal);
     }
     const all = [...this.tokens];

@@ -198,7 +198,8 @@ function utf8Length(lead: number): number {
 }
 
 // Characters that may join others: marks, modifiers of emoji, joiners, and what stands in front of a number.
-const JOINS = /[\r\p{M}\p{Emoji_Modifier}\p{Cf}\u1100-\u11ff\ua960-\ua97f\uac00-\ud7ff]/u;
+const JOINS =
+  /[\r\p{M}\p{Emoji_Modifier}\p{Cf}\u1100-\u11ff\ua960-\ua97f\uac00-\ud7ff\u0d4e\u0e33\u0eb3\uff9e\uff9f\u{111c2}\u{111c3}\u{113d1}\u{1193f}\u{11941}\u{11a3a}\u{11a84}-\u{11a89}\u{11d46}\u{11f02}]/u;
 const SEGMENTER = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
 /** The characters that a reader sees, each of one or several code points. */

@@ -66,7 +66,7 @@ export class Pipeline {
     this.preTokenizer = own ? OWN_WORDS : readPreTokenizer(data.pre_tokenizer, path);
     this.withSpecialTokens = readPostProcessor(data.post_processor, path);
     this.join = readDecoder(data.decoder, path);
-    this.added = new AddedTokens(tokens, this.model, this.normalize);
+    this.added = new AddedTokens(tokens, this.model, this.normalize, path);
     this.stretches = this.findStretches(data, own);
   }
 

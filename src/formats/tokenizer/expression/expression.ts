@@ -1,8 +1,8 @@
 import { HintError } from '../../../util/errors.js';
 import { checkBytes } from '../../../util/limits.js';
 import { showValue } from '../../../util/show-value.js';
-import { isWordCharacter, type CharacterSet } from '../unicode/characters.js';
-import { ExpressionFault, parseExpression, type Node, type Place } from './parse.js';
+import type { CharacterSet } from '../unicode/characters.js';
+import { ExpressionFault, isWordCharacter, parseExpression, type Node, type Place } from './parse.js';
 
 // Instructions of a program, which is what an expression is compiled to.
 const CLASS = 0; // a: class; then the next instruction

@@ -25,7 +25,11 @@ const MOST_LEVELS = 50;
 const MOST_REPETITIONS = 1000;
 const LONGEST_EXPRESSION = 4000;
 
-const WORD = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u{b2}\\u{b3}\\u{b9}\\u{bc}-\\u{be}]';
+const WORD = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]';
+// Oniguruma has the fractions and superscripts of Latin-1 among words where \w stands outside of brackets, and only there.
+const LONE_WORD = `[${WORD}\\u{b2}\\u{b3}\\u{b9}\\u{bc}-\\u{be}]`;
+/** What \w stands for, and what words are made of that \b is the edge of. */
+export const isWordCharacter: CharacterSet = byExpression(LONE_WORD);
 const SHORTHANDS: Readonly<Record<string, string>> = {
   s: '\\p{White_Space}',
   d: '\\p{Nd}',
@@ -163,7 +167,9 @@ class Parser {
       this.at++;
       return { kind: 'place', place };
     }
-    return classOf(this.escape(), options);
+    const source = this.escape();
+    const negative = `[^${WORD}]`;
+    return classOf(source === WORD ? LONE_WORD : source === negative ? `[^${LONE_WORD}]` : source, options);
   }
 
   private group(options: Options): Node {

@@ -21,6 +21,7 @@ const MOST_SYMBOLS = 2 ** 28;
 /** Byte pair encoding: joins the neighbours whose merge comes first, until no two are left that can be joined. */
 export class Bpe implements Model {
   readonly ids: ReadonlyMap<string, number>;
+  readonly size: number;
   private readonly pieces = new Map<number, string>();
   private readonly options: BpeOptions;
   private readonly ranks = new Map<number, number>();
@@ -32,6 +33,7 @@ export class Bpe implements Model {
   constructor(options: BpeOptions, refuse: (merge: string) => never) {
     this.options = options;
     this.ids = options.vocabulary;
+    this.size = this.ids.size;
     for (const [piece, id] of options.vocabulary) this.pieces.set(id, piece);
     this.joined = new Int32Array(options.merges.length);
     options.merges.forEach(([left, right], rank) => {

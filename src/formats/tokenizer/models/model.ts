@@ -2,6 +2,8 @@
 export interface Model {
   /** Pieces and their ids. */
   readonly ids: ReadonlyMap<string, number>;
+  /** How many pieces there are, those that have the name of another included. */
+  readonly size: number;
   /** The piece of an id, where there is one. */
   piece(id: number): string | undefined;
   /** Appends the ids of a stretch that is not empty. */

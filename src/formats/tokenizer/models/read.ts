@@ -94,7 +94,25 @@ function readUnigram(
   const units = vocab.reduce((sum, [piece]) => sum + piece.length, 0);
   checkBytes(file, 'its pieces have', units, TRIE_BYTES);
   const isMatched = (piece: number): boolean => !leavesOut.has(vocab[piece]![0]);
-  return new Unigram(vocab, unknown ?? -1, isMatched, byteFallback ?? false);
+  const pieces = vocab.map(([piece, score]): [string, number] => [piece, asRustReads(score)]);
+  return new Unigram(pieces, unknown ?? -1, isMatched, byteFallback ?? false);
+}
+
+/**
+ * A number as the tokenizers package reads it from JSON, which may be a neighbour of the nearest double: its digits as a whole
+ * number, divided by a power of ten. It decides between ways to cut a text that have the same score but for rounding.
+ */
+function asRustReads(number: number): number {
+  const parts = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(String(number));
+  if (!parts) return number;
+  const [, sign, whole, fraction = '', exponent = '0'] = parts;
+  const digits = Number(BigInt(whole! + fraction));
+  const power = Number(exponent) - fraction.length;
+  if (Math.abs(power) > 308) return number;
+  // A literal is the nearest double of a power of ten, which Math.pow need not give.
+  const ten = Number(`1e${Math.abs(power)}`);
+  const value = power < 0 ? digits / ten : digits * ten;
+  return sign === '-' ? -value : value;
 }
 
 function readBpe(json: z.output<typeof schemas.BPE>, file: string): Bpe {

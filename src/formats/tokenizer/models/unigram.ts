@@ -16,6 +16,7 @@ const UNKNOWN_PENALTY = 10;
  */
 export class Unigram implements Model {
   readonly ids: ReadonlyMap<string, number>;
+  readonly size: number;
   private readonly pieces: readonly (readonly [string, number])[];
   readonly unknownId: number;
   private readonly unknownScore: number;
@@ -39,6 +40,7 @@ export class Unigram implements Model {
     byteFallback = false,
   ) {
     this.pieces = pieces;
+    this.size = pieces.length;
     this.ids = new Map(pieces.map(([piece], id) => [piece, id]));
     this.unknownId = unknownId;
     this.byteFallback = byteFallback;

@@ -4,6 +4,7 @@ import type { Model } from './model.js';
 
 /** BERT's model: the longest piece at each place of a word, or the unknown piece for all of it. */
 export class WordPiece implements Model {
+  readonly size: number;
   private readonly pieces: Map<number, string>;
 
   constructor(
@@ -12,6 +13,7 @@ export class WordPiece implements Model {
     private readonly continuingPrefix: string,
     private readonly longestWord: number,
   ) {
+    this.size = ids.size;
     this.pieces = new Map([...ids].map(([piece, id]) => [id, piece]));
   }
 
@@ -45,12 +47,14 @@ export class WordPiece implements Model {
 
 /** A model of whole words. */
 export class WordLevel implements Model {
+  readonly size: number;
   private readonly pieces: Map<number, string>;
 
   constructor(
     readonly ids: ReadonlyMap<string, number>,
     private readonly unknown: string,
   ) {
+    this.size = ids.size;
     this.pieces = new Map([...ids].map(([piece, id]) => [id, piece]));
   }
 
