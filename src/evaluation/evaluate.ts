@@ -15,12 +15,15 @@ import { checked, instance, optional, options as optionsOf, path, shaped } from 
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { createYielder } from '../util/event-loop-lag.js';
 import type { Prediction } from './prediction-files.js';
+import { TRACK, type ScoreTrack } from './rouge.js';
 import { scorePredictions, type ScoreReport } from './score.js';
 
 /** How a model is evaluated. */
 export interface EvaluateOptions extends GenerateOptions {
   /** Also write the predictions here, as JSON lines that `hint score` reads, all or nothing. */
   predictionsFile?: string | undefined;
+  /** What ROUGE takes for a word (default `default`). */
+  track?: ScoreTrack | undefined;
 }
 
 /** What is evaluated. */
@@ -28,7 +31,11 @@ export const EVALUATED = shaped<{ model: AnyModel; tokenizer: Tokenizer }>(
   { model: anyModel, tokenizer: instance(Tokenizer, 'a Tokenizer, such as engine.tokenizer') },
   'an object { model, tokenizer }, such as an engine with a tokenizer',
 );
-const EVALUATE = optionsOf<EvaluateOptions>({ ...GENERATING, predictionsFile: optional(path) });
+const EVALUATE = optionsOf<EvaluateOptions>({
+  ...GENERATING,
+  predictionsFile: optional(path),
+  track: optional(TRACK),
+});
 
 /** What evaluating a model on a dataset gave. */
 export interface Evaluation {
@@ -67,7 +74,7 @@ export async function evaluateModel(
 ): Promise<Evaluation> {
   const { model, tokenizer } = checked(EVALUATED, evaluated, 'evaluated');
   checked(EXAMPLES, examples, 'examples');
-  const { predictionsFile, ...generation } = checked(EVALUATE, options, 'options');
+  const { predictionsFile, track, ...generation } = checked(EVALUATE, options, 'options');
   if (examples.length === 0) {
     throw new HintError('INVALID_DATA', 'There are 0 examples to evaluate; at least 1 is needed.');
   }
@@ -100,7 +107,7 @@ export async function evaluateModel(
   const multiplyAdds = family.multiplyAdds(model, rows.distinct, answered);
   return {
     predictions,
-    scores: scorePredictions(predictions),
+    scores: scorePredictions(predictions, undefined, { track }),
     tasksCompiled: family.readsInstruction(model) ? rows.distinct.length : 0,
     seconds,
     secondsPer100: (100 * seconds) / examples.length,

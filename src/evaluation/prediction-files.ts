@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { HintError, throwIfAborted } from '../util/errors.js';
 import { readTextLines } from '../data/line-blocks.js';
-import { check, listOf } from '../util/check.js';
+import { check, listOf, type Faults } from '../util/check.js';
 import { showValue } from '../util/show-value.js';
 import { parseJson, readJson } from '../util/read-file.js';
 
@@ -23,6 +23,8 @@ export interface ReferenceSet {
   readonly references: References;
   /** Task name by instance id, where the source knows it. */
   readonly tasks: ReadonlyMap<string, string>;
+  /** Ids whose references belong to another track. */
+  readonly elsewhere: ReadonlySet<string>;
   /** Whether every reference was meant to be predicted: a file lists what is evaluated, a task directory far more. */
   readonly isComplete: boolean;
 }
@@ -31,25 +33,39 @@ const answers = z.union([
   z.string().transform((text) => [text]),
   listOf(z.string()).refine((list) => list.length > 0),
 ]);
-const instance = z.object({ id: z.string(), output: answers });
 
-const predictionLine = z.union([
-  z.object({
+// The file Tk-Instruct writes after evaluation; its scorer reads `Prediction`.
+const tkInstructLine = z
+  .object({
+    Task: z.string().optional(),
+    id: z.string().optional(),
+    Instance: z.object({ id: z.string().optional(), output: answers }),
+    prediction: z.string().optional(),
+    Prediction: z.string().optional(),
+  })
+  .transform(({ Task, id, Instance, prediction, Prediction }) => ({
+    id: Instance.id ?? id,
+    prediction: Prediction ?? prediction,
+    task: Task,
+    references: Instance.output,
+  }));
+
+const plainLine = z
+  .object({
     id: z.string(),
-    prediction: z.string(),
+    prediction: z.string().optional(),
+    Prediction: z.string().optional(),
     task: z.string().optional(),
+    Task: z.string().optional(),
     references: answers.optional(),
-  }),
-  // The file Tk-Instruct writes after evaluation.
-  z.object({ Task: z.string().optional(), Instance: instance, prediction: z.string() }).transform((line) => ({
-    id: line.Instance.id,
-    prediction: line.prediction,
-    task: line.Task,
-    references: line.Instance.output,
-  })),
-]);
+  })
+  .transform(({ Prediction, Task, ...line }) => ({
+    ...line,
+    prediction: line.prediction ?? Prediction,
+    task: line.task ?? Task,
+  }));
 
-const referenceLine = z.object({ id: z.string(), references: answers });
+const referenceLine = z.object({ id: z.string(), references: answers, track: z.string().optional() });
 
 // Older releases have instances without an id; nothing can refer to those.
 const taskFile = z.object({
@@ -68,43 +84,64 @@ function ioError(path: string, cause: unknown): HintError {
   });
 }
 
-/** The non-empty lines of a JSON-lines file, checked against a schema, one at a time. */
-async function* readJsonLines<T>(
+/** The values of a JSON-lines file that are not blank, one at a time. */
+async function* readJsonLines(
   path: string,
-  schema: z.ZodType<T>,
-  expected: string,
   signal: AbortSignal | undefined,
-): AsyncGenerator<T, void, undefined> {
-  for await (const { text, where } of readTextLines(path, 'the file', { signal })) {
-    const value = parseJson(text, where, 'the file');
-    const { data, faults } = check(schema, value);
-    if (faults)
-      throw new HintError('INVALID_DATA', `${where} is ${showValue(value)}; each line must be ${expected}.`);
-    yield data;
-  }
+): AsyncGenerator<{ value: unknown; where: string }, void, undefined> {
+  for await (const { text, where } of readTextLines(path, 'the file', { signal }))
+    yield { value: parseJson(text, where, 'the file'), where };
+}
+
+function notAsExpected(where: string, value: unknown, fault: string, expected: string): HintError {
+  return new HintError(
+    'INVALID_DATA',
+    `${where} is ${showValue(value)} (${fault}); each line must be ${expected}.`,
+  );
+}
+
+function describeFault([{ path, message }]: Faults): string {
+  return path.length > 0 ? `field ${path.join('.')}: ${message}` : message;
+}
+
+const PREDICTION_LINE = '{"id": "…", "prediction": "…", "task"?: "…", "references"?: ["…"]}';
+
+/** A line in the form that has most to say: with an `Instance` it is Tk-Instruct's, whatever else it has. */
+function parsePrediction(value: unknown, where: string): Prediction {
+  const isTkInstruct = typeof value === 'object' && value !== null && Object.hasOwn(value, 'Instance');
+  const expected = isTkInstruct
+    ? '{"Task"?: "…", "Instance": {"id": "…", "output": ["…"]}, "Prediction": "…"}'
+    : PREDICTION_LINE;
+  const { data, faults } = check(isTkInstruct ? tkInstructLine : plainLine, value);
+  if (faults) throw notAsExpected(where, value, describeFault(faults), expected);
+  const { id, prediction, task, references } = data;
+  if (id === undefined) throw notAsExpected(where, value, 'field Instance.id is missing', expected);
+  if (prediction === undefined) throw notAsExpected(where, value, 'field prediction is missing', expected);
+  return { id, prediction, ...(task && { task }), ...(references && { references }) };
 }
 
 /**
  * Reads predictions: JSON lines of {id, prediction, task?, references?} (references one string or a list), or the
- * {Task, Instance, prediction} lines Tk-Instruct writes. Blank lines are skipped.
+ * {Task, Instance, Prediction} lines Tk-Instruct writes, with or without a top-level id; `prediction` and `Prediction` are
+ * the same field. Blank lines are skipped.
  *
  * @throws HintError NOT_FOUND, IO, INVALID_JSON or INVALID_DATA, naming file and line
  */
 export async function readPredictions(path: string, signal?: AbortSignal): Promise<Prediction[]> {
-  const expected = '{"id": "…", "prediction": "…", "task"?: "…", "references"?: ["…"]}';
   const predictions: Prediction[] = [];
-  for await (const { id, prediction, task, references } of readJsonLines(
-    path,
-    predictionLine,
-    expected,
-    signal,
-  )) {
-    predictions.push({ id, prediction, ...(task && { task }), ...(references && { references }) });
-  }
+  for await (const { value, where } of readJsonLines(path, signal))
+    predictions.push(parsePrediction(value, where));
   if (predictions.length === 0) {
-    throw new HintError('INVALID_DATA', `${path} holds 0 predictions; each line must be ${expected}.`);
+    throw new HintError('INVALID_DATA', `${path} holds 0 predictions; each line must be ${PREDICTION_LINE}.`);
   }
   return predictions;
+}
+
+/** Options of {@link readReferences}. */
+export interface ReadReferencesOptions {
+  /** Of a file whose lines name a track, only those of this one are references. */
+  readonly track?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -117,7 +154,7 @@ export async function readPredictions(path: string, signal?: AbortSignal): Promi
 export async function readReferences(
   path: string,
   predictions: readonly Prediction[],
-  signal?: AbortSignal,
+  { track, signal }: ReadReferencesOptions = {},
 ): Promise<ReferenceSet> {
   const status = await stat(path).catch((cause: unknown) => {
     throw ioError(path, cause);
@@ -126,17 +163,26 @@ export async function readReferences(
     return readTaskReferences(path, predictions, signal);
   }
   const references = new Map<string, readonly string[]>();
+  const elsewhere = new Set<string>();
   const expected = '{"id": "…", "references": ["…"]}';
-  for await (const line of readJsonLines(path, referenceLine, expected, signal)) {
-    if (references.has(line.id)) {
+  for await (const { value, where } of readJsonLines(path, signal)) {
+    const { data: line, faults } = check(referenceLine, value);
+    if (faults) throw notAsExpected(where, value, describeFault(faults), expected);
+    if (references.has(line.id) || elsewhere.has(line.id)) {
       throw new HintError(
         'INVALID_DATA',
         `${path} holds id ${JSON.stringify(line.id)} twice; keep one line.`,
       );
     }
-    references.set(line.id, line.references);
+    if (track !== undefined && line.track !== undefined && line.track !== track) elsewhere.add(line.id);
+    else references.set(line.id, line.references);
   }
-  return { references, tasks: new Map(), isComplete: true };
+  if (references.size === 0 && elsewhere.size > 0)
+    throw new HintError(
+      'INVALID_DATA',
+      `${path} has no references of the track ${track}; all its ${elsewhere.size} lines name another.`,
+    );
+  return { references, tasks: new Map(), elsewhere, isComplete: true };
 }
 
 /** task123 of an instance id (task123-<hash>) or of a task name (task123_<source>_<task>). */
@@ -173,5 +219,5 @@ async function readTaskReferences(
       tasks.set(id, name.slice(0, -'.json'.length));
     }
   }
-  return { references, tasks, isComplete: false };
+  return { references, tasks, elsewhere: new Set(), isComplete: false };
 }

@@ -1,9 +1,29 @@
-import { checked, list, text as textKind } from '../util/arguments.js';
+import { checked, choice, list, text as textKind } from '../util/arguments.js';
 import { stopwatch } from '../util/limits.js';
+import { gpt2Pieces } from './gpt2-pieces.js';
 import { stem } from './stemmer.js';
 
 /** The accepted answers. */
 export const REFERENCE_LIST = list(textKind, 'a list of texts');
+
+/** The tracks of Super-NaturalInstructions, which differ in what ROUGE takes for a word. */
+export const SCORE_TRACKS = ['default', 'xlingual'] as const;
+
+/** `default`: English words; `xlingual`: GPT-2's pieces, which texts of any language have. */
+export type ScoreTrack = (typeof SCORE_TRACKS)[number];
+
+/** How answers of a track are scored: of a track that is neither, as the English one. */
+export function scoredAs(track: string | undefined): ScoreTrack {
+  return track === 'xlingual' ? track : 'default';
+}
+
+/** What a caller may say of a track. */
+export const TRACK = choice(...SCORE_TRACKS);
+
+/** What ROUGE compares in a track. @throws HintError LIMIT_EXCEEDED as {@link gpt2Pieces} */
+export function trackTokens(text: string, track: ScoreTrack): string[] {
+  return track === 'xlingual' ? gpt2Pieces(text) : rougeTokens(text);
+}
 
 /**
  * The tokens ROUGE compares (method §7.5): lower case, every run of characters outside a–z and 0–9 a separator
@@ -58,14 +78,25 @@ export function rougeLOfTokens(prediction: readonly string[], reference: readonl
 /**
  * ROUGE-L F, in [0, 1], of a prediction against the reference it fits best; 0 without references.
  *
+ * @param track what counts as a word (default `default`)
  * @throws HintError INVALID_ARGUMENT; LIMIT_EXCEEDED for texts so long that comparing them takes longer than a record may
  */
-export function rougeL(prediction: string, references: readonly string[]): number {
+export function rougeL(
+  prediction: string,
+  references: readonly string[],
+  track: ScoreTrack = 'default',
+): number {
   checked(textKind, prediction, 'prediction');
   checked(REFERENCE_LIST, references, 'references');
-  const tokens = rougeTokens(prediction);
-  return references.reduce(
-    (best, reference) => Math.max(best, rougeLOfTokens(tokens, rougeTokens(reference))),
-    0,
+  checked(TRACK, track, 'track');
+  const tokens = trackTokens(prediction, track);
+  return bestRouge(
+    tokens,
+    references.map((reference) => trackTokens(reference, track)),
   );
+}
+
+/** ROUGE-L F of tokens against the list of tokens that they fit best; 0 where there is none. */
+export function bestRouge(tokens: readonly string[], references: readonly (readonly string[])[]): number {
+  return references.reduce((best, reference) => Math.max(best, rougeLOfTokens(tokens, reference)), 0);
 }

@@ -13,7 +13,7 @@ import {
 } from '../util/arguments.js';
 import { exactMatch } from './exact-match.js';
 import { readPredictions, readReferences, type Prediction, type References } from './prediction-files.js';
-import { rougeL } from './rouge.js';
+import { bestRouge, TRACK, trackTokens, type ScoreTrack } from './rouge.js';
 
 /** Mean metrics over `count` instances, times 100, rounded to four decimals as Tk-Instruct's scorer does. */
 export interface Scores {
@@ -26,6 +26,14 @@ export interface Scores {
 export interface ScoreReport extends Scores {
   /** Keyed by task name, in alphabetical order; instances without a task are in the overall scores only. */
   readonly perTask: Readonly<Record<string, Scores>>;
+  /** References in which ROUGE finds no word, so that no prediction can score there; absent where there are none. */
+  readonly wordlessReferences?: number;
+}
+
+/** Options of {@link scorePredictions}. */
+export interface ScoreOptions {
+  /** What ROUGE takes for a word (default `default`, English words). */
+  readonly track?: ScoreTrack | undefined;
 }
 
 /**
@@ -66,7 +74,10 @@ const PREDICTIONS = list(
   ),
 );
 const REFERENCES = map(list(text));
-const FILE_OPTIONS = optionsOf<{ readonly references?: string; readonly signal?: AbortSignal }>({
+const SCORING = { track: optional(TRACK) };
+const SCORE_OPTIONS = optionsOf<ScoreOptions>(SCORING);
+const FILE_OPTIONS = optionsOf<ScoreFileOptions>({
+  ...SCORING,
   references: optional(path),
   signal: optional(signal),
 });
@@ -89,17 +100,23 @@ function referencesOf(prediction: Prediction, references: References | undefined
  *
  * @param predictions at least one; ids are distinct
  * @param references by instance id; takes precedence over the predictions' own references
- * @throws HintError INVALID_DATA if there are no predictions, an id occurs twice or has no reference
+ * @throws HintError INVALID_DATA if there are no predictions, an id occurs twice or has no reference; LIMIT_EXCEEDED
  */
-export function scorePredictions(predictions: readonly Prediction[], references?: References): ScoreReport {
+export function scorePredictions(
+  predictions: readonly Prediction[],
+  references?: References,
+  options: ScoreOptions = {},
+): ScoreReport {
   checked(PREDICTIONS, predictions, 'predictions');
   checkedIfGiven(REFERENCES, references, 'references');
+  const { track = 'default' } = checked(SCORE_OPTIONS, options, 'options');
   if (predictions.length === 0) {
     throw new HintError('INVALID_DATA', 'There are 0 predictions to score; at least 1 is needed.');
   }
   const overall = new Mean();
   const tasks = new Map<string, Mean>();
   const seen = new Set<string>();
+  let wordlessReferences = 0;
   for (const prediction of predictions) {
     if (seen.has(prediction.id)) {
       throw new HintError(
@@ -109,7 +126,9 @@ export function scorePredictions(predictions: readonly Prediction[], references?
     }
     seen.add(prediction.id);
     const expected = referencesOf(prediction, references);
-    const rouge = rougeL(prediction.prediction, expected);
+    const expectedTokens = expected.map((reference) => trackTokens(reference, track));
+    wordlessReferences += expectedTokens.filter(({ length }) => length === 0).length;
+    const rouge = bestRouge(trackTokens(prediction.prediction, track), expectedTokens);
     const exact = exactMatch(prediction.prediction, expected);
     overall.add(rouge, exact);
     if (prediction.task === undefined) continue;
@@ -119,36 +138,53 @@ export function scorePredictions(predictions: readonly Prediction[], references?
   }
   const sorted = [...tasks].sort(([a], [b]) => (a < b ? -1 : 1));
   const perTask = Object.fromEntries(sorted.map(([name, mean]) => [name, mean.scores()]));
-  return { ...overall.scores(), perTask };
+  return { ...overall.scores(), perTask, ...(wordlessReferences > 0 ? { wordlessReferences } : {}) };
 }
 
 /** {@link scoreFile}'s result: the scores, and how many instances of a reference file got no prediction. */
 export interface FileScoreReport extends ScoreReport {
   /** Always 0 for a Super-NaturalInstructions directory, whose tasks are usually evaluated in part. */
   readonly missing: number;
+  /** Predictions left out because their references belong to another track; absent where there are none. */
+  readonly otherTrack?: number;
+}
+
+/** Options of {@link scoreFile}. */
+export interface ScoreFileOptions extends ScoreOptions {
+  readonly references?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * What `hint score PREDICTIONS [--references PATH]` computes.
  *
  * @param predictionsPath JSON lines, see {@link readPredictions}
- * @param options.references JSON lines of {id, references}, or a Super-NaturalInstructions directory; without it each
- *   prediction brings its own references
- * @throws HintError NOT_FOUND, IO, INVALID_JSON or INVALID_DATA, naming file and line
+ * @param options.references JSON lines of {id, references, track?}, or a Super-NaturalInstructions directory; without it
+ *   each prediction brings its own references. Where lines name a track, only those of the options' track count
+ * @throws HintError NOT_FOUND, IO, INVALID_JSON, INVALID_DATA or LIMIT_EXCEEDED, naming file and line
  */
 export async function scoreFile(
   predictionsPath: string,
-  options: { readonly references?: string; readonly signal?: AbortSignal } = {},
+  options: ScoreFileOptions = {},
 ): Promise<FileScoreReport> {
   checked(path, predictionsPath, 'predictionsPath');
-  const given = checked(FILE_OPTIONS, options, 'options');
-  const predictions = await readPredictions(predictionsPath, given.signal);
-  if (given.references === undefined) return { ...scorePredictions(predictions), missing: 0 };
-  const { references, tasks, isComplete } = await readReferences(given.references, predictions, given.signal);
-  const named = predictions.map((prediction) => {
-    const task = prediction.task ?? tasks.get(prediction.id);
-    return task === undefined ? prediction : { ...prediction, task };
+  const { references: source, signal, track } = checked(FILE_OPTIONS, options, 'options');
+  const predictions = await readPredictions(predictionsPath, signal);
+  if (source === undefined) return { ...scorePredictions(predictions, undefined, { track }), missing: 0 };
+  const { references, tasks, elsewhere, isComplete } = await readReferences(source, predictions, {
+    track,
+    signal,
   });
-  const report = scorePredictions(named, references);
-  return { ...report, missing: isComplete ? references.size - report.count : 0 };
+  const named = predictions.flatMap((prediction) => {
+    if (elsewhere.has(prediction.id)) return [];
+    const task = prediction.task ?? tasks.get(prediction.id);
+    return [task === undefined ? prediction : { ...prediction, task }];
+  });
+  const report = scorePredictions(named, references, { track });
+  const otherTrack = predictions.length - named.length;
+  return {
+    ...report,
+    missing: isComplete ? references.size - report.count : 0,
+    ...(otherTrack > 0 ? { otherTrack } : {}),
+  };
 }

@@ -2,6 +2,7 @@ import type { TokenizedExample } from '../data/batch.js';
 import { loadSniDataset } from '../data/natural-instructions/dataset.js';
 import { loadP3Evaluation } from '../data/p3/evaluation.js';
 import type { Tokenizer } from '../formats/tokenizer/tokenizer.js';
+import { scoredAs } from '../evaluation/rouge.js';
 import { evaluateModel } from '../evaluation/evaluate.js';
 import { averageDatasets, evaluateP3 } from '../evaluation/rank-classification.js';
 import { HintError } from '../util/errors.js';
@@ -75,7 +76,7 @@ async function evaluateOnSni(
     signal,
   });
   const { maxTokens, batchSize } = evaluation;
-  const options = { maxTokens, batchSize, signal, onProgress };
+  const options = { maxTokens, batchSize, track: scoredAs(data.track), signal, onProgress };
   const { scores, flopsPer100 } = await evaluateModel(tools, examples, options);
   const { rougeL: score, exactMatch, count: instances } = scores;
   return { score, exactMatch, instances, flopsPer100 };

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { exactMatch, normalizeAnswer } from '../../src/evaluation/exact-match.js';
+import { gpt2Pieces } from '../../src/evaluation/gpt2-pieces.js';
 import { rougeL, rougeTokens } from '../../src/evaluation/rouge.js';
 import { stem } from '../../src/evaluation/stemmer.js';
+import { limits, setLimits } from '../../src/util/limits.js';
 
 function fixture<T>(name: string): T {
   return JSON.parse(readFileSync(new URL(`../fixtures/rouge/${name}`, import.meta.url), 'utf8')) as T;
@@ -98,5 +100,50 @@ describe('exact match', () => {
   it('accepts any of the references', () => {
     expect(exactMatch('b', ['a', 'B.'])).toBe(1);
     expect(exactMatch('c', ['a', 'B.'])).toBe(0);
+  });
+});
+
+describe('the xlingual track', () => {
+  interface Case {
+    prediction: string;
+    reference: string;
+    rougeL: number;
+    pieces: [number, number];
+  }
+
+  it('has the pieces and the scores of GPT-2’s tokenizer in Python, in all scripts and kinds of white space', () => {
+    const cases = fixture<Case[]>('xlingual.json');
+    expect(cases.length).toBeGreaterThan(30);
+    for (const { prediction, reference, rougeL: score, pieces } of cases) {
+      const shown = JSON.stringify([prediction, reference]);
+      expect([gpt2Pieces(prediction).length, gpt2Pieces(reference).length], shown).toEqual(pieces);
+      expect(rougeL(prediction, [reference], 'xlingual'), shown).toBe(score);
+    }
+  });
+
+  it('finds the same word with and without a space in front, and keeps each piece of spaces as an empty one', () => {
+    expect(gpt2Pieces('cat cat')).toEqual(['cat', 'cat']);
+    expect(gpt2Pieces('   cat')).toEqual(['', '', 'cat']);
+    expect(gpt2Pieces('')).toEqual([]);
+  });
+
+  it('takes identical answers in Thai for equal, which have no word of the default track', () => {
+    const thai = 'สวัสดีครับ';
+    expect(rougeL(thai, [thai])).toBe(0);
+    expect(rougeL(thai, [thai], 'xlingual')).toBe(1);
+    expect(() => rougeL('a', ['a'], 'english' as 'default')).toThrow(/default/);
+  });
+
+  it('ends a word of a million letters with a sentence instead of taking minutes', () => {
+    const before = limits().seconds;
+    setLimits({ seconds: 0.2 });
+    try {
+      const word = Array.from({ length: 1_000_000 }, (_, i) =>
+        String.fromCharCode(97 + ((i * 7919) % 26)),
+      ).join('');
+      expect(() => gpt2Pieces(word)).toThrow(/1000000 characters was not read/);
+    } finally {
+      setLimits({ seconds: before });
+    }
   });
 });

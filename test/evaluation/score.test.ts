@@ -108,14 +108,76 @@ describe('scoreFile', () => {
     });
   });
 
-  it('reads the file Tk-Instruct writes', async () => {
-    const path = await file(
-      'tk.jsonl',
+  it('reads the files Tk-Instruct writes, with a top-level id or without, whichever way the prediction is spelt', async () => {
+    const Instance = { id: 'task1-0', input: 'i', output: ['yes'] };
+    const forms = [
+      { Task: 'task1_x', Instance, prediction: 'yes' },
+      { Task: 'task1_x', Instance, Prediction: 'yes' },
+      { id: 'task1_x-0', Task: 'task1_x', Instance, Prediction: 'yes', prediction: 'no' },
+      { id: 'task1-0', Task: 'task1_x', Instance: { input: 'i', output: 'yes' }, Prediction: 'yes' },
+      { id: 'task1-0', Task: 'task1_x', Instance, Prediction: 'yes', references: ['no'] },
+      { id: 'task1-0', Task: 'task1_x', Prediction: 'yes', references: ['yes'] },
+    ];
+    for (const form of forms)
+      expect(await scoreFile(await file('forms.jsonl', jsonLines([form]))), JSON.stringify(form)).toEqual({
+        ...{ rougeL: 100, exactMatch: 100, count: 1, missing: 0 },
+        perTask: { task1_x: { rougeL: 100, exactMatch: 100, count: 1 } },
+      });
+  });
+
+  it('says which field of a line is missing or wrong', async () => {
+    const wrong: [object, RegExp][] = [
+      [{ id: 'a', Task: 't', Instance: { id: 'b' }, Prediction: 'x' }, /line 1 .*Instance\.output/],
+      [{ Instance: { output: ['x'] }, Prediction: 'x' }, /Instance\.id is missing/],
+      [{ Instance: { id: 'b', output: ['x'] } }, /prediction is missing/],
+      [{ id: 'a' }, /prediction is missing/],
+      [{ id: 7, prediction: 'x' }, /field id/],
+    ];
+    for (const [line, sentence] of wrong)
+      await expect(scoreFile(await file('wrong.jsonl', jsonLines([line])))).rejects.toThrow(sentence);
+  });
+
+  it('keeps a record whole that has U+2028, U+2029, U+0085, a lone CR or a vertical tab in its texts', async () => {
+    // JSON wants the last two escaped; the others stand in a record as they are.
+    const odd = 'a\u2028b\u2029c\u0085d\\u000be\\f';
+    const first = `{"id":"1","prediction":"${odd}","references":["${odd}"]}`;
+    const second = `{"id":"2",\r"prediction":"b","references":["b"]}`;
+    const path = await file('odd.jsonl', `${first}\r\n${second}\n`);
+    expect(await scoreFile(path)).toMatchObject({ rougeL: 100, exactMatch: 100, count: 2 });
+  });
+
+  it('counts references without a ROUGE token instead of scoring them 0 in silence', async () => {
+    const lines = [
+      { id: '1', prediction: 'สวัสดี', references: ['สวัสดี', '你好'] },
+      { id: '2', prediction: 'b', references: ['b'] },
+    ];
+    const path = await file('thai.jsonl', jsonLines(lines));
+    expect(await scoreFile(path)).toMatchObject({ rougeL: 50, exactMatch: 100, wordlessReferences: 2 });
+    const report = await scoreFile(path, { track: 'xlingual' });
+    expect(report).toMatchObject({ rougeL: 100, exactMatch: 100, count: 2 });
+    expect(report).not.toHaveProperty('wordlessReferences');
+  });
+
+  it('scores only the instances of a track where the references name theirs', async () => {
+    const predictions = await file(
+      'tracks.jsonl',
       jsonLines([
-        { Task: 'task1_x', Instance: { id: 'task1-0', input: 'i', output: ['yes'] }, prediction: 'yes' },
+        { id: '1', prediction: 'a' },
+        { id: '2', prediction: 'ก' },
       ]),
     );
-    expect(await scoreFile(path)).toMatchObject({ rougeL: 100, perTask: { task1_x: { count: 1 } } });
+    const references = await file(
+      'track-references.jsonl',
+      jsonLines([
+        { id: '1', references: ['a'], track: 'default' },
+        { id: '2', references: ['ก'], track: 'xlingual' },
+      ]),
+    );
+    const options = { references, track: 'xlingual' } as const;
+    expect(await scoreFile(predictions, options)).toMatchObject({ rougeL: 100, count: 1, otherTrack: 1 });
+    await expect(scoreFile(predictions, { ...options, track: 'english' as 'default' })).rejects.toThrow(
+      /track/,
+    );
   });
 
   it('tells how many references got no prediction, so that a cut-off run is noticed', async () => {

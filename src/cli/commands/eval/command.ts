@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { loadSniDataset } from '../../../data/natural-instructions/dataset.js';
 import type { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
 import { evaluateModel, type Evaluation } from '../../../evaluation/evaluate.js';
+import { scoredAs } from '../../../evaluation/rouge.js';
 import { HintError } from '../../../util/errors.js';
 import { familyOf } from '../../../inference/families/registry.js';
 import type { AnyModel } from '../../../model/family.js';
@@ -13,6 +14,7 @@ import { describeP3, evaluateOnP3, type P3EvalOptions } from './p3.js';
 import { Progress } from '../../support/progress.js';
 import { addEngineOptions, openEngine, type EngineFlags } from '../../support/engine-options.js';
 import { checkReplaceable, PREDICTIONS } from '../../../util/existing.js';
+import { warnOfWordless } from '../../support/score-track.js';
 import { jsonOption, modelArgument, wholeNumber } from '../../support/options.js';
 import {
   dataOption,
@@ -28,6 +30,7 @@ interface EvalOptions extends Omit<P3EvalOptions, 'seed' | 'maxTokens'>, Decodin
   kind?: string;
   system?: string;
   positives?: number;
+  track?: string;
   instances: number;
 }
 
@@ -53,6 +56,7 @@ export function addEvalCommand(program: Command): void {
       '--split <name>',
       'SNI: train, test (default) or excluded; P3: train, eval (default), fewshot or extra',
     )
+    .option('--track <name>', "SNI: the folder of splits/; answers of xlingual are scored by GPT-2's pieces")
     .addOption(instancesOption(100));
   addDecodingFlags(command)
     .addOption(batchSizeOption())
@@ -131,6 +135,7 @@ async function evaluateOnSni(
   const examples = await loadSniDataset({
     directory: options.data,
     split: splitName(options.split ?? 'test'),
+    ...(options.track === undefined ? {} : { track: options.track }),
     setting: system.setting(options.positives),
     tokenizer,
     instancesPerTask: options.instances,
@@ -144,10 +149,12 @@ async function evaluateOnSni(
     ...decodingOf(options),
     batchSize: options.batchSize,
     predictionsFile: options.predictions,
+    track: scoredAs(options.track),
     signal,
     onProgress: (done, total) => generating.update(done, total),
   });
   generating.stop();
+  warnOfWordless(result.scores, scoredAs(options.track));
   return result;
 }
 
