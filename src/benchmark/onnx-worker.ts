@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import { AutoModelForSeq2SeqLM, env, Tensor } from '@xenova/transformers';
+import type { Tensor } from '@xenova/transformers';
 import { z } from 'zod';
 
 const requestSchema = z.discriminatedUnion('do', [
@@ -20,11 +20,23 @@ const requestSchema = z.discriminatedUnion('do', [
 ]);
 const configSchema = z.looseObject({ d_model: z.int(), d_ff: z.int(), num_layers: z.int() });
 type Request = z.infer<typeof requestSchema>;
-type Model = Awaited<ReturnType<typeof AutoModelForSeq2SeqLM.from_pretrained>>;
+type Library = typeof import('@xenova/transformers');
+type Model = Awaited<ReturnType<Library['AutoModelForSeq2SeqLM']['from_pretrained']>>;
 
 let model: Model | undefined;
 
+/** No dependency of the package: it brings 200 MB that only this peer needs. */
+async function library(): Promise<Library> {
+  return import('@xenova/transformers').catch((cause: unknown) => {
+    throw new Error(
+      '@xenova/transformers is not installed; install it with: npm install @xenova/transformers',
+      { cause },
+    );
+  });
+}
+
 async function load(directory: string): Promise<object> {
+  const { AutoModelForSeq2SeqLM, env } = await library();
   const path = resolve(directory);
   const quantized = !existsSync(join(path, 'onnx', 'encoder_model.onnx'));
   const { d_model, d_ff, num_layers } = configSchema.parse(
@@ -43,6 +55,7 @@ interface Generator {
 
 async function generate({ inputs, tokens }: Extract<Request, { do: 'generate' }>): Promise<object> {
   if (!model) throw new Error('no model is loaded');
+  const { Tensor } = await library();
   const generator = model as unknown as Generator;
   const options = { max_new_tokens: tokens, min_new_tokens: tokens, do_sample: false, num_beams: 1 };
   const began = performance.now();

@@ -2,7 +2,6 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { copyFile, link, readlink, rename, rm, stat, symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { getHFHubCachePath } from '@huggingface/hub';
 import { writeFileAtomic } from '../../util/atomic-file.js';
 import { forgetTemporary, temporaryPath } from '../../util/temporary.js';
 import { ioError, makeFolder } from '../../util/write-error.js';
@@ -16,7 +15,7 @@ export class HubCache {
   readonly folder: string;
 
   /** @param name owner/name @param root default: HF_HUB_CACHE, or what HF_HOME or the home folder lead to */
-  constructor(name: string, root: string = getHFHubCachePath()) {
+  constructor(name: string, root = cacheFolder()) {
     this.folder = join(root, `models--${name.replace('/', '--')}`);
   }
 
@@ -94,14 +93,25 @@ export function downloadedModel(text: string): string | undefined {
   return new HubCache(name).found(revision);
 }
 
+/** The cache's folder, by the variables that huggingface_hub reads. */
+function cacheFolder(): string {
+  const { HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE } = process.env;
+  return HF_HUB_CACHE ?? HUGGINGFACE_HUB_CACHE ?? join(homeOfHub(), 'hub');
+}
+
+function homeOfHub(): string {
+  const { HF_HOME, XDG_CACHE_HOME } = process.env;
+  return HF_HOME ?? join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface');
+}
+
 /** The token of the environment, or of the file that `huggingface-cli login` writes. */
 export function storedToken(): string | undefined {
   const given = process.env['HF_TOKEN'] ?? process.env['HUGGING_FACE_HUB_TOKEN'];
   if (given !== undefined) return given.trim() || undefined;
-  const home =
-    process.env['HF_HOME'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'huggingface');
   try {
-    return readFileSync(process.env['HF_TOKEN_PATH'] ?? join(home, 'token'), 'utf8').trim() || undefined;
+    return (
+      readFileSync(process.env['HF_TOKEN_PATH'] ?? join(homeOfHub(), 'token'), 'utf8').trim() || undefined
+    );
   } catch {
     return undefined;
   }

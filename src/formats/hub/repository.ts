@@ -1,4 +1,3 @@
-import { listFiles, modelInfo } from '@huggingface/hub';
 import { HintError } from '../../util/errors.js';
 import { refusal, hubFetch, stallWatch, withRetries, type HubAccess } from './http.js';
 
@@ -55,6 +54,8 @@ export async function readSnapshot(
   signal?: AbortSignal,
 ): Promise<HubSnapshot> {
   const what = `${name} at ${revision}`;
+  // Only where it is needed: it takes as long to load as all else that a command loads.
+  const { listFiles, modelInfo } = await import('@huggingface/hub');
   return withRetries(
     access,
     what,
