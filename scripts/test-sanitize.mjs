@@ -1,6 +1,6 @@
 // Runs the native engine under sanitizers: the random calls of test/tensor/misuse, and the native tests.
 //   node scripts/test-sanitize.mjs [--quick] [--seed N] [--iterations N] [--seconds N]
-//     --quick: only the random calls, under ASan and UBSan, for .ci/run
+//     --quick: only the random calls, under ASan and most of UBSan, for .ci/run
 //   In full: ASan and UBSan over native tests and random calls, then the three planted faults, each of which the random calls
 //   must find, then TSan over the native tests of allocator, stream and replay.
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -115,7 +115,7 @@ const misuse = (title, parameters, options = {}) =>
   );
 
 const native = values.quick ? [] : ['hint_op_tests', 'hint_runtime_tests'];
-build('build-asan', 'address', ['hint', ...native]);
+build('build-asan', values.quick ? 'address-quick' : 'address', ['hint', ...native]);
 run('Compiled the random calls', 'npx', ['--no-install', 'tsc', '-p', 'tsconfig.misuse.json']);
 const { said } = misuse('Random calls under ASan and UBSan', ['--seed', values.seed, ...limits]);
 count('random calls', /(\d+) calls/.exec(said)?.[1] ?? 0);
