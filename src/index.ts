@@ -133,8 +133,12 @@ export {
   type ModelConfig,
 } from './model/config/config.js';
 export { parameterCount, parameterShapes } from './model/parameters/parameter-shapes.js';
+export { openWeights } from './formats/checkpoint/open-weights.js';
 export { openSafetensors, writeSafetensors, type SafetensorsFile } from './formats/safetensors/file.js';
 export type { TensorToWrite } from './formats/safetensors/writer.js';
+export type { WeightFile, WeightForm } from './formats/weights/weight-file.js';
+export { convertCheckpoint, type Conversion, type ConvertOptions } from './model/conversion/convert.js';
+export type { ComparedTensor } from './model/conversion/compare.js';
 export { Tokenizer, type DecodeOptions, type EncodeOptions } from './formats/tokenizer/tokenizer.js';
 export {
   loadSniDataset,

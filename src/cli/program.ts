@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../util/package-root.js';
 import { addBenchCommand } from './commands/bench/command.js';
 import { addCompileCommand } from './commands/compile.js';
+import { addConvertCommand } from './commands/convert.js';
 import { addDataCommand } from './commands/data/command.js';
 import { addDemoCommand } from './commands/demo/command.js';
 
@@ -41,6 +42,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   addDataCommand,
   addPromptsourceCommand,
   addTokenizeCommand,
+  addConvertCommand,
   addInspectCommand,
   addFlopsCommand,
   addMemoryCommand,

@@ -288,6 +288,14 @@ export const calls: Record<string, string | (() => Record<string, Call>)> = {
     parameterCount: call({ config: tinyConfig(FULL_HINT), prefix: 'a' }, api.parameterCount),
   }),
   parameterShapes: () => ({ parameterShapes: call({ config: tinyConfig(FULL_HINT) }, api.parameterShapes) }),
+  openWeights: () => ({ openWeights: call({ path: nowhere }, api.openWeights) }),
+  convertCheckpoint: () => ({
+    convertCheckpoint: call(
+      { source: nowhere, destination: nowhere, options: { check: true, shardBytes: 1 } },
+      api.convertCheckpoint,
+      ['source', 'destination'],
+    ),
+  }),
   openSafetensors: () => ({ openSafetensors: call({ path: nowhere }, api.openSafetensors) }),
   writeSafetensors: () => ({
     writeSafetensors: call(
