@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
+import { WEIGHT_PARSERS } from './weight-parsers.mjs';
 import { mutateBytes, mutateJson, mutateLines, mutateSafetensors, mutateText } from './mutate.mjs';
 
 const root = resolve(import.meta.dirname, '..', '..');
@@ -152,6 +153,7 @@ export const PARSERS = {
       }
     },
   },
+  ...WEIGHT_PARSERS,
   lineage: {
     file: 'model.safetensors', mutate: mutateSafetensors, words: ['step', 'step_offsets', '{"hyper":1}', 'null', '[[[['],
     seeds: () => [safetensors({ step: '7', step_offsets: '{"hyper":3,"t5":0}' })],

@@ -60,9 +60,10 @@ function describe(source: string, done: Conversion, check: boolean): void {
   const { destination, existed, form, bytes, files, kept, tensors = [] } = done;
   if (check) {
     print(table(['tensor', 'dtype', 'shape', 'bytes', 'compared'], tensors.map(row)));
-    const count = tensors.filter(({ outcome }) => outcome === 'same').length;
+    const count = (wanted: ComparedTensor['outcome']): number => tensors.filter(({ outcome }) => outcome === wanted).length; // prettier-ignore
+    const leftOut = count('left-out');
     print(
-      `\n${count} of ${tensors.length} tensors have the same bits in ${source} (${form}) and ${destination}.`,
+      `\n${count('same')} of ${tensors.length} tensors have the same bits in ${source} (${form}) and ${destination}${leftOut > 0 ? `, ${leftOut} more are left out on purpose` : ''}; ${isFaithful(tensors) ? 'nothing differs' : 'the others differ'}.`,
     );
     return;
   }

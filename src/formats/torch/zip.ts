@@ -1,4 +1,4 @@
-import { fromFdPromise } from 'yauzl';
+import { fromRandomAccessReaderPromise, RandomAccessReader } from 'yauzl';
 import { HintError } from '../../util/errors.js';
 import { checkBytes } from '../../util/limits.js';
 import { showValue } from '../../util/show-value.js';
@@ -20,27 +20,41 @@ interface Entry {
   readonly fault?: string;
 }
 
+/** Reads for the zip reader, which asks for any place that the archive names. */
+class FileReader extends RandomAccessReader {
+  /** Rejects with what the zip reader throws in the middle of its work, which ends that work without a word. */
+  readonly failed: Promise<never>;
+  private fail: (cause: unknown) => void = () => undefined;
+
+  constructor(private readonly file: ByteFile) {
+    super();
+    this.failed = new Promise((_, reject) => {
+      this.fail = reject;
+    });
+    this.failed.catch(() => undefined);
+  }
+
+  override read(
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    callback: (error: Error | null) => void,
+  ): void {
+    const { size } = this.file;
+    const isInside = position >= 0 && position + length <= size;
+    const reading = isInside
+      ? this.file.readInto(buffer.subarray(offset, offset + length), position)
+      : Promise.reject(new Error(`it refers to byte ${position} of ${size}`));
+    reading.then(() => callback(null), callback).catch(this.fail);
+  }
+}
+
 /** Entries of the archive by name, where they lie in the file. */
 async function entriesOf(file: ByteFile): Promise<Map<string, Entry>> {
-  const entries = new Map<string, Entry>();
+  const reader = new FileReader(file);
   try {
-    const zip = await fromFdPromise(file.descriptor, { autoClose: false });
-    checkBytes(file.path, 'the list of its entries takes about', zip.entryCount * ENTRY_BYTES);
-    for await (const entry of zip.eachEntry()) {
-      const { fileName: name, compressedSize, uncompressedSize, compressionMethod } = entry;
-      if (entries.has(name))
-        throw invalidWeights(file.path, TORCH_FILE, `it has the entry ${showValue(name)} twice`);
-      const fault = entry.isEncrypted() ? 'encrypted' : compressionMethod !== 0 ? 'compressed' : undefined;
-      const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });
-      const byteLength = fault === undefined ? uncompressedSize : compressedSize;
-      if (fileDataStart + byteLength > file.size)
-        throw invalidWeights(
-          file.path,
-          TORCH_FILE,
-          `its entry ${showValue(name)} goes on behind the end of the file`,
-        );
-      entries.set(name, { position: fileDataStart, byteLength, ...(fault ? { fault } : {}) });
-    }
+    return await Promise.race([readEntries(file, reader), reader.failed]);
   } catch (cause) {
     if (cause instanceof HintError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -50,6 +64,27 @@ async function entriesOf(file: ByteFile): Promise<Map<string, Entry>> {
       `its zip archive cannot be read (${reason}); it is cut off or damaged, download or copy it again`,
       cause,
     );
+  }
+}
+
+async function readEntries(file: ByteFile, reader: FileReader): Promise<Map<string, Entry>> {
+  const entries = new Map<string, Entry>();
+  const zip = await fromRandomAccessReaderPromise(reader, file.size, { autoClose: false });
+  checkBytes(file.path, 'the list of its entries takes about', zip.entryCount * ENTRY_BYTES);
+  for await (const entry of zip.eachEntry()) {
+    const { fileName: name, compressedSize, uncompressedSize, compressionMethod } = entry;
+    if (entries.has(name))
+      throw invalidWeights(file.path, TORCH_FILE, `it has the entry ${showValue(name)} twice`);
+    const fault = entry.isEncrypted() ? 'encrypted' : compressionMethod !== 0 ? 'compressed' : undefined;
+    const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });
+    const byteLength = fault === undefined ? uncompressedSize : compressedSize;
+    if (fileDataStart + byteLength > file.size)
+      throw invalidWeights(
+        file.path,
+        TORCH_FILE,
+        `its entry ${showValue(name)} goes on behind the end of the file`,
+      );
+    entries.set(name, { position: fileDataStart, byteLength, ...(fault ? { fault } : {}) });
   }
   return entries;
 }

@@ -52,6 +52,7 @@ function spanOf(axes: readonly Axis[]): number {
  * have that programs save.
  */
 export function isDisjoint({ shape, strides }: Pick<Layout, 'shape' | 'strides'>): boolean {
+  if (shape.includes(0)) return true;
   const axes = axesOf(shape, strides, strides).filter(({ from }) => from > 0);
   return axes.every((axis, i) => axis.from >= spanOf(axes.slice(i + 1)));
 }
