@@ -16,7 +16,19 @@ const small = (bytes, most = 60_000) => bytes.subarray(0, most);
 
 const WORDS = ['{{ text }}', '|||', '{% for a in range(10**9) %}', '{% endfor %}', '{% set s = s ~ s %}', '{% set s = "aaaa" %}', '{% macro m(x) %}{{ m(x) }}{% endmacro %}{{ m(1) }}', '{{ text | replace("a", text) }}', '{% for a in text.split("") %}', '{{ "a" * 10**9 }}', '{{ [1] * 10**9 }}', '{% if x %}', '{% endif %}', '{{ x[-1] }}', '{{ text | indent(10**8) }}', '(', ')', '[', ']', '{', '}', '{{', '}}', '{%', '%}', '{#', '|', '"', '\ufdd0', '\ufdd1', '\ufdd2', '\ufdd3']; // prettier-ignore
 const YAML = ['&a [*a,*a]', '<<: *a', '*a', '&a', '!!set', '!Template', '!!python/object:os.system', '- ', ': ', '? ', '|\n', '>\n', '---\n', '%YAML 1.1\n', '[', '{', "'", '"', '#', '\t', 'a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c]\n']; // prettier-ignore
-const EXPRESSIONS = ['(a+)+$', '(?:\\s*)*x', '\\s+', ' {2,}', '(', '[', 'a{1,99999}', '.*.*.*.*x'];
+const EXPRESSIONS = [
+  '(a+)+$',
+  '(?i)[^a&&[b-z]]',
+  '(?<=a)b(?!c)',
+  '\\p{L}++',
+  '(?:\\s*)*x',
+  '\\s+',
+  ' {2,}',
+  '(',
+  '[',
+  'a{1,99999}',
+  '.*.*.*.*x',
+];
 
 const sniTask = fixture('sni', 'tasks', 'task2012_trec_question_type_classification.json');
 const shortTask = Buffer.from(
@@ -172,12 +184,41 @@ export const PARSERS = {
   },
   tokenizer: {
     file: 'tokenizer.json', mutate: mutateJson, words: [...EXPRESSIONS, 'Replace', 'Sequence', 'ByteLevel', 'Split', 'Prepend'],
-    seeds: () => [fixture('bpe-tokenizer', 'tokenizer.json'), smallUnigram(), splitTokenizer()],
+    seeds: () => [fixture('bpe-tokenizer', 'tokenizer.json'), smallUnigram(), splitTokenizer(), fixture('tokenizers', 'shapes', 'metaspace-first-digits', 'tokenizer.json'), fixture('tokenizers', 'shapes', 'replace-and-prepend', 'tokenizer.json')],
     async run(file) {
       const { Tokenizer } = await import('../../dist/formats/tokenizer/tokenizer.js');
       const read = await Tokenizer.load(file);
       const ids = read.encode(`Words: cat   greén salad\t12,345 ${'a'.repeat(60)}! ﬁ ① 日本`);
       return read.decode(ids) + read.truncate('Some more text', 4);
+    },
+  },
+  sentencepiece: {
+    file: 'spiece.model', mutate: mutateBytes, words: ['<extra_id_0>', '\0', '\u00ff\u00ff\u00ff\u00ff\u000f', '\n\u00ff\u0001'],
+    seeds: () => [fixture('tokenizers', 'sentencepiece', 'spiece.model'), fixture('tokenizers', 'sentencepiece', 'identity.model')],
+    async run(file) {
+      const { Tokenizer } = await import('../../dist/formats/tokenizer/tokenizer.js');
+      const read = await Tokenizer.load(file);
+      return read.decode(read.encode(`Words: cat   greén salad\t12,345 ${'a'.repeat(60)}! ﬁ ① 日本`));
+    },
+  },
+  'gpt2-vocabulary': {
+    file: 'vocab.json', mutate: mutateJson, words: ['</s>', '<mask>', '__proto__', 'Ġ', '1e99'],
+    seeds: () => [fixture('tokenizers', 'gpt2-files', 'vocab.json')],
+    async run(file) {
+      const { Tokenizer } = await import('../../dist/formats/tokenizer/tokenizer.js');
+      writeFileSync(join(dirname(file), 'merges.txt'), fixture('tokenizers', 'gpt2-files', 'merges.txt'));
+      const read = await Tokenizer.load(file);
+      return read.decode(read.encode('Words: cat   greén <mask> salad'));
+    },
+  },
+  'gpt2-config': {
+    file: 'tokenizer_config.json', mutate: mutateJson, words: ['GPT2Tokenizer', 'added_tokens_decoder', 'additional_special_tokens', 'content'],
+    seeds: () => [fixture('tokenizers', 'gpt2-files', 'tokenizer_config.json'), Buffer.from('{"added_tokens_decoder": {"500": {"content": "<x>", "lstrip": true, "special": true}}, "additional_special_tokens": ["<y>"]}')],
+    async run(file) {
+      const { Tokenizer } = await import('../../dist/formats/tokenizer/tokenizer.js');
+      for (const name of ['merges.txt', 'vocab.json']) writeFileSync(join(dirname(file), name), fixture('tokenizers', 'gpt2-files', name));
+      const read = await Tokenizer.load(dirname(file));
+      return read.decode(read.encode('Words: <x> cat   greén <y> salad'));
     },
   },
   charsmap: {

@@ -46,7 +46,7 @@ export function tokenizerOfGpt2Files(files: Gpt2Files, file: string): object {
   const config = isPlainObject(files.config) ? files.config : {};
   const special = isPlainObject(files.specialTokensMap) ? files.specialTokensMap : {};
   const kind = config.tokenizer_class;
-  if (kind !== undefined && kind !== null && !CLASSES.includes(String(kind)))
+  if (kind !== undefined && kind !== null && !(typeof kind === 'string' && CLASSES.includes(kind)))
     throw new HintError(
       'INVALID_FILE',
       `${file} belongs to a ${showValue(kind)}, of which only a tokenizer.json is read; save the tokenizer with transformers, which writes one.`,

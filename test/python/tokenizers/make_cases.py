@@ -200,10 +200,13 @@ def make(seed, charsmap, texts):
         changed = json.loads(text)
         changed["model"]["byte_fallback"] = True
         text = json.dumps(changed, ensure_ascii=False)
-    tokenizer = Tokenizer.from_str(text)
+    return text, cases_of(Tokenizer.from_str(text), [text_of(rng) for _ in range(texts)])
+
+
+def cases_of(tokenizer, texts):
+    """What a tokenizer makes of texts, but for those on which the package panics."""
     cases = []
-    for _ in range(texts):
-        given = text_of(rng)
+    for given in texts:
         try:
             special = tokenizer.encode(given).ids
             cases.append({
@@ -213,10 +216,18 @@ def make(seed, charsmap, texts):
                 "decoded": tokenizer.decode(special),
                 "decodedAll": tokenizer.decode(special, skip_special_tokens=False),
             })
-        except BaseException as error:  # The package panics on some texts; such have no answer.
+        except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-    return text, cases
+    return cases
+
+
+def write(folder, text, cases):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
+    with open(folder / "expected.jsonl", "w", encoding="utf-8") as file:
+        for case in cases:
+            file.write(json.dumps(case) + "\n")
 
 
 def main():
@@ -236,12 +247,8 @@ def main():
                 raise
             print(f"seed {seed}: the package itself fails: {re.sub(chr(10), ' ', str(error))[:100]}")
             continue
-        folder = given.folder / f"seed-{seed}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "tokenizer.json").write_text(text, encoding="utf-8")
-        with open(folder / "expected.jsonl", "w", encoding="utf-8") as file:
-            for case in cases:
-                file.write(json.dumps(case) + "\n")
+        write(given.folder / f"seed-{seed}", text, cases)
 
 
-main()
+if __name__ == "__main__":
+    main()

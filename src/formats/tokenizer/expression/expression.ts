@@ -252,22 +252,20 @@ export class Expression {
   }
 
   private compileRepeat({ part, min, max, mode }: Extract<Node, { kind: 'repeat' }>): void {
+    // What Oniguruma then finds depends on how it came there, which linear time does not allow for.
+    if (max === Infinity && mayBeEmpty(part)) throw new ExpressionFault('that repeats what may be empty');
     for (let i = 0; i < min; i++) this.compile(part);
     if (mode === 'possessive' && max === Infinity && part.kind === 'class') {
       this.emit(KEEP, this.classes.push(part.has) - 1);
       return;
     }
     if (mode === 'possessive') throw new ExpressionFault('with ?+');
-    const fork = (): number => {
-      const at = this.emit(FORK);
-      return at;
-    };
     const close = (at: number, inside: number, outside: number): void => {
       this.first[at] = mode === 'lazy' ? outside : inside;
       this.second[at] = mode === 'lazy' ? inside : outside;
     };
     if (max === Infinity) {
-      const start = fork();
+      const start = this.emit(FORK);
       this.compile(part);
       this.emit(JUMP, start);
       close(start, start + 1, this.operations.length);
@@ -275,7 +273,7 @@ export class Expression {
     }
     const forks: number[] = [];
     for (let i = min; i < max; i++) {
-      forks.push(fork());
+      forks.push(this.emit(FORK));
       this.compile(part);
     }
     for (const at of forks) close(at, at + 1, this.operations.length);
@@ -293,6 +291,13 @@ export class Expression {
     this.first[look] = this.looks.push({ start, behind, negative, length: least }) - 1;
     this.first[over] = this.operations.length;
   }
+}
+
+function mayBeEmpty(node: Node): boolean {
+  if (node.kind === 'class') return false;
+  if (node.kind === 'repeat') return node.min === 0 || mayBeEmpty(node.part);
+  if (node.kind === 'sequence') return node.parts.every(mayBeEmpty);
+  return node.kind !== 'alternatives' || node.parts.some(mayBeEmpty);
 }
 
 function lengthOf(node: Node): { least: number; most: number } {

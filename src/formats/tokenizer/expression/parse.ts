@@ -1,4 +1,4 @@
-import { byExpression, type CharacterSet } from '../unicode/characters.js';
+import { byExpression, foldedSet, type CharacterSet } from '../unicode/characters.js';
 
 /** A regular expression as a tree. */
 export type Node =
@@ -154,13 +154,13 @@ class Parser {
   private atom(options: Options): Node {
     const character = this.next();
     if (character === '(') return this.group(options);
-    if (character === '[') return classOf(this.bracket(), options);
-    if (character === '.') return classOf(options.dotAll ? '[^]' : '[^\\n]', options);
+    if (character === '[') return this.class(options);
+    if (character === '.') return classOf(options.dotAll ? '[^]' : '[^\\n]');
     if (character === '^') return { kind: 'place', place: 'line-start' };
     if (character === '$') return { kind: 'place', place: 'line-end' };
     if (character === '*' || character === '+' || character === '?')
       throw new ExpressionFault('that repeats nothing');
-    if (character !== '\\') return literal(character, options);
+    if (character !== '\\') return literal(character.codePointAt(0)!, options);
     const escaped = this.source[this.at] ?? '';
     const place = PLACES[escaped];
     if (place !== undefined && Object.hasOwn(PLACES, escaped)) {
@@ -169,7 +169,9 @@ class Parser {
     }
     const source = this.escape();
     const negative = `[^${WORD}]`;
-    return classOf(source === WORD ? LONE_WORD : source === negative ? `[^${LONE_WORD}]` : source, options);
+    const code = codeOf(source);
+    if (code !== undefined) return literal(code, options);
+    return classOf(source === WORD ? LONE_WORD : source === negative ? `[^${LONE_WORD}]` : source);
   }
 
   private group(options: Options): Node {
@@ -195,6 +197,14 @@ class Parser {
     const part = this.alternatives(inner);
     if (!this.take(')')) throw new ExpressionFault('with a group that does not end');
     return look ? { kind: 'look', part, ...look } : { kind: 'sequence', parts: [part] };
+  }
+
+  private class(options: Options): Node {
+    if (!options.ignoreCase) return classOf(this.bracket());
+    // Case is looked beyond before the class is turned into what it leaves out.
+    const negative = this.take('^');
+    const has = foldedSet(setOf(this.bracket()));
+    return { kind: 'class', has: negative ? (code) => !has(code) : has };
   }
 
   /** Behind its opening bracket: the class as JavaScript has it. */
@@ -251,8 +261,8 @@ class Parser {
       return { text: escaped(character), isSet: false, code: character.codePointAt(0)! };
     if (this.take('b')) return { text: '\\x08', isSet: false, code: 8 };
     const text = this.escape();
-    const code = /^\\u\{([0-9a-f]+)\}$/.exec(text);
-    return { text, isSet: !code, code: code ? parseInt(code[1]!, 16) : -1 };
+    const code = codeOf(text);
+    return { text, isSet: code === undefined, code: code ?? -1 };
   }
 
   /** Behind a backslash: a class, or a character as \u{…}. */
@@ -320,23 +330,27 @@ function changed(options: Options, on: string, off: string): Options {
   return { ignoreCase: set('i', options.ignoreCase), dotAll: set('m', options.dotAll) };
 }
 
-function literal(character: string, options: Options): Node {
-  const code = character.codePointAt(0)!;
-  if (options.ignoreCase) return classOf(escaped(character), options);
-  return { kind: 'class', has: (other) => other === code };
+function literal(code: number, options: Options): Node {
+  const only = (other: number): boolean => other === code;
+  return { kind: 'class', has: options.ignoreCase ? foldedSet(only) : only };
 }
 
-function classOf(source: string, options: Options): Node {
-  const code = /^\\u\{([0-9a-f]+)\}$/.exec(source);
-  if (code && !options.ignoreCase) {
-    const only = parseInt(code[1]!, 16);
-    return { kind: 'class', has: (other) => other === only };
-  }
+function classOf(source: string): Node {
+  return { kind: 'class', has: setOf(source) };
+}
+
+function setOf(source: string): CharacterSet {
   try {
-    return { kind: 'class', has: byExpression(source, options.ignoreCase) };
+    return byExpression(source);
   } catch {
     throw new ExpressionFault('with a class that cannot be read');
   }
+}
+
+/** The character of what an escape stands for; undefined where that is a class. */
+function codeOf(source: string): number | undefined {
+  const match = /^\\u\{([0-9a-f]+)\}$/.exec(source);
+  return match ? parseInt(match[1]!, 16) : undefined;
 }
 
 function isClass(source: string): boolean {

@@ -1,4 +1,4 @@
-import { MARKS, NEWER, NONSPACING, PUNCTUATION, CONTROLS, UNDECOMPOSED } from './tables.js';
+import { MARKS, UNASSIGNED, NONSPACING, PUNCTUATION, CONTROLS, DECOMPOSED } from './tables.js';
 
 /** A set of characters, asked by code point. */
 export type CharacterSet = (code: number) => boolean;
@@ -6,7 +6,7 @@ export type CharacterSet = (code: number) => boolean;
 /** White space as Unicode has it: U+0085 is of it, U+FEFF is not. */
 export const isWhite: CharacterSet = byExpression('\\p{White_Space}');
 /** Numbers of every kind, such as ½. */
-export const isNumeric: CharacterSet = byExpression('\\p{N}');
+export const isNumeric: CharacterSet = remembered((code) => /\p{N}/u.test(String.fromCodePoint(code)));
 /** What \w stands for in the Rust crate regex. */
 export const isWordCharacter: CharacterSet = byExpression(
   '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]',
@@ -18,10 +18,15 @@ export const isPunctuation: CharacterSet = (code) =>
 export const isMark: CharacterSet = byTable(MARKS);
 export const isNonspacing: CharacterSet = byTable(NONSPACING);
 export const isControl: CharacterSet = byTable(CONTROLS);
-export const isUndecomposed: CharacterSet = byTable(UNDECOMPOSED);
+const isDecomposed = lazyTable(DECOMPOSED);
+/** Whether a character has a decomposition that is newer than those that the Rust package knows. */
+export const isUndecomposed: CharacterSet = remembered((code) => {
+  const character = String.fromCodePoint(code);
+  return !isDecomposed(code) && character.normalize('NFKD') !== character;
+});
 
 // No character of Unicode; it has no property.
-const UNASSIGNED = '\u0378';
+const NO_CHARACTER = '\u0378';
 
 /**
  * The characters that a class of a JavaScript expression matches, where Unicode is that of the Rust package.
@@ -29,12 +34,51 @@ const UNASSIGNED = '\u0378';
  * @param source the class as JavaScript's flag v has it, such as `[\p{L}--[a-z]]`
  * @throws SyntaxError
  */
-export function byExpression(source: string, ignoreCase = false): CharacterSet {
-  const expression = new RegExp(`^${source}$`, ignoreCase ? 'vi' : 'v');
-  return remembered((code) => expression.test(isNewer(code) ? UNASSIGNED : String.fromCodePoint(code)));
+export function byExpression(source: string): CharacterSet {
+  const expression = new RegExp(`^${source}$`, 'v');
+  return remembered((code) =>
+    expression.test(isUnassigned(code) ? NO_CHARACTER : String.fromCodePoint(code)),
+  );
 }
 
-const isNewer = lazyTable(NEWER);
+/** The characters of a set and those that differ from them in case only. */
+export function foldedSet(has: CharacterSet): CharacterSet {
+  return remembered((code) => has(code) || variantsOf(code).some(has));
+}
+
+// The last character that has another case.
+const LAST_CASED = 0x1ffff;
+// As folded without the rules of Turkish.
+const UNFOLDED = new Set([0x130, 0x131]);
+let variants: Map<string, number[]> | undefined;
+
+/** The characters that are the same but for case, the character itself included where there are others. */
+function variantsOf(code: number): readonly number[] {
+  if (!variants) {
+    variants = new Map();
+    for (let other = 0; other <= LAST_CASED; other++) {
+      const key = foldOf(other);
+      const group = variants.get(key);
+      if (group) group.push(other);
+      else if (key !== String.fromCodePoint(other) || key !== key.toUpperCase()) variants.set(key, [other]);
+    }
+  }
+  return variants.get(foldOf(code)) ?? [];
+}
+
+function foldOf(code: number): string {
+  const character = String.fromCodePoint(code);
+  if (UNFOLDED.has(code)) return character;
+  const upper = character.toUpperCase();
+  const lower = (isOne(upper) ? upper : character).toLowerCase();
+  return isOne(lower) ? lower : character;
+}
+
+function isOne(text: string): boolean {
+  return text.length === 1 || (text.length === 2 && text.codePointAt(0)! > 0xffff);
+}
+
+const isUnassigned = lazyTable(UNASSIGNED);
 
 function byTable(table: string): CharacterSet {
   return remembered(lazyTable(table));
