@@ -1,5 +1,8 @@
 import type { Command } from 'commander';
-import { renderPromptsource } from '../../data/p3/promptsource/write.js';
+import {
+  renderPromptsource,
+  type RenderSummary as PromptsourceSummary,
+} from '../../data/p3/promptsource/write.js';
 import { action, note, print, printJson, table } from '../support/context.js';
 import { jsonOption, seedOption, wholeNumber } from '../support/options.js';
 import { p3SplitName } from '../support/dataset-options.js';
@@ -56,11 +59,23 @@ export function addPromptsourceCommand(program: Command): void {
         }
         print(
           table(
-            ['template', 'examples', 'left out'],
-            summary.templates.map((one) => [one.template, one.rows, one.skipped]),
+            ['template', 'examples', 'left out', 'why'],
+            summary.templates.map((one) => [one.template, one.rows, one.skipped, reasonsOf(one)]),
           ),
         );
+        for (const { template, reason } of summary.unreadable)
+          note(`Left out: template ${template}: ${reason}`);
+        for (const { template, reasons, absentColumns } of summary.templates) {
+          const failed = reasons.find(({ first }) => first.includes(' cannot be '));
+          if (failed) note(`First row that ${template} cannot render: ${failed.first}`);
+          if (absentColumns.length > 0)
+            note(`No row has what ${template} reads: ${absentColumns.join(', ')}`);
+        }
         note(`Written: ${summary.file}, from ${summary.rows} rows`);
       }),
     );
+}
+
+function reasonsOf({ reasons }: PromptsourceSummary['templates'][number]): string {
+  return reasons.map(({ reason, rows }) => `${rows} ${reason}`).join(', ');
 }

@@ -5,9 +5,10 @@ import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { streamP3 } from '../../../src/data/p3/dataset.js';
 import { JinjaTemplate } from '../../../src/data/p3/promptsource/jinja.js';
-import { PromptRenderer } from '../../../src/data/p3/promptsource/render.js';
+import { PromptRenderer, type RenderedPrompt } from '../../../src/data/p3/promptsource/render.js';
 import { renderPromptsource, type RenderOptions } from '../../../src/data/p3/promptsource/write.js';
 import { unpackExamples } from '../../../src/data/token-cache.js';
+import { rowOf } from './jinja-rows.js';
 import { Tokenizer } from '../../../src/formats/tokenizer/tokenizer.js';
 
 const fixture = (name: string): string => new URL(`../../fixtures/${name}`, import.meta.url).pathname;
@@ -55,7 +56,7 @@ async function template(jinja: string, answers: string | null = null): Promise<s
 
 const renderText = (source: string, row: Record<string, unknown> = {}): string =>
   new JinjaTemplate(source, { where: 'It' })
-    .render(row, () => 0)
+    .render(rowOf(row), () => 0)
     .map(({ text }) => text)
     .join('');
 
@@ -161,7 +162,7 @@ describe('the Jinja of promptsource', () => {
       ...{ name: 'long', taskName: 'long', jinja: '{{ text }}!{{ text }} ||| {{ text }}', metrics: [] },
       ...{ answerChoices: undefined, originalTask: true, choicesInPrompt: false },
     });
-    const { prompt, fields } = renderer.render({ text: long }, () => 0)!;
+    const { prompt, fields } = renderer.render(rowOf({ text: long }), () => 0) as RenderedPrompt;
     expect(fields.TEXT).toMatch(/^(word )+word\.\.\.$/);
     expect(fields.TEXT!.length).toBeLessThanOrEqual(2048);
     expect(prompt).toBe(`${fields.TEXT}!${fields.TEXT}`);
@@ -170,14 +171,69 @@ describe('the Jinja of promptsource', () => {
 
 describe('what cannot be rendered', () => {
   it.each([
-    ['a template that does not end', '{{ text ||| {{ label }}', /The template "own" does not work/],
-    ['an unknown filter', '{{ text | shout }} ||| x', /line 1: The template "own" does not work: there is no filter "shout"/],
-    ['a field that rows lack', '{{ title }} ||| x', /line 1: The template "own" reads the field "title", which the row lacks; it has text, product, label/],
+    ['a template that does not end', '{{ text ||| {{ label }}', /no template that can be read; the first: The template "own" cannot be read: TemplateSyntaxError: /],
+    ['an unknown filter', '{{ text | shout }} ||| x', /The template "own" cannot be read: TemplateAssertionError: No filter named 'shout'/],
     ['no separator', 'Only {{ text }}', /The template "own" has no \|\|\| between prompt and target/],
   ])('%s is an error that names it', async (_what, jinja, message) => {
     await expect(render({ templates: await template(jinja) })).rejects.toThrow(message);
     expect(await readdir(join(folder, 'p3', 'train')).catch(() => [])).toEqual([]);
   }); // prettier-ignore
+
+  it('of a file leaves out itself, not the file, and is named', async () => {
+    const file = join(folder, 'own.yaml');
+    const own = (name: string, jinja: unknown): object => ({ name, jinja });
+    const templates = {
+      a: own('good', '{{ text }} ||| x'),
+      b: own('bad tag', '{% break %}{{ text }} ||| x'),
+      c: own('bad filter', '{{ text | shout }} ||| x'),
+      d: own('no text', true),
+      e: own('no target', '{{ text }} x'),
+    };
+    await writeFile(file, JSON.stringify({ dataset: 'shop', templates }));
+    const { templates: rendered, unreadable } = await renderPromptsource(options({ templates: file }));
+    expect(rendered).toMatchObject([{ template: 'good', rows: 3, skipped: 0, reasons: [], absentColumns: [] }]);
+    expect(unreadable).toMatchObject([
+      { template: 'd', reason: /templates\.d\.jinja/ },
+      { template: 'bad_tag', reason: /unknown tag 'break'/ },
+      { template: 'bad_filter', reason: /No filter named 'shout'/ },
+      { template: 'no_target', reason: /no \|\|\|/ },
+    ].map(({ template, reason }) => ({ template, reason: expect.stringMatching(reason) as string })));
+  }); // prettier-ignore
+
+  it('of a row leaves out the row, and is counted by its reason', async () => {
+    const rows = join(folder, 'rows.jsonl');
+    const cells = [{ a: 'x', b: '1' }, { a: '', b: '1' }, { a: 'x', b: ' ' }, { a: null, b: '1' }, { a: 'x' }, { a: 'y', b: '|||' }, { a: 'z', b: ['|||'] }, { a: 7, b: 1 }]; // prettier-ignore
+    await writeFile(rows, cells.map((row) => JSON.stringify(row)).join('\n'));
+    const jinja =
+      "{% if a is number %}{{ a.x.y }}{% elif a is none %}{{ 'x' + 1 }}{% endif %}{{ a }} ||| {{ b }}{{ c }}";
+    const { templates: rendered, file } = await renderPromptsource(options({ rows, templates: await template(jinja) })); // prettier-ignore
+    expect(rendered).toEqual([
+      {
+        template: 'own',
+        rows: 2,
+        skipped: 6,
+        reasons: [
+          { reason: 'empty target', rows: 2, first: expect.stringMatching(/line 3$/) as string },
+          { reason: 'empty prompt', rows: 1, first: expect.stringMatching(/line 2$/) as string },
+          { reason: 'TypeError', rows: 1, first: expect.stringMatching(/line 4: The template "own" cannot be rendered: TypeError: unsupported operand/) as string },
+          { reason: 'more than one |||', rows: 1, first: expect.stringMatching(/line 7$/) as string },
+          { reason: 'UndefinedError', rows: 1, first: expect.stringMatching(/line 8: .*'int object' has no attribute 'x'/) as string },
+        ],
+        absentColumns: ['c'],
+      },
+    ]); // prettier-ignore
+    const lines = gunzipSync(await readFile(file))
+      .toString()
+      .trim()
+      .split('\n');
+    expect(lines.map((line) => (JSON.parse(line) as Line).target)).toEqual(['1', '|||']);
+  });
+
+  it('by the fault of a column called answer_choices is an error', async () => {
+    const rows = join(folder, 'rows.jsonl');
+    await writeFile(rows, '{"text": "a", "answer_choices": ["b"]}');
+    await expect(render({ rows, templates: await template('{{ text }} ||| x') })).rejects.toThrow(/line 1: The row has a field "answer_choices"/); // prettier-ignore
+  });
 
   it('names the file that is no YAML, the entry that is no template, and the line that is no row', async () => {
     const file = join(folder, 'bad.yaml');

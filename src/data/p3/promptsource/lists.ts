@@ -20,7 +20,8 @@ export const MOST_INSTRUCTIONS = 16;
 export interface Use {
   readonly renderer: PromptRenderer;
   rows: number;
-  skipped: number;
+  /** Rows that are left out, by the reason. */
+  readonly reasons: Map<string, { rows: number; readonly first: string }>;
   hasChoices: boolean;
   readonly instructions: Set<string>;
 }

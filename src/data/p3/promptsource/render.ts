@@ -1,3 +1,5 @@
+import { leadingSpace, stripped, trailingSpace } from '../../../formats/jinja/python/characters.js';
+import { List, type Value } from '../../../formats/jinja/python/values.js';
 import { HintError } from '../../../util/errors.js';
 import { JinjaTemplate, type RenderedPart } from './jinja.js';
 import type { PromptTemplate } from './templates.js';
@@ -13,11 +15,15 @@ export interface RenderedPrompt {
   readonly fields: Readonly<Record<string, string>>;
 }
 
+/** Why a template gives a row no example though it can be rendered. */
+export type NoExample = 'no |||' | 'more than one |||' | 'empty prompt' | 'empty target';
+
 const SEPARATOR = '|||';
 // Longest text of one output, as in promptsource.
 const LONGEST = 2048;
-// A noncharacter of Unicode, for the separator in the texts of rows while prompt and target are one text.
-const PROTECTED = '\uFDD3';
+// What promptsource puts for the separator in the texts of rows while prompt and target are one text. It counts where a
+// template counts characters, so it is the same here.
+const PROTECTED = '3ed2dface8203c4c9dfb1a5dc58e41e0';
 
 /** A promptsource template that turns rows of its dataset into prompted examples (method §8.1, method §8.3). */
 export class PromptRenderer {
@@ -26,7 +32,7 @@ export class PromptRenderer {
   /** The answers, where they are the same for every row. */
   readonly fixedChoices: readonly string[] | undefined;
 
-  /** @throws HintError INVALID_DATA for a template that cannot be parsed or has no separator */
+  /** @throws HintError INVALID_DATA for a template that cannot be read or has no separator, LIMIT_EXCEEDED */
   constructor(readonly template: PromptTemplate) {
     const where = `The template "${template.name}"`;
     if (!template.jinja.includes(SEPARATOR))
@@ -43,39 +49,44 @@ export class PromptRenderer {
       longest: LONGEST,
       given: new Map([['answer_choices', ofRow]]),
     });
-    if (this.answers && !ofRow) this.fixedChoices = choicesIn(this.answers.render({}, () => 0));
+    if (this.answers && !ofRow) this.fixedChoices = choicesIn(this.answers.render(new Map(), () => 0));
+  }
+
+  /** Columns of the row that the template reads. */
+  get columns(): ReadonlySet<string> {
+    return new Set([...this.prompt.fields, ...(this.answers?.fields ?? [])]);
   }
 
   /**
    * @param row the fields of a row of the raw dataset
    * @param random uniform in [0, 1), for templates that draw their wording
-   * @returns undefined where the template gives the row no prompt, or no target
-   * @throws HintError INVALID_DATA for a row without a field that the template reads, or where the template fails
+   * @returns why there is no example where the template gives the row no prompt, or no target
+   * @throws HintError INVALID_DATA where the template fails, LIMIT_EXCEEDED
    */
-  render(row: Readonly<Record<string, unknown>>, random: () => number): RenderedPrompt | undefined {
-    if (Object.hasOwn(row, 'answer_choices'))
+  render(row: ReadonlyMap<string, Value>, random: () => number): RenderedPrompt | NoExample {
+    if (row.has('answer_choices'))
       throw new HintError(
         'INVALID_DATA',
         'The row has a field "answer_choices", which is the name of a template\'s answers; rename it.',
       );
     const own = protectedRow(row);
     const choices = this.fixedChoices ?? (this.answers && choicesIn(this.answers.render(own, random)));
-    const answers = choices?.map((choice) => choice.replaceAll(SEPARATOR, PROTECTED)) ?? null;
-    const parts = splitAtSeparator(this.prompt.render({ ...own, answer_choices: answers }, random));
-    const [prompt, target] = parts.map(trimmed);
-    if (parts.length !== 2 || !prompt || !target) return undefined;
+    own.set('answer_choices', choices ? new List([...choices]) : null);
+    const parts = splitAtSeparator(this.prompt.render(own, random));
+    if (parts.length !== 2) return parts.length < 2 ? 'no |||' : 'more than one |||';
+    const [prompt, target] = parts.map(trimmed) as [RenderedPart[], RenderedPart[]];
+    if (prompt.length === 0) return 'empty prompt';
+    if (target.length === 0) return 'empty target';
     return { prompt: textOf(prompt), target: textOf(target), choices, ...splitForm(prompt) };
   }
 }
 
 /** The row with P3's names of fields, and with its separators out of the way. */
-function protectedRow(row: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(row).map(([key, value]) => [
+function protectedRow(row: ReadonlyMap<string, Value>): Map<string, Value> {
+  return new Map(
+    [...row].map(([key, value]) => [
       key.replaceAll('-', '_'),
-      typeof value === 'string'
-        ? value.replaceAll(PROTECTED, '\uFFFD').replaceAll(SEPARATOR, PROTECTED)
-        : value,
+      typeof value === 'string' ? value.replaceAll(SEPARATOR, PROTECTED) : value,
     ]),
   );
 }
@@ -85,34 +96,53 @@ function restored(text: string): string {
 }
 
 function textOf(segments: readonly RenderedPart[]): string {
-  return restored(segments.map(({ text }) => text).join(''));
+  return segments.map(({ text }) => text).join('');
 }
 
 function choicesIn(segments: readonly RenderedPart[]): string[] {
-  return segments
-    .map(({ text }) => text)
-    .join('')
+  return textOf(segments)
     .split(SEPARATOR)
-    .map((choice) => restored(choice).trim());
+    .map((choice) => restored(stripped(choice)));
 }
 
+/** The parts between separators, which may begin in one piece of text and end in the next. */
 function splitAtSeparator(segments: readonly RenderedPart[]): RenderedPart[][] {
-  const parts: RenderedPart[][] = [[]];
-  for (const segment of segments) {
-    for (const [i, text] of segment.text.split(SEPARATOR).entries()) {
-      if (i > 0) parts.push([]);
-      parts.at(-1)?.push({ ...segment, text });
-    }
-  }
-  return parts;
+  let start = 0;
+  return textOf(segments)
+    .split(SEPARATOR)
+    .map((part) => {
+      const end = start + part.length;
+      const pieces = cutOut(segments, start, end);
+      start = end + SEPARATOR.length;
+      return pieces;
+    });
 }
 
-/** Without white space at the ends of the whole. */
+/** What lies between two places of the whole text. */
+function cutOut(segments: readonly RenderedPart[], start: number, end: number): RenderedPart[] {
+  let at = 0;
+  return segments.flatMap((segment) => {
+    const begin = at;
+    at += segment.text.length;
+    const isEmptyField = segment.text === '' && begin >= start && begin <= end;
+    if (!isEmptyField && (at <= start || begin >= end)) return [];
+    return [{ ...segment, text: segment.text.slice(Math.max(0, start - begin), Math.max(0, end - begin)) }];
+  });
+}
+
+/** Without white space at the ends of the whole, and with separators of rows back in place; nothing where that is all. */
 function trimmed(segments: readonly RenderedPart[]): RenderedPart[] {
   const kept = segments.map((segment) => ({ ...segment }));
-  for (const segment of kept) if ((segment.text = segment.text.trimStart()) !== '') break;
-  for (const segment of kept.toReversed()) if ((segment.text = segment.text.trimEnd()) !== '') break;
-  return kept;
+  for (const segment of kept) {
+    segment.text = segment.text.slice(leadingSpace(segment.text));
+    if (segment.text !== '') break;
+  }
+  for (const segment of kept.toReversed()) {
+    segment.text = segment.text.slice(0, trailingSpace(segment.text));
+    if (segment.text !== '') break;
+  }
+  if (textOf(kept) === '') return [];
+  return kept.map((segment) => ({ ...segment, text: restored(segment.text) }));
 }
 
 /** A field that stands in the prompt again keeps its name; another text of the same name gets a number. */
@@ -121,10 +151,10 @@ function splitForm(segments: readonly RenderedPart[]): Pick<RenderedPrompt, 'ins
   let instruction = '';
   for (const segment of segments) {
     if (!('field' in segment)) {
-      instruction += restored(segment.text);
+      instruction += segment.text;
       continue;
     }
-    const text = restored(segment.text);
+    const { text } = segment;
     let name = segment.field;
     for (let i = 2; Object.hasOwn(fields, name) && fields[name] !== text; i++) name = `${segment.field}_${i}`;
     fields[name] = text;

@@ -1,4 +1,4 @@
-import { parseDocument, type ScalarTag, type CollectionTag } from 'yaml';
+import { parseDocument, type CollectionTag, type ScalarTag, type Tags } from 'yaml';
 import { z } from 'zod';
 import { HintError } from '../../../util/errors.js';
 import { check, listOf } from '../../../util/check.js';
@@ -20,35 +20,51 @@ export interface PromptTemplate {
   readonly metrics: readonly string[];
 }
 
+/** A template that cannot be used, and why: a sentence. */
+export interface UnusableTemplate {
+  readonly template: string;
+  readonly reason: string;
+}
+
 /** The templates of one dataset. */
 export interface PromptTemplates {
   /** As in P3's names: `super_glue_rte`. */
   readonly dataset: string;
   readonly templates: readonly PromptTemplate[];
+  /** Entries of the file that are no templates. */
+  readonly unusable: readonly UnusableTemplate[];
 }
 
 const fileSchema = z.object({
   dataset: z.string().min(1),
   subset: z.string().nullish(),
-  templates: recordOf(
-    z.object({
-      name: z.string().min(1),
-      jinja: z.string().min(1),
-      answer_choices: z.union([z.string(), listOf(z.string())]).nullish(),
-      metadata: z
-        .object({
-          original_task: z.boolean().nullish(),
-          choices_in_prompt: z.boolean().nullish(),
-          metrics: listOf(z.string()).nullish(),
-        })
-        .nullish(),
-    }),
-  ),
+  templates: recordOf(z.unknown()),
+});
+
+const templateSchema = z.object({
+  // What YAML takes for a number or a boolean is a name as Python writes it.
+  name: z.union([
+    z.string().min(1),
+    z.boolean().transform((value) => (value ? 'True' : 'False')),
+    z.number().transform(String),
+  ]),
+  jinja: z.string().min(1),
+  answer_choices: z.union([z.string(), listOf(z.string())]).nullish(),
+  metadata: z
+    .object({
+      original_task: z.boolean().nullish(),
+      choices_in_prompt: z.boolean().nullish(),
+      metrics: listOf(z.string()).nullish(),
+    })
+    .nullish(),
 });
 
 // Bytes of memory that the parser holds for each byte of a document.
 const YAML_FACTOR = 256;
 const MOST_ALIASES = 100;
+
+// Python's YAML is 1.1 but for a lone letter, which is text to it.
+const LETTER = '[YyNn]';
 
 // The tags only say which Python class an entry is; without them here, each would be a warning.
 const tags = ['!Template', '!TemplateMetadata'].map((tag): CollectionTag | ScalarTag => ({
@@ -71,18 +87,35 @@ export async function readPromptTemplates(file: string): Promise<PromptTemplates
       `${file} is no file of promptsource templates: field ${issue.path.join('.') || '(the whole)'}: ${issue.message}.`,
     );
   }
-  const { dataset, subset, templates } = data;
+  const { dataset, subset } = data;
+  const templates: PromptTemplate[] = [];
+  const unusable: UnusableTemplate[] = [];
+  for (const [key, entry] of Object.entries(data.templates)) {
+    const read = check(templateSchema, entry);
+    if (read.faults) {
+      const [issue] = read.faults;
+      const where = ['templates', key, ...issue.path].join('.');
+      unusable.push({ template: key, reason: `field ${where}: ${issue.message}` });
+    } else templates.push(promptTemplate(read.data));
+  }
+  return { dataset: taskName(subset ? `${dataset}_${subset}` : dataset), templates, unusable };
+}
+
+function promptTemplate({
+  name,
+  jinja,
+  answer_choices: choices,
+  metadata,
+}: z.infer<typeof templateSchema>): PromptTemplate {
+  // prettier-ignore
   return {
-    dataset: taskName(subset ? `${dataset}_${subset}` : dataset),
-    templates: Object.values(templates).map(({ name, jinja, answer_choices: choices, metadata }) => ({
-      name,
-      taskName: taskName(name),
-      jinja,
-      answerChoices: Array.isArray(choices) ? choices.join(' ||| ') : (choices ?? undefined),
-      originalTask: metadata?.original_task ?? false,
-      choicesInPrompt: metadata?.choices_in_prompt ?? false,
-      metrics: metadata?.metrics ?? [],
-    })),
+    name,
+    taskName: taskName(name),
+    jinja,
+    answerChoices: Array.isArray(choices) ? choices.join(' ||| ') : (choices ?? undefined),
+    originalTask: metadata?.original_task ?? false,
+    choicesInPrompt: metadata?.choices_in_prompt ?? false,
+    metrics: metadata?.metrics ?? [],
   };
 }
 
@@ -91,7 +124,10 @@ function parseYaml(text: string, file: string): unknown {
   checkBytes(file, 'as YAML it has', text.length, YAML_FACTOR);
   try {
     return withinSeconds(file, () => {
-      const document = parseDocument(text, { customTags: tags });
+      const document = parseDocument(text, {
+        version: '1.1',
+        customTags: (known) => [...known.map(asInPython), ...tags],
+      });
       const [problem] = document.errors;
       if (problem) throw problem;
       const value: unknown = document.toJS({ maxAliasCount: MOST_ALIASES });
@@ -103,6 +139,14 @@ function parseYaml(text: string, file: string): unknown {
     const reason = cause instanceof RangeError ? 'it is nested too deeply' : (cause as Error).message;
     throw new HintError('INVALID_DATA', `${file} is no YAML: ${reason.split('\n')[0]}`, { cause });
   }
+}
+
+/** A tag of YAML 1.1 as Python's reader has it. */
+function asInPython(tag: Tags[number]): Tags[number] {
+  if (typeof tag === 'string' || tag.tag !== 'tag:yaml.org,2002:bool' || !('test' in tag) || !tag.test)
+    return tag;
+  const { test } = tag;
+  return { ...tag, test: new RegExp(`^(?!${LETTER}$)(?:${test.source})`) };
 }
 
 function taskName(name: string): string {

@@ -20,11 +20,13 @@ import { createYielder } from '../../../util/event-loop-lag.js';
 import { fnv1a32 } from '../../../util/hash.js';
 import { parseJson } from '../../../util/read-file.js';
 import { makeFolder } from '../../../util/write-error.js';
+import { valueOfJson } from '../../../formats/jinja/json.js';
+import { Dict, PythonError, type Value } from '../../../formats/jinja/python/values.js';
 import { readTextLines } from '../../line-blocks.js';
 import { P3_SPLITS, type P3Split } from '../format.js';
 import { checkRendered, MOST_INSTRUCTIONS, readLists, RENDERED, writeLists, type Use } from './lists.js';
 import { PromptRenderer } from './render.js';
-import { readPromptTemplates } from './templates.js';
+import { readPromptTemplates, type UnusableTemplate } from './templates.js';
 
 /** What is rendered, and where to. */
 export interface RenderOptions {
@@ -54,9 +56,24 @@ export interface RenderSummary {
   readonly templates: readonly {
     readonly template: string;
     readonly rows: number;
-    /** Rows that the template gives no prompt, or no target. */
+    /** Rows that the template gives no example. */
     readonly skipped: number;
+    /** Why, with the most frequent reason first. */
+    readonly reasons: readonly SkipReason[];
+    /** Columns that the template reads and no row has. */
+    readonly absentColumns: readonly string[];
   }[];
+  /** Templates that cannot be read, which are left out as a whole. */
+  readonly unreadable: readonly UnusableTemplate[];
+}
+
+/** Why rows are left out. */
+export interface SkipReason {
+  /** `empty prompt`, `empty target`, `no |||`, `more than one |||`, Python's class of an error, or `limit`. */
+  readonly reason: string;
+  readonly rows: number;
+  /** What happened to the first of these rows: a sentence, or its place in the file. */
+  readonly first: string;
 }
 
 const RENDER = optionsOf<RenderOptions>(
@@ -80,36 +97,23 @@ const BLOCK_CHARACTERS = 1 << 20;
 /**
  * Renders raw rows with promptsource templates into a directory that the P3 readers take: `SPLIT/DATASET.jsonl.gz`,
  * with the joint form (`prompt`) and the split form (`instruction`, `fields`), and entries in `templates.json` and
- * `splits.json`. All or nothing: when a row cannot be rendered, or what is there already is not of this kind, nothing is
- * changed. A file of prompts that was rendered before is replaced.
+ * `splits.json`. Rows that a template gives no example, and templates that cannot be read, are left out and counted. All or
+ * nothing otherwise: when a row cannot be read, or what is there already is not of this kind, nothing is changed. A file of
+ * prompts that was rendered before is replaced.
  *
- * @throws HintError NOT_FOUND, IO, INVALID_JSON, INVALID_DATA naming template or line, INVALID_ARGUMENT for a template
- *   that there is not, ABORTED
+ * @throws HintError NOT_FOUND, IO, INVALID_JSON, INVALID_DATA naming the line, or where no template can be read,
+ *   INVALID_ARGUMENT for a template that there is not, ABORTED
  */
 export async function renderPromptsource(given: RenderOptions): Promise<RenderSummary> {
   const options = checked(RENDER, given, 'options');
   const { directory, split, seed = 0, signal } = options;
-  const { dataset, templates } = await readPromptTemplates(options.templates);
-  const unknown = options.only?.find(
-    (name) => !templates.some((one) => one.name === name || one.taskName === name),
-  );
-  if (unknown !== undefined)
-    throw new HintError(
-      'INVALID_ARGUMENT',
-      `${options.templates} has no template ${JSON.stringify(unknown)}; there are ${templates.map(({ name }) => name).join(', ')}.`,
-    );
-  const chosen = templates.filter(
-    ({ name, taskName }) => !options.only || options.only.includes(name) || options.only.includes(taskName),
-  );
-  const uses = chosen.map((template): Use => {
-    const renderer = new PromptRenderer(template);
-    return { renderer, rows: 0, skipped: 0, hasChoices: false, instructions: new Set() };
-  });
+  const { dataset, uses, unreadable } = await readUses(options);
   const lists = await readLists(directory);
   const file = join(directory, split, `${dataset}.jsonl.gz`);
   await checkRendered(file, dataset, signal);
   await makeFolder(join(directory, split));
   let rows = 0;
+  const columns = new Set<string>();
   const breathe = createYielder();
   const write = async (append: Append): Promise<void> => {
     let lines = '';
@@ -119,6 +123,7 @@ export async function renderPromptsource(given: RenderOptions): Promise<RenderSu
       lines = '';
     };
     for await (const { row, where } of readRows(options)) {
+      for (const name of row.keys()) columns.add(name.replaceAll('-', '_'));
       for (const use of uses) {
         const pause = breathe();
         if (pause) await pause;
@@ -139,51 +144,107 @@ export async function renderPromptsource(given: RenderOptions): Promise<RenderSu
     dataset,
     file,
     rows,
-    templates: uses.map(({ renderer, rows: rendered, skipped }) => ({
+    templates: uses.map(({ renderer, rows: rendered, reasons }) => ({
       template: renderer.template.taskName,
       rows: rendered,
-      skipped,
+      skipped: rows - rendered,
+      reasons: [...reasons]
+        .map(([reason, { rows: count, first }]) => ({ reason, rows: count, first }))
+        .sort((a, b) => b.rows - a.rows),
+      absentColumns: [...renderer.columns].filter((name) => name !== 'answer_choices' && !columns.has(name)),
     })),
+    unreadable,
   };
+}
+
+/** The templates that are asked for, and those of them that cannot be read. */
+async function readUses({
+  templates: file,
+  only,
+}: RenderOptions): Promise<{ dataset: string; uses: Use[]; unreadable: UnusableTemplate[] }> {
+  // prettier-ignore
+  const { dataset, templates, unusable } = await readPromptTemplates(file);
+  const unknown = only?.find((name) => !templates.some((one) => one.name === name || one.taskName === name));
+  if (unknown !== undefined)
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `${file} has no template ${JSON.stringify(unknown)}; there are ${templates.map(({ name }) => name).join(', ')}.`,
+    );
+  const unreadable = only ? [] : [...unusable];
+  const uses: Use[] = [];
+  for (const template of templates) {
+    if (only && !only.includes(template.name) && !only.includes(template.taskName)) continue;
+    try {
+      const renderer = new PromptRenderer(template);
+      uses.push({ renderer, rows: 0, reasons: new Map(), hasChoices: false, instructions: new Set() });
+    } catch (cause) {
+      if (!(cause instanceof HintError)) throw cause;
+      unreadable.push({ template: template.taskName, reason: cause.message });
+    }
+  }
+  const [fault] = unreadable;
+  if (uses.length === 0)
+    throw new HintError(
+      'INVALID_DATA',
+      fault
+        ? `${file} has no template that can be read; the first: ${fault.reason}`
+        : `${file} has no template.`,
+    );
+  return { dataset, uses, unreadable };
 }
 
 async function* readRows({
   rows,
   limit = Infinity,
   signal,
-}: RenderOptions): AsyncGenerator<{ row: Record<string, unknown>; where: string }> {
+}: RenderOptions): AsyncGenerator<{ row: Map<string, Value>; where: string }> {
   let count = 0;
   for await (const { text, where } of readTextLines(rows, 'the rows', { signal })) {
     if (count++ >= limit) return;
-    const row = parseJson(text, where, 'the row');
-    if (typeof row !== 'object' || row === null || Array.isArray(row))
+    const row = rowOf(text, where);
+    if (!(row instanceof Dict))
       throw new HintError(
         'INVALID_DATA',
         `${where} is no row; give one JSON object a line, with the columns of the dataset.`,
       );
-    yield { row: row as Record<string, unknown>, where };
+    yield { row: new Map([...row.entries.values()].map(({ key, value }) => [key as string, value])), where };
+  }
+}
+
+/** The values of a row with their numbers as Python has them. */
+function rowOf(text: string, where: string): Value {
+  parseJson(text, where, 'the row');
+  try {
+    return valueOfJson(text);
+  } catch (cause) {
+    if (!(cause instanceof PythonError)) throw cause;
+    throw new HintError('INVALID_DATA', `${where} cannot be read: ${cause.message}; correct it.`, { cause });
   }
 }
 
 function renderLine(
   use: Use,
-  row: Readonly<Record<string, unknown>>,
+  row: ReadonlyMap<string, Value>,
   { dataset, idx, seed, where }: { dataset: string; idx: number; seed: number; where: string },
 ): string | undefined {
   const { renderer } = use;
   const { taskName } = renderer.template;
   const random = new CounterRng(seed, fnv1a32(`${dataset}_${taskName}`), idx);
+  const leaveOut = (reason: string, first: string): undefined => {
+    const known = use.reasons.get(reason);
+    if (known) known.rows++;
+    else use.reasons.set(reason, { rows: 1, first });
+  };
   let rendered;
   try {
     rendered = renderer.render(row, () => random.uniform());
   } catch (cause) {
     if (!(cause instanceof HintError)) throw cause;
+    if (cause.code === 'LIMIT_EXCEEDED') return leaveOut('limit', `${where}: ${cause.message}`);
+    if (cause.cause instanceof PythonError) return leaveOut(cause.cause.kind, `${where}: ${cause.message}`);
     throw new HintError(cause.code, `${where}: ${cause.message}`, { cause });
   }
-  if (!rendered) {
-    use.skipped++;
-    return undefined;
-  }
+  if (typeof rendered === 'string') return leaveOut(rendered, where);
   const { prompt, target, choices, instruction, fields } = rendered;
   use.rows++;
   use.hasChoices ||= choices !== undefined;
