@@ -14,7 +14,7 @@ const fixtures = join(root, 'test', 'fixtures');
 const fixture = (...path) => readFileSync(join(fixtures, ...path));
 const small = (bytes, most = 60_000) => bytes.subarray(0, most);
 
-const WORDS = ['{{ text }}', '|||', '{% for a in range(10**9) %}', '{% endfor %}', '{% set s = s ~ s %}', '{% set s = "aaaa" %}', '{% macro m(x) %}{{ m(x) }}{% endmacro %}{{ m(1) }}', '{{ text | replace("a", text) }}', '{% for a in text.split("") %}', '{{ "a" * 10**9 }}', '{{ [1] * 10**9 }}', '{% if x %}', '{% endif %}', '{{ x[-1] }}', '{{ text | indent(10**8) }}', '(', ')', '[', ']', '{', '}', '{{', '}}', '{%', '%}', '{#', '|', '"', '\ufdd0', '\ufdd1', '\ufdd2', '\ufdd3']; // prettier-ignore
+const WORDS = ['{{ text }}', '|||', '{% for a in range(10**9) %}', '{% endfor %}', '{% set s = s ~ s %}', '{% set s = "aaaa" %}', '{% macro m(x) %}{{ m(x) }}{% endmacro %}{{ m(1) }}', '{{ text | replace("a", text) }}', '{% for a in text.split("") %}', '{{ "a" * 10**9 }}', '{{ [1] * 10**9 }}', '{% if x %}', '{% endif %}', '{{ x[-1] }}', '{{ text | indent(10**8) }}', '{{ "%1000000000d" % 1 }}', '{{ "{:>1000000000}".format(1) }}', '{{ 10**(10**9) }}', '{{ text | center(10**9) }}', '{{ tags | batch(10**9, 1) | list }}', '{% for a in tags recursive %}{{ loop(tags) }}{% endfor %}', '{{ tags.append(tags) }}{{ tags | tojson }}', '{{ text.__class__ }}', '{% call m() %}', '{% filter upper %}', '{{ range(10**30) | list }}', '{{ text | map("upper") | sort }}', '{{ namespace(a=tags).a }}', '(', ')', '[', ']', '{', '}', '{{', '}}', '{%', '%}', '{#', '|', '"', '\ufdd0', '\ufdd1', '\ufdd2', '\ufdd3']; // prettier-ignore
 const YAML = ['&a [*a,*a]', '<<: *a', '*a', '&a', '!!set', '!Template', '!!python/object:os.system', '- ', ': ', '? ', '|\n', '>\n', '---\n', '%YAML 1.1\n', '[', '{', "'", '"', '#', '\t', 'a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c]\n']; // prettier-ignore
 const EXPRESSIONS = [
   '(a+)+$',
@@ -105,6 +105,13 @@ async function fixtureTokenizer() {
 }
 
 const first = (bytes, lines) => Buffer.from(gunzipSync(bytes).toString('utf8').split('\n').slice(0, lines).join('\n')); // prettier-ignore
+
+/** A row as templates get it. */
+async function templateRow() {
+  const { valueOfJson } = await import('../../dist/formats/jinja/json.js');
+  const { entries } = valueOfJson(fixture('promptsource', 'rows.jsonl').toString('utf8').split('\n')[0]);
+  return new Map([...entries.values()].map(({ key, value }) => [key, value]));
+}
 
 /** name → { file, seeds, mutate, words, run } */
 export const PARSERS = {
@@ -281,7 +288,7 @@ export const PARSERS = {
     async run(file) {
       const { readPromptTemplates } = await import('../../dist/data/p3/promptsource/templates.js');
       const { PromptRenderer } = await import('../../dist/data/p3/promptsource/render.js');
-      const row = JSON.parse(fixture('promptsource', 'rows.jsonl').toString('utf8').split('\n')[0]);
+      const row = await templateRow();
       const { templates } = await readPromptTemplates(file);
       for (const template of templates.slice(0, 20)) new PromptRenderer(template).render(row, () => 0.5);
     },
@@ -291,7 +298,7 @@ export const PARSERS = {
     seeds: () => ['{{ text }} ||| {{ label }}', '{% set s = text %}{% for t in tags %}{% set s = s ~ s %}{{ loop.index }}{{ t | upper }}{% endfor %}||| {{ tags | join(", ") }}', '{% macro a(x) %}{{ x }}{% endmacro %}{{ a(text) }} ||| {{ product.name if verified else text[1:4] }}', '{% set l = [] %}{% for t in range(3) %}{{ l.append(l) }}{% endfor %}{{ l }}|||x'].map((text) => Buffer.from(text)),
     async run(file) {
       const { PromptRenderer } = await import('../../dist/data/p3/promptsource/render.js');
-      const row = JSON.parse(fixture('promptsource', 'rows.jsonl').toString('utf8').split('\n')[0]);
+      const row = await templateRow();
       return new PromptRenderer({ name: 'a', taskName: 'a', jinja: readFileSync(file, 'utf8'), answerChoices: undefined, originalTask: true, choicesInPrompt: false, metrics: [] }).render(row, () => 0.5);
     },
   },

@@ -1,5 +1,5 @@
 import { PythonError } from '../python/values.js';
-import { partsOf, visitAll, visitExpression, type Expression, type Statement } from './nodes.js';
+import { isLiteral, partsOf, visitAll, visitExpression, type Expression, type Statement } from './nodes.js';
 
 /** What Jinja refuses before it renders, though it can be parsed. */
 
@@ -76,13 +76,6 @@ function checkExpression(node: Expression | undefined, known: Known, soft: boole
     if (one.type === 'Test' && !known.hasTest(one.name)) fail(`No test named '${one.name}'.`);
     return true;
   });
-}
-
-/** Whether a value is known before anything is rendered; Jinja makes it then. */
-function isLiteral(node: Expression): boolean {
-  if (node.type === 'Constant') return true;
-  if (node.type === 'List' || node.type === 'Tuple') return node.items.every(isLiteral);
-  return node.type === 'Dict' && node.pairs.flat().every(isLiteral);
 }
 
 function hasNoHash(node: Expression): boolean {

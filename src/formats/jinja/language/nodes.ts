@@ -241,3 +241,11 @@ export function visitAll(statements: readonly Statement[], visit: (node: Express
     for (const body of bodies) visitAll(body, visit);
   }
 }
+
+/** Whether a value is written in the template as it is; Jinja makes it before it renders anything. */
+export function isLiteral(node: Expression): boolean {
+  if (node.type === 'Constant') return true;
+  if (node.type === 'Sign') return isLiteral(node.node);
+  if (node.type === 'List' || node.type === 'Tuple') return node.items.every(isLiteral);
+  return node.type === 'Dict' && node.pairs.flat().every(isLiteral);
+}

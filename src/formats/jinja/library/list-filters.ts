@@ -1,5 +1,5 @@
 import { bound, integerOf, placeOf, positionals, without } from '../python/arguments.js';
-import { attributeOf, itemOf, pythonAttribute } from '../python/attributes.js';
+import { attributeOf, pythonAttribute, pythonItem } from '../python/attributes.js';
 import { compares, equals, hashOf, isTrue, itemsOf, iteratorOf, lengthOfValue, listOf, sorted, viewItems } from '../python/basics.js'; // prettier-ignore
 import { charactersOf } from '../python/characters.js';
 import { operate } from '../python/operators.js';
@@ -197,9 +197,7 @@ function drawn(value: Value, empty: () => Value, runtime: Runtime): Value {
   const length = lengthOfValue(value);
   if (value instanceof Undefined || length === 0n) return empty();
   const at = BigInt(Math.floor(runtime.random() * Number(length)));
-  const item = itemOf(value, at, runtime);
-  if (item instanceof Undefined) throw new PythonError('KeyError', String(at));
-  return item;
+  return pythonItem(value, at);
 }
 
 const counts: Filter = (value, args) => {

@@ -97,7 +97,6 @@ function decimalValue(character: string): number {
 
 /** A text with the digits of all scripts as those of ASCII. */
 export function withAsciiDigits(text: string): string {
-   
   if (/^[\x00-\x7f]*$/.test(text)) return text;
   return text.replace(/\p{Nd}/gu, (digit) => String(decimalValue(digit)));
 }

@@ -235,17 +235,24 @@ function partitions(name: string, last: boolean): Method {
   };
 }
 
+/** Without any difference of case: a dotless i has none. */
+function folded(text: string): string {
+  return charactersOf(text)
+    .map((one) => (one === 'ı' ? one : one.toUpperCase().toLowerCase()))
+    .join('');
+}
+
 /** Python's methods of texts; `format` is with the attributes that it reads. */
 export const TEXT_METHODS: Readonly<Record<string, Method>> = {
   capitalize: changed(capitalized, 'capitalize'),
-  casefold: changed((text) => text.replaceAll('ẞ', 'ss').toLowerCase().replaceAll('ß', 'ss').replaceAll('ς', 'σ'), 'casefold'), // prettier-ignore
+  casefold: changed(folded, 'casefold'),
   lower: changed((text) => text.toLowerCase(), 'lower'),
   swapcase: changed(swapped, 'swapcase'),
   title: changed(titled, 'title'),
   upper: changed((text) => text.toUpperCase(), 'upper'),
   isalnum: asks('isalnum', everyIs((one) => isLetter(one) || isDigit(one) || isNumeric(one))), // prettier-ignore
   isalpha: asks('isalpha', everyIs(isLetter)),
-   
+
   isascii: asks('isascii', (all) => all.every((one) => /^[\x00-\x7f]$/.test(one))),
   isdecimal: asks('isdecimal', everyIs(isDecimal)),
   isdigit: asks('isdigit', everyIs(isDigit)),
