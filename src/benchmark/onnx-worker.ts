@@ -6,9 +6,9 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { Tensor } from '@xenova/transformers';
 import { z } from 'zod';
+import { streamRecords } from '../util/records.js';
 
 const requestSchema = z.discriminatedUnion('do', [
   z.object({ do: z.literal('load'), directory: z.string() }),
@@ -70,7 +70,7 @@ async function generate({ inputs, tokens }: Extract<Request, { do: 'generate' }>
   return { seconds, tokens: fewest, residentBytes: process.memoryUsage.rss() };
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
+for await (const line of streamRecords(process.stdin)) {
   let answer: object;
   try {
     const request = requestSchema.parse(JSON.parse(line));

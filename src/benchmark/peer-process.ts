@@ -1,7 +1,7 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { HintError } from '../util/errors.js';
 import { abortable } from '../util/abortable.js';
+import { streamRecords } from '../util/records.js';
 
 const KEPT_MESSAGE = 2000;
 
@@ -27,7 +27,7 @@ export class PeerProcess {
       detached: true,
       env: { ...process.env, ...environment },
     });
-    this.answers = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
+    this.answers = streamRecords(this.child.stdout);
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.messages = (this.messages + text).slice(-KEPT_MESSAGE);
     });

@@ -1,12 +1,20 @@
 import { isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
-import { addAbortSignal, pipeline, type Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { addAbortSignal, type Readable } from 'node:stream';
 import { HintError, throwIfAborted } from '../util/errors.js';
+import { gunzip } from '../util/gunzip.js';
 import { checkLine } from '../util/limits.js';
+import type { Notices } from '../util/notices.js';
 import { decodeText } from '../util/read-file.js';
+import { isBlankRecord, withoutReturn } from '../util/records.js';
+import { NOTICED } from './noticed.js';
 
 const NEWLINE = 10;
+
+/** Whether a file is unpacked before it is read. */
+export function isGzip(file: string): boolean {
+  return /\.gz$/i.test(file);
+}
 
 /** Whole lines of a file, with the newline of each but perhaps the last. */
 export interface LineBlock {
@@ -19,6 +27,8 @@ export interface LineBlock {
 export interface LineBlockOptions {
   source?: Readable | undefined;
   blockBytes?: number;
+  /** Gathers that the file is empty or has zeros between its members. */
+  notices?: Notices | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -35,19 +45,22 @@ export interface LineBlockOptions {
 export async function* readLineBlocks(
   file: string,
   what: string,
-  { source, blockBytes = 1 << 20, signal }: LineBlockOptions = {},
+  { source, blockBytes = 1 << 20, notices, signal }: LineBlockOptions = {},
 ): AsyncGenerator<LineBlock, void, undefined> {
   throwIfAborted(signal);
   const raw = source ?? createReadStream(file, { highWaterMark: 256 * 1024 });
   // A pipe may wait for its writer forever, so aborting also ends the wait.
   if (signal) addAbortSignal(signal, raw);
-  const stream = file.endsWith('.gz') ? pipeline(raw, createGunzip(), () => undefined) : raw;
+  const onPadding = (): void => notices?.addOnce(NOTICED.padded, file);
+  const stream: AsyncIterable<Buffer> = isGzip(file) ? gunzip(raw, { onPadding }) : raw;
   let parts: Buffer[] = [];
   let length = 0;
   let firstLine = 1;
+  let isEmpty = true;
   try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
+    for await (const chunk of stream) {
       throwIfAborted(signal);
+      isEmpty = false;
       parts.push(chunk);
       length += chunk.length;
       if (length < blockBytes) continue;
@@ -64,12 +77,12 @@ export async function* readLineBlocks(
       firstLine += countLines(bytes);
     }
     if (length > 0) yield { bytes: Buffer.concat(parts), firstLine };
+    if (isEmpty) notices?.addOnce(NOTICED.empty, file);
   } catch (cause) {
     throwIfAborted(signal);
     throw cause instanceof HintError ? cause : readError(file, what, cause);
   } finally {
     raw.destroy();
-    stream.destroy();
   }
 }
 
@@ -93,7 +106,7 @@ export function* linesOf(
 ): Generator<TextLine, void, undefined> {
   if (isUtf8(bytes)) {
     for (const [i, text] of decodeText(bytes, file).split('\n').entries())
-      if (text.trim() !== '') yield { text, where: `${file}, line ${firstLine + i}` };
+      if (!isBlankRecord(text)) yield { text: withoutReturn(text), where: `${file}, line ${firstLine + i}` };
     return;
   }
   for (let begin = 0, line = firstLine; begin < bytes.length; line++) {
@@ -101,7 +114,7 @@ export function* linesOf(
     const end = newline < 0 ? bytes.length : newline;
     const where = `${file}, line ${line}`;
     const text = decodeText(bytes.subarray(begin, end), where);
-    if (text.trim() !== '') yield { text, where };
+    if (!isBlankRecord(text)) yield { text: withoutReturn(text), where };
     begin = end + 1;
   }
 }

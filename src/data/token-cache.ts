@@ -4,11 +4,12 @@ import { HintError } from '../util/errors.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { check, listOf } from '../util/check.js';
 import { sha256 } from '../util/hash.js';
+import type { Notice, Notices } from '../util/notices.js';
 import { parseJson, readBytes } from '../util/read-file.js';
 import { concatenate, InstructionRows, type Choice, type TokenizedExample } from './batch.js';
 
 /** Raise when the layout, a prompt format or the tokenizer's behaviour changes: old files are then not found. */
-export const TOKEN_CACHE_VERSION = 2;
+export const TOKEN_CACHE_VERSION = 3;
 
 const MAGIC = 'HINTTOK1';
 const HEADER_BYTES = 72;
@@ -23,10 +24,12 @@ const COUNTS_AT = 56;
  * sequences are the distinct instructions, then input and target of every example, then the distinct choices.
  *
  * @param key SHA-256 of everything the ids depend on, 32 bytes
+ * @param notices what was noticed while the examples were made
  */
 export function packExamples(
   examples: readonly TokenizedExample[],
   key: Uint8Array,
+  notices: readonly Notice[] = [],
 ): Uint8Array<ArrayBuffer> {
   const rows = new InstructionRows();
   const choices = new Map<Choice, number>();
@@ -46,6 +49,7 @@ export function packExamples(
     instructions: rows.distinct.length,
     choices: [...choices.keys()].map((choice) => choice.text),
     examples: described,
+    notices,
   };
   const json = Buffer.from(JSON.stringify(text), 'utf8');
   const packed = Buffer.alloc(HEADER_BYTES + offsets.byteLength + ids.byteLength + json.byteLength);
@@ -75,6 +79,7 @@ interface PackedText {
     instruction: number;
     choices?: number[] | undefined;
   }[];
+  notices: readonly Notice[];
 }
 
 /** Where everything is in a packed buffer: for reading single examples without unpacking the others. */
@@ -100,6 +105,7 @@ const packedText: z.ZodType<PackedText> = z.object({
       choices: listOf(count).optional(),
     }),
   ),
+  notices: listOf(z.object({ what: z.string(), count, places: listOf(z.string()) })),
 });
 
 const CACHE = 'A file of the token cache';
@@ -144,10 +150,12 @@ export function packedLayout(packed: Uint8Array): PackedLayout {
 /**
  * The examples of a packed buffer; their arrays are views into it.
  *
+ * @param notices gathers what was noticed while they were made
  * @throws HintError as {@link packedLayout}
  */
-export function unpackExamples(packed: Uint8Array): TokenizedExample[] {
-  const { instructions, choices, examples, offsets, ids } = packedLayout(packed);
+export function unpackExamples(packed: Uint8Array, notices?: Notices): TokenizedExample[] {
+  const { instructions, choices, examples, offsets, ids, notices: found } = packedLayout(packed);
+  notices?.addAll(found);
   const sequence = (i: number): Int32Array => ids.subarray(offsets[i], offsets[i + 1]);
   const rows = Array.from({ length: instructions }, (_, i) => sequence(i));
   const firstChoice = instructions + 2 * examples.length;

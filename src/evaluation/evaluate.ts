@@ -14,6 +14,7 @@ import { anyModel } from '../model/families/registry.js';
 import { checked, instance, optional, options as optionsOf, path, shaped } from '../util/arguments.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { createYielder } from '../util/event-loop-lag.js';
+import { jsonRecord } from '../util/records.js';
 import type { Prediction } from './prediction-files.js';
 import { TRACK, type ScoreTrack } from './rouge.js';
 import { scorePredictions, type ScoreReport } from './score.js';
@@ -96,7 +97,7 @@ export async function evaluateModel(
   const seconds = (performance.now() - began) / 1000;
   const predictions = await toPredictions(examples, generated, tokenizer);
   if (predictionsFile !== undefined) {
-    await writeFileAtomic(predictionsFile, predictions.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    await writeFileAtomic(predictionsFile, predictions.map(jsonRecord).join(''));
   }
   const family = familyOf(model);
   const answered = examples.map(({ instruction, input }, i) => ({

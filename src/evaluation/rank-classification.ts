@@ -1,3 +1,4 @@
+import { jsonRecord } from '../util/records.js';
 import { performance } from 'node:perf_hooks';
 import { EXAMPLES, InstructionRows, type Choice, type TokenizedExample } from '../data/batch.js';
 import type { P3EvaluationSet } from '../data/p3/evaluation.js';
@@ -137,7 +138,7 @@ export async function evaluateP3(
   }
   const seconds = (performance.now() - began) / 1000;
   if (predictionsFile !== undefined)
-    await writeFileAtomic(predictionsFile, predictions.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    await writeFileAtomic(predictionsFile, predictions.map(jsonRecord).join(''));
   const perTemplate = [...templates].flatMap(([task, { dataset, template }]) => {
     const scores = byTask.get(task);
     return scores ? [{ dataset, template, ...scores }] : [];

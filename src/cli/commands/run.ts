@@ -3,6 +3,7 @@ import { readLineBlocks } from '../../data/line-blocks.js';
 import type { Generation } from '../../inference/task/task.js';
 import { HintError } from '../../util/errors.js';
 import { decodeText } from '../../util/read-file.js';
+import { recordsOf } from '../../util/records.js';
 import { action, note, print, printJson, writeOutput } from '../support/context.js';
 import { addDecodingFlags, decodingOf, type DecodingFlags } from '../support/decoding.js';
 import { addEngineOptions, openEngine, type EngineFlags } from '../support/engine-options.js';
@@ -103,10 +104,7 @@ async function readLines(file: string | undefined, signal: AbortSignal): Promise
   const lines: string[] = [];
   const source = file === undefined ? { source: process.stdin, signal } : { signal };
   for await (const block of readLineBlocks(file ?? 'standard input', 'the inputs (--inputs)', source)) {
-    const all = decodeText(block.bytes, file ?? 'standard input').split(/\r?\n/);
-    // A block ends with a line's end, the last one possibly without.
-    if (all.at(-1) === '') all.pop();
-    for (const line of all) lines.push(line);
+    for (const line of recordsOf(decodeText(block.bytes, file ?? 'standard input'))) lines.push(line);
   }
   return lines;
 }

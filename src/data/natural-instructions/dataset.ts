@@ -11,7 +11,9 @@ import {
   path,
   signal,
 } from '../../util/arguments.js';
+import type { Notices } from '../../util/notices.js';
 import type { TokenizedExample } from '../batch.js';
+import { DistinctIds, NOTICES } from '../noticed.js';
 import { checkPromptSetting, PROMPT_FORMATS, PROMPT_TOKENS, type PromptSetting } from './prompts.js';
 import { INSTANCES_PER_TASK, readSniTaskNames, sniTaskFile, SNI_SPLITS, type SniSplit } from './tasks.js';
 import { TOKENIZING, type TokenLimits } from '../tokenizing/job.js';
@@ -42,6 +44,8 @@ export interface SniDatasetOptions extends Partial<TokenLimits> {
   cacheDirectory?: string | undefined;
   /** Worker threads; 0 works in the calling thread (default: by the number of cores). */
   threads?: number;
+  /** Gathers what is ambiguous or repeated. */
+  notices?: Notices | undefined;
   signal?: AbortSignal | undefined;
   onProgress?: ((progress: DatasetProgress) => void) | undefined;
 }
@@ -58,6 +62,7 @@ const SNI_DATASET = optionsOf<SniDatasetOptions>(
     }),
     instancesPerTask: optional(integerOrAll(1)),
     seed: optional(integer(0)),
+    notices: NOTICES,
     signal: optional(signal),
     onProgress: optional(callback()),
   },
@@ -67,7 +72,7 @@ const SNI_DATASET = optionsOf<SniDatasetOptions>(
 /**
  * The tokenised examples of a split, task by task in the order of the split list, tokenised ahead in worker threads.
  * Instructions and inputs are cut at 1,024 tokens and targets at 256 unless the options say otherwise, after EOS was
- * appended (method §7.4).
+ * appended (method §7.4). Ids are distinct: one that comes again gets a number.
  *
  * @throws HintError `INVALID_ARGUMENT`, `NOT_FOUND`, `INVALID_JSON`, `INVALID_DATA`, `IO`, `ABORTED`
  */
@@ -75,7 +80,7 @@ export async function* streamSniDataset(
   given: SniDatasetOptions,
 ): AsyncGenerator<TokenizedExample[], void, undefined> {
   const options = checked(SNI_DATASET, given, 'options');
-  const { directory, split, track, setting, tokenizer, threads, signal, onProgress } = options;
+  const { directory, split, track, setting, tokenizer, threads, notices, signal, onProgress } = options;
   checkPromptSetting(setting);
   const { instancesPerTask = INSTANCES_PER_TASK, seed = 0 } = options;
   const shared: Omit<TokenizeJob, 'file'> = {
@@ -89,14 +94,17 @@ export async function* streamSniDataset(
     maxTargetTokens: options.maxTargetTokens ?? 256,
   };
   throwIfAborted(signal);
-  const names = await readSniTaskNames(directory, split, track);
+  const names = await readSniTaskNames(directory, split, track, notices);
   const jobs = names.map((name) => ({ ...shared, file: sniTaskFile(directory, name) }));
+  const ids = new DistinctIds(notices);
   const progress: DatasetProgress = { tasksDone: 0, tasksTotal: names.length, examples: 0 };
   for await (const examples of tokenizeAhead(jobs, {
     tokenizer,
+    notices,
     signal,
     ...(threads === undefined ? {} : { threads }),
   })) {
+    for (const example of examples) example.id = ids.of(example.id);
     progress.tasksDone++;
     progress.examples += examples.length;
     onProgress?.({ ...progress });

@@ -6,7 +6,10 @@ import { CounterRng } from '../../util/counter-rng.js';
 import { check, listOf } from '../../util/check.js';
 import { fnv1a32 } from '../../util/hash.js';
 import { PythonRandom } from '../../util/mt19937.js';
+import type { Notices } from '../../util/notices.js';
 import { parseJson, readText } from '../../util/read-file.js';
+import { recordsOf } from '../../util/records.js';
+import { NOTICED } from '../noticed.js';
 
 /** The instances of a task the paper trains and evaluates on. */
 export const INSTANCES_PER_TASK = 100;
@@ -95,9 +98,15 @@ const promptTask = z.looseObject({
  *
  * @param file names the file in errors and the task in the result
  * @param use `prompt` for a task that is only compiled, which may lack examples and instances (default `dataset`)
+ * @param notices gathers that the task has several definitions or no instances
  * @throws HintError `INVALID_JSON`, `INVALID_DATA` naming the field
  */
-export function parseSniTask(text: string, file: string, use: SniTaskUse = 'dataset'): SniTask {
+export function parseSniTask(
+  text: string,
+  file: string,
+  use: SniTaskUse = 'dataset',
+  notices?: Notices,
+): SniTask {
   const name = basename(file, '.json');
   const { data: task, faults } = check(
     use === 'dataset' ? datasetTask : promptTask,
@@ -117,6 +126,8 @@ export function parseSniTask(text: string, file: string, use: SniTaskUse = 'data
       'INVALID_DATA',
       `${file}: field Definition[0] is empty; write the instruction of the task there.`,
     );
+  if (task.Definition.length > 1) notices?.add(NOTICED.definitions, name);
+  if (use === 'dataset' && task.Instances.length === 0) notices?.add(NOTICED.noInstances, name);
   return {
     name,
     definition,
@@ -152,12 +163,14 @@ export function sniTaskFile(directory: string, name: string): string {
 /**
  * The task names of a split, in file order, each once.
  *
+ * @param notices gathers which are listed again
  * @throws HintError `NOT_FOUND` (no such checkout, track or split, with those that exist), `INVALID_DATA`
  */
 export async function readSniTaskNames(
   directory: string,
   split: SniSplit,
   track = 'default',
+  notices?: Notices,
 ): Promise<string[]> {
   const file = join(directory, 'splits', track, `${split}_tasks.txt`);
   let text: string;
@@ -167,13 +180,20 @@ export async function readSniTaskNames(
     if (!(cause instanceof HintError) || cause.code !== 'NOT_FOUND') throw cause;
     throw new HintError('NOT_FOUND', await describeMissingSplit(directory, track, file), { cause });
   }
-  const names = [...new Set(text.split(/\r?\n/).map((line) => line.trim()))].filter(Boolean);
-  const bad = names.find((name) => /[/\\]|^\.+$/.test(name));
+  const listed = recordsOf(text)
+    .map((line) => line.trim())
+    .filter(Boolean);
+  const names = new Set<string>();
+  for (const name of listed) {
+    if (names.has(name)) notices?.add(NOTICED.listedTwice, name);
+    names.add(name);
+  }
+  const bad = [...names].find((name) => /[/\\]|^\.+$/.test(name));
   if (bad !== undefined)
     throw new HintError('INVALID_DATA', `${file} lists ${JSON.stringify(bad)}; give task names, not paths.`);
-  if (names.length === 0)
+  if (names.size === 0)
     throw new HintError('INVALID_DATA', `${file} names no task; write one task name on each line.`);
-  return names;
+  return [...names];
 }
 
 /**

@@ -1,9 +1,11 @@
 import { throwIfAborted } from '../../util/errors.js';
 import { sha256 } from '../../util/hash.js';
+import { Notices } from '../../util/notices.js';
 import { decodeText, readBytes } from '../../util/read-file.js';
 import type { TokenizedExample } from '../batch.js';
+import { NOTICED } from '../noticed.js';
 import { createPrompt, type PromptSetting } from './prompts.js';
-import { chooseTarget, parseSniTask, selectInstances, type SniSplit } from './tasks.js';
+import { chooseTarget, parseSniTask, selectInstances, type SniInstance, type SniSplit } from './tasks.js';
 import { packExamples, readTokenCache, TOKEN_CACHE_VERSION, unpackExamples } from '../token-cache.js';
 import type { JobKind, TokenizeResult, LazyTokenizer, TokenLimits } from '../tokenizing/job.js';
 import { tokenizePacked, type TokenizeAheadOptions } from '../tokenizing/tokenize-ahead.js';
@@ -44,8 +46,9 @@ export async function runTokenizeJob(
   const stored = cacheDirectory === null ? undefined : await readTokenCache(cacheDirectory, key);
   throwIfAborted(signal);
   if (stored) return { packed: stored, cached: true };
-  const examples = tokenizeTask(decodeText(bytes, file), job, await tokenizer.get());
-  return { packed: packExamples(examples, key), cached: false };
+  const notices = new Notices();
+  const examples = tokenizeTask(decodeText(bytes, file), job, await tokenizer.get(), notices);
+  return { packed: packExamples(examples, key, notices.list), cached: false };
 }
 
 /** Task files of Super-NaturalInstructions. */
@@ -61,20 +64,28 @@ export const SNI_TASKS: JobKind<TokenizeJob, TokenizeResult> = { name: 'sni-task
  */
 export async function* tokenizeAhead(
   jobs: Iterable<TokenizeJob>,
-  options: TokenizeAheadOptions,
+  options: TokenizeAheadOptions & { notices?: Notices | undefined },
 ): AsyncGenerator<TokenizedExample[], void, undefined> {
-  for await (const packed of tokenizePacked(SNI_TASKS, jobs, options)) yield unpackExamples(packed);
+  for await (const packed of tokenizePacked(SNI_TASKS, jobs, options))
+    yield unpackExamples(packed, options.notices);
 }
 
-function tokenizeTask(text: string, job: TokenizeJob, tokenizer: Tokenizer): TokenizedExample[] {
-  const task = parseSniTask(text, job.file);
+function tokenizeTask(
+  text: string,
+  job: TokenizeJob,
+  tokenizer: Tokenizer,
+  notices: Notices,
+): TokenizedExample[] {
+  const task = parseSniTask(text, job.file, 'dataset', notices);
+  const instances = selectInstances(task.instances, job.split, job.instancesPerTask);
+  noteRepeated(instances, notices);
   const budget = job.setting.format === 'tk-instruct' ? job.maxInputTokens : job.maxInstructionTokens;
   const prompt = createPrompt(task, job.setting, tokenizer, budget);
   const instruction =
     prompt.instruction === null
       ? new Int32Array(0)
       : tokenizer.encode(prompt.instruction, { maxLength: job.maxInstructionTokens });
-  return selectInstances(task.instances, job.split, job.instancesPerTask).map((instance) => ({
+  return instances.map((instance) => ({
     id: instance.id,
     task: task.name,
     instruction,
@@ -82,6 +93,15 @@ function tokenizeTask(text: string, job: TokenizeJob, tokenizer: Tokenizer): Tok
     target: tokenizer.encode(chooseTarget(instance, job.seed), { maxLength: job.maxTargetTokens }),
     references: instance.outputs,
   }));
+}
+
+function noteRepeated(instances: readonly SniInstance[], notices: Notices): void {
+  const seen = new Set<string>();
+  for (const { id, input, outputs } of instances) {
+    const content = JSON.stringify([input, outputs]);
+    if (seen.has(content)) notices.add(NOTICED.repeated, id);
+    seen.add(content);
+  }
 }
 
 function infinityAsText(_key: string, value: unknown): unknown {

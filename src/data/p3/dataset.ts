@@ -15,7 +15,9 @@ import {
   signal,
   text,
 } from '../../util/arguments.js';
+import type { Notices } from '../../util/notices.js';
 import { readLineBlocks } from '../line-blocks.js';
+import { NOTICED, NOTICES } from '../noticed.js';
 import { TOKENIZING, type TokenLimits } from '../tokenizing/job.js';
 import { tokenizePacked } from '../tokenizing/tokenize-ahead.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
@@ -50,6 +52,8 @@ export interface P3Options extends Partial<TokenLimits> {
   cacheDirectory?: string | undefined;
   /** Worker threads; 0 works in the calling thread (default: by the number of cores). */
   threads?: number | undefined;
+  /** Gathers what is left out or repeated. */
+  notices?: Notices | undefined;
   signal?: AbortSignal | undefined;
   onProgress?: ((progress: P3Progress) => void) | undefined;
 }
@@ -62,6 +66,7 @@ export const P3_READING = {
   datasets: optional(list(name)),
   setting: optionsOf<P3Setting>({ form: choice(...P3_FORMS), shots: integer(0, 2 ** 31 - 1) }),
   seed: optional(integer(0)),
+  notices: NOTICES,
   signal: optional(signal),
   onProgress: optional(callback<(progress: P3Progress) => void>()),
 };
@@ -86,19 +91,20 @@ const STREAM = optionsOf<P3Options>(
  */
 export async function* streamP3(given: P3Options): AsyncGenerator<Uint8Array, void, undefined> {
   const options = checked(STREAM, given, 'options');
-  const { directory, split, datasets, setting, tokenizer, threads, signal } = options;
+  const { directory, split, datasets, setting, tokenizer, threads, notices, signal } = options;
   checkP3Setting(setting);
   const { seed = 0 } = options;
   const limits = { ...P3_LIMITS, ...limitsOf(options) };
   throwIfAborted(signal);
   const templates = await readP3Templates(directory);
-  const files = await p3Files(directory, split, datasets);
+  const files = await p3Files(directory, split, datasets, notices);
   const jobs = async function* (): AsyncGenerator<P3Job, void, undefined> {
     for (const [filesDone, { dataset, file }] of files.entries()) {
       options.onProgress?.({ filesDone, filesTotal: files.length });
       const tasks = tasksOf(dataset, templates, options);
+      if (Object.keys(tasks).length === 0) notices?.add(NOTICED.noTemplates, dataset);
       if (Object.values(tasks).every(({ keep }) => keep === 0)) continue;
-      for await (const block of readLineBlocks(file, 'the P3 data', { signal })) {
+      for await (const block of readLineBlocks(file, 'the P3 data', { notices, signal })) {
         yield {
           ...block,
           file,

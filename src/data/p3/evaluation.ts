@@ -6,6 +6,7 @@ import type { TokenizedExample } from '../batch.js';
 import { readTextLines } from '../line-blocks.js';
 import { unpackExamples } from '../token-cache.js';
 import { P3_READING, streamP3, type P3Options } from './dataset.js';
+import { P3Census } from './census.js';
 import { p3Files, P3_SPLITS, p3TaskName, parseP3Row, readP3Templates, type P3Template } from './format.js';
 import { formatP3Row, type P3Setting, type P3Shot } from './forms.js';
 
@@ -38,7 +39,7 @@ export interface P3EvaluationSet {
  */
 export async function loadP3Evaluation(given: P3EvaluationOptions): Promise<P3EvaluationSet> {
   const { allTemplates = false, ...options } = checked(LOAD, given, 'options');
-  const { directory, split = 'eval', datasets, setting, seed = 0 } = options;
+  const { directory, split = 'eval', datasets, setting, seed = 0, notices } = options;
   const all = await readP3Templates(directory);
   const files = await p3Files(directory, split, datasets);
   const chosen = new Map(
@@ -56,9 +57,13 @@ export async function loadP3Evaluation(given: P3EvaluationOptions): Promise<P3Ev
   const keep = new Map([...all.keys()].map((task) => [task, chosen.has(task) ? 1 : 0]));
   const shots = setting.shots > 0 ? await readShots(directory, datasets, setting, seed, chosen) : undefined;
   const examples: TokenizedExample[] = [];
+  const census = new P3Census(all, notices);
   for await (const packed of streamP3({ ...options, split, keep, shots, withChoices: true })) {
-    for (const example of unpackExamples(packed)) examples.push(example);
+    const block = unpackExamples(packed, notices);
+    census.see(block);
+    for (const example of block) examples.push(example);
   }
+  census.end(chosen.keys());
   if (examples.length === 0)
     throw new HintError(
       'INVALID_DATA',

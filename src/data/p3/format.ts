@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { HintError } from '../../util/errors.js';
 import { check, listOf, type Faults } from '../../util/check.js';
+import type { Notices } from '../../util/notices.js';
 import { parseJson, readJson } from '../../util/read-file.js';
 import { recordOf } from '../../util/record-schema.js';
+import { NOTICED } from '../noticed.js';
 
 /** What T0 writes where a template renders no target (method §8.1). */
 export const NO_LABEL = '<NO LABEL>';
@@ -124,12 +126,14 @@ export function parseP3Splits(json: unknown, file: string): Record<P3Split, stri
  * The data files of a split, in the order of `splits.json`.
  *
  * @param only keeps these datasets; all without it
+ * @param notices gathers the files that belong to no dataset of the list
  * @throws HintError NOT_FOUND (no such directory, dataset or file), IO, INVALID_JSON, INVALID_DATA
  */
 export async function p3Files(
   directory: string,
   split: P3Split,
   only?: readonly string[],
+  notices?: Notices,
 ): Promise<{ dataset: string; file: string }[]> {
   const list = join(directory, 'splits.json');
   const all = parseP3Splits(await readList(directory, list, 'the list of splits'), list)[split];
@@ -149,6 +153,9 @@ export async function p3Files(
       `${list} lists ${JSON.stringify(bad)}; give dataset names, not paths.`,
     );
   const present = new Set(await readdir(join(directory, split)).catch(() => [] as string[]));
+  const listed = new Set(all.flatMap((name) => [`${name}.jsonl.gz`, `${name}.jsonl`]));
+  for (const name of [...present].sort())
+    if (/\.jsonl(\.gz)?$/.test(name) && !listed.has(name)) notices?.add(NOTICED.notListed, join(split, name));
   return chosen.map((dataset) => {
     const name = [`${dataset}.jsonl.gz`, `${dataset}.jsonl`].find((candidate) => present.has(candidate));
     if (name !== undefined) return { dataset, file: join(directory, split, name) };

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { HintError } from '../../util/errors.js';
 import type { TokenizedExample } from '../batch.js';
-import { packedKey, packedLayout, tokenCacheFile } from '../token-cache.js';
+import { packedKey, packedLayout, tokenCacheFile, type PackedLayout } from '../token-cache.js';
 
 // Up to this many ids, the distinct instructions of a block stay in memory: they are read with every example.
 const RESIDENT_INSTRUCTION_IDS = 16_384;
@@ -26,9 +26,10 @@ export class P3Pool {
   private readonly blocks: Block[] = [];
   private readonly byTask = new Map<string, GrowingPairs>();
 
-  /** Adds packed examples; those that lie in `cacheDirectory` are not kept in memory. */
-  add(packed: Uint8Array, cacheDirectory: string | null): void {
-    const { offsets, ids, idsAt, instructions, examples } = packedLayout(packed);
+  /** Adds packed examples; those that lie in `cacheDirectory` are not kept in memory. @returns what they hold */
+  add(packed: Uint8Array, cacheDirectory: string | null): PackedLayout {
+    const layout = packedLayout(packed);
+    const { offsets, ids, idsAt, instructions, examples } = layout;
     const own = offsets[instructions] ?? 0;
     const isResident = cacheDirectory === null || own <= RESIDENT_INSTRUCTION_IDS;
     // Copies, so that the rest of the buffer can go.
@@ -48,6 +49,7 @@ export class P3Pool {
       if (!list) this.byTask.set(task, (list = new GrowingPairs()));
       list.push(number, row);
     });
+    return layout;
   }
 
   /** The tasks that have examples, in the order they came. */

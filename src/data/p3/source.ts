@@ -16,6 +16,7 @@ import type { TokenizedExample } from '../batch.js';
 import { DRAWN } from '../batch.js';
 import { packedKey } from '../token-cache.js';
 import { P3_READING, streamP3, type P3Options } from './dataset.js';
+import { P3Census } from './census.js';
 import { p3Files, readP3Templates } from './format.js';
 import {
   MIXTURE_RATES,
@@ -60,8 +61,9 @@ export class P3Source {
    */
   static async open(given: P3SourceOptions): Promise<P3Source> {
     const { mixture, cap, ...options } = checked(OPEN, given, 'options');
-    const { directory, split, datasets, seed = 0, cacheDirectory = null, signal } = options;
+    const { directory, split, datasets, seed = 0, cacheDirectory = null, notices, signal } = options;
     const [templates, files] = [await readP3Templates(directory), await p3Files(directory, split, datasets)];
+    const census = new P3Census(templates, notices);
     const mixed = new Set(files.map(({ dataset }) => dataset));
     const rates = mixtureRates(
       new Map([...templates].filter(([, { dataset }]) => mixed.has(dataset))),
@@ -73,9 +75,12 @@ export class P3Source {
     const keys: Uint8Array[] = [];
     for await (const packed of streamP3({ ...options, keep })) {
       throwIfAborted(signal);
-      pool.add(packed, cacheDirectory);
+      const { examples, notices: found } = pool.add(packed, cacheDirectory);
+      notices?.addAll(found);
+      census.see(examples);
       keys.push(Uint8Array.from(packedKey(packed)));
     }
+    census.end(rates.keys());
     const tasks = pool.tasks.map((task) => ({ ...task, rate: rates.get(task.name)?.rate ?? 0 }));
     if (tasks.length === 0)
       throw new HintError(

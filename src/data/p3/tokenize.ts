@@ -2,7 +2,9 @@ import { HintError, throwIfAborted } from '../../util/errors.js';
 import { CounterRng } from '../../util/counter-rng.js';
 import { fnv1a32, sha256 } from '../../util/hash.js';
 import type { Choice, TokenizedExample } from '../batch.js';
+import { Notices } from '../../util/notices.js';
 import { linesOf } from '../line-blocks.js';
+import { NOTICED } from '../noticed.js';
 import { packExamples, readTokenCache, TOKEN_CACHE_VERSION } from '../token-cache.js';
 import type { JobKind, TokenizeResult, LazyTokenizer, TokenLimits } from '../tokenizing/job.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
@@ -53,8 +55,9 @@ export async function runP3Job(
   const stored = cacheDirectory === null ? undefined : await readTokenCache(cacheDirectory, key);
   throwIfAborted(signal);
   if (stored) return { packed: stored, cached: true };
-  const examples = tokenizeRows(readRows(job), job, await tokenizer.get());
-  return { packed: packExamples(examples, key), cached: false };
+  const notices = new Notices();
+  const examples = tokenizeRows(readRows(job, notices), job, await tokenizer.get());
+  return { packed: packExamples(examples, key, notices.list), cached: false };
 }
 
 interface FormattedRow {
@@ -66,7 +69,7 @@ interface FormattedRow {
 }
 
 /** The rows that are used, formatted without shots. */
-function readRows({ bytes, file, firstLine, setting, tasks, seed }: P3Job): FormattedRow[] {
+function readRows({ bytes, file, firstLine, setting, tasks, seed }: P3Job, notices: Notices): FormattedRow[] {
   const rows: FormattedRow[] = [];
   for (const { text, where } of linesOf({ bytes, firstLine }, file)) {
     const row = parseP3Row(text, where);
@@ -81,6 +84,7 @@ function readRows({ bytes, file, firstLine, setting, tasks, seed }: P3Job): Form
     if (use.keep < 1 && randomOf(seed, id, 'keep').uniform() >= use.keep) continue;
     const prompt = formatP3Row(row, setting.form, use.text ?? undefined);
     if (prompt) rows.push({ row, id, task, use, prompt });
+    else notices.add(NOTICED.noFields, task);
   }
   return rows;
 }

@@ -1,3 +1,4 @@
+import type { Notices } from '../../util/notices.js';
 import type { TextFile } from './files.js';
 import { isBlank, readLines } from './lines.js';
 import type { ParquetJob, ParquetRows } from '../../formats/parquet/texts.js';
@@ -21,6 +22,7 @@ export interface ReadOptions {
   column: string;
   /** Reads rows of a parquet file; see `readParquetRows`. */
   parquet: (job: ParquetJob) => Promise<ParquetRows>;
+  notices?: Notices | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -79,11 +81,11 @@ function readFile(
 async function* readTexts(
   file: TextFile,
   { shard, line, byte }: TextPosition,
-  { signal }: ReadOptions,
+  { notices, signal }: ReadOptions,
 ): AsyncGenerator<RawDocument, void, undefined> {
   const split = file.form !== 'text-file';
   const json = file.form === 'json-lines';
-  for await (const read of readLines(file, { line, byte }, split, signal)) {
+  for await (const read of readLines(file, { line, byte }, { split, notices, signal })) {
     if (isBlank(read.bytes)) continue;
     yield {
       bytes: read.bytes,

@@ -1,8 +1,9 @@
 import { createReadStream } from 'node:fs';
-import { pipeline, type Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
 import { HintError, throwIfAborted } from '../../util/errors.js';
+import { gunzip } from '../../util/gunzip.js';
 import { checkLine } from '../../util/limits.js';
+import type { Notices } from '../../util/notices.js';
+import { NOTICED } from '../noticed.js';
 import type { TextFile } from './files.js';
 
 /** A line of a file. */
@@ -15,6 +16,15 @@ export interface Line {
   nextByte: number;
 }
 
+/** Options of {@link readLines}. */
+export interface ReadLinesOptions {
+  /** False: the whole file is one line (default true). */
+  split?: boolean;
+  /** Gathers that the file is empty or has zeros between its members. */
+  notices?: Notices | undefined;
+  signal?: AbortSignal | undefined;
+}
+
 const READ_BYTES = 2 ** 18;
 const LINE_FEED = 10;
 
@@ -23,14 +33,12 @@ const LINE_FEED = 10;
  * entered at the byte; a packed one is unpacked from its start, without looking at what is passed over.
  *
  * @param from lines and bytes that were read already
- * @param split false: the whole file is one line
  * @throws HintError `NOT_FOUND`, `IO`, `INVALID_FILE` (a damaged .gz), `LIMIT_EXCEEDED` (a line longer than `checkLine` allows), `ABORTED`
  */
 export async function* readLines(
   file: TextFile,
   from: { line: number; byte: number },
-  split = true,
-  signal?: AbortSignal,
+  { split = true, notices, signal }: ReadLinesOptions = {},
 ): AsyncGenerator<Line, void, undefined> {
   let [line, byte] = [from.line, from.byte];
   let toSkip = file.gzip ? byte : 0;
@@ -43,7 +51,7 @@ export async function* readLines(
     byte += whole.length + (ended ? 1 : 0);
     return { bytes, line: ++line, nextByte: byte };
   };
-  for await (let chunk of chunksOf(file, byte, signal)) {
+  for await (let chunk of chunksOf(file, byte, { notices, signal })) {
     if (toSkip > 0) {
       const skipped = Math.min(toSkip, chunk.length);
       toSkip -= skipped;
@@ -72,25 +80,27 @@ export async function* readLines(
 async function* chunksOf(
   file: TextFile,
   byte: number,
-  signal: AbortSignal | undefined,
+  { notices, signal }: ReadLinesOptions,
 ): AsyncGenerator<Buffer, void, undefined> {
   throwIfAborted(signal);
   const source = createReadStream(file.path, { start: file.gzip ? 0 : byte, highWaterMark: READ_BYTES });
-  // The iteration below sees every error; the callback only says that errors of either stream are expected.
-  const stream: Readable = file.gzip
-    ? pipeline(source, createGunzip({ chunkSize: READ_BYTES }), () => undefined)
+  const onPadding = (): void => notices?.addOnce(NOTICED.padded, file.path);
+  let isEmpty = byte === 0;
+  const stream: AsyncIterable<Buffer> = file.gzip
+    ? gunzip(source, { chunkSize: READ_BYTES, onPadding })
     : source;
   try {
     for await (const chunk of stream) {
       throwIfAborted(signal);
-      yield chunk as Buffer;
+      isEmpty = false;
+      yield chunk;
     }
+    if (isEmpty) notices?.addOnce(NOTICED.empty, file.path);
   } catch (cause) {
     if (cause instanceof HintError) throw cause;
     throw readError(file, cause as NodeJS.ErrnoException);
   } finally {
     source.destroy();
-    stream.destroy();
   }
 }
 

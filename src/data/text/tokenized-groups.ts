@@ -1,4 +1,5 @@
 import { HintError } from '../../util/errors.js';
+import type { Notices } from '../../util/notices.js';
 import type { Ragged } from '../batch.js';
 import { TokenizerCrew, tokenizerThreads } from '../tokenizing/tokenizer-crew.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
@@ -20,6 +21,8 @@ export interface TextReaderOptions {
   documentsPerGroup: number;
   /** Worker threads; 0 works in the calling thread (default: by the number of cores). */
   threads?: number | undefined;
+  /** Gathers what is passed over, as it is met. */
+  notices?: Notices | undefined;
 }
 
 /** The examples of one group of documents. */
@@ -58,7 +61,7 @@ export class TextReader {
     from: TextPosition,
     firstGroup: number,
   ): AsyncGenerator<TokenizedGroup, void, undefined> {
-    const { column, documentsPerGroup, settings } = this.options;
+    const { column, documentsPerGroup, settings, notices } = this.options;
     const { signal } = this.closed;
     const underWay: Promise<TokenizedGroup>[] = [];
     const parquet = (job: ParquetJob): Promise<ParquetRows> =>
@@ -67,6 +70,7 @@ export class TextReader {
     for await (const { documents, next } of readGroups(files, from, documentsPerGroup, {
       column,
       parquet,
+      notices,
       signal,
     })) {
       const job = { ...settings, ...documents, column, epoch, group: group++ };

@@ -8,6 +8,7 @@ import { openModel } from '../../model/families/open-model.js';
 import { findSystem, type System } from '../../systems/index.js';
 import { Device } from '../../tensor/device.js';
 import { writeDirectoryAtomically } from '../../util/atomic-directory.js';
+import { describeNotice, Notices, type Notice } from '../../util/notices.js';
 import { readOptimizerState, writeTrainingCheckpoint } from './checkpoint.js';
 import {
   boolean,
@@ -79,20 +80,40 @@ async function trainLocked(
   if (!options.resume) await directory.create(config);
   const device = openDevice(config);
   let source: ExampleSource | undefined;
+  const notices = new Notices();
   try {
     const { signal, onEvent } = options;
     onEvent?.({ kind: 'phase', phase: 'data', message: `Tokenising ${describeData(config.data)}` });
     const tokenizer = await loadTokenizer(config);
-    source = await openSource(config, system, tokenizer, { signal, onProgress: progressOf('data', onEvent) });
+    source = await openSource(config, system, tokenizer, {
+      signal,
+      notices,
+      onProgress: progressOf('data', onEvent),
+    });
+    const told = tellNotices(notices.list, [], onEvent);
     checkSameSource(directory, checkpoint, source);
     const run = await prepare({ device, config, system, directory, tokenizer, source, checkpoint }, options);
-    return await train(run, options);
+    const summary = await train(run, options);
+    // Text is read as it is trained on.
+    tellNotices(notices.list, told, onEvent);
+    return summary;
   } finally {
     await source?.close?.();
     // Reads that an error left under way must end before the device closes.
     await device.synchronize().catch(() => undefined);
     device.close();
   }
+}
+
+/** Warns of what was noticed since the last time. @returns all that was told */
+function tellNotices(
+  notices: readonly Notice[],
+  told: readonly string[],
+  onEvent: TrainOptions['onEvent'],
+): string[] {
+  const lines = notices.map(describeNotice);
+  for (const message of lines) if (!told.includes(message)) onEvent?.({ kind: 'warning', message });
+  return lines;
 }
 
 function openDevice({ device, threads, memoryBudget }: DeviceSettings): Device {

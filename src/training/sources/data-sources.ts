@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { loadSniDataset } from '../../data/natural-instructions/dataset.js';
 import { P3Source } from '../../data/p3/source.js';
+import type { Notices } from '../../util/notices.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import type { System } from '../../systems/index.js';
 import type { DataConfig, P3DataConfig, SniDataConfig } from '../config/data-config.js';
@@ -12,6 +13,8 @@ import { openText, resolveTextPaths } from './text-data.js';
 export interface PrepareOptions {
   signal?: AbortSignal | undefined;
   onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Gathers what is passed over, repeated or ambiguous in the data. */
+  notices?: Notices | undefined;
 }
 
 interface Context extends PrepareOptions {
@@ -44,7 +47,7 @@ export function openSource(
 
 async function openSni(
   data: SniDataConfig,
-  { system, tokenizer, seed, signal, onProgress }: Context,
+  { system, tokenizer, seed, notices, signal, onProgress }: Context,
 ): Promise<ExampleSource> {
   const pool = await loadSniDataset({
     directory: data.directory,
@@ -58,6 +61,7 @@ async function openSni(
     maxTargetTokens: data.maxTargetTokens,
     seed,
     cacheDirectory: data.cache,
+    notices,
     signal,
     onProgress: ({ tasksDone, tasksTotal }) => onProgress?.(tasksDone, tasksTotal),
   });
@@ -66,7 +70,7 @@ async function openSni(
 
 function openP3(
   data: P3DataConfig,
-  { system, tokenizer, seed, signal, onProgress }: Context,
+  { system, tokenizer, seed, notices, signal, onProgress }: Context,
 ): Promise<ExampleSource> {
   const { form, shots, directory, split, datasets, mixture, cap } = data;
   const { maxInstructionTokens, maxInputTokens, maxTargetTokens } = data;
@@ -77,6 +81,7 @@ function openP3(
     tokenizer,
     seed,
     cacheDirectory: data.cache,
+    notices,
     signal,
     onProgress: ({ filesDone, filesTotal }) => onProgress?.(filesDone, filesTotal),
   });

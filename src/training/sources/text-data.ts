@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { findTextFiles } from '../../data/text/files.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError } from '../../util/errors.js';
+import type { Notices } from '../../util/notices.js';
 import { readsInstruction } from '../../model/config/config.js';
 import { SYSTEMS, type System } from '../../systems/index.js';
 import type { TextDataConfig } from '../config/text-config.js';
@@ -20,9 +21,15 @@ export function resolveTextPaths(data: TextDataConfig): TextDataConfig {
  */
 export async function openText(
   data: TextDataConfig,
-  context: { system: System; tokenizer: Tokenizer; seed: number; signal?: AbortSignal | undefined },
+  context: {
+    system: System;
+    tokenizer: Tokenizer;
+    seed: number;
+    signal?: AbortSignal | undefined;
+    notices?: Notices | undefined;
+  },
 ): Promise<ExampleSource> {
-  const { system, tokenizer, seed, signal } = context;
+  const { system, tokenizer, seed, notices, signal } = context;
   const reads = ({ hypernetwork }: System): boolean =>
     hypernetwork !== undefined && readsInstruction(hypernetwork.defaults);
   if (!reads(system))
@@ -45,7 +52,7 @@ export async function openText(
   const files = await findTextFiles(patterns, documents, signal);
   const settings = { objective, splits, segmentTokens, maxDocumentTokens, lastSegment, seed };
   return TextSource.open(
-    { files, tokenizer, settings, column, documentsPerGroup, shuffleBuffer, threads },
+    { files, tokenizer, settings, column, documentsPerGroup, shuffleBuffer, threads, notices },
     signal,
   );
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DRAWN, type Ragged, type TokenizedExample } from '../../data/batch.js';
+import { NOTICED, NOTICES } from '../../data/noticed.js';
 import { START } from '../../data/text/documents.js';
 import { corpusFingerprint, TEXT_FORMS, type TextFile } from '../../data/text/files.js';
 import { TEXT_OBJECTIVES } from '../../data/text/objective.js';
@@ -57,6 +58,7 @@ const OPEN = optionsOf<TextSourceOptions>(
     documentsPerGroup: integer(1, 2 ** 31 - 1),
     shuffleBuffer: integer(1, 2 ** 31 - 1),
     threads: optional(integer(0, 4096)),
+    notices: NOTICES,
   },
   'an object such as { files, tokenizer, settings, column, documentsPerGroup, shuffleBuffer }',
 );
@@ -129,6 +131,7 @@ export class TextSource implements ExampleSource {
     if (files.length === 0)
       throw new HintError('INVALID_ARGUMENT', 'options.files is empty; give what findTextFiles finds.');
     const identity = [VERSION, Object.entries(settings).sort(), column, documentsPerGroup, shuffleBuffer];
+    for (const { path: file, bytes } of files) if (bytes === 0) options.notices?.addOnce(NOTICED.empty, file);
     const corpus = await corpusFingerprint(files, signal);
     return new TextSource(options, sha256Hex(JSON.stringify(identity), tokenizer.fingerprint, corpus));
   }
