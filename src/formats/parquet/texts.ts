@@ -3,6 +3,7 @@ import { parquetMetadata, type FileMetaData, type RowGroup, type SchemaElement }
 import { HintError } from '../../util/errors.js';
 import { checkBytes, limits, withinSeconds } from '../../util/limits.js';
 import { readCells, type Cell } from './column.js';
+import { findTextColumn, topColumns, type TopColumn } from './schema.js';
 
 /** A request for the rest of a row group. */
 export interface ParquetJob {
@@ -26,8 +27,6 @@ const MAGIC = 'PAR1';
 const TRAILER_BYTES = 8;
 // Memory that a byte of metadata takes once it is parsed.
 const METADATA_FACTOR = 16;
-// Columns that a message names.
-const MOST_COLUMNS = 50;
 
 /**
  * The texts from a row to the end of its row group: what is decoded at once, and all of it that is held. Done in a
@@ -36,13 +35,10 @@ const MOST_COLUMNS = 50;
  * @throws HintError `NOT_FOUND`, `IO`, `INVALID_FILE` for a damaged file, `INVALID_DATA` naming the row without a text or
  *   the column that is missing or holds none, `LIMIT_EXCEEDED` for a row group that takes more than a record may
  */
-export async function readParquetRows(job: ParquetJob): Promise<ParquetRows> {
+export function readParquetRows(job: ParquetJob): Promise<ParquetRows> {
   const { file, column, row } = job;
-  try {
-    await using handle = await open(file, 'r');
-    const { size } = await handle.stat();
-    const metadata = await readMetadata(handle, file, size);
-    const element = findColumn(metadata.schema, file, column);
+  return withMetadata(file, async (handle, metadata, size) => {
+    const element = findTextColumn(metadata.schema, file, column);
     const rows = Number(metadata.num_rows);
     const found = findGroup(metadata, row);
     if (!found) return { bytes: new Uint8Array(0), ends: new Int32Array(0), rows };
@@ -50,6 +46,57 @@ export async function readParquetRows(job: ParquetJob): Promise<ParquetRows> {
     const where = `${file}, row group ${number},`;
     const cells = await readGroup(handle, { where, group, element, size });
     return { ...joined(cells.slice(row - begin), job), rows };
+  });
+}
+
+/** Texts of some columns of consecutive rows. */
+export interface ParquetTable {
+  /** Per row and column the bytes, or nothing where there is no value. */
+  cells: Cell[][];
+  /** Rows of the whole file. */
+  rows: number;
+}
+
+/** The columns of a file's table. @throws HintError as {@link readParquetRows} */
+export function readParquetColumns(file: string): Promise<TopColumn[]> {
+  return withMetadata(file, async (_, { schema }) => topColumns(schema));
+}
+
+/**
+ * Some columns of texts from a row to the end of its row group; rows may lack a value.
+ *
+ * @throws HintError as {@link readParquetRows}
+ */
+export function readParquetTable(
+  file: string,
+  columns: readonly string[],
+  row: number,
+): Promise<ParquetTable> {
+  return withMetadata(file, async (handle, metadata, size) => {
+    const rows = Number(metadata.num_rows);
+    const found = findGroup(metadata, row);
+    if (!found) return { cells: [], rows };
+    const { group, number, begin } = found;
+    const where = `${file}, row group ${number},`;
+    const cells: Cell[][] = [];
+    for (const column of columns) {
+      const element = findTextColumn(metadata.schema, file, column);
+      const read = await readGroup(handle, { where, group, element, size });
+      for (const [i, cell] of read.slice(row - begin).entries()) (cells[i] ??= []).push(cell);
+    }
+    return { cells, rows };
+  });
+}
+
+/** Opens a file, reads its metadata, and tells what goes wrong with it in a sentence. */
+async function withMetadata<T>(
+  file: string,
+  work: (handle: FileHandle, metadata: FileMetaData, size: number) => Promise<T>,
+): Promise<T> {
+  try {
+    await using handle = await open(file, 'r');
+    const { size } = await handle.stat();
+    return await work(handle, await readMetadata(handle, file, size), size);
   } catch (cause) {
     if (cause instanceof HintError) throw cause;
     throw readError(file, cause as NodeJS.ErrnoException);
@@ -80,31 +127,6 @@ async function readAt(
     at += bytesRead;
   }
   return bytes;
-}
-
-/** A column of the table itself, not one inside another, that holds byte arrays. */
-function findColumn(schema: readonly SchemaElement[], file: string, name: string): SchemaElement {
-  const columns: SchemaElement[] = [];
-  let inner = 0;
-  for (const element of schema.slice(1)) {
-    if (inner === 0) columns.push(element);
-    else inner--;
-    inner += Math.max(0, element.num_children ?? 0);
-  }
-  const found = columns.find((element) => element.name === name);
-  if (!found) {
-    const names = columns.slice(0, MOST_COLUMNS).map((element) => element.name);
-    throw new HintError(
-      'INVALID_DATA',
-      `${file} has no column "${name}" (it has ${names.join(', ')}); set data.column to the one that holds the text.`,
-    );
-  }
-  const { type, repetition_type: repetition, converted_type: meaning } = found;
-  if (type === 'BYTE_ARRAY' && repetition !== 'REPEATED' && (meaning === undefined || meaning === 'UTF8' || meaning === 'ENUM')) return found; // prettier-ignore
-  throw new HintError(
-    'INVALID_DATA',
-    `${file} has no texts in the column "${name}" (it holds ${repetition === 'REPEATED' ? 'lists' : (meaning ?? type ?? 'other columns')}); set data.column to the one that holds the text.`,
-  );
 }
 
 /** The row group that holds a row, and the row it begins with. */
