@@ -1,15 +1,17 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { glob } from 'tinyglobby';
 import { HintError } from '../util/errors.js';
+import { isOwnFile, OWN_ENDINGS } from './own/files.js';
 
 /** The kinds of dataset that are told apart by what lies in their folder. */
-export const DATASET_KINDS = ['sni', 'p3'] as const;
+export const DATASET_KINDS = ['sni', 'p3', 'own'] as const;
 
 export type DatasetKind = (typeof DATASET_KINDS)[number];
 
 /**
- * What kind of dataset a folder holds: `sni` where there are tasks/ and splits/, `p3` where there are templates.json
- * and splits.json.
+ * What kind of dataset a path is: a folder `sni` where there are tasks/ and splits/, `p3` where there are templates.json
+ * and splits.json, `own` where files of records are; such a file is `own` too.
  *
  * @throws HintError NOT_FOUND when it is neither
  */
@@ -21,10 +23,19 @@ export async function detectDatasetKind(directory: string): Promise<DatasetKind>
     );
   if ((await has('templates.json')) && (await has('splits.json'))) return 'p3';
   if ((await has('tasks')) && (await has('splits'))) return 'sni';
+  if (await holdsOwn(directory)) return 'own';
   throw new HintError(
     'NOT_FOUND',
-    `${directory} is no dataset that is known: Super-NaturalInstructions has the folders tasks/ and splits/, P3 has templates.json and splits.json. Check the path, or name the kind.`,
+    `${directory} is no dataset that is known: Super-NaturalInstructions has the folders tasks/ and splits/, P3 has templates.json and splits.json, own data are files of records (${OWN_ENDINGS}). Check the path, or name the kind.`,
   );
+}
+
+/** Whether a path is a file of records, or a folder with one. */
+async function holdsOwn(path: string): Promise<boolean> {
+  const status = await stat(path).catch(() => undefined);
+  if (!status?.isDirectory()) return status !== undefined && isOwnFile(path);
+  const inside = await glob('**', { cwd: path, onlyFiles: true }).catch(() => []);
+  return inside.some(isOwnFile);
 }
 
 /** @throws HintError INVALID_ARGUMENT unless it is the name of a kind */
@@ -33,6 +44,6 @@ export function checkDatasetKind(kind: string): DatasetKind {
   if (found) return found;
   throw new HintError(
     'INVALID_ARGUMENT',
-    `There is no kind of dataset ${JSON.stringify(kind)}; there are ${DATASET_KINDS.join(' and ')}.`,
+    `There is no kind of dataset ${JSON.stringify(kind)}; there are ${DATASET_KINDS.join(', ')}.`,
   );
 }

@@ -20,6 +20,7 @@ export const NOTICED = {
   noRows: 'templates of which no row is shown',
   noFields: 'rows left out, because they have no fields or instruction and the form needs them',
   emptyOutputs: 'records with an empty output',
+  unshown: 'records with examples that are not shown, since positives is 0',
   otherFields: 'fields that mean nothing here, which are not read',
 } as const;
 

@@ -2,11 +2,18 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { HintError } from '../../util/errors.js';
 import { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { SNI_TASKS } from '../natural-instructions/tokenize.js';
+import { OWN_RECORDS } from '../own/tokenize.js';
 import { P3_BLOCKS } from '../p3/tokenize.js';
 import { PARQUET_ROWS, TEXT_GROUPS } from '../text/text-job.js';
 import type { JobKind, TokenizerWorkerData, WorkerAnswer } from '../tokenizing/job.js';
 
-const KINDS: readonly JobKind<never, unknown>[] = [SNI_TASKS, P3_BLOCKS, TEXT_GROUPS, PARQUET_ROWS];
+const KINDS: readonly JobKind<never, unknown>[] = [
+  SNI_TASKS,
+  P3_BLOCKS,
+  OWN_RECORDS,
+  TEXT_GROUPS,
+  PARQUET_ROWS,
+];
 const kinds = new Map(KINDS.map((kind) => [kind.name, kind]));
 
 const { tokenizerFile, fingerprint } = workerData as TokenizerWorkerData;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SPLIT_FIELD, SPLIT_UNITS, TEST_FRACTION } from '../../data/own/dataset.js';
 import { P3_LIMITS } from '../../data/p3/forms.js';
 import { MIXTURE_CAP } from '../../data/p3/mixture.js';
 import { textSchema } from './text-config.js';
@@ -55,10 +56,32 @@ const p3Schema = z.strictObject({
   cache: path().optional(),
 });
 
-const SCHEMAS = { sni: sniSchema, p3: p3Schema, text: textSchema };
+/** Records of a user's own: instruction, input and output. */
+const ownSchema = z.strictObject({
+  kind: z.literal('own'),
+  /** Files, folders and glob patterns: JSON lines or lists, CSV, TSV, each also as .gz, and parquet. */
+  files: z.union([path().transform((one) => [one]), z.array(path()).min(1)]),
+  /** `train`, `test`, a split that the field names, or `all`. */
+  split: path().default('train'),
+  /** The field that says which split a record is in; records without it are split by fraction. */
+  splitField: path().default(SPLIT_FIELD),
+  /** Share of the records without a split that is `test`, by a hash of their content. */
+  testFraction: z.number().min(0).max(1).default(TEST_FRACTION),
+  /** What goes into a split as one: an example, or a task with all its examples. */
+  splitBy: z.enum(SPLIT_UNITS).default('example'),
+  /** How many of a record's examples the instruction shows. */
+  positives: count(0).default(0),
+  maxInstructionTokens: count(1).default(1024),
+  maxInputTokens: count(1).default(1024),
+  maxTargetTokens: count(1).default(256),
+  /** Where tokenised records are kept between runs; nowhere by default. */
+  cache: path().optional(),
+});
+
+const SCHEMAS = { sni: sniSchema, p3: p3Schema, own: ownSchema, text: textSchema };
 
 /** What a run trains on; `kind` says which data it is, `sni` where nothing is said. */
-export const dataSchema = z.discriminatedUnion('kind', [SCHEMAS.sni, SCHEMAS.p3, SCHEMAS.text], {
+export const dataSchema = z.discriminatedUnion('kind', [SCHEMAS.sni, SCHEMAS.p3, SCHEMAS.own, SCHEMAS.text], {
   error: `must be an object whose kind is one of ${Object.keys(SCHEMAS).join(', ')}`,
 });
 
@@ -68,6 +91,7 @@ export type SniDataConfig = z.infer<typeof sniSchema>;
 /** What a file needs to say about SNI tasks. */
 export type SniDataInput = z.input<typeof sniSchema>;
 export type P3DataConfig = z.infer<typeof p3Schema>;
+export type OwnDataConfig = z.infer<typeof ownSchema>;
 
 /** The settings there are for the kind of data that `json` names. */
 export function dataKeys(json: unknown): object {

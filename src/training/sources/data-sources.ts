@@ -1,10 +1,11 @@
 import { resolve } from 'node:path';
 import { loadSniDataset } from '../../data/natural-instructions/dataset.js';
+import { loadOwnDataset } from '../../data/own/dataset.js';
 import { P3Source } from '../../data/p3/source.js';
 import type { Notices } from '../../util/notices.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import type { System } from '../../systems/index.js';
-import type { DataConfig, P3DataConfig, SniDataConfig } from '../config/data-config.js';
+import type { DataConfig, OwnDataConfig, P3DataConfig, SniDataConfig } from '../config/data-config.js';
 import type { DataSettings } from '../config/parts.js';
 import { PoolSource, type ExampleSource } from './example-source.js';
 import { openText, resolveTextPaths } from './text-data.js';
@@ -40,6 +41,8 @@ export function openSource(
       return openSni(data, context);
     case 'p3':
       return openP3(data, context);
+    case 'own':
+      return openOwn(data, context);
     case 'text':
       return openText(data, context);
   }
@@ -87,14 +90,30 @@ function openP3(
   });
 }
 
+async function openOwn(
+  { kind: _, positives, cache, ...data }: OwnDataConfig,
+  { system, tokenizer, seed, notices, signal, onProgress }: Context,
+): Promise<ExampleSource> {
+  const pool = await loadOwnDataset({
+    ...data,
+    setting: system.setting(positives),
+    tokenizer,
+    seed,
+    cacheDirectory: cache,
+    notices,
+    signal,
+    // How many records there are is known when all are read.
+    onProgress: ({ examples }) => onProgress?.(examples, examples),
+  });
+  return PoolSource.of(pool, seed, signal);
+}
+
 /** The same data with absolute paths. */
 export function resolveDataPaths(data: DataConfig): DataConfig {
   if (data.kind === 'text') return resolveTextPaths(data);
-  return {
-    ...data,
-    directory: resolve(data.directory),
-    ...(data.cache === undefined ? {} : { cache: resolve(data.cache) }),
-  };
+  const cache = data.cache === undefined ? {} : { cache: resolve(data.cache) };
+  if (data.kind === 'own') return { ...data, files: data.files.map((file) => resolve(file)), ...cache };
+  return { ...data, directory: resolve(data.directory), ...cache };
 }
 
 /** What a trained model remembers of how it was shown its data: evaluation shows them alike. */
@@ -107,6 +126,13 @@ export function dataMetadata(data: DataConfig): Record<string, string> {
         shots: String(data.shots),
         ...(data.form === undefined ? {} : { form: data.form }),
       };
+    case 'own':
+      return {
+        positives: String(data.positives),
+        splitField: data.splitField,
+        testFraction: String(data.testFraction),
+        splitBy: data.splitBy,
+      };
     case 'text':
       return { objective: data.objective };
   }
@@ -114,7 +140,7 @@ export function dataMetadata(data: DataConfig): Record<string, string> {
 
 /** What a run reads, for messages. */
 export function describeData(data: DataConfig): string {
-  if (data.kind !== 'text') return data.directory;
+  if (!('files' in data)) return data.directory;
   return data.files.length > 3
     ? `${data.files.length} files and folders`
     : data.files.join(', ') || 'no text';
