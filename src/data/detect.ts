@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { glob } from 'tinyglobby';
 import { HintError } from '../util/errors.js';
-import { isOwnFile, OWN_ENDINGS } from './own/files.js';
+import { isOwnFile, OWN_ENDINGS } from './record-files.js';
 
 /** The kinds of dataset that are told apart by what lies in their folder. */
 export const DATASET_KINDS = ['sni', 'p3', 'own'] as const;

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { detectDatasetKind } from '../../data/detect.js';
 import { parseTrainingConfig } from '../../training/config/config.js';
-import { applyOverrides } from '../../training/config/overrides.js';
 import { findRecipe, RECIPES } from '../../training/config/recipes.js';
 import { action } from '../support/context.js';
 import {
@@ -31,7 +30,7 @@ export function addTrainCommand(program: Command): void {
       '--recipe <name>',
       `a published run, under all other settings: ${RECIPES.map(({ name }) => name).join(', ')}`,
     )
-    .addOption(dataOption('data.directory'))
+    .addOption(dataOption('data.directory, or data.files'))
     .addOption(kindOption('data.kind'));
   addTrainingRunOptions(command)
     .addHelpText(
@@ -53,12 +52,14 @@ export function addTrainCommand(program: Command): void {
 
 async function settings(options: TrainOptions): Promise<unknown> {
   const recipe = options.recipe === undefined ? {} : findRecipe(options.recipe).settings;
-  const shorthands: [string, string | undefined][] = [
-    ['data.directory', options.data],
-    ['data.kind', options.kind],
+  const merged = await readSettings(options, [['data.kind', options.kind]], recipe);
+  if (options.data === undefined) return merged;
+  const given = (merged as { data?: { kind?: unknown } }).data?.kind;
+  const kind = String(given ?? (await detectDatasetKind(options.data)));
+  const place = kind === 'own' || kind === 'text' ? 'data.files' : 'data.directory';
+  const shorthands: [string, string][] = [
+    ['data.kind', kind],
+    [place, JSON.stringify(options.data)],
   ];
-  const merged = await readSettings(options, shorthands, recipe);
-  const { kind } = (merged as { data?: { kind?: unknown } }).data ?? {};
-  if (options.data === undefined || kind !== undefined) return merged;
-  return applyOverrides(merged, [`data.kind=${await detectDatasetKind(options.data)}`]);
+  return readSettings(options, shorthands, recipe);
 }

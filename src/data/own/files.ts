@@ -4,16 +4,7 @@ import { escapePath, glob, isDynamicPattern } from 'tinyglobby';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import type { Notices } from '../../util/notices.js';
 import { NOTICED } from '../noticed.js';
-
-const KIND = /\.(jsonl|json|ndjson|csv|tsv)(\.gz)?$|\.parquet$/i;
-
-/** How files of own data end, for messages. */
-export const OWN_ENDINGS = '.jsonl, .json, .ndjson, .csv, .tsv, each also with .gz, or .parquet';
-
-/** Whether a file's name is that of own data. */
-export function isOwnFile(path: string): boolean {
-  return KIND.test(path);
-}
+import { isOwnFile, OWN_ENDINGS } from '../record-files.js';
 
 /**
  * The files of own data: files, folders (every such file in them, at any depth) and glob patterns, each file once.

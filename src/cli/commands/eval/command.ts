@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
+import type { TokenizedExample } from '../../../data/batch.js';
 import { loadSniDataset } from '../../../data/natural-instructions/dataset.js';
+import { loadOwnDataset, SPLIT_UNITS, TEST_FRACTION } from '../../../data/own/dataset.js';
 import type { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
 import { evaluateModel, type Evaluation } from '../../../evaluation/evaluate.js';
 import { scoredAs } from '../../../evaluation/rouge.js';
@@ -8,7 +10,8 @@ import { familyOf } from '../../../inference/families/registry.js';
 import type { AnyModel } from '../../../model/family.js';
 import { openWeights } from '../../../formats/checkpoint/open-weights.js';
 import { findSystem, type System } from '../../../systems/index.js';
-import { action, print, printJson, table } from '../../support/context.js';
+import { describeNotice, Notices } from '../../../util/notices.js';
+import { action, note, print, printJson, table } from '../../support/context.js';
 import { addDecodingFlags, batchSizeOption, decodingOf, type DecodingFlags } from '../../support/decoding.js';
 import { describeP3, evaluateOnP3, type P3EvalOptions } from './p3.js';
 import { Progress } from '../../support/progress.js';
@@ -17,6 +20,7 @@ import { checkReplaceable, PREDICTIONS } from '../../../util/existing.js';
 import { warnOfWordless } from '../../support/score-track.js';
 import { jsonOption, modelArgument, wholeNumber } from '../../support/options.js';
 import {
+  addSplittingFlags,
   dataOption,
   datasetKind,
   datasetsOption,
@@ -24,9 +28,12 @@ import {
   kindOption,
   p3SplitName,
   splitName,
+  splittingOf,
+  type SplittingFlags,
 } from '../../support/dataset-options.js';
 
-interface EvalOptions extends Omit<P3EvalOptions, 'seed' | 'maxTokens'>, DecodingFlags, EngineFlags {
+interface EvalOptions
+  extends Omit<P3EvalOptions, 'seed' | 'maxTokens'>, DecodingFlags, EngineFlags, SplittingFlags {
   kind?: string;
   system?: string;
   positives?: number;
@@ -54,7 +61,7 @@ export function addEvalCommand(program: Command): void {
     )
     .option(
       '--split <name>',
-      'SNI: train, test (default) or excluded; P3: train, eval (default), fewshot or extra',
+      'SNI: train, test (default) or excluded; P3: train, eval (default), fewshot or extra; own data: test (default), train, a name in the split field, or all',
     )
     .option('--track <name>', "SNI: the folder of splits/; answers of xlingual are scored by GPT-2's pieces")
     .addOption(instancesOption(100));
@@ -69,6 +76,7 @@ export function addEvalCommand(program: Command): void {
       '--predictions <file>',
       'also write the predictions as JSON lines; those of an earlier run are replaced',
     );
+  addSplittingFlags(command);
   addEngineOptions(command)
     .addOption(jsonOption('the result'))
     .addHelpText(
@@ -94,7 +102,7 @@ async function evaluate(
   const kind = await datasetKind(options.data, options.kind);
   // Checked first, because evaluating takes minutes.
   if (options.predictions !== undefined) await checkReplaceable(options.predictions, PREDICTIONS);
-  if (options.split !== undefined) (kind === 'p3' ? p3SplitName : splitName)(options.split);
+  if (options.split !== undefined && kind !== 'own') (kind === 'p3' ? p3SplitName : splitName)(options.split);
   await using engine = await openEngine(directory, options, signal);
   const { tokenizer, model } = engine;
   if (!tokenizer)
@@ -122,30 +130,92 @@ async function evaluate(
     return [result, describeP3(result)];
   }
   const positives = options.positives ?? Number(trained.get('positives') ?? 0);
-  const result = await evaluateOnSni({ model, tokenizer, system }, { ...options, positives }, signal);
+  const loading = new Progress('tokenising', options.json);
+  const notices = new Notices();
+  const request = { ...options, positives, notices };
+  const examples =
+    kind === 'own'
+      ? await ownExamples(
+          { tokenizer, system },
+          { ...request, ...splittingAsTrained(trained, options) },
+          loading,
+          signal,
+        )
+      : await sniExamples({ tokenizer, system }, request, loading, signal);
+  loading.stop();
+  for (const notice of notices.list) note(`warning: ${describeNotice(notice)}`);
+  const result = await generateAndScore({ model, tokenizer }, examples, options, signal);
   return [result, describe(result)];
 }
 
-async function evaluateOnSni(
-  { model, tokenizer, system }: { model: AnyModel; tokenizer: Tokenizer; system: System },
-  options: EvalOptions & { positives: number },
+interface Parts {
+  tokenizer: Tokenizer;
+  system: System;
+}
+
+interface ShownOptions extends EvalOptions {
+  positives: number;
+  notices: Notices;
+}
+
+function sniExamples(
+  { tokenizer, system }: Parts,
+  { data, split, track, positives, instances, notices }: ShownOptions,
+  progress: Progress,
   signal: AbortSignal,
-): Promise<Evaluation> {
-  const loading = new Progress('tokenising', options.json);
-  const examples = await loadSniDataset({
-    directory: options.data,
-    split: splitName(options.split ?? 'test'),
-    ...(options.track === undefined ? {} : { track: options.track }),
-    setting: system.setting(options.positives),
+): Promise<TokenizedExample[]> {
+  return loadSniDataset({
+    directory: data,
+    split: splitName(split ?? 'test'),
+    ...(track === undefined ? {} : { track }),
+    setting: system.setting(positives),
     tokenizer,
-    instancesPerTask: options.instances,
+    instancesPerTask: instances,
+    notices,
     signal,
     onProgress: ({ tasksDone, tasksTotal, examples: count }) =>
-      loading.update(tasksDone, tasksTotal, `${count} examples`),
+      progress.update(tasksDone, tasksTotal, `${count} examples`),
   });
-  loading.stop();
+}
+
+function ownExamples(
+  { tokenizer, system }: Parts,
+  { data, split = 'test', positives, notices, ...flags }: ShownOptions,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<TokenizedExample[]> {
+  return loadOwnDataset({
+    files: [data],
+    split,
+    ...splittingOf(flags),
+    setting: system.setting(positives),
+    tokenizer,
+    notices,
+    signal,
+    onProgress: ({ examples }) => progress.update(examples, examples),
+  });
+}
+
+/** How own data were split in training, but for what the options say: what was trained on is not evaluated on. */
+function splittingAsTrained(trained: ReadonlyMap<string, string>, given: SplittingFlags): SplittingFlags {
+  const { splitField = trained.get('splitField'), splitBy } = given;
+  const testFraction = given.testFraction ?? Number(trained.get('testFraction') ?? TEST_FRACTION);
+  const unit = splitBy ?? SPLIT_UNITS.find((known) => known === trained.get('splitBy'));
+  return {
+    testFraction,
+    ...(splitField === undefined ? {} : { splitField }),
+    ...(unit === undefined ? {} : { splitBy: unit }),
+  };
+}
+
+async function generateAndScore(
+  evaluated: { model: AnyModel; tokenizer: Tokenizer },
+  examples: readonly TokenizedExample[],
+  options: EvalOptions,
+  signal: AbortSignal,
+): Promise<Evaluation> {
   const generating = new Progress('generating', options.json);
-  const result = await evaluateModel({ model, tokenizer }, examples, {
+  const result = await evaluateModel(evaluated, examples, {
     ...decodingOf(options),
     batchSize: options.batchSize,
     predictionsFile: options.predictions,

@@ -3,7 +3,8 @@ import type { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
 import { evaluateP3, type P3Evaluation, type P3Scores } from '../../../evaluation/rank-classification.js';
 import type { AnyModel } from '../../../model/family.js';
 import type { System } from '../../../systems/index.js';
-import { table } from '../../support/context.js';
+import { describeNotice, Notices } from '../../../util/notices.js';
+import { note, table } from '../../support/context.js';
 import { Progress } from '../../support/progress.js';
 import { formName, namesOf, p3SplitName } from '../../support/dataset-options.js';
 
@@ -31,6 +32,7 @@ export async function evaluateOnP3(
 ): Promise<P3Evaluation> {
   const { form, shots } = options;
   const loading = new Progress('tokenising', options.json);
+  const notices = new Notices();
   const set = await loadP3Evaluation({
     directory: options.data,
     split: p3SplitName(options.split ?? 'eval'),
@@ -39,10 +41,12 @@ export async function evaluateOnP3(
     tokenizer,
     seed: options.seed,
     allTemplates: options.allTemplates,
+    notices,
     signal,
     onProgress: ({ filesDone, filesTotal }) => loading.update(filesDone, filesTotal),
   });
   loading.stop();
+  for (const notice of notices.list) note(`warning: ${describeNotice(notice)}`);
   const scoring = new Progress('scoring', options.json);
   const result = await evaluateP3({ model, tokenizer }, set, {
     lengthNormalised: options.lengthNormalised,

@@ -32,9 +32,18 @@ export function addFlopsCommand(program: Command): void {
       "tokens of the instruction (default: SNI's median)",
       wholeNumber('--instruction'),
     )
-    .option('--input <tokens>', 'tokens of one input', wholeNumber('--input'), sni.instance)
-    .option('--output <tokens>', 'tokens of one output', wholeNumber('--output'), sni.output)
-    .option('--examples <n>', 'inputs per task', wholeNumber('--examples'), examples)
+    .option(
+      '--input <tokens>',
+      `tokens of one input (default: ${sni.instance}, SNI's median)`,
+      wholeNumber('--input'),
+    )
+    .option('--output <tokens>', `tokens of one output (default: ${sni.output})`, wholeNumber('--output'))
+    .option('--examples <n>', `inputs per task (default: ${examples})`, wholeNumber('--examples'))
+    .option(
+      '--data <file>',
+      'take lengths and inputs per task from what hint data --statistics --json printed',
+    )
+    .option('--split <name>', 'with --data: the split (default: test or eval, where there is one)')
     .option('--tasks <n>', 'tasks', wholeNumber('--tasks', 1), 1)
     .option('--training', 'forward and backward over one batch, all parameters being trained', false)
     .option('--recompute', 'with --training: layers run again in the backward pass', false)
@@ -55,6 +64,7 @@ export function addFlopsCommand(program: Command): void {
         '  $ hint flops --size base --system tk-instruct --examples 100\n' +
         '  $ hint flops runs/hint/model --instruction 197 --output 6 --json\n' +
         '  $ hint flops --size xl --training --tasks 16 --examples 64 --recompute\n' +
+        '  $ hint flops --size base --data statistics.json\n' +
         '  $ hint flops --curve shots --size xl --plot curve.svg curve.png',
     )
     .action(
@@ -72,6 +82,8 @@ export function addFlopsCommand(program: Command): void {
 function checkOptions(model: string | undefined, options: FlopsOptions): void {
   const wrong = (message: string): HintError => new HintError('INVALID_ARGUMENT', message);
   if (options.paper && options.curve !== undefined) throw wrong('Give either --paper or --curve.');
+  if (options.data !== undefined && (options.paper || options.curve !== undefined))
+    throw wrong('--paper and --curve have the lengths of the paper; leave --data out.');
   if (options.plot.length > 0 && options.curve === undefined) {
     throw wrong('A chart is drawn of a curve; add --curve.');
   }

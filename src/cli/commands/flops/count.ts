@@ -1,15 +1,19 @@
 import { PAPER_LENGTHS } from '../../../accounting/paper-tables.js';
 import { inferencePhases, trainingPhases, type Phase, type TaskLengths } from '../../../accounting/phases.js';
 import { backwardPlan } from '../../../model/memory/backward-plan.js';
+import { readStatistics } from '../../../data/statistics.js';
 import { HintError } from '../../../util/errors.js';
 import { print, printJson, table } from '../../support/context.js';
 import { chooseModel, type ModelChoice, type ModelChoiceOptions } from '../../support/model-choice.js';
 
 export interface CountOptions extends ModelChoiceOptions {
   instruction?: number;
-  input: number;
-  output: number;
-  examples: number;
+  input?: number;
+  output?: number;
+  examples?: number;
+  /** A file of statistics. */
+  data?: string;
+  split?: string;
   tasks: number;
   training: boolean;
   recompute: boolean;
@@ -20,8 +24,15 @@ export interface CountOptions extends ModelChoiceOptions {
 /** `hint flops [model]`: the multiply-adds that the engine executes. */
 export async function countFlops(directory: string | undefined, options: CountOptions): Promise<void> {
   const choice = await chooseModel(directory, options);
-  const { input, output, examples } = options;
-  const lengths = { instruction: instructionTokens(choice, options.instruction), input, output, examples };
+  const measured =
+    options.data === undefined ? SNI_LENGTHS : await measuredLengths(options.data, options.split);
+  const { input = measured.input, output = measured.output, examples = measured.examples } = options;
+  const lengths = {
+    instruction: instructionTokens(choice, options.instruction, measured),
+    input,
+    output,
+    examples,
+  };
   const { tasks, training, recompute, regenerate } = options;
   if ((recompute || regenerate) && !training) {
     throw new HintError('INVALID_ARGUMENT', 'Layers and modules run again in training only; add --training.');
@@ -43,11 +54,54 @@ export async function countFlops(directory: string | undefined, options: CountOp
   print(describe(choice, { ...lengths, tasks }, options, phases, flops));
 }
 
-/** SNI's medians unless told: a T5 system that reads the instruction itself also reads the markers around it. */
-function instructionTokens(choice: ModelChoice, given: number | undefined): number {
-  const { def, instance } = PAPER_LENGTHS.sni;
+/** Median tokens, and inputs of a task. */
+interface MedianLengths {
+  instruction: number;
+  input: number;
+  output: number;
+  /** Instruction and input as one text, markers included. */
+  together: number;
+  examples: number;
+}
+
+const SNI_LENGTHS: MedianLengths = {
+  instruction: PAPER_LENGTHS.sni.def.instruction,
+  input: PAPER_LENGTHS.sni.instance,
+  output: PAPER_LENGTHS.sni.output,
+  together: PAPER_LENGTHS.sni.def.full,
+  examples: PAPER_LENGTHS.examples,
+};
+
+/** The lengths of a split, whole numbers of at least one where there is any. */
+async function measuredLengths(file: string, wanted: string | undefined): Promise<MedianLengths> {
+  const { splits } = await readStatistics(file);
+  const names = splits.map(({ split }) => split);
+  const name = wanted ?? ['test', 'eval'].find((known) => names.includes(known)) ?? names[0];
+  const found = splits.find(({ split }) => split === name);
+  if (!found)
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `${file} has no split ${JSON.stringify(name ?? '')}; it has ${names.join(', ') || 'none'}.`,
+    );
+  const { median, tasks, examples } = found;
+  const whole = (value: number): number => Math.ceil(value);
+  return {
+    instruction: whole(median.instruction),
+    input: whole(median.input),
+    output: whole(median.target),
+    together: whole(median.together),
+    examples: Math.max(1, Math.round(examples / Math.max(1, tasks))),
+  };
+}
+
+/** A T5 system that reads the instruction itself also reads the markers around it. */
+function instructionTokens(
+  choice: ModelChoice,
+  given: number | undefined,
+  { instruction, input, together }: MedianLengths,
+): number {
   if (!choice.takesInstruction) return 0;
-  return given ?? (choice.instructionInInput ? def.full - instance : def.instruction);
+  return given ?? (choice.instructionInInput ? Math.max(0, together - input) : instruction);
 }
 
 const CATEGORIES = [
