@@ -23,6 +23,14 @@ HINT_CLONES void reluRow(float* y, int64_t n) {
   for (int64_t j = 0; j < n; ++j) y[j] = y[j] < 0.0f ? 0.0f : y[j];
 }
 
+HINT_CLONES void geluErfRow(float* y, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) y[j] = geluErf(y[j]);
+}
+
+HINT_CLONES void siluRow(float* y, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) y[j] = silu(y[j]);
+}
+
 }  // namespace
 
 void finishRow(const Epilogue& epilogue, int64_t count, float* y) {
@@ -30,6 +38,8 @@ void finishRow(const Epilogue& epilogue, int64_t count, float* y) {
   if (epilogue.activation == Activation::gelu) geluRow(y, count);
   if (epilogue.activation == Activation::tanh) tanhRow(y, count);
   if (epilogue.activation == Activation::relu) reluRow(y, count);
+  if (epilogue.activation == Activation::geluErf) geluErfRow(y, count);
+  if (epilogue.activation == Activation::silu) siluRow(y, count);
   if (epilogue.residual) addRow(y, epilogue.residual, count);
 }
 

@@ -127,6 +127,8 @@ struct Product {
 
 dnnl::algorithm algorithmOf(Activation activation) {
   if (activation == Activation::relu) return dnnl::algorithm::eltwise_relu;
+  if (activation == Activation::geluErf) return dnnl::algorithm::eltwise_gelu_erf;
+  if (activation == Activation::silu) return dnnl::algorithm::eltwise_swish;
   return activation == Activation::gelu ? dnnl::algorithm::eltwise_gelu_tanh : dnnl::algorithm::eltwise_tanh;
 }
 
@@ -138,10 +140,12 @@ Product make(const Key& key) {
   dnnl::post_ops after;
   if (key.activation != Activation::none) {
     const auto algorithm = algorithmOf(key.activation);
+    // swish multiplies the sigmoid's argument by it; the others have none, or a slope below zero (relu).
+    const float alpha = key.activation == Activation::silu ? 1.0f : 0.0f;
 #if DNNL_VERSION_MAJOR >= 3
-    after.append_eltwise(algorithm, 0.0f, 0.0f);
+    after.append_eltwise(algorithm, alpha, 0.0f);
 #else
-    after.append_eltwise(1.0f, algorithm, 0.0f, 0.0f);
+    after.append_eltwise(1.0f, algorithm, alpha, 0.0f);
 #endif
   }
   if (key.residual) after.append_binary(dnnl::algorithm::binary_add, y);

@@ -45,15 +45,52 @@ inline float fastTanh(float x) {
   return std::copysign(a < 0.625f ? small : large, x);
 }
 
+/// Polynomials fitted to erf(x) / x and to log(erfc(|x|)), the one where |x| < 0.9375, the other beyond; within 1.4e-7.
+inline float fastErf(float x) {
+  const float s = x * x;
+  float p = -5.943142459727824e-4f;
+  p = p * s + 4.984378814697266e-3f;
+  p = p * s - 2.676110714673996e-2f;
+  p = p * s + 1.1281681805849075e-1f;
+  p = p * s - 3.761248290538788e-1f;
+  p = p * s + 1.1283791065216064f;
+  // Beyond 4, 1 - erf(x) is below what f32 can tell from 1. NaN stays.
+  const float a = std::fabs(x) > 4.0f ? 4.0f : std::fabs(x);
+  float q = -2.8548109298753843e-7f;
+  q = q * a - 1.7620686776353978e-5f;
+  q = q * a + 4.165293066762388e-4f;
+  q = q * a - 4.119870252907276e-3f;
+  q = q * a + 2.5031227618455887e-2f;
+  q = q * a - 1.0818648338317871e-1f;
+  q = q * a - 6.334063410758972e-1f;
+  q = q * a - 1.1294944286346436f;
+  q = q * a + 1.717954728519544e-4f;
+  return a < 0.9375f ? p * x : std::copysign(1.0f - fastExp(q), x);
+}
+
 constexpr float kGeluRoot = 0.7978845608028654f;  // sqrt(2 / pi)
 constexpr float kGeluCubic = 0.044715f;
 
-/// The tanh approximation of GELU, the only one in T5 v1.1 and HINT.
+/// The tanh approximation of GELU, which T5 v1.1 and HINT have.
 inline float gelu(float x) { return 0.5f * x * (1.0f + fastTanh(kGeluRoot * (x + kGeluCubic * x * x * x))); }
 
 inline float geluDerivative(float x) {
   const float t = fastTanh(kGeluRoot * (x + kGeluCubic * x * x * x));
   return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * kGeluRoot * (1.0f + 3.0f * kGeluCubic * x * x);
+}
+
+/// x times the normal distribution's integral up to x.
+inline float geluErf(float x) { return 0.5f * x * (1.0f + fastErf(x * 0.70710678118654752f)); }
+
+inline float geluErfDerivative(float x) {
+  return 0.5f * (1.0f + fastErf(x * 0.70710678118654752f)) + x * fastExp(-0.5f * x * x) * 0.3989422804014327f;
+}
+
+inline float silu(float x) { return x / (1.0f + fastExp(-x)); }
+
+inline float siluDerivative(float x) {
+  const float s = 1.0f / (1.0f + fastExp(-x));
+  return s * (1.0f + x * (1.0f - s));
 }
 
 }  // namespace hint

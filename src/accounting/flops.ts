@@ -1,5 +1,6 @@
 import { HintError } from '../util/errors.js';
 import { MODEL_CONFIG, readsInstruction, type HintConfig, type ModelConfig } from '../model/config/config.js';
+import { feedForwardMatrices } from '../model/config/variant.js';
 import {
   adaptationTable,
   attentionWidth,
@@ -101,12 +102,13 @@ function project(
 /** Adds `layers` feed-forward blocks over `tokens` vectors, with their adapters. */
 function feedForward(
   counter: Counter,
-  { dModel, dFf }: ModelConfig,
+  config: ModelConfig,
   adapted: HintConfig | undefined,
   layers: number,
   tokens: number,
 ): void {
-  counter.feedForward += layers * tokens * 3 * dModel * dFf;
+  const { dModel, dFf } = config;
+  counter.feedForward += layers * tokens * feedForwardMatrices(config) * dModel * dFf;
   counter.adaptations += layers * tokens * 2 * dModel * (adapted?.adapterSize ?? 0);
 }
 

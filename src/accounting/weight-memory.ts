@@ -44,7 +44,7 @@ export function weightMemory(
   let matrices = 0;
   for (const [name, shape] of shapes) {
     values += sizeOf(shape);
-    if (!isMatrix(name)) continue;
+    if (!isMatrix(name, config)) continue;
     const held = heldAs(matrixDType(name, dtype));
     matrices += sizeOf(shape) * BYTES[held];
     if (held === 'int8') matrices += (shape[0] as number) * BYTES_OF_QUANTISED_OUTPUT;

@@ -1,5 +1,6 @@
 import type { Device } from '../tensor/device.js';
 import type { LoadModelOptions } from './checkpoint/checkpoint.js';
+import type { ModelContents } from './checkpoint/model-contents.js';
 import type { HintConfig, ModelConfig } from './config/config.js';
 import type { ModelSize } from './config/sizes.js';
 import type { TrainableModel } from './trainable/trainable.js';
@@ -46,6 +47,13 @@ export interface ModelFamily<M extends AnyModel = AnyModel> {
    * @throws HintError INVALID_CONFIG naming every field at fault
    */
   checkConfig(config: unknown, source: string): void;
+  /**
+   * Looks at a directory whose config.json is recognised, without reading weights; absent: only its config.json is
+   * checked before it is opened.
+   *
+   * @throws HintError as {@link open} for what makes the directory no model, tensors aside that are missing
+   */
+  examine?(directory: string, signal?: AbortSignal): Promise<ModelContents>;
   /**
    * Opens a directory whose config.json is recognised.
    *

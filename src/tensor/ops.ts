@@ -9,7 +9,8 @@ export * from './decoding-ops.js';
  * there; all errors are HintError. Sequences are never padded: a batch is rows plus offsets.
  */
 
-export type Activation = 'none' | 'gelu' | 'tanh' | 'relu';
+/** `gelu` is the tanh approximation, `gelu_erf` the exact function. */
+export type Activation = 'none' | 'gelu' | 'gelu_erf' | 'silu' | 'tanh' | 'relu';
 
 /** A place where dropout happens: the same (seed, site) draws the same mask, forward, backward and recomputed. */
 export interface DropoutSite {
@@ -217,17 +218,17 @@ export function embedding(ids: Tensor, table: Tensor, options: { outputDType?: F
   return outputOf(run('embedding', { ids, table }, options), 'y');
 }
 
-/** gelu(gate) * value, with dropout of hidden units per sequence. */
-export function gatedGelu(
+/** activation(gate) * value, with dropout of hidden units per sequence; absent: `gelu`. */
+export function gatedActivation(
   gate: Tensor,
   value: Tensor,
-  options: { seqOffsets?: Int32Array; dropout?: DropoutSite | undefined } = {},
+  options: { activation?: Activation; seqOffsets?: Int32Array; dropout?: DropoutSite | undefined } = {},
 ): Tensor {
-  const { seqOffsets, dropout: site } = objectOf(options, 'options');
+  const { activation, seqOffsets, dropout: site } = objectOf(options, 'options');
   const outputs = run(
-    'gated_gelu',
+    'gated_activation',
     { gate, linear: value },
-    { ...(site ? { seqOffsets } : {}), ...dropoutAttributes(site) },
+    { activation, ...(site ? { seqOffsets } : {}), ...dropoutAttributes(site) },
   );
   return outputOf(outputs, 'y');
 }

@@ -112,8 +112,27 @@ describe('config.json', () => {
       { hint: { adaptor_size: 8 } },
       /hint\.adaptor_size is unknown; keys are generator, adapter_size/,
     ],
-    ['T5 v1.0', { feed_forward_proj: 'relu' }, /feed_forward_proj is "relu"/],
-    ['a tied head', { tie_word_embeddings: true }, /tie_word_embeddings is true/],
+    [
+      'an unknown activation',
+      { feed_forward_proj: 'gated-mish' },
+      /feed_forward_proj must be a function computed here.*relu.*it is "gated-mish"/,
+    ],
+    [
+      'two activations',
+      { feed_forward_proj: 'relu', dense_act_fn: 'gelu_new' },
+      /dense_act_fn contradicts feed_forward_proj "relu".*it is "gelu_new"/,
+    ],
+    [
+      'a gate that is none',
+      { feed_forward_proj: 'gated-gelu', is_gated_act: false },
+      /is_gated_act contradicts feed_forward_proj "gated-gelu".*it is false/,
+    ],
+    [
+      'an untied head that is scaled',
+      { tie_word_embeddings: false, scale_decoder_outputs: true },
+      /scale_decoder_outputs contradicts tie_word_embeddings false/,
+    ],
+    ['an activation that is no text', { dense_act_fn: 3 }, /dense_act_fn is 3/],
     ['no width', { d_model: undefined }, /d_model is missing/],
     ['a negative size', { num_heads: -1 }, /num_heads is -1/],
     ['a fractional size', { d_ff: 1.5 }, /d_ff is 1\.5/],
@@ -165,6 +184,109 @@ describe('config.json', () => {
     expect(() => parseModelConfig({ ...t5, ...change }, 'm/config.json')).toThrow(message);
     expect(() => parseModelConfig({ ...t5, ...change }, 'm/config.json')).toThrow(/^m\/config\.json /);
   });
+
+  it.each([
+    ['relu, ungated, tied and scaled', 't5', {}, ['relu', false, true, true]],
+    ['what feed_forward_proj says', 't5', { feed_forward_proj: 'gated-gelu' }, ['gelu', true, true, true]],
+    ['its head neither tied nor scaled', 't5', { tie_word_embeddings: false }, ['relu', false, false, false]],
+    [
+      'its head not scaled',
+      't5',
+      { tie_word_embeddings: true, scale_decoder_outputs: false },
+      ['relu', false, true, false],
+    ],
+    [
+      'what dense_act_fn and is_gated_act say',
+      't5',
+      { dense_act_fn: 'gelu_new', is_gated_act: true },
+      ['gelu', true, true, true],
+    ],
+    ['nothing where it says null', 't5', { feed_forward_proj: null }, ['relu', false, true, true]],
+    ['gated, never scaled', 'mt5', {}, ['gelu', true, true, false]],
+    ['gated, scaled even if untied', 'umt5', { tie_word_embeddings: false }, ['gelu', true, false, true]],
+  ])('has the defaults of Hugging Face: %s of %s', (_, model_type, change, wanted) => {
+    const config = parseModelConfig({ ...t5, model_type, ...change });
+    const [activation, gated, tiedHead, scaledHead] = wanted;
+    expect(config.variant).toEqual({ modelType: model_type, activation, gated, tiedHead, scaledHead });
+    const written = serializeModelConfig(config);
+    expect(parseModelConfig(written)).toEqual(config);
+  });
+
+  it('has the sizes of Hugging Face where a file with a model_type leaves them out', () => {
+    expect(parseModelConfig({ model_type: 't5' })).toMatchObject({
+      vocabSize: 32128,
+      dModel: 512,
+      numHeads: 8,
+    });
+    expect(parseModelConfig({ model_type: 'umt5' })).toMatchObject({
+      vocabSize: 250112,
+      dFf: 1024,
+      numHeads: 6,
+    });
+  });
+
+  it('ends a sequence with each of several ids, and is written so', () => {
+    const config = parseModelConfig({ ...t5, eos_token_id: [1, 7, 1] });
+    expect(config).toMatchObject({ eosTokenId: 1, moreEosTokenIds: [7] });
+    expect(serializeModelConfig(config)).toMatchObject({ eos_token_id: [1, 7] });
+    expect(parseModelConfig({ ...t5, eos_token_id: [1] })).toEqual(
+      parseModelConfig({ ...t5, eos_token_id: 1 }),
+    );
+    for (const [ids, message] of [
+      [null, /eos_token_id is null: .*no token that ends a sequence.*give its id/],
+      [[], /eos_token_id is \[\]/],
+      [[1, 200], /eos_token_id must be below vocab_size 200/],
+      ['</s>', /eos_token_id is "<\/s>"/],
+    ] as const)
+      expect(() => parseModelConfig({ ...t5, eos_token_id: ids })).toThrow(message);
+  });
+
+  it('is completed by generation_config.json and special_tokens_map.json', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'hint-config-'));
+    const write = (name: string, json: object): Promise<void> =>
+      writeFile(join(directory, name), JSON.stringify(json));
+    try {
+      await write('config.json', { ...t5, model_type: 't5', eos_token_id: null });
+      await expect(readModelConfig(directory)).rejects.toThrow(/special_tokens_map\.json/);
+      await write('special_tokens_map.json', { eos_token: { content: '</s>' } });
+      await write('tokenizer.json', { added_tokens: [{ id: 9, content: '</s>' }], model: {} });
+      expect((await readModelConfig(directory)).eosTokenId).toBe(9);
+      await write('tokenizer.json', {
+        model: {
+          vocab: [
+            ['a', 0],
+            ['</s>', -1],
+          ],
+        },
+      });
+      expect((await readModelConfig(directory)).eosTokenId).toBe(1);
+      await write('generation_config.json', { eos_token_id: [3, 4], decoder_start_token_id: 5 });
+      expect(await readModelConfig(directory)).toMatchObject({
+        eosTokenId: 3,
+        moreEosTokenIds: [4],
+        decoderStartTokenId: 5,
+      });
+      await write('generation_config.json', { eos_token_id: 300 });
+      await expect(readModelConfig(directory)).rejects.toThrow(/must be below vocab_size 200, it is/);
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
+  it('begins with the padding token where it names no token to begin with', () => {
+    expect(
+      parseModelConfig({ ...t5, pad_token_id: 7, decoder_start_token_id: null }).decoderStartTokenId,
+    ).toBe(7);
+    expect(parseModelConfig({ ...t5, pad_token_id: null }).padTokenId).toBe(0);
+  });
+
+  it.each(['longt5', 'switch_transformers', 'pop2piano', 'bart', 'constructor', 7])(
+    'of the model_type %s is refused by its name',
+    (model_type) => {
+      const message = `no family recognises its model_type ${JSON.stringify(model_type)}`;
+      expect(() => parseModelConfig({ ...t5, model_type })).toThrow(message);
+    },
+  );
 
   it('that is no object, no JSON or not there is an error, not a crash', async () => {
     for (const json of [null, [], 'x', 3, undefined]) {

@@ -150,11 +150,12 @@ const calls: Record<string, FaceCall> = {
     call: (t) => ops.embedding(t['ids']!, t['table']!, { outputDType: 'bf16' }),
     attributes: { outputDType: 'bf16' },
   },
-  gatedGelu: {
-    op: 'gated_gelu',
+  gatedActivation: {
+    op: 'gated_activation',
     dims: { rows: 3, dFf: 4 },
-    call: (t) => ops.gatedGelu(t['gate']!, t['linear']!, { seqOffsets: pairs, dropout }),
-    attributes: { seqOffsets: pairs, ...dropoutAttributes },
+    call: (t) =>
+      ops.gatedActivation(t['gate']!, t['linear']!, { activation: 'silu', seqOffsets: pairs, dropout }),
+    attributes: { activation: 'silu', seqOffsets: pairs, ...dropoutAttributes },
   },
   dropout: {
     op: 'dropout',

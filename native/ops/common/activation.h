@@ -11,9 +11,14 @@ namespace hint {
 /// Reads the attribute `activation`; throws INVALID_ARGUMENT on another word.
 Activation activationOf(const Call& call);
 
-/// y[i] = f(x[i]); x and y may be the same.
+/// y[i] = f(x[i]), on the calling thread; x and y may be the same.
+void activateRange(Activation activation, const float* x, float* y, int64_t count);
+/// gx[i] = gy[i] * f'(x[i]), on the calling thread; gy and gx may be the same.
+void activationGradientRange(Activation activation, const float* x, const float* gy, float* gx, int64_t count);
+
+/// activateRange, split between threads.
 void applyActivation(Activation activation, const float* x, float* y, int64_t count);
-/// gx[i] = gy[i] * f'(x[i]).
+/// activationGradientRange, split between threads.
 void activationGradient(Activation activation, const float* x, const float* gy, float* gx, int64_t count);
 
 /// The double-precision twin, for references.

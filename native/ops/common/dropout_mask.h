@@ -7,7 +7,7 @@
 #include "native/core/call.h"
 #include "native/core/philox.h"
 
-/// Dropout over rows whose units are dropped alike within a sequence, for dropout, gated_gelu and rms_norm.
+/// Dropout over rows whose units are dropped alike within a sequence, for dropout, gated_activation and rms_norm.
 namespace hint {
 
 /// What Dropout::fill writes, vectorised.

@@ -1,6 +1,5 @@
 import { concatenate } from '../../data/batch.js';
 import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
-import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { ChoiceBatch } from '../contract/family.js';
@@ -22,5 +21,5 @@ export function* choiceLosses(
   const read = { ...memory, readers, shared: tasks.shared };
   const hidden = yield* model.decode(targets, read, tasks.encoded, taskOfChoice);
   const ids = model.device.tensor(targets.ids, [targets.ids.length]);
-  return ops.crossEntropy(hidden, model.t5.head, ids).loss;
+  return model.t5.losses(hidden, ids).loss;
 }

@@ -29,6 +29,7 @@ const FAMILY = shaped<Family>(
     recognises: callback(),
     owns: callback(),
     checkConfig: callback(),
+    examine: optional(callback()),
     open: callback(),
     start: callback(),
     prompts: callback(),

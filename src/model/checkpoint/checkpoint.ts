@@ -21,12 +21,14 @@ import {
 import { writeFileAtomic } from '../../util/atomic-file.js';
 import { makeFolder } from '../../util/write-error.js';
 import { HINT_CONFIG, readModelConfig, type HintConfig, type ModelConfig } from '../config/config.js';
+import { variantOf } from '../config/variant.js';
 import { roundParameter, type TensorSummary } from '../parameters/tensor-summary.js';
 import { buildModel } from '../hint/build-model.js';
 import type { EncoderDecoderModel } from '../hint/encoder-decoder-model.js';
 import { initialisations } from '../parameters/initialisation.js';
 import { parameterShapes } from '../parameters/parameter-shapes.js';
 import { MappedTensors } from './mapped-tensors.js';
+import { storedName, withStoredHead } from './stored-config.js';
 import { checkUnusedTensors, t5Rule } from './unused-tensors.js';
 import { asFloat32, isRounded } from '../parameters/dtypes.js';
 import { copiedFrom, initialTensor } from '../parameters/initialise.js';
@@ -98,8 +100,8 @@ const SAVE = optionsOf<SaveModelOptions>({
 const CHECK_CHUNK = 1 << 20;
 
 /**
- * Opens a checkpoint directory: config.json and weights in any form that openWeights reads, ours or any Hugging Face
- * T5 v1.1.
+ * Opens a checkpoint directory: config.json and weights in any form that openWeights reads, ours or any T5, mT5 or umT5 of
+ * Hugging Face.
  * @throws HintError NOT_FOUND, INVALID_CONFIG, INVALID_CHECKPOINT (missing tensor, wrong shape, NaN), NOT_SUPPORTED,
  *   LIMIT_EXCEEDED, ABORTED
  */
@@ -111,9 +113,10 @@ export async function loadModel(
   checked(DEVICE, device, 'device');
   checked(path, directory, 'directory');
   const options = checked(LOAD_OPTIONS, given, 'options');
-  const stored = await readModelConfig(directory);
-  const config = adaptConfig(stored, options);
+  const described = await readModelConfig(directory);
   await using file = await openWeights(directory);
+  const stored = await withStoredHead(described, file, options.signal);
+  const config = adaptConfig(stored, options);
   const shapes = parameterShapes(config);
   const starts = initialisations(config);
   const promised = parameterShapes(stored);
@@ -167,14 +170,11 @@ export async function loadModel(
 
   /** The file's name for a tensor; undefined: it starts fresh. */
   function sourceOf(name: string, from: WeightFile): string | undefined {
-    if (from.tensors.has(name)) return name;
+    const stored = storedName(name, from, variantOf(config).tiedHead);
+    if (stored !== undefined) return stored;
     const isNew = !promised.has(name);
     const copied = isNew && options.hyperencoderInit !== 'random' ? copiedFrom(name) : undefined;
-    const aliases =
-      name === 'shared.weight' ? ['encoder', 'decoder'].map((s) => `${s}.embed_tokens.weight`) : [];
-    for (const alias of [...aliases, ...(copied ? [copied] : [])]) {
-      if (from.tensors.has(alias)) return alias;
-    }
+    if (copied && from.tensors.has(copied)) return copied;
     return isNew ? undefined : missing(name, directory);
   }
 }

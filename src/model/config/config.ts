@@ -5,6 +5,7 @@ import {
   checked,
   choice,
   integer,
+  list,
   number,
   optional,
   path as pathKind,
@@ -14,7 +15,17 @@ import {
 } from '../../util/arguments.js';
 import { parseSafely, valueAt } from '../../util/parse-safely.js';
 import { showValue } from '../../util/show-value.js';
-import { readConfigFile } from './config-file.js';
+import {
+  checkVariantFields,
+  defaultsOf,
+  serializeVariant,
+  T5_VARIANT,
+  VARIANT_FIELDS,
+  variantFromFile,
+  type T5Variant,
+} from './variant.js';
+import { endsFromFile, endsToFile, eosTokenIds } from './end-tokens.js';
+import { readModelFile } from './model-file.js';
 
 /** What feeds the generators: method §2.4, method §3.2 to method §3.4. */
 export type GeneratorKind = (typeof GENERATORS)[number];
@@ -57,7 +68,7 @@ export function readsInstruction({ generator }: HintConfig): boolean {
   return generator !== 'embedding' && generator !== 'static';
 }
 
-/** A T5 v1.1 model (gated tanh-GELU, untied head), with a hypernetwork or without. */
+/** A model of the T5 family, with a hypernetwork or without. */
 export interface ModelConfig {
   readonly vocabSize: number;
   readonly dModel: number;
@@ -73,7 +84,11 @@ export interface ModelConfig {
   readonly dropoutRate: number;
   readonly padTokenId: number;
   readonly eosTokenId: number;
+  /** Tokens that end a sequence too, where there are several. */
+  readonly moreEosTokenIds?: readonly number[];
   readonly decoderStartTokenId: number;
+  /** What differs from T5 v1.1 (gated tanh-GELU, untied head, one bias table a stack); absent: nothing. */
+  readonly variant?: T5Variant;
   readonly hint?: HintConfig;
 }
 
@@ -126,7 +141,9 @@ export const MODEL_CONFIG = shaped<ModelConfig>(
     padTokenId: integer(0),
     // −1: no token ends a sequence, as where lengths are measured.
     eosTokenId: integer(-1),
+    moreEosTokenIds: optional(list(integer(0))),
     decoderStartTokenId: integer(0),
+    variant: optional(T5_VARIANT),
     hint: optional(HINT_CONFIG),
   },
   'a ModelConfig, such as await readModelConfig(directory)',
@@ -180,6 +197,7 @@ const hintSchema = z
 
 const fileSchema = z
   .object({
+    ...VARIANT_FIELDS,
     vocab_size: size(1 << 24),
     d_model: size(MAX_WIDTH),
     d_kv: size(MAX_COUNT),
@@ -195,30 +213,26 @@ const fileSchema = z
       .default(128),
     layer_norm_epsilon: z.number().positive().max(0.1).default(1e-6),
     dropout_rate: z.number().min(0).lt(1).default(0.1),
-    feed_forward_proj: z.literal('gated-gelu').default('gated-gelu'),
-    tie_word_embeddings: z.literal(false).default(false),
-    pad_token_id: z.int().min(0).default(0),
-    eos_token_id: z.int().min(0).default(1),
-    decoder_start_token_id: z.int().min(0).default(0),
+    pad_token_id: z.int().min(0).nullish(),
+    eos_token_id: eosTokenIds.default(1),
+    decoder_start_token_id: z.int().min(0).nullish(),
     hint: hintSchema.optional(),
   })
   .superRefine((file, context) => {
+    const reject = (key: string, message: string): void => {
+      context.addIssue({ code: 'custom', path: [key], message });
+    };
+    checkVariantFields(file, reject);
     for (const key of ['pad_token_id', 'eos_token_id', 'decoder_start_token_id'] as const) {
-      if (file[key] >= file.vocab_size) {
-        context.addIssue({
-          code: 'custom',
-          path: [key],
-          message: `must be below vocab_size ${file.vocab_size}`,
-        });
-      }
+      if ([file[key] ?? 0].flat().some((id) => id >= file.vocab_size))
+        reject(key, `must be below vocab_size ${file.vocab_size}`);
     }
     // Buckets beyond the exact half are spaced logarithmically up to the maximum distance.
     if (file.relative_attention_max_distance <= file.relative_attention_num_buckets / 2) {
-      context.addIssue({
-        code: 'custom',
-        path: ['relative_attention_max_distance'],
-        message: `must be above half of relative_attention_num_buckets ${file.relative_attention_num_buckets}`,
-      });
+      reject(
+        'relative_attention_max_distance',
+        `must be above half of relative_attention_num_buckets ${file.relative_attention_num_buckets}`,
+      );
     }
   });
 
@@ -253,33 +267,33 @@ function hintFromFile(hint: z.infer<typeof hintSchema>): HintConfig {
   };
 }
 
-/** What helps whoever opens a model of a family of their own that is not registered. */
-function otherFamily({ model_type: type }: Record<string, unknown>): string {
-  if (typeof type !== 'string' || type === 't5') return '';
-  return ` It was read as T5 because no family recognises its model_type ${showValue(type)}; call registerFamily for one of your own first.`;
-}
-
 /**
- * Checks a parsed config.json and fills in defaults. Unknown T5 fields are ignored, unknown "hint" keys are not; T5
- * variants other than v1.1 (gated-gelu, untied embeddings) are refused.
+ * Checks a parsed config.json and fills in defaults: Hugging Face's for its `model_type`, or those of T5 v1.1 where it has
+ * none, which is how training configurations name a model in short. Unknown T5 fields are ignored, unknown "hint" keys
+ * are not.
  *
  * @param source names the file in errors
- * @throws HintError INVALID_CONFIG naming every field at fault, its value and what it may be
+ * @throws HintError INVALID_CONFIG for another model_type, or naming every field at fault, its value and what it may be
  */
 export function parseModelConfig(json: unknown, source = 'config.json'): ModelConfig {
   checked(text, source, 'source');
-  const { data: file, faults: found } = parseSafely(fileSchema, json, source);
+  const isObject = typeof json === 'object' && json !== null && !Array.isArray(json);
+  const schema = z.preprocess(
+    (file) =>
+      isObject
+        ? { ...defaultsOf(file as Record<string, unknown>, source), ...(file as Record<string, unknown>) }
+        : file,
+    fileSchema,
+  );
+  const { data: file, faults: found } = parseSafely(schema, json, source);
   if (found) {
-    const isObject = typeof json === 'object' && json !== null && !Array.isArray(json);
     const faults = isObject
       ? found.map((issue) => describe(issue, json)).join('; ')
       : 'it is not a JSON object';
-    const other = isObject ? otherFamily(json as Record<string, unknown>) : '';
-    throw new HintError(
-      'INVALID_CONFIG',
-      `${source} does not describe a T5 v1.1 or HINT model: ${faults}.${other}`,
-    );
+    throw new HintError('INVALID_CONFIG', `${source} does not describe a T5 or HINT model: ${faults}.`);
   }
+  const variant = variantFromFile(file);
+  const padTokenId = file.pad_token_id ?? 0;
   return {
     vocabSize: file.vocab_size,
     dModel: file.d_model,
@@ -292,21 +306,23 @@ export function parseModelConfig(json: unknown, source = 'config.json'): ModelCo
     relativeAttentionMaxDistance: file.relative_attention_max_distance,
     layerNormEpsilon: file.layer_norm_epsilon,
     dropoutRate: file.dropout_rate,
-    padTokenId: file.pad_token_id,
-    eosTokenId: file.eos_token_id,
-    decoderStartTokenId: file.decoder_start_token_id,
+    padTokenId,
+    ...endsFromFile(file.eos_token_id),
+    decoderStartTokenId: file.decoder_start_token_id ?? padTokenId,
+    ...(variant && { variant }),
     ...(file.hint && { hint: hintFromFile(file.hint) }),
   };
 }
 
 /**
- * Reads DIRECTORY/config.json, or what the tensors of a T5X checkpoint without one say.
+ * Reads DIRECTORY/config.json, or what the tensors of a T5X checkpoint without one say, and the files beside it that say
+ * how sequences begin and end.
  *
  * @throws HintError NOT_FOUND, IO, INVALID_JSON, or INVALID_CONFIG as {@link parseModelConfig}
  */
 export async function readModelConfig(directory: string): Promise<ModelConfig> {
   checked(pathKind, directory, 'directory');
-  const { config, path } = await readConfigFile(directory);
+  const { config, path } = await readModelFile(directory);
   return parseModelConfig(config, path);
 }
 
@@ -318,9 +334,10 @@ export async function readModelConfig(directory: string): Promise<ModelConfig> {
 export function serializeModelConfig(config: ModelConfig): Record<string, unknown> {
   checked(MODEL_CONFIG, config, 'config');
   const { hint } = config;
+  const { model_type, architectures, ...differing } = serializeVariant(config.variant);
   return {
-    model_type: 't5',
-    architectures: ['T5ForConditionalGeneration'],
+    model_type,
+    architectures,
     vocab_size: config.vocabSize,
     d_model: config.dModel,
     d_kv: config.dKv,
@@ -331,12 +348,10 @@ export function serializeModelConfig(config: ModelConfig): Record<string, unknow
     relative_attention_num_buckets: config.relativeAttentionNumBuckets,
     relative_attention_max_distance: config.relativeAttentionMaxDistance,
     layer_norm_epsilon: config.layerNormEpsilon,
-    feed_forward_proj: 'gated-gelu',
-    is_encoder_decoder: true,
-    tie_word_embeddings: false,
+    ...differing,
     dropout_rate: config.dropoutRate,
     pad_token_id: config.padTokenId,
-    eos_token_id: config.eosTokenId,
+    eos_token_id: endsToFile(config),
     decoder_start_token_id: config.decoderStartTokenId,
     ...(hint && {
       hint: {

@@ -10,7 +10,10 @@ import { ParameterStore } from '../parameters/parameter-store.js';
 import { openWeights } from '../../formats/checkpoint/open-weights.js';
 import { sameTensor } from '../../formats/weights/compare.js';
 import type { WeightFile } from '../../formats/weights/weight-file.js';
-import type { DecoderOnlyConfig } from './config.js';
+import { missing, summaryOf } from '../checkpoint/stored-config.js';
+import type { ModelContents } from '../checkpoint/model-contents.js';
+import { sizeOf } from '../modules/adaptations.js';
+import { serializeDecoderOnlyConfig, type DecoderOnlyConfig } from './config.js';
 import { DecoderOnlyModel } from './decoder-only-model.js';
 import { namePrefixes, split, storedGroups, storedShape, type StoredGroup } from './layout.js';
 import { decoderOnlyParameters } from './parameter-table.js';
@@ -85,6 +88,37 @@ export async function loadDecoderOnlyModel(
   return new DecoderOnlyModel(device, config, parameters);
 }
 
+/** What a directory of GPT-2 or OPT holds; see `ModelFamily.examine`. */
+export async function examineDecoderOnly(
+  directory: string,
+  described: DecoderOnlyConfig,
+  signal?: AbortSignal,
+): Promise<ModelContents> {
+  await using file = await openWeights(directory);
+  const config = await withStoredHead(described, file, signal);
+  const table = decoderOnlyParameters(config);
+  const count = (prefix: string): number =>
+    [...table].reduce((total, [name, { shape }]) => total + (name.startsWith(prefix) ? sizeOf(shape) : 0), 0);
+  return {
+    config: serializeDecoderOnlyConfig(config),
+    parameters: {
+      total: count(''),
+      embeddings: count('tokens.') + count('positions.'),
+      layers: count('layers.'),
+    },
+    ...summaryOf(file),
+    missingTensors: storedGroups(config).flatMap((group) => {
+      const shapes = group.parameters.map((name) => table.get(name)?.shape ?? []);
+      return missing(
+        file,
+        findStored(config, group, file),
+        storedNames(config, group)[0],
+        storedShape(group, shapes),
+      );
+    }),
+  };
+}
+
 /** A head of its own that is stored beside a table is the head, as in transformers, whatever config.json says. */
 async function withStoredHead(
   config: DecoderOnlyConfig,
@@ -99,13 +133,23 @@ async function withStoredHead(
   return isTied ? config : { ...config, tiedHead: false };
 }
 
+function storedNames(config: DecoderOnlyConfig, { bare, name }: StoredGroup): [string, ...string[]] {
+  const [first = '', ...more] = bare ? [''] : namePrefixes(config);
+  return [first + name, ...more.map((prefix) => prefix + name)];
+}
+
+/** The name under which a file has a group; undefined: it has it not. */
+function findStored(config: DecoderOnlyConfig, group: StoredGroup, file: WeightFile): string | undefined {
+  // Tied, the table may be stored under the name of the head alone.
+  const isTable = config.tiedHead && group.parameters[0] === 'tokens.weight';
+  const names = [...storedNames(config, group), ...(isTable ? ['lm_head.weight'] : [])];
+  return names.find((name) => file.tensors.has(name));
+}
+
 function storedName(config: DecoderOnlyConfig, group: StoredGroup, file: WeightFile): string {
-  const names = group.bare ? [group.name] : namePrefixes(config).map((prefix) => prefix + group.name);
-  const found = names.find((name) => file.tensors.has(name));
+  const found = findStored(config, group, file);
   if (found !== undefined) return found;
-  // Tied, and stored under the name of the head alone.
-  if (config.tiedHead && group.parameters[0] === 'tokens.weight' && file.tensors.has('lm_head.weight'))
-    return 'lm_head.weight';
+  const names = storedNames(config, group);
   throw new HintError(
     'INVALID_CHECKPOINT',
     `${file.path} has no tensor ${names.join(' or ')}, which its config.json asks for.`,

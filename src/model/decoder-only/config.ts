@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { HintError } from '../../util/errors.js';
 import { check } from '../../util/check.js';
+import { ACTIVATION_OF_NAME, NAME_OF_ACTIVATION, type FeedForwardActivation } from '../config/activations.js';
+import { endsFromFile, endsToFile, eosTokenIds } from '../config/end-tokens.js';
 
 /** The decoder-only families of the paper's baselines (method §3.5). */
 export type DecoderOnlyFamily = 'gpt2' | 'opt';
@@ -22,7 +24,7 @@ export interface DecoderOnlyConfig {
   /** Norms in front of attention and feed-forward; false: behind the residual addition (OPT-350m). */
   readonly normBefore: boolean;
   readonly finalNorm: boolean;
-  readonly activation: 'gelu' | 'relu';
+  readonly activation: FeedForwardActivation;
   readonly layerNormEpsilon: number;
   /** Scores are divided by sqrt(head width). */
   readonly scaleAttention: boolean;
@@ -35,6 +37,8 @@ export interface DecoderOnlyConfig {
   readonly tiedHead: boolean;
   readonly bosTokenId: number;
   readonly eosTokenId: number;
+  /** Tokens that end a sequence too, where there are several. */
+  readonly moreEosTokenIds?: readonly number[];
   readonly padTokenId: number;
   /** Every sequence begins with bosTokenId, as OPT's were. */
   readonly prependBos: boolean;
@@ -45,10 +49,8 @@ const MAX_WIDTH = 1 << 18;
 const rate = (value: number) => z.number().min(0).lt(1).default(value);
 const id = () => z.int().min(0);
 const common = { vocab_size: size(1 << 24), tie_word_embeddings: z.boolean().default(true) };
-// The tanh approximation has several names.
-const gelu = ['gelu_new', 'gelu_fast', 'gelu_pytorch_tanh'];
 const activation = (name: string) =>
-  z.enum([...gelu, 'relu']).default(name) as z.ZodType<string, string | undefined>;
+  z.enum(Object.keys(ACTIVATION_OF_NAME)).default(name) as z.ZodType<string, string | undefined>;
 
 // Defaults are those of Hugging Face's classes, which leave them out of the files they write.
 const gpt2Schema = z.object({
@@ -68,7 +70,7 @@ const gpt2Schema = z.object({
   scale_attn_by_inverse_layer_idx: z.boolean().default(false),
   add_cross_attention: z.literal(false).default(false),
   bos_token_id: id().default(50256),
-  eos_token_id: id().default(50256),
+  eos_token_id: eosTokenIds.default(50256),
   pad_token_id: id().nullish(),
 });
 
@@ -89,7 +91,7 @@ const optSchema = z.object({
   enable_bias: z.literal(true).default(true),
   layer_norm_elementwise_affine: z.literal(true).default(true),
   bos_token_id: id().default(2),
-  eos_token_id: id().default(2),
+  eos_token_id: eosTokenIds.default(2),
   pad_token_id: id().nullish(),
 });
 
@@ -125,7 +127,7 @@ function fromGpt2(file: z.infer<typeof gpt2Schema>): DecoderOnlyConfig {
     embeddingSize: file.n_embd,
     normBefore: true,
     finalNorm: true,
-    activation: file.activation_function === 'relu' ? 'relu' : 'gelu',
+    activation: ACTIVATION_OF_NAME[file.activation_function] as FeedForwardActivation,
     layerNormEpsilon: file.layer_norm_epsilon,
     scaleAttention: file.scale_attn_weights,
     scaleAttentionByLayer: file.scale_attn_by_inverse_layer_idx,
@@ -134,8 +136,8 @@ function fromGpt2(file: z.infer<typeof gpt2Schema>): DecoderOnlyConfig {
     embeddingDropout: file.embd_pdrop > 0,
     tiedHead: file.tie_word_embeddings,
     bosTokenId: file.bos_token_id,
-    eosTokenId: file.eos_token_id,
-    padTokenId: file.pad_token_id ?? file.eos_token_id,
+    ...endsFromFile(file.eos_token_id),
+    padTokenId: file.pad_token_id ?? endsFromFile(file.eos_token_id).eosTokenId,
     prependBos: false,
   };
 }
@@ -153,7 +155,7 @@ function fromOpt(file: z.infer<typeof optSchema>): DecoderOnlyConfig {
     embeddingSize: file.word_embed_proj_dim ?? file.hidden_size,
     normBefore: file.do_layer_norm_before,
     finalNorm: file.do_layer_norm_before && !file._remove_final_layer_norm,
-    activation: file.activation_function === 'relu' ? 'relu' : 'gelu',
+    activation: ACTIVATION_OF_NAME[file.activation_function] as FeedForwardActivation,
     layerNormEpsilon: 1e-5,
     scaleAttention: true,
     scaleAttentionByLayer: false,
@@ -162,7 +164,7 @@ function fromOpt(file: z.infer<typeof optSchema>): DecoderOnlyConfig {
     embeddingDropout: false,
     tiedHead: file.tie_word_embeddings,
     bosTokenId: file.bos_token_id,
-    eosTokenId: file.eos_token_id,
+    ...endsFromFile(file.eos_token_id),
     padTokenId: file.pad_token_id ?? 1,
     prependBos: true,
   };
@@ -176,11 +178,15 @@ function checkConsistency(config: DecoderOnlyConfig, source: string): void {
       `${source} has ${numHeads} attention heads for a width of ${dModel}; the heads must divide the width.`,
     );
   }
-  for (const name of ['bosTokenId', 'eosTokenId'] as const) {
-    if (config[name] < vocabSize) continue;
+  const ids = [
+    ['bosTokenId', config.bosTokenId],
+    ...[config.eosTokenId, ...(config.moreEosTokenIds ?? [])].map((id) => ['eosTokenId', id] as const),
+  ] as const;
+  for (const [name, id] of ids) {
+    if (id < vocabSize) continue;
     throw new HintError(
       'INVALID_CONFIG',
-      `${source} has the ${name} ${config[name]}, but only ${vocabSize} tokens; set it below vocab_size.`,
+      `${source} has the ${name} ${id}, but only ${vocabSize} tokens; set it below vocab_size.`,
     );
   }
 }
@@ -191,7 +197,7 @@ export function serializeDecoderOnlyConfig(config: DecoderOnlyConfig): Record<st
     model_type: config.family,
     vocab_size: config.vocabSize,
     bos_token_id: config.bosTokenId,
-    eos_token_id: config.eosTokenId,
+    eos_token_id: endsToFile(config),
     pad_token_id: config.padTokenId,
     tie_word_embeddings: config.tiedHead,
   };
@@ -205,7 +211,7 @@ export function serializeDecoderOnlyConfig(config: DecoderOnlyConfig): Record<st
       n_head: config.numHeads,
       n_inner: config.dFf,
       n_positions: config.maxPositions,
-      activation_function: config.activation === 'relu' ? 'relu' : 'gelu_new',
+      activation_function: NAME_OF_ACTIVATION[config.activation],
       resid_pdrop: dropout,
       attn_pdrop: config.attentionDropout ? dropout : 0,
       embd_pdrop: config.embeddingDropout ? dropout : 0,
@@ -225,7 +231,7 @@ export function serializeDecoderOnlyConfig(config: DecoderOnlyConfig): Record<st
     word_embed_proj_dim: config.embeddingSize,
     do_layer_norm_before: config.normBefore,
     _remove_final_layer_norm: config.normBefore && !config.finalNorm,
-    activation_function: config.activation === 'relu' ? 'relu' : 'gelu_new',
+    activation_function: NAME_OF_ACTIVATION[config.activation],
     dropout,
     attention_dropout: config.attentionDropout ? dropout : 0,
   };

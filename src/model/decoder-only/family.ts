@@ -1,9 +1,8 @@
-import { join } from 'node:path';
 import type { Device } from '../../tensor/device.js';
 import { HintError } from '../../util/errors.js';
-import { readJson } from '../../util/read-file.js';
+import { readModelFile } from '../config/model-file.js';
 import type { ModelFamily, StartRequest } from '../family.js';
-import { initialiseDecoderOnlyModel, loadDecoderOnlyModel } from './checkpoint.js';
+import { examineDecoderOnly, initialiseDecoderOnlyModel, loadDecoderOnlyModel } from './checkpoint.js';
 import { parseDecoderOnlyConfig, type DecoderOnlyConfig, type DecoderOnlyFamily } from './config.js';
 import { DecoderOnlyModel } from './decoder-only-model.js';
 
@@ -16,6 +15,7 @@ export function decoderOnlyModels(name: DecoderOnlyFamily, title: string): Model
     owns: (model): model is DecoderOnlyModel =>
       model instanceof DecoderOnlyModel && model.config.family === name,
     checkConfig: (config, source) => void parseDecoderOnlyConfig(config, source),
+    examine: async (directory, signal) => examineDecoderOnly(directory, await readConfig(directory), signal),
     open: async (device, directory, options) =>
       loadDecoderOnlyModel(device, directory, await readConfig(directory), options),
     start,
@@ -40,6 +40,6 @@ async function start(device: Device, request: StartRequest): Promise<DecoderOnly
 }
 
 async function readConfig(directory: string): Promise<DecoderOnlyConfig> {
-  const path = join(directory, 'config.json');
-  return parseDecoderOnlyConfig(await readJson(path, 'the model configuration'), path);
+  const { config, path } = await readModelFile(directory);
+  return parseDecoderOnlyConfig(config, path);
 }

@@ -1,6 +1,6 @@
 import { where, type Kind } from '../../util/arguments.js';
 import { HintError } from '../../util/errors.js';
-import { readConfigFile } from '../config/config-file.js';
+import { readModelFile } from '../config/model-file.js';
 import { gpt2Models, optModels } from '../decoder-only/family.js';
 import type { AnyModel, ModelFamily } from '../family.js';
 import { t5Models } from './t5.js';
@@ -46,7 +46,7 @@ export function familyOfConfig(config: unknown): ModelFamily {
 export async function familyOfDirectory(
   directory: string,
 ): Promise<{ family: ModelFamily; config: unknown; path: string }> {
-  const { config, path } = await readConfigFile(directory);
+  const { config, path } = await readModelFile(directory);
   return { family: familyOfConfig(config), config, path };
 }
 

@@ -1,5 +1,6 @@
 import type { Device } from '../../tensor/device.js';
 import { adaptConfig, loadModel } from '../checkpoint/checkpoint.js';
+import { examineCheckpoint } from '../checkpoint/stored-config.js';
 import { parseModelConfig, readModelConfig, type ModelConfig } from '../config/config.js';
 import type { ModelFamily, StartRequest } from '../family.js';
 import { EncoderDecoderModel } from '../hint/encoder-decoder-model.js';
@@ -8,7 +9,7 @@ import { buildModel } from '../hint/build-model.js';
 import { sizedConfig } from '../config/sizes.js';
 
 /**
- * T5 v1.1, with a hypernetwork beside it or without. It is asked last and takes every configuration that no other family
+ * T5, mT5 and umT5, with a hypernetwork beside it or without. It is asked last and takes every configuration that no other family
  * recognises: its reader says what is wrong with one that is not T5's either.
  */
 export const t5Models: ModelFamily<EncoderDecoderModel> = {
@@ -17,6 +18,7 @@ export const t5Models: ModelFamily<EncoderDecoderModel> = {
   recognises: () => true,
   owns: (model): model is EncoderDecoderModel => model instanceof EncoderDecoderModel,
   checkConfig: (config, source) => void parseModelConfig(config, source),
+  examine: examineCheckpoint,
   open: loadModel,
   start: startT5,
 };

@@ -37,7 +37,7 @@ export interface EncodedTasks {
 }
 
 /**
- * What T5 v1.1 does with a batch, with a hypernetwork beside it ({@link HintModel}) or without (`T5Model`). What runs whole
+ * What a T5 does with a batch, with a hypernetwork beside it ({@link HintModel}) or without (`T5Model`). What runs whole
  * stacks is work for `device.now` or `device.inSlices`.
  */
 export abstract class EncoderDecoderModel implements TrainableModel {
@@ -149,9 +149,7 @@ export abstract class EncoderDecoderModel implements TrainableModel {
   ): Sliced<{ loss: Tensor; zTerm: Tensor }> {
     const { hidden } = yield* this.forward(batch, options);
     const targets = this.device.tensor(batch.targets.ids, [batch.targets.ids.length]);
-    return ops.crossEntropy(hidden, this.t5.head, targets, {
-      zLoss: options.zLoss ?? 0,
-    });
+    return this.t5.losses(hidden, targets, options.zLoss);
   }
 
   /** How rows belong to tasks; undefined when nothing task-specific acts on them. */

@@ -2,6 +2,7 @@ import type { FloatDType } from '../../tensor/ops.js';
 import type { RaggedBatch } from '../../data/batch.js';
 import { backwardPlan, makesModulesAgain, runsLayersAgain, type BackwardPlan } from './backward-plan.js';
 import { readsInstruction, type ModelConfig } from '../config/config.js';
+import { feedForwardMatrices } from '../config/variant.js';
 import {
   adaptationTable,
   attentionWidth,
@@ -238,7 +239,7 @@ export function costOfRunningAgain(
 ): { readonly layers: number; readonly modules: number } {
   const { hint, dModel: d, dFf, numLayers, numDecoderLayers } = config;
   const width = attentionWidth(config);
-  const row = 4 * d * width + 3 * d * dFf;
+  const row = 4 * d * width + feedForwardMatrices(config) * d * dFf;
   const read = hint && readsInstruction(hint) ? instruction : 0;
   const memory = input + (hint?.instructionFusion ? read : 0);
   const layers =

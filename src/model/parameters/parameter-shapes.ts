@@ -1,5 +1,6 @@
 import { checked, text } from '../../util/arguments.js';
 import { MODEL_CONFIG, type HintConfig, type ModelConfig } from '../config/config.js';
+import { hasBiasPerLayer, variantOf } from '../config/variant.js';
 import {
   adaptationTable,
   attentionWidth,
@@ -19,10 +20,11 @@ function addAttention(shapes: Shapes, config: ModelConfig, name: string): void {
   shapes.set(`${name}.o.weight`, [config.dModel, width]);
 }
 
-function addFeedForward(shapes: Shapes, { dModel, dFf }: ModelConfig, name: string): void {
+function addFeedForward(shapes: Shapes, config: ModelConfig, name: string): void {
+  const { dModel, dFf } = config;
   shapes.set(`${name}.layer_norm.weight`, [dModel]);
-  shapes.set(`${name}.DenseReluDense.wi_0.weight`, [dFf, dModel]);
-  shapes.set(`${name}.DenseReluDense.wi_1.weight`, [dFf, dModel]);
+  for (const wi of variantOf(config).gated ? ['wi_0', 'wi_1'] : ['wi'])
+    shapes.set(`${name}.DenseReluDense.${wi}.weight`, [dFf, dModel]);
   shapes.set(`${name}.DenseReluDense.wo.weight`, [dModel, dFf]);
 }
 
@@ -36,8 +38,9 @@ function addStack(
 ): void {
   const hasSelf = attentions.includes('self');
   const hasCross = attentions.includes('cross');
-  if (hasSelf) {
-    shapes.set(`${name}.block.0.layer.0.SelfAttention.relative_attention_bias.weight`, [
+  const tables = !hasSelf ? 0 : hasBiasPerLayer(config) ? layers : 1;
+  for (let i = 0; i < tables; i++) {
+    shapes.set(`${name}.block.${i}.layer.0.SelfAttention.relative_attention_bias.weight`, [
       config.relativeAttentionNumBuckets,
       config.numHeads,
     ]);
@@ -94,7 +97,7 @@ export function parameterShapes(config: ModelConfig): Map<string, readonly numbe
   checked(MODEL_CONFIG, config, 'config');
   const shapes: Shapes = new Map();
   shapes.set('shared.weight', [config.vocabSize, config.dModel]);
-  shapes.set('lm_head.weight', [config.vocabSize, config.dModel]);
+  if (!variantOf(config).tiedHead) shapes.set('lm_head.weight', [config.vocabSize, config.dModel]);
   addStack(shapes, config, 'encoder', config.numLayers, ['self']);
   addStack(shapes, config, 'decoder', config.numDecoderLayers, ['self', 'cross']);
   if (config.hint !== undefined) addHypernetwork(shapes, config, config.hint);

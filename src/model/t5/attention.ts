@@ -1,5 +1,6 @@
 import * as ops from '../../tensor/ops.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { hasBiasPerLayer } from '../config/variant.js';
 import {
   addLora,
   hasPrefix,
@@ -29,9 +30,10 @@ export function project(
   return addLora(x, weights.multiply(x, `${block}.${which}`), which, tasks, slot);
 }
 
-/** The table [buckets, heads] that all layers of a stack share. */
-export function relativeBias({ weights }: Network, stack: string): Tensor {
-  return weights.table(`${stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight`);
+/** A layer's table [buckets, heads]: its own, or that of the first layer, which its stack shares. */
+export function relativeBias({ config, weights }: Network, stack: string, layer: number): Tensor {
+  const owner = hasBiasPerLayer(config) ? layer : 0;
+  return weights.table(`${stack}.block.${owner}.layer.0.SelfAttention.relative_attention_bias.weight`);
 }
 
 /** Self-attention of whole sequences over keys in the order [prefix | sequence] (method §2.7). */
@@ -56,7 +58,7 @@ export function attendWithin(
     numHeads: config.numHeads,
     qOffsets: at.offsets,
     kOffsets: at.offsets,
-    bias: relativeBias(network, at.stack),
+    bias: relativeBias(network, at.stack, at.layer),
     maxDistance: config.relativeAttentionMaxDistance,
     causal,
     dropout: at.dropout.at(at.masks, at.layer, 'attention'),

@@ -86,7 +86,7 @@ export function attendCaches(
           numHeads: config.numHeads,
           taskIndex: tasks?.taskIndex,
           ...prefixOptions(tasks, decoderSlot(config, layer)),
-          bias: relativeBias(network, 'decoder'),
+          bias: relativeBias(network, 'decoder', layer),
           maxDistance: config.relativeAttentionMaxDistance,
         },
       ),

@@ -1,5 +1,6 @@
 import * as ops from '../../tensor/ops.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { variantOf } from '../config/variant.js';
 import type { Stream } from '../layers/stream.js';
 import { addAdapter, hasAdapter } from '../modules/task-modules.js';
 import type { LayerPlace, Network } from './network.js';
@@ -26,19 +27,27 @@ export function feedForward(
   return { delta, dropout: undefined };
 }
 
-/** wo(gelu(wi_0 n) * wi_1 n). */
+/** wo(f(wi_0 n) * wi_1 n), or wo(f(wi n)) where the variant has no gate; f is its activation. */
 export function denseReluDense(
-  { weights }: Network,
+  { config, weights }: Network,
   n: Tensor,
   name: string,
   at: Pick<LayerPlace, 'offsets' | 'layer' | 'dropout' | 'masks'>,
   options?: { outputDType?: ops.FloatDType },
 ): Tensor {
   const block = `${name}.DenseReluDense`;
-  const gate = weights.multiply(n, `${block}.wi_0`);
-  const hidden = ops.gatedGelu(gate, weights.multiply(n, `${block}.wi_1`), {
-    seqOffsets: at.offsets,
-    dropout: at.dropout.at(at.masks, at.layer, 'hidden'),
-  });
+  const { activation, gated } = variantOf(config);
+  const dropout = at.dropout.at(at.masks, at.layer, 'hidden');
+  let hidden: Tensor;
+  if (gated) {
+    const gate = weights.multiply(n, `${block}.wi_0`);
+    hidden = ops.gatedActivation(gate, weights.multiply(n, `${block}.wi_1`), {
+      activation,
+      seqOffsets: at.offsets,
+      dropout,
+    });
+  } else {
+    hidden = ops.dropout(weights.multiply(n, `${block}.wi`, { activation }), dropout, at.offsets);
+  }
   return weights.multiply(hidden, `${block}.wo`, options);
 }

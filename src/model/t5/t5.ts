@@ -1,8 +1,10 @@
 import type { Device } from '../../tensor/device.js';
+import * as ops from '../../tensor/ops.js';
 import type { FloatDType } from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { ModelConfig } from '../config/config.js';
+import { headOf, variantOf } from '../config/variant.js';
 import type { TaskRows } from '../modules/task-modules.js';
 import type { Weights } from '../weights/weights.js';
 import type { SharedKeys } from './attention.js';
@@ -17,7 +19,7 @@ import {
 import { encode, type EncoderOptions } from './encoder.js';
 import type { Network, Sequences, StackOptions } from './network.js';
 
-/** T5 v1.1 over ragged rows: the equations of method §1.1, with the task's modules where method §2.7 puts them. */
+/** T5 over ragged rows: the equations of method §1.1, with the task's modules where method §2.7 puts them. */
 export class T5 implements Network {
   constructor(
     readonly device: Device,
@@ -30,9 +32,15 @@ export class T5 implements Network {
     return this.weights.computeDtype;
   }
 
-  /** The final projection [vocabSize, dModel] as a loss reads it. */
+  /** The final projection [vocabSize, dModel] as a loss reads it, of rows that {@link scaled} has made. */
   get head(): Tensor {
-    return this.weights.table('lm_head.weight');
+    return this.weights.table(`${headOf(this.config)}.weight`);
+  }
+
+  /** Rows as the final projection takes them: a tied head's are multiplied by 1/√dModel (in T5 v1.0 and umT5). */
+  scaled(hidden: Tensor): Tensor {
+    const { config } = this;
+    return variantOf(config).scaledHead ? ops.scale(hidden, 1 / Math.sqrt(config.dModel)) : hidden;
   }
 
   /** Tokens → rows after the encoder's final norm, [rows, dModel]. */
@@ -45,9 +53,14 @@ export class T5 implements Network {
     return decode(this, sequences, keys, options);
   }
 
-  /** Logits of every row, f32 [rows, vocabSize]; unscaled (method §1.1). Training never makes them: see EncoderDecoderModel.loss. */
+  /** Logits of every row, f32 [rows, vocabSize] (method §1.1). Training never makes them: see {@link losses}. */
   logits(hidden: Tensor): Tensor {
-    return this.weights.multiply(hidden, 'lm_head', { outputDType: 'f32' });
+    return this.weights.multiply(this.scaled(hidden), headOf(this.config), { outputDType: 'f32' });
+  }
+
+  /** Cross entropy and z-loss of every row, [rows] each. @param targets i32 [rows] */
+  losses(hidden: Tensor, targets: Tensor, zLoss = 0): { loss: Tensor; zTerm: Tensor } {
+    return ops.crossEntropy(this.scaled(hidden), this.head, targets, { zLoss });
   }
 
   /** What a decoder layer's cross-attention reads of a batch; `shared` may be at hand from compiling the task. */

@@ -31,6 +31,8 @@ export interface TrainableModel {
   readonly config: {
     readonly vocabSize: number;
     readonly eosTokenId: number;
+    /** Tokens that end a sequence too. */
+    readonly moreEosTokenIds?: readonly number[];
   };
   readonly parameters: ParameterStore;
   /** Cross entropy and z-loss of every target token (method §6), not summed: [target rows] each. */

@@ -5,6 +5,7 @@ import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { HintError } from '../../util/errors.js';
 import type { ModelConfig } from '../config/config.js';
+import { headOf } from '../config/variant.js';
 import type { AdaptationName } from '../modules/adaptation-name.js';
 import { adaptationTable } from '../modules/adaptations.js';
 import { asFloat32 } from '../parameters/dtypes.js';
@@ -55,7 +56,7 @@ export class PackedWeights extends InferenceWeights {
 
   private *packAll(): Sliced<void> {
     for (const [name, weight] of this.parameters.storedEntries()) {
-      if (isMatrix(name))
+      if (isMatrix(name, this.config))
         this.packed.set(
           name,
           this.packOne(weight, () => weight, this.dtypeOf(name)),
@@ -221,11 +222,11 @@ export function matrixDType(name: string, dtype: ops.WeightDType): ops.WeightDTy
   return quantizable && !name.endsWith('.wo.weight') ? dtype : exactDType(dtype);
 }
 
-/** What `linear` multiplies by: not tables, norms or generators, which are packed in a form of their own. */
-export function isMatrix(name: string): boolean {
+/** What `linear` multiplies by: not norms, generators, which are packed in a form of their own, or tables but a tied head's. */
+export function isMatrix(name: string, config: ModelConfig): boolean {
   return (
-    name === 'lm_head.weight' ||
-    /\.(SelfAttention|EncDecAttention|DenseReluDense)\.(q|k|v|o|wi_0|wi_1|wo)\.weight$/.test(name) ||
+    name === `${headOf(config)}.weight` ||
+    /\.(SelfAttention|EncDecAttention|DenseReluDense)\.(q|k|v|o|wi|wi_0|wi_1|wo)\.weight$/.test(name) ||
     (name.startsWith(`${COMPONENT_ATTENTION}.`) && name.endsWith('.weight'))
   );
 }

@@ -106,8 +106,7 @@ async function compareForward(
   const { tasks, memory, hidden } = await device.inSlices(model.forward(batch, { instructionLength }));
   const logits = model.t5.logits(hidden);
   const targets = device.tensor(batch.targets.ids, [batch.targets.ids.length]);
-  const head = model.t5.head;
-  const terms = ops.crossEntropy(hidden, head, targets, { zLoss: inputs.z_loss });
+  const terms = model.t5.losses(hidden, targets, inputs.z_loss);
   const rows = async (tensor: Tensor): Promise<Float32Array> => asFloat32(tensor).read();
   const [logitRows, encoded, ce, z] = await Promise.all(
     [logits, memory.encoded, terms.loss, terms.zTerm].map(rows),

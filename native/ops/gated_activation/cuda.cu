@@ -1,8 +1,9 @@
-#include "native/ops/gated_gelu/gated_gelu.h"
+#include "native/ops/common/activation.h"
+#include "native/ops/gated_activation/gated_activation.h"
 #include "native/runtime/cuda/activation.cuh"
 
 namespace hint {
-namespace gated_gelu {
+namespace gated_activation {
 namespace {
 
 using namespace cuda;
@@ -24,8 +25,10 @@ template <typename T>
 void forwardOf(const Call& call) {
   const T *gate = input<T>(call, kGate), *linear = input<T>(call, kLinear);
   T* y = output<T>(call, kY);
-  eachMasked(call,
-             [=] __device__(int64_t i, float factor) { put(y + i, gelu(load(gate + i)) * load(linear + i) * factor); });
+  const Activation activation = activationOf(call);
+  eachMasked(call, [=] __device__(int64_t i, float factor) {
+    put(y + i, activate(activation, load(gate + i)) * load(linear + i) * factor);
+  });
 }
 
 template <typename T>
@@ -37,11 +40,12 @@ void backwardOf(const Call& call) {
     zeroGradient(call, kLinear);
     return;
   }
+  const Activation activation = activationOf(call);
   const float betaGate = call.beta(kGate), betaLinear = call.beta(kLinear);
   eachMasked(call, [=] __device__(int64_t i, float factor) {
     const float g = load(gate + i), l = load(linear + i), gradient = load(gy + i) * factor;
-    if (gradientGate) store(gradientGate + i, betaGate, gradient * l * geluDerivative(g));
-    if (gradientLinear) store(gradientLinear + i, betaLinear, gradient * gelu(g));
+    if (gradientGate) store(gradientGate + i, betaGate, gradient * l * activationSlope(activation, g));
+    if (gradientLinear) store(gradientLinear + i, betaLinear, gradient * activate(activation, g));
   });
 }
 
@@ -53,8 +57,8 @@ void backwardCuda(Call& call) {
 }
 
 }  // namespace
-}  // namespace gated_gelu
+}  // namespace gated_activation
 
-Kernels cuda_gated_gelu() { return {gated_gelu::forwardCuda, gated_gelu::backwardCuda}; }
+Kernels cuda_gated_activation() { return {gated_activation::forwardCuda, gated_activation::backwardCuda}; }
 
 }  // namespace hint

@@ -1,13 +1,14 @@
 #include <algorithm>
 
 #include "native/math/vector_math.h"
+#include "native/ops/common/activation.h"
 #include "native/ops/common/dropout_mask.h"
 #include "native/ops/common/elementwise.h"
-#include "native/ops/gated_gelu/gated_gelu.h"
+#include "native/ops/gated_activation/gated_activation.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/scratch.h"
 
-namespace hint::gated_gelu {
+namespace hint::gated_activation {
 namespace {
 
 // Elements worth a thread: fewer than for plain loops because each costs a tanh.
@@ -40,28 +41,74 @@ HINT_CLONES void gradientMasked(const float* g, const float* l, const float* gy,
   for (int64_t i = 0; i < count; ++i) gradientAt(g[i], l[i], gy[i] * mask[i], gg + i, gl + i);
 }
 
+HINT_CLONES void multiply(const float* a, const float* b, float* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) y[i] = a[i] * b[i];
+}
+
+/// y = activation(g) * l * mask, mask null where there is none. A GELU is fused, as it is what most models have; the
+/// others go through y.
+void gateRange(Activation activation, const float* g, const float* l, const float* mask, float* y, int64_t count) {
+  if (activation == Activation::gelu) {
+    if (mask)
+      gateMasked(g, l, mask, y, count);
+    else
+      gate(g, l, y, count);
+    return;
+  }
+  for (int64_t i = 0; i < count; i += kTile) {
+    const int64_t length = std::min(kTile, count - i);
+    activateRange(activation, g + i, y + i, length);
+    multiply(y + i, l + i, y + i, length);
+    if (mask) multiply(y + i, mask + i, y + i, length);
+  }
+}
+
+/// The gradients of up to kTile elements; `space` holds as many.
+void gradientRange(Activation activation, const float* g, const float* l, const float* gy, const float* mask, float* gg,
+                   float* gl, float* space, int64_t count) {
+  if (activation == Activation::gelu) {
+    if (mask)
+      gradientMasked(g, l, gy, mask, gg, gl, count);
+    else
+      gradient(g, l, gy, gg, gl, count);
+    return;
+  }
+  if (mask) {
+    multiply(gy, mask, space, count);
+    gy = space;
+  }
+  activateRange(activation, g, gl, count);
+  multiply(gl, gy, gl, count);
+  multiply(gy, l, gg, count);
+  activationGradientRange(activation, g, gg, gg, count);
+}
+
 }  // namespace
 
 void forward(Call& call) {
+  const Activation activation = activationOf(call);
   const int64_t rows = call.dim("rows"), d = call.dim("dFf");
   const float *g = call.f(kGate), *l = call.f(kLinear);
   float* y = call.o(kY);
   const Dropout dropout = call.dropout();
   if (!dropout.active()) {
-    parallelFor(rows * d, kGrain,
-                [&](int64_t begin, int64_t end) { gate(g + begin, l + begin, y + begin, end - begin); });
+    parallelFor(rows * d, kGrain, [&](int64_t begin, int64_t end) {
+      gateRange(activation, g + begin, l + begin, nullptr, y + begin, end - begin);
+    });
     return;
   }
   const IntList& offsets = call.list("seqOffsets");
   parallelFor(rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, d)), [&](int64_t begin, int64_t end) {
     Scratch space(d);
     forEachMaskedRun(dropout, offsets, d, begin, end, space, [&](int64_t first, int64_t last, const float* mask) {
-      for (int64_t row = first; row < last; ++row) gateMasked(g + row * d, l + row * d, mask, y + row * d, d);
+      for (int64_t row = first; row < last; ++row)
+        gateRange(activation, g + row * d, l + row * d, mask, y + row * d, d);
     });
   });
 }
 
 void backward(Call& call) {
+  const Activation activation = activationOf(call);
   const int64_t rows = call.dim("rows"), d = call.dim("dFf");
   const float *g = call.f(kGate), *l = call.f(kLinear), *gy = call.go(kY);
   float *gg = call.gi(kGate), *gl = call.gi(kLinear);
@@ -76,10 +123,8 @@ void backward(Call& call) {
     for (int64_t i = begin; i < end; i += kTile) {
       const int64_t count = std::min(kTile, end - i);
       float *toGate = directGate ? gg + i : tile, *toLinear = directLinear ? gl + i : tile + kTile;
-      if (mask)
-        gradientMasked(g + i, l + i, gy + i, mask + (i - begin), toGate, toLinear, count);
-      else
-        gradient(g + i, l + i, gy + i, toGate, toLinear, count);
+      gradientRange(activation, g + i, l + i, gy + i, mask ? mask + (i - begin) : nullptr, toGate, toLinear,
+                    tile + 2 * kTile, count);
       if (gg && !directGate) store(gg + i, betaGate, 1.0f, toGate, count);
       if (gl && !directLinear) store(gl + i, betaLinear, 1.0f, toLinear, count);
     }
@@ -87,18 +132,18 @@ void backward(Call& call) {
   const Dropout dropout = call.dropout();
   if (!dropout.active()) {
     parallelFor(rows * d, kGrain, [&](int64_t begin, int64_t end) {
-      Scratch tile(2 * kTile);
+      Scratch tile(3 * kTile);
       range(begin, end, nullptr, tile);
     });
     return;
   }
   const IntList& offsets = call.list("seqOffsets");
   parallelFor(rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, d)), [&](int64_t begin, int64_t end) {
-    Scratch tile(2 * kTile), space(d);
+    Scratch tile(3 * kTile), space(d);
     forEachMaskedRun(dropout, offsets, d, begin, end, space, [&](int64_t first, int64_t last, const float* mask) {
       for (int64_t row = first; row < last; ++row) range(row * d, (row + 1) * d, mask, tile);
     });
   });
 }
 
-}  // namespace hint::gated_gelu
+}  // namespace hint::gated_activation

@@ -1,0 +1,25 @@
+#include "native/ops/gated_activation/gated_activation.h"
+
+#include "native/ops/common/activation.h"
+#include "native/ops/common/dropout_mask.h"
+
+namespace hint {
+
+OpSpec declare_gated_activation() {
+  using namespace gated_activation;
+  OpSpec op;
+  op.name = "gated_activation";
+  op.summary = "y = activation(gate) * linear * mask";
+  op.inputs = {{"gate", "rows dFf", kDifferentiable | kSaved, kFloating},
+               {"linear", "rows dFf", kDifferentiable | kSaved, like("gate")}};
+  op.outputs = {{"y", "rows dFf", kDifferentiable, like("gate")}};
+  op.attributes = withDropout({{"activation", std::string("gelu")}, {"seqOffsets", IntList{}}});
+  op.cpu = {forward, backward};
+  op.resolve = [](Call& call) {
+    activationOf(call);
+    checkSequenceDropout(call, call.dim("rows"));
+  };
+  return op;
+}
+
+}  // namespace hint

@@ -1,0 +1,67 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readJson } from '../../util/read-file.js';
+import { readConfigFile } from './config-file.js';
+
+type Fields = Record<string, unknown>;
+
+/**
+ * The object that {@link readConfigFile} finds, completed by the files beside it that say how the model ends and begins what it
+ * generates: generation_config.json goes before config.json; where neither says how a sequence ends,
+ * special_tokens_map.json does.
+ *
+ * @throws HintError as {@link readConfigFile}
+ */
+export async function readModelFile(directory: string): Promise<{ config: unknown; path: string }> {
+  const { config, path } = await readConfigFile(directory);
+  if (!isObject(config)) return { config, path };
+  const generation = await readBeside(directory, 'generation_config.json');
+  const completed = { ...config };
+  for (const key of ['eos_token_id', 'decoder_start_token_id'])
+    if (Number.isInteger(generation[key]) || Array.isArray(generation[key])) completed[key] = generation[key];
+  if (completed['eos_token_id'] === null) {
+    const id = await specialTokenId(directory, 'eos_token');
+    if (id !== undefined) completed['eos_token_id'] = id;
+  }
+  return { config: completed, path };
+}
+
+/** The id of a token that special_tokens_map.json names, as the files of the tokenizer number it. */
+async function specialTokenId(directory: string, which: string): Promise<number | undefined> {
+  const { [which]: named } = await readBeside(directory, 'special_tokens_map.json');
+  const text = isObject(named) ? named['content'] : named;
+  if (typeof text !== 'string') return undefined;
+  const { added_tokens: added, model } = await readBeside(directory, 'tokenizer.json');
+  const known = Array.isArray(added)
+    ? added.find((one) => isObject(one) && one['content'] === text)
+    : undefined;
+  const tables = [
+    known && { [text]: (known as Fields)['id'] },
+    isObject(model) ? model['vocab'] : undefined,
+    await readBeside(directory, 'added_tokens.json'),
+    await readBeside(directory, 'vocab.json'),
+  ];
+  for (const table of tables) {
+    if (Array.isArray(table)) {
+      const place = table.findIndex((piece) => Array.isArray(piece) && piece[0] === text);
+      if (place >= 0) return place;
+    } else if (isObject(table) && Object.hasOwn(table, text) && Number.isInteger(table[text]))
+      return table[text] as number;
+  }
+  return undefined;
+}
+
+/** Empty where there is no such file. */
+async function readBeside(directory: string, name: string): Promise<Fields> {
+  const path = join(directory, name);
+  const exists = await stat(path).then(
+    () => true,
+    () => false,
+  );
+  const json = exists ? await readJson(path, name) : undefined;
+  return isObject(json) ? json : {};
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
