@@ -197,6 +197,33 @@ export class Engine implements TaskHost {
   }
 
   /**
+   * The model by itself, as a task without an instruction: it reads each input as it is, and goes on with it where it is
+   * decoder-only.
+   *
+   * @example
+   * ```ts
+   * const model = await engine.plain();
+   * const [answer] = await model.generate(['translate English to German: The house is wonderful.']);
+   * ```
+   * @throws HintError NOT_SUPPORTED for a model whose hypernetwork reads instructions, ABORTED
+   */
+  async plain(options: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
+    const given = checked(ONLY_SIGNAL, options, 'options');
+    const { formats, reader } = this.family.prompts(this.model);
+    // Of the causal format, instruction and input are one text, so that an input alone is one too.
+    if (this.family.readsInstruction(this.model) && !formats.includes('causal')) {
+      throw new HintError(
+        'NOT_SUPPORTED',
+        `This is a model ${reader}: it needs one; compile a definition, or load a task.`,
+      );
+    }
+    return this.run(
+      given.signal,
+      async (signal) => new Task(this, await this.compileIds([], signal), undefined),
+    );
+  }
+
+  /**
    * Loads a task that {@link Task.save} wrote.
    *
    * @throws HintError FINGERPRINT_MISMATCH when another model compiled it; NOT_FOUND, IO, INVALID_FILE, INVALID_CHECKPOINT

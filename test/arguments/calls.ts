@@ -83,6 +83,7 @@ export const calls: Record<string, string | (() => Record<string, Call>)> = {
     compile: call({ request: { definition: 'Count.', examples: [{ input: 'a', output: 'b' }] } }, (request) =>
       engine.compile(request),
     ),
+    plain: call({ options: {} }, (...args) => engine.plain(...(args as []))),
     compileTokens: call({ ids: Int32Array.of(5, 1), options: {} }, (...args) =>
       engine.compileTokens(...(args as unknown as [Int32Array])),
     ),

@@ -38,7 +38,11 @@ describe('the command line', () => {
     [['verify', model, '--device', 'tpu'], /The device "tpu"/],
     [['inspect', '/nowhere'], /\/nowhere does not exist/],
     [['score', '/nowhere'], /\/nowhere/],
-    [['run', model, '--input', 'x'], /Give either --task .* or --definition/],
+    [
+      ['run', model, '--input', 'x', '--task', 'a', '--definition', 'b'],
+      /Give --task .*, --definition .*, or neither/,
+    ],
+    [['run', model, '--input', 'x'], /whose hypernetwork reads the instruction .*: it needs one/],
     [['compile', model, '--output', 'x'], /Give either --definition .* or --task/],
     [['eval', '/nowhere', '--data', '/nowhere'], /\/nowhere/],
     [['train', '--set', 'sytem=hint'], /sytem/],

@@ -147,7 +147,7 @@ function toyLanguage(seed: number, vocab: number): (prefix: readonly number[]) =
 
 /** Runs the search over a toy language. */
 function search(beams: number, limit: number, language: (prefix: readonly number[]) => Float32Array) {
-  const beam = new BeamSearch(beams, 0.6, limit, 1);
+  const beam = new BeamSearch(beams, 0.6, limit, new Set([1]));
   while (!beam.done) {
     const prefixes = beam.live.map(({ node }) => {
       const tokens: number[] = [];

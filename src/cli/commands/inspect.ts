@@ -2,9 +2,8 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import { HintError } from '../../util/errors.js';
-import { readModelConfig, serializeModelConfig } from '../../model/config/config.js';
-import { parameterCount, parameterShapes } from '../../model/parameters/parameter-shapes.js';
-import { slotCount } from '../../model/modules/slots.js';
+import { summaryOf } from '../../model/checkpoint/stored-config.js';
+import { examineModel } from '../../model/families/open-model.js';
 import { openWeights } from '../../formats/checkpoint/open-weights.js';
 import { openSafetensors } from '../../formats/safetensors/file.js';
 import { RunDirectory } from '../../training/run/run-directory.js';
@@ -59,25 +58,10 @@ async function inspect(path: string): Promise<Report> {
 }
 
 async function inspectModel(path: string): Promise<Report> {
-  const config = await readModelConfig(path);
+  const contents = await examineModel(path);
+  if (contents) return { kind: 'model', path, ...contents };
   await using file = await openWeights(path);
-  const shapes = parameterShapes(config);
-  const missing = [...shapes.keys()].filter((name) => !file.tensors.has(name));
-  return {
-    kind: 'model',
-    path,
-    config: serializeModelConfig(config),
-    parameters: {
-      total: parameterCount(config),
-      encoder: parameterCount(config, 'encoder.'),
-      decoder: parameterCount(config, 'decoder.'),
-      hypernetwork: parameterCount(config, 'hypernetwork.') + parameterCount(config, 'peft.'),
-    },
-    slots: slotCount(config),
-    dtypes: [...new Set([...file.tensors.values()].map(({ dtype }) => dtype))],
-    tensors: file.tensors.size,
-    missingTensors: missing,
-  };
+  return { kind: 'model', path, ...summaryOf(file) };
 }
 
 async function inspectTask(path: string): Promise<Report> {
@@ -120,10 +104,15 @@ function describe(report: Report): string {
       ]);
     else if (value && typeof value === 'object')
       for (const [key, inner] of Object.entries(value)) add(prefix ? `${prefix}.${key}` : key, inner);
-    else rows.push([prefix, typeof value === 'number' ? value.toLocaleString('en') : String(value)]);
+    else rows.push([prefix, typeof value === 'number' ? shownNumber(value) : String(value)]);
   };
   add('', rest);
   return `${kind} ${shown(basename(path))}\n${table(['field', 'value'], rows)}`;
+}
+
+/** Large whole numbers in groups of three digits; every other number as it is. */
+function shownNumber(value: number): string {
+  return Number.isInteger(value) ? value.toLocaleString('en') : String(value);
 }
 
 function summary(value: { name?: string; shape?: number[] }): string {

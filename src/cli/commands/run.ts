@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { readLineBlocks } from '../../data/line-blocks.js';
-import type { Generation } from '../../inference/task/task.js';
+import type { Engine } from '../../inference/engine.js';
+import type { Generation, Task } from '../../inference/task/task.js';
 import { HintError } from '../../util/errors.js';
 import { decodeText } from '../../util/read-file.js';
 import { recordsOf } from '../../util/records.js';
@@ -25,9 +26,9 @@ interface RunTaskOptions extends EngineFlags, DecodingFlags {
 export function addRunCommand(program: Command): void {
   const command = program
     .command('run')
-    .summary('run inputs through a compiled task')
+    .summary('run inputs through a compiled task, or through the model itself')
     .description(
-      'Takes a task file, or compiles a definition first. Inputs come from --input, --inputs or standard input, one a line.\n' +
+      'Takes a task file, or compiles a definition first; with neither, a plain T5 or decoder-only model reads the inputs as they are. Inputs come from --input, --inputs or standard input, one a line.\n' +
         'Control characters of an output are printed escaped (\\u001b), on a terminal and in a pipe alike; --json has the exact text.',
     )
     .addArgument(modelArgument())
@@ -43,7 +44,8 @@ export function addRunCommand(program: Command): void {
     .addOption(jsonOption('the outputs'))
     .addHelpText(
       'after',
-      '\nExample:\n  $ hint run runs/hint/model --task colour.safetensors --input "Words: cat green salad."' +
+      '\nExample:\n  $ hint run models/t5-small --input "translate English to German: Good morning."' +
+        '\n  $ hint run runs/hint/model --task colour.safetensors --input "Words: cat green salad."' +
         '\n  $ hint run runs/hint/model --task colour.safetensors --inputs lists.txt --decode t5x-beam1' +
         '\n  $ hint run runs/hint/model --task story.safetensors --input "A cat" --temperature 0.8 --seed 7 --stream',
     )
@@ -55,17 +57,14 @@ export function addRunCommand(program: Command): void {
             'INVALID_ARGUMENT',
             'There is no input; give --input, --inputs or lines on standard input.',
           );
-        if ((options.task === undefined) === (options.definition === undefined)) {
+        if (options.task !== undefined && options.definition !== undefined) {
           throw new HintError(
             'INVALID_ARGUMENT',
-            'Give either --task (a compiled task file) or --definition (an instruction to compile now).',
+            'Give --task (a compiled task file), --definition (an instruction to compile now), or neither, for the model itself.',
           );
         }
         await using engine = await openEngine(directory, options, signal);
-        const task =
-          options.task === undefined
-            ? await engine.compile({ definition: options.definition ?? '', signal })
-            : await engine.loadTask(options.task, { signal });
+        const task = await openTask(engine, options, signal);
         const decoding = decodingOf(options);
         const request = { ...decoding, stop: options.stop, logProbs: options.logProbs, signal };
         const generated = options.stream
@@ -79,6 +78,11 @@ export function addRunCommand(program: Command): void {
           );
       }),
     );
+}
+
+function openTask(engine: Engine, { task, definition }: RunTaskOptions, signal: AbortSignal): Promise<Task> {
+  if (task !== undefined) return engine.loadTask(task, { signal });
+  return definition === undefined ? engine.plain({ signal }) : engine.compile({ definition, signal });
 }
 
 function printGenerations(

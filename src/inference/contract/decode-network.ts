@@ -19,6 +19,14 @@ export interface StepInputs {
   caches: readonly Cache[];
 }
 
+/** The tokens that end a sequence: one that native steps stop at, and those of the model's configuration beside it. */
+export function endsOf(
+  { eosTokenId }: { readonly eosTokenId: number },
+  { moreEosTokenIds = [] }: { readonly moreEosTokenIds?: readonly number[] },
+): ReadonlySet<number> {
+  return new Set([eosTokenId, ...moreEosTokenIds]);
+}
+
 /** A decoding step for some of a batch's rows. */
 export interface DecodeStep {
   /** Enqueues the step: logits [rows, vocabSize] of the token after the one fed. */

@@ -52,7 +52,7 @@ export class BeamLoop {
     this.width = Math.min(2 * numBeams, vocabSize);
     this.searches = Array.from({ length: count }, (_, row) => {
       const limit = Math.min(maxTokens, network.room(row));
-      return new BeamSearch(numBeams, brevityExponent, limit, network.eosTokenId);
+      return new BeamSearch(numBeams, brevityExponent, limit, log.ends);
     });
     this.inputs = this.searches.map((_, row) => row);
   }

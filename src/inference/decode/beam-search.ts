@@ -41,7 +41,7 @@ export class BeamSearch {
     private readonly numBeams: number,
     private readonly brevityExponent: number,
     private readonly maxTokens: number,
-    private readonly eosId: number,
+    private readonly ends: ReadonlySet<number>,
   ) {}
 
   /** Continuations that the search looks at, per live beam and in all. */
@@ -81,9 +81,9 @@ export class BeamSearch {
     const best = all.sort((a, b) => b.total - a.total).slice(0, this.candidates);
     const penalty = this.brevityPenalty(this.length);
     for (const { node, total } of best)
-      if (node.token === this.eosId) this.finished.push({ node, score: total / penalty });
+      if (this.ends.has(node.token)) this.finished.push({ node, score: total / penalty });
     this.finished = this.finished.sort((a, b) => b.score - a.score).slice(0, this.numBeams);
-    this.live = best.filter(({ node }) => node.token !== this.eosId).slice(0, this.numBeams);
+    this.live = best.filter(({ node }) => !this.ends.has(node.token)).slice(0, this.numBeams);
   }
 
   /** The best finished hypothesis; where there is none, the best live one. */

@@ -4,7 +4,7 @@ import type { AnyModel } from '../../model/family.js';
 import { abortable } from '../../util/abortable.js';
 import { BeamLoop } from './beam-loop.js';
 import type { CompiledTasks } from '../contract/compiled-tasks.js';
-import type { DecodeNetwork } from '../contract/decode-network.js';
+import { endsOf, type DecodeNetwork } from '../contract/decode-network.js';
 import { familyOf } from '../families/registry.js';
 import type { Decoding } from './decoding.js';
 import { RowLog, type GeneratedTokens, type RowWatch } from './row-watch.js';
@@ -46,7 +46,7 @@ export async function decodeBatch(
 ): Promise<GeneratedTokens[]> {
   const network = await familyOf(model).openNetwork(model, tasks, inputs, taskIndex);
   const rows = inputs.offsets.length - 1;
-  const log = new RowLog(rows, network.eosTokenId, options.logProbs, options.watch);
+  const log = new RowLog(rows, endsOf(network, model.config), options.logProbs, options.watch);
   let loop: DecodeLoop | undefined;
   try {
     loop = createLoop(network, rows, model.config.vocabSize, options, log);

@@ -33,7 +33,8 @@ export class RowLog {
 
   constructor(
     count: number,
-    private readonly eosTokenId: number,
+    /** Tokens that end a row. */
+    readonly ends: ReadonlySet<number>,
     private readonly wantsLogProbs: boolean,
     private readonly watch: RowWatch | undefined,
   ) {
@@ -61,7 +62,7 @@ export class RowLog {
     (this.tokens[row] as number[]).push(token);
     if (logProb !== undefined) (this.logProbs[row] as number[]).push(logProb);
     const stops = this.watch?.token(row, token, this.wantsLogProbs ? logProb : undefined) === true;
-    if (stops || token === this.eosTokenId) this.end(row, true);
+    if (stops || this.ends.has(token)) this.end(row, true);
   }
 
   /** Ends a row, if it has not ended. */

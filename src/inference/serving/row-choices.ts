@@ -1,6 +1,8 @@
 import type { Device, Program } from '../../tensor/device.js';
 import * as ops from '../../tensor/ops.js';
+import type { AnyModel } from '../../model/family.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { endsOf } from '../contract/decode-network.js';
 import type { Cohort } from './cohort.js';
 import { isActive, type Row, type RowChoice } from './row.js';
 
@@ -25,13 +27,15 @@ export class RowChoices {
   /** i32 [rows]: what the next step reads. */
   readonly token: Tensor;
   private readonly finished: Tensor;
+  private readonly ends: ReadonlySet<number>;
   private readonly stretches: Stretch[];
 
   constructor(
     private readonly device: Device,
     cohorts: readonly Cohort[],
-    private readonly eosTokenId: number,
+    private readonly config: AnyModel['config'],
   ) {
+    this.ends = endsOf(config, config);
     const rows = cohorts.flatMap((cohort) => cohort.rows);
     this.token = this.integers(cohorts.flatMap((cohort) => cohort.lastTokens));
     this.finished = this.integers(rows.map((row) => (isActive(row) ? 0 : 1)));
@@ -42,8 +46,8 @@ export class RowChoices {
   choose(logits: Tensor): void {
     for (const { choice, range, state, drawn } of this.stretches) {
       const own = this.stretches.length === 1 ? logits : logits.narrow(...range);
-      if (choice.kind === 'greedy' || !drawn) ops.greedy(own, state, this.eosTokenId);
-      else ops.sample(own, { ...state, ...drawn }, this.eosTokenId, choice);
+      if (choice.kind === 'greedy' || !drawn) ops.greedy(own, state, this.config.eosTokenId);
+      else ops.sample(own, { ...state, ...drawn }, this.config.eosTokenId, choice);
     }
   }
 
@@ -76,7 +80,7 @@ export class RowChoices {
         const token = tokens[at] as number;
         row.tokens.push(token);
         if (logProbs) row.logProbs.push(logProbs[at] as number);
-        row.finished = token === this.eosTokenId;
+        row.finished = this.ends.has(token);
       }
     }
     stretch.position += steps;

@@ -136,7 +136,7 @@ export class RunningBatch {
   private async begin(): Promise<Stage> {
     const { clearings, cohorts } = this;
     const { device, config } = this.model;
-    const choices = new RowChoices(device, cohorts, config.eosTokenId);
+    const choices = new RowChoices(device, cohorts, config);
     let program: Program | undefined;
     try {
       ({ program } = await device.recordInSlices(device.tidied(this.step(choices))));

@@ -4,7 +4,7 @@ import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { saveModel } from '../../model/checkpoint/checkpoint.js';
 import type { AnyModel } from '../../model/family.js';
-import { openModel } from '../../model/families/open-model.js';
+import { checkStart, openModel } from '../../model/families/open-model.js';
 import { findSystem, type System } from '../../systems/index.js';
 import { Device } from '../../tensor/device.js';
 import { writeDirectoryAtomically } from '../../util/atomic-directory.js';
@@ -83,6 +83,9 @@ async function trainLocked(
   const notices = new Notices();
   try {
     const { signal, onEvent } = options;
+    // Before the data are tokenised, which may take hours.
+    if (!checkpoint)
+      await checkStart(system.family, { system: system.name, init: config.model.init }, signal);
     onEvent?.({ kind: 'phase', phase: 'data', message: `Tokenising ${describeData(config.data)}` });
     const tokenizer = await loadTokenizer(config);
     source = await openSource(config, system, tokenizer, {
