@@ -33,6 +33,13 @@ describe('multiply-adds', () => {
     expect(taskMultiplyAdds(config, 1).total).toBe(0);
   });
 
+  it('are two thirds in feed-forward blocks without a gate, and those of a tied head like any', () => {
+    const lengths = { instruction: 1, input: 3, output: 2, instructionInInput: true };
+    const gated = exampleMultiplyAdds(parseModelConfig(tiny), lengths);
+    const v1_0 = exampleMultiplyAdds(parseModelConfig({ ...tiny, model_type: 't5' }), lengths);
+    expect(v1_0).toEqual({ ...gated, feedForward: 120, total: gated.total - 60 });
+  });
+
   it('are those counted by hand for HINT with one adapter unit and one prefix', () => {
     const config = parseModelConfig({ ...tiny, hint: { adapter_size: 1, prefix_length: 1 } });
     const lengths = { instruction: 4, input: 2, output: 1, instructionInInput: false };

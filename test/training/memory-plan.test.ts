@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TokenizedExample } from '../../src/data/batch.js';
+import type { T5Variant } from '../../src/model/config/variant.js';
 import { buildModel } from '../../src/model/hint/build-model.js';
 import { initialiseDecoderOnlyModel } from '../../src/model/decoder-only/checkpoint.js';
 import { parseDecoderOnlyConfig } from '../../src/model/decoder-only/config.js';
@@ -131,6 +132,13 @@ async function peakOf(device: Device, trainer: Trainer): Promise<number> {
 
 const MANY: Shape = { tasks: 16, perTask: 1, instruction: 12, input: 16, target: 3 };
 const FEW: Shape = { tasks: 3, perTask: 10, instruction: 30, input: 40, target: 6 };
+const V1_0: T5Variant = {
+  modelType: 't5',
+  activation: 'relu',
+  gated: false,
+  tiedHead: true,
+  scaledHead: true,
+};
 const MODULES = { adapter_size: 16, prefix_length: 8 };
 
 describe('the estimate is within 15 % of what training takes', () => {
@@ -156,6 +164,22 @@ describe('the estimate is within 15 % of what training takes', () => {
       expect(Math.abs(estimate / peak - 1), `${mode}: ${estimate} for ${peak}`).toBeLessThan(0.15);
       // State is as much as activations or more only where there are few: it must not hide an error in these.
       const passing = peak - state.total;
+      expect(Math.abs(activations.peak / passing - 1), `${mode}: activations`).toBeLessThan(0.15);
+    }
+  });
+
+  it.each<[string, T5Variant, Record<string, unknown> | null]>([
+    ['T5 v1.0', V1_0, null],
+    ['T5 v1.0 with HINT', V1_0, MODULES],
+    ['umT5', { ...V1_0, modelType: 'umt5', activation: 'gelu', gated: true, tiedHead: false }, MODULES],
+  ])('%s', async (_, variant, hint) => {
+    using device = new Device({ threads: 1 });
+    const config = { ...tinyConfig(hint, SIZE), variant };
+    const model = buildModel(device, config, initialiseParameters(device, config, 1));
+    const { trainer, plan } = setUp(model, pool(hint ? FEW : { ...FEW, instruction: 0 }));
+    const { state, modes } = await plan(UNLIMITED);
+    for (const { mode, activations } of modes) {
+      const passing = (await peakOf(device, trainer(mode))) - state.total;
       expect(Math.abs(activations.peak / passing - 1), `${mode}: activations`).toBeLessThan(0.15);
     }
   });

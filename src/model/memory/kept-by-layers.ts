@@ -1,5 +1,6 @@
 import type { FloatDType } from '../../tensor/ops.js';
 import type { HintConfig, ModelConfig } from '../config/config.js';
+import { feedForwardMatrices } from '../config/variant.js';
 import { attentionWidth, generatorWidth, sizeOf, type Adaptation } from '../modules/adaptations.js';
 
 const F32 = 4;
@@ -44,6 +45,11 @@ export class Sizes {
   /** The residual stream and what is f32 like it. */
   wide(rows: number, columns = this.d): number {
     return allocatedBytes(rows * columns * F32);
+  }
+
+  /** Hidden units of a feed-forward block: what its activation reads, and what comes of it. */
+  hidden(rows: number): number {
+    return feedForwardMatrices(this.config) * this.of(rows, this.ff);
   }
 
   /** Residual stream, its norm, and the norm's factors. */
@@ -99,7 +105,7 @@ export class LayerBytes {
     const { sizes } = this;
     const a = this.hint ? sizes.adapter : 0;
     const adapter = a === 0 ? 0 : this.sites ? sizes.of(rows, sizes.d) : 2 * sizes.of(rows, a);
-    return sizes.norm(rows) + 3 * sizes.of(rows, sizes.ff) + adapter;
+    return sizes.norm(rows) + sizes.hidden(rows) + adapter;
   }
 
   /** The low-rank rows, or, where these are made again, the product that they are added to. */
@@ -147,12 +153,9 @@ export function generatedMemory(
     passing += sizes.of(rows, width);
   } else if (generator === 'decoder') {
     const layer =
-      2 * sizes.norm(rows) +
-      2 * sizes.of(rows, width) +
-      sizes.wide(rows, sizes.heads) +
-      3 * sizes.of(rows, sizes.ff);
+      2 * sizes.norm(rows) + 2 * sizes.of(rows, width) + sizes.wide(rows, sizes.heads) + sizes.hidden(rows);
     activations += config.numDecoderLayers * layer + sizes.norm(rows) - sizes.of(rows, d);
-    passing += 3 * sizes.of(rows, sizes.ff) + sizes.wide(rows);
+    passing += sizes.hidden(rows) + sizes.wide(rows);
   }
   const z = generatorWidth(config);
   activations += sizes.of(generated, z) * (hint.generatorLayerNorm ? 2 : 1) + 2 * sizes.of(generated, d);
