@@ -1,13 +1,9 @@
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HintError } from '../util/errors.js';
 import { serializeModelConfig, type ModelConfig } from '../model/config/config.js';
 import { packageRoot } from '../util/package-root.js';
 import { PeerProcess } from './peer-process.js';
-
-// 200 MB, which nothing else needs: a clone of the repository has it, the published package does not.
-const ONNX_PACKAGE = '@xenova/transformers';
 
 /** What a peer says of itself once its model is there. */
 export type PeerDescription = Readonly<Record<string, string | number>>;
@@ -85,15 +81,13 @@ export function peerConfig(config: ModelConfig): Record<string, unknown> {
  * An exported T5 under @xenova/transformers and ONNX Runtime, in a process of its own.
  *
  * @param directory config.json, onnx/encoder_model.onnx and onnx/decoder_model_merged.onnx, or both with `_quantized`
- * @throws HintError NOT_SUPPORTED when the package is not installed, and when the model cannot be opened or is of another shape
- *   than `config`; ABORTED
+ * @throws HintError NOT_SUPPORTED when it cannot be opened or is of another shape than `config`; ABORTED
  */
 export async function startOnnx(
   directory: string,
   config: ModelConfig,
   signal?: AbortSignal,
 ): Promise<{ peer: PeerProcess; description: PeerDescription }> {
-  checkInstalled();
   const worker = fileURLToPath(new URL('onnx-worker.js', import.meta.url));
   const peer = new PeerProcess('ONNX Runtime', process.execPath, [worker]);
   try {
@@ -110,18 +104,6 @@ export async function startOnnx(
   } catch (error) {
     peer.close();
     throw error;
-  }
-}
-
-function checkInstalled(): void {
-  try {
-    createRequire(import.meta.url).resolve(ONNX_PACKAGE);
-  } catch (cause) {
-    throw new HintError(
-      'NOT_SUPPORTED',
-      `ONNX Runtime cannot be measured: it is run by ${ONNX_PACKAGE}, which is not installed; run npm install ${ONNX_PACKAGE}@2.17.2, or leave --onnx out.`,
-      { cause },
-    );
   }
 }
 

@@ -112,6 +112,7 @@ export class AddedTokens {
     if (text === '') return [];
     const stretches: Stretch[] = [];
     let last = 0;
+    let spaces = 0;
     for (let at = 0; at < text.length;) {
       const match = matcher.next(text, at);
       if (!match) break;
@@ -120,11 +121,11 @@ export class AddedTokens {
       if (token.single_word && (isWordBefore(text, match.start) || isWordAt(text, match.end))) continue;
       let { start, end } = match;
       if (token.lstrip) {
-        while (start > 0 && isWhite(text.charCodeAt(start - 1))) start--;
         // An earlier token may have taken the white space already.
         start = Math.max(start, last);
+        while (start > last && isWhite(text.charCodeAt(start - 1))) start--;
       }
-      if (token.rstrip) while (end < text.length && isWhite(text.charCodeAt(end))) end++;
+      if (token.rstrip) end = spaces = endOfSpaces(text, end, spaces);
       if (last < start) stretches.push({ span: sliceOf(span, last, start), id: -1 });
       stretches.push({ span: sliceOf(span, Math.min(start, end), end), id: match.id });
       last = end;
@@ -168,6 +169,17 @@ class Matcher {
     }
     return undefined;
   }
+}
+
+/**
+ * The end of the white space that begins at a place.
+ *
+ * @param known where white space ends that began before it, so that a token of white space does not read a run of it again
+ */
+function endOfSpaces(text: string, at: number, known: number): number {
+  let end = at < known && isWhite(text.charCodeAt(at)) ? known : at;
+  while (end < text.length && isWhite(text.charCodeAt(end))) end++;
+  return end;
 }
 
 function isWordAt(text: string, at: number): boolean {

@@ -202,15 +202,32 @@ const JOINS =
   /[\r\p{M}\p{Emoji_Modifier}\p{Cf}\u1100-\u11ff\ua960-\ua97f\uac00-\ud7ff\u0d4e\u0e33\u0eb3\uff9e\uff9f\u{111c2}\u{111c3}\u{113d1}\u{1193f}\u{11941}\u{11a3a}\u{11a84}-\u{11a89}\u{11d46}\u{11f02}]/u;
 const SEGMENTER = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
+// The segmenter takes time by the square of a text's length.
+const WINDOW = 1024;
+
 /** The characters that a reader sees, each of one or several code points. */
 function* clustersOf(text: string): Generator<string> {
-  if (!JOINS.test(text)) yield* text;
-  else for (const { segment } of SEGMENTER.segment(text)) yield segment;
+  if (!JOINS.test(text)) {
+    yield* text;
+    return;
+  }
+  for (let start = 0, width = WINDOW; start < text.length;) {
+    const end = Math.min(text.length, start + width);
+    const clusters = Array.from(SEGMENTER.segment(text.slice(start, end)), ({ segment }) => segment);
+    // The last one of a window may go on behind it.
+    if (end < text.length) clusters.pop();
+    for (const cluster of clusters) {
+      yield cluster;
+      start += cluster.length;
+    }
+    width = clusters.length === 0 ? 2 * width : WINDOW;
+  }
 }
 
 /** A text that is replaced piece by piece, with the origins that the Rust tokenizers give to what is new. */
 class Changes {
   private readonly parts: string[] = [];
+  private length = 0;
   private readonly origins: number[] | undefined;
   /** Where in the old text the next piece is taken to stand; what is left out at the start is not counted. */
   private at = 0;
@@ -221,6 +238,9 @@ class Changes {
 
   replace(old: string, text = old): void {
     this.parts.push(text);
+    this.length += text.length;
+    if (text.length > old.length)
+      checkBytes('A text', 'the tokenizer makes of it at least', this.length, NORMAL_FACTOR);
     const from = this.span.origins;
     if (!from || !this.origins) return;
     const before = [...old];

@@ -12,10 +12,10 @@ const sequence = z.object({ decoders: listOf(z.unknown()) });
 const replace = z.object({ pattern, content: z.string() });
 const strip = z.object({ content: character, start: z.int().min(0), stop: z.int().min(0) });
 const wordPiece = z.object({ prefix: z.string().default('##'), cleanup: z.boolean().default(true) });
-const bpe = z.object({ suffix: z.string().default('</w>') });
+const bpe = z.object({ suffix: z.string().min(1).default('</w>') });
 const ctc = z.object({
   pad_token: z.string().default('<pad>'),
-  word_delimiter_token: z.string().default('|'),
+  word_delimiter_token: z.string().min(1).default('|'),
   cleanup: z.boolean().default(true),
 });
 
@@ -53,7 +53,7 @@ function read(json: unknown, reader: PartReader): Decode {
       return (pieces) => [pieces.join('')];
     case 'Replace': {
       const fields = reader.fields(replace, json, type);
-      reader.grows(fields.content, 'String' in fields.pattern ? fields.pattern.String : '');
+      reader.growsBy(fields.content, fields.pattern);
       const find = reader.finder(fields.pattern);
       return (pieces) =>
         pieces.map((piece) =>

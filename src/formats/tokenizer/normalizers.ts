@@ -24,7 +24,9 @@ const CLUSTERS = /(?:[\u1100-\u1112\uac00-\ud7a3][\u1161-\u1175\u11a8-\u11c2]*|[
 
 const strip = z.object({ strip_left: z.boolean(), strip_right: z.boolean() });
 const replace = z.object({ pattern, content: z.string() });
-const prepend = z.object({ prepend: z.string() });
+// It is put in front of every stretch between added tokens.
+const LONGEST_PREFIX = 64;
+const prepend = z.object({ prepend: z.string().max(LONGEST_PREFIX) });
 const precompiled = z.object({ precompiled_charsmap: z.string().nullable() });
 const sequence = z.object({ normalizers: listOf(z.unknown()) });
 const bert = z.object({
@@ -55,6 +57,7 @@ function read(json: unknown, reader: PartReader): Normalize {
     case 'Precompiled': {
       const { precompiled_charsmap: blob } = reader.fields(precompiled, json, type);
       const charsmap = new Charsmap(blob ?? '');
+      reader.grows(2);
       return (span) => charsmap.normalizeSpan(span);
     }
     case 'NFC':
@@ -72,7 +75,7 @@ function read(json: unknown, reader: PartReader): Normalize {
     }
     case 'Replace': {
       const fields = reader.fields(replace, json, type);
-      reader.grows(fields.content, 'String' in fields.pattern ? fields.pattern.String : '');
+      reader.growsBy(fields.content, fields.pattern);
       const find = reader.finder(fields.pattern);
       return (span) => (span.text === '' ? span : replaced(span, find(span.text), fields.content));
     }
@@ -83,6 +86,8 @@ function read(json: unknown, reader: PartReader): Normalize {
     case 'Nmt':
       return nmt;
     case 'ByteLevel':
+      // A UTF-16 unit has up to three bytes.
+      reader.grows(3);
       return (span) => mapped(span, EACH, bytesAsText);
     case 'BertNormalizer':
       return readBert(reader.fields(bert, json, type));

@@ -71,11 +71,18 @@ export class PartReader {
     return (text) => expression.matches(text);
   }
 
-  /** Counts how much longer a text may become. */
-  grows(content: string, replaced: string): void {
-    this.growth *= Math.max(1, content.length / Math.max(1, replaced.length));
+  /** Counts how many times as long a part may make a text. */
+  grows(factor: number): void {
+    this.growth *= Math.max(1, factor);
     if (this.growth > MOST_GROWTH)
       this.refuse(`replacements that make a text more than ${MOST_GROWTH} times as long`);
+  }
+
+  /** {@link grows}, of a part that replaces matches. */
+  growsBy(content: string, value: z.output<typeof pattern>): void {
+    // An expression, and the empty text, may match at every place.
+    const replaced = 'String' in value && value.String !== '' ? value.String.length : 0;
+    this.grows(replaced > 0 ? content.length / replaced : content.length + 1);
   }
 
   unknown(type: string): never {

@@ -7,6 +7,7 @@ import { PartReader } from './part.js';
 /** Puts special tokens around the ids of a text. */
 export type PostProcess = (ids: number[]) => number[];
 
+const MOST_PIECES = 64;
 const special = z.tuple([z.string(), id]);
 const around = z.object({ sep: special, cls: special });
 const sequence = z.object({ processors: listOf(z.unknown()) });
@@ -17,7 +18,7 @@ const template = z.object({
       z.object({ Sequence: z.object({ id: z.enum(['A', 'B']) }) }),
     ]),
   ),
-  special_tokens: recordOf(z.object({ ids: listOf(id) })),
+  special_tokens: recordOf(z.object({ ids: z.array(id).max(MOST_PIECES) })),
 });
 
 /**
@@ -57,6 +58,7 @@ function readTemplate(
   { single, special_tokens: tokens }: z.output<typeof template>,
   reader: PartReader,
 ): PostProcess {
+  if (single.length > MOST_PIECES) reader.refuse(`a template of more than ${MOST_PIECES} pieces`);
   const pieces = single.map((piece): readonly number[] | undefined => {
     if ('Sequence' in piece)
       return piece.Sequence.id === 'A' ? undefined : reader.refuse('a second text in the template for one');

@@ -112,6 +112,8 @@ function read(json: unknown, reader: PartReader): PreTokenizer {
     }
     case 'ByteLevel': {
       const fields = reader.fields(byteLevel, json, type);
+      // A UTF-16 unit has up to three bytes.
+      reader.grows(3);
       return plain((span) => cutByteLevel(span, fields));
     }
     default:

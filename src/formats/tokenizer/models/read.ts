@@ -19,7 +19,7 @@ const LONGEST_PIECE = 1024;
 // Bytes that the trie of pieces holds for each unit.
 const TRIE_BYTES = 64;
 // A word takes time by the square of its length.
-const LONGEST_WORD = 10_000;
+const LONGEST_WORD = 1000;
 
 const words = z.object({ vocab: recordOf(id), unk_token: z.string() });
 const schemas = {

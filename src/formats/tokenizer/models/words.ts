@@ -1,20 +1,29 @@
 import { HintError } from '../../../util/errors.js';
 import { showValue } from '../../../util/show-value.js';
 import type { Model } from './model.js';
+import { CodeUnitTrie } from './trie.js';
 
 /** BERT's model: the longest piece at each place of a word, or the unknown piece for all of it. */
 export class WordPiece implements Model {
   readonly size: number;
   private readonly pieces: Map<number, string>;
+  private readonly beginning: CodeUnitTrie;
+  private readonly continuing: CodeUnitTrie;
 
   constructor(
     readonly ids: ReadonlyMap<string, number>,
     private readonly unknown: string,
-    private readonly continuingPrefix: string,
+    continuingPrefix: string,
     private readonly longestWord: number,
   ) {
     this.size = ids.size;
     this.pieces = new Map([...ids].map(([piece, id]) => [id, piece]));
+    this.beginning = CodeUnitTrie.of([...ids]);
+    this.continuing = CodeUnitTrie.of(
+      [...ids]
+        .filter(([piece]) => piece.startsWith(continuingPrefix))
+        .map(([piece, id]) => [piece.slice(continuingPrefix.length), id]),
+    );
   }
 
   piece(id: number): string | undefined {
@@ -22,26 +31,34 @@ export class WordPiece implements Model {
   }
 
   encode(text: string, ids: number[]): void {
-    const characters = [...text];
-    const found = characters.length > this.longestWord ? undefined : this.split(characters);
-    if (found) ids.push(...found);
-    else ids.push(idOfUnknown(this.ids, this.unknown));
+    const before = ids.length;
+    if (this.isTooLong(text) || !this.split(text, ids)) {
+      ids.length = before;
+      ids.push(idOfUnknown(this.ids, this.unknown));
+    }
   }
 
-  private split(characters: readonly string[]): number[] | undefined {
-    const found: number[] = [];
-    for (let start = 0; start < characters.length;) {
-      let end = characters.length;
-      let id: number | undefined;
-      for (; end > start && id === undefined; end--) {
-        const piece = characters.slice(start, end).join('');
-        id = this.ids.get(start > 0 ? this.continuingPrefix + piece : piece);
+  private isTooLong(text: string): boolean {
+    return text.length > this.longestWord && [...text].length > this.longestWord;
+  }
+
+  private split(text: string, ids: number[]): boolean {
+    for (let start = 0; start < text.length;) {
+      const trie = start === 0 ? this.beginning : this.continuing;
+      let found = -1;
+      let end = start;
+      for (let at = start, node = 0; at < text.length;) {
+        node = trie.step(node, text.charCodeAt(at++));
+        if (node < 0) break;
+        if (trie.value(node) < 0) continue;
+        found = trie.value(node);
+        end = at;
       }
-      if (id === undefined) return undefined;
-      found.push(id);
-      start = end + 1;
+      if (found < 0) return false;
+      ids.push(found);
+      start = end;
     }
-    return found;
+    return true;
   }
 }
 
