@@ -132,7 +132,9 @@ describe('P3', () => {
       .toString('utf8')
       .trimEnd()
       .split('\n');
-    const { fields: _, instruction: __, ...bare } = JSON.parse(rows[0]!) as Record<string, unknown>;
+    const bare = JSON.parse(rows[0]!) as Record<string, unknown>;
+    delete bare['fields'];
+    delete bare['instruction'];
     await writeFile(file, gzipSync([...rows, rows[0], JSON.stringify({ ...bare, idx: 99_999 })].join('\n')));
     const notices = new Notices();
     const setting = { form: 'no-prompt', shots: 0 } as const;

@@ -91,15 +91,18 @@ function openP3(
 }
 
 async function openOwn(
-  { kind: _, positives, cache, ...data }: OwnDataConfig,
+  data: OwnDataConfig,
   { system, tokenizer, seed, notices, signal, onProgress }: Context,
 ): Promise<ExampleSource> {
+  const { files, split, splitField, testFraction, splitBy, positives } = data;
+  const { maxInstructionTokens, maxInputTokens, maxTargetTokens } = data;
   const pool = await loadOwnDataset({
-    ...data,
+    ...{ files, split, splitField, testFraction, splitBy },
+    ...{ maxInstructionTokens, maxInputTokens, maxTargetTokens },
     setting: system.setting(positives),
     tokenizer,
     seed,
-    cacheDirectory: cache,
+    cacheDirectory: data.cache,
     notices,
     signal,
     // How many records there are is known when all are read.
