@@ -10,6 +10,7 @@ import { trainFromConfig } from '../../src/training/run/run.js';
 import type { TrainingEvent, TrainingSummary } from '../../src/training/run/events.js';
 import { sha256Hex } from '../../src/util/hash.js';
 import { tinyData, tinyRun } from './run-setup.js';
+import { FIXTURES } from './tiny.js';
 
 let scratch: string;
 let whole: string;
@@ -346,6 +347,31 @@ describe('bad circumstances', () => {
       trainUntil(tinyRun(output), (event) => event.kind === 'phase' && event.phase === 'data'),
     ).rejects.toMatchObject({ code: 'ABORTED' });
     expect(await trainFromConfig(tinyRun(output, { steps: 1 }))).toMatchObject({ status: 'finished' });
+  });
+
+  it.each([
+    [
+      'tensors that are missing',
+      { num_layers: 9 },
+      'INVALID_CHECKPOINT',
+      /has no tensor encoder\.block\.1\..* more/,
+    ],
+    ['another family', { model_type: 'longt5' }, 'INVALID_CONFIG', /model_type "longt5"/],
+  ])('a model with %s is refused before data are tokenised', async (_, change, code, message) => {
+    const init = join(scratch, `start-${code}`);
+    await cp(join(FIXTURES, 'families', 't5-v1.0'), init, { recursive: true });
+    const file = join(init, 'config.json');
+    const stored = JSON.parse(await readFile(file, 'utf8')) as object;
+    await writeFile(file, JSON.stringify({ ...stored, ...change }));
+    const phases: string[] = [];
+    const config = tinyRun(join(scratch, `refused-${code}`));
+    await expect(
+      trainFromConfig(
+        { ...config, model: { ...config.model, init } },
+        { onEvent: (event) => event.kind === 'phase' && phases.push(event.phase) },
+      ),
+    ).rejects.toMatchObject({ code, message: expect.stringMatching(message) as string });
+    expect(phases).toEqual([]);
   });
 
   it('a tokenizer with more ids than the model has embeddings is refused', async () => {

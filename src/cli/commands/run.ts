@@ -44,7 +44,7 @@ export function addRunCommand(program: Command): void {
     .addOption(jsonOption('the outputs'))
     .addHelpText(
       'after',
-      '\nExample:\n  $ hint run models/t5-small --input "translate English to German: Good morning."' +
+      '\nExample:\n  $ hint run t5-small --input "translate English to German: Good morning."' +
         '\n  $ hint run runs/hint/model --task colour.safetensors --input "Words: cat green salad."' +
         '\n  $ hint run runs/hint/model --task colour.safetensors --inputs lists.txt --decode t5x-beam1' +
         '\n  $ hint run runs/hint/model --task story.safetensors --input "A cat" --temperature 0.8 --seed 7 --stream',
