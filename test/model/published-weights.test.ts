@@ -10,6 +10,7 @@ import {
   readModelConfig,
   writeSafetensors,
 } from '../../src/index.js';
+import { examineModel } from '../../src/model/families/open-model.js';
 import type { TensorToWrite } from '../../src/formats/safetensors/file.js';
 
 const fixtures = resolve(import.meta.dirname, '..', 'fixtures');
@@ -83,6 +84,7 @@ describe('a T5 from a published form', () => {
     });
     expect(config.hint).toMatchObject({ generator: 'cross_attention', adapterSize: 4, adapterBias: true, prefixLength: 3, tieHyperencoder: true, loraRanks: { q: 0, k: 0, v: 0, o: 0 } }); // prettier-ignore
     expect((await readModelConfig(join(t5, 't5x-bf16'))).hint).toBeUndefined();
+    expect(await examineModel(join(t5, 't5x'))).toMatchObject({ tensors: expect.any(Number) as number });
     const model = await openModel(device, join(t5, 't5x'));
     expect(model.storedTensors().some(({ name }) => name === 'hypernetwork.prefix_key.wi.weight')).toBe(true);
   });

@@ -4,15 +4,14 @@ import type { Command } from 'commander';
 import { HintError } from '../../util/errors.js';
 import { summaryOf } from '../../model/checkpoint/stored-config.js';
 import { examineModel } from '../../model/families/open-model.js';
-import { openWeights } from '../../formats/checkpoint/open-weights.js';
-import { openSafetensors } from '../../formats/safetensors/file.js';
+import { findT5x, openWeights } from '../../formats/checkpoint/open-weights.js';
 import { RunDirectory } from '../../training/run/run-directory.js';
 import { showValue } from '../../util/show-value.js';
 import { shown } from '../../util/shown.js';
 import { action, print, printJson, table } from '../support/context.js';
 import { jsonOption } from '../support/options.js';
 
-type Report = { kind: 'model' | 'task' | 'run'; path: string } & Record<string, unknown>;
+type Report = { kind: 'model' | 'task' | 'weights' | 'run'; path: string } & Record<string, unknown>;
 
 /** `hint inspect PATH`: what a model directory, a compiled task or a training run is. */
 export function addInspectCommand(program: Command): void {
@@ -50,10 +49,10 @@ async function inspect(path: string): Promise<Report> {
     );
   if (!(await stat(path)).isDirectory()) return inspectTask(path);
   if (await exists(join(path, 'metrics.jsonl'))) return inspectRun(path);
-  if (await exists(join(path, 'config.json'))) return inspectModel(path);
+  if ((await exists(join(path, 'config.json'))) || (await findT5x(path))) return inspectModel(path);
   throw new HintError(
     'INVALID_FILE',
-    `${path} holds neither config.json (a model) nor metrics.jsonl (a run).`,
+    `${path} holds neither config.json nor a checkpoint of T5X (a model), nor metrics.jsonl (a run).`,
   );
 }
 
@@ -65,10 +64,10 @@ async function inspectModel(path: string): Promise<Report> {
 }
 
 async function inspectTask(path: string): Promise<Report> {
-  await using file = await openSafetensors(path);
+  await using file = await openWeights(path);
   const tensors = [...file.tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
   return {
-    kind: 'task',
+    kind: file.form === 'safetensors' ? 'task' : 'weights',
     path,
     bytes: (await stat(path)).size,
     metadata: Object.fromEntries(file.metadata),
