@@ -320,6 +320,7 @@ export const calls: Record<string, string | (() => Record<string, Call>)> = {
       tokenizer.truncate(...(args as unknown as [string, number])),
     ),
     tokenLength: call({ text: 'A dog.' }, (text) => tokenizer.tokenLength(text)),
+    decodeAnswer: call({ ids: [5] }, (ids) => tokenizer.decodeAnswer(ids)),
     decodePrediction: call({ ids: [5] }, (ids) => tokenizer.decodePrediction(ids)),
   }),
   loadSniDataset: () => ({ loadSniDataset: call({ options: sniOptions() }, api.loadSniDataset) }),

@@ -103,6 +103,9 @@ describe('decode', () => {
   it('cleans up the spaces of a prediction as Hugging Face does', () => {
     const tokens = tokenizer.encode("It does n't work , it 's Bob 's : they 've gone .");
     expect(tokenizer.decodePrediction(tokens)).toBe("It doesn't work, it's Bob's : they've gone.");
+    // Answers are as transformers 5 decodes them; the tokenizer has no tokenizer_config.json that asks for more.
+    expect(tokenizer.decodeAnswer(tokens)).toBe(tokenizer.decode(tokens));
+    expect(tokenizer.decodeAnswer(tokens)).not.toBe(tokenizer.decodePrediction(tokens));
   });
 });
 

@@ -63,7 +63,7 @@ describe('a compiled task', () => {
     const ids = sentences.map((sentence) => tokenizer.encode(sentence));
     expect(await fromTokens.generate(ids, { maxTokens: 6 })).toEqual(texts);
     expect(texts.map(({ text }) => text)).toEqual(
-      texts.map(({ tokens }) => tokenizer.decodePrediction(tokens)),
+      texts.map(({ tokens }) => tokenizer.decodeAnswer(tokens)),
     );
   });
 

@@ -252,7 +252,7 @@ describe('a family that was registered', () => {
     const evaluation = await evaluateModel({ model, tokenizer }, examples, { maxTokens: 3 });
     const generated = await generateTokens(model, { instructions, inputs, taskIndex, maxTokens: 3 });
     expect(evaluation.predictions.map(({ prediction }) => prediction)).toEqual(
-      generated.map(({ tokens }) => tokenizer.decodePrediction(tokens)),
+      generated.map(({ tokens }) => tokenizer.decodeAnswer(tokens)),
     );
     expect(evaluation.tasksCompiled).toBe(2);
     const tokens = generated.reduce((total, one) => total + one.tokens.length, 0);

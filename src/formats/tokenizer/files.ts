@@ -26,7 +26,11 @@ export interface TokenizerFile {
   readonly fingerprint: string;
   /** What a tokenizer.json says, or would say. */
   readonly json: unknown;
+  /** Whether the tokenizer_config.json beside it asks for spaces in front of punctuation to be dropped from texts. */
+  readonly cleansUp: boolean;
 }
+
+type TokenizerForm = Omit<TokenizerFile, 'cleansUp'>;
 
 /**
  * The file of a folder that holds its tokenizer: `tokenizer.json`, or else `spiece.model` (T5), or else `vocab.json`, which
@@ -44,6 +48,16 @@ export async function findTokenizerFile(folder: string): Promise<string | undefi
  * @throws HintError `NOT_FOUND`, `INVALID_JSON`, `INVALID_FILE`, `LIMIT_EXCEEDED`
  */
 export async function readTokenizerFile(path: string): Promise<TokenizerFile> {
+  const found = await readForm(path);
+  const config = (await readBeside(found.file, 'tokenizer_config.json'))?.json;
+  // Absent means no, as in transformers 5; version 4 wrote the field.
+  const cleansUp =
+    (config as { clean_up_tokenization_spaces?: unknown } | null | undefined)
+      ?.clean_up_tokenization_spaces === true;
+  return { ...found, cleansUp };
+}
+
+async function readForm(path: string): Promise<TokenizerForm> {
   const isFolder = await stat(path).then(
     (entry) => entry.isDirectory(),
     () => false,
@@ -72,7 +86,7 @@ export async function writeTokenizerJson(source: string, destination: string): P
   return file;
 }
 
-async function readSentencePiece(file: string, bytes: Uint8Array): Promise<TokenizerFile> {
+async function readSentencePiece(file: string, bytes: Uint8Array): Promise<TokenizerForm> {
   const config = await readBeside(file, 'tokenizer_config.json');
   const given = isPlainObject(config?.json) ? config.json.extra_ids : undefined;
   const sentinels = typeof given === 'number' && Number.isInteger(given) && given >= 0 ? given : undefined;
@@ -85,7 +99,7 @@ async function readSentencePiece(file: string, bytes: Uint8Array): Promise<Token
   return { file, fingerprint: fingerprintOf(json), json };
 }
 
-async function readGpt2Files(file: string, bytes: Uint8Array, vocabulary: unknown): Promise<TokenizerFile> {
+async function readGpt2Files(file: string, bytes: Uint8Array, vocabulary: unknown): Promise<TokenizerForm> {
   const merges = join(dirname(file), MERGES);
   if (!(await exists(merges)))
     throw new HintError(

@@ -74,7 +74,12 @@ export class Tokenizer {
 
   private readonly pipeline: Pipeline;
 
-  private constructor(file: string, fingerprint: string, json: unknown) {
+  private constructor(
+    file: string,
+    fingerprint: string,
+    json: unknown,
+    private readonly cleansUp: boolean,
+  ) {
     this.file = file;
     this.fingerprint = fingerprint;
     this.pipeline = new Pipeline(json, file);
@@ -105,9 +110,9 @@ export class Tokenizer {
    */
   static async load(path: string): Promise<Tokenizer> {
     checked(pathKind, path, 'path');
-    const { file, fingerprint, json } = await readTokenizerFile(path);
+    const { file, fingerprint, json, cleansUp } = await readTokenizerFile(path);
     // Building the tables of a large vocabulary takes seconds.
-    return withinSeconds(file, () => new Tokenizer(file, fingerprint, json));
+    return withinSeconds(file, () => new Tokenizer(file, fingerprint, json, cleansUp));
   }
 
   /**
@@ -169,6 +174,21 @@ export class Tokenizer {
     checked(IDS, ids, 'ids');
     const end = ids.indexOf(this.eosId);
     return this.decodeIds(end < 0 ? ids : ids.slice(0, end), { skipSpecialTokens: true, cleanUp: true });
+  }
+
+  /**
+   * The text of a generated answer, as transformers gives it: cut at the first EOS, without special ids and unknowns. Spaces in
+   * front of punctuation stay, unless the `tokenizer_config.json` beside the tokenizer says `clean_up_tokenization_spaces`.
+   *
+   * @throws HintError `INVALID_ARGUMENT` for ids that are no integers
+   */
+  decodeAnswer(ids: Int32Array | readonly number[]): string {
+    checked(IDS, ids, 'ids');
+    const end = ids.indexOf(this.eosId);
+    return this.decodeIds(end < 0 ? ids : ids.slice(0, end), {
+      skipSpecialTokens: true,
+      cleanUp: this.cleansUp,
+    });
   }
 
   private idOf(name: string): number {

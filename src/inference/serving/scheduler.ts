@@ -340,7 +340,7 @@ export class Scheduler {
       if (isActive(row)) return true;
       if (row.dropped) return false;
       const tokens = Int32Array.from(row.tokens);
-      const text = tokenizer ? tokenizer.decodePrediction(tokens) : '';
+      const text = tokenizer ? tokenizer.decodeAnswer(tokens) : '';
       this.counts.completed++;
       const logProbs = row.logs ? { logProbs: Float32Array.from(row.logProbs) } : {};
       row.resolve({ text, tokens, finished: row.finished, ...logProbs });

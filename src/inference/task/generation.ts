@@ -69,7 +69,7 @@ export class TextWatch implements RowWatch {
   private growingOf(input: number): GrowingText {
     let growing = this.texts.get(input);
     if (!growing) {
-      growing = new GrowingText((ids) => this.tokenizer?.decodePrediction(ids) ?? '', this.stops);
+      growing = new GrowingText((ids) => this.tokenizer?.decodeAnswer(ids) ?? '', this.stops);
       this.texts.set(input, growing);
     }
     return growing;

@@ -1,4 +1,4 @@
-// What a space in front of makes the tokenizer's clean-up drop that space; see Tokenizer.decodePrediction.
+// What a space in front of makes the tokenizer's clean-up drop that space; see Tokenizer.decodeAnswer.
 const DROPS_SPACE = ['.', '?', '!', ',', "' ", "n't", "'m", "'s", "'ve", "'re"];
 
 /**

@@ -112,7 +112,7 @@ export class Task {
     for (const one of generated) {
       const pause = breathe();
       if (pause) await pause;
-      results.push({ text: tokenizer ? tokenizer.decodePrediction(one.tokens) : '', ...one });
+      results.push({ text: tokenizer ? tokenizer.decodeAnswer(one.tokens) : '', ...one });
     }
     return results;
   }
