@@ -8,8 +8,11 @@ import type { Notice, Notices } from '../util/notices.js';
 import { parseJson, readBytes } from '../util/read-file.js';
 import { concatenate, InstructionRows, type Choice, type TokenizedExample } from './batch.js';
 
-/** Raise when the layout, a prompt format or the tokenizer's behaviour changes: old files are then not found. */
-export const TOKEN_CACHE_VERSION = 3;
+/**
+ * Raise when the layout or a prompt format changes: old files are then not found. What changes in tokenizers is for
+ * `Tokenizer.idsKey` to say.
+ */
+export const TOKEN_CACHE_VERSION = 2;
 
 const MAGIC = 'HINTTOK1';
 const HEADER_BYTES = 72;
@@ -105,7 +108,8 @@ const packedText: z.ZodType<PackedText> = z.object({
       choices: listOf(count).optional(),
     }),
   ),
-  notices: listOf(z.object({ what: z.string(), count, places: listOf(z.string()) })),
+  // Version 0.1.0 noticed nothing.
+  notices: listOf(z.object({ what: z.string(), count, places: listOf(z.string()) })).default([]),
 });
 
 const CACHE = 'A file of the token cache';

@@ -266,7 +266,7 @@ export const PARSERS = {
       const tasks = Object.fromEntries(rows.map((row) => [`${row.dataset}_${row.template}`, { text: 'a [B] c', keep: 1, shots: null }]));
       for await (const block of readLineBlocks(file, 'the rows')) {
         const job = { ...block, file, setting: { form: 'joint', shots: 1 }, tasks, seed: 0, withChoices: true, maxInstructionTokens: 64, maxInputTokens: 64, maxTargetTokens: 64, cacheDirectory: null };
-        await runP3Job(job, { fingerprint: tokens.fingerprint, get: async () => tokens });
+        await runP3Job(job, { idsKey: tokens.idsKey, get: async () => tokens });
       }
     },
   },
@@ -447,7 +447,7 @@ async function readCorpus(file) {
   const { readGroups, START } = await import('../../dist/data/text/documents.js');
   const { runTextJob } = await import('../../dist/data/text/text-job.js');
   const tokens = await fixtureTokenizer();
-  const source = { fingerprint: tokens.fingerprint, get: async () => tokens };
+  const source = { idsKey: tokens.idsKey, get: async () => tokens };
   const settings = { column: 'text', epoch: 0, group: 0, seed: 0, objective: 'hint', splits: 'independent', segmentTokens: 64, maxDocumentTokens: 1024, lastSegment: 'drop' }; // prettier-ignore
   let groups = 0;
   for await (const { documents } of readGroups(await findTextFiles([file]), START, 8, {

@@ -42,7 +42,7 @@ export async function runTokenizeJob(
     [TOKEN_CACHE_VERSION, name, Object.entries(settings).sort()],
     infinityAsText,
   );
-  const key = sha256(identity, tokenizer.fingerprint, bytes);
+  const key = sha256(identity, tokenizer.idsKey, bytes);
   const stored = cacheDirectory === null ? undefined : await readTokenCache(cacheDirectory, key);
   throwIfAborted(signal);
   if (stored) return { packed: stored, cached: true };

@@ -32,7 +32,7 @@ async function runOwnJob(
 ): Promise<TokenizeResult> {
   const { cacheDirectory, ...settings } = job;
   const identity = JSON.stringify([TOKEN_CACHE_VERSION, 'own', Object.entries(settings).sort()]);
-  const key = sha256(identity, tokenizer.fingerprint);
+  const key = sha256(identity, tokenizer.idsKey);
   const stored = cacheDirectory === null ? undefined : await readTokenCache(cacheDirectory, key);
   throwIfAborted(signal);
   if (stored) return { packed: stored, cached: true };

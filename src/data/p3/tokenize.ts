@@ -51,7 +51,7 @@ export async function runP3Job(
   const { bytes, cacheDirectory, ...settings } = job;
   const ofContent = Object.entries(settings).filter(([name]) => name !== 'file' && name !== 'firstLine');
   const identity = JSON.stringify([TOKEN_CACHE_VERSION, 'p3', ofContent.sort()]);
-  const key = sha256(identity, tokenizer.fingerprint, bytes);
+  const key = sha256(identity, tokenizer.idsKey, bytes);
   const stored = cacheDirectory === null ? undefined : await readTokenCache(cacheDirectory, key);
   throwIfAborted(signal);
   if (stored) return { packed: stored, cached: true };

@@ -86,7 +86,7 @@ export class TextReader {
   private tokenize(job: TextJob): Promise<Ragged> {
     if (this.crew) return this.crew.run(TEXT_GROUPS, job);
     const { tokenizer } = this.options;
-    return runTextJob(job, { fingerprint: tokenizer.fingerprint, get: () => Promise.resolve(tokenizer) });
+    return runTextJob(job, { idsKey: tokenizer.idsKey, get: () => Promise.resolve(tokenizer) });
   }
 
   /** Stops all threads and reading, finished or not; resolves when the threads are gone. */

@@ -4,7 +4,8 @@ import { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 
 /** A tokenizer that may not have been loaded yet: what is in the cache needs none. */
 export interface LazyTokenizer {
-  fingerprint: string;
+  /** {@link Tokenizer.idsKey}: names what texts become, in the keys of caches. */
+  idsKey: string;
   get: () => Promise<Tokenizer>;
 }
 
@@ -45,6 +46,7 @@ export interface TokenizeResult {
 export interface TokenizerWorkerData {
   tokenizerFile: string;
   fingerprint: string;
+  idsKey: string;
 }
 
 /** A worker's answer to a job. Errors cross as code and sentence, since a clone loses their class. */

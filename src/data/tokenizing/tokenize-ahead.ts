@@ -32,7 +32,7 @@ export async function* tokenizePacked<Job extends { cacheDirectory: string | nul
   const lookAhead = Math.max(1, options.lookAhead ?? 2 * threads);
   throwIfAborted(signal);
   const crew = threads === 0 ? undefined : new TokenizerCrew(threads, tokenizer, signal);
-  const source = { fingerprint: tokenizer.fingerprint, get: () => Promise.resolve(tokenizer) };
+  const source = { idsKey: tokenizer.idsKey, get: () => Promise.resolve(tokenizer) };
   const underWay: Promise<Uint8Array>[] = [];
   try {
     for await (const job of jobs) {

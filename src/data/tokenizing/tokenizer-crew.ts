@@ -49,7 +49,11 @@ export class TokenizerCrew {
    */
   constructor(size: number, tokenizer: Tokenizer, signal?: AbortSignal) {
     this.size = size;
-    this.data = { tokenizerFile: tokenizer.file, fingerprint: tokenizer.fingerprint };
+    this.data = {
+      tokenizerFile: tokenizer.file,
+      fingerprint: tokenizer.fingerprint,
+      idsKey: tokenizer.idsKey,
+    };
     this.script = workerScript();
     this.signal = signal;
     signal?.addEventListener('abort', this.onAbort, { once: true });

@@ -16,9 +16,9 @@ const KINDS: readonly JobKind<never, unknown>[] = [
 ];
 const kinds = new Map(KINDS.map((kind) => [kind.name, kind]));
 
-const { tokenizerFile, fingerprint } = workerData as TokenizerWorkerData;
+const { tokenizerFile, fingerprint, idsKey } = workerData as TokenizerWorkerData;
 let loading: Promise<Tokenizer> | undefined;
-const source = { fingerprint, get: () => (loading ??= loadSameTokenizer()) };
+const source = { idsKey, get: () => (loading ??= loadSameTokenizer()) };
 
 parentPort!.on('message', ({ kind, job }: { kind: string; job: never }) => {
   void answer(kind, job).then((reply) => {

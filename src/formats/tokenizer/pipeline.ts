@@ -37,6 +37,8 @@ export class Pipeline {
   private readonly normalize: Normalize | undefined;
   private readonly preTokenizer: PreTokenizer;
   private readonly words = new RecentWords();
+  /** Whether ids are those of version 0.1.0, which left out parts of other files. */
+  readonly keepsIds: boolean;
   /** Ids of stretches of raw text that the parts never look beyond; absent where they do. */
   private readonly stretches: RegExp | undefined;
   private readonly rawStretches = new RecentWords();
@@ -56,6 +58,7 @@ export class Pipeline {
       );
     }
     const own = ownShape(data);
+    this.keepsIds = own !== undefined || (hasOwnWords(data) && isNfkc(data.normalizer));
     const tokens: readonly AddedToken[] = data.added_tokens;
     // SentencePiece takes no control piece and no sentinel for text that only looks like one when it is normalised.
     const leavesOut = new Set(own ? tokens.map(({ content }) => content) : []);
@@ -163,20 +166,23 @@ const OWN_WORDS: PreTokenizer = {
  */
 function ownShape(json: File): Charsmap | undefined {
   const [normalizer, ...others] = partsOf(json.normalizer);
-  const [spaces, words, ...more] = partsOf(json.pre_tokenizer);
-  if (!isPlainObject(json.model) || json.model.type !== 'Unigram' || others.length + more.length > 0)
-    return undefined;
   const blob = normalizer?.type === 'Precompiled' ? normalizer.precompiled_charsmap : undefined;
-  if (
-    typeof blob !== 'string' ||
-    blob === '' ||
-    spaces?.type !== 'WhitespaceSplit' ||
-    words?.type !== 'Metaspace'
-  )
-    return undefined;
-  const { data } = metaspace.safeParse(words);
-  if (data?.replacement !== SPACE_SIGN || data.scheme !== 'always' || !data.splits) return undefined;
+  if (others.length > 0 || typeof blob !== 'string' || blob === '' || !hasOwnWords(json)) return undefined;
   return new Charsmap(blob);
+}
+
+/** A unigram model of words between white space, each behind a space's sign. */
+function hasOwnWords(json: File): boolean {
+  const [spaces, words, ...more] = partsOf(json.pre_tokenizer);
+  if (!isPlainObject(json.model) || json.model.type !== 'Unigram' || more.length > 0) return false;
+  if (spaces?.type !== 'WhitespaceSplit' || words?.type !== 'Metaspace') return false;
+  const { data } = metaspace.safeParse(words);
+  return data?.replacement === SPACE_SIGN && data.scheme === 'always' && data.splits;
+}
+
+function isNfkc(normalizer: unknown): boolean {
+  const [part, ...others] = partsOf(normalizer);
+  return part?.type === 'NFKC' && others.length === 0;
 }
 
 /** Whether a character keeps what stands before and behind it apart; undefined where a normaliser looks at more. */

@@ -66,6 +66,11 @@ export class Tokenizer {
   readonly file: string;
   /** SHA-256 of that file, or of the tokenizer.json that stands for it, 64 hexadecimal digits: names the mapping from text to ids. */
   readonly fingerprint: string;
+  /**
+   * Names what texts become, for keys of caches: the fingerprint, with a mark where version 0.1.0 left parts of the file out and
+   * gave other ids.
+   */
+  readonly idsKey: string;
   /** Number of ids, special ones included; the model's embedding may have more rows. */
   readonly vocabSize: number;
   readonly eosId: number;
@@ -83,6 +88,7 @@ export class Tokenizer {
     this.file = file;
     this.fingerprint = fingerprint;
     this.pipeline = new Pipeline(json, file);
+    this.idsKey = this.pipeline.keepsIds ? fingerprint : `${fingerprint}+parts`;
     const { model, added } = this.pipeline;
     let most = -1;
     for (const ids of [model.ids, added.ids]) for (const id of ids.values()) most = Math.max(most, id);

@@ -132,7 +132,7 @@ describe('documents that cannot be used', () => {
         lastSegment: 'pad',
         seed: 0,
       },
-      { fingerprint: '', get: () => Promise.resolve(tokenizer) },
+      { idsKey: '', get: () => Promise.resolve(tokenizer) },
     );
   };
 
