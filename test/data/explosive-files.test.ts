@@ -14,7 +14,7 @@ import { readParquetRows } from '../../src/formats/parquet/texts.js';
 import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { rougeL } from '../../src/evaluation/rouge.js';
 import { limits, setLimits } from '../../src/util/limits.js';
-import { plainParquet } from '../fuzz/parsers.mjs';
+import { plainParquet } from '../fuzz/plain-parquet.mjs';
 
 const before = limits();
 const limitExceeded = expect.objectContaining({ code: 'LIMIT_EXCEEDED' }) as Error;

@@ -62,9 +62,7 @@ describe('a compiled task', () => {
     const texts = await fromText.generate(sentences, { maxTokens: 6 });
     const ids = sentences.map((sentence) => tokenizer.encode(sentence));
     expect(await fromTokens.generate(ids, { maxTokens: 6 })).toEqual(texts);
-    expect(texts.map(({ text }) => text)).toEqual(
-      texts.map(({ tokens }) => tokenizer.decodeAnswer(tokens)),
-    );
+    expect(texts.map(({ text }) => text)).toEqual(texts.map(({ tokens }) => tokenizer.decodeAnswer(tokens)));
   });
 
   it('a plain T5 reads the Tk-Instruct text, every time', async () => {
