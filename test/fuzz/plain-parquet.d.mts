@@ -8,4 +8,5 @@
 export function plainParquet(
   rows: number,
   values: number,
-  claims?: { unpacked?: number;
+  claims?: { unpacked?: number; packed?: number; levels?: readonly number[] },
+): Uint8Array;
