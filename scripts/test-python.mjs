@@ -50,7 +50,17 @@ function environment() {
   const record = join(home, 'requirements.txt');
   if (existsSync(record) && readFileSync(record, 'utf8') === wanted) return program;
   run('python3', '-m', 'venv', home);
-  run(program, '-m', 'pip', 'install', '--quiet', '--retries', '1', '--requirement', join(folder, 'requirements.txt'));
+  run(
+    program,
+    '-m',
+    'pip',
+    'install',
+    '--quiet',
+    '--retries',
+    '1',
+    '--requirement',
+    join(folder, 'requirements.txt'),
+  );
   writeFileSync(record, wanted);
   return program;
 }
