@@ -125,7 +125,7 @@ it('a template that is not listed is none, whatever its task is called', async (
     maxInputTokens: 9,
     maxTargetTokens: 9,
   };
-  const tokenizer = { fingerprint: 'x', get: () => Promise.reject(new Error('never asked')) };
+  const tokenizer = { idsKey: 'x', get: () => Promise.reject(new Error('never asked')) };
   await expect(runP3Job(job, tokenizer as never)).rejects.toThrow(/templates.json does not list/);
 });
 
