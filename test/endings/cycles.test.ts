@@ -34,8 +34,8 @@ it(
     const [after50, afterLast] = [memory.slice(0, WINDOW), memory.slice(WINDOW)].map((some) =>
       Math.min(...some),
     ) as [number, number];
-    // Of some 110 MB: a leak of 6 KiB a cycle shows in the long form, one of 180 in the short.
-    expect(afterLast / after50, said).toBeLessThanOrEqual(rounds() >= 200 ? 1.05 : 1.08);
+    // Of some 110 MB: a leak of 6 KiB a cycle shows in the long form, one of 270 in the short, whose readings lie up to 8 % apart.
+    expect(afterLast / after50, said).toBeLessThanOrEqual(rounds() >= 200 ? 1.05 : 1.12);
     recordCount('open and close cycles', last);
   },
   TIME_LIMIT,
