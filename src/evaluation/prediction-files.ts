@@ -177,10 +177,12 @@ export async function readReferences(
     if (track !== undefined && line.track !== undefined && line.track !== track) elsewhere.add(line.id);
     else references.set(line.id, line.references);
   }
-  if (references.size === 0 && elsewhere.size > 0)
+  if (references.size === 0)
     throw new HintError(
       'INVALID_DATA',
-      `${path} has no references of the track ${track}; all its ${elsewhere.size} lines name another.`,
+      elsewhere.size > 0
+        ? `${path} has no references of the track ${track}; all its ${elsewhere.size} lines name another.`
+        : `${path} holds 0 references; each line must be ${expected}.`,
     );
   return { references, tasks: new Map(), elsewhere, isComplete: true };
 }

@@ -9,18 +9,27 @@ export const MOST_LEVELS = 256;
 // How much of a file that does not say its size, such as a pipe, is read at a time.
 const CHUNK_BYTES = 1 << 20;
 
+const LFS_POINTER = 'version https://git-lfs';
+const MOST_POINTER_BYTES = 1024;
+
 /**
  * Reads a whole file.
  *
  * @param what what the file is, for the error message, e.g. `the task file`
  * @throws HintError `NOT_FOUND` when it does not exist, `IO` when it cannot be read, `LIMIT_EXCEEDED` when it is larger
- *   than a file may be (see limits.ts), `ABORTED`
+ *   than a file may be (see limits.ts), `INVALID_FILE` when it is the pointer that Git LFS puts in a file's place, `ABORTED`
  */
 export async function readBytes(file: string, what: string, signal?: AbortSignal): Promise<Buffer> {
   throwIfAborted(signal);
   try {
     await using handle = await open(file, 'r');
-    return await readWhole(handle, file, signal);
+    const bytes = await readWhole(handle, file, signal);
+    if (bytes.length < MOST_POINTER_BYTES && bytes.toString('latin1', 0, LFS_POINTER.length) === LFS_POINTER)
+      throw new HintError(
+        'INVALID_FILE',
+        `${file} is a Git LFS pointer and not ${what}; fetch it with "git lfs pull", or download the file itself.`,
+      );
+    return bytes;
   } catch (cause) {
     throwIfAborted(signal);
     if (cause instanceof HintError) throw cause;

@@ -180,6 +180,12 @@ describe('scoreFile', () => {
     );
   });
 
+  it('refuses an empty file of references, though the predictions bring their own', async () => {
+    const path = await file('own.jsonl', jsonLines([{ id: '1', prediction: 'x', references: ['x'] }]));
+    const references = await file('none.jsonl', '');
+    await expect(scoreFile(path, { references })).rejects.toThrow(/none.jsonl holds 0 references/);
+  });
+
   it('tells how many references got no prediction, so that a cut-off run is noticed', async () => {
     const path = await file('p.jsonl', jsonLines([{ id: '1', prediction: 'x' }]));
     const references = await file(

@@ -260,7 +260,13 @@ describe('config.json', () => {
         },
       });
       expect((await readModelConfig(directory)).eosTokenId).toBe(1);
-      await write('generation_config.json', { eos_token_id: [3, 4], decoder_start_token_id: 5 });
+      await write('generation_config.json', { bos_token_id: 6 });
+      expect((await readModelConfig(directory)).decoderStartTokenId).toBe(6);
+      await write('generation_config.json', {
+        eos_token_id: [3, 4],
+        bos_token_id: 6,
+        decoder_start_token_id: 5,
+      });
       expect(await readModelConfig(directory)).toMatchObject({
         eosTokenId: 3,
         moreEosTokenIds: [4],

@@ -117,6 +117,15 @@ describe('a converted checkpoint', () => {
     expect(await readdir(destination())).toEqual(['mine']);
   });
 
+  it('has no pointer of Git LFS in the place of a tokenizer', async () => {
+    const source = await torchModel();
+    await writeFile(join(source, 'spiece.model'), 'version https://git-lfs.github.com/spec/v1\nsize 5\n');
+    await expect(convertCheckpoint(source, destination())).rejects.toThrow(
+      /spiece.model is a Git LFS pointer and not the tokenizer; fetch it/,
+    );
+    await expect(readdir(destination())).rejects.toThrow(/ENOENT/);
+  });
+
   it('needs a config.json where the source is of a form that has one', async () => {
     const source = await torchModel();
     await rm(join(source, 'config.json'));

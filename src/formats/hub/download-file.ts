@@ -40,6 +40,7 @@ export async function downloadFile(
   try {
     const hash = startHash(file);
     let position = await hashPart(handle, hash.value, file, progressed, signal);
+    let furthest = position;
     await withRetries(
       access,
       what,
@@ -67,7 +68,11 @@ export async function downloadFile(
             hash.value.update(piece);
             position += piece.length;
             progressed(piece.length);
-            cameFurther();
+            // A server without ranges that is cut off at the same place each time comes no further.
+            if (position > furthest) {
+              furthest = position;
+              cameFurther();
+            }
           }
         } finally {
           watch.stop();
@@ -80,8 +85,12 @@ export async function downloadFile(
     const digest = hash.value.digest('hex');
     if (digest !== file.digest)
       throw wrong(what, `its checksum is ${digest} where ${file.digest} was announced`);
-    await handle.truncate(file.size);
-    await handle.sync();
+    await handle
+      .truncate(file.size)
+      .then(() => handle.sync())
+      .catch((cause: unknown) => {
+        throw ioError('write', partial, cause);
+      });
   } catch (error) {
     if (error instanceof HintError && error.code === 'INVALID_FILE') await rm(partial, { force: true });
     throw error;
@@ -120,7 +129,11 @@ async function hashPart(
   let position = 0;
   while (position < size) {
     throwIfAborted(signal);
-    const { bytesRead } = await handle.read(piece, 0, Math.min(piece.length, size - position), position);
+    const { bytesRead } = await handle
+      .read(piece, 0, Math.min(piece.length, size - position), position)
+      .catch((cause: unknown) => {
+        throw ioError('read', `what was downloaded of ${file.path}`, cause);
+      });
     if (bytesRead === 0) break;
     hash.update(piece.subarray(0, bytesRead));
     position += bytesRead;

@@ -26,7 +26,7 @@ export interface DownloadOptions {
 export interface DownloadedModel {
   /** Holds the files by their names; open it as a model directory. */
   folder: string;
-  /** Undefined when offline and the revision is a branch that was never resolved here. */
+  /** What the revision stood for: when it was last asked for, when offline. */
   commit: string;
   /** The files that the model needs; empty when offline. */
   files: HubFile[];
@@ -58,8 +58,9 @@ export async function downloadModel(name: string, options: DownloadOptions = {})
     if (!(await cache.has(file))) await downloadFile(access, cache, { name, commit, file }, report, signal);
     done = before + file.size;
     options.onProgress?.(done, total, file.path);
-    await cache.linkInto(commit, file);
   }
+  // A snapshot is there when all of its files are: whoever looks for a commit offline looks for its folder.
+  for (const file of needed) await cache.linkInto(commit, file);
   // Last of all: whoever finds the revision finds all of its files.
   await cache.noteCommit(revision, commit);
   return { folder: cache.snapshot(commit), commit, files: needed };

@@ -1,4 +1,5 @@
 import { HintError } from '../../util/errors.js';
+import { checkBytes } from '../../util/limits.js';
 import { refusal, hubFetch, stallWatch, withRetries, type HubAccess } from './http.js';
 
 /** A file of a repository. */
@@ -22,6 +23,7 @@ const COMMIT = /^[0-9a-f]{40}$/;
 const DIGEST = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 // More than any model has; a listing that never ends is refused.
 const MOST_FILES = 100_000;
+const MOST_PAGES = 1000;
 
 /** @throws HintError INVALID_ARGUMENT for what is no name of a repository */
 export function checkName(name: string): void {
@@ -62,15 +64,17 @@ export async function readSnapshot(
     async () => {
       const watch = stallWatch(access, signal);
       try {
+        let pages = 0;
         const ask = async (address: string | URL | Request, init?: RequestInit): Promise<Response> => {
           watch.alive();
           const url = address instanceof Request ? address.url : String(address);
           // A page of a listing names the next; the hub's own is the only host that is asked.
           if (new URL(url).origin !== new URL(access.endpoint).origin)
             throw new HintError('IO', `${access.endpoint} leads to ${url}, another host; check HF_ENDPOINT.`);
+          if (++pages > MOST_PAGES) throw strange(what, `at most ${MOST_PAGES} pages`, 'more');
           const response = await hubFetch(access, url, { ...init, signal: watch.signal });
           if (!response.ok) throw await refusal(access, what, response);
-          return response;
+          return bounded(what, response, watch.alive);
         };
         const hub = { hubUrl: access.endpoint, fetch: ask };
         const { sha } = await modelInfo({ ...hub, name, revision, additionalFields: ['sha'] });
@@ -93,6 +97,19 @@ export async function readSnapshot(
     },
     signal,
   );
+}
+
+/** The same answer, of no more bytes than a file may have. @throws HintError LIMIT_EXCEEDED */
+async function bounded(what: string, response: Response, alive: () => void): Promise<Response> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    alive();
+    bytes += piece.length;
+    checkBytes(what, "the hub's answer has", bytes);
+    pieces.push(piece);
+  }
+  return new Response(Buffer.concat(pieces), { headers: response.headers });
 }
 
 function fileOf(

@@ -2,7 +2,7 @@ import type { HintError } from '../../util/errors.js';
 import { checkBytes, VALUE_BYTES } from '../../util/limits.js';
 import { showValue } from '../../util/show-value.js';
 import type { ByteFile } from '../weights/byte-file.js';
-import { DTYPE_BYTES, elementCount, type SafetensorsDType } from '../weights/dtypes.js';
+import { DTYPE_OF_NAME, DTYPE_BYTES, elementCount, type SafetensorsDType } from '../weights/dtypes.js';
 import { invalidWeights } from '../weights/weight-file.js';
 
 /** What a msgpack file of Flax holds, with arrays as places in the file. */
@@ -23,22 +23,6 @@ export class ScannedArray {
     readonly byteLength: number,
   ) {}
 }
-
-const DTYPES: Readonly<Record<string, SafetensorsDType>> = {
-  float32: 'F32',
-  float16: 'F16',
-  bfloat16: 'BF16',
-  float64: 'F64',
-  int64: 'I64',
-  int32: 'I32',
-  int16: 'I16',
-  int8: 'I8',
-  uint64: 'U64',
-  uint32: 'U32',
-  uint16: 'U16',
-  uint8: 'U8',
-  bool: 'BOOL',
-};
 
 // Flax's codes of extensions: an array, and a number with the type of numpy.
 const NDARRAY = 1;
@@ -212,7 +196,8 @@ class Scanner {
     if ((await this.take(1)).getUint8(0) !== 0x93)
       throw this.invalid('an array is not written as shape, type and bytes', begin);
     const [shape, type] = [await this.value(depth + 1), await this.value(depth + 1)];
-    const dtype = typeof type === 'string' && Object.hasOwn(DTYPES, type) ? DTYPES[type] : undefined;
+    const dtype =
+      typeof type === 'string' && Object.hasOwn(DTYPE_OF_NAME, type) ? DTYPE_OF_NAME[type] : undefined;
     const isShape = Array.isArray(shape) && shape.length <= MAX_RANK;
     const count = isShape ? elementCount(shape) : undefined;
     if (count === undefined) throw this.invalid(`an array has the shape ${showValue(shape)}`, begin);

@@ -1,4 +1,4 @@
-import type { SafetensorsDType } from '../weights/dtypes.js';
+import { DTYPE_OF_NAME, type SafetensorsDType } from '../weights/dtypes.js';
 import { DTypeName, GlobalName, StorageClass, type PickleValue } from './values.js';
 
 const STORAGES: Readonly<Record<string, SafetensorsDType>> = {
@@ -13,26 +13,6 @@ const STORAGES: Readonly<Record<string, SafetensorsDType>> = {
   ByteStorage: 'U8',
   BoolStorage: 'BOOL',
   ComplexFloatStorage: 'C64',
-};
-
-const DTYPES: Readonly<Record<string, SafetensorsDType>> = {
-  float32: 'F32',
-  float16: 'F16',
-  bfloat16: 'BF16',
-  float64: 'F64',
-  int64: 'I64',
-  int32: 'I32',
-  int16: 'I16',
-  int8: 'I8',
-  uint8: 'U8',
-  uint16: 'U16',
-  uint32: 'U32',
-  uint64: 'U64',
-  bool: 'BOOL',
-  complex64: 'C64',
-  float8_e4m3fn: 'F8_E4M3',
-  float8_e5m2: 'F8_E5M2',
-  float8_e8m0fnu: 'F8_E8M0',
 };
 
 /** The functions and classes that tensors are saved with, and what they are here. */
@@ -51,7 +31,7 @@ const GLOBALS: ReadonlyMap<string, PickleValue> = new Map<string, PickleValue>([
   ]),
   ['torch.storage.UntypedStorage', new StorageClass('UntypedStorage', undefined)],
   ['torch.UntypedStorage', new StorageClass('UntypedStorage', undefined)],
-  ...Object.entries(DTYPES).map(([name, dtype]): [string, PickleValue] => [
+  ...Object.entries(DTYPE_OF_NAME).map(([name, dtype]): [string, PickleValue] => [
     `torch.${name}`,
     new DTypeName(dtype),
   ]),

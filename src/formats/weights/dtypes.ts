@@ -22,6 +22,27 @@ export const DTYPE_BYTES = {
 /** An element type by its safetensors name. */
 export type SafetensorsDType = keyof typeof DTYPE_BYTES;
 
+/** Element types by the names that numpy and torch give them. */
+export const DTYPE_OF_NAME: Readonly<Record<string, SafetensorsDType>> = {
+  float32: 'F32',
+  float16: 'F16',
+  bfloat16: 'BF16',
+  float64: 'F64',
+  int64: 'I64',
+  int32: 'I32',
+  int16: 'I16',
+  int8: 'I8',
+  uint64: 'U64',
+  uint32: 'U32',
+  uint16: 'U16',
+  uint8: 'U8',
+  bool: 'BOOL',
+  complex64: 'C64',
+  float8_e4m3fn: 'F8_E4M3',
+  float8_e5m2: 'F8_E5M2',
+  float8_e8m0fnu: 'F8_E8M0',
+};
+
 /** Whether an element type is one of known size; tensors of others are listed but not read. */
 export function isKnownDType(dtype: string): dtype is SafetensorsDType {
   return Object.hasOwn(DTYPE_BYTES, dtype);

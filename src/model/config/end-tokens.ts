@@ -1,12 +1,14 @@
 import { z } from 'zod';
 
 const id = z.int().min(0);
+// Each is compared with every token that is generated.
+const MOST = 64;
 const NULL =
   'null names no token that ends a sequence, and neither does generation_config.json or special_tokens_map.json; give its id, such as 1 in the vocabularies of T5';
 
 /** The field eos_token_id: an id, or several of which each ends a sequence. */
-export const eosTokenIds = z.union([id, z.array(id).min(1).max(64)], {
-  error: ({ input }) => (input === null ? NULL : 'must be a token id, or a list of token ids'),
+export const eosTokenIds = z.union([id, z.array(id).min(1).max(MOST)], {
+  error: ({ input }) => (input === null ? NULL : `must be a token id, or a list of 1 to ${MOST} token ids`),
 });
 
 /** Tokens that end a sequence. */

@@ -19,6 +19,9 @@ export async function readModelFile(directory: string): Promise<{ config: unknow
   const completed = { ...config };
   for (const key of ['eos_token_id', 'decoder_start_token_id'])
     if (Number.isInteger(generation[key]) || Array.isArray(generation[key])) completed[key] = generation[key];
+  // What transformers begins with where no other token is named.
+  const begin = generation['bos_token_id'] ?? config['bos_token_id'];
+  if (Number.isInteger(begin)) completed['decoder_start_token_id'] ??= begin;
   if (completed['eos_token_id'] === null) {
     const id = await specialTokenId(directory, 'eos_token');
     if (id !== undefined) completed['eos_token_id'] = id;

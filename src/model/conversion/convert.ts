@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { boolean, callback, checked, integer, optional, options as optionsOf, path as pathKind, signal as signalKind } from '../../util/arguments.js'; // prettier-ignore
 import { copyFileAtomic, syncFolder, writeFileAtomic } from '../../util/atomic-file.js';
 import { HintError } from '../../util/errors.js';
+import { readBytes } from '../../util/read-file.js';
 import { ioError, makeFolder } from '../../util/write-error.js';
 import { findT5x, openWeights } from '../../formats/checkpoint/open-weights.js';
 import { openSafetensors, writeSafetensors } from '../../formats/safetensors/file.js';
@@ -106,7 +107,7 @@ export async function convertCheckpoint(
   }
   const partial = `${target}.converting`;
   await makeFolder(partial);
-  const companions = await writeCompanions(folder, configPath, config, partial);
+  const companions = await writeCompanions(folder, configPath, config, partial, signal);
   const kept = await writeWeights(file, plan, partial, options);
   const files = [...plan.files.keys(), ...(plan.files.size > 1 ? [INDEX] : []), ...companions];
   await takePlace(partial, target, files);
@@ -146,6 +147,7 @@ async function writeCompanions(
   configPath: string,
   config: unknown,
   partial: string,
+  signal: AbortSignal | undefined,
 ): Promise<string[]> {
   const names = await readdir(folder);
   // The tokenizer of a T5X checkpoint lies beside its folder, if anywhere.
@@ -157,7 +159,11 @@ async function writeCompanions(
   for (const name of COMPANIONS) {
     const from = names.includes(name) ? folder : inner.includes(name) ? dirname(resolve(folder)) : undefined;
     if (from === undefined) continue;
-    await copyFileAtomic(join(from, name), join(partial, name));
+    await writeFileAtomic(
+      join(partial, name),
+      await readBytes(join(from, name), 'the tokenizer', signal),
+      signal,
+    );
     written.push(name);
   }
   return written;

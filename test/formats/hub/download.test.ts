@@ -148,6 +148,27 @@ describe('downloading a model', () => {
   });
 });
 
+it('a server without ranges that is always cut off at the same place is given up', async () => {
+  await start({ cuts: Array.from({ length: 50 }, () => 1000), ignoresRanges: true });
+  expect(await refused(download())).toMatch(
+    /^IO.*in 5 attempts: the connection ended after 1000 of 300000 bytes|^IO.*in 5 attempts/,
+  );
+  expect(hub?.behaviour.cuts?.length).toBeGreaterThan(40);
+});
+
+it('a listing whose pages do not end is refused', async () => {
+  await start({ pagesWithoutEnd: true });
+  expect(await refused(download())).toMatch(/^IO.*at most 1000 pages/);
+});
+
+it('a snapshot is found offline by its commit only when all of its files came', async () => {
+  await start({ cuts: Array.from({ length: 5 }, () => 0), ignoresRanges: true });
+  await refused(download('google/tiny', { revision: COMMIT }));
+  expect(await refused(download('google/tiny', { revision: COMMIT, offline: true }))).toMatch(/^NOT_FOUND/);
+  await download('google/tiny', { revision: COMMIT });
+  expect((await download('google/tiny', { revision: COMMIT, offline: true })).commit).toBe(COMMIT);
+});
+
 describe('who may read what', () => {
   it('a token goes to the hub and to no other host', async () => {
     await start({ token: 'hf_secret', onOtherHost: (path) => path.endsWith('.safetensors') });

@@ -14,6 +14,8 @@ export interface HubBehaviour {
   /** Bytes after which the connection for a file is cut, once per entry. */
   cuts?: number[];
   ignoresRanges?: boolean;
+  /** Every page of the listing is empty and names a next one. */
+  pagesWithoutEnd?: boolean;
   /** Answers with these before any other, one a request. */
   refusals?: { status: number; headers?: Record<string, string> }[];
   /** Changes an entry of the listing. */
@@ -120,6 +122,12 @@ function answer(
     return;
   }
   if (path.includes('/tree/')) {
+    if (behaviour.pagesWithoutEnd) {
+      json(200, [], {
+        link: `<http://${request.headers.host}/api/models/google/tiny/tree/next>; rel="next"`,
+      });
+      return;
+    }
     const change = behaviour.listing ?? ((entry) => entry);
     json(
       200,
