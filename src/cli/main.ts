@@ -4,7 +4,8 @@ import { watchForEnding } from './support/ending.js';
 
 watchForEnding();
 try {
-  await createProgram().parseAsync();
+  const program = await createProgram(process.argv[2]);
+  await program.parseAsync();
 } catch (error) {
   process.exitCode = exitCodeOf(error);
 }

@@ -2,56 +2,44 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../util/package-root.js';
-import { addBenchCommand } from './commands/bench/command.js';
-import { addCompileCommand } from './commands/compile.js';
-import { addConvertCommand } from './commands/convert.js';
-import { addDataCommand } from './commands/data/command.js';
-import { addDemoCommand } from './commands/demo/command.js';
-
-import { addDoctorCommand } from './commands/doctor.js';
-import { addDownloadCommand } from './commands/download.js';
-import { addEvalCommand } from './commands/eval/command.js';
-import { addFlopsCommand } from './commands/flops/command.js';
-import { addInspectCommand } from './commands/inspect.js';
-import { addMemoryCommand } from './commands/memory/command.js';
-import { addPretrainCommand } from './commands/pretrain.js';
-import { addPromptsourceCommand } from './commands/promptsource.js';
-import { addReproduceCommand } from './commands/reproduce/command.js';
-import { addRunCommand } from './commands/run.js';
-import { addScoreCommand } from './commands/score.js';
-import { addSystemsCommand } from './commands/systems.js';
-import { addTokenizeCommand } from './commands/tokenize.js';
-import { addTrainCommand } from './commands/train.js';
-import { addVerifyCommand } from './commands/verify/command.js';
 import { EXIT } from './support/ending.js';
 import { note, writeError, writeOutput } from './support/output.js';
 
-/** In the order of `hint --help`. */
-const COMMANDS: readonly ((program: Command) => void)[] = [
-  addDemoCommand,
-  addDownloadCommand,
-  addPretrainCommand,
-  addTrainCommand,
-  addReproduceCommand,
-  addSystemsCommand,
-  addEvalCommand,
-  addCompileCommand,
-  addRunCommand,
-  addVerifyCommand,
-  addScoreCommand,
-  addDataCommand,
-  addPromptsourceCommand,
-  addTokenizeCommand,
-  addConvertCommand,
-  addInspectCommand,
-  addFlopsCommand,
-  addMemoryCommand,
-  addBenchCommand,
-  addDoctorCommand,
-];
+type LoadCommand = () => Promise<(program: Command) => void>;
 
-/** `hint` with all its commands. Parsing rejects with what {@link exitCodeOf} takes. */
-export function createProgram(): Command {
+/**
+ * Commands by name, in the order of `hint --help`. Each is read in when it is asked for: all of them together take a
+ * second to start.
+ */
+const COMMANDS: Readonly<Record<string, LoadCommand>> = {
+  demo: async () => (await import('./commands/demo/command.js')).addDemoCommand,
+  download: async () => (await import('./commands/download.js')).addDownloadCommand,
+  pretrain: async () => (await import('./commands/pretrain.js')).addPretrainCommand,
+  train: async () => (await import('./commands/train.js')).addTrainCommand,
+  reproduce: async () => (await import('./commands/reproduce/command.js')).addReproduceCommand,
+  systems: async () => (await import('./commands/systems.js')).addSystemsCommand,
+  eval: async () => (await import('./commands/eval/command.js')).addEvalCommand,
+  compile: async () => (await import('./commands/compile.js')).addCompileCommand,
+  run: async () => (await import('./commands/run.js')).addRunCommand,
+  verify: async () => (await import('./commands/verify/command.js')).addVerifyCommand,
+  score: async () => (await import('./commands/score.js')).addScoreCommand,
+  data: async () => (await import('./commands/data/command.js')).addDataCommand,
+  promptsource: async () => (await import('./commands/promptsource.js')).addPromptsourceCommand,
+  tokenize: async () => (await import('./commands/tokenize.js')).addTokenizeCommand,
+  convert: async () => (await import('./commands/convert.js')).addConvertCommand,
+  inspect: async () => (await import('./commands/inspect.js')).addInspectCommand,
+  flops: async () => (await import('./commands/flops/command.js')).addFlopsCommand,
+  memory: async () => (await import('./commands/memory/command.js')).addMemoryCommand,
+  bench: async () => (await import('./commands/bench/command.js')).addBenchCommand,
+  doctor: async () => (await import('./commands/doctor.js')).addDoctorCommand,
+};
+
+/**
+ * `hint`. Parsing rejects with what {@link exitCodeOf} takes.
+ *
+ * @param first the first argument: where it names a command, the program has no other
+ */
+export async function createProgram(first?: string): Promise<Command> {
   const { version, description } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
     version: string;
     description: string;
@@ -68,8 +56,14 @@ export function createProgram(): Command {
     .configureOutput({ writeOut: writeOutput, writeErr: writeError });
   // Commands inherit it when they are added: wrong use exits with 2, not with commander's 1.
   program.exitOverride();
-  for (const add of COMMANDS) add(program);
+  for (const load of needed(first)) (await load())(program);
   return program;
+}
+
+function needed(first: string | undefined): readonly LoadCommand[] {
+  if (first === '--version' || first === '-V') return [];
+  const asked = first !== undefined && Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : undefined;
+  return asked ? [asked] : Object.values(COMMANDS);
 }
 
 /** Tells what ended parsing, unless commander has told it, and gives the exit code; 0 after --help and --version. */

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { glob } from 'tinyglobby';
 import { HintError } from '../util/errors.js';
+import { readError } from '../util/read-error.js';
 import { isOwnFile, OWN_ENDINGS } from './record-files.js';
 
 /** The kinds of dataset that are told apart by what lies in their folder. */
@@ -13,7 +14,7 @@ export type DatasetKind = (typeof DATASET_KINDS)[number];
  * What kind of dataset a path is: a folder `sni` where there are tasks/ and splits/, `p3` where there are templates.json
  * and splits.json, `own` where files of records are; such a file is `own` too.
  *
- * @throws HintError NOT_FOUND when it is neither
+ * @throws HintError NOT_FOUND when it is neither, or is not there
  */
 export async function detectDatasetKind(directory: string): Promise<DatasetKind> {
   const has = async (name: string): Promise<boolean> =>
@@ -24,6 +25,9 @@ export async function detectDatasetKind(directory: string): Promise<DatasetKind>
   if ((await has('templates.json')) && (await has('splits.json'))) return 'p3';
   if ((await has('tasks')) && (await has('splits'))) return 'sni';
   if (await holdsOwn(directory)) return 'own';
+  await stat(directory).catch((cause: unknown) => {
+    throw readError(directory, cause, 'the dataset');
+  });
   throw new HintError(
     'NOT_FOUND',
     `${directory} is no dataset that is known: Super-NaturalInstructions has the folders tasks/ and splits/, P3 has templates.json and splits.json, own data are files of records (${OWN_ENDINGS}). Check the path, or name the kind.`,

@@ -2,12 +2,14 @@ import { isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { HintError, throwIfAborted } from '../util/errors.js';
+import { readError } from '../util/read-error.js';
 import { gunzip } from '../util/gunzip.js';
 import { checkLine } from '../util/limits.js';
 import type { Notices } from '../util/notices.js';
 import { decodeText } from '../util/read-file.js';
 import { isBlankRecord, withoutReturn } from '../util/records.js';
 import { NOTICED } from './noticed.js';
+import { checkIsNotPacked } from './packed.js';
 
 const NEWLINE = 10;
 
@@ -39,7 +41,8 @@ export interface LineBlockOptions {
  * @param what what the file is, for errors
  * @param source what is read instead of the file, which then only has a name
  * @param blockBytes size from which a block is given out (default 1 MiB)
- * @throws HintError NOT_FOUND, IO, INVALID_DATA (a damaged or cut-off archive), LIMIT_EXCEEDED (a line longer than
+ * @throws HintError NOT_FOUND, IO, INVALID_DATA (a damaged or cut-off archive, or one under
+ *   another name), LIMIT_EXCEEDED (a line longer than
  *   {@link checkLine} allows), ABORTED
  */
 export async function* readLineBlocks(
@@ -60,6 +63,7 @@ export async function* readLineBlocks(
   try {
     for await (const chunk of stream) {
       throwIfAborted(signal);
+      if (isEmpty) checkIsNotPacked(file, chunk);
       isEmpty = false;
       parts.push(chunk);
       length += chunk.length;
@@ -80,7 +84,7 @@ export async function* readLineBlocks(
     if (isEmpty) notices?.addOnce(NOTICED.empty, file);
   } catch (cause) {
     throwIfAborted(signal);
-    throw cause instanceof HintError ? cause : readError(file, what, cause);
+    throw cause instanceof HintError ? cause : unreadable(file, what, cause);
   } finally {
     raw.destroy();
   }
@@ -138,15 +142,13 @@ function countLines(bytes: Uint8Array): number {
   return lines;
 }
 
-function readError(file: string, what: string, cause: unknown): HintError {
+function unreadable(file: string, what: string, cause: unknown): unknown {
   const { code, message } = cause as NodeJS.ErrnoException;
-  if (code === 'ENOENT' || code === 'ENOTDIR')
-    return new HintError('NOT_FOUND', `No file ${file}; check the path of ${what}.`, { cause });
   if (code?.startsWith('Z_'))
     return new HintError(
       'INVALID_DATA',
       `${file} is not a whole gzip archive (${message}); fetch or write it again.`,
       { cause },
     );
-  return new HintError('IO', `Could not read ${what} ${file}: ${message}.`, { cause });
+  return readError(file, cause, what);
 }

@@ -29,10 +29,10 @@ export interface ReferenceSet {
   readonly isComplete: boolean;
 }
 
-const answers = z.union([
-  z.string().transform((text) => [text]),
-  listOf(z.string()).refine((list) => list.length > 0),
-]);
+const answers = z.union(
+  [z.string().transform((text) => [text]), listOf(z.string()).refine((list) => list.length > 0)],
+  { error: 'must be a text, or a list of at least one text' },
+);
 
 // The file Tk-Instruct writes after evaluation; its scorer reads `Prediction`.
 const tkInstructLine = z

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { open, type FileHandle } from 'node:fs/promises';
 import { HintError, throwIfAborted, type HintErrorCode } from './errors.js';
 import { checkBytes, limits, VALUE_BYTES } from './limits.js';
+import { readError } from './read-error.js';
 
 /** Levels of lists and objects within one another that a document may have. */
 export const MOST_LEVELS = 256;
@@ -33,11 +34,7 @@ export async function readBytes(file: string, what: string, signal?: AbortSignal
   } catch (cause) {
     throwIfAborted(signal);
     if (cause instanceof HintError) throw cause;
-    const code = (cause as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ENOTDIR')
-      throw new HintError('NOT_FOUND', `No file ${file}; check the path of ${what}.`, { cause });
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new HintError('IO', `Could not read ${what} ${file}: ${reason}.`, { cause });
+    throw readError(file, cause, what);
   }
 }
 

@@ -14,13 +14,13 @@ function commandsOf(command: Command, path = ''): [path: string, command: Comman
   ];
 }
 
-const commands = commandsOf(createProgram());
+const commands = commandsOf(await createProgram());
 const paths = commands.map(([path]) => path);
 
 /** What parsing throws and prints, of `hint PATH ...parameters`. */
 async function parse(path: string, ...parameters: string[]): Promise<{ error: unknown; printed: string }> {
   // A new program, since parsing leaves its values behind.
-  const program = createProgram();
+  const program = await createProgram();
   let printed = '';
   const write = (text: string): void => {
     printed += text;

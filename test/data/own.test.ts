@@ -105,6 +105,7 @@ describe('own data', () => {
     ['[1]', /line 2 is \[1\], no object/],
     ['{"instruction"', /line 2 is not valid JSON/],
     ['{"__proto__": {"instruction": "i"}, "output": "o"}', /field instruction is missing/],
+    ['{"Instruction": "i", "output": "o"}', /instruction is missing; it seems to be called "Instruction"/],
   ])('name file, line and field of %s', async (line, sentence) => {
     const file = await put('wrong.jsonl', `${JSON.stringify(records[0])}\n${line}\n`);
     await expect(read(file)).rejects.toThrow(sentence);
@@ -118,11 +119,17 @@ describe('own data', () => {
       ['empty.jsonl', '', /holds no record/],
       ['header.csv', 'instruction,output\n', /holds no record/],
       ['list.json', '[{"instruction": 1}', /not valid JSON/],
+      ['semicolons.csv', 'instruction;output\na;b\n', /one column "instruction;output": .* by commas/],
+      ['sheet.csv', 'PK\u0003\u0004etc', /sheet\.csv is a zip archive/],
+      ['table.jsonl', 'PAR1etc', /table\.jsonl is a Parquet table/],
     ];
     for (const [name, content, sentence] of wrong)
       await expect(read(await put(name, content)), name).rejects.toThrow(sentence);
     await expect(read(await put('bytes.csv', Buffer.from([0x61, 0xff, 0x0a])))).rejects.toThrow(/not UTF-8/);
     await expect(read(join(fixtures, 'parquet/types.parquet'))).rejects.toThrow(/none of the columns/);
+    await expect(read(await put('packed.jsonl', gzipSync('{}')))).rejects.toThrow(
+      /compressed with gzip; .*\.gz/,
+    );
     await expect(read(join(folder, 'nothing.jsonl'))).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await expect(read(await put('x.txt', 'a'))).rejects.toThrow(/no data file of a known kind/);
   });

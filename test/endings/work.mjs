@@ -15,14 +15,16 @@ const WORKERS = 3;
 
 /** @param begun called when the work is under way */
 async function work(begun) {
-  const { Engine, trainFromConfig } = await import(library);
+  // Of the library, only what works: four environments of a process read it in.
   if (kind === 'train') {
+    const { trainFromConfig } = await import(new URL('training/run/run.js', library));
     await trainFromConfig(
       { ...training, output: `${training.output}-${threadId}` },
       { onEvent: (event) => event.kind === 'step' && begun() },
     );
     throw new Error('The training ended by itself.');
   }
+  const { Engine } = await import(new URL('inference/engine.js', library));
   if (kind === 'load') {
     for (;;) {
       const engine = await Engine.open(model, { threads: 2 });
@@ -34,12 +36,16 @@ async function work(begun) {
   const engine = await Engine.open(model, { threads: 2 });
   const task = await engine.compile({ definition: 'Name the colour.' });
   const inputs = Array.from({ length: 16 }, (_, i) => `Words: cat green salad, and number ${i} of them.`);
+  const answer = {
+    compile: (round) => engine.compile({ definition: `Name the colour, for time ${round}.` }),
+    embed: () => task.embed(inputs),
+    submit: () => Promise.all(inputs.map((input) => engine.submit({ task, input }))),
+    generate: () => task.generate(inputs, { maxTokens: 32 }),
+  }[kind];
   for (let round = 0; ; round++) {
-    if (kind === 'compile') await engine.compile({ definition: `Name the colour, for time ${round}.` });
-    else if (kind === 'embed') await task.embed(inputs);
-    else if (kind === 'submit') await Promise.all(inputs.map((input) => engine.submit({ task, input })));
-    else await task.generate(inputs, { maxTokens: 32 });
+    const answers = answer(round);
     begun();
+    await answers;
   }
 }
 

@@ -289,8 +289,11 @@ describe('config.json', () => {
   it.each(['longt5', 'switch_transformers', 'pop2piano', 'bart', 'constructor', 7])(
     'of the model_type %s is refused by its name',
     (model_type) => {
-      const message = `no family recognises its model_type ${JSON.stringify(model_type)}`;
-      expect(() => parseModelConfig({ ...t5, model_type })).toThrow(message);
+      expect(() => parseModelConfig({ ...t5, model_type })).toThrow(
+        new RegExp(
+          `cannot be opened: (no family recognises )?its model_type ${JSON.stringify(model_type)}( is|; call)`,
+        ),
+      );
     },
   );
 

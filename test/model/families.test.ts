@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { relativeDifference } from '../../src/cli/commands/verify/difference.js';
 import { concatenate, type RaggedBatch } from '../../src/data/batch.js';
-import { openSafetensors, toFloat32 } from '../../src/formats/safetensors/file.js';
+import { openSafetensors, toFloat32, writeSafetensors } from '../../src/formats/safetensors/file.js';
 import { Engine } from '../../src/inference/engine.js';
 import { examineModel, openModel } from '../../src/model/families/open-model.js';
 import { generateTokens } from '../../src/inference/decode/generate.js';
 import { loadModel, saveModel } from '../../src/model/checkpoint/checkpoint.js';
 import { parseModelConfig } from '../../src/model/config/config.js';
+import { parameterShapes } from '../../src/model/parameters/parameter-shapes.js';
 import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { Device } from '../../src/tensor/device.js';
 import * as ops from '../../src/tensor/ops.js';
@@ -231,14 +232,36 @@ describe('a checkpoint whose tensors are not those of its config.json', () => {
       { feed_forward_proj: 'gated-gelu', dense_act_fn: 'gelu_new', is_gated_act: true },
       /without a gate \(wi\), but its config\.json says with one/,
     ],
-    [
-      'no head where config.json says untied',
-      't5-v1.0',
-      { tie_word_embeddings: false, scale_decoder_outputs: false },
-      /lm_head\.weight/,
-    ],
   ])('is refused: %s', async (_, name, change, message) => {
     await expect(loadModel(device, await copyOf(name, change))).rejects.toThrow(message);
+  });
+
+  it('is tied where no head is stored, whatever config.json says of scaling', async () => {
+    const folder = await copyOf('t5-tied-unscaled', {
+      tie_word_embeddings: false,
+      scale_decoder_outputs: undefined,
+    });
+    const model = await loadModel(device, folder);
+    expect(model.config.variant).toMatchObject({ tiedHead: true, scaledHead: false });
+    const expected = await expectedOf('t5-tied-unscaled');
+    expect(await greedy(model, expected)).toEqual(expected.runs.map((run) => run.greedy));
+    model.dispose();
+  });
+
+  it('is refused as an encoder where it has no decoder', async () => {
+    const folder = await copyOf('t5-v1.0', { architectures: ['T5EncoderModel'] });
+    const config = parseModelConfig(JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')));
+    const encoder = Array.from(parameterShapes(config)).filter(([name]) => !name.startsWith('decoder.'));
+    await writeSafetensors(
+      join(folder, 'model.safetensors'),
+      encoder.map(([name, shape]) => ({
+        name,
+        dtype: 'F32',
+        shape,
+        data: new Uint8Array(4 * shape.reduce((a, b) => a * b, 1)),
+      })),
+    );
+    await expect(loadModel(device, folder)).rejects.toThrow(/holds an encoder alone, without a decoder/);
   });
 
   it('has the head that is stored, and a stored copy of the embeddings is the tied head', async () => {

@@ -142,6 +142,8 @@ OpReference reference_attention() {
        .q = {0, 5, 6, 40},
        .k = {0, 5, 6, 40},
        .buckets = 8},
+      {.name = "an odd number of buckets", .q = {0, 30}, .k = {0, 30}, .buckets = 7},
+      {.name = "causal, an odd number of buckets", .q = {0, 30}, .k = {0, 30}, .buckets = 7, .attributes = {causal}},
       {.name = "causal, longer than a block of queries and than maxDistance",
        .q = {0, 70},
        .k = {0, 70},

@@ -3,6 +3,7 @@ import { HintError } from '../../util/errors.js';
 import { parseTrainingConfig, type TrainingConfig } from '../../training/config/config.js';
 import { PRETRAINING } from '../../training/config/recipes.js';
 import { action } from '../support/context.js';
+import { shellWord } from '../support/shell-word.js';
 import {
   addTrainingRunOptions,
   readSettings,
@@ -46,7 +47,7 @@ export function addPretrainCommand(program: Command): void {
       action(async (signal, options: PretrainOptions) =>
         runTraining(await readPretraining(options), options, {
           label: 'pretraining',
-          next: (model) => `fine-tune it with: hint train --init ${model} --data DIR`,
+          next: (model) => `fine-tune it with: hint train --init ${shellWord(model)} --data DIR`,
           signal,
         }),
       ),

@@ -10,6 +10,7 @@ import {
   type TrainingRunOptions,
 } from '../support/run-settings.js';
 import { dataOption, kindOption } from '../support/dataset-options.js';
+import { shellWord } from '../support/shell-word.js';
 
 interface TrainOptions extends TrainingRunOptions {
   recipe?: string;
@@ -43,7 +44,7 @@ export function addTrainCommand(program: Command): void {
         const config = parseTrainingConfig(await settings(options), options.config ?? 'The settings');
         return runTraining(config, options, {
           label: 'training',
-          next: (model) => `evaluate it with: hint eval ${model} --data DIR`,
+          next: (model) => `evaluate it with: hint eval ${shellWord(model)} --data DIR`,
           signal,
         });
       }),

@@ -77,14 +77,15 @@ export function readOwnRecord(value: unknown, splitField: string): ReadRecord {
   fields.delete(splitField);
   const instruction = take('instruction');
   const text = optionalText(instruction.name, instruction.value);
-  if (instruction.value === undefined) faults.push({ field: 'instruction', message: 'is missing' });
+  if (instruction.value === undefined)
+    faults.push({ field: 'instruction', message: missing('instruction', fields) });
   else if (text?.trim() === '') faults.push({ field: instruction.name, message: 'is empty' });
   const input = take('input');
   const [output, task, id, examples] = [take('output'), take('task'), take('id'), take('examples')];
   const record: OwnRecord = {
     instruction: text ?? '',
     input: optionalText(input.name, input.value) ?? '',
-    outputs: readOutputs(output, faults),
+    outputs: readOutputs(output, fields, faults),
     task: optionalText(task.name, task.value),
     id: Number.isSafeInteger(id.value) ? String(id.value) : optionalText(id.name, id.value),
     split: isGiven(split) ? optionalText(splitField, split) : undefined,
@@ -98,9 +99,25 @@ function isGiven(value: unknown): boolean {
   return value !== undefined && value !== null;
 }
 
-function readOutputs({ name, value }: { name: string; value: unknown }, faults: FieldFault[]): string[] {
+/** That a field is missing, with what may stand in its place. */
+function missing(field: Field, others: ReadonlyMap<string, unknown>): string {
+  const names: readonly string[] = FIELD_NAMES[field];
+  const alike = [...others.keys()].find((name) => names.includes(name.trim().toLowerCase()));
+  if (alike !== undefined)
+    return `is missing; it seems to be called ${showValue(alike)}, and names are in small letters without spaces around them`;
+  const [only = '', ...more] = others.keys();
+  return more.length === 0 && /[;\t|]/.test(only)
+    ? `is missing; there is one column ${showValue(only)}: values are separated by commas in a .csv file and by tabs in a .tsv file`
+    : 'is missing';
+}
+
+function readOutputs(
+  { name, value }: { name: string; value: unknown },
+  others: ReadonlyMap<string, unknown>,
+  faults: FieldFault[],
+): string[] {
   if (typeof value === 'string') return [value];
-  if (value === undefined) faults.push({ field: 'output', message: 'is missing' });
+  if (value === undefined) faults.push({ field: 'output', message: missing('output', others) });
   else if (!Array.isArray(value))
     faults.push({ field: name, message: `is ${showValue(value)}, neither a text nor a list of texts` });
   else if (value.length === 0) faults.push({ field: name, message: 'is an empty list' });

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { CsvError, parse, type Info } from 'csv-parse';
+import type { Info } from 'csv-parse';
 import { readParquetColumns, readParquetTable } from '../../formats/parquet/texts.js';
 import { notText } from '../../formats/parquet/schema.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
@@ -92,6 +92,7 @@ async function* readSeparated(
     for await (const { bytes, firstLine } of readLineBlocks(file, 'the data', { notices, signal }))
       yield decodeText(bytes, `${file}, from line ${firstLine} on,`);
   };
+  const { CsvError, parse } = await import('csv-parse');
   const parser = parse({
     delimiter,
     bom: true,

@@ -2,6 +2,7 @@ import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { escapePath, glob, isDynamicPattern } from 'tinyglobby';
 import { HintError, throwIfAborted } from '../../util/errors.js';
+import { readError } from '../../util/read-error.js';
 import {
   checked,
   checkedIfGiven,
@@ -103,7 +104,7 @@ export async function corpusFingerprint(files: readonly TextFile[], signal?: Abo
     throwIfAborted(signal);
     parts.push(`${basename(path)} ${form} ${bytes}`);
     const file = await open(path).catch((cause: unknown) => {
-      throw new HintError('IO', `Could not read ${path}: ${(cause as Error).message}.`, { cause });
+      throw readError(path, cause);
     });
     try {
       for (const position of [0, Math.max(0, bytes - SAMPLED_BYTES)]) {

@@ -1,8 +1,10 @@
 import { createReadStream } from 'node:fs';
 import { HintError, throwIfAborted } from '../../util/errors.js';
+import { readError } from '../../util/read-error.js';
 import { gunzip } from '../../util/gunzip.js';
 import { checkLine } from '../../util/limits.js';
 import type { Notices } from '../../util/notices.js';
+import { checkIsNotPacked } from '../packed.js';
 import { NOTICED } from '../noticed.js';
 import type { TextFile } from './files.js';
 
@@ -92,19 +94,20 @@ async function* chunksOf(
   try {
     for await (const chunk of stream) {
       throwIfAborted(signal);
+      if (isEmpty) checkIsNotPacked(file.path, chunk);
       isEmpty = false;
       yield chunk;
     }
     if (isEmpty) notices?.addOnce(NOTICED.empty, file.path);
   } catch (cause) {
     if (cause instanceof HintError) throw cause;
-    throw readError(file, cause as NodeJS.ErrnoException);
+    throw unreadable(file, cause as NodeJS.ErrnoException);
   } finally {
     source.destroy();
   }
 }
 
-function readError({ path }: TextFile, cause: NodeJS.ErrnoException): HintError {
+function unreadable({ path }: TextFile, cause: NodeJS.ErrnoException): unknown {
   if (cause.code === 'ENOENT')
     return new HintError('NOT_FOUND', `No file ${path}; it was there when the corpus was listed.`, { cause });
   if (cause.code?.startsWith('Z_'))
@@ -113,7 +116,7 @@ function readError({ path }: TextFile, cause: NodeJS.ErrnoException): HintError 
       `${path} is no whole gzip file (${cause.message}); fetch it again.`,
       { cause },
     );
-  return new HintError('IO', `Could not read ${path}: ${cause.message}.`, { cause });
+  return readError(path, cause);
 }
 
 /** Whether bytes are white space: spaces, and the controls from tab to carriage return. */

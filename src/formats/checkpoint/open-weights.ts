@@ -7,7 +7,7 @@ import { openSafetensorsFile, openSafetensorsShards } from '../safetensors/file.
 import { openT5x, T5X_INDEX } from '../t5x/t5x.js';
 import { openTorchLegacy } from '../torch/legacy.js';
 import { openTorchZip } from '../torch/zip.js';
-import { readError } from '../weights/byte-file.js';
+import { readError } from '../../util/read-error.js';
 import { sniff, wrongName, type FileKind } from '../weights/first-bytes.js';
 import { openSharded } from '../weights/shards.js';
 import type { WeightFile } from '../weights/weight-file.js';

@@ -183,6 +183,11 @@ export async function refusal(access: HubAccess, what: string, response: Respons
         ? `${what} does not exist, or is private; check the name, or give a token with --token or HF_TOKEN.`
         : `${what} does not exist, or the token does not give access to it; check the name and the token.`,
     );
+  if (kind === 'EntryNotFound')
+    return new HintError(
+      'NOT_FOUND',
+      `${what}: the hub lists this file but does not have it; try again later, or take another revision (${page}/tree/main).`,
+    );
   if (status === 404)
     return new HintError('NOT_FOUND', `${what} does not exist on ${access.endpoint}; check the name.`);
   if (status === 429 || status === 408 || status >= 500) {

@@ -1,8 +1,9 @@
 import { open, type FileHandle } from 'node:fs/promises';
-import { parquetMetadata, type FileMetaData, type RowGroup, type SchemaElement } from 'hyparquet';
+import type { FileMetaData, RowGroup, SchemaElement } from 'hyparquet';
 import { HintError } from '../../util/errors.js';
+import { readError } from '../../util/read-error.js';
 import { checkBytes, limits, withinSeconds } from '../../util/limits.js';
-import { readCells, type Cell } from './column.js';
+import type { Cell } from './column.js';
 import { findTextColumn, topColumns, type TopColumn } from './schema.js';
 
 /** A request for the rest of a row group. */
@@ -99,7 +100,7 @@ async function withMetadata<T>(
     return await work(handle, await readMetadata(handle, file, size), size);
   } catch (cause) {
     if (cause instanceof HintError) throw cause;
-    throw readError(file, cause as NodeJS.ErrnoException);
+    throw unreadable(file, cause as NodeJS.ErrnoException);
   }
 }
 
@@ -111,6 +112,8 @@ async function readMetadata(handle: FileHandle, file: string, size: number): Pro
   if (length > size - TRAILER_BYTES) throw new Error(`its metadata claim ${length} bytes`);
   checkBytes(file, 'its metadata have', length, METADATA_FACTOR);
   const bytes = await readAt(handle, size - TRAILER_BYTES - length, length + TRAILER_BYTES);
+  // Read in with the first table: together with its codecs it has 42 modules.
+  const { parquetMetadata } = await import('hyparquet');
   // Places of shapes on the globe are none of ours.
   return withinSeconds(file, () => parquetMetadata(bytes.buffer, { geoparquet: false }));
 }
@@ -167,6 +170,7 @@ async function readGroup(handle: FileHandle, { where, group, element, size }: Gr
   checkBytes(where, 'it has', length);
   checkBytes(where, 'it claims to unpack to', Number(column.total_uncompressed_size));
   const bytes = await readAt(handle, first, length);
+  const { readCells } = await import('./column.js');
   return withinSeconds(where, () => readCells({ where, column, element, bytes, rows }));
 }
 
@@ -190,9 +194,9 @@ function joined(cells: readonly Cell[], { file, column, row }: ParquetJob): Omit
   return { bytes, ends };
 }
 
-function readError(file: string, cause: NodeJS.ErrnoException): HintError {
+function unreadable(file: string, cause: NodeJS.ErrnoException): unknown {
   if (cause.code === 'ENOENT') return new HintError('NOT_FOUND', `No file ${file}; it was there when the corpus was listed.`, { cause }); // prettier-ignore
-  if (cause.syscall !== undefined) return new HintError('IO', `Could not read ${file}: ${cause.message}.`, { cause }); // prettier-ignore
+  if (cause.syscall !== undefined) return readError(file, cause);
   return new HintError(
     'INVALID_FILE',
     `${file} cannot be read as parquet (${cause.message}); fetch or write it again.`,

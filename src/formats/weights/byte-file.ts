@@ -1,22 +1,12 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { HintError, throwIfAborted } from '../../util/errors.js';
+import { readError } from '../../util/read-error.js';
 
 // One read call holds a thread of libuv's pool until it is done; this is also how often an abort is noticed.
 const READ_CHUNK_BYTES = 16 * 1024 * 1024;
 
 // Small enough for a piece to be still in the cache when it is copied on.
 const PIECE_BYTES = 2 * 1024 * 1024;
-
-/** What a system's error of reading a file says to a user; other errors as they are. */
-export function readError(path: string, cause: unknown): unknown {
-  const code = (cause as NodeJS.ErrnoException | undefined)?.code;
-  if (cause instanceof HintError || code === undefined) return cause;
-  if (code === 'ENOENT')
-    return new HintError('NOT_FOUND', `${path} does not exist; check the path.`, { cause });
-  return new HintError('IO', `${path} cannot be read (${code}); check its permissions and the disk.`, {
-    cause,
-  });
-}
 
 /**
  * Memory for what a file holds, not zero-filled: every byte is overwritten, or the reading fails.

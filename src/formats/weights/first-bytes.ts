@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { HintError } from '../../util/errors.js';
-import { readError } from './byte-file.js';
+import { readError } from '../../util/read-error.js';
 
 /** What the first bytes of a file say it is; `unknown` where they say nothing. */
 export type FileKind = 'torch-zip' | 'torch-legacy' | 'safetensors' | 'msgpack' | 'unknown';

@@ -32,7 +32,7 @@ export function instructionIds(tokenizer: Tokenizer, source: TaskSource): Int32A
   if (tokens <= maxTokens) return ids;
   throw new HintError(
     'INVALID_ARGUMENT',
-    `The instruction has ${tokens} tokens, the limit is ${maxTokens}; shorten it or raise maxInstructionTokens.`,
+    `The instruction has ${tokens} tokens, the limit is ${maxTokens}; shorten it, or raise the limit (maxInstructionTokens of a program).`,
   );
 }
 
@@ -41,7 +41,7 @@ export function requireTokenizer(tokenizer: Tokenizer | undefined): Tokenizer {
   if (tokenizer) return tokenizer;
   throw new HintError(
     'NOT_FOUND',
-    'The model directory has no tokenizer.json; put it there, name one with the option "tokenizer", or work with token ids.',
+    'The model directory has no tokenizer (tokenizer.json, spiece.model, or vocab.json with merges.txt); put one there, name one with the option "tokenizer", or work with token ids.',
   );
 }
 
@@ -52,7 +52,7 @@ export function promptTokenizer(tokenizer: Tokenizer): PromptTokenizer {
     truncate: (text, maxTokens) => {
       throw new HintError(
         'INVALID_ARGUMENT',
-        `Instruction and input have ${tokenizer.tokenLength(text)} tokens together, the limit is ${maxTokens}; shorten them or compile with a larger maxInstructionTokens.`,
+        `Instruction and input have ${tokenizer.tokenLength(text)} tokens together, the limit is ${maxTokens}; shorten them, or raise the limit (maxInstructionTokens of a program).`,
       );
     },
   };

@@ -28,7 +28,7 @@ import type { EncoderDecoderModel } from '../hint/encoder-decoder-model.js';
 import { initialisations } from '../parameters/initialisation.js';
 import { parameterShapes } from '../parameters/parameter-shapes.js';
 import { MappedTensors } from './mapped-tensors.js';
-import { storedName, withStoredHead } from './stored-config.js';
+import { missingTensors, storedName, withStoredHead } from './stored-config.js';
 import { checkUnusedTensors, t5Rule } from './unused-tensors.js';
 import { asFloat32, isRounded } from '../parameters/dtypes.js';
 import { copiedFrom, initialTensor } from '../parameters/initialise.js';
@@ -162,10 +162,10 @@ export async function loadModel(
   return buildModel(device, config, new ParameterStore(tensors, summaries));
 
   function missing(name: string, where: string): never {
-    throw new HintError(
-      'INVALID_CHECKPOINT',
-      `${where} has no tensor ${name}, which its config.json asks for.`,
+    const others = [...promised.keys()].filter(
+      (other) => other !== name && storedName(other, file, variantOf(config).tiedHead) === undefined,
     );
+    throw new HintError('INVALID_CHECKPOINT', missingTensors(where, [name, ...others]));
   }
 
   /** The file's name for a tensor; undefined: it starts fresh. */

@@ -10,7 +10,8 @@ import { parameterCount, parameterShapes } from '../parameters/parameter-shapes.
 
 /**
  * The configuration of a checkpoint, with the head that its tensors have: config.json alone does not say whether it is
- * tied, because some versions of transformers write `tie_word_embeddings: true` for every model.
+ * tied, because some versions of transformers write `tie_word_embeddings: true` for every model, and others leave a
+ * tied head out of a file whose config.json says `false`, which for T5 means "not scaled".
  *
  * @throws HintError INVALID_CHECKPOINT for tensors that belong to another kind of T5 than config.json names, IO, ABORTED
  */
@@ -21,7 +22,12 @@ export async function withStoredHead(
 ): Promise<ModelConfig> {
   checkFeedForward(config, file);
   checkBiasTables(config, file);
-  if (!variantOf(config).tiedHead || !file.tensors.has('lm_head.weight')) return config;
+  const { tiedHead } = variantOf(config);
+  const hasHead = file.tensors.has('lm_head.weight');
+  // As Hugging Face: a file without a head is that of a tied one, whatever config.json says of scaling.
+  if (!tiedHead && !hasHead && storedName('shared.weight', file, false) !== undefined)
+    return withHead(config, true);
+  if (!tiedHead || !hasHead) return config;
   const isTied = await sameTensor({ file, name: 'lm_head.weight' }, { file, name: tableOf(file) }, signal);
   return withHead(config, isTied);
 }
@@ -98,6 +104,15 @@ export async function examineCheckpoint(directory: string, signal?: AbortSignal)
 /** What is stored, whatever it is for. */
 export function summaryOf({ tensors }: WeightFile): Pick<ModelContents, 'dtypes' | 'tensors'> {
   return { dtypes: [...new Set([...tensors.values()].map(({ dtype }) => dtype))], tensors: tensors.size };
+}
+
+/** The sentence about tensors that a checkpoint should have, of which a few are named. */
+export function missingTensors(where: string, missing: readonly string[]): string {
+  const lacks = (stack: string): boolean => missing.includes(`${stack}.final_layer_norm.weight`);
+  if (lacks('decoder') && !lacks('encoder'))
+    return `${where} holds an encoder alone, without a decoder; take the whole model, whose class in its config.json ends in ForConditionalGeneration.`;
+  const more = missing.length > 3 ? ` and ${missing.length - 3} more` : '';
+  return `${where} has no tensor ${missing.slice(0, 3).join(', ')}${more}, which its config.json asks for.`;
 }
 
 /** A tensor that a file does not have, or has with another shape, in words; else nothing. */

@@ -136,7 +136,7 @@ export const MODEL_CONFIG = shaped<ModelConfig>(
     numHeads: integer(1, MAX_COUNT),
     relativeAttentionNumBuckets: integer(4, MAX_COUNT),
     relativeAttentionMaxDistance: integer(1, 1 << 24),
-    layerNormEpsilon: number(0, 0.1, { above: true }),
+    layerNormEpsilon: number(0, 1, { above: true }),
     dropoutRate: number(0, 1, { below: true }),
     padTokenId: integer(0),
     // −1: no token ends a sequence, as where lengths are measured.
@@ -205,13 +205,13 @@ const fileSchema = z
     num_layers: size(MAX_LAYERS),
     num_decoder_layers: size(MAX_LAYERS).nullish(),
     num_heads: size(MAX_COUNT),
-    relative_attention_num_buckets: z.int().min(4).max(MAX_COUNT).multipleOf(2).default(32),
+    relative_attention_num_buckets: z.int().min(4).max(MAX_COUNT).default(32),
     relative_attention_max_distance: z
       .int()
       .min(1)
       .max(1 << 24)
       .default(128),
-    layer_norm_epsilon: z.number().positive().max(0.1).default(1e-6),
+    layer_norm_epsilon: z.number().positive().max(1).default(1e-6),
     dropout_rate: z.number().min(0).lt(1).default(0.1),
     pad_token_id: z.int().min(0).nullish(),
     eos_token_id: eosTokenIds.default(1),

@@ -115,11 +115,11 @@ export function defaultsOf(file: Record<string, unknown>, source: string): Recor
   const known = TYPE.safeParse(type);
   if (known.success) return SIZES[known.data];
   const relative = typeof type === 'string' && Object.hasOwn(RELATIVES, type) ? RELATIVES[type] : undefined;
-  const why = relative ? `It is ${relative}; that is not computed here. ` : '';
-  throw new HintError(
-    'INVALID_CONFIG',
-    `${source} cannot be opened: no family recognises its model_type ${showValue(type)}; call registerFamily for one of your own first. ${why}Built in are ${MODEL_TYPES.join(', ')}, gpt2 and opt.`,
-  );
+  const builtIn = `Built in are ${MODEL_TYPES.join(', ')}, gpt2 and opt`;
+  const why = relative
+    ? `its model_type ${showValue(type)} is ${relative}, and that is not computed here. ${builtIn}; take a model of one of these.`
+    : `no family recognises its model_type ${showValue(type)}; call registerFamily for one of your own first. ${builtIn}.`;
+  throw new HintError('INVALID_CONFIG', `${source} cannot be opened: ${why}`);
 }
 
 /** Finds fields that contradict each other, or say what is not computed here. */

@@ -65,7 +65,7 @@ const gpt2Schema = z.object({
   resid_pdrop: rate(0.1),
   attn_pdrop: rate(0.1),
   embd_pdrop: rate(0.1),
-  layer_norm_epsilon: z.number().positive().max(0.1).default(1e-5),
+  layer_norm_epsilon: z.number().positive().max(1).default(1e-5),
   scale_attn_weights: z.boolean().default(true),
   scale_attn_by_inverse_layer_idx: z.boolean().default(false),
   add_cross_attention: z.literal(false).default(false),

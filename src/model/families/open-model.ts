@@ -3,6 +3,7 @@ import { checked, path } from '../../util/arguments.js';
 import { HintError } from '../../util/errors.js';
 import { LOAD_OPTIONS, type LoadModelOptions } from '../checkpoint/checkpoint.js';
 import type { ModelContents } from '../checkpoint/model-contents.js';
+import { missingTensors } from '../checkpoint/stored-config.js';
 import type { AnyModel, ModelFamily, StartRequest } from '../family.js';
 import { DEVICE } from '../parameters/parameter-store.js';
 import { familyOfConfig, familyOfDirectory, modelFamily } from './registry.js';
@@ -65,11 +66,7 @@ export async function checkStart(
     return 'config' in init ? family.checkConfig(init.config, 'model.init.config') : undefined;
   const { missingTensors: missing = [] } = (await examineModel(init, signal)) ?? {};
   if (missing.length === 0) return;
-  const more = missing.length > 3 ? ` and ${missing.length - 3} more` : '';
-  throw new HintError(
-    'INVALID_CHECKPOINT',
-    `${init} has no tensor ${missing.slice(0, 3).join(', ')}${more}, which its config.json asks for.`,
-  );
+  throw new HintError('INVALID_CHECKPOINT', missingTensors(init, missing));
 }
 
 /**

@@ -108,7 +108,7 @@ async function evaluate(
   if (!tokenizer)
     throw new HintError(
       'NOT_FOUND',
-      `${directory} has no tokenizer.json; copy the model's there or give --tokenizer.`,
+      `${directory} has no tokenizer (tokenizer.json, spiece.model, or vocab.json with merges.txt); copy the model's there or give --tokenizer.`,
     );
   const trained = await trainedAs(directory);
   const system = findSystem(options.system ?? trained.get('system') ?? familyOf(model).systemOf(model));

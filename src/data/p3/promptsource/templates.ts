@@ -1,4 +1,4 @@
-import { parseDocument, type CollectionTag, type ScalarTag, type Tags } from 'yaml';
+import type { CollectionTag, ScalarTag, Tags } from 'yaml';
 import { z } from 'zod';
 import { HintError } from '../../../util/errors.js';
 import { check, listOf } from '../../../util/check.js';
@@ -79,7 +79,7 @@ const tags = ['!Template', '!TemplateMetadata'].map((tag): CollectionTag | Scala
  */
 export async function readPromptTemplates(file: string): Promise<PromptTemplates> {
   const text = await readText(file, 'the templates');
-  const { data, faults } = check(fileSchema, parseYaml(text, file));
+  const { data, faults } = check(fileSchema, await parseYaml(text, file));
   if (faults) {
     const [issue] = faults;
     throw new HintError(
@@ -120,8 +120,10 @@ function promptTemplate({
 }
 
 /** A document's value. Aliases may stand for a hundred times what they name, no more. */
-function parseYaml(text: string, file: string): unknown {
+async function parseYaml(text: string, file: string): Promise<unknown> {
   checkBytes(file, 'as YAML it has', text.length, YAML_FACTOR);
+  // Its 72 modules are read in with the first templates.
+  const { parseDocument } = await import('yaml');
   try {
     return withinSeconds(file, () => {
       const document = parseDocument(text, {
