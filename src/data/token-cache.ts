@@ -131,7 +131,7 @@ export function packedLayout(packed: Uint8Array): PackedLayout {
   const ids = new Int32Array(packed.buffer, packed.byteOffset + idsAt, tokens);
   const json = parseJson(view.toString('utf8', idsAt + 4 * tokens), CACHE, 'its text');
   const { data: text, faults } = check(packedText, json);
-  if (faults) throw damaged(`${faults[0].path.join('.') || 'its text'}: ${faults[0].message}`);
+  if (faults) throw damaged(`${faults[0].path.join('.') || 'its text'} ${faults[0].message}`);
   if (
     offsets.some((offset, i) => offset < (i > 0 ? (offsets[i - 1] as number) : 0)) ||
     offsets[sequences] !== tokens

@@ -101,7 +101,7 @@ function notAsExpected(where: string, value: unknown, fault: string, expected: s
 }
 
 function describeFault([{ path, message }]: Faults): string {
-  return path.length > 0 ? `field ${path.join('.')}: ${message}` : message;
+  return path.length > 0 ? `field ${path.join('.')} ${message}` : message;
 }
 
 const PREDICTION_LINE = '{"id": "…", "prediction": "…", "task"?: "…", "references"?: ["…"]}';
@@ -212,7 +212,7 @@ async function readTaskReferences(
       const [issue] = faults;
       throw new HintError(
         'INVALID_DATA',
-        `${file} is not a Super-NaturalInstructions task: ${issue.path.join('.')}: ${issue.message}.`,
+        `${file} is not a Super-NaturalInstructions task: ${issue.path.join('.')} ${issue.message}.`,
       );
     }
     for (const { id, output } of data.Instances) {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { schemaSentence } from './schema-sentences.js';
 
 /** What a value is not; see {@link check}. */
 export type Faults = readonly [z.core.$ZodIssue, ...z.core.$ZodIssue[]];
@@ -16,9 +17,10 @@ const MOST_FAULTS = 100;
  */
 export function check<Schema extends z.ZodType>(schema: Schema, value: unknown): Checked<z.output<Schema>> {
   const faults: z.core.$ZodRawIssue[] = [];
-  const error = (fault: z.core.$ZodRawIssue): undefined => {
+  const error = (fault: z.core.$ZodRawIssue): string | undefined => {
     faults.push(fault);
     if (faults.length > MOST_FAULTS) throw new Enough();
+    return schemaSentence(fault);
   };
   try {
     const parsed = schema.safeParse(value, { error });
@@ -26,7 +28,7 @@ export function check<Schema extends z.ZodType>(schema: Schema, value: unknown):
     return { faults: parsed.error.issues as unknown as Faults };
   } catch (cause) {
     if (cause instanceof Enough)
-      return { faults: faults.map((fault) => z.core.util.finalizeIssue(fault, undefined, z.config())) as unknown as Faults }; // prettier-ignore
+      return { faults: faults.map((fault) => z.core.util.finalizeIssue(fault, { error: schemaSentence }, z.config())) as unknown as Faults }; // prettier-ignore
     // A list of faults too long to be passed on as arguments, or a value nested too deeply.
     if (!(cause instanceof RangeError)) throw cause;
     return { faults: [{ code: 'custom', path: [], message: 'it has too many faults', input: undefined }] };
@@ -41,7 +43,7 @@ class Enough extends Error {}
 export function listOf<Item extends z.ZodType>(item: Item): z.ZodType<z.output<Item>[]> {
   return z.array(z.unknown()).transform((items, context) => {
     for (let i = 0; i < items.length; i++) {
-      const parsed = item.safeParse(items[i]);
+      const parsed = item.safeParse(items[i], { error: schemaSentence });
       if (!parsed.success) return fail(context, i, parsed.error);
       items[i] = parsed.data;
     }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { schemaSentence } from './schema-sentences.js';
 
 /**
  * An object whose keys a file chooses, as zod's `record`, but with every key: zod drops one that is named `__proto__`.
@@ -8,11 +9,11 @@ export function recordOf<Value extends z.ZodType>(
   value: Value,
 ): z.ZodType<Record<string, z.output<Value>>, Record<string, z.input<Value>>> {
   return z
-    .custom<Record<string, z.input<Value>>>((given) => isPlainObject(given), 'Invalid input: expected record')
+    .custom<Record<string, z.input<Value>>>((given) => isPlainObject(given), 'must be an object')
     .transform((given, context) => {
       const result = Object.create(null) as Record<string, z.output<Value>>;
       for (const [key, one] of Object.entries(given)) {
-        const parsed = value.safeParse(one);
+        const parsed = value.safeParse(one, { error: schemaSentence });
         if (parsed.success) result[key] = parsed.data;
         else {
           // Not those of the others, which may be millions.

@@ -54,7 +54,7 @@ describe('comparing benchmark results', () => {
   });
 
   it.each([
-    [[], /expected object/],
+    [[], /the file must be an object/],
     [{ parts: { x: { samples: { a: ['1'] } } } }, /parts\.x\.samples\.a\.0/],
     [{ parts: { x: { samples: { a: [-1] } } } }, /parts\.x\.samples\.a\.0/],
     [{ parts: { x: {} } }, /no timed measurement/],

@@ -117,7 +117,7 @@ export function parseSniTask(
     const field = issue.path.length > 0 ? `field ${formatPath(issue.path)}` : 'the whole file';
     throw new HintError(
       'INVALID_DATA',
-      `${file} is not a Super-NaturalInstructions task: ${field}: ${issue.message}. Mend the field or take the file from the original checkout.`,
+      `${file} is not a Super-NaturalInstructions task: ${field} ${issue.message}. Mend the field or take the file from the original checkout.`,
     );
   }
   const definition = task.Definition[0]!;

@@ -181,5 +181,5 @@ async function readList(directory: string, file: string, what: string): Promise<
 
 function notP3(where: string, what: string, [issue]: Faults): HintError {
   const field = issue.path.length > 0 ? `field ${issue.path.join('.')}` : 'the whole';
-  return new HintError('INVALID_DATA', `${where} is not ${what}: ${field}: ${issue.message}.`);
+  return new HintError('INVALID_DATA', `${where} is not ${what}: ${field} ${issue.message}.`);
 }

@@ -40,7 +40,7 @@ export function tokenizerOfGpt2Files(files: Gpt2Files, file: string): object {
     const [issue] = faults;
     throw new HintError(
       'INVALID_FILE',
-      `${file} is no vocabulary: ${issue.path.join('.') || 'the whole file'}: ${issue.message}. Fetch it again.`,
+      `${file} is no vocabulary: ${issue.path.join('.') || 'the whole file'} ${issue.message}. Fetch it again.`,
     );
   }
   const config = isPlainObject(files.config) ? files.config : {};

@@ -59,7 +59,7 @@ export class PartReader {
     const [issue] = faults;
     throw new HintError(
       'INVALID_FILE',
-      `${this.file}: field ${[this.place, type, ...issue.path].join('.')}: ${issue.message}. Fetch it again.`,
+      `${this.file}: field ${[this.place, type, ...issue.path].join('.')} ${issue.message}. Fetch it again.`,
     );
   }
 

@@ -54,7 +54,7 @@ export class Pipeline {
       const [issue] = faults;
       throw new HintError(
         'INVALID_FILE',
-        `${path} is not a tokenizer: field ${issue.path.join('.') || '(whole file)'}: ${issue.message}. Give the tokenizer.json of a model.`,
+        `${path} is not a tokenizer: field ${issue.path.join('.') || '(whole file)'} ${issue.message}. Give the tokenizer.json of a model.`,
       );
     }
     const own = ownShape(data);

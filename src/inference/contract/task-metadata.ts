@@ -107,7 +107,7 @@ export function parseMetadata(file: SafetensorsFile): TaskMetadata {
   const { data, faults } = check(metadataSchema, json);
   if (data) return data;
   const [fault] = faults;
-  throw damaged(file.path, `field ${fault.path.join('.') || '(all)'}: ${fault.message}`);
+  throw damaged(file.path, `field ${fault.path.join('.') || '(all)'} ${fault.message}`);
 }
 
 /** @throws HintError FINGERPRINT_MISMATCH unless the model of that fingerprint wrote the file */

@@ -285,7 +285,7 @@ function describeIssue(issue: z.core.$ZodIssue, json: unknown): string {
       .join('; ');
   }
   const value = valueAt(json, issue.path);
-  if (path === '') return `it is no JSON object (${issue.message})`;
+  if (path === '') return `it ${issue.message}`;
   if (value === undefined)
     return `${path} is missing; ${Object.hasOwn(GIVEN_BY, path) ? GIVEN_BY[path] : `set ${path}`}`;
   return `${path} is ${showValue(value)}: ${issue.message}`;

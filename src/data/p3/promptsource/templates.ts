@@ -84,7 +84,7 @@ export async function readPromptTemplates(file: string): Promise<PromptTemplates
     const [issue] = faults;
     throw new HintError(
       'INVALID_DATA',
-      `${file} is no file of promptsource templates: field ${issue.path.join('.') || '(the whole)'}: ${issue.message}.`,
+      `${file} is no file of promptsource templates: field ${issue.path.join('.') || '(the whole)'} ${issue.message}.`,
     );
   }
   const { dataset, subset } = data;
@@ -95,7 +95,7 @@ export async function readPromptTemplates(file: string): Promise<PromptTemplates
     if (read.faults) {
       const [issue] = read.faults;
       const where = ['templates', key, ...issue.path].join('.');
-      unusable.push({ template: key, reason: `field ${where}: ${issue.message}` });
+      unusable.push({ template: key, reason: `field ${where} ${issue.message}` });
     } else templates.push(promptTemplate(read.data));
   }
   return { dataset: taskName(subset ? `${dataset}_${subset}` : dataset), templates, unusable };

@@ -165,6 +165,6 @@ function fields<Schema extends z.ZodType>(schema: Schema, json: unknown, file: s
   const [issue] = faults;
   throw new HintError(
     'INVALID_FILE',
-    `${file}: field ${['model', ...issue.path].join('.')}: ${issue.message}. Fetch it again.`,
+    `${file}: field ${['model', ...issue.path].join('.')} ${issue.message}. Fetch it again.`,
   );
 }
