@@ -15,6 +15,9 @@ const MERGES = 'merges.txt';
 /** Files that hold a tokenizer, the ones that say most first. */
 const FILES = [TOKENIZER, SENTENCEPIECE, VOCABULARY];
 
+// Settings of a tokenizer in files beside it.
+const SETTINGS = ['tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'];
+
 // As many as T5 has by far.
 const MOST_SENTINELS = 10_000;
 
@@ -84,6 +87,21 @@ export async function writeTokenizerJson(source: string, destination: string): P
   if (isOne) await copyFileAtomic(file, destination);
   else await writeFileAtomic(destination, textOf(json));
   return file;
+}
+
+/**
+ * Writes a tokenizer into the folder of a model: its `tokenizer.json`, and the files beside it that say how texts are made
+ * of it and what its special tokens are.
+ *
+ * @param source as for {@link writeTokenizerJson}
+ * @throws HintError as {@link writeTokenizerJson}
+ */
+export async function writeTokenizer(source: string, folder: string): Promise<void> {
+  const file = await writeTokenizerJson(source, join(folder, TOKENIZER));
+  for (const name of SETTINGS) {
+    const path = join(dirname(file), name);
+    if (await exists(path)) await copyFileAtomic(path, join(folder, name));
+  }
 }
 
 async function readSentencePiece(file: string, bytes: Uint8Array): Promise<TokenizerForm> {

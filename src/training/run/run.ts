@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { writeTokenizerJson } from '../../formats/tokenizer/files.js';
+import { writeTokenizer } from '../../formats/tokenizer/files.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { saveModel } from '../../model/checkpoint/checkpoint.js';
@@ -274,7 +274,7 @@ async function saveTrainedModel(run: Run): Promise<void> {
       ...lineageMetadata(step, optimizer.groups),
     };
     await saveModel(model, folder, { metadata });
-    await writeTokenizerJson(tokenizer.file, join(folder, 'tokenizer.json'));
+    await writeTokenizer(tokenizer.file, folder);
   });
 }
 
