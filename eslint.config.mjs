@@ -9,6 +9,14 @@ export default tseslint.config(
       '@typescript-eslint/explicit-module-boundary-types': 'error',
       'max-lines': ['error', { max: 500 }],
       eqeqeq: 'error',
+      'no-restricted-imports': [
+        'error',
+        {
+          name: 'node:vm',
+          importNames: ['createContext', 'runInNewContext'],
+          message: 'A worker that is terminated while a context is made ends the process; see withinSeconds.',
+        },
+      ],
       'no-restricted-syntax': [
         'error',
         {

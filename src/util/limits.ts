@@ -1,4 +1,4 @@
-import { createContext, Script } from 'node:vm';
+import { Script } from 'node:vm';
 import { HintError } from './errors.js';
 import { checked, integer, number, optional, options } from './arguments.js';
 import { formatBytes, parseBytes } from './bytes.js';
@@ -124,16 +124,24 @@ export function checkLine(file: string, bytes: number, line: number): void {
  */
 export function withinSeconds<T>(where: string, work: () => T): T {
   const { seconds } = limits();
-  const context = createContext({ work });
+  const place = globalThis as Record<symbol, unknown>;
+  const outer = place[WORK];
+  place[WORK] = work;
   try {
-    return callWork.runInContext(context, { timeout: Math.ceil(1000 * seconds) }) as T;
+    return callWork.runInThisContext({ timeout: Math.ceil(1000 * seconds) }) as T;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw tooSlow(where, cause);
     throw cause;
+  } finally {
+    if (outer === undefined) delete place[WORK];
+    else place[WORK] = outer;
   }
 }
 
-const callWork = new Script('work()');
+// A script can be ended after a time, and only what is global can be called by one. In a context of its own it would need
+// no such place, but a worker that is terminated while vm.createContext runs ends the whole process (Node.js 20).
+const WORK = Symbol.for('hint-engine: work within seconds');
+const callWork = new Script(`globalThis[Symbol.for(${JSON.stringify(Symbol.keyFor(WORK))})]()`);
 
 /** The error of a file or record that takes longer than the limit's seconds. */
 export function tooSlow(where: string, cause?: unknown): HintError {

@@ -60,9 +60,11 @@ async function workersFor(delay) {
   const workers = Array.from({ length: WORKERS }, () => {
     const worker = new Worker(program, { workerData: { ...settings, delays: [delay] } });
     worker.on('error', () => undefined);
-    return { worker, exit: new Promise((resolve) => worker.on('exit', resolve)) };
+    const exit = new Promise((resolve) => worker.on('exit', resolve));
+    // Not events.once, which takes an error for its own: that of a worker may come before the message that it sent earlier.
+    return { worker, exit, begun: new Promise((resolve) => worker.on('message', resolve)) };
   });
-  await Promise.all(workers.map(({ worker }) => once(worker, 'message')));
+  await Promise.all(workers.map(({ begun, exit }) => Promise.race([begun, exit])));
   return workers;
 }
 
