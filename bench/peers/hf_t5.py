@@ -8,9 +8,9 @@ the caller can alternate between this process and the engine and both see the sa
                                                                  T5ForConditionalGeneration, random weights
   {"do": "generate", "inputs": [[id]], "tokens": n, "batch": n, "dtype": "f32" | "bf16"}
                                                                  exactly n greedy tokens for every input, cached
-  {"do": "train", "inputs": [[id]], "targets": [[id]], "batch": n, "autocast": "bf16" | null}
+  {"do": "train", "inputs": [[id]], "targets": [[id]], "batch": n, "autocast": "bf16" | null, "compile": bool}
                                                                  one Adafactor step over batches of n, each padded to
-                                                                 its longest
+                                                                 its longest; through torch.compile if asked for
 """
 
 import os
@@ -32,6 +32,7 @@ class Peer:
     def __init__(self):
         self.models = {}
         self.optimizer = None
+        self.compiled = None
 
     def versions(self, request):
         return {"torch": torch.__version__, "transformers": transformers.__version__}
@@ -47,6 +48,7 @@ class Peer:
         dtype = request.get("dtype", "f32")
         self.models[dtype] = model.to(DTYPES[dtype]).eval()
         self.optimizer = None
+        self.compiled = None
         return {
             **self.versions(request),
             "attention": model.config._attn_implementation,
@@ -85,6 +87,10 @@ class Peer:
             self.optimizer = Adafactor(
                 model.parameters(), lr=1e-3, scale_parameter=True, relative_step=False, warmup_init=False
             )
+        if request.get("compile") and self.compiled is None:
+            # Lengths differ from batch to batch.
+            self.compiled = torch.compile(model, dynamic=True)
+        forward = self.compiled if request.get("compile") else model
         inputs, targets, batch = request["inputs"], request["targets"], request["batch"]
         padded = 0
         synchronize()
@@ -93,7 +99,7 @@ class Peer:
             ids, mask = pad(inputs[at : at + batch], 0)
             labels, _ = pad(targets[at : at + batch], -100)
             with torch.autocast(ids.device.type, torch.bfloat16, enabled=request.get("autocast") == "bf16"):
-                loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+                loss = forward(input_ids=ids, attention_mask=mask, labels=labels).loss
             loss.backward()
             padded += ids.numel() + labels.numel()
         self.optimizer.step()

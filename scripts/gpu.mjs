@@ -1,0 +1,31 @@
+// Tests and measures the engine on a GPU, step by step; docs/cuda.md says how.
+//   node scripts/gpu.mjs test | bench | all [--no-build]
+// HINT_OUTPUT: where the record goes (default: runs/gpu-test, runs/gpu-bench, runs/gpu-all). HINT_GPU_MINUTES: most that
+// all steps may take together. HINT_GPU_SCALE=rehearsal: small sizes. HINT_CUDA_FOLDER: a CUDA library built elsewhere.
+import { join, resolve } from 'node:path';
+import { environment, root } from './gpu/machine.mjs';
+import { runSteps, summaryText } from './gpu/steps.mjs';
+import { gpuSteps, scaleOf } from './gpu/table.mjs';
+
+const [part = '', ...flags] = process.argv.slice(2);
+const minutes = Number(process.env.HINT_GPU_MINUTES ?? Infinity);
+const unknown = flags.find((flag) => flag !== '--no-build');
+if (!['test', 'bench', 'all'].includes(part) || unknown || !(minutes > 0)) {
+  console.error(
+    'Usage: node scripts/gpu.mjs test|bench|all [--no-build], with HINT_GPU_MINUTES above 0 where it is set',
+  );
+  process.exit(2);
+}
+const folder = resolve(process.env.HINT_OUTPUT || join(root, 'runs', `gpu-${part}`));
+Object.assign(process.env, environment());
+const scale = process.env.HINT_GPU_SCALE || 'full';
+const table = gpuSteps({
+  scale: scaleOf(scale),
+  build: !flags.includes('--no-build'),
+  results: join(folder, 'results'),
+});
+const steps = table.filter((step) => part === 'all' || step.part === part || step.part === 'build');
+const facts = { date: new Date().toISOString(), part, scale };
+const outcomes = await runSteps(steps, { folder, minutes, cwd: root, facts });
+console.log(`${summaryText(outcomes)}\nWritten: ${folder}`);
+process.exitCode = outcomes.some(({ state }) => state === 'failed' || state === 'out of time') ? 1 : 0;

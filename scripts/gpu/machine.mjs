@@ -1,0 +1,78 @@
+// What a GPU machine has: the Python wheels' folders, compiler and architecture, and where kept libraries lie.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Where the packed archive puts what a bare machine lacks. */
+export const KIT = join(root, '.gpu');
+
+/** What a program prints, without spaces around it; undefined where it is missing or fails. */
+export function ask(command, parameters) {
+  const { status, stdout } = spawnSync(command, parameters, { encoding: 'utf8' });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
+export const python = () => process.env.HINT_PEER_PYTHON ?? 'python3';
+
+const FIND_WHEELS = `
+import glob, site, sys
+paths = set(site.getsitepackages() + [p for p in sys.path if p.endswith("-packages")])
+print("\\n".join(sorted(d for p in paths for d in glob.glob(p + "/nvidia/*"))))`;
+
+/** Folder with include/cublasLt.h and lib/libcublasLt.so.*, of HINT_CUBLAS_ROOT or of Python's wheels; undefined: none there. */
+export function cublasRoot() {
+  if (process.env.HINT_CUBLAS_ROOT) return process.env.HINT_CUBLAS_ROOT;
+  const folders = ask(python(), ['-c', FIND_WHEELS])?.split('\n') ?? [];
+  return folders.find((folder) => cublasLibrary(folder) && existsSync(join(folder, 'include/cublasLt.h')));
+}
+
+/** The cuBLASLt of a folder. */
+export function cublasLibrary(folder) {
+  const lib = join(folder, 'lib');
+  if (!existsSync(lib)) return undefined;
+  const name = readdirSync(lib).find((file) => file.startsWith('libcublasLt.so'));
+  return name && join(lib, name);
+}
+
+/** nvcc, by CUDACXX, PATH or the usual place. */
+export function nvcc() {
+  const { CUDACXX } = process.env;
+  if (CUDACXX) return CUDACXX;
+  return (
+    ask('sh', ['-c', 'command -v nvcc']) ?? ['/usr/local/cuda/bin/nvcc'].find((path) => existsSync(path))
+  );
+}
+
+/** CMake's names of the architectures of the GPUs here; undefined where none is found. */
+export function architectures() {
+  const found = ask('nvidia-smi', ['--query-gpu=compute_cap', '--format=csv,noheader']);
+  return found === undefined ? undefined : architectureNames(found);
+}
+
+/** @param {string} capabilities one like 9.0 a line */
+export function architectureNames(capabilities) {
+  const numbers = [...new Set(capabilities.split('\n').map((line) => line.trim().replace('.', '')))];
+  const known = numbers.filter((number) => /^\d+$/.test(number));
+  // Hopper's own instructions need the name with an a.
+  return known.length > 0
+    ? known.map((number) => `${number === '90' ? '90a' : number}-real`).join(';')
+    : undefined;
+}
+
+/** Environment in which packed libraries and the wheels' cuBLASLt are found. */
+export function environment() {
+  const folder = cublasRoot();
+  const library = process.env.HINT_CUBLASLT ?? (folder && cublasLibrary(folder));
+  const paths = [process.env.LD_LIBRARY_PATH, join(KIT, 'lib')].filter(
+    (path) => path && existsSync(path.split(delimiter)[0]),
+  );
+  return {
+    PATH: [join(process.execPath, '..'), process.env.PATH].join(delimiter),
+    ...(paths.length > 0 && { LD_LIBRARY_PATH: paths.join(delimiter) }),
+    ...(library && { HINT_CUBLASLT: library }),
+    PYTHONUNBUFFERED: '1',
+  };
+}

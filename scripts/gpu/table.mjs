@@ -1,0 +1,193 @@
+// What is run on a GPU, the most telling first.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { ask, python, root } from './machine.mjs';
+
+const node = process.execPath;
+const script = (name) => join('scripts/gpu', name);
+
+/** Sizes by HINT_GPU_SCALE: `full`, or `rehearsal` for the emulated library on a CPU. */
+const SCALES = {
+  full: {
+    large: 'xl',
+    largest: 'xxl',
+    batch: 64,
+    batches: '64,32,16,8',
+    examples: 100,
+    rounds: 3,
+    benchOps: undefined,
+    ops: undefined,
+  },
+  rehearsal: {
+    large: 'tiny',
+    largest: 'tiny',
+    batch: 2,
+    batches: '2,1',
+    examples: 1,
+    rounds: 1,
+    benchOps: ['add'],
+    ops: ['add', 'copy', 'linear'],
+  },
+};
+
+/** @throws Error for a scale that is not known */
+export function scaleOf(name = 'full') {
+  const scale = SCALES[name];
+  if (!scale) throw new Error(`HINT_GPU_SCALE is "${name}"; give full or rehearsal.`);
+  return scale;
+}
+
+/**
+ * @param {{ scale: ReturnType<typeof scaleOf>, build: boolean, results: string }} options `build`: addon and TypeScript too
+ * @returns {(import('./steps.mjs').Step & { part: 'build' | 'test' | 'bench' })[]}
+ */
+export function gpuSteps({ scale, build, results }) {
+  const hint = (...parameters) => [node, 'dist/cli/main.js', ...parameters];
+  const built = (path) =>
+    ['build', 'build-gpu'].map((folder) => join(folder, path)).find((file) => existsSync(join(root, file))) ??
+    join('build', path);
+  const tests = built('native/tests/hint_op_tests');
+  const bench = built('native/bench/hint_op_bench');
+  const cases = (ops, ...more) =>
+    ops
+      ? ops.map((op) => [tests, '--device', 'cuda', '--op', op, ...more])
+      : [[tests, '--device', 'cuda', ...more]];
+  const benches = (dtype) =>
+    scale.benchOps
+      ? scale.benchOps.map((op) => [
+          bench,
+          '--device',
+          'cuda',
+          '--dtype',
+          dtype,
+          '--samples',
+          '0',
+          '--op',
+          op,
+        ])
+      : [[bench, '--device', 'cuda', '--dtype', dtype]];
+  const measure = (...parameters) => [[node, script('measure.mjs'), ...parameters.map(String)]];
+  const { large, largest, batch, batches, examples, rounds } = scale;
+  const noTorch =
+    ask(python(), ['-c', 'import torch, transformers']) === undefined
+      ? `${python()} has no torch and transformers`
+      : undefined;
+  const noSanitizer =
+    ask('sh', ['-c', 'command -v compute-sanitizer']) === undefined
+      ? 'compute-sanitizer is not on PATH'
+      : undefined;
+  const noVitest = existsSync(join(root, 'node_modules/vitest')) ? undefined : 'vitest is not installed';
+  const sanitizer = (tool, ops) =>
+    ops.map((op) => [
+      'compute-sanitizer',
+      '--tool',
+      tool,
+      '--error-exitcode',
+      '1',
+      tests,
+      '--device',
+      'cuda',
+      '--op',
+      op,
+    ]);
+  const library = build ? [[node, 'scripts/build.mjs', '--tests', '--cuda']] : [[node, script('build.mjs')]];
+  return [
+    {
+      part: 'build',
+      name: build ? 'build everything' : 'build the CUDA library',
+      minutes: build ? 20 : 5,
+      commands: library,
+    },
+    {
+      part: 'test',
+      name: 'doctor, copy and linear',
+      minutes: 1.5,
+      commands: [hint('doctor'), ...cases(['copy', 'linear'])],
+    },
+    { part: 'test', name: 'all op cases', minutes: 3, commands: cases(scale.ops) },
+    { part: 'test', name: 'decoding with graphs', minutes: 1, commands: [[node, script('decode.mjs')]] },
+    {
+      part: 'test',
+      name: 'decoding without graphs',
+      minutes: 1,
+      commands: [[node, script('decode.mjs')]],
+      env: { HINT_CUDA_GRAPHS: '0' },
+    },
+    { part: 'bench', name: 'op bench in bf16', minutes: 2, commands: benches('bf16') },
+    {
+      part: 'bench',
+      name: `a HINT step, ${large}`,
+      minutes: 2,
+      commands: measure('hint', large, batch, rounds, join(results, `hint-${large}.json`)),
+    },
+    {
+      part: 'bench',
+      name: `PyTorch's step, ${large}`,
+      minutes: 2,
+      commands: measure('torch', large, batches, rounds, join(results, `torch-${large}.json`)),
+      skip: noTorch,
+    },
+    {
+      part: 'bench',
+      name: `PyTorch's step, compiled, ${large}`,
+      minutes: 3,
+      commands: measure(
+        'torch',
+        large,
+        batches,
+        rounds,
+        join(results, `torch-compiled-${large}.json`),
+        'compile',
+      ),
+      skip: noTorch,
+    },
+    {
+      part: 'bench',
+      name: `latency by shots, ${large}`,
+      minutes: 4,
+      commands: measure('latency', large, examples, rounds, join(results, 'latency')),
+    },
+    {
+      part: 'test',
+      name: 'memcheck on four ops',
+      minutes: 2,
+      commands: sanitizer('memcheck', ['linear', 'attention', 'grouped_linear', 'cross_entropy']),
+      skip: noSanitizer,
+    },
+    {
+      part: 'test',
+      name: 'racecheck',
+      minutes: 2,
+      commands: sanitizer('racecheck', ['attention', 'grouped_linear']),
+      skip: noSanitizer,
+    },
+    {
+      part: 'test',
+      name: 'fixtures of the original code',
+      minutes: 2,
+      commands: [hint('verify', 'test/fixtures/original', '--device', 'cuda')],
+      skip: scale.ops && 'it is left out of a rehearsal',
+    },
+    {
+      part: 'test',
+      name: 'tests of test/gpu',
+      minutes: 3,
+      commands: [[node, 'node_modules/vitest/vitest.mjs', 'run', 'test/gpu']],
+      skip: noVitest,
+    },
+    {
+      part: 'bench',
+      name: `a HINT step, ${largest}`,
+      minutes: 3,
+      commands: measure(
+        'hint',
+        largest,
+        batch,
+        rounds,
+        join(results, `hint-largest-${largest}.json`),
+        'bf16',
+        'both',
+      ),
+    },
+  ];
+}
