@@ -15,8 +15,9 @@ import { reportLatency } from '../../dist/cli/support/latency-files.js';
 
 const [what, size, count, roundsText, output, ...more] = process.argv.slice(2);
 const rounds = Number(roundsText);
+const toy = size === 'tiny';
 // Those of the paper's HINT; the toy size takes what fits it.
-const adapterSize = size === 'tiny' ? 8 : 512;
+const adapterSize = toy ? 8 : 512;
 
 function write(result) {
   mkdirSync(dirname(output), { recursive: true });
@@ -36,6 +37,7 @@ async function hint() {
     paramDtype,
     backward,
     rounds,
+    ...(toy && { roofSide: 64 }),
     device: 'cuda',
     note: console.log,
   });

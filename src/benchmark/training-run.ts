@@ -36,6 +36,8 @@ export interface TrainingMeasurementOptions {
   readonly autocast?: 'bf16' | undefined;
   /** Steps measured of each system, behind one that warms up. */
   readonly rounds: number;
+  /** Rows and columns of the matrix product that is the roof; as many as fill the device unless said otherwise. */
+  readonly roofSide?: number | undefined;
   readonly device?: string | undefined;
   readonly threads?: number | undefined;
   /** A Python file that builds HINT in PyTorch; see bench/peers/hint_torch.py. */

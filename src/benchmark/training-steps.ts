@@ -125,8 +125,11 @@ export class EngineSteps {
 }
 
 /** A large square matrix product in `dtype`: each call gives the seconds of the fastest of three, per FLOP. */
-export function matrixRoof(device: Device, dtype: FloatDType): () => Promise<number> {
-  const side = ROOF_SIDE[device.kind];
+export function matrixRoof(
+  device: Device,
+  dtype: FloatDType,
+  side: number = ROOF_SIDE[device.kind],
+): () => Promise<number> {
   return async () => {
     const [a, b] = [0.5, 0.25].map((value) => {
       const exact = device.full([side, side], value);

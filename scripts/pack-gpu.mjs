@@ -1,0 +1,84 @@
+// Packs what a GPU machine without Node.js and without a network lacks: Node.js, the packages that dist/ needs, dist/, the
+// addon, the native tests and bench, the static library that the CUDA library is linked with, oneDNN. Run it after
+// `npm run build -- --tests`.
+//   node scripts/pack-gpu.mjs        writes .gpu/kit.tar.xz, which is unpacked in the root of the checkout there
+// Together with the tracked files it must stay under 64 MiB; it ends with 1 where it does not.
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { ask, KIT, root } from './gpu/machine.mjs';
+
+const MOST = 64 * 2 ** 20;
+/** Of packages: other forms of the same code, sources, and fonts that no chart uses. */
+const LEFT_OUT =
+  /\.(map|md|d\.ts|d\.mts|d\.cts|flow)$|\/(cmake-js|tar|node-api-headers|node-addon-api)(\/|$)|gpt-tokenizer\/(src|cjs|data|dist)\/|zod\/src\/|@huggingface\/tasks\/src|\/\.package-lock\.json$/;
+
+function fail(sentence) {
+  console.error(sentence);
+  process.exit(1);
+}
+
+function run(command, parameters, options) {
+  const { status, stderr, error } = spawnSync(command, parameters, { encoding: 'utf8', ...options });
+  if (status !== 0) fail(`${command} ${parameters[0]}: ${error?.message ?? stderr}`);
+}
+
+/** A file of the build, in build/ or build-gpu/. */
+function built(path) {
+  const found = ['build', 'build-gpu']
+    .map((folder) => join(root, folder, path))
+    .find((file) => existsSync(file));
+  return found ?? fail(`${path} is not built; run "npm run build -- --tests".`);
+}
+
+const stage = mkdtempSync(join(tmpdir(), 'hint-kit-'));
+const put = (from, to, options) => {
+  mkdirSync(dirname(join(stage, to)), { recursive: true });
+  cpSync(from, join(stage, to), { dereference: true, ...options });
+};
+const putStripped = (from, to) => {
+  put(from, to);
+  run('strip', ['--strip-unneeded', join(stage, to)]);
+};
+try {
+  putStripped(process.execPath, '.gpu/node/bin/node');
+  const addon = join(root, 'build/Release/hint.node');
+  if (!existsSync(addon)) fail('build/Release/hint.node is not built; run "npm run build -- --tests".');
+  putStripped(addon, 'build/Release/hint.node');
+  for (const path of ['native/tests/hint_op_tests', 'native/bench/hint_op_bench'])
+    putStripped(built(path), join('build', path));
+  put(built('libhint_native.a'), 'build/libhint_native.a');
+  // The C and C++ libraries are the machine's own: what CUDA's compiler needs is newer than ours or as new.
+  for (const [, name, path] of (ask('ldd', [addon]) ?? '').matchAll(/(\S+) => (\/\S+)/g))
+    if (/^lib(dnnl|OpenCL|gomp)\./.test(name)) putStripped(realpathSync(path), join('.gpu/lib', name));
+  const dnnl = ask('sh', ['-c', `ls ${join(stage, '.gpu/lib')} | grep dnnl`]);
+  if (!dnnl) fail('The addon is not linked with a oneDNN that ldd finds.');
+  run('ln', ['-s', dnnl, join(stage, '.gpu/lib/libdnnl.so')]);
+  const tree = (folder) =>
+    put(folder, folder.slice(root.length), { recursive: true, filter: (source) => !LEFT_OUT.test(source) });
+  tree(join(root, 'dist'));
+  const packages = ask('npm', ['ls', '--omit=dev', '--all', '--parseable', '--prefix', root]) ?? '';
+  for (const folder of packages
+    .split('\n')
+    .filter((path) => path.includes('node_modules/') && existsSync(path)))
+    if (!LEFT_OUT.test(folder)) tree(folder);
+  mkdirSync(KIT, { recursive: true });
+  const archive = join(KIT, 'kit.tar.xz');
+  rmSync(archive, { force: true });
+  const XZ_OPT = process.env.XZ_OPT ?? '-T0 --x86 --lzma2=preset=6,dict=64MiB';
+  run('tar', ['-C', stage, '-cJf', archive, '.'], { env: { ...process.env, XZ_OPT } });
+  const tracked = spawnSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' }).stdout.split('\0');
+  const files = tracked
+    .map((path) => join(root, path))
+    .filter((path) => existsSync(path) && statSync(path).isFile());
+  const treeBytes = files.reduce((sum, path) => sum + statSync(path).size, 0);
+  const bytes = statSync(archive).size;
+  const mebibytes = (count) => `${(count / 2 ** 20).toFixed(1)} MiB`;
+  console.log(
+    `${basename(archive)}: ${mebibytes(bytes)}; with the tracked files, ${mebibytes(treeBytes)}: ${mebibytes(bytes + treeBytes)} of ${mebibytes(MOST)}`,
+  );
+  if (bytes + treeBytes >= MOST) fail('That is more than may travel.');
+} finally {
+  rmSync(stage, { recursive: true, force: true });
+}
