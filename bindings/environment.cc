@@ -58,7 +58,10 @@ Napi::Promise Environment::promise(Napi::Env env, const std::shared_ptr<Stream>&
     } catch (const std::exception& error) {
       pending->answer->error = std::make_shared<Error>("INTERNAL", error.what());
     }
-    on->whenDone([pending] { pending->send(); });
+    on->whenDone([pending](const std::shared_ptr<const Error>& lost) {
+      if (lost) pending->answer->error = lost;
+      pending->send();
+    });
   });
   return promise;
 }

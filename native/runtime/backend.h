@@ -41,8 +41,10 @@ class Backend {
   virtual void upload(void* to, const void* from, size_t bytes) = 0;
   /// Copies to host memory, which holds the bytes by the time of a whenDone that follows.
   virtual void download(void* to, const void* from, size_t bytes) = 0;
-  /// Calls `then`, on some thread, once everything so far is done; never waits itself.
-  virtual void whenDone(std::function<void()> then) = 0;
+  /// Calls `then`, on some thread, once everything so far is done; never waits itself. `then` is given the error of a
+  /// device that was lost before it got there, whose results are no values; null when all is well.
+  using Then = std::function<void(const std::shared_ptr<const Error>&)>;
+  virtual void whenDone(Then then) = 0;
   /// The checks that kernels run since the last call left to the device.
   virtual std::vector<std::shared_ptr<DeferredCheck>> takeChecks() = 0;
   /// Runs the program up to `times` times, until the i32 scalar `stop` (if given) is not zero; `cancel` ends it between

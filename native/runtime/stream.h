@@ -59,8 +59,9 @@ class Stream {
     backend_->download(to, addressOf(tensor), tensor.bytes());
     if (const auto failure = tensor.buffer->knownFailure()) throw Error(*failure);
   }
-  /// Calls `then`, on some thread, once all commands so far are done. Call on the stream.
-  void whenDone(std::function<void()> then) { backend_->whenDone(std::move(then)); }
+  /// Calls `then`, on some thread, once all commands so far are done, with the error of a device that was lost (null
+  /// when it was not). Call on the stream.
+  void whenDone(Backend::Then then) { backend_->whenDone(std::move(then)); }
 
   void beginRecording();
   std::shared_ptr<Program> endRecording();

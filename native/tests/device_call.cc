@@ -71,7 +71,10 @@ void waitFor(Stream& stream) {
   stream.post([&] {
     failure = stream.takeFailure();
     checks = stream.takeChecks();
-    stream.whenDone([&] { done.set_value(); });
+    stream.whenDone([&](const std::shared_ptr<const Error>& lost) {
+      if (lost) failure = lost;
+      done.set_value();
+    });
   });
   done.get_future().wait();
   for (const auto& check : checks)

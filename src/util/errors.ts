@@ -14,6 +14,7 @@ export type HintErrorCode =
   | 'NOT_SUPPORTED'
   | 'NUMERIC'
   | 'OUT_OF_MEMORY'
+  | 'DEVICE_LOST'
   | 'LIMIT_EXCEEDED'
   | 'BUSY'
   | 'IO'

@@ -1,7 +1,11 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "native/runtime/cuda/completions.h"
@@ -10,6 +14,7 @@
 #include "native/runtime/cuda/graph.h"
 #include "native/runtime/cuda/kernels.h"
 #include "native/runtime/cuda/memory.h"
+#include "native/runtime/cuda/notice.h"
 #include "native/runtime/cuda_library.h"
 
 namespace hint::cuda {
@@ -20,13 +25,14 @@ class CudaBackend final : public Backend {
   explicit CudaBackend(int device)
       : context_(device),
         pinned_(std::make_shared<Allocator>(pinnedMemory())),
-        completions_(device, context_.stream()) {}
+        completions_(device, context_.stream(), context_.sharedFaults()) {}
 
   DeviceType type() const override { return DeviceType::cuda; }
   std::unique_ptr<MemorySource> memory() const override { return deviceMemory(context_.device()); }
   void enter(std::shared_ptr<Allocator> allocator) override { context_.enter(std::move(allocator)); }
 
   void run(Call& call) override {
+    completions_.requireDevice();
     context_.beginCommand();
     runKernel(call);
     for (auto& check : context_.takeChecks()) {
@@ -35,9 +41,13 @@ class CudaBackend final : public Backend {
     }
   }
 
-  void upload(void* to, const void* from, size_t bytes) override { context_.staging().upload(to, from, bytes); }
+  void upload(void* to, const void* from, size_t bytes) override {
+    completions_.requireDevice();
+    context_.staging().upload(to, from, bytes);
+  }
 
   void download(void* to, const void* from, size_t bytes) override {
+    completions_.requireDevice();
     // Copies to ordinary memory would wait for the stream; these go through pinned memory, piece by piece when large.
     constexpr size_t kPiece = size_t{64} << 20;
     for (size_t at = 0; at < bytes; at += kPiece) {
@@ -51,31 +61,77 @@ class CudaBackend final : public Backend {
         check(cudaStreamSynchronize(context_.stream()), "copy from the device");
         std::memcpy(static_cast<unsigned char*>(to) + at, piece.get(), count);
       } else {
-        completions_.add([piece, to, count] { std::memcpy(to, piece.get(), count); });
+        completions_.add([piece, to, count](const std::shared_ptr<const Error>& lost) {
+          if (!lost) std::memcpy(to, piece.get(), count);
+        });
       }
     }
   }
 
-  void whenDone(std::function<void()> then) override { completions_.add(std::move(then)); }
+  void whenDone(Then then) override { completions_.add(std::move(then)); }
 
   std::vector<std::shared_ptr<DeferredCheck>> takeChecks() override { return std::exchange(checks_, {}); }
 
   void replay(Program& program, int times, const Tensor& stop, const std::atomic<bool>& cancel,
               const std::function<void(Call&)>& runCall) override {
     if (times <= 0 || cancel) return;
+    completions_.requireDevice();
     if (!program.compiled) {
       // The first round runs call by call: it uploads tables, chooses algorithms and finds failures.
       for (const auto& call : program.calls) runCall(*call);
       if (failureOf(program)) return;
       if (stop) requireStop(stop);
-      program.compiled = captureProgram(context_, program, stop, [](Call& call) { runKernel(call); });
+      program.compiled = std::make_shared<Recorded>(capture(program, stop));
       --times;
     }
     if (const auto failure = failureOf(program)) throw Error(*failure);
-    if (times > 0) std::static_pointer_cast<ReplayGraph>(program.compiled)->launch(times);
+    if (times <= 0) return;
+    if (const auto& graph = *std::static_pointer_cast<Recorded>(program.compiled)) {
+      graph->launch(times);
+      return;
+    }
+    for (int round = 0; round < times && !(stop && isSet(stop)); ++round) {
+      for (const auto& call : program.calls) {
+        if (cancel) return;
+        runCall(*call);
+      }
+      if (failureOf(program)) return;
+    }
   }
 
  private:
+  /// The graph of a program, or null when it is run call by call.
+  using Recorded = std::shared_ptr<ReplayGraph>;
+
+  /// Null where HINT_CUDA_GRAPHS=0 forbids graphs or the driver refuses this one: the same commands run one by one,
+  /// which costs the host's time but no result.
+  Recorded capture(const Program& program, const Tensor& stop) {
+    const char* graphs = std::getenv("HINT_CUDA_GRAPHS");
+    if (graphs && std::string_view(graphs) == "0") return nullptr;
+    try {
+      return captureProgram(context_, program, stop, [](Call& call) { runKernel(call); });
+    } catch (const Error& error) {
+      completions_.requireDevice();
+      context_.takeChecks();
+      static std::once_flag said;
+      sayOnce(said,
+              std::string("decoding steps run call by call, which is slower, because no CUDA graph could be made: ") +
+                  error.what() + " HINT_CUDA_GRAPHS=0 does the same without trying.");
+      return nullptr;
+    }
+  }
+
+  /// The stop flag as the commands so far leave it. Waits for the stream.
+  bool isSet(const Tensor& stop) {
+    const std::shared_ptr<void> value(pinned_->acquire(sizeof(int32_t)),
+                                      [this](void* p) { pinned_->release(p, sizeof(int32_t)); });
+    check(
+        cudaMemcpyAsync(value.get(), stop.data<int32_t>(), sizeof(int32_t), cudaMemcpyDeviceToHost, context_.stream()),
+        "copy from the device");
+    check(cudaStreamSynchronize(context_.stream()), "wait for the stream");
+    return *static_cast<const int32_t*>(value.get()) != 0;
+  }
+
   static std::shared_ptr<const Error> failureOf(const Program& program) {
     for (const auto& call : program.calls)
       for (const auto* tensors : {&call->inputs, &call->outputs})

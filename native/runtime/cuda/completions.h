@@ -9,33 +9,43 @@
 #include <thread>
 #include <vector>
 
+#include "native/runtime/backend.h"
+#include "native/runtime/cuda/faults.h"
+
 namespace hint::cuda {
 
 /// Runs functions on a thread of its own once a stream has come so far: how promises settle without anybody polling.
 class Completions {
  public:
-  Completions(int device, cudaStream_t stream);
+  /// `faults` are told when the device is lost: their checks are never settled by it.
+  Completions(int device, cudaStream_t stream, std::shared_ptr<Faults> faults);
   /// Waits for the stream and runs what is left.
   ~Completions();
   Completions(const Completions&) = delete;
   Completions& operator=(const Completions&) = delete;
 
   /// Calls `then` once all work now on the stream is done, at once when the device is lost. Never waits, never throws.
-  void add(std::function<void()> then);
+  void add(Backend::Then then);
+  /// Throws DEVICE_LOST once a wait for the device has failed: no command can run there any more.
+  void requireDevice();
 
  private:
   struct Item {
     cudaEvent_t event;
-    std::function<void()> then;
+    Backend::Then then;
   };
   void loop();
+  /// Keeps the first error for good and gives it; null when there was none.
+  std::shared_ptr<const Error> note(cudaError_t code);
 
   const int device_;
   const cudaStream_t stream_;
+  const std::shared_ptr<Faults> faults_;
   std::mutex mutex_;
   std::condition_variable ready_;
   std::deque<Item> queue_;
   std::vector<cudaEvent_t> events_;  ///< for reuse
+  std::shared_ptr<const Error> lost_;
   bool stopping_ = false;
   std::thread thread_;
 };

@@ -72,6 +72,7 @@ class Context {
   /// The checks behind the words taken since the last call, without publishing them.
   std::vector<std::shared_ptr<Faults::Check>> takeChecks() { return std::exchange(checks_, {}); }
   Faults& faults() { return *faults_; }
+  const std::shared_ptr<Faults>& sharedFaults() { return faults_; }
 
   /// Between these, commands are captured instead of run, and tables and scratch memory stay alive in `keep`.
   void beginKeeping(std::vector<std::shared_ptr<Buffer>>* keep) { keep_ = keep; }

@@ -69,6 +69,11 @@ void Faults::publish(Check& check) {
   launched();
 }
 
+void Faults::lose(std::shared_ptr<const Error> error) {
+  const std::lock_guard lock(mutex_);
+  lost_ = std::move(error);
+}
+
 Faults::Check::~Check() {
   const std::lock_guard lock(faults_->mutex_);
   faults_->returned_.emplace_back(index_, expected_);
@@ -76,14 +81,15 @@ Faults::Check::~Check() {
 
 bool Faults::Check::settled() {
   const std::lock_guard lock(faults_->mutex_);
-  return faults_->published_[index_].sequence == expected_;
+  return faults_->lost_ || faults_->published_[index_].sequence == expected_;
 }
 
 std::shared_ptr<const Error> Faults::Check::error() {
   const std::lock_guard lock(faults_->mutex_);
   if (error_) return error_;
   const Published& published = faults_->published_[index_];
-  if (published.sequence != expected_ || published.word == kNoFault) return nullptr;
+  if (published.sequence != expected_) return faults_->lost_;
+  if (published.word == kNoFault) return nullptr;
   const FaultWord word = published.word;
   error_ = std::make_shared<Error>(text_(static_cast<int64_t>(word >> 32), static_cast<int32_t>(word)));
   return error_;

@@ -41,6 +41,8 @@ class Faults : public std::enable_shared_from_this<Faults> {
   std::shared_ptr<Check> take(FaultText text);
   /// Queues the copy behind what is on the stream; until it is done, the check is not settled.
   void publish(Check& check);
+  /// Settles what the device has not published and never will: its checks have failed with the error of a lost device.
+  void lose(std::shared_ptr<const Error> error);
 
  private:
   friend class Check;
@@ -54,6 +56,7 @@ class Faults : public std::enable_shared_from_this<Faults> {
   FaultWord* words_ = nullptr;      ///< on the device
   Published* published_ = nullptr;  ///< on the host, written by the device
   std::mutex mutex_;
+  std::shared_ptr<const Error> lost_;
   std::vector<int> free_;
   std::vector<std::pair<int, uint32_t>> returned_;  ///< words nobody looks at any more, and their last publication
 };

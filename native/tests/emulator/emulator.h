@@ -56,6 +56,9 @@ T exchange(T value, unsigned source) {
   return value;
 }
 
+/// Whether a test wants the call of that name to fail, and with what.
+cudaError_t outcomeOf(const char* call);
+
 template <typename Kernel, typename... Arguments>
 void launch(dim3 grid, dim3 threads, size_t sharedBytes, const Kernel& kernel, const Arguments&... arguments) {
   // Arguments are copied as a launch copies them; the kernel sees them unchanged until the last thread.

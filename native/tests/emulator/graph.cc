@@ -23,6 +23,7 @@ class EmulatedGraph final : public ReplayGraph {
 
 std::shared_ptr<ReplayGraph> captureProgram(Context&, const Program& program, const Tensor& stop,
                                             const std::function<void(Call&)>& run) {
+  check(hint::emulator::outcomeOf("cudaGraphInstantiate"), "instantiate a graph");
   return std::make_shared<EmulatedGraph>(program, stop, run);
 }
 

@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <string>
 
 namespace {
 
@@ -18,7 +20,28 @@ cudaError_t allocate(void** pointer, size_t bytes) {
   return *pointer ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
+/// The call that fails, and with what; `refusedAfter` more calls of that name go well before.
+std::mutex mutex;
+std::string refused;
+int refusedAfter = 0;
+cudaError_t refusal = cudaSuccess;
+
+cudaError_t outcome(const char* call) {
+  const std::lock_guard lock(mutex);
+  return refused == call && refusedAfter-- <= 0 ? refusal : cudaSuccess;
+}
+
 }  // namespace
+
+/// For tests: from the call of that name behind `after` others on, it fails with `code`; an empty name ends it.
+extern "C" __attribute__((visibility("default"))) void hint_emulator_refuse(const char* call, int after, int code) {
+  const std::lock_guard lock(mutex);
+  refused = call;
+  refusedAfter = after;
+  refusal = static_cast<cudaError_t>(code);
+}
+
+cudaError_t hint::emulator::outcomeOf(const char* call) { return outcome(call); }
 
 extern "C" {
 
@@ -34,6 +57,7 @@ cudaError_t cudaHostGetDevicePointer(void** device, void* host, unsigned) {
   return cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
+  if (const cudaError_t code = outcome("cudaMemcpyAsync")) return code;
   std::memcpy(to, from, bytes);
   return cudaSuccess;
 }
@@ -51,14 +75,14 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return outcome("cudaStreamSynchronize"); }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = reinterpret_cast<cudaEvent_t>(event);  // anything but null
   return cudaSuccess;
 }
 cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return outcome("cudaEventRecord"); }
+cudaError_t cudaEventSynchronize(cudaEvent_t) { return outcome("cudaEventSynchronize"); }
 cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = 1;
