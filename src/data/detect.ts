@@ -26,7 +26,7 @@ export async function detectDatasetKind(directory: string): Promise<DatasetKind>
   if ((await has('tasks')) && (await has('splits'))) return 'sni';
   if (await holdsOwn(directory)) return 'own';
   await stat(directory).catch((cause: unknown) => {
-    throw readError(directory, cause, 'the dataset');
+    throw readError(directory, cause);
   });
   throw new HintError(
     'NOT_FOUND',

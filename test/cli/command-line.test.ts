@@ -49,7 +49,7 @@ describe('the command line', () => {
     [['train', '--steps', 'many', '--output', 'x'], /steps/],
     [['data', '/nowhere', '--tokenizer', join(root, 'test/fixtures/tokenizer')], /nowhere/],
     [['demo', '--output', model], /is not empty; give --output a new folder/],
-    [['eval', model, '--data', '/nowhere'], /\/nowhere is no dataset that is known/],
+    [['eval', model, '--data', '/nowhere'], /\/nowhere does not exist; check the path/],
     [
       ['eval', model, '--data', join(root, 'test/fixtures/sni'), '--split', 'dev'],
       /The split "dev" is unknown/,

@@ -94,6 +94,12 @@ function mutateCache(random, bytes, words) {
   return withChecksum(Buffer.concat([head, edited]));
 }
 
+/** Reads a user's own data to its end. */
+async function ownRecords(file) {
+  const { readOwnRecords } = await import('../../dist/data/own/dataset.js');
+  for await (const row of readOwnRecords({ files: [file], split: 'all' })) void row;
+}
+
 function folderWith(directory, source) {
   if (!existsSync(join(directory, 'copied'))) cpSync(source, join(directory, 'copied'), { recursive: true });
   return join(directory, 'copied');
@@ -282,6 +288,16 @@ export const PARSERS = {
       writeFileSync(join(directory, isList ? 'templates.json' : 'splits.json'), bytes);
       return isList ? readP3Templates(directory) : p3Files(directory, 'train');
     },
+  },
+  'own-lines': {
+    file: 'records.jsonl', mutate: mutateLines, words: ['instruction', 'output', 'examples', 'split', '[', '\\u0000', '__proto__'],
+    seeds: () => [Buffer.from('{"instruction":"Add.","input":"1 1","output":["2","two"],"task":"a","split":"train"}\n{"prompt":"Name it.","completion":"x","examples":[{"input":"a","output":"b"}],"id":7}\n'), Buffer.from('\ufeff[{"instruction":"i","output":"o"},\n{"instruction":"j","output":""}]')],
+    run: ownRecords,
+  },
+  'own-table': {
+    file: 'records.csv', mutate: mutateText, words: ['"', '""', '\r', '\r\n', ',', ';', '\ufeff', '\0', '[{""input"":1}]', 'instruction', 'output'],
+    seeds: () => [Buffer.from('instruction,input,output,examples,split\n"Say, ""hi"".","line one\nline two",hi,"[{""input"":""a"",""output"":""b""}]",test\nAdd.,,2,,\n')],
+    run: ownRecords,
   },
   promptsource: {
     file: 'templates.yaml', mutate: mutateText, words: [...WORDS, ...YAML],
