@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { writeTokenizer } from '../../formats/tokenizer/files.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
