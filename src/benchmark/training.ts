@@ -51,7 +51,9 @@ export async function measureTraining(options: TrainingMeasurementOptions): Prom
       engine.set('hint', await EngineSteps.create(model, settings));
     if (systems.includes('t5')) engine.set('t5', await EngineSteps.create(plainModel(model), settings));
 
-    const measurements: Record<string, () => Promise<number>> = { roof: matrixRoof(device, computeDtype, options.roofSide) };
+    const measurements: Record<string, () => Promise<number>> = {
+      roof: matrixRoof(device, computeDtype, options.roofSide),
+    };
     const inTurn = (
       name: TrainingSystem,
       step: (batch: (typeof batches)[number]) => Promise<number>,
