@@ -407,8 +407,8 @@ export const PARSERS = {
     file: 'lock.json', mutate: mutateJson, words: ['pid', 'host'],
     seeds: () => [Buffer.from(JSON.stringify({ pid: 999_999_999, host: 'elsewhere', processStart: null, since: '2026' }))],
     async run(file) {
-      const { lockRun } = await import('../../dist/training/run/run-lock.js');
-      const release = await lockRun(dirname(file));
+      const { takeLock } = await import('../../dist/util/lock.js');
+      const release = await takeLock(file, { doing: 'working here', instead: 'another folder' });
       await release();
     },
   },

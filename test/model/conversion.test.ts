@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { convertCheckpoint, openWeights, readModelConfig } from '../../src/index.js';
@@ -81,6 +83,46 @@ describe('a converted checkpoint', () => {
     const done = await convertCheckpoint(source, destination(), { shardBytes: 1500, check: true });
     expect(done.kept).toBe(shards.length - 1);
     expect(done.tensors?.every(({ outcome }) => outcome === 'same')).toBe(true);
+    expect(await readdir(directory)).toEqual(['converted']);
+  });
+
+  it('is written by one at a time: whoever comes meanwhile is refused before anything is written', async () => {
+    const source = join(t5, 'flax');
+    const options = { shardBytes: 1500, check: true };
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 3 }, () => convertCheckpoint(source, destination(), options)),
+    );
+    const done = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+    expect(done.filter(({ existed }) => !existed)).toHaveLength(1);
+    const differing = done.flatMap(({ tensors = [] }) => tensors.filter(({ outcome }) => outcome !== 'same'));
+    expect(differing).toEqual([]);
+    for (const outcome of outcomes)
+      if (outcome.status === 'rejected')
+        expect(outcome.reason).toMatchObject({
+          code: 'INVALID_ARGUMENT',
+          message: expect.stringMatching(
+            /has been converting into .*; wait for it, stop it, or give another destination|has just written/,
+          ),
+        });
+    expect(await readdir(directory)).toEqual(['converted']);
+    await expect(convertCheckpoint(source, destination(), options)).resolves.toMatchObject({ existed: true });
+  });
+
+  it('that another process is writing is left alone, and so are its files', async () => {
+    const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+    await once(other, 'spawn');
+    try {
+      const owner = { pid: other.pid, host: hostname(), processStart: null, since: '2026-01-01T00:00:00Z' };
+      await writeFile(`${destination()}.converting.lock`, JSON.stringify(owner));
+      await expect(convertCheckpoint(join(t5, 'flax'), destination())).rejects.toThrow(
+        `Process ${other.pid} has been converting into`,
+      );
+      expect(await readdir(directory)).toEqual(['converted.converting.lock']);
+    } finally {
+      other.kill('SIGKILL');
+      await once(other, 'exit');
+    }
+    await convertCheckpoint(join(t5, 'flax'), destination());
     expect(await readdir(directory)).toEqual(['converted']);
   });
 

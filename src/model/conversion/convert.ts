@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { boolean, callback, checked, integer, optional, options as optionsOf, path as pathKind, signal as signalKind } from '../../util/arguments.js'; // prettier-ignore
 import { copyFileAtomic, syncFolder, writeFileAtomic } from '../../util/atomic-file.js';
 import { HintError } from '../../util/errors.js';
+import { takeLock } from '../../util/lock.js';
 import { readBytes } from '../../util/read-file.js';
 import { ioError, makeFolder } from '../../util/write-error.js';
 import { findT5x, openWeights } from '../../formats/checkpoint/open-weights.js';
@@ -62,11 +63,12 @@ export interface Conversion {
  * `shardBytes`), config.json, and the tokenizer's files as they are. Every tensor keeps its element type and its bits.
  *
  * The directory takes its name when it is whole. Until then it is called `DESTINATION.converting`; a run that was ended is taken up
- * there: files of weights that hold what they should are kept. A destination that is there is compared, and not written to.
+ * there: files of weights that hold what they should are kept. A destination that is there is compared, and not written to. One
+ * process at a time writes a destination: `DESTINATION.converting.lock` names it.
  *
  * @param source a model directory, one of its files, or a folder of T5X
  * @throws HintError what `openWeights` and reading config.json throw; INVALID_ARGUMENT for a destination that is something
- *   else, IO, ABORTED
+ *   else, or that another process is writing, IO, ABORTED
  */
 export async function convertCheckpoint(
   source: string,
@@ -105,14 +107,40 @@ export async function convertCheckpoint(
       );
     return { ...common, existed: true, kept: 0, files: there.sort(), tensors };
   }
+  await makeFolder(dirname(target));
+  const unlock = await takeLock(`${target}.converting.lock`, {
+    doing: `converting into ${destination}`,
+    instead: 'another destination',
+  });
+  let written: { files: string[]; kept: number };
+  try {
+    // Another process may have finished between the first look and the lock.
+    if ((await entriesOf(target)).length > 0)
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `Another process has just written ${destination}; convert again to compare it, or give another destination.`,
+      );
+    written = await writeModel({ file, plan, folder, configPath, config, target }, options);
+  } finally {
+    await unlock();
+  }
+  const tensors = options.check === true ? await compareWith(file, target, plan, { signal }) : undefined;
+  return { ...common, existed: false, ...written, ...(tensors ? { tensors } : {}) };
+}
+
+/** Writes `TARGET.converting`, or what of it an earlier run has left unwritten, and gives it its name. */
+async function writeModel(
+  model: { file: WeightFile; plan: ConversionPlan; folder: string; configPath: string; config: unknown; target: string }, // prettier-ignore
+  options: ConvertOptions,
+): Promise<{ files: string[]; kept: number }> {
+  const { file, plan, folder, configPath, config, target } = model;
   const partial = `${target}.converting`;
   await makeFolder(partial);
-  const companions = await writeCompanions(folder, configPath, config, partial, signal);
+  const companions = await writeCompanions(folder, configPath, config, partial, options.signal);
   const kept = await writeWeights(file, plan, partial, options);
   const files = [...plan.files.keys(), ...(plan.files.size > 1 ? [INDEX] : []), ...companions];
   await takePlace(partial, target, files);
-  const tensors = options.check === true ? await compareWith(file, target, plan, { signal }) : undefined;
-  return { ...common, existed: false, kept, files, ...(tensors ? { tensors } : {}) };
+  return { files, kept };
 }
 
 const INDEX = 'model.safetensors.index.json';

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { HintError } from '../../util/errors.js';
 import { removeDirectory, writeDirectoryAtomically } from '../../util/atomic-directory.js';
 import { writeFileAtomic } from '../../util/atomic-file.js';
+import { takeLock } from '../../util/lock.js';
 import { readJson } from '../../util/read-file.js';
 import { dropTemporary, removeAbandoned } from '../../util/temporary.js';
 import { ioError, makeFolder } from '../../util/write-error.js';
@@ -40,7 +41,7 @@ export interface DamagedCheckpoint {
  *     metrics.jsonl                   one line per logged step
  *     checkpoints/step-N/             config.json, model.safetensors, optimizer.safetensors, state.json
  *     model/                          the trained model and its tokenizer
- *     lock.json                       the process at work, see lockRun
+ *     lock.json                       the process at work, see `lock`
  *
  * A checkpoint is complete once it has its name; one that a killed process was writing is never seen. Its state.json
  * holds size and SHA-256 of every other file and a checksum of itself.
@@ -99,6 +100,19 @@ export class RunDirectory {
   /** Makes the folders. @throws HintError IO when they cannot be written */
   async make(): Promise<void> {
     await makeFolder(this.checkpointsPath);
+  }
+
+  /**
+   * Keeps the folder, which has to be there, to this process.
+   *
+   * @returns gives it back
+   * @throws HintError INVALID_ARGUMENT naming the process that works there, IO
+   */
+  lock(): Promise<() => Promise<void>> {
+    return takeLock(join(this.path, 'lock.json'), {
+      doing: `training in ${this.path}`,
+      instead: 'another output directory',
+    });
   }
 
   /**

@@ -29,7 +29,6 @@ import { planRun } from './plan-run.js';
 import { createModel, createOptimizer, loadTokenizer, resolvePaths, trainerSettings } from './prepare.js';
 import { checkSameSource, openRun } from './resume.js';
 import { RunDirectory, type Checkpoint } from './run-directory.js';
-import { lockRun } from './run-lock.js';
 import { Trainer } from '../step/trainer.js';
 
 const TRAIN = optionsOf<TrainOptions>({
@@ -61,7 +60,7 @@ export async function trainFromConfig(
     await directory.checkFree();
     await directory.make();
   }
-  const unlock = await lockRun(directory.path);
+  const unlock = await directory.lock();
   try {
     return await trainLocked(directory, config, system, options);
   } finally {

@@ -1,14 +1,13 @@
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { link, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { HintError } from '../../util/errors.js';
-import { hasEnded, thisProcess } from '../../util/process-owner.js';
-import { readBytes } from '../../util/read-file.js';
-import { dropTemporary, forgetTemporary, removeAtExit, temporaryPath } from '../../util/temporary.js';
-import { ioError } from '../../util/write-error.js';
+import { HintError } from './errors.js';
+import { hasEnded, thisProcess } from './process-owner.js';
+import { readBytes } from './read-file.js';
+import { dropTemporary, forgetTemporary, removeAtExit, temporaryPath } from './temporary.js';
+import { ioError } from './write-error.js';
 
 const ownerSchema = z.object({
   pid: z.int().positive(),
@@ -23,21 +22,27 @@ const ownerSchema = z.object({
 
 type Owner = z.infer<typeof ownerSchema>;
 
-const LOCK_FILE = 'lock.json';
 const ATTEMPTS = 50;
 const RETRY_MILLISECONDS = 20;
 // Taking over a lock lasts milliseconds; a guard older than this was left by a process that was killed meanwhile.
 const GUARD_MILLISECONDS = 10_000;
 
+/** What a lock keeps to one process, in the words of the sentence that refuses a second one. */
+export interface LockedWork {
+  /** What the process that has the lock is doing, as in "training in runs/hint". */
+  readonly doing: string;
+  /** What may be given in place of what is locked, as in "another output directory". */
+  readonly instead: string;
+}
+
 /**
- * Keeps a run directory to one process: two would write each other's checkpoints and metrics. The lock is a file that
- * names its process; one whose process is gone, as after a kill, is taken over.
+ * Keeps work on a folder to one process: two would write over each other's files. The lock is a file that names its process;
+ * one whose process is gone, as after a kill, is taken over.
  *
  * @returns gives the lock back
  * @throws HintError INVALID_ARGUMENT naming the process that works there, IO
  */
-export async function lockRun(directory: string): Promise<() => Promise<void>> {
-  const path = join(directory, LOCK_FILE);
+export async function takeLock(path: string, work: LockedWork): Promise<() => Promise<void>> {
   const own = `${JSON.stringify(ownerOfLock())}\n`;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     if (await createWhole(path, own)) {
@@ -47,23 +52,23 @@ export async function lockRun(directory: string): Promise<() => Promise<void>> {
     const found = await readText(path);
     if (found === undefined) continue;
     const owner = parseOwner(found);
-    if (owner && isRunning(owner)) throw inUse(directory, path, owner);
+    if (owner && isRunning(owner)) throw inUse(path, work, owner);
     await takeAway(path, found);
   }
   throw new HintError(
     'INVALID_ARGUMENT',
-    `Other processes are taking over ${directory} at this moment; try again, or give another output directory.`,
+    `Other processes are taking over ${path} at this moment; try again, or give ${work.instead}.`,
   );
 }
 
-function inUse(directory: string, path: string, { pid, host, namespace, since }: Owner): HintError {
+function inUse(path: string, work: LockedWork, { pid, host, namespace, since }: Owner): HintError {
   const isContained = (namespace ?? null) !== null && namespace !== thisProcess().namespace;
   const where =
     host !== hostname() ? [host, 'machine'] : isContained ? ['another container', 'container'] : undefined;
   const elsewhere = where ? ` on ${where[0]}; if that ${where[1]} no longer works on it, delete ${path}` : '';
   return new HintError(
     'INVALID_ARGUMENT',
-    `Process ${pid} has been training in ${directory} since ${since}${elsewhere}; wait for it, stop it, or give another output directory.`,
+    `Process ${pid} has been ${work.doing} since ${since}${elsewhere}; wait for it, stop it, or give ${work.instead}.`,
   );
 }
 

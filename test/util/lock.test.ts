@@ -4,7 +4,9 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { lockRun } from '../../src/training/run/run-lock.js';
+import { takeLock } from '../../src/util/lock.js';
+
+const work = { doing: 'working here', instead: 'another folder' };
 
 let directory: string;
 let file: string;
@@ -16,22 +18,22 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 
 /** The lock of this process with other details. */
 async function leaveLock(changes: object): Promise<void> {
-  const unlock = await lockRun(directory);
+  const unlock = await takeLock(file, work);
   const text = await readFile(file, 'utf8');
   await unlock();
   await writeFile(file, JSON.stringify({ ...(JSON.parse(text) as object), ...changes }));
 }
 
-describe('the lock of a run directory', () => {
+describe('a lock', () => {
   it('lets one in at a time, and the next after it, and leaves nothing behind', async () => {
-    const unlock = await lockRun(directory);
-    await expect(lockRun(directory)).rejects.toMatchObject({
+    const unlock = await takeLock(file, work);
+    await expect(takeLock(file, work)).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
-      message: expect.stringContaining(`Process ${process.pid} has been training in ${directory}`),
+      message: expect.stringContaining(`Process ${process.pid} has been working here since `),
     });
     await unlock();
     await (
-      await lockRun(directory)
+      await takeLock(file, work)
     )();
     expect(await readdir(directory)).toEqual([]);
   });
@@ -41,42 +43,44 @@ describe('the lock of a run directory', () => {
     await once(other, 'spawn');
     try {
       await leaveLock({ pid: other.pid, processStart: null });
-      await expect(lockRun(directory)).rejects.toThrow(`Process ${other.pid}`);
+      await expect(takeLock(file, work)).rejects.toThrow(`Process ${other.pid}`);
     } finally {
       other.kill('SIGKILL');
       await once(other, 'exit');
     }
     await (
-      await lockRun(directory)
+      await takeLock(file, work)
     )();
   });
 
   it('of a process whose number another one has now is taken over', async () => {
     await leaveLock({ processStart: 'an earlier start' });
     await (
-      await lockRun(directory)
+      await takeLock(file, work)
     )();
   });
 
   it('that is damaged is taken over', async () => {
     await writeFile(file, '{"pid": 12');
     await (
-      await lockRun(directory)
+      await takeLock(file, work)
     )();
   });
 
   it('of another machine is respected, and the error says what to delete', async () => {
     await leaveLock({ host: 'elsewhere', pid: 1 });
-    await expect(lockRun(directory)).rejects.toThrow(new RegExp(`on elsewhere; .*delete ${file}`));
+    await expect(takeLock(file, work)).rejects.toThrow(new RegExp(`on elsewhere; .*delete ${file}`));
   });
 
   it('goes to exactly one of many that come at once, also over a stale one', async () => {
     await leaveLock({ processStart: 'an earlier start' });
-    const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => lockRun(directory)));
+    const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => takeLock(file, work)));
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
   });
 
   it('that cannot be written is an error naming the file', async () => {
-    await expect(lockRun(join(directory, 'missing'))).rejects.toMatchObject({ code: 'IO' });
+    await expect(takeLock(join(directory, 'missing', 'lock.json'), work)).rejects.toMatchObject({
+      code: 'IO',
+    });
   });
 });
