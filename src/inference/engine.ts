@@ -4,6 +4,7 @@ import { PROMPT_TOKENS } from '../data/natural-instructions/prompts.js';
 import { findTokenizerFile } from '../formats/tokenizer/files.js';
 import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../util/errors.js';
+import { unappliedGeneration } from '../model/config/generation-file.js';
 import { modelFingerprint } from '../model/trainable/fingerprint.js';
 import { checkWeightDType } from '../model/weights/inference-weights.js';
 import type { AnyModel } from '../model/family.js';
@@ -63,6 +64,7 @@ export class Engine implements TaskHost {
   private readonly running = new Set<Promise<unknown>>();
   private knownFingerprint: Promise<string> | undefined;
   private readonly scheduler: Scheduler;
+  private told: readonly string[] = [];
   /** Tasks by what they were compiled from, kept as long as there is room for them. */
   readonly tasks: EngineTasks;
 
@@ -140,15 +142,18 @@ export class Engine implements TaskHost {
     const device = new Device(ofDevice);
     try {
       checkWeightDType(device, dtype);
+      const notices = await unappliedGeneration(directory);
       const [model, words] = await allOrNone<[AnyModel, Tokenizer | undefined]>(aborted, [
         (signal) => openModel(device, directory, { mapped: true, dtype, signal, onProgress }),
         async () => (tokenizer instanceof Tokenizer ? tokenizer : loadTokenizer(directory, tokenizer)),
       ]);
       setWeightDType(model, dtype);
-      return new Engine(model, words, true, {
+      const engine = new Engine(model, words, true, {
         ...(serving ? { serving } : {}),
         ...(taskCache ? { taskCache } : {}),
       });
+      engine.told = notices;
+      return engine;
     } catch (error) {
       device.close();
       throw error;
@@ -281,6 +286,14 @@ export class Engine implements TaskHost {
   get memory(): EngineMemory {
     const { bytesInUse, bytesBorrowed, peakBytesInUse } = this.model.device.statistics();
     return { bytes: bytesInUse, peakBytes: peakBytesInUse, fileBytes: bytesBorrowed };
+  }
+
+  /**
+   * Sentences about what the model's files ask for and this engine does not do by itself, such as a penalty for repetition: where
+   * there are any, answers may differ from those of transformers.
+   */
+  get notices(): readonly string[] {
+    return this.told;
   }
 
   /** How much is being served. */

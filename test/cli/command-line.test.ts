@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -80,6 +80,14 @@ describe('the command line', () => {
     expect(JSON.parse(stdout)).toEqual({
       error: { code: 'NOT_FOUND', message: expect.stringContaining('/nowhere') as string },
     });
+  });
+
+  it('says what the files of a model ask for and is not done', async () => {
+    const copy = join(folder, 'penalised');
+    await cp(join(root, 'test/fixtures/families/t5-v1.0'), copy, { recursive: true });
+    await writeFile(join(copy, 'generation_config.json'), '{"no_repeat_ngram_size": 3}');
+    const { stdout, code } = await hint('inspect', copy);
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/notices +generation_config.json asks for no_repeat_ngram_size 3,/)]); // prettier-ignore
   });
 
   it('scores predictions as JSON', async () => {

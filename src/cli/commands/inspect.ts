@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import { HintError } from '../../util/errors.js';
 import { summaryOf } from '../../model/checkpoint/stored-config.js';
+import { unappliedGeneration } from '../../model/config/generation-file.js';
 import { examineModel } from '../../model/families/open-model.js';
 import { findT5x, openWeights } from '../../formats/checkpoint/open-weights.js';
 import { RunDirectory } from '../../training/run/run-directory.js';
@@ -58,9 +59,11 @@ async function inspect(path: string): Promise<Report> {
 
 async function inspectModel(path: string): Promise<Report> {
   const contents = await examineModel(path);
-  if (contents) return { kind: 'model', path, ...contents };
+  const notices = await unappliedGeneration(path);
+  const noticed = notices.length > 0 && { notices };
+  if (contents) return { kind: 'model', path, ...contents, ...noticed };
   await using file = await openWeights(path);
-  return { kind: 'model', path, ...summaryOf(file) };
+  return { kind: 'model', path, ...summaryOf(file), ...noticed };
 }
 
 async function inspectTask(path: string): Promise<Report> {

@@ -7,7 +7,7 @@ import { decodeText } from '../../util/read-file.js';
 import { recordsOf } from '../../util/records.js';
 import { action, note, print, printJson, writeOutput } from '../support/context.js';
 import { addDecodingFlags, decodingOf, type DecodingFlags } from '../support/decoding.js';
-import { addEngineOptions, openEngine, type EngineFlags } from '../support/engine-options.js';
+import { addEngineOptions, openEngine, tellNotices, type EngineFlags } from '../support/engine-options.js';
 import { collect, jsonOption, modelArgument } from '../support/options.js';
 import { writeStream } from '../support/stream-output.js';
 
@@ -64,6 +64,7 @@ export function addRunCommand(program: Command): void {
           );
         }
         await using engine = await openEngine(directory, options, signal);
+        tellNotices(engine);
         const task = await openTask(engine, options, signal);
         const decoding = decodingOf(options);
         const request = { ...decoding, stop: options.stop, logProbs: options.logProbs, signal };

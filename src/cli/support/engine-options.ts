@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { Engine } from '../../inference/engine.js';
 import type { WeightDType } from '../../tensor/ops.js';
+import { note } from './output.js';
 import { deviceOption, dtypeOption, threadsOption } from './options.js';
 
 /** Options of commands that open an engine. */
@@ -28,4 +29,9 @@ export function openEngine(
 ): Promise<Engine> {
   const words = tokenizer === undefined ? {} : { tokenizer };
   return Engine.open(directory, { device, dtype, threads, signal, ...words });
+}
+
+/** Says, once, what the model's files ask for that is not done; of commands that generate. */
+export function tellNotices(engine: Engine): void {
+  for (const notice of engine.notices) note(`warning: ${notice}`);
 }

@@ -1,9 +1,6 @@
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { readJson } from '../../util/read-file.js';
+import { isObject, readBeside, type Fields } from './beside.js';
 import { readConfigFile } from './config-file.js';
-
-type Fields = Record<string, unknown>;
+import { GENERATION_FILE } from './generation-file.js';
 
 /**
  * The object that {@link readConfigFile} finds, completed by the files beside it that say how the model ends and begins what it
@@ -15,7 +12,7 @@ type Fields = Record<string, unknown>;
 export async function readModelFile(directory: string): Promise<{ config: unknown; path: string }> {
   const { config, path } = await readConfigFile(directory);
   if (!isObject(config)) return { config, path };
-  const generation = await readBeside(directory, 'generation_config.json');
+  const generation = (await readBeside(directory, GENERATION_FILE)) ?? {};
   const completed = { ...config };
   for (const key of ['eos_token_id', 'decoder_start_token_id'])
     if (Number.isInteger(generation[key]) || Array.isArray(generation[key])) completed[key] = generation[key];
@@ -31,10 +28,10 @@ export async function readModelFile(directory: string): Promise<{ config: unknow
 
 /** The id of a token that special_tokens_map.json names, as the files of the tokenizer number it. */
 async function specialTokenId(directory: string, which: string): Promise<number | undefined> {
-  const { [which]: named } = await readBeside(directory, 'special_tokens_map.json');
+  const { [which]: named } = (await readBeside(directory, 'special_tokens_map.json')) ?? {};
   const text = isObject(named) ? named['content'] : named;
   if (typeof text !== 'string') return undefined;
-  const { added_tokens: added, model } = await readBeside(directory, 'tokenizer.json');
+  const { added_tokens: added, model } = (await readBeside(directory, 'tokenizer.json')) ?? {};
   const known = Array.isArray(added)
     ? added.find((one) => isObject(one) && one['content'] === text)
     : undefined;
@@ -52,19 +49,4 @@ async function specialTokenId(directory: string, which: string): Promise<number 
       return table[text] as number;
   }
   return undefined;
-}
-
-/** Empty where there is no such file. */
-async function readBeside(directory: string, name: string): Promise<Fields> {
-  const path = join(directory, name);
-  const exists = await stat(path).then(
-    () => true,
-    () => false,
-  );
-  const json = exists ? await readJson(path, name) : undefined;
-  return isObject(json) ? json : {};
-}
-
-function isObject(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

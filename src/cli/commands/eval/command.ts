@@ -15,7 +15,7 @@ import { action, note, print, printJson, table } from '../../support/context.js'
 import { addDecodingFlags, batchSizeOption, decodingOf, type DecodingFlags } from '../../support/decoding.js';
 import { describeP3, evaluateOnP3, type P3EvalOptions } from './p3.js';
 import { Progress } from '../../support/progress.js';
-import { addEngineOptions, openEngine, type EngineFlags } from '../../support/engine-options.js';
+import { addEngineOptions, openEngine, tellNotices, type EngineFlags } from '../../support/engine-options.js';
 import { checkReplaceable, PREDICTIONS } from '../../../util/existing.js';
 import { warnOfWordless } from '../../support/score-track.js';
 import { jsonOption, modelArgument, wholeNumber } from '../../support/options.js';
@@ -104,6 +104,7 @@ async function evaluate(
   if (options.predictions !== undefined) await checkReplaceable(options.predictions, PREDICTIONS);
   if (options.split !== undefined && kind !== 'own') (kind === 'p3' ? p3SplitName : splitName)(options.split);
   await using engine = await openEngine(directory, options, signal);
+  tellNotices(engine);
   const { tokenizer, model } = engine;
   if (!tokenizer)
     throw new HintError(
