@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { checkDataset } from '../../src/data/check/check.js';
 import { detectDatasetKind } from '../../src/data/detect.js';
 import { NOTICED } from '../../src/data/noticed.js';
 import { loadOwnDataset, readOwnRecords, type OwnRecordsOptions } from '../../src/data/own/dataset.js';
@@ -87,6 +88,47 @@ describe('own data', () => {
       'instruction,output,examples\ni,o,"[{""input"":""1"",""output"":""2""}]"\nj,,\n',
     );
     expect(await read(table)).toMatchObject([{ examples: [{ input: '1', output: '2' }] }, { outputs: [''] }]);
+  });
+
+  it.each(['lists', 'lists-version-2'])(
+    'have lists in a Parquet table as they have in JSON (%s)',
+    async (name) => {
+      const rows = await read(join(fixtures, `parquet/${name}.parquet`));
+      expect(rows.map(({ instruction, outputs, examples }) => [instruction, outputs, examples])).toEqual([
+        ['Name a colour.', ['red', 'blue'], [{ input: 'a', output: 'b' }]],
+        ['Say hi.', ['hi'], []],
+        ['Say hi.', ['hi', '', 'h\u2028i'], []],
+        ['Add.', ['2'], [{ input: '1 1', output: '2' }, { input: '', output: '0' }]], // prettier-ignore
+      ]);
+    },
+  );
+
+  it('may have no value at all in a column of a Parquet table, of which nobody knows the type', async () => {
+    const rows = await read(join(fixtures, 'parquet/lists-of-nothing.parquet'));
+    expect(rows.map(({ input, outputs, examples }) => [input, outputs, examples])).toEqual([
+      ['', ['x'], []],
+      ['', ['y', 'z'], []],
+    ]);
+  });
+
+  it('name row and field of a list in a Parquet table that says nothing', async () => {
+    const wrong = join(fixtures, 'parquet/wrong-lists.parquet');
+    const { faults } = await checkDataset('own', wrong, {
+      splitField: 'split',
+      most: 50,
+      notices: new Notices(),
+    });
+    expect(faults).toEqual([
+      `${wrong}, row 1: field output is missing`,
+      `${wrong}, row 2: field output is an empty list`,
+      `${wrong}, row 3: field output[1] is null, no text`,
+      `${wrong}, row 4: field examples[0].output is null, no text`,
+      `${wrong}, row 5: field examples[0].input is null, no text`,
+    ]);
+    const list = join(fixtures, 'parquet/list-of-instructions.parquet');
+    await expect(read(list)).rejects.toThrow('row 1: field instruction is ["a", "b"], no text');
+    const lists = join(fixtures, 'parquet/list-of-lists.parquet');
+    await expect(read(lists)).rejects.toThrow('has no texts in the column "output" (it holds LIST of list)');
   });
 
   it.each([

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readParquetColumns, readParquetRows, readParquetTable } from '../../src/formats/parquet/texts.js';
+import { readParquetColumns, readParquetTable } from '../../src/formats/parquet/table.js';
+import { readParquetRows } from '../../src/formats/parquet/texts.js';
 
 const types = resolve(import.meta.dirname, '../fixtures/parquet/types.parquet');
 const nested = resolve(import.meta.dirname, '../fixtures/parquet/nested.parquet');
@@ -51,9 +52,11 @@ describe('a parquet column', () => {
     expect((await readParquetColumns(nested)).map(({ name }) => name)).toEqual(['meta', 'text', 'rows']);
     const { cells, rows } = await readParquetTable(types, ['text', 'nulls'], 1);
     expect(rows).toBe(3);
-    expect(cells.map((row) => row.map((cell) => cell && Buffer.from(cell).toString()))).toEqual([
-      ['b\u2028', null],
-      ['c', 'c'],
-    ]);
+    expect(cells.map((row) => row.map((cell) => cell && Buffer.from(cell as Uint8Array).toString()))).toEqual(
+      [
+        ['b\u2028', null],
+        ['c', 'c'],
+      ],
+    );
   });
 });

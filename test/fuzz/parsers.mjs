@@ -403,6 +403,11 @@ export const PARSERS = {
       return new RunDirectory(dirname(file)).latestCheckpoint();
     },
   },
+  'parquet-lists': {
+    file: 'own.parquet', mutate: mutateBytes, words: ['PAR1', '\u0015\u0000', '\u00ff\u00ff\u00ff\u00ff\u000f'],
+    seeds: () => [fixture('parquet', 'lists.parquet'), fixture('parquet', 'lists-version-2.parquet'), fixture('parquet', 'wrong-lists.parquet')],
+    run: ownRecords,
+  },
   lock: {
     file: 'lock.json', mutate: mutateJson, words: ['pid', 'host'],
     seeds: () => [Buffer.from(JSON.stringify({ pid: 999_999_999, host: 'elsewhere', processStart: null, since: '2026' }))],

@@ -46,6 +46,9 @@ export const FIELD_NAMES = {
   examples: ['examples'],
 } as const;
 
+/** The fields of a worked example. */
+export const EXAMPLE_FIELDS = ['input', 'output'] as const;
+
 type Field = keyof typeof FIELD_NAMES;
 
 /**

@@ -1,14 +1,18 @@
 import { Readable } from 'node:stream';
 import type { Info } from 'csv-parse';
-import { readParquetColumns, readParquetTable } from '../../formats/parquet/texts.js';
-import { notText } from '../../formats/parquet/schema.js';
+import {
+  notReadable,
+  readParquetColumns,
+  readParquetTable,
+  type TableCell,
+} from '../../formats/parquet/table.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { checkBytes, limits } from '../../util/limits.js';
 import type { Notices } from '../../util/notices.js';
 import { decodeText, parseJson } from '../../util/read-file.js';
 import { isBlankRecord, withoutReturn } from '../../util/records.js';
 import { isGzip, readLineBlocks } from '../line-blocks.js';
-import { FIELD_NAMES } from './record.js';
+import { EXAMPLE_FIELDS, FIELD_NAMES } from './record.js';
 
 /** A record as it stands in a file, or why it cannot be read. */
 export type OwnValue = { where: string } & ({ value: unknown } | { error: HintError });
@@ -148,9 +152,9 @@ function checkHeader(names: readonly string[], where: string): string[] {
 }
 
 /** The fields of a row. An empty cell is a field that is not there, but for an output, which may be empty. */
-function rowOf(header: readonly string[], cells: readonly (string | undefined)[]): object {
+function rowOf(header: readonly string[], cells: readonly unknown[]): object {
   const outputs: readonly string[] = FIELD_NAMES.output;
-  const fields = header.flatMap((name, i): [string, string][] => {
+  const fields = header.flatMap((name, i): [string, unknown][] => {
     const cell = cells[i];
     return cell === undefined || (cell === '' && !outputs.includes(name)) ? [] : [[name, cell]];
   });
@@ -164,11 +168,11 @@ async function* readTable(
   const known = new Set<string>([...Object.values(FIELD_NAMES).flat(), splitField]);
   const columns = await readParquetColumns(file);
   const read = columns.filter(({ name }) => known.has(name));
-  const other = read.find((column) => notText(column) !== undefined);
+  const other = read.find((column) => notReadable(column, EXAMPLE_FIELDS) !== undefined);
   if (other)
     throw new HintError(
       'INVALID_DATA',
-      `${file} has no texts in the column "${other.name}" (it holds ${notText(other)}); write texts there, lists as JSON.`,
+      `${file} has no texts in the column "${other.name}" (it holds ${notReadable(other, EXAMPLE_FIELDS)}); write texts or lists of texts there.`,
     );
   const names = read.map(({ name }) => name);
   const others = columns.filter(({ name }) => !known.has(name)).map(({ name }) => [name, '']);
@@ -181,7 +185,7 @@ async function* readTable(
   let row = 0;
   for (let rows = Infinity; row < rows;) {
     throwIfAborted(signal);
-    const table = await readParquetTable(file, names, row);
+    const table = await readParquetTable(file, names, row, EXAMPLE_FIELDS);
     rows = table.cells.length > 0 ? table.rows : row;
     for (const cells of table.cells) {
       const where = `${file}, row ${++row}`;
@@ -189,10 +193,23 @@ async function* readTable(
         ...rest,
         ...rowOf(
           names,
-          cells.map((cell, i) => (cell ? decodeText(cell, `${where}, column ${names[i]},`) : undefined)),
+          cells.map((cell, i) => valueOf(cell, `${where}, column ${names[i]},`)),
         ),
       }));
     }
   }
   if (row === 0) notices?.addOnce('tables without rows', file);
+}
+
+/** What a cell of a table would be as JSON. */
+function valueOf(cell: TableCell, where: string): unknown {
+  if (cell instanceof Uint8Array) return decodeText(cell, where);
+  if (!Array.isArray(cell)) return undefined;
+  return cell.map((one) => {
+    if (one instanceof Uint8Array) return decodeText(one, where);
+    if (one === null || one === undefined) return null;
+    return Object.fromEntries(
+      Object.entries(one).map(([name, text]) => [name, text ? decodeText(text, where) : null]),
+    );
+  });
 }

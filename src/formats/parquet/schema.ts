@@ -11,29 +11,74 @@ export interface TopColumn {
   element: SchemaElement;
   /** Names of the columns directly inside it. */
   inner: string[];
+  /** The columns that have values, itself or those inside it, each as the path from itself. */
+  leaves: SchemaElement[][];
 }
 
 /** The columns of a table, in order. */
 export function topColumns(schema: readonly SchemaElement[]): TopColumn[] {
   const columns: TopColumn[] = [];
-  // Fields that are still to come at each level that is open.
-  const open: number[] = [];
+  // The columns that are open, with how many of theirs are still to come.
+  const open: { element: SchemaElement; left: number }[] = [];
   for (const element of schema.slice(1)) {
-    if (open.length === 0) columns.push({ name: element.name, element, inner: [] });
+    if (open.length === 0) columns.push({ name: element.name, element, inner: [], leaves: [] });
     else if (open.length === 1) columns.at(-1)!.inner.push(element.name);
-    if (open.length > 0) open[open.length - 1]!--;
+    if (open.length > 0) open[open.length - 1]!.left--;
     const children = Math.max(0, element.num_children ?? 0);
-    if (children > 0) open.push(children);
-    while (open.at(-1) === 0) open.pop();
+    if (children > 0) open.push({ element, left: children });
+    else columns.at(-1)!.leaves.push([...open.map((one) => one.element), element]);
+    while (open.at(-1)?.left === 0) open.pop();
   }
   return columns;
+}
+
+/** A column whose rows are lists of texts, or of objects of texts. */
+export interface ListColumn {
+  /** Of lists of texts. */
+  texts?: readonly SchemaElement[];
+  /** Of lists of objects: the fields that hold texts, by name. */
+  fields?: ReadonlyMap<string, readonly SchemaElement[]>;
+}
+
+/**
+ * What lists a column has, in any of the ways in which writers of Parquet store them: a LIST of a repeated group with an element, the
+ * repeated values themselves, or a group that is both. Undefined for anything else, lists in lists included.
+ */
+export function listOf({ element, leaves }: TopColumn): ListColumn | undefined {
+  const places = leaves.map((path) =>
+    path.flatMap((one, i) => (one.repetition_type === 'REPEATED' ? [i] : [])),
+  );
+  const [[repeated, ...more] = []] = places;
+  if (repeated === undefined || more.length > 0 || places.some((place) => place.length !== 1 || place[0] !== repeated))
+    return undefined; // prettier-ignore
+  const isList = (element.logical_type?.type ?? element.converted_type) === 'LIST';
+  if (repeated > 1 || (repeated === 1 && !isList)) return undefined;
+  const group = leaves[0]![repeated]!;
+  // A repeated group of one column is only the way to the element, but for two names that older writers gave the element itself.
+  const isElement =
+    group.num_children !== 1 || repeated === 0 || ['array', `${element.name}_tuple`].includes(group.name);
+  const depth = repeated + (isElement ? 0 : 1);
+  const [first] = leaves;
+  if (leaves.length === 1 && first!.length === depth + 1)
+    return isTextOrNull(first!.at(-1)!) ? { texts: first! } : undefined;
+  const fields = leaves.filter((path) => path.length === depth + 2 && isTextOrNull(path.at(-1)!));
+  return fields.length > 0 ? { fields: new Map(fields.map((path) => [path.at(-1)!.name, path])) } : undefined;
+}
+
+/** Texts, or nothing but nulls: writers that see no value know no type. */
+export function isTextOrNull(element: SchemaElement): boolean {
+  return isText(element) || element.logical_type?.type === 'NULL';
+}
+
+function isText({ type, converted_type: converted, logical_type: logical }: SchemaElement): boolean {
+  return type === 'BYTE_ARRAY' && TEXT_MEANINGS.has(logical?.type ?? converted);
 }
 
 /** Why a column holds no texts: what it holds instead, by the types of the file; undefined where it holds texts. */
 export function notText({ element, inner }: TopColumn): string | undefined {
   const { type, repetition_type: repetition, converted_type: converted, logical_type: logical } = element;
   const meaning: string | undefined = logical?.type ?? converted;
-  if (type === 'BYTE_ARRAY' && repetition !== 'REPEATED' && TEXT_MEANINGS.has(meaning)) return undefined;
+  if (repetition !== 'REPEATED' && isText(element)) return undefined;
   if (type === undefined)
     return `${meaning ?? (repetition === 'REPEATED' ? 'lists of columns' : 'columns')} of ${inner.slice(0, MOST_COLUMNS).join(', ')}`;
   const kind = meaning === undefined || meaning === type ? type : `${type}, ${meaning}`;
