@@ -153,12 +153,17 @@ export function tooSlow(where: string, cause?: unknown): HintError {
   );
 }
 
-/** A clock for loops of our own: call it once a step of some microseconds. @throws HintError LIMIT_EXCEEDED */
-export function stopwatch(where: () => string): () => void {
+/**
+ * A clock for loops of our own: call it once a step of some microseconds, with the milliseconds of a pause that do not count.
+ *
+ * @throws HintError LIMIT_EXCEEDED
+ */
+export function stopwatch(where: () => string): (idle?: number) => void {
   let end = 0;
-  return () => {
+  return (idle = 0) => {
     const now = performance.now();
     end ||= now + 1000 * limits().seconds;
+    end += idle;
     if (now > end) throw tooSlow(where());
   };
 }

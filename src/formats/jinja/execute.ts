@@ -12,6 +12,17 @@ import { Attributed, Callable, PythonError, Undefined, type Runtime, type Value 
 /** Takes what is rendered, piece by piece. @param node what it came of; undefined for the template's own text */
 export type Write = (text: string, node?: Statement | Expression) => void;
 
+/** Rendering that pauses between statements, so that whoever drives it can let others have a turn, or end it. */
+export type Pausing<T> = Generator<void, T, void>;
+
+/** Runs to the end what could pause: within an expression nothing does. */
+export function withoutPause<T>(work: Pausing<T>): T {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+  }
+}
+
 /** How a template is rendered, beside its statements and names. */
 export interface Rendering {
   readonly runtime: Runtime;
@@ -21,6 +32,8 @@ export interface Rendering {
   readonly body: readonly Statement[];
   /** Whether all that a statement renders is to be written as one piece of it. */
   readonly isOne: (node: Statement) => boolean;
+  /** Whether it is time for a pause. */
+  readonly isPauseDue: () => boolean;
 }
 
 // What Python can call within one another, in macros.
@@ -44,27 +57,26 @@ export class Executor {
   }
 
   /** @throws PythonError; what the runtime throws */
-  run(body: readonly Statement[], frame: Frame, write: Write): void {
+  *run(body: readonly Statement[], frame: Frame, write: Write): Pausing<void> {
     for (const node of body) {
-      if (this.rendering.isOne(node))
-        write(
-          this.captured((inner) => this.statement(node, frame, inner)),
-          node,
-        );
-      else this.statement(node, frame, write);
+      if (this.rendering.isOne(node)) {
+        const text = yield* this.captured((inner) => this.statement(node, frame, inner));
+        write(text, node);
+      } else yield* this.statement(node, frame, write);
     }
   }
 
-  private captured(run: (write: Write) => void): string {
+  private *captured(run: (write: Write) => Pausing<void>): Pausing<string> {
     const pieces: string[] = [];
-    run((text) => void pieces.push(text));
+    yield* run((text) => void pieces.push(text));
     const text = pieces.join('');
     this.runtime.allocate(2 * text.length);
     return text;
   }
 
-  private statement(node: Statement, frame: Frame, write: Write): void {
+  private *statement(node: Statement, frame: Frame, write: Write): Pausing<void> {
     this.runtime.step();
+    if (this.rendering.isPauseDue()) yield;
     switch (node.type) {
       case 'Output':
         for (const part of node.parts) {
@@ -74,21 +86,21 @@ export class Executor {
         return;
       case 'If': {
         const branch = node.branches.find(({ test }) => isTrue(evaluate(test, frame, this.runtime)));
-        this.run(branch ? branch.body : node.otherwise, frame, write);
+        yield* this.run(branch ? branch.body : node.otherwise, frame, write);
         return;
       }
       case 'For':
-        this.loop(node, frame, write);
+        yield* this.loop(node, frame, write);
         return;
       case 'Set':
         this.checkMembers(node.target, frame);
         this.assign(node.target, evaluate(node.value, frame, this.runtime), frame);
         return;
       case 'SetBlock':
-        this.setBlock(node, frame);
+        yield* this.setBlock(node, frame);
         return;
       case 'FilterBlock':
-        write(this.filterBlock(node, frame));
+        write(yield* this.filterBlock(node, frame));
         return;
       case 'Macro':
         frame.set(node.name, this.macro(node, frame));
@@ -101,11 +113,11 @@ export class Executor {
         const inner = frame.inner(scope);
         for (const [i, target] of node.targets.entries())
           this.assign(target, evaluate(node.values[i] as Expression, frame, this.runtime), inner);
-        this.run(node.body, inner, write);
+        yield* this.run(node.body, inner, write);
         return;
       }
       case 'Block':
-        this.block(node, frame, write);
+        yield* this.block(node, frame, write);
         return;
       case 'Elsewhere':
         throw new PythonError('TemplateNotFound', `the tag '${node.tag}' reads another template, of which there are none`); // prettier-ignore
@@ -139,24 +151,24 @@ export class Executor {
     }
   }
 
-  private loop(node: For, frame: Frame, write: Write): void {
+  private *loop(node: For, frame: Frame, write: Write): Pausing<void> {
     const { scope, hasLoop } = this.cached(node, () => loopScope(node, frame.scope));
     const items = evaluate(node.iterable, frame, this.runtime);
     if (!node.recursive) {
-      this.items(node, frame, { scope, hasLoop, items, depth: 0n, variables: frame.variables, write });
+      yield* this.items(node, frame, { scope, hasLoop, items, depth: 0n, variables: frame.variables, write });
       return;
     }
     const again = (others: Value, depth: bigint): Value =>
       this.nested(() =>
-        this.captured(
-          (inner) =>
-          this.items(node, frame, { scope, hasLoop, items: others, depth, variables: new Variables(frame.variables), write: inner, again }), // prettier-ignore
+        withoutPause(
+          this.captured((inner) =>
+          this.items(node, frame, { scope, hasLoop, items: others, depth, variables: new Variables(frame.variables), write: inner, again })), // prettier-ignore
         ),
       );
     write(again(items, 0n) as string);
   }
 
-  private items(
+  private *items(
     node: For,
     frame: Frame,
     given: {
@@ -168,7 +180,7 @@ export class Executor {
       write: Write;
       again?: (items: Value, depth: bigint) => Value;
     },
-  ): void {
+  ): Pausing<void> {
     // prettier-ignore
     const { scope, variables, write } = given;
     const loop = new Loop(this.those(node, given.items, frame), this.runtime, given.depth, given.again);
@@ -180,11 +192,11 @@ export class Executor {
       if (given.hasLoop) inner.set('loop', loop);
       this.assign(node.target, next.item, inner);
       inner.enter();
-      this.run(node.body, inner, write);
+      yield* this.run(node.body, inner, write);
     }
     if (!isEmpty || node.otherwise.length === 0) return;
     const otherwise = this.cached(node.otherwise, () => innerScope({ body: node.otherwise }, frame.scope));
-    this.run(node.otherwise, new Frame(frame.scope, variables, frame.context).inner(otherwise), write);
+    yield* this.run(node.otherwise, new Frame(frame.scope, variables, frame.context).inner(otherwise), write);
   }
 
   /** The items that a loop's condition leaves. */
@@ -203,16 +215,16 @@ export class Executor {
     );
   }
 
-  private setBlock(node: SetBlock, frame: Frame): void {
+  private *setBlock(node: SetBlock, frame: Frame): Pausing<void> {
     const inner = frame.inner(this.cached(node, () => innerScope(node, frame.scope)));
-    const text = this.captured((write) => this.run(node.body, inner, write));
+    const text = yield* this.captured((write) => this.run(node.body, inner, write));
     this.checkMembers(node.target, frame);
     this.assign(node.target, node.filter ? this.filtered(node.filter, text, inner) : text, frame);
   }
 
-  private filterBlock(node: FilterBlock, frame: Frame): string {
+  private *filterBlock(node: FilterBlock, frame: Frame): Pausing<string> {
     const inner = frame.inner(this.cached(node, () => innerScope(node, frame.scope)));
-    const text = this.captured((write) => this.run(node.body, inner, write));
+    const text = yield* this.captured((write) => this.run(node.body, inner, write));
     return textOfValue(this.filtered(node.filter, text, inner), this.runtime);
   }
 
@@ -244,7 +256,7 @@ export class Executor {
         const otherwise = node.defaults[i - without];
         inner.set(name, otherwise ? evaluate(otherwise, inner, this.runtime) : new Undefined(`parameter '${name}' was not provided`)); // prettier-ignore
       }
-      return this.captured((write) => this.run(node.body, inner, write));
+      return withoutPause(this.captured((write) => this.run(node.body, inner, write)));
     };
     return new MacroValue({
       name: node.type === 'Macro' ? node.name : undefined,
@@ -263,7 +275,7 @@ export class Executor {
     return textOfValue(called(callee, { positional: args.positional, named }, this.runtime), this.runtime);
   }
 
-  private block(node: Block, frame: Frame, write: Write): void {
+  private *block(node: Block, frame: Frame, write: Write): Pausing<void> {
     const names = new Map<string, Value>();
     if (node.scoped)
       for (const [name, id] of frame.scope.assigned()) {
@@ -277,7 +289,7 @@ export class Executor {
     const none = new Undefined(`there is no parent block called '${node.name}'.`);
     if (scope.find('super') !== undefined) inner.set('super', none);
     inner.enter();
-    this.nested(() => this.run(node.body, inner, write));
+    yield* this.run(node.body, inner, write);
   }
 
   /** Gives a frame `self`, whose attributes are the template's blocks. */
@@ -285,7 +297,7 @@ export class Executor {
     if (frame.scope.starts.get('0 self')?.from !== 'parameter') return;
     frame.set('self', new Self((name) => {
       const block = blockNamed(this.rendering.body, name);
-      return block && (() => this.captured((write) => this.block(block, frame, write)));
+      return block && (() => this.nested(() => withoutPause(this.captured((write) => this.block(block, frame, write)))));
     })); // prettier-ignore
   }
 }

@@ -1,7 +1,7 @@
 import { HintError } from '../../util/errors.js';
 import { withinSeconds } from '../../util/limits.js';
 import { Budget } from './budget.js';
-import { Executor, templateFrame, type Write } from './execute.js';
+import { Executor, templateFrame, withoutPause, type Pausing, type Write } from './execute.js';
 import { checkTemplate } from './language/check.js';
 import type { Statement } from './language/nodes.js';
 import { parseTemplate } from './language/parser.js';
@@ -56,6 +56,11 @@ export class Template {
    *   more steps, time or memory than a record may
    */
   render(values: ReadonlyMap<string, Value>, options: RenderOptions): void {
+    withoutPause(this.renderInPauses(values, options));
+  }
+
+  /** {@link render} with a pause between statements every few milliseconds, whose time does not count. */
+  *renderInPauses(values: ReadonlyMap<string, Value>, options: RenderOptions): Pausing<void> {
     const budget = new Budget(this.where);
     const runtime: Runtime = {
       step: (count = 1) => budget.step(count),
@@ -65,11 +70,16 @@ export class Template {
       test: (name, args) => tested(name, args, runtime),
     };
     const { write, longest, isOne = () => false } = options;
-    const executor = new Executor({ runtime, longest, body: this.body, isOne });
+    const executor = new Executor({ runtime, longest, body: this.body, isOne, isPauseDue: () => budget.isPauseDue }); // prettier-ignore
     try {
       const frame = templateFrame(this.scope, new Map([...globalsFor(runtime), ...values]));
       executor.setSelf(frame);
-      executor.run(this.body, frame, write);
+      const running = executor.run(this.body, frame, write);
+      while (running.next().done !== true) {
+        const before = performance.now();
+        yield;
+        budget.paused(performance.now() - before);
+      }
     } catch (cause) {
       throw this.error(cause, 'cannot be rendered');
     }

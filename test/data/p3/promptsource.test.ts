@@ -251,4 +251,25 @@ describe('what cannot be rendered', () => {
     await expect(render({ signal: AbortSignal.abort() })).rejects.toThrow(/aborted/i);
     expect(await readdir(join(folder, 'p3', 'train')).catch(() => [])).toEqual([]);
   });
+
+  it.each([
+    '{% for i in range(600) %}{% for j in range(600) %}{% endfor %}{% endfor %}{{ text }} ||| x',
+    '{% for i in range(600) %}{{ text if i == 0 }}{% set ns %}{% for j in range(600) %}{% endfor %}{% endset %}{% endfor %} ||| x',
+    '{% with %}{% block b %}{% if true %}{% for i in range(600) %}{% for j in range(600) %}{% endfor %}{% endfor %}{% endif %}{% endblock %}{% endwith %}{{ text }} ||| x',
+  ])('hears that it is told to stop in the middle of a row (%s)', async (jinja) => {
+    const rows = join(folder, 'rows.jsonl');
+    await writeFile(rows, '{"text": "a"}');
+    const given = { rows, templates: await template(jinja), directory: join(folder, 'own') };
+    const lookedAt = async (most: number): Promise<number> => {
+      let looks = 0;
+      const { signal } = new AbortController();
+      Object.defineProperty(signal, 'aborted', { get: () => ++looks > most });
+      const lines = await render({ ...given, signal });
+      expect(lines).toMatchObject([{ prompt: 'a', target: 'x' }]);
+      return looks;
+    };
+    const looks = await lookedAt(Infinity);
+    expect(looks).toBeGreaterThan(60);
+    await expect(lookedAt(looks - 30)).rejects.toMatchObject({ code: 'ABORTED' });
+  });
 });

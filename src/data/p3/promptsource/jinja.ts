@@ -1,3 +1,4 @@
+import { withoutPause, type Pausing } from '../../../formats/jinja/execute.js';
 import { Template } from '../../../formats/jinja/template.js';
 import type { Value } from '../../../formats/jinja/python/values.js';
 import { withinSeconds } from '../../../util/limits.js';
@@ -55,8 +56,13 @@ export class JinjaTemplate {
    *   record may
    */
   render(variables: ReadonlyMap<string, Value>, random: () => number): RenderedPart[] {
+    return withoutPause(this.renderInPauses(variables, random));
+  }
+
+  /** {@link render} with pauses. */
+  *renderInPauses(variables: ReadonlyMap<string, Value>, random: () => number): Pausing<RenderedPart[]> {
     const parts: RenderedPart[] = [];
-    this.template.render(variables, {
+    yield* this.template.renderInPauses(variables, {
       random,
       longest: this.options.longest,
       isOne: (node) => this.names.isOne(node),

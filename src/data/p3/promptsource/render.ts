@@ -1,3 +1,4 @@
+import { withoutPause, type Pausing } from '../../../formats/jinja/execute.js';
 import { leadingSpace, stripped, trailingSpace } from '../../../formats/jinja/python/characters.js';
 import { List, type Value } from '../../../formats/jinja/python/values.js';
 import { HintError } from '../../../util/errors.js';
@@ -64,15 +65,24 @@ export class PromptRenderer {
    * @throws HintError INVALID_DATA where the template fails, LIMIT_EXCEEDED
    */
   render(row: ReadonlyMap<string, Value>, random: () => number): RenderedPrompt | NoExample {
+    return withoutPause(this.renderInPauses(row, random));
+  }
+
+  /** {@link render} with pauses, in which others can have a turn. */
+  *renderInPauses(
+    row: ReadonlyMap<string, Value>,
+    random: () => number,
+  ): Pausing<RenderedPrompt | NoExample> {
     if (row.has('answer_choices'))
       throw new HintError(
         'INVALID_DATA',
         'The row has a field "answer_choices", which is the name of a template\'s answers; rename it.',
       );
     const own = protectedRow(row);
-    const choices = this.fixedChoices ?? (this.answers && choicesIn(this.answers.render(own, random)));
+    const choices =
+      this.fixedChoices ?? (this.answers && choicesIn(yield* this.answers.renderInPauses(own, random)));
     own.set('answer_choices', choices ? new List([...choices]) : null);
-    const parts = splitAtSeparator(this.prompt.render(own, random));
+    const parts = splitAtSeparator(yield* this.prompt.renderInPauses(own, random));
     if (parts.length !== 2) return parts.length < 2 ? 'no |||' : 'more than one |||';
     const [prompt, target] = parts.map(trimmed) as [RenderedPart[], RenderedPart[]];
     if (prompt.length === 0) return 'empty prompt';

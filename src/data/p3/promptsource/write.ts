@@ -20,6 +20,7 @@ import { createYielder } from '../../../util/event-loop-lag.js';
 import { fnv1a32 } from '../../../util/hash.js';
 import { parseJson } from '../../../util/read-file.js';
 import { makeFolder } from '../../../util/write-error.js';
+import type { Pausing } from '../../../formats/jinja/execute.js';
 import { valueOfJson } from '../../../formats/jinja/json.js';
 import { Dict, PythonError, type Value } from '../../../formats/jinja/python/values.js';
 import { readTextLines } from '../../line-blocks.js';
@@ -125,10 +126,15 @@ export async function renderPromptsource(given: RenderOptions): Promise<RenderSu
     for await (const { row, where } of readRows(options)) {
       for (const name of row.keys()) columns.add(name.replaceAll('-', '_'));
       for (const use of uses) {
-        const pause = breathe();
-        if (pause) await pause;
-        throwIfAborted(signal);
-        const line = renderLine(use, row, { dataset, idx: rows, seed, where });
+        const rendering = renderLine(use, row, { dataset, idx: rows, seed, where });
+        let step;
+        do {
+          const pause = breathe();
+          if (pause) await pause;
+          throwIfAborted(signal);
+          step = rendering.next();
+        } while (step.done !== true);
+        const line = step.value;
         if (line !== undefined) lines += `${line}\n`;
       }
       rows++;
@@ -222,11 +228,12 @@ function rowOf(text: string, where: string): Value {
   }
 }
 
-function renderLine(
+/** A line of the file of prompts; undefined where the row gives none. */
+function* renderLine(
   use: Use,
   row: ReadonlyMap<string, Value>,
   { dataset, idx, seed, where }: { dataset: string; idx: number; seed: number; where: string },
-): string | undefined {
+): Pausing<string | undefined> {
   const { renderer } = use;
   const { taskName } = renderer.template;
   const random = new CounterRng(seed, fnv1a32(`${dataset}_${taskName}`), idx);
@@ -237,7 +244,7 @@ function renderLine(
   };
   let rendered;
   try {
-    rendered = renderer.render(row, () => random.uniform());
+    rendered = yield* renderer.renderInPauses(row, () => random.uniform());
   } catch (cause) {
     if (!(cause instanceof HintError)) throw cause;
     if (cause.code === 'LIMIT_EXCEEDED') return leaveOut('limit', `${where}: ${cause.message}`);
