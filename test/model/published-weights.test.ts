@@ -3,15 +3,21 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
+  convertCheckpoint,
   Device,
   loadModel,
   openModel,
   openSafetensors,
+  openWeights,
   readModelConfig,
   writeSafetensors,
 } from '../../src/index.js';
+import { configOfTensors } from '../../src/model/config/config-of-tensors.js';
+import { parseModelConfig, type ModelConfig } from '../../src/model/config/config.js';
+import { parameterShapes } from '../../src/model/parameters/parameter-shapes.js';
 import { examineModel } from '../../src/model/families/open-model.js';
-import type { TensorToWrite } from '../../src/formats/safetensors/file.js';
+import { toFloat32, type TensorToWrite } from '../../src/formats/safetensors/file.js';
+import type { WeightFile } from '../../src/formats/weights/weight-file.js';
 
 const fixtures = resolve(import.meta.dirname, '..', 'fixtures');
 const t5 = join(fixtures, 'weights', 't5');
@@ -87,6 +93,59 @@ describe('a T5 from a published form', () => {
     expect(await examineModel(join(t5, 't5x'))).toMatchObject({ tensors: expect.any(Number) as number });
     const model = await openModel(device, join(t5, 't5x'));
     expect(model.storedTensors().some(({ name }) => name === 'hypernetwork.prefix_key.wi.weight')).toBe(true);
+  });
+});
+
+describe('a checkpoint of T5X whose hypernetwork has a decoder', () => {
+  const name = 'hypernetwork.embedding.weight';
+
+  it('opens without the rows that pad its table, as it is and converted', async () => {
+    const source = join(t5, 't5x-hyperdecoder');
+    const copy = join(directory, 'converted');
+    await convertCheckpoint(source, copy, { check: true });
+    await using file = await openWeights(source);
+    const all = toFloat32(await file.read(name), 'F32');
+    expect(file.tensors.get(name)?.shape).toEqual([48, 8]);
+    for (const [path, mapped] of [
+      [source, true],
+      [copy, false],
+      [copy, true],
+    ] as const) {
+      const model = await openModel(device, path, { mapped });
+      const table = model.storedTensors().find((one) => one.name === name)!;
+      expect(table.shape).toEqual([40, 8]);
+      expect(await table.read()).toEqual(all.slice(0, 40 * 8));
+      expect((await examineModel(path))?.missingTensors).toEqual([]);
+      model.dispose();
+    }
+  });
+
+  it('needs a config.json where its rows can be shared in several ways', async () => {
+    await cp(join(t5, 't5x-hyperdecoder', 'checkpoint_1000'), join(directory, 'checkpoint_1000'), { recursive: true }); // prettier-ignore
+    await expect(readModelConfig(directory)).rejects.toThrow(/the 48 rows of its component embeddings for 4 slots can be shared among its generators in several ways/); // prettier-ignore
+  });
+
+  it('has the sizes of its tensors where there is one way, and the fusion of the original’s configuration', () => {
+    const base = { model_type: 't5', d_model: 16, d_kv: 4, d_ff: 8, num_heads: 2, num_layers: 11, num_decoder_layers: 11, vocab_size: 40, feed_forward_proj: 'gated-gelu', tie_word_embeddings: false }; // prettier-ignore
+    const read = (hint: object): unknown => {
+      const config = parseModelConfig({ ...base, hint: { adapter_size: 0, generator: 'decoder', generator_layer_norm: true, tie_hyperencoder: false, ...hint } }); // prettier-ignore
+      const shapes = new Map(parameterShapes(config));
+      const [rows, columns] = shapes.get(name)!;
+      shapes.set(name, [Math.ceil(rows! / 16) * 16, columns!]);
+      const tensors = new Map([...shapes].map(([key, shape]) => [key, { name: key, dtype: 'F32', shape, byteLength: 0 }])); // prettier-ignore
+      const found = parseModelConfig(configOfTensors({ path: 'It', tensors } as unknown as WeightFile));
+      return { found, config };
+    };
+    for (const hint of [
+      { prefix_length: 3, instruction_fusion: false },
+      { prefix_length: 30, instruction_fusion: false, generator_layer_norm: false },
+      { prefix_length: 5, per_layer_generators: true, embedding_slots: 16 },
+      { prefix_length: 5, per_layer_generators: true, embedding_slots: 16, adapter_size: 4 },
+    ]) {
+      const { found, config } = read(hint) as { found: ModelConfig; config: ModelConfig };
+      expect(found).toEqual(config);
+    }
+    expect(() => read({ prefix_length: 5, adapter_size: 4 })).toThrow(/may fuse the instruction or not \(hint\.instruction_fusion\); write a config\.json/); // prettier-ignore
   });
 });
 

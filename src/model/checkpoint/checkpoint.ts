@@ -28,6 +28,7 @@ import type { EncoderDecoderModel } from '../hint/encoder-decoder-model.js';
 import { initialisations } from '../parameters/initialisation.js';
 import { parameterShapes } from '../parameters/parameter-shapes.js';
 import { MappedTensors } from './mapped-tensors.js';
+import { withoutPadding } from './padded-table.js';
 import { missingTensors, storedName, withStoredHead } from './stored-config.js';
 import { checkUnusedTensors, t5Rule } from './unused-tensors.js';
 import { asFloat32, isRounded } from '../parameters/dtypes.js';
@@ -114,7 +115,8 @@ export async function loadModel(
   checked(path, directory, 'directory');
   const options = checked(LOAD_OPTIONS, given, 'options');
   const described = await readModelConfig(directory);
-  await using file = await openWeights(directory);
+  await using opened = await openWeights(directory);
+  const file = withoutPadding(opened, described);
   const stored = await withStoredHead(described, file, options.signal);
   const config = adaptConfig(stored, options);
   const shapes = parameterShapes(config);

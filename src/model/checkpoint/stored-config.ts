@@ -5,6 +5,7 @@ import type { WeightFile } from '../../formats/weights/weight-file.js';
 import { readModelConfig, serializeModelConfig, type ModelConfig } from '../config/config.js';
 import { hasBiasPerLayer, variantOf, withHead } from '../config/variant.js';
 import type { ModelContents } from './model-contents.js';
+import { withoutPadding } from './padded-table.js';
 import { slotCount } from '../modules/slots.js';
 import { parameterCount, parameterShapes } from '../parameters/parameter-shapes.js';
 
@@ -81,7 +82,8 @@ export function storedName(name: string, { tensors }: WeightFile, tied: boolean)
 /** What a checkpoint directory of the T5 family holds; see `ModelFamily.examine`. */
 export async function examineCheckpoint(directory: string, signal?: AbortSignal): Promise<ModelContents> {
   const described = await readModelConfig(directory);
-  await using file = await openWeights(directory);
+  await using opened = await openWeights(directory);
+  const file = withoutPadding(opened, described);
   const config = await withStoredHead(described, file, signal);
   const { tiedHead } = variantOf(config);
   const count = (prefix: string): number => parameterCount(config, prefix);

@@ -2,6 +2,9 @@ import { HintError } from '../../util/errors.js';
 import { showValue } from '../../util/show-value.js';
 import type { WeightFile } from '../../formats/weights/weight-file.js';
 
+/** The original pads the table of component embeddings of a hypernetwork with a decoder to a multiple of so many rows (method §3.4). */
+export const TABLE_MULTIPLE = 16;
+
 /** Sizes of tensors by name, with a sentence for those that are not there. */
 class Shapes {
   constructor(private readonly file: WeightFile) {}
@@ -96,37 +99,78 @@ function hintOf(
   const base = { tie_hyperencoder: !hasEncoder };
   if (generators.size === 0) return base;
   const [first = ''] = generators;
-  if (
-    !shapes.has('hypernetwork.attention.q.weight') ||
-    shapes.matrix(`hypernetwork.${first}.wi.weight`)[1] !== dModel
-  )
-    throw shapes.unclear('its hypernetwork is not one of component cross-attention');
+  const [, width] = shapes.matrix(`hypernetwork.${first}.wi.weight`);
+  const hasDecoder = shapes.names().some((name) => name.startsWith('hypernetwork.decoder.'));
+  const hasAttention = shapes.has('hypernetwork.attention.q.weight');
+  if (hasDecoder === hasAttention || width % dModel !== 0 || (hasAttention && width !== dModel))
+    throw shapes.unclear('its hypernetwork is neither one of component cross-attention nor a decoder');
+  // Outputs for all slots at once are made of several embeddings side by side.
+  const embeddingSlots = width === dModel ? 0 : width / dModel;
+  const modules = modulesOf(shapes, generators, { slots, embeddingSlots, isPadded: hasDecoder });
+  const isOfPrefixes = modules.adapter_size === 0 && modules.lora_ranks.every((rank) => rank === 0);
+  if (hasDecoder && embeddingSlots === 0 && !isOfPrefixes)
+    throw shapes.unclear(
+      'a hypernetwork with a decoder that makes more than prefixes may fuse the instruction or not (hint.instruction_fusion)',
+    );
+  return {
+    ...base,
+    generator: hasDecoder ? 'decoder' : 'cross_attention',
+    ...modules,
+    generator_layer_norm: shapes.has(`hypernetwork.${first}.layer_norm.weight`),
+    // Of the original's two configurations with a decoder (method §3.4), the one of HyperTune is without fusion.
+    ...(hasDecoder && {
+      instruction_fusion: embeddingSlots > 0,
+      per_layer_generators: embeddingSlots > 0,
+      embedding_slots: embeddingSlots,
+    }),
+  };
+}
+
+interface ModuleSizes {
+  readonly adapter_size: number;
+  readonly adapter_bias: boolean;
+  readonly prefix_length: number;
+  readonly lora_ranks: readonly number[];
+}
+
+/** The sizes of modules, from the rows of the table of component embeddings and what generators there are. */
+function modulesOf(
+  shapes: Shapes,
+  generators: ReadonlySet<string>,
+  { slots, embeddingSlots, isPadded }: { slots: number; embeddingSlots: number; isPadded: boolean },
+): ModuleSizes {
   const [rows] = shapes.matrix('hypernetwork.embedding.weight');
-  const components = rows / slots;
+  const tables = embeddingSlots || slots;
   const hasAdapter = generators.has('adapter_down');
   const hasBias = generators.has('adapter_bias_down');
   const projections = ['q', 'k', 'v', 'o'].filter((projection) => generators.has(`lora_${projection}_a`));
   const hasPrefix = generators.has('prefix_key');
   const kinds = [hasAdapter && !hasBias, hasPrefix, projections.length > 0].filter(Boolean).length;
-  if (!Number.isInteger(components) || kinds > 1)
+  const [outputs] = hasBias ? shapes.matrix('hypernetwork.adapter_bias_down.wo.weight') : [0];
+  const biased = embeddingSlots > 0 ? outputs / slots : outputs;
+  // Component embeddings of a slot: all that fill the table, but for the rows that pad it.
+  const least = isPadded ? Math.ceil((rows - TABLE_MULTIPLE + 1) / tables) : rows / tables;
+  const shares: number[] = [];
+  for (let components = least; components <= rows / tables; components++) {
+    const left = components - (hasBias ? 2 * biased + 2 : 0);
+    const share = kinds === 0 ? left : left / (2 * Math.max(1, projections.length));
+    if (Number.isInteger(components) && (kinds === 0 ? left === 0 : Number.isInteger(share) && share > 0))
+      shares.push(share);
+  }
+  if (kinds > 1 || shares.length > 1 || !Number.isInteger(rows / (isPadded ? TABLE_MULTIPLE : tables)))
     throw shapes.unclear(
       `the ${rows} rows of its component embeddings for ${slots} slots can be shared among its generators in several ways`,
     );
-  const biased = hasBias ? shapes.matrix('hypernetwork.adapter_bias_down.wo.weight')[0] : 0;
-  const left = components - (hasBias ? 2 * biased + 2 : 0);
-  const share = left / (2 * Math.max(1, projections.length));
-  if (kinds === 0 ? left !== 0 : !Number.isInteger(share) || share < 1)
+  const [share] = shares;
+  if (share === undefined)
     throw shapes.unclear(
-      `a slot has ${components} component embeddings, which its generators do not add up to`,
+      `a slot has ${Math.floor(rows / tables)} component embeddings, which its generators do not add up to`,
     );
   const rank = (projection: string): number => (projections.includes(projection) ? share : 0);
   return {
-    ...base,
-    generator: 'cross_attention',
     adapter_size: hasBias ? biased : hasAdapter ? share : 0,
     adapter_bias: hasBias || !hasAdapter,
     prefix_length: hasPrefix ? share : 0,
     lora_ranks: ['q', 'k', 'v', 'o'].map(rank),
-    generator_layer_norm: shapes.has(`hypernetwork.${first}.layer_norm.weight`),
   };
 }
