@@ -1,5 +1,5 @@
 /** Functions of feed-forward blocks, as ops name them; `gelu` is the tanh approximation, `gelu_erf` the exact function. */
-export const FEED_FORWARD_ACTIVATIONS = ['relu', 'gelu', 'gelu_erf', 'silu'] as const;
+export const FEED_FORWARD_ACTIVATIONS = ['relu', 'gelu', 'gelu_erf', 'silu', 'tanh'] as const;
 export type FeedForwardActivation = (typeof FEED_FORWARD_ACTIVATIONS)[number];
 
 /** What Hugging Face's names of functions mean. */
@@ -14,6 +14,7 @@ export const ACTIVATION_OF_NAME: Readonly<Record<string, FeedForwardActivation>>
   gelu_accurate: 'gelu',
   silu: 'silu',
   swish: 'silu',
+  tanh: 'tanh',
 };
 
 /** The name that is written. */
@@ -22,4 +23,5 @@ export const NAME_OF_ACTIVATION: Readonly<Record<FeedForwardActivation, string>>
   gelu: 'gelu_new',
   gelu_erf: 'gelu',
   silu: 'silu',
+  tanh: 'tanh',
 };

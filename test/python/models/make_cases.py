@@ -23,7 +23,7 @@ from transformers import (
     UMT5Config,
 )
 
-ACTIVATIONS = ["relu", "gelu", "gelu_new", "silu"]
+ACTIVATIONS = ["relu", "gelu", "gelu_new", "silu", "tanh"]
 
 
 def t5(rng, kind):
