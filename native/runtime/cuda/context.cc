@@ -65,6 +65,7 @@ Context::~Context() {
   gemm_.reset();
   tables_.clear();
   counters_.reset();
+  productWorkspace_.reset();
   cudaStreamDestroy(stream_);
 }
 
@@ -124,6 +125,13 @@ uint32_t* Context::counters(int64_t count) {
   }
   if (keep_) keep_->push_back(counters_);
   return static_cast<uint32_t*>(counters_->data());
+}
+
+void* Context::productWorkspace(size_t bytes) {
+  if (!productWorkspace_ || productWorkspace_->bytes() < bytes) productWorkspace_ = scratch(bytes);
+  // A graph may be launched after a larger one has taken the place of this.
+  if (keep_) keep_->push_back(productWorkspace_);
+  return productWorkspace_->data();
 }
 
 FaultWord* Context::faultWord(FaultText text) {

@@ -67,6 +67,10 @@ class Context {
   /// Words that are zero, for kernels that count in them and leave them zero.
   uint32_t* counters(int64_t count);
 
+  /// Memory in which matrix products keep partial sums: one for the stream, because its products run one after the
+  /// other, in a graph too.
+  void* productWorkspace(size_t bytes);
+
   /// A word in which the command's kernels report values they cannot accept.
   FaultWord* faultWord(FaultText text);
   /// The checks behind the words taken since the last call, without publishing them.
@@ -91,7 +95,7 @@ class Context {
   std::shared_ptr<Faults> faults_;
   std::unique_ptr<Gemm> gemm_;
   std::unordered_map<IntList, std::shared_ptr<Buffer>, Hash> tables_;
-  std::shared_ptr<Buffer> counters_;
+  std::shared_ptr<Buffer> counters_, productWorkspace_;
   std::vector<std::shared_ptr<Faults::Check>> checks_;
   std::vector<std::shared_ptr<Buffer>>* keep_ = nullptr;
 };
