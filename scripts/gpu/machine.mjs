@@ -22,11 +22,11 @@ import glob, site, sys
 paths = set(site.getsitepackages() + [p for p in sys.path if p.endswith("-packages")])
 print("\\n".join(sorted(d for p in paths for d in glob.glob(p + "/nvidia/*"))))`;
 
-/** Folder with include/cublasLt.h and lib/libcublasLt.so.*, of HINT_CUBLAS_ROOT or of Python's wheels; undefined: none there. */
+/** Folder with lib/libcublasLt.so.*, of HINT_CUBLAS_ROOT or of Python's wheels; undefined: none there. */
 export function cublasRoot() {
   if (process.env.HINT_CUBLAS_ROOT) return process.env.HINT_CUBLAS_ROOT;
   const folders = ask(python(), ['-c', FIND_WHEELS])?.split('\n') ?? [];
-  return folders.find((folder) => cublasLibrary(folder) && existsSync(join(folder, 'include/cublasLt.h')));
+  return folders.find((folder) => cublasLibrary(folder));
 }
 
 /** The cuBLASLt of a folder. */

@@ -3,6 +3,7 @@
 //   node scripts/gpu/measure.mjs torch SIZE BATCHES ROUNDS FILE [compile]     PyTorch's plain T5 step, with the first of
 //                                                    the batches, such as 64,32,16, that fits at a time
 //   node scripts/gpu/measure.mjs latency SIZE EXAMPLES ROUNDS FOLDER          Figure 4, 0, 2 and 5 shots, bf16
+// HINT_PEER_DEVICE: where PyTorch computes, cuda without it.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
@@ -16,6 +17,7 @@ import { reportLatency } from '../../dist/cli/support/latency-files.js';
 const [what, size, count, roundsText, output, ...more] = process.argv.slice(2);
 const rounds = Number(roundsText);
 const toy = size === 'tiny';
+const peerDevice = process.env.HINT_PEER_DEVICE ?? 'cuda';
 // Those of the paper's HINT; the toy size takes what fits it.
 const adapterSize = toy ? 8 : 512;
 
@@ -54,7 +56,6 @@ async function torch() {
     // A process for each, so that one that ran out of memory leaves nothing behind.
     const peer = await startHuggingFace();
     try {
-      const peerDevice = process.env.HINT_PEER_DEVICE ?? 'cuda';
       const description = await loadHuggingFace(peer, config, {
         threads: availableParallelism(),
         device: peerDevice,
@@ -101,7 +102,7 @@ async function latency() {
   const files = { log: false, output, json: false };
   await reportLatency(
     'latency',
-    { ...options, ...files, systems, device: 'cuda' },
+    { ...options, ...files, systems, device: 'cuda', peerDevice },
     new AbortController().signal,
   );
 }

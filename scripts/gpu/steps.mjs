@@ -7,7 +7,8 @@ import { join } from 'node:path';
 /**
  * @typedef {object} Step
  * @property {string} name
- * @property {number} minutes most that it may take
+ * @property {number} [number] in the list that it is taken from; its place among the steps without it
+ * @property {number} minutes that it has for itself; twice as long where the steps before left as much of theirs
  * @property {string[][]} commands run in this order until one fails; each a program and its arguments
  * @property {Record<string, string>} [env] added to the environment
  * @property {string} [skip] why it cannot run here
@@ -26,20 +27,23 @@ const KEPT_LINES = 12;
  * @param {Step[]} steps
  * @param {{ folder: string, minutes?: number, cwd?: string, print?: (line: string) => void, facts?: object }} options
  *   `folder` gets log.txt, summary.txt, summary.json and, where steps left files in its `results`, results.tar.gz;
- *   `minutes` is what all steps may take together
+ *   `minutes` is what all steps may take together, never more than the sum of their own
  * @returns {Promise<Outcome[]>}
  */
 export async function runSteps(steps, { folder, minutes = Infinity, cwd, print = console.log, facts = {} }) {
   mkdirSync(folder, { recursive: true });
   const log = join(folder, 'log.txt');
   writeFileSync(log, '');
-  const end = performance.now() + minutes * 60_000;
+  const started = performance.now();
+  /** Minutes of the steps so far, that at hand included. */
+  let granted = 0;
   /** @type {Outcome[]} */
   const outcomes = [];
   for (const [index, step] of steps.entries()) {
-    const left = (end - performance.now()) / 60_000;
-    const allowed = Math.min(step.minutes, left);
-    const title = `${index + 1}/${steps.length} ${step.name}`;
+    const used = (performance.now() - started) / 60_000;
+    granted += step.minutes;
+    const allowed = Math.min(2 * step.minutes, granted - used, minutes - used);
+    const title = `${step.number ?? index + 1}/${steps.at(-1)?.number ?? steps.length} ${step.name}`;
     print(`== ${title}: at most ${shown(Math.max(0, allowed) * 60)}`);
     appendFileSync(log, `== ${title}\n`);
     const outcome = step.skip
@@ -156,5 +160,5 @@ function verdict({ state, seconds, why }) {
 }
 
 function shown(seconds) {
-  return seconds >= 120 ? `${(seconds / 60).toFixed(1)} min` : `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+  return seconds >= 119.5 ? `${(seconds / 60).toFixed(1)} min` : `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
 }

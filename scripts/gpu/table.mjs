@@ -6,7 +6,10 @@ import { ask, python, root } from './machine.mjs';
 const node = process.execPath;
 const script = (name) => join('scripts/gpu', name);
 
-/** Sizes by HINT_GPU_SCALE: `full`, or `rehearsal` for the emulated library on a CPU. */
+/**
+ * Sizes by HINT_GPU_SCALE: `full`, or `rehearsal` for the emulated library on a CPU. `patience`: times the minutes of a
+ * step; `peerDevice`: where PyTorch computes.
+ */
 const SCALES = {
   full: {
     large: 'xl',
@@ -17,6 +20,8 @@ const SCALES = {
     rounds: 3,
     benchOps: undefined,
     ops: undefined,
+    patience: 1,
+    peerDevice: 'cuda',
   },
   rehearsal: {
     large: 'tiny',
@@ -27,6 +32,8 @@ const SCALES = {
     rounds: 1,
     benchOps: ['add'],
     ops: ['add', 'copy', 'linear'],
+    patience: 12,
+    peerDevice: 'cpu',
   },
 };
 
@@ -39,7 +46,8 @@ export function scaleOf(name = 'full') {
 
 /**
  * @param {{ scale: ReturnType<typeof scaleOf>, build: boolean, results: string }} options `build`: addon and TypeScript too
- * @returns {(import('./steps.mjs').Step & { part: 'build' | 'test' | 'bench' })[]}
+ * @returns {(import('./steps.mjs').Step & { part: 'build' | 'test' | 'bench' })[]} the most telling first; without `build`
+ *   they take at most 13.5 minutes in all
  */
 export function gpuSteps({ scale, build, results }) {
   const hint = (...parameters) => [node, 'dist/cli/main.js', ...parameters];
@@ -67,7 +75,7 @@ export function gpuSteps({ scale, build, results }) {
         ])
       : [[bench, '--device', 'cuda', '--dtype', dtype]];
   const measure = (...parameters) => [[node, script('measure.mjs'), ...parameters.map(String)]];
-  const { large, largest, batch, batches, examples, rounds } = scale;
+  const { large, largest, batch, batches, examples, rounds, patience, peerDevice } = scale;
   const noTorch =
     ask(python(), ['-c', 'import torch, transformers']) === undefined
       ? `${python()} has no torch and transformers`
@@ -91,46 +99,46 @@ export function gpuSteps({ scale, build, results }) {
       op,
     ]);
   const library = build ? [[node, 'scripts/build.mjs', '--tests', '--cuda']] : [[node, script('build.mjs')]];
-  return [
+  const steps = [
     {
       part: 'build',
       name: build ? 'build everything' : 'build the CUDA library',
-      minutes: build ? 20 : 5,
+      minutes: build ? 20 : 2.5,
       commands: library,
     },
     {
       part: 'test',
       name: 'doctor, copy and linear',
-      minutes: 1.5,
+      minutes: 0.5,
       commands: [hint('doctor'), ...cases(['copy', 'linear'])],
     },
-    { part: 'test', name: 'all op cases', minutes: 3, commands: cases(scale.ops) },
-    { part: 'test', name: 'decoding with graphs', minutes: 1, commands: [[node, script('decode.mjs')]] },
+    { part: 'test', name: 'all op cases', minutes: 1.25, commands: cases(scale.ops) },
+    { part: 'test', name: 'decoding with graphs', minutes: 0.4, commands: [[node, script('decode.mjs')]] },
     {
       part: 'test',
       name: 'decoding without graphs',
-      minutes: 1,
+      minutes: 0.4,
       commands: [[node, script('decode.mjs')]],
       env: { HINT_CUDA_GRAPHS: '0' },
     },
-    { part: 'bench', name: 'op bench in bf16', minutes: 2, commands: benches('bf16') },
+    { part: 'bench', name: 'op bench in bf16', minutes: 1, commands: benches('bf16') },
     {
       part: 'bench',
       name: `a HINT step, ${large}`,
-      minutes: 2,
+      minutes: 1.25,
       commands: measure('hint', large, batch, rounds, join(results, `hint-${large}.json`)),
     },
     {
       part: 'bench',
       name: `PyTorch's step, ${large}`,
-      minutes: 2,
+      minutes: 1,
       commands: measure('torch', large, batches, rounds, join(results, `torch-${large}.json`)),
       skip: noTorch,
     },
     {
       part: 'bench',
       name: `PyTorch's step, compiled, ${large}`,
-      minutes: 3,
+      minutes: 1.25,
       commands: measure(
         'torch',
         large,
@@ -144,41 +152,34 @@ export function gpuSteps({ scale, build, results }) {
     {
       part: 'bench',
       name: `latency by shots, ${large}`,
-      minutes: 4,
+      minutes: 1.75,
       commands: measure('latency', large, examples, rounds, join(results, 'latency')),
     },
     {
       part: 'test',
       name: 'memcheck on four ops',
-      minutes: 2,
+      minutes: 0.6,
       commands: sanitizer('memcheck', ['linear', 'attention', 'grouped_linear', 'cross_entropy']),
       skip: noSanitizer,
     },
     {
       part: 'test',
       name: 'racecheck',
-      minutes: 2,
+      minutes: 0.4,
       commands: sanitizer('racecheck', ['attention', 'grouped_linear']),
       skip: noSanitizer,
     },
     {
       part: 'test',
       name: 'fixtures of the original code',
-      minutes: 2,
+      minutes: 0.4,
       commands: [hint('verify', 'test/fixtures/original', '--device', 'cuda')],
       skip: scale.ops && 'it is left out of a rehearsal',
     },
     {
-      part: 'test',
-      name: 'tests of test/gpu',
-      minutes: 3,
-      commands: [[node, 'node_modules/vitest/vitest.mjs', 'run', 'test/gpu']],
-      skip: noVitest,
-    },
-    {
       part: 'bench',
       name: `a HINT step, ${largest}`,
-      minutes: 3,
+      minutes: 0.6,
       commands: measure(
         'hint',
         largest,
@@ -189,5 +190,25 @@ export function gpuSteps({ scale, build, results }) {
         'both',
       ),
     },
+    {
+      part: 'test',
+      name: 'tests of test/gpu',
+      minutes: 0.2,
+      commands: [[node, 'node_modules/vitest/vitest.mjs', 'run', 'test/gpu']],
+      skip: noVitest,
+    },
   ];
+  // The native tests and the bench know no folder of the library on another machine than that they were built on.
+  const env = {
+    HINT_CUDA_FOLDER: process.env.HINT_CUDA_FOLDER || join(root, 'build/Release'),
+    HINT_PEER_DEVICE: peerDevice,
+  };
+  // A bare machine is lent for a quarter of an hour. One that builds everything is somebody's own.
+  const times = build ? 5 : 1;
+  return steps.map((step, index) => ({
+    ...step,
+    number: index + 1,
+    minutes: step.minutes * patience * (step.part === 'build' ? 1 : times),
+    env: step.part === 'build' ? {} : { ...env, ...step.env },
+  }));
 }

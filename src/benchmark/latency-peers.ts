@@ -32,7 +32,7 @@ type StartedHf =
  * @throws HintError NOT_SUPPORTED for the exported model; ABORTED
  */
 export async function startPeers(
-  { systems, dtypes, device = 'cpu', onnx, examples, signal, note }: LatencyOptions,
+  { systems, dtypes, device = 'cpu', peerDevice = device, onnx, examples, signal, note }: LatencyOptions,
   config: ModelConfig,
   threads: number,
 ): Promise<Peers> {
@@ -67,7 +67,7 @@ export async function startPeers(
       const held: PeerDType[] = dtypes.includes('bf16') ? ['f32', 'bf16'] : ['f32'];
       let description: PeerDescription = {};
       for (const dtype of held) {
-        description = await loadHuggingFace(peer, config, { threads, dtype, device }, signal);
+        description = await loadHuggingFace(peer, config, { threads, dtype, device: peerDevice }, signal);
       }
       const uniform = uniforms(5);
       const inputs = Array.from({ length: examples }, () =>

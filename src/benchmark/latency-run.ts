@@ -27,6 +27,8 @@ export interface LatencyOptions {
   readonly systems: readonly LatencySystem[];
   /** What computes, here and in Hugging Face: `cpu` (the default), `cuda`, `cuda:1`. */
   readonly device?: string | undefined;
+  /** What computes in Hugging Face where it is not the same. */
+  readonly peerDevice?: string | undefined;
   /** A directory with an exported T5 of the same shape. */
   readonly onnx?: string | undefined;
   readonly signal?: AbortSignal | undefined;

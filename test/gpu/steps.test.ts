@@ -6,6 +6,17 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { architectureNames } from '../../scripts/gpu/machine.mjs';
 // @ts-expect-error a script without types
 import { runSteps } from '../../scripts/gpu/steps.mjs';
+// @ts-expect-error a script without types
+import { gpuSteps, scaleOf } from '../../scripts/gpu/table.mjs';
+// @ts-expect-error a script without types
+import { ARCHIVE_MOST, TREE_MOST, trackedBytes } from '../../scripts/gpu/travel.mjs';
+
+interface Step {
+  name: string;
+  part: string;
+  minutes: number;
+  env: Record<string, string>;
+}
 
 interface Summary {
   steps: { name: string; state: string; why?: string }[];
@@ -74,6 +85,55 @@ describe('the steps of a run on a GPU', () => {
       ['out of time', false],
       ['skipped', true],
     ]);
+  });
+
+  it('what a step leaves of its time goes to those behind it, and to none more than its own again', async () => {
+    const lines: string[] = [];
+    const steps = [
+      { name: 'quick', minutes: 4, commands: [], skip: 'it is not needed' },
+      { name: 'long', minutes: 10, commands: [node('')] },
+      { name: 'short', minutes: 1, commands: [node('')] },
+    ];
+    await runSteps(steps, { folder, print: (line: string) => lines.push(line) });
+    const limits = lines.flatMap((line) => /at most (.*)/.exec(line)?.[1] ?? []);
+    expect(limits).toEqual(['4.0 min', '14.0 min', '2.0 min']);
+  });
+
+  it('a machine that is lent for a quarter of an hour is enough, and the most telling comes first', () => {
+    const steps = gpuSteps({ scale: scaleOf('full'), build: false, results: folder }) as Step[];
+    expect(steps.reduce((sum, { minutes }) => sum + minutes, 0)).toBeLessThanOrEqual(13.51);
+    const places = [
+      'build',
+      'doctor',
+      'all op cases',
+      'with graphs',
+      'without graphs',
+      'op bench',
+      'HINT step, xl',
+      "PyTorch's step, xl",
+      'compiled',
+      'latency',
+      'memcheck',
+      'racecheck',
+      'HINT step, xxl',
+    ].map((words) => steps.findIndex(({ name }) => name.includes(words)));
+    expect(places).toEqual(places.toSorted((a, b) => a - b));
+    expect(places[0]).toBe(0);
+  });
+
+  it('tests that were built elsewhere find the CUDA library of this machine', () => {
+    const steps = gpuSteps({ scale: scaleOf('full'), build: false, results: folder }) as Step[];
+    const used = steps.filter(({ part }) => part !== 'build').map(({ env }) => env.HINT_CUDA_FOLDER);
+    expect(new Set(used)).toEqual(
+      new Set([process.env.HINT_CUDA_FOLDER || join(import.meta.dirname, '../../build/Release')]),
+    );
+  });
+
+  it('all that travels to such a machine is less than 64 MiB', () => {
+    // The archive is held to its share where it is packed.
+    expect((TREE_MOST as number) + (ARCHIVE_MOST as number)).toBeLessThan(64 * 2 ** 20);
+    expect(trackedBytes()).toBeGreaterThan(2 ** 20);
+    expect(trackedBytes()).toBeLessThanOrEqual(TREE_MOST as number);
   });
 
   it("architectures are those of the GPUs that are there, Hopper's with its own instructions", () => {
