@@ -1,7 +1,7 @@
 // What a GPU machine has: the Python wheels' folders, compiler and architecture, and where kept libraries lie.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -62,15 +62,18 @@ export function architectureNames(capabilities) {
     : undefined;
 }
 
-/** Environment in which packed libraries and the wheels' cuBLASLt are found. */
+/** Environment in which packed libraries, the wheels' cuBLASLt and CUDA's tools are found. */
 export function environment() {
   const folder = cublasRoot();
   const library = process.env.HINT_CUBLASLT ?? (folder && cublasLibrary(folder));
   const paths = [process.env.LD_LIBRARY_PATH, join(KIT, 'lib')].filter(
     (path) => path && existsSync(path.split(delimiter)[0]),
   );
+  const compiler = nvcc();
+  // compute-sanitizer lies beside nvcc, which may be on no path.
+  const tools = compiler && existsSync(compiler) ? [dirname(realpathSync(compiler))] : [];
   return {
-    PATH: [join(process.execPath, '..'), process.env.PATH].join(delimiter),
+    PATH: [process.env.PATH, dirname(process.execPath), ...tools].join(delimiter),
     ...(paths.length > 0 && { LD_LIBRARY_PATH: paths.join(delimiter) }),
     ...(library && { HINT_CUBLASLT: library }),
     PYTHONUNBUFFERED: '1',

@@ -37,6 +37,11 @@ const SCALES = {
   },
 };
 
+// Importing them would take seconds.
+const FIND_TORCH = `
+import importlib.util, sys
+sys.exit(not all(importlib.util.find_spec(name) for name in ("torch", "transformers")))`;
+
 /** @throws Error for a scale that is not known */
 export function scaleOf(name = 'full') {
   const scale = SCALES[name];
@@ -77,9 +82,7 @@ export function gpuSteps({ scale, build, results }) {
   const measure = (...parameters) => [[node, script('measure.mjs'), ...parameters.map(String)]];
   const { large, largest, batch, batches, examples, rounds, patience, peerDevice } = scale;
   const noTorch =
-    ask(python(), ['-c', 'import torch, transformers']) === undefined
-      ? `${python()} has no torch and transformers`
-      : undefined;
+    ask(python(), ['-c', FIND_TORCH]) === undefined ? `${python()} has no torch and transformers` : undefined;
   const noSanitizer =
     ask('sh', ['-c', 'command -v compute-sanitizer']) === undefined
       ? 'compute-sanitizer is not on PATH'
