@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
+#include <tuple>
 
 #include "native/core/checked.h"
 #include "native/core/error.h"
@@ -36,33 +38,58 @@ class HostMemory final : public MemorySource {
 
 }  // namespace
 
-Allocator::Allocator(std::unique_ptr<MemorySource> source, size_t limit) : source_(std::move(source)), limit_(limit) {}
+Allocator::Allocator(std::unique_ptr<MemorySource> source, size_t limit)
+    : source_(std::move(source)),
+      limit_(limit),
+      segments_(source_->isSlow() ? std::make_unique<Segments>(*source_) : nullptr) {}
 
-Allocator::~Allocator() { trimLocked(); }
+Allocator::~Allocator() { trimLocked(SIZE_MAX); }
+
+std::pair<void*, size_t> Allocator::reuse(size_t bytes) {
+  if (segments_) return segments_->place(bytes);
+  const size_t size = sizeClass(bytes);
+  const auto found = cache_.find(size);
+  if (found == cache_.end() || found->second.empty()) return {nullptr, 0};
+  void* pointer = found->second.back();
+  found->second.pop_back();
+  return {pointer, size};
+}
+
+std::pair<void*, size_t> Allocator::take(size_t bytes) {
+  const size_t room = !limit_ ? SIZE_MAX : held() < limit_ ? limit_ - held() : 0;
+  if (segments_) {
+    const size_t before = segments_->held();
+    if (!segments_->grow(bytes, room)) return {nullptr, 0};
+    stats_.cached += segments_->held() - before;
+    ++stats_.sourceCalls;
+    return segments_->place(bytes);
+  }
+  const size_t size = sizeClass(bytes);
+  void* pointer = size <= room ? source_->take(size) : nullptr;
+  if (!pointer) return {nullptr, 0};
+  stats_.cached += size;
+  ++stats_.sourceCalls;
+  return {pointer, size};
+}
 
 void* Allocator::acquire(size_t bytes) {
-  const size_t size = sizeClass(bytes);
   std::lock_guard lock(mutex_);
-  void* pointer = nullptr;
-  if (auto found = cache_.find(size); found != cache_.end() && !found->second.empty()) {
-    pointer = found->second.back();
-    found->second.pop_back();
-    stats_.cached -= size;
-  } else {
-    const auto isWithin = [&](size_t held) { return !limit_ || (held <= limit_ && size <= limit_ - held); };
-    if (!isWithin(stats_.inUse + stats_.cached)) trimLocked();
-    if (isWithin(stats_.inUse)) pointer = source_->take(size);
-    if (!pointer && stats_.cached) {
-      trimLocked();
-      if (isWithin(stats_.inUse)) pointer = source_->take(size);
-    }
-    if (!pointer)
-      fail("OUT_OF_MEMORY", "Out of memory: ", size, " bytes asked, ", stats_.inUse, " bytes held by tensors",
-           source_->available() ? ", " + std::to_string(source_->available()) + " bytes free" : "",
-           limit_ ? ", limit " + std::to_string(limit_) + " bytes" : "",
-           ". Lower the batch's token budget or turn on recompute.");
-    ++stats_.sourceCalls;
+  auto [pointer, size] = reuse(bytes);
+  if (!pointer) std::tie(pointer, size) = take(bytes);
+  // One segment each time, or twice as many bytes of blocks: what is free may lie in places that are too small.
+  for (size_t more = sizeClass(bytes); !pointer && stats_.cached; more = more > SIZE_MAX / 2 ? SIZE_MAX : 2 * more) {
+    const size_t before = stats_.cached;
+    trimLocked(segments_ ? 1 : more);
+    if (stats_.cached == before) break;
+    std::tie(pointer, size) = take(bytes);
   }
+  if (!pointer)
+    fail("OUT_OF_MEMORY", "Out of memory: ", sizeClass(bytes), " bytes asked, ", stats_.inUse, " bytes held by tensors",
+         stats_.cached ? ", " + std::to_string(stats_.cached) + " bytes free between them" : "",
+         source_->available() ? ", " + std::to_string(source_->available()) + " bytes free" : "",
+         limit_ ? ", limit " + std::to_string(limit_) + " bytes" : "",
+         ". Lower the batch's token budget or turn on recompute.");
+  stats_.cached -= size;
   stats_.inUse += size;
   stats_.peakInUse = std::max(stats_.peakInUse, stats_.inUse);
   if (source_->isHost()) {
@@ -73,10 +100,14 @@ void* Allocator::acquire(size_t bytes) {
 }
 
 void Allocator::release(void* pointer, size_t bytes) {
-  const size_t size = sizeClass(bytes);
   std::lock_guard lock(mutex_);
-  if (source_->isHost()) poison(pointer, size);
-  cache_[size].push_back(pointer);
+  size_t size = sizeClass(bytes);
+  if (segments_) {
+    size = segments_->release(pointer);
+  } else {
+    if (source_->isHost()) poison(pointer, size);
+    cache_[size].push_back(pointer);
+  }
   stats_.inUse -= size;
   stats_.cached += size;
 }
@@ -93,17 +124,28 @@ void Allocator::giveBack(size_t bytes) {
 
 void Allocator::trim() {
   std::lock_guard lock(mutex_);
-  trimLocked();
+  trimLocked(SIZE_MAX);
 }
 
-void Allocator::trimLocked() {
-  for (auto& [size, blocks] : cache_)
-    for (void* block : blocks) {
-      if (source_->isHost()) unpoison(block, size);
-      source_->give(block);
+void Allocator::trimLocked(size_t bytes) {
+  if (segments_) {
+    const size_t before = segments_->held();
+    segments_->trim(bytes);
+    stats_.cached -= before - segments_->held();
+    return;
+  }
+  size_t given = 0;
+  while (!cache_.empty() && given < bytes) {
+    const auto largest = std::prev(cache_.end());
+    auto& [size, blocks] = *largest;
+    for (; !blocks.empty() && given < bytes; blocks.pop_back()) {
+      if (source_->isHost()) unpoison(blocks.back(), size);
+      source_->give(blocks.back());
+      given += size;
     }
-  cache_.clear();
-  stats_.cached = 0;
+    if (blocks.empty()) cache_.erase(largest);
+  }
+  stats_.cached -= given;
 }
 
 void Allocator::resetPeak() {

@@ -42,6 +42,6 @@ struct CudaLibrary {
   /// Kernels of the op of that name; both null when it has none.
   Kernels (*kernels)(std::string_view op);
 };
-constexpr int kCudaAbi = 3;
+constexpr int kCudaAbi = 4;
 
 }  // namespace hint

@@ -17,6 +17,7 @@ class DeviceMemory final : public MemorySource {
   void give(void* pointer) override {
     if (cudaSetDevice(device_) == cudaSuccess) cudaFree(pointer);
   }
+  bool isSlow() const override { return true; }
   size_t available() const override {
     size_t free = 0, total = 0;
     return cudaSetDevice(device_) == cudaSuccess && cudaMemGetInfo(&free, &total) == cudaSuccess ? free : 0;
@@ -35,6 +36,7 @@ class PinnedMemory final : public MemorySource {
     return nullptr;
   }
   void give(void* pointer) override { cudaFreeHost(pointer); }
+  bool isSlow() const override { return true; }
 };
 
 }  // namespace
