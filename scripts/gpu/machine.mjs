@@ -66,9 +66,8 @@ export function architectureNames(capabilities) {
 export function environment() {
   const folder = cublasRoot();
   const library = process.env.HINT_CUBLASLT ?? (folder && cublasLibrary(folder));
-  const paths = [process.env.LD_LIBRARY_PATH, join(KIT, 'lib')].filter(
-    (path) => path && existsSync(path.split(delimiter)[0]),
-  );
+  const packed = join(KIT, 'lib');
+  const paths = [process.env.LD_LIBRARY_PATH, existsSync(packed) && packed].filter(Boolean);
   const compiler = nvcc();
   // compute-sanitizer lies beside nvcc, which may be on no path.
   const tools = compiler && existsSync(compiler) ? [dirname(realpathSync(compiler))] : [];

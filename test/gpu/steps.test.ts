@@ -1,9 +1,9 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 // @ts-expect-error a script without types
-import { architectureNames } from '../../scripts/gpu/machine.mjs';
+import { architectureNames, environment } from '../../scripts/gpu/machine.mjs';
 // @ts-expect-error a script without types
 import { runSteps } from '../../scripts/gpu/steps.mjs';
 // @ts-expect-error a script without types
@@ -127,6 +127,16 @@ describe('the steps of a run on a GPU', () => {
     expect(new Set(used)).toEqual(
       new Set([process.env.HINT_CUDA_FOLDER || join(import.meta.dirname, '../../build/Release')]),
     );
+  });
+
+  it("folders of the machine's own libraries are kept, whether the first of them exists or not", () => {
+    vi.stubEnv('LD_LIBRARY_PATH', '/no/such/folder:/usr/local/nvidia/lib64');
+    try {
+      const { LD_LIBRARY_PATH } = environment() as Record<string, string>;
+      expect(LD_LIBRARY_PATH).toMatch(/^\/no\/such\/folder:\/usr\/local\/nvidia\/lib64(:|$)/);
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 
   it('all that travels to such a machine is less than 64 MiB', () => {
