@@ -1,12 +1,12 @@
 // Turns a CUDA source into C++ for the emulator in native/tests/emulator: launches become calls, dynamic shared memory a
-// pointer.
-//   node scripts/emulate-cuda.mjs INPUT OUTPUT
+// pointer; variables in shared memory are made known, and kernels whose address goes to a graph.
+//   node scripts/emulate-cuda.mjs INPUT OUTPUT [NAME]     NAME is what findings call the file
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-const [input, output] = process.argv.slice(2);
+const [input, output, name = input] = process.argv.slice(2);
 if (!input || !output) {
-  console.error('Usage: node scripts/emulate-cuda.mjs INPUT OUTPUT');
+  console.error('Usage: node scripts/emulate-cuda.mjs INPUT OUTPUT [NAME]');
   process.exit(2);
 }
 
@@ -33,16 +33,26 @@ function splitTopLevel(text) {
   return parts.map((part) => part.trim());
 }
 
-let text = readFileSync(input, 'utf8').replace(
-  /extern __shared__ (?:__align__\(128\) )?float (\w+)\[\];/g,
-  'float* $1 = ::hint::emulator::sharedMemory();',
-);
+const lineAt = (text, index) => text.slice(0, index).split('\n').length;
+
+let text = readFileSync(input, 'utf8')
+  .replace(
+    /extern __shared__ (?:__align__\(128\) )?float (\w+)\[\];/g,
+    'float* $1 = ::hint::emulator::sharedMemory();',
+  )
+  .replace(/(?<!extern )__shared__ [\w:]+ ([^;=]+);/g, (declaration, names) => {
+    const known = splitTopLevel(names).map(
+      (declarator) => ` ::hint::emulator::declareShared(${/^\w+/.exec(declarator)[0]});`,
+    );
+    return declaration + known.join('');
+  })
+  .replace(/reinterpret_cast<void\*>\((\w+)\)(?=, arguments)/g, '::hint::emulator::registered("$1", $1)');
 for (let at = text.indexOf('<<<'); at >= 0; at = text.indexOf('<<<')) {
   // The kernel may stand on a line of its own, and its name end with a bracket.
   const named = text.slice(0, at).trimEnd().length;
   const begin = Math.max(...[';', '{', '}', '>\n'].map((mark) => text.lastIndexOf(mark, named - 2))) + 1;
   const configuration = text.indexOf('>>>', at);
-  const [grid, threads, shared = '0'] = splitTopLevel(text.slice(at + 3, configuration));
+  const [grid, threads, shared = '0', stream = 'nullptr'] = splitTopLevel(text.slice(at + 3, configuration));
   const open = configuration + 3;
   const end = closing(text, open);
   const head = text.slice(begin, at);
@@ -50,9 +60,22 @@ for (let at = text.indexOf('<<<'); at >= 0; at = text.indexOf('<<<')) {
   const condition = /^\s*if \([^]*?\)\n/.exec(head)?.[0] ?? '';
   const kernel = head.slice(condition.length).trim();
   const given = text.slice(open + 1, end - 1).trim();
+  const identity =
+    `[]<typename Dependent>() -> const void* { ` +
+    `if constexpr (requires { ::hint::emulator::identityOf<Dependent>(${kernel}); }) ` +
+    `return ::hint::emulator::identityOf<Dependent>(${kernel}); else return nullptr; }.template operator()<int>()`;
+  const before = lineAt(text, begin);
+  const lines = lineAt(text, end) - before;
+  const call =
+    `${condition}\n  ::hint::emulator::launch({"${kernel}", ${identity}}, ` +
+    `{dim3(${grid}), dim3(${threads}), static_cast<size_t>(${shared}), ${stream}}, ` +
+    `[](const auto&... given) { ${kernel}(given...); }${given ? `, ${given}` : ''})`;
+  // Lines behind it keep their numbers.
+  const missing = lines - (lineAt(call, call.length) - 1);
   text =
-    `${text.slice(0, begin)}${condition}\n  ::hint::emulator::launch(dim3(${grid}), dim3(${threads}), ${shared}, ` +
-    `[](const auto&... given) { ${kernel}(given...); }${given ? `, ${given}` : ''})${text.slice(end)}`;
+    text.slice(0, begin) +
+    (missing >= 0 ? call + '\n'.repeat(missing) : call.replace('\n', ' ')) +
+    text.slice(end);
 }
 mkdirSync(dirname(output), { recursive: true });
-writeFileSync(output, text);
+writeFileSync(output, `#line 1 "${name}"\n${text}`);

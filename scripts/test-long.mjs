@@ -1,5 +1,6 @@
 // Tests that take too long for every change, and the record of their last run in docs/reliability.md.
 //   node scripts/test-long.mjs [PART] [options of the part]     all parts when none is named; builds nothing
+//     emulator   the CUDA back end in the checked emulator: all op cases, every CUDA call failing in turn, planted faults
 //     endings    processes and workers that end, files that are cut off, engines opened and closed: 200 of each kind
 //     fuzz       every parser of foreign files, [--minutes N] in all
 //     sanitize   the native library and the low-level API under ASan and UBSan, the stream under TSan
@@ -18,6 +19,7 @@ const counts = join(scratch, 'counts.jsonl');
 
 /** How each part runs. All add what they tried to the file HINT_TEST_COUNTS, a line {"name": …, "count": …} each. */
 const PARTS = {
+  emulator: { command: ['node', 'scripts/test-emulator.mjs'] },
   endings: {
     command: ['npx', '--no-install', 'vitest', 'run', 'test/endings', '--testTimeout', '3600000'],
     environment: { HINT_TEST_ROUNDS: process.env.HINT_TEST_ROUNDS ?? '200' },

@@ -23,6 +23,10 @@ namespace {
 
 constexpr size_t kGuard = 64;
 constexpr unsigned char kGuardByte = 0xFF;
+int64_t caseOffset = 0;
+
+/// Bytes in front of a tensor.
+size_t lead(const Tensor& tensor) { return static_cast<size_t>(tensor.offset) * sizeOf(tensor.dtype); }
 
 unsigned char* start(const Tensor& tensor) { return static_cast<unsigned char*>(tensor.buffer->data()); }
 
@@ -40,21 +44,22 @@ const std::shared_ptr<Allocator>& caseAllocator() {
   return allocator;
 }
 
+void setCaseOffset(int64_t elements) { caseOffset = elements; }
+
 Tensor guardedTensor(DType dtype, const Shape& shape) {
   Tensor tensor{nullptr, 0, dtype, shape};
   const size_t bytes = tensor.bytes();
-  tensor.buffer = std::make_shared<Buffer>(caseAllocator(), bytes ? bytes + 2 * kGuard : 0);
-  if (!bytes) return tensor;
-  tensor.offset = static_cast<int64_t>(kGuard / sizeOf(dtype));
-  std::memset(tensor.buffer->ensure(), kGuardByte, bytes + 2 * kGuard);
+  if (bytes) tensor.offset = static_cast<int64_t>(kGuard / sizeOf(dtype)) + caseOffset;
+  tensor.buffer = std::make_shared<Buffer>(caseAllocator(), bytes ? lead(tensor) + bytes + kGuard : 0);
+  if (bytes) std::memset(tensor.buffer->ensure(), kGuardByte, tensor.buffer->bytes());
   return tensor;
 }
 
 bool guardsIntact(const Tensor& tensor) {
   if (!tensor || !tensor.buffer->data()) return true;
-  const unsigned char *before = start(tensor), *after = before + kGuard + tensor.bytes();
+  const unsigned char *before = start(tensor), *first = before + lead(tensor), *after = first + tensor.bytes();
   const auto intact = [](unsigned char byte) { return byte == kGuardByte; };
-  return std::all_of(before, before + kGuard, intact) && std::all_of(after, after + kGuard, intact);
+  return std::all_of(before, first, intact) && std::all_of(after, after + kGuard, intact);
 }
 
 PoisonedGuards::PoisonedGuards(const Call& call) {
@@ -74,8 +79,8 @@ PoisonedGuards::~PoisonedGuards() {
 
 void PoisonedGuards::each(void (*visit)(void*, size_t)) const {
   for (const Tensor& tensor : tensors_) {
-    visit(start(tensor), kGuard);
-    visit(start(tensor) + kGuard + tensor.bytes(), kGuard);
+    visit(start(tensor), lead(tensor));
+    visit(start(tensor) + lead(tensor) + tensor.bytes(), kGuard);
   }
 }
 

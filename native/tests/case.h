@@ -14,8 +14,11 @@ namespace hint::testing {
 /// Memory of all cases.
 const std::shared_ptr<Allocator>& caseAllocator();
 
-/// A tensor with 64 bytes on either side that no kernel may touch; the bytes of tensor and guards are all ones (NaN).
-/// A tensor without elements has no memory at all, as on a stream.
+/// Tensors that are made from now on begin so many elements behind where their memory is aligned.
+void setCaseOffset(int64_t elements);
+
+/// A tensor with at least 64 bytes on either side that no kernel may touch; the bytes of tensor and guards are all ones
+/// (NaN). A tensor without elements has no memory at all, as on a stream.
 Tensor guardedTensor(DType dtype, const Shape& shape);
 /// Whether the guards of a tensor made by guardedTensor still hold what was put there.
 bool guardsIntact(const Tensor& tensor);

@@ -64,6 +64,38 @@ void runOn(Stream& stream, Call& call) {
   waitFor(stream);
 }
 
+void replayOn(Stream& stream, Call& call) {
+  Copies copies;
+  auto mirrored = mirror(stream, call, copies);
+  stream.beginRecording();
+  stream.enqueue(std::move(mirrored));
+  const auto program = stream.endRecording();
+  stream.replay(program, 1, {});
+  // What the recording did not keep for itself goes to these.
+  constexpr uint8_t kByte = 0x5A;
+  std::vector<Tensor> others;
+  for (size_t size : {256, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 32768, 65536, 131072})
+    for (int times = 0; times < 2; ++times) {
+      others.push_back(bytesOf(stream.buffer(size)));
+      stream.write(others.back(), 0, std::vector<uint8_t>(size, kByte));
+    }
+  for (const auto& [host, device] : copies)
+    if (const auto* from = static_cast<const uint8_t*>(host->data()))
+      stream.write(bytesOf(device), 0, std::vector<uint8_t>(from, from + host->bytes()));
+  stream.replay(program, 1, {});
+  std::vector<std::vector<uint8_t>> kept;
+  for (const Tensor& other : others) kept.emplace_back(other.bytes());
+  stream.post([&] {
+    for (const auto& [host, device] : copies)
+      if (host->data()) stream.read(bytesOf(device), host->data());
+    for (size_t i = 0; i < others.size(); ++i) stream.read(others[i], kept[i].data());
+  });
+  waitFor(stream);
+  for (const auto& bytes : kept)
+    if (bytes != std::vector<uint8_t>(bytes.size(), kByte))
+      fail("INTERNAL", call.describe(), ": replayed, it wrote to ", bytes.size(), " bytes that are another's.");
+}
+
 void waitFor(Stream& stream) {
   std::promise<void> done;
   std::shared_ptr<const Error> failure;

@@ -18,6 +18,10 @@ std::unique_ptr<Call> mirror(Stream& stream, const Call& call);
 /// Runs the call on the device and copies every buffer back. Throws what the command failed with.
 void runOn(Stream& stream, Call& call);
 
+/// The same with the call recorded: it runs once by itself and once replayed, from the same values, while other memory
+/// is taken, filled and released. Throws INTERNAL when that memory changes.
+void replayOn(Stream& stream, Call& call);
+
 /// Waits until everything on the stream is done. Throws the first failure.
 void waitFor(Stream& stream);
 

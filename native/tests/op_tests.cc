@@ -1,9 +1,16 @@
 // Checks every case of every op against its double-precision reference.
-//   hint_op_tests [--op NAME]... [--device cpu|cuda|cuda:N] [--dtype f32|bf16] [--list] [--json]
+//   hint_op_tests [--op NAME]... [--device cpu|cuda|cuda:N] [--dtype f32|bf16] [--offset N] [--replay] [--first]
+//   [--list]
+//                 [--json]
+//     --offset N   tensors begin N elements behind an aligned address
+//     --replay     calls are recorded, run once and replayed once
+//     --first      the first case of each op only, with and without bf16
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "native/core/error.h"
@@ -45,14 +52,21 @@ std::string describe(const testing::Storage& storage) {
   return text.empty() ? "f32" : text;
 }
 
-int run(const std::vector<std::string>& wanted, const std::string& device, const std::string& dtype, bool list,
-        bool json) {
+struct Options {
+  std::vector<std::string> wanted;
+  std::string device = "cpu", dtype;
+  bool list = false, json = false, replay = false, first = false;
+};
+
+int run(const Options& options) {
+  const auto& [wanted, device, dtype, list, json, replay, first] = options;
   std::unique_ptr<Stream> stream;
   if (device != "cpu") stream = testing::openDevice(device);
   const auto check = [&](const OpSpec& op, const OpReference& reference, const OpCase& example, int threads,
                          const testing::Storage& storage) {
     if (!stream) return testing::checkCase(op, reference, example, threads, storage);
-    const testing::Target target{[&](Call& call) { testing::runOn(*stream, call); }, kDeviceSlack, kDeviceRoundings};
+    const auto execute = options.replay ? testing::replayOn : testing::runOn;
+    const testing::Target target{[&](Call& call) { execute(*stream, call); }, kDeviceSlack, kDeviceRoundings};
     return testing::checkCase(op, reference, example, target, storage);
   };
   std::vector<const OpSpec*> ops;
@@ -68,8 +82,10 @@ int run(const std::vector<std::string>& wanted, const std::string& device, const
       continue;
     }
     const OpReference& reference = findReference(op->name);
+    bool isFirst = true;
     for (const OpCase& example : reference.cases) {
-      if (example.bench) continue;
+      if (example.bench || (first && !example.error.empty())) continue;
+      if (first && !std::exchange(isFirst, false)) break;
       if (list) {
         std::printf("%s: %s\n", op->name, example.name.c_str());
         continue;
@@ -79,6 +95,7 @@ int run(const std::vector<std::string>& wanted, const std::string& device, const
         if (dtype != "bf16" && !(stream && threads > 1)) runs.emplace_back(threads, testing::Storage());
       if (dtype != "f32")
         for (testing::Storage& storage : testing::bf16Storages(*op, example)) runs.emplace_back(2, std::move(storage));
+      if (first && runs.size() > 2) runs.erase(runs.begin() + 1, runs.end() - 1);
       for (const auto& [threads, storage] : runs) {
         // Printed before the run, so that a crash names its case.
         if (!json)
@@ -111,30 +128,34 @@ int run(const std::vector<std::string>& wanted, const std::string& device, const
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::vector<std::string> wanted;
-  std::string device = "cpu", dtype;
-  bool list = false, json = false;
+  Options options;
   for (int i = 1; i < argc; ++i) {
     if (!std::strcmp(argv[i], "--op") && i + 1 < argc)
-      wanted.emplace_back(argv[++i]);
+      options.wanted.emplace_back(argv[++i]);
     else if (!std::strcmp(argv[i], "--device") && i + 1 < argc)
-      device = argv[++i];
+      options.device = argv[++i];
     else if (!std::strcmp(argv[i], "--dtype") && i + 1 < argc)
-      dtype = argv[++i];
+      options.dtype = argv[++i];
+    else if (!std::strcmp(argv[i], "--offset") && i + 1 < argc)
+      testing::setCaseOffset(std::atoll(argv[++i]));
+    else if (!std::strcmp(argv[i], "--replay"))
+      options.replay = true;
+    else if (!std::strcmp(argv[i], "--first"))
+      options.first = true;
     else if (!std::strcmp(argv[i], "--list"))
-      list = true;
+      options.list = true;
     else if (!std::strcmp(argv[i], "--json"))
-      json = true;
+      options.json = true;
     else {
       std::fprintf(stderr,
-                   "Usage: hint_op_tests [--op NAME]... [--device NAME] [--dtype f32|bf16] [--list] [--json]; %s is "
-                   "not an option.\n",
+                   "Usage: hint_op_tests [--op NAME]... [--device NAME] [--dtype f32|bf16] [--offset N] [--replay] "
+                   "[--first] [--list] [--json]; %s is not an option.\n",
                    argv[i]);
       return 2;
     }
   }
   try {
-    return run(wanted, device, dtype, list, json);
+    return run(options);
   } catch (const Error& error) {
     std::fprintf(stderr, "%s: %s\n", error.code().c_str(), error.what());
     return 2;

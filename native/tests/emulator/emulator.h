@@ -8,13 +8,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
-/// Runs CUDA kernels on the CPU, so that their logic is tested on machines without a GPU. The kernels' sources are
-/// compiled as C++ after scripts/emulate-cuda.mjs has turned launches into calls of launch(); every thread of a block
-/// is a coroutine that yields where the kernel synchronises. One block runs at a time: what it shares is static memory.
-/// Finds wrong indices, wrong sums, barriers in divergent code; does not find races between threads or blocks.
+/// Runs CUDA kernels on the CPU, so that they are tested on machines without a GPU. The kernels' sources are compiled
+/// as C++ after scripts/emulate-cuda.mjs has turned launches into calls of launch(); every thread of a block is a
+/// coroutine that yields where the kernel synchronises. One block runs at a time: what it shares is static memory.
+///   runtime.cc, stream.h   launches and copies are queued and run later, on another thread
+///   device.h               a launch beyond the limits of the device is refused
+///   shadow.h               in the library "checked": races, misaligned and stray accesses, with their lines
 #undef __shared__
 #define __shared__ static
 #undef __launch_bounds__
@@ -22,13 +26,18 @@
 
 namespace hint::emulator {
 
-extern uint3 thread, block;
-extern dim3 blockSize, gridSize;
+extern uint3 threadIdx, blockIdx;
+extern dim3 blockDim, gridDim;
 
 /// Dynamic shared memory of the block that runs.
 float* sharedMemory();
-/// Runs body() once per thread of the grid.
-void run(dim3 grid, dim3 threads, size_t sharedBytes, void (*body)(void*), void* state);
+/// Tells that the block has this variable in shared memory. It is all ones (NaN) when a block first comes here.
+void declareShared(void* variable, size_t bytes);
+template <typename T>
+void declareShared(T& variable) {
+  declareShared(&variable, sizeof variable);
+}
+
 /// Waits for the block; the bitwise or of all threads' values.
 int waitBlock(int value);
 /// What one lane of a warp shows the others.
@@ -42,6 +51,18 @@ const Slot* gather(const void* value, size_t bytes);
 unsigned lane();
 /// Waits for the warp; bit i is lane i's predicate.
 unsigned ballot(bool predicate);
+/// Waits for the warp. What its lanes wrote before is seen by all of them behind it; no other operation promises that.
+void waitWarp();
+/// The warp reads shared memory together, each lane for all.
+void warpReads(const void* from, size_t bytes);
+/// What the thread wrote before is seen by whoever sees what it writes behind this.
+void fence();
+/// An atomic operation on the word.
+void atomic(void* word, size_t bytes);
+
+/// Reports an address that no copy or matrix load takes.
+void requireAligned(const void* address);
+
 /// Begins a copy that arrives when it is waited for; `zeros` bytes behind it are cleared.
 void copyAsync(void* to, const void* from, size_t bytes, size_t zeros);
 /// Ends a group of copies of this thread.
@@ -56,32 +77,78 @@ T exchange(T value, unsigned source) {
   return value;
 }
 
-/// Whether a test wants the call of that name to fail, and with what.
-cudaError_t outcomeOf(const char* call);
+/// What a launch says in <<<>>>.
+struct Configuration {
+  dim3 grid, threads;
+  size_t sharedBytes = 0;
+  cudaStream_t stream = nullptr;
+};
+struct Kernel {
+  const char* name;
+  const void* identity;  ///< by which cudaFuncSetAttribute knows it; null where its launch deduces its types
+};
 
-template <typename Kernel, typename... Arguments>
-void launch(dim3 grid, dim3 threads, size_t sharedBytes, const Kernel& kernel, const Arguments&... arguments) {
-  // Arguments are copied as a launch copies them; the kernel sees them unchanged until the last thread.
-  const std::tuple<std::decay_t<Arguments>...> copies(arguments...);
-  const auto body = [&] { std::apply(kernel, copies); };
-  run(
-      grid, threads, sharedBytes, [](void* state) { (*static_cast<decltype(body)*>(state))(); },
-      const_cast<void*>(static_cast<const void*>(&body)));
+/// Queues body(state), once per thread of the grid. `bytes` of the state are the arguments, which kernels may read.
+void submit(const Kernel& kernel, const Configuration& configuration, std::shared_ptr<void> state, size_t bytes,
+            void (*body)(const void*));
+
+/// What a kernel is given: memory that converts to its address when a GPU's launch copies it must do so here.
+template <typename T>
+auto argumentOf(const T& argument) {
+  if constexpr (requires { argument.get(); })
+    return argument.get();
+  else
+    return argument;
 }
+
+template <typename Body, typename... Arguments>
+void launch(const Kernel& kernel, const Configuration& configuration, const Body& body, const Arguments&... arguments) {
+  // Arguments are copied as a launch copies them; the kernel sees them unchanged until the last thread.
+  using Copies = std::tuple<Body, decltype(argumentOf(arguments))...>;
+  auto copies = std::make_shared<Copies>(body, argumentOf(arguments)...);
+  submit(kernel, configuration, std::move(copies), sizeof(Copies), [](const void* state) {
+    std::apply([](const Body& run, const auto&... given) { run(given...); }, *static_cast<const Copies*>(state));
+  });
+}
+
+/// Null, by substitution failure, where `kernel` is a template whose types are yet to be deduced.
+template <typename, typename... Arguments>
+const void* identityOf(void (*kernel)(Arguments...)) {
+  return reinterpret_cast<const void*>(kernel);
+}
+
+/// A kernel that is added to a graph by its address: how it is launched from an array of pointers to its arguments.
+using Unpack = void (*)(const Kernel&, const Configuration&, void** arguments);
+void* registered(const char* name, void* kernel, Unpack unpack);
+template <typename... Arguments>
+void* registered(const char* name, void (*kernel)(Arguments...)) {
+  static void (*known)(Arguments...) = kernel;
+  return registered(name, reinterpret_cast<void*>(kernel),
+                    [](const Kernel& info, const Configuration& configuration, void** given) {
+                      [&]<size_t... i>(std::index_sequence<i...>) {
+                        launch(info, configuration, known, *static_cast<std::decay_t<Arguments>*>(given[i])...);
+                      }
+                      (std::index_sequence_for<Arguments...>());
+                    });
+}
+void setCondition(cudaGraphConditionalHandle handle, unsigned value);
 
 }  // namespace hint::emulator
 
-#define threadIdx ::hint::emulator::thread
-#define blockIdx ::hint::emulator::block
-#define blockDim ::hint::emulator::blockSize
-#define gridDim ::hint::emulator::gridSize
+/// In front of the runtime's declarations, which nobody defines.
+namespace hint {
+using emulator::blockDim;
+using emulator::blockIdx;
+using emulator::gridDim;
+using emulator::threadIdx;
+}  // namespace hint
 
 inline void __syncthreads() { ::hint::emulator::waitBlock(0); }
 inline int __syncthreads_or(int value) { return ::hint::emulator::waitBlock(value != 0); }
-inline void __syncwarp() { ::hint::emulator::ballot(true); }
+inline void __syncwarp() { ::hint::emulator::waitWarp(); }
 inline unsigned __ballot_sync(unsigned, bool predicate) { return ::hint::emulator::ballot(predicate); }
-inline void __threadfence_system() {}
-inline void __threadfence() {}
+inline void __threadfence_system() { ::hint::emulator::fence(); }
+inline void __threadfence() { ::hint::emulator::fence(); }
 template <typename T>
 T __ldcg(const T* address) {
   return *address;
@@ -102,15 +169,23 @@ cudaError_t cudaFuncSetAttribute(void (*kernel)(Arguments...), cudaFuncAttribute
   return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), attribute, value);
 }
 
-inline unsigned atomicAdd(unsigned* address, unsigned value) {
+/// Not instrumented: atomic() says what they access.
+#define HINT_ATOMIC __attribute__((no_sanitize("thread"))) inline
+HINT_ATOMIC unsigned atomicAdd(unsigned* address, unsigned value) {
+  ::hint::emulator::atomic(address, sizeof *address);
   const unsigned old = *address;
   *address += value;
   return old;
 }
-inline unsigned long long atomicMin(unsigned long long* address, unsigned long long value) {
+HINT_ATOMIC unsigned long long atomicMin(unsigned long long* address, unsigned long long value) {
+  ::hint::emulator::atomic(address, sizeof *address);
   const unsigned long long old = *address;
   if (value < old) *address = value;
   return old;
+}
+#undef HINT_ATOMIC
+inline void cudaGraphSetConditional(cudaGraphConditionalHandle handle, unsigned value) {
+  ::hint::emulator::setCondition(handle, value);
 }
 
 template <typename A, typename B>

@@ -2,10 +2,6 @@
 
 #include <cstdint>
 
-namespace {
-constexpr size_t kStack = size_t{256} << 10;
-}
-
 #if defined(__x86_64__)
 
 // The registers a function must keep, on the stack that is left; its return address is already there.

@@ -23,6 +23,10 @@ class Fiber {
   /// Leaves `from`, which runs now, for `to`; returns when something switches to `from` again.
   static void change(Fiber& from, Fiber& to);
 
+  static constexpr size_t kStack = size_t{256} << 10;
+  /// Where its stack begins; null for the caller's.
+  const void* stack() const { return stack_.get(); }
+
  private:
   std::unique_ptr<char[]> stack_;
 #if defined(__x86_64__)

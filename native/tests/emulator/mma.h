@@ -7,15 +7,10 @@
 namespace hint::cuda {
 namespace detail {
 
-inline void requireAligned(const void* address) {
-  if (reinterpret_cast<uintptr_t>(address) % 16 == 0) return;
-  std::fprintf(stderr, "CUDA emulator: %p is not a multiple of 16 bytes.\n", address);
-  std::abort();
-}
-
 /// The rows of the four matrices as they were when their lanes came here.
 inline const emulator::Slot* gatherRows(const bf16* row) {
-  requireAligned(row);
+  emulator::requireAligned(row);
+  emulator::warpReads(row, 16);
   return emulator::gather(row, 16);
 }
 
@@ -70,8 +65,8 @@ inline void multiply(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_
 }
 
 inline void copyAsync(void* to, const void* from, bool present) {
-  detail::requireAligned(to);
-  detail::requireAligned(from);
+  emulator::requireAligned(to);
+  emulator::requireAligned(from);
   emulator::copyAsync(to, from, present ? 16 : 0, present ? 0 : 16);
 }
 inline void commitCopies() { emulator::commitCopies(); }

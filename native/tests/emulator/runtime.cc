@@ -1,109 +1,279 @@
-// The part of the CUDA runtime that the back end uses, over host memory: one device, on which everything is done when
-// the call returns.
+// The part of the CUDA runtime that the back end uses: one device, whose work is done later, on another thread.
 #include <cuda_runtime.h>
+#include <unistd.h>
 
+#include <cstdarg>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <set>
 #include <string>
 
+#include "native/tests/emulator/device.h"
+#include "native/tests/emulator/stream.h"
+
+namespace hint::emulator {
 namespace {
 
-/// Bytes the device pretends to have.
-constexpr size_t kMemory = size_t{4} << 30;
+/// The calls that fail, and with what.
+struct Refusals {
+  std::mutex mutex;
+  std::string call;  ///< of that name; `after` more go well before
+  int after = 0;
+  cudaError_t code = cudaSuccess;
+  int64_t calls = 0, first = -1, last = -1;  ///< or those counted first to last
+  std::string refused;                       ///< the first of those
+};
+Refusals& refusals = *new Refusals;
+thread_local cudaError_t lastError = cudaSuccess;
 
-cudaError_t allocate(void** pointer, size_t bytes) {
-  if (bytes > kMemory) return cudaErrorMemoryAllocation;
-  *pointer = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
-  // Kernels must not count on fresh memory being zero.
-  if (*pointer) std::memset(*pointer, 0xFF, bytes);
-  return *pointer ? cudaSuccess : cudaErrorMemoryAllocation;
+bool hasFound = false;
+void endWithFindings() {
+  if (!hasFound) return;
+  std::fflush(nullptr);
+  _exit(kFound);
 }
-
-/// The call that fails, and with what; `refusedAfter` more calls of that name go well before.
-std::mutex mutex;
-std::string refused;
-int refusedAfter = 0;
-cudaError_t refusal = cudaSuccess;
-
-cudaError_t outcome(const char* call) {
-  const std::lock_guard lock(mutex);
-  return refused == call && refusedAfter-- <= 0 ? refusal : cudaSuccess;
-}
+/// Registered before all others, so that it comes last.
+[[maybe_unused]] const int registered = std::atexit(endWithFindings);
 
 }  // namespace
 
-/// For tests: from the call of that name behind `after` others on, it fails with `code`; an empty name ends it.
-extern "C" __attribute__((visibility("default"))) void hint_emulator_refuse(const char* call, int after, int code) {
-  const std::lock_guard lock(mutex);
-  refused = call;
-  refusedAfter = after;
-  refusal = static_cast<cudaError_t>(code);
+cudaError_t returned(cudaError_t code) {
+  if (code != cudaSuccess) lastError = code;
+  return code;
 }
 
-cudaError_t hint::emulator::outcomeOf(const char* call) { return outcome(call); }
+cudaError_t outcome(const char* call) {
+  const std::lock_guard lock(refusals.mutex);
+  const int64_t number = refusals.calls++;
+  const bool isRefused =
+      (refusals.call == call && refusals.after-- <= 0) || (number >= refusals.first && number <= refusals.last);
+  if (number == refusals.first) refusals.refused = call;
+  return isRefused ? returned(refusals.code) : cudaSuccess;
+}
+
+std::mutex reporting;
+std::set<std::pair<std::string, const void*>>& reported = *new std::set<std::pair<std::string, const void*>>;
+
+bool isReported(const char* kind, const void* place) {
+  const std::lock_guard lock(reporting);
+  return reported.count({kind, place}) > 0;
+}
+
+void report(const char* kind, const void* place, const char* format, ...) {
+  const std::lock_guard lock(reporting);
+  if (!reported.emplace(kind, place).second) return;
+  hasFound = true;
+  std::va_list arguments;
+  va_start(arguments, format);
+  std::fprintf(stderr, "CUDA emulator: %s: ", kind);
+  std::vfprintf(stderr, format, arguments);
+  std::fputc('\n', stderr);
+  va_end(arguments);
+}
+
+namespace {
+
+/// An event stands for the works of a stream up to its record.
+struct Event {
+  Stream* stream = nullptr;
+  uint64_t count = 0;
+};
+
+cudaError_t allocate(const char* call, void** pointer, size_t bytes, bool isPinned) {
+  if (const cudaError_t code = outcome(call)) return code;
+  *pointer = take(bytes, isPinned);
+  return *pointer ? cudaSuccess : returned(cudaErrorMemoryAllocation);
+}
+
+cudaError_t release(const char* call, void* pointer) {
+  const cudaError_t code = outcome(call);
+  if (!pointer) return code;
+  // As the CUDA runtime does, and as programs count on.
+  waitForAll();
+  return give(pointer) ? code : returned(cudaErrorInvalidValue);
+}
+
+bool isWithin(const void* address, size_t bytes) {
+  const Allocation allocation = allocationOf(address);
+  return allocation.bytes > 0 && static_cast<const char*>(address) + bytes <= allocation.begin + allocation.bytes;
+}
+
+cudaError_t copy(const char* call, void* to, const void* from, size_t bytes, cudaStream_t handle) {
+  if (const cudaError_t code = outcome(call)) return code;
+  if (bytes == 0) return cudaSuccess;
+  Stream& stream = streamOf(handle);
+  const Allocation source = allocationOf(from), target = allocationOf(to);
+  for (const auto& [address, allocation] : {std::pair<const void*, Allocation>(from, source), {to, target}})
+    if (isInArena(address) && !isWithin(address, bytes)) return returned(cudaErrorInvalidValue);
+  const auto move = [=] { std::memcpy(to, from, bytes); };
+  if (stream.capture && (source.bytes == 0 || source.isPinned))
+    report(
+        "stale capture", from,
+        "A copy of %zu bytes from the host is captured into a graph: each launch of the graph will read what is there "
+        "then.",
+        bytes);
+  if (source.bytes > 0 && target.bytes > 0) {
+    enqueue(stream, move);
+    return cudaSuccess;
+  }
+  // Pageable memory is copied before the call returns.
+  if (spoilsCapture(stream)) return returned(cudaErrorStreamCaptureUnsupported);
+  enqueue(stream, move);
+  wait(stream, queuedOn(stream));
+  return cudaSuccess;
+}
+
+cudaError_t clear(const char* call, void* to, int value, size_t bytes, cudaStream_t stream) {
+  if (const cudaError_t code = outcome(call)) return code;
+  if (bytes > 0 && !isWithin(to, bytes)) return returned(cudaErrorInvalidValue);
+  enqueue(streamOf(stream), [=] { std::memset(to, value, bytes); });
+  return cudaSuccess;
+}
+
+Event* eventOf(cudaEvent_t event) { return reinterpret_cast<Event*>(event); }
+
+}  // namespace
+}  // namespace hint::emulator
+
+using namespace hint::emulator;
+
+#define HINT_EXPORTED extern "C" __attribute__((visibility("default")))
+
+/// For tests: from the call of that name behind `after` others on, it fails with `code`; an empty name ends it.
+HINT_EXPORTED void hint_emulator_refuse(const char* call, int after, int code) {
+  const std::lock_guard lock(refusals.mutex);
+  refusals.call = call;
+  refusals.after = after;
+  refusals.code = static_cast<cudaError_t>(code);
+}
+/// For tests: CUDA calls number `first` to `last` from now on fail with `code`, whatever they are.
+HINT_EXPORTED void hint_emulator_refuse_calls(int64_t first, int64_t last, int code) {
+  const std::lock_guard lock(refusals.mutex);
+  refusals.calls = 0;
+  refusals.first = first;
+  refusals.last = last;
+  refusals.code = static_cast<cudaError_t>(code);
+}
+/// CUDA calls since then.
+HINT_EXPORTED int64_t hint_emulator_calls() {
+  const std::lock_guard lock(refusals.mutex);
+  return refusals.calls;
+}
+/// The name of the first of them that failed.
+HINT_EXPORTED const char* hint_emulator_refused() { return refusals.refused.c_str(); }
+/// Allocations, streams, events and graphs that nobody has given back.
+HINT_EXPORTED int64_t hint_emulator_live() { return liveObjects(); }
 
 extern "C" {
 
-cudaError_t cudaMalloc(void** pointer, size_t bytes) { return allocate(pointer, bytes); }
-cudaError_t cudaFree(void* pointer) {
-  std::free(pointer);
-  return cudaSuccess;
+cudaError_t cudaMalloc(void** pointer, size_t bytes) { return allocate("cudaMalloc", pointer, bytes, false); }
+cudaError_t cudaFree(void* pointer) { return release("cudaFree", pointer); }
+cudaError_t cudaHostAlloc(void** pointer, size_t bytes, unsigned) {
+  return allocate("cudaHostAlloc", pointer, bytes, true);
 }
-cudaError_t cudaHostAlloc(void** pointer, size_t bytes, unsigned) { return allocate(pointer, bytes); }
-cudaError_t cudaFreeHost(void* pointer) { return cudaFree(pointer); }
+cudaError_t cudaFreeHost(void* pointer) { return release("cudaFreeHost", pointer); }
 cudaError_t cudaHostGetDevicePointer(void** device, void* host, unsigned) {
+  if (const cudaError_t code = outcome("cudaHostGetDevicePointer")) return code;
   *device = host;
   return cudaSuccess;
 }
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
-  if (const cudaError_t code = outcome("cudaMemcpyAsync")) return code;
-  std::memcpy(to, from, bytes);
-  return cudaSuccess;
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
+  return copy("cudaMemcpyAsync", to, from, bytes, stream);
 }
-cudaError_t cudaMemset(void* to, int value, size_t bytes) {
-  std::memset(to, value, bytes);
-  return cudaSuccess;
+cudaError_t cudaMemset(void* to, int value, size_t bytes) { return clear("cudaMemset", to, value, bytes, nullptr); }
+cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
+  return clear("cudaMemsetAsync", to, value, bytes, stream);
 }
-cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t) { return cudaMemset(to, value, bytes); }
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
-  *free = *total = kMemory;
+  if (const cudaError_t code = outcome("cudaMemGetInfo")) return code;
+  *total = kMemory;
+  *free = kMemory - memoryInUse();
   return cudaSuccess;
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = nullptr;
+  if (const cudaError_t code = outcome("cudaStreamCreateWithFlags")) return code;
+  *stream = reinterpret_cast<cudaStream_t>(newStream());
   return cudaSuccess;
 }
-cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return outcome("cudaStreamSynchronize"); }
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  destroyStream(&streamOf(stream));
+  return outcome("cudaStreamDestroy");
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
+  Stream& stream = streamOf(handle);
+  if (spoilsCapture(stream)) return returned(cudaErrorStreamCaptureUnsupported);
+  wait(stream, queuedOn(stream));
+  return outcome("cudaStreamSynchronize");
+}
+cudaError_t cudaDeviceSynchronize() {
+  if (isAnyCapturing()) return returned(cudaErrorStreamCaptureUnsupported);
+  waitForAll();
+  return outcome("cudaDeviceSynchronize");
+}
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  *event = reinterpret_cast<cudaEvent_t>(event);  // anything but null
+  if (const cudaError_t code = outcome("cudaEventCreateWithFlags")) return code;
+  *event = reinterpret_cast<cudaEvent_t>(new Event);
+  count(1);
   return cudaSuccess;
 }
-cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return outcome("cudaEventRecord"); }
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return outcome("cudaEventSynchronize"); }
-cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  if (!event) return returned(cudaErrorInvalidResourceHandle);
+  delete eventOf(event);
+  count(-1);
+  return outcome("cudaEventDestroy");
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
+  if (const cudaError_t code = outcome("cudaEventRecord")) return code;
+  Stream& stream = streamOf(handle);
+  *eventOf(event) = {&stream, queuedOn(stream)};
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (eventOf(event)->stream) wait(*eventOf(event)->stream, eventOf(event)->count);
+  return outcome("cudaEventSynchronize");
+}
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  if (const cudaError_t code = outcome("cudaEventQuery")) return code;
+  return !eventOf(event)->stream || isDone(*eventOf(event)->stream, eventOf(event)->count) ? cudaSuccess
+                                                                                           : cudaErrorNotReady;
+}
+cudaError_t cudaSetDevice(int) { return outcome("cudaSetDevice"); }
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = 1;
-  return cudaSuccess;
+  return outcome("cudaGetDeviceCount");
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   *properties = {};
-  std::strcpy(properties->name, "CUDA emulator");
-  properties->major = 8;
+  std::strcpy(properties->name, device().name);
+  properties->major = device().major;
+  properties->minor = device().minor;
+  properties->multiProcessorCount = device().multiprocessors;
   properties->totalGlobalMem = kMemory;
-  return cudaSuccess;
+  return outcome("cudaGetDeviceProperties");
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
-  *value = attribute == cudaDevAttrMultiProcessorCount ? 2 : 99 << 10;
+  *value =
+      attribute == cudaDevAttrMultiProcessorCount ? device().multiprocessors : static_cast<int>(device().sharedBytes);
+  return outcome("cudaDeviceGetAttribute");
+}
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
+  if (const cudaError_t code = outcome("cudaFuncGetAttributes")) return code;
+  *attributes = {};
+  // Known once it has run; as much as any kernel has.
+  attributes->sharedSizeBytes = size_t{1} << 10;
   return cudaSuccess;
 }
-cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int value) {
-  return value <= 99 << 10 ? cudaSuccess : cudaErrorInvalidValue;
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
+  if (const cudaError_t code = outcome("cudaFuncSetAttribute")) return code;
+  return returned(allowShared(kernel, value));
 }
-cudaError_t cudaGetLastError() { return cudaSuccess; }
-const char* cudaGetErrorString(cudaError_t) { return "an emulated error"; }
+cudaError_t cudaGetLastError() { return std::exchange(lastError, cudaSuccess); }
+cudaError_t cudaPeekAtLastError() { return lastError; }
+const char* cudaGetErrorString(cudaError_t code) {
+  static thread_local std::string text;
+  return (text = "emulated error " + std::to_string(code)).c_str();
+}
 cudaError_t cudaRuntimeGetVersion(int* version) {
   *version = CUDART_VERSION;
   return cudaSuccess;
