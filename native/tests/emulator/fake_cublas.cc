@@ -3,12 +3,15 @@
 // is refused here as it is there.
 #include "native/tests/emulator/fake_cublas.h"
 
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <cstring>
 #include <map>
 #include <type_traits>
 
 #include "native/runtime/cuda/cublas_lt.h"
+#include "native/tests/emulator/stream.h"
 
 namespace hint::cuda::lt {
 
@@ -56,7 +59,7 @@ void store(void* data, cudaDataType type, int64_t at, float value) {
 /// A matrix as the product sees it.
 struct Operand {
   const void* data;
-  const LayoutData& layout;
+  LayoutData layout;
   bool transposed;
   uint64_t rows() const { return transposed ? layout.columns : layout.rows; }
   uint64_t columns() const { return transposed ? layout.rows : layout.columns; }
@@ -65,6 +68,25 @@ struct Operand {
     return valueOf(data, layout.type, static_cast<int64_t>(row) + static_cast<int64_t>(column) * layout.leading);
   }
 };
+
+/// d = factor * left * right + kept * d.
+void multiply(const Operand& left, const Operand& right, float factor, float kept, void* d, const LayoutData& result) {
+  for (uint64_t column = 0; column < result.columns; ++column)
+    for (uint64_t row = 0; row < result.rows; ++row) {
+      double sum = 0;
+      for (uint64_t depth = 0; depth < left.columns(); ++depth) sum += left.at(row, depth) * right.at(depth, column);
+      const int64_t at = static_cast<int64_t>(row) + static_cast<int64_t>(column) * result.leading;
+      // What is not kept is not read: it may be anything.
+      const double before = kept == 0 ? 0 : static_cast<double>(kept) * valueOf(d, result.type, at);
+      store(d, result.type, at, static_cast<float>(static_cast<double>(factor) * sum + before));
+    }
+}
+
+/// How the emulator queues work on a stream, or captures it; null where another library than the emulator's is loaded.
+decltype(&hint_emulator_queue) queueOfEmulator() {
+  void* library = dlopen(HINT_EMULATED, RTLD_NOW | RTLD_NOLOAD);
+  return library ? reinterpret_cast<decltype(&hint_emulator_queue)>(dlsym(library, "hint_emulator_queue")) : nullptr;
+}
 
 }  // namespace
 
@@ -142,31 +164,28 @@ HINT_EXPORTED Status cublasLtMatmulAlgoGetHeuristic(Handle, Description, Layout,
 HINT_EXPORTED Status cublasLtMatmul(Handle, Description description, const void* alpha, const void* a, Layout aLayout,
                                     const void* b, Layout bLayout, const void* beta, const void* c, Layout cLayout,
                                     void* d, Layout dLayout, const Algorithm* algorithm, void* workspace,
-                                    size_t workspaceBytes, cudaStream_t) {
+                                    size_t workspaceBytes, cudaStream_t stream) {
   if (state.refusesToMultiply) return kExecutionFailed;
   const Operand left{a, *aLayout, description->attributes[kTransposeA] == kTransposed};
   const Operand right{b, *bLayout, description->attributes[kTransposeB] == kTransposed};
   if (c != d || cLayout != dLayout || left.rows() != dLayout->rows || right.columns() != dLayout->columns ||
       left.columns() != right.rows() || aLayout->type != bLayout->type || !workspace)
     return kInvalid;
+  const auto queue = queueOfEmulator();
+  if (!queue) return kExecutionFailed;
   const void* addresses[] = {a, b, c, d};
   for (int i = 0; i < 4; ++i)
     if (reinterpret_cast<uintptr_t>(addresses[i]) % algorithm->data[i] != 0) return kInvalid;
   state.workspaces.insert(workspace);
-  // Partial sums of one product mean nothing to the next.
-  std::memset(workspace, 0xFF, std::min(workspaceBytes, size_t{4096}));
   float factor, kept;
   std::memcpy(&factor, alpha, sizeof factor);
   std::memcpy(&kept, beta, sizeof kept);
-  for (uint64_t column = 0; column < dLayout->columns; ++column)
-    for (uint64_t row = 0; row < dLayout->rows; ++row) {
-      double sum = 0;
-      for (uint64_t depth = 0; depth < left.columns(); ++depth) sum += left.at(row, depth) * right.at(depth, column);
-      const int64_t at = static_cast<int64_t>(row) + static_cast<int64_t>(column) * dLayout->leading;
-      // What is not kept is not read: it may be anything.
-      const double before = kept == 0 ? 0 : static_cast<double>(kept) * valueOf(d, dLayout->type, at);
-      store(d, dLayout->type, at, static_cast<float>(static_cast<double>(factor) * sum + before));
-    }
+  const LayoutData result = *dLayout;
+  queue(stream, [=] {
+    // Partial sums of one product mean nothing to the next.
+    std::memset(workspace, 0xFF, std::min(workspaceBytes, size_t{4096}));
+    multiply(left, right, factor, kept, d, result);
+  });
   ++state.products;
   return kSuccess;
 }

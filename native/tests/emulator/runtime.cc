@@ -164,6 +164,7 @@ HINT_EXPORTED int64_t hint_emulator_calls() {
 HINT_EXPORTED const char* hint_emulator_refused() { return refusals.refused.c_str(); }
 /// Allocations, streams, events and graphs that nobody has given back.
 HINT_EXPORTED int64_t hint_emulator_live() { return liveObjects(); }
+void hint_emulator_queue(cudaStream_t stream, const std::function<void()>& work) { enqueue(streamOf(stream), work); }
 
 extern "C" {
 

@@ -68,3 +68,7 @@ void report(const char* kind, const void* place, const char* format, ...) __attr
 constexpr int kFound = 66;
 
 }  // namespace hint::emulator
+
+/// For libraries that compute on a stream, as cuBLASLt does: queues the work, or captures it.
+extern "C" __attribute__((visibility("default"))) void hint_emulator_queue(cudaStream_t stream,
+                                                                           const std::function<void()>& work);
