@@ -1,11 +1,12 @@
 // Tests and measures the engine on a GPU, step by step; docs/cuda.md says how.
 //   node scripts/gpu.mjs test | bench | all [--no-build] [--from N]
+//     --no-build: builds the CUDA library alone, as where the archive of scripts/pack-gpu.mjs is unpacked
 //     --from N: builds, then goes on with step N of the list, for a machine that ends a command before all is done
 // HINT_OUTPUT: where the record goes (default: runs/gpu-test, runs/gpu-bench, runs/gpu-all). HINT_GPU_MINUTES: most that
 // all steps may take together. HINT_GPU_SCALE=rehearsal: small sizes. HINT_CUDA_FOLDER: a CUDA library built elsewhere.
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { environment, root } from './gpu/machine.mjs';
+import { environment, root, unpacked } from './gpu/machine.mjs';
 import { runSteps, summaryText } from './gpu/steps.mjs';
 import { gpuSteps, scaleOf } from './gpu/table.mjs';
 
@@ -34,7 +35,7 @@ Object.assign(process.env, environment());
 const scale = process.env.HINT_GPU_SCALE || 'full';
 const table = gpuSteps({
   scale: scaleOf(scale),
-  build: !options['no-build'],
+  build: !options['no-build'] && !unpacked(),
   results: join(folder, 'results'),
 });
 const steps = table

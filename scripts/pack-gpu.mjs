@@ -1,4 +1,4 @@
-// Packs what a GPU machine without Node.js and without a network lacks: Node.js, the packages that dist/ needs, dist/, the
+// Packs what a GPU machine without Node.js and without a network lacks: Node.js with npm, the packages that dist/ needs, dist/, the
 // addon, the native tests and bench, the static library that the CUDA library is linked with, oneDNN. Run it after
 // `npm run build -- --tests`.
 //   node scripts/pack-gpu.mjs        writes .gpu/kit.tar.xz, which is unpacked in the root of the checkout there
@@ -13,6 +13,9 @@ import { ARCHIVE_MOST, trackedBytes, TREE_MOST } from './gpu/travel.mjs';
 /** Of packages: other forms of the same code, sources, fonts that no chart uses, and what only downloads and scores need. */
 const LEFT_OUT =
   /\.(map|md|d\.ts|d\.mts|d\.cts|flow)$|\/(cmake-js|tar|node-api-headers|node-addon-api)(\/|$)|\/node_modules\/(gpt-tokenizer|@huggingface)(\/|$)|dejavu-fonts-ttf\/ttf\/(?!DejaVuSans(-Bold)?\.ttf)|zod\/src\/|\/\.package-lock\.json$/;
+/** Of npm: what people read. It wants to find node-gyp before it runs anything. */
+const LEFT_OUT_OF_NPM = /\/npm\/(docs|man)(\/|$)|\.(md|map)$/;
+const NPM = '.gpu/node/lib/node_modules';
 
 function fail(sentence) {
   console.error(sentence);
@@ -43,6 +46,11 @@ const putStripped = (from, to) => {
 };
 try {
   putStripped(process.execPath, '.gpu/node/bin/node');
+  const npm = ask('npm', ['root', '--global']);
+  if (!npm || !existsSync(join(npm, 'npm/bin/npm-cli.js')))
+    fail('npm, which runs the scripts there, is not found.');
+  put(join(npm, 'npm'), `${NPM}/npm`, { recursive: true, filter: (source) => !LEFT_OUT_OF_NPM.test(source) });
+  run('ln', ['-s', `../lib/node_modules/npm/bin/npm-cli.js`, join(stage, '.gpu/node/bin/npm')]);
   const addon = join(root, 'build/Release/hint.node');
   if (!existsSync(addon)) fail('build/Release/hint.node is not built; run "npm run build -- --tests".');
   putStripped(addon, 'build/Release/hint.node');

@@ -55,8 +55,8 @@ try {
   cpSync(emulated, join(place, 'emulated/hint_cuda.so'));
   const inside = [
     'cd /project && mount -t proc proc /proc && tar -xJf .gpu/kit.tar.xz &&',
-    'HINT_CUDA_FOLDER=/project/emulated HINT_GPU_SCALE=rehearsal HINT_OUTPUT=/project/record',
-    '.gpu/node/bin/node scripts/gpu.mjs all --no-build',
+    'PATH=/project/.gpu/node/bin:$PATH HINT_CUDA_FOLDER=/project/emulated HINT_GPU_SCALE=rehearsal HINT_OUTPUT=/project/record',
+    'npm run gpu',
   ].join(' ');
   // A network namespace of its own has no network.
   const namespaces = ['--net', '--mount', '--pid', '--fork', '--kill-child'];

@@ -9,6 +9,9 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Where the packed archive puts what a bare machine lacks. */
 export const KIT = join(root, '.gpu');
 
+/** Whether the packed archive is unpacked here: its machine can build nothing but the CUDA library. */
+export const unpacked = () => existsSync(join(KIT, 'node/bin/node'));
+
 /** What a program prints, without spaces around it; undefined where it is missing or fails. */
 export function ask(command, parameters) {
   const { status, stdout } = spawnSync(command, parameters, { encoding: 'utf8' });
