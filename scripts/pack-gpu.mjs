@@ -27,9 +27,9 @@ function run(command, parameters, options) {
   if (status !== 0) fail(`${command} ${parameters[0]}: ${error?.message ?? stderr}`);
 }
 
-/** A file of the build, in build/ or build-gpu/. */
+/** A file of the build, in build/ or build-emulator/. */
 function built(path) {
-  const found = ['build', 'build-gpu']
+  const found = ['build', 'build-emulator']
     .map((folder) => join(root, folder, path))
     .find((file) => existsSync(file));
   return found ?? fail(`${path} is not built; run "npm run build -- --tests".`);

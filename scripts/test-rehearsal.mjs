@@ -1,7 +1,7 @@
 // Rehearses what scripts/gpu.mjs does on a bare GPU machine: a Debian made by debootstrap, without Node.js, compiler and
 // network, gets the tracked files and .gpu/kit.tar.xz, and runs every step there in small sizes on the emulated CUDA
 // library. Needs root, debootstrap and unshare.
-//   node scripts/test-rehearsal.mjs [FOLDER OF THE EMULATED LIBRARY]     default: build-gpu/emulated
+//   node scripts/test-rehearsal.mjs [FOLDER OF THE EMULATED LIBRARY]     default: build-emulator/emulated
 // HINT_BARE_DEBIAN: a folder with such a system that is kept between runs; HINT_OUTPUT: where the record goes.
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { KIT, root } from './gpu/machine.mjs';
 
-const emulated = resolve(process.argv[2] ?? join(root, 'build-gpu/emulated'), 'hint_cuda.so');
+const emulated = resolve(process.argv[2] ?? join(root, 'build-emulator/emulated'), 'hint_cuda.so');
 const archive = join(KIT, 'kit.tar.xz');
 const output = resolve(process.env.HINT_OUTPUT ?? join(root, 'runs/rehearsal'));
 

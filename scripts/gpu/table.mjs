@@ -59,8 +59,9 @@ export function scaleOf(name = 'full') {
 export function gpuSteps({ scale, build, results }) {
   const hint = (...parameters) => [node, 'dist/cli/main.js', ...parameters];
   const built = (path) =>
-    ['build', 'build-gpu'].map((folder) => join(folder, path)).find((file) => existsSync(join(root, file))) ??
-    join('build', path);
+    ['build', 'build-emulator']
+      .map((folder) => join(folder, path))
+      .find((file) => existsSync(join(root, file))) ?? join('build', path);
   const tests = built('native/tests/hint_op_tests');
   const bench = built('native/bench/hint_op_bench');
   const cases = (ops, ...more) =>
