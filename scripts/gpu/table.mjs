@@ -34,7 +34,7 @@ const SCALES = {
     benchOps: ['add'],
     ops: ['add', 'copy', 'linear'],
     fixtures: 'test/fixtures/original/hint',
-    patience: 12,
+    patience: 30,
     peerDevice: 'cpu',
   },
 };
