@@ -24,7 +24,7 @@ export {
   type TaskScoreOptions,
   type TaskSource,
 } from './inference/task/task.js';
-export type { ServingOptions, ServingStatistics, SubmitRequest } from './inference/serving/scheduler.js';
+export type { ServingOptions, ServingStatistics, SubmitRequest } from './inference/serving/requests.js';
 export type { EngineTasks } from './inference/serving/engine-tasks.js';
 export type {
   CachedTask,

@@ -17,7 +17,7 @@ import {
   type Members,
 } from '../util/arguments.js';
 import { COMPILE_REQUEST, type CompileRequest } from './compile/compile-request.js';
-import { REQUEST, SERVING, type ServingOptions, type SubmitRequest } from './serving/scheduler.js';
+import { REQUEST, SERVING, type ServingOptions, type SubmitRequest } from './serving/requests.js';
 import { TASK_CACHE, type TaskCacheOptions } from './serving/task-cache.js';
 import { Task } from './task/task.js';
 

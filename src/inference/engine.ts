@@ -39,7 +39,8 @@ import {
   type MixedGenerateOptions,
   type MixedRequest,
 } from './serving/generate-mixed.js';
-import { Scheduler, type ServingStatistics, type SubmitRequest } from './serving/scheduler.js';
+import type { ServingStatistics, SubmitRequest } from './serving/requests.js';
+import { Scheduler } from './serving/scheduler.js';
 import { EngineTasks } from './serving/engine-tasks.js';
 import { loadTaskFile } from './task/load-task.js';
 import { ENGINE_OPTIONS, SHARED_OPTIONS, SUBMIT_REQUEST, type EngineOptions } from './engine-arguments.js';

@@ -5,7 +5,8 @@ import { ByteFile } from '../weights/byte-file.js';
 import { DTYPE_BYTES } from '../weights/dtypes.js';
 import { invalidWeights, weightFile, type WeightFile } from '../weights/weight-file.js';
 import { namedTensors, tensorReaders, type StoragePlace } from './tensors.js';
-import { EndOfPickle, Unpickler } from './unpickler.js';
+import { EndOfPickle } from './pickle-reader.js';
+import { Unpickler } from './unpickler.js';
 import { PickleDict, TensorView, type PickleValue } from './values.js';
 
 const TORCH_FILE = 'file of PyTorch';

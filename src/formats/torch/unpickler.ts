@@ -2,8 +2,8 @@ import { HintError } from '../../util/errors.js';
 import { checkBytes, VALUE_BYTES } from '../../util/limits.js';
 import { showValue } from '../../util/show-value.js';
 import { elementCount } from '../weights/dtypes.js';
-import { invalidWeights } from '../weights/weight-file.js';
 import { globalNamed, whyRefused } from './globals.js';
+import { PickleReader } from './pickle-reader.js';
 import {
   DTypeName,
   GlobalName,
@@ -13,9 +13,6 @@ import {
   TensorView,
   type PickleValue,
 } from './values.js';
-
-/** The pickle goes on behind the bytes that were given. */
-export class EndOfPickle extends Error {}
 
 // Far more than tensors have.
 const MAX_RANK = 32;
@@ -29,23 +26,10 @@ type StackEntry = PickleValue | typeof MARK;
  *
  * Time and memory are linear in the bytes that are read: an instruction makes one value or moves values that are there.
  */
-export class Unpickler {
-  private position: number;
+export class Unpickler extends PickleReader {
   private stack: StackEntry[] = [];
   private readonly memo = new Map<number, PickleValue>();
   private values = 0;
-
-  /**
-   * @param path names the file in errors
-   * @param begin of the pickle in the bytes
-   */
-  constructor(
-    private readonly path: string,
-    private readonly bytes: Uint8Array,
-    begin = 0,
-  ) {
-    this.position = begin;
-  }
 
   /** Where the pickle ended: behind its STOP. */
   get end(): number {
@@ -72,48 +56,6 @@ export class Unpickler {
         );
       step(this);
     }
-  }
-
-  /** The start of the next `length` bytes, which are passed. */
-  take(length: number): number {
-    const begin = this.position;
-    if (length > this.bytes.length - begin) throw new EndOfPickle();
-    this.position += length;
-    return begin;
-  }
-
-  unsigned(width: 1 | 2 | 4 | 8): number {
-    const begin = this.take(width);
-    let value = 0;
-    for (let i = width - 1; i >= 0; i--) value = value * 256 + (this.bytes[begin + i] as number);
-    return value;
-  }
-
-  integer(width: number): number | bigint {
-    if (width > 16) throw this.damaged(this.position, `it has a whole number of ${width} bytes`);
-    const begin = this.take(width);
-    let value = 0n;
-    for (let i = width - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.bytes[begin + i] as number);
-    value = BigInt.asIntN(8 * width, value);
-    return Number.isSafeInteger(Number(value)) ? Number(value) : value;
-  }
-
-  double(): number {
-    const begin = this.take(8);
-    return new DataView(this.bytes.buffer, this.bytes.byteOffset + begin, 8).getFloat64(0, false);
-  }
-
-  text(length: number, encoding: 'utf8' | 'latin1' = 'utf8'): string {
-    const begin = this.take(length);
-    return Buffer.from(this.bytes.buffer, this.bytes.byteOffset + begin, length).toString(encoding);
-  }
-
-  line(): string {
-    const end = this.bytes.indexOf(0x0a, this.position);
-    if (end < 0) throw new EndOfPickle();
-    const text = this.text(end - this.position);
-    this.take(1);
-    return text;
   }
 
   push(value: StackEntry): void {
@@ -299,10 +241,6 @@ export class Unpickler {
     this.pop();
     if (!(this.top() instanceof PickleDict))
       throw this.damaged(this.position, 'it sets attributes of what is no OrderedDict');
-  }
-
-  damaged(at: number, fault: string): HintError {
-    return invalidWeights(this.path, 'file of PyTorch', `at byte ${at} of its pickle, ${fault}`);
   }
 }
 

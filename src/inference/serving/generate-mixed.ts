@@ -2,7 +2,8 @@ import { HintError, throwIfAborted } from '../../util/errors.js';
 import { callback, instance, list, optional, options } from '../../util/arguments.js';
 import { createYielder } from '../../util/event-loop-lag.js';
 import { Task, type Generation } from '../task/task.js';
-import { REQUEST, type Scheduler, type SubmitRequest } from './scheduler.js';
+import { REQUEST, type SubmitRequest } from './requests.js';
+import type { Scheduler } from './scheduler.js';
 
 /** One of many inputs: its task, and what it needs of its own. */
 export type MixedRequest = Omit<SubmitRequest, 'signal' | 'whenFull'>;
