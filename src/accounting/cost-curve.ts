@@ -5,7 +5,7 @@ import { findSystem } from '../systems/index.js';
 import { inferenceFlops } from './flops.js';
 import { nominalParameters, paperFlops, PAPER_LENGTHS, paperShape } from './paper-tables.js';
 
-/** What a curve runs along. */
+/** The quantity on the x axis of a curve. */
 export type CurveAxis = 'instruction' | 'shots' | 'examples';
 
 /** Costs at one place of the axis, 1 being Tk-Instruct of T5-base with the median definition and 100 examples. */

@@ -147,7 +147,7 @@ function decode(
 
 /** Which part of generating modules is counted; absent: all of it. */
 interface GeneratedPart {
-  /** Leave out keys and values of the instructions, which are made once whatever is generated. */
+  /** Leave out keys and values of the instructions, which are made once, however many modules are generated. */
   readonly withoutKeys?: boolean;
   /** Only these kinds, and slots of each. */
   readonly table?: readonly Adaptation[];
@@ -273,7 +273,7 @@ export function compileMultiplyAdds(
 /**
  * Multiply-adds of generating modules for `tasks` tasks from keys and values that are there.
  *
- * @param part absent: every kind for every slot that reads it
+ * @param part which kinds of modules, for which slots (default: every kind for every slot that reads it)
  */
 export function generateMultiplyAdds(
   config: ModelConfig,
@@ -335,8 +335,8 @@ export function exampleMultiplyAdds(
 }
 
 /**
- * Cost of running one task on `examples` inputs of equal length. For inputs of different lengths add up
- * {@link exampleMultiplyAdds} and {@link taskMultiplyAdds}.
+ * Cost of running one task on `examples` inputs of equal length. For inputs of different lengths, add up the `perExample` of each
+ * length and `perTask` once.
  *
  * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
  */

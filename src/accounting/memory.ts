@@ -37,7 +37,7 @@ export interface MemoryReport {
   readonly instruction: number;
   readonly bytesPerValue: number;
   readonly task: TaskValues;
-  /** Paper's formula; what a task cannot do without; what is held, on the device as in a task file. In this order. */
+  /** In this order: by the paper's formula; the least that a task needs; what the engine holds, on the device and in a task file. */
   readonly rows: readonly MemoryRow[];
   /** Bytes of a decoder-only key/value cache over the instruction, with the layers of one stack and of both. */
   readonly decoderOnly: { readonly oneStack: number; readonly bothStacks: number };

@@ -3,12 +3,12 @@ import { sizeOf } from '../model/modules/adaptations.js';
 import { momentShapes } from '../tensor/moments.js';
 import type { FloatDType } from '../tensor/ops.js';
 
-/** Bytes that are there from the first update on, whatever the batch. */
+/** Bytes that training holds from the first update on, whatever the size of the batch. */
 export interface StateMemory {
   readonly parameters: number;
-  /** Matrices in the dtype that is computed in, where parameters are held in another. */
+  /** Copies of matrices in the dtype of products, where parameters are held in another. */
   readonly copies: number;
-  /** f32, of what is trained. */
+  /** Gradients of the parameters that are trained, in f32. */
   readonly gradients: number;
   readonly moments: number;
   readonly total: number;
@@ -18,14 +18,14 @@ export interface StateMemory {
 export interface ParameterMemory {
   readonly name: string;
   readonly shape: readonly number[];
-  /** What it is held in between updates. */
+  /** Its dtype between updates. */
   readonly dtype: FloatDType;
   readonly isTrained: boolean;
 }
 
 const BYTES = { f32: 4, bf16: 2 } as const;
 
-/** What parameters take with all that belongs to them. */
+/** What parameters take, with their copies, gradients and the optimizer's moments. */
 export function stateMemory(
   parameters: Iterable<ParameterMemory>,
   computeDtype: FloatDType,

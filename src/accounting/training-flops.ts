@@ -74,7 +74,7 @@ export function runAgainFlops(config: ModelConfig, batch: RaggedBatch, backward:
   );
   let flops = tasks.reduce((total, lengths) => total + extra(lengths), 0);
   const [first] = tasks;
-  // What no task has to itself, such as the components' queries, is computed once a batch.
+  // What all tasks share, such as the components' queries, is computed once a batch.
   if (first) flops -= (tasks.length - 1) * (2 * extra(first) - extra({ ...first, tasks: 2 }));
   for (const [i, index] of taskIndex.entries()) {
     const task = tasks[index] ?? ofTask(0);

@@ -13,16 +13,16 @@ import { stateMemory, type ParameterMemory, type StateMemory } from './state-mem
 /** What a backward plan takes. */
 export interface ModeMemory {
   readonly mode: BackwardPlan;
-  /** Of the microbatch that takes most. */
+  /** Those of the microbatch that takes most. */
   readonly activations: ActivationMemory;
-  /** State and activations, with {@link MARGIN}. */
+  /** State and activations, with a margin of a tenth of the latter. */
   readonly required: number;
 }
 
 /** A model, and the microbatches that it is trained on. */
 export interface ModeInput {
   readonly state: StateMemory;
-  /** Microbatches as the run will see them. */
+  /** Microbatches of the sizes that the run will have. */
   readonly batches: readonly BatchShape[];
   activationMemory(shape: BatchShape, backward: BackwardPlan): ActivationMemory;
   costOfRunningAgain(shape: BatchShape): { readonly layers: number; readonly modules: number };
@@ -31,7 +31,7 @@ export interface ModeInput {
 /** Room above the estimated activations: later batches may be larger than those that were looked at. */
 export const MARGIN = 1.1;
 
-/** What every mode takes for the largest of some microbatches, the cheapest mode first. */
+/** What each backward plan takes for the largest of some microbatches; the plan that runs least again comes first. */
 export function modeMemory({ state, batches, ...model }: ModeInput): ModeMemory[] {
   const costs = batches.map((shape) => model.costOfRunningAgain(shape));
   const layers = costs.reduce((total, cost) => total + cost.layers, 0);
@@ -46,13 +46,13 @@ export function modeMemory({ state, batches, ...model }: ModeInput): ModeMemory[
   });
 }
 
-/** What weights are held in, and what is computed in. */
+/** The dtype of weights between updates, and that of products. */
 export interface Precision {
   readonly weights: FloatDType;
   readonly compute: FloatDType;
 }
 
-/** Those that training has, the most exact first. */
+/** The precisions that training has, the most exact first. */
 export const PRECISIONS: readonly Precision[] = [
   { weights: 'f32', compute: 'f32' },
   { weights: 'f32', compute: 'bf16' },
@@ -63,13 +63,13 @@ export const PRECISIONS: readonly Precision[] = [
 export interface TrainingMemory extends Precision {
   readonly state: StateMemory;
   readonly modes: readonly ModeMemory[];
-  /** The first mode that stays within the budget. */
+  /** The first backward plan that stays within the budget; undefined where none does. */
   readonly chosen: BackwardPlan | undefined;
 }
 
-/** How a model is trained, as far as its memory goes. */
+/** What of a training's settings decides how much memory it takes. */
 export interface TrainingMemoryInput extends Precision {
-  /** Of a parameter's name. */
+  /** Whether the parameter of a name is trained. */
   readonly isTrained: (parameter: string) => boolean;
   readonly batch: BatchShape;
   readonly budget: number;
@@ -97,7 +97,7 @@ export function trainingMemory(
   return { weights, compute, state, modes, chosen: modes.find(({ required }) => required <= budget)?.mode };
 }
 
-/** How the examples of a microbatch look: tokens of each, and their number. */
+/** The examples of a microbatch, all of equal length: tokens of each, and how many there are. */
 export interface MicrobatchLengths {
   readonly instruction: number;
   readonly input: number;

@@ -32,7 +32,7 @@ const BYTES_OF_QUANTISED_OUTPUT = 8;
  * more.
  *
  * @param dtype what the engine is opened with
- * @param heldAs what a dtype is held in on the machine
+ * @param heldAs the dtype in which the machine holds matrices of a dtype
  */
 export function weightMemory(
   config: ModelConfig,
@@ -91,7 +91,7 @@ export function unpackedWeightMemory(config: ModelConfig, dtype: 'f32' | 'bf16')
   return bytes;
 }
 
-/** Of one kind of module's component queries; none where the generator has no attention of its own. */
+/** Values of the component queries of one kind of module; 0 where the generator has no attention of its own. */
 function queryValues(config: ModelConfig, adaptation: Adaptation): number {
   const { hint } = config;
   if (hint?.generator !== 'cross_attention') return 0;
@@ -100,7 +100,7 @@ function queryValues(config: ModelConfig, adaptation: Adaptation): number {
 }
 
 /**
- * What a dtype is held in here: AVX-512 multiplies bf16 and int8 itself or widens them in registers.
+ * The dtype in which matrices are held here: with AVX-512, bf16 and int8 are multiplied as they are or widened in registers; without it, all are f32.
  *
  * @param isa as platformReport gives it
  */

@@ -44,7 +44,7 @@ export interface InstructionTask {
 }
 
 export interface DemoDatasetOptions {
-  /** Everything follows from it. */
+  /** Decides all random choices: the same seed gives the same dataset. */
   readonly seed: number;
   /** Wordings, each a task of its own, of a training operation (default 3). */
   readonly wordings?: number;

@@ -34,7 +34,7 @@ export async function writeDemoDataset(directory: string, options: DemoDatasetOp
   );
 }
 
-/** Instances of one task file: the reader takes at most this many of a task. */
+/** Instances of one task file, as many as the reader takes of a task. */
 const PAIRS_PER_TASK = 100;
 const VALIDATION_PAIRS = 400;
 

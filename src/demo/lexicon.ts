@@ -21,7 +21,7 @@ export const NAMES: readonly string[] =
 export const NUMBER_WORDS: readonly string[] =
   'one two three four five six seven eight nine ten eleven twelve'.split(' ');
 
-/** Words an instruction asks to add to the answer. They occur in no input: only the instruction knows them. */
+/** Words an instruction asks to add to the answer. They occur in no input, so that only who reads the instruction can answer. */
 export const LABELS: readonly string[] = 'done okay thanks please sure indeed stop hello maybe finally'.split(
   ' ',
 );

@@ -24,7 +24,7 @@ export interface Operation {
   readonly label?: string;
 }
 
-/** Formats that make sense for a shape. The kind of "the animal" would be given away by the instruction. */
+/** Formats that make sense for a shape. Asking for the kind of "the animal" would name the answer in the instruction. */
 function formatsOf(selector: Selector): Format[] {
   const common: Format[] = ['plain', 'twice', 'after', 'before'];
   if (selector.shape === 'numbers') return [...common, 'word', 'next'];

@@ -12,7 +12,7 @@ export function normalizeAnswer(text: string): string {
 }
 
 /**
- * 1 if the prediction equals one of the references after {@link normalizeAnswer}, else 0.
+ * 1 if the prediction equals one of the references, in lower case, without ASCII punctuation and with single spaces; else 0.
  *
  * @throws HintError INVALID_ARGUMENT
  */

@@ -27,7 +27,7 @@ export function gpt2Pieces(text: string): string[] {
     if (i > 0) found.push(END_OF_TEXT);
     for (const [word] of part.matchAll(WORDS)) {
       if (++words % WORDS_PER_LOOK === 0) look();
-      // The library's own list of a long word would be passed on as so many arguments.
+      // The library's encode() passes the ids of a word on as arguments, and a call takes only so many.
       const encode = (): number[] => Array.from(encoder.encodeNativeGenerator(word)).flat();
       const ids =
         word.length > LONG_WORD ? withinSeconds(`A word of ${word.length} characters`, encode) : encode();

@@ -106,7 +106,7 @@ export async function evaluateP3(
     options.onProgress?.(offset + done, examples.length);
   const ranked = examples.filter((example): example is RankedExample => example.choices !== undefined);
   const generated = examples.filter(({ choices }) => choices === undefined);
-  // Before minutes of ranking.
+  // Checked first, because ranking takes minutes.
   if (generated.length > 0) checked(EVALUATED, evaluated, 'evaluated');
   const scored = await rank(model, ranked, {
     ...batching,

@@ -12,12 +12,12 @@ export const SCORE_TRACKS = ['default', 'xlingual'] as const;
 /** `default`: English words; `xlingual`: GPT-2's pieces, which texts of any language have. */
 export type ScoreTrack = (typeof SCORE_TRACKS)[number];
 
-/** How answers of a track are scored: of a track that is neither, as the English one. */
+/** How answers of a track are scored: any track but `xlingual` is scored as the English one. */
 export function scoredAs(track: string | undefined): ScoreTrack {
   return track === 'xlingual' ? track : 'default';
 }
 
-/** What a caller may say of a track. */
+/** The values of an argument `track`. */
 export const TRACK = choice(...SCORE_TRACKS);
 
 /** What ROUGE compares in a track. @throws HintError LIMIT_EXCEEDED as {@link gpt2Pieces} */

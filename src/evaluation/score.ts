@@ -158,7 +158,7 @@ export interface ScoreFileOptions extends ScoreOptions {
 /**
  * What `hint score PREDICTIONS [--references PATH]` computes.
  *
- * @param predictionsPath JSON lines, see {@link readPredictions}
+ * @param predictionsPath JSON lines of {id, prediction, task?, references?}, or as Tk-Instruct writes them
  * @param options.references JSON lines of {id, references, track?}, or a Super-NaturalInstructions directory; without it
  *   each prediction brings its own references. Where lines name a track, only those of the options' track count
  * @throws HintError NOT_FOUND, IO, INVALID_JSON, INVALID_DATA or LIMIT_EXCEEDED, naming file and line

@@ -12,7 +12,7 @@ export interface SystemDescription {
   /** Modules beside T5, with their default sizes. */
   readonly generates: string;
   readonly trains: string;
-  /** Where the paper has its numbers. */
+  /** The table or section of the paper with its numbers. */
   readonly paper: string;
   /** Fields of model.hint that a run may set. */
   readonly options: readonly string[];

@@ -2,7 +2,7 @@ import { PAPER_HYPERNETWORK } from './hint.js';
 import { withHypernetwork } from './hypernetwork-plan.js';
 import { HYPERNETWORK_GROUP, T5_GROUP, readsPromptApart, type System } from './system.js';
 
-/** Instruction fusion alone (paper Table 6). */
+/** HINT that generates no modules: instruction fusion alone (paper Table 6). */
 export const hintNoPeft: System = {
   name: 'hint-no-peft',
   summary: 'The decoder reads the encoded instruction, nothing is generated and no parameter is added.',

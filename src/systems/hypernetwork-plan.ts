@@ -52,7 +52,7 @@ export function plainT5(system: string): HypernetworkPart {
   };
 }
 
-// What the forward pass does with the same tensors: a system may do it differently from the model it starts from.
+// These settings change the forward pass and no tensor, so that a system may set them differently from the model it starts from.
 const BEHAVIOUR: ReadonlySet<keyof HintConfig> = new Set(['instructionFusion', 'instructionPaddingMask']);
 
 /**
@@ -84,7 +84,7 @@ function chooseHypernetwork(
       `The system ${system} has the generator ${generators.join(' or ')}, not ${merged.generator}; set one of those, start from a model of this system, or choose another system.`,
     );
   }
-  // Rows for one slot after another are what there is without per-layer generators.
+  // Without per-layer generators, the table has rows for one slot after another.
   const isPerSlot = !merged.perLayerGenerators && options.embeddingSlots === undefined;
   const hint = isPerSlot ? { ...merged, embeddingSlots: 0 } : merged;
   if (generatesAnything(defaults) && !generatesAnything(hint)) {
@@ -103,7 +103,7 @@ function generatesAnything({ adapterSize, prefixLength, loraRanks }: HintConfig)
   return adapterSize > 0 || prefixLength > 0 || Object.values(loraRanks).some((rank) => rank > 0);
 }
 
-/** What of a stored hypernetwork a run starts with. */
+/** The settings that a run takes over from the hypernetwork of its starting model. */
 function keepable(
   system: string,
   defaults: HintConfig,

@@ -3,9 +3,9 @@ import { withHypernetwork } from './hypernetwork-plan.js';
 import { HYPERNETWORK_GROUP, T5_GROUP, readsWholePrompt, type System } from './system.js';
 
 /**
- * A baseline that reads its instruction with every input, with modules that belong to no task beside it (method §3.3):
- * made by the generator MLPs from their embeddings, as in the original; or, with the generator `static`, plain learned
- * tensors.
+ * A baseline that reads its instruction with every input and has modules that are the same for every task (method §3.3):
+ * generator MLPs make them from component embeddings, as in the original; with the generator `static` they are learned
+ * tensors themselves.
  */
 export function learnedPeft(about: Pick<System, 'name' | 'summary' | 'paper'>): System {
   return {

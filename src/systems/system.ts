@@ -8,7 +8,7 @@ import type { HintOptions, HypernetworkPlan } from './hypernetwork-plan.js';
 export interface ParameterGroup {
   /** Names the group in configuration and errors. */
   readonly name: string;
-  /** Whether a parameter belongs to it. The first group that takes a parameter has it. */
+  /** Whether a parameter belongs to it. A parameter goes to the first group that takes it. */
   readonly takes: (parameter: string) => boolean;
   /**
    * The global step at which the group's decay schedule counts from 1: a number, or `first-step` for parameters that
@@ -33,15 +33,14 @@ export interface System {
   readonly name: string;
   /** One sentence for help texts. */
   readonly summary: string;
-  /** Where the paper has its numbers. */
+  /** The table or section of the paper with its numbers. */
   readonly paper: string;
   /** How a task is shown to the model, in training and in evaluation. `positives`: examples in the instruction. */
   setting(positives: number): PromptSetting;
   /** The hypernetwork it puts beside T5, and what a run may choose of it; undefined: plain T5. */
   readonly hypernetwork: HypernetworkPlan | undefined;
   /**
-   * The same for the prompts of P3; {@link readsPromptApart}, {@link readsWholePrompt} and {@link readsFieldsOnly} are
-   * what there is.
+   * The same for the prompts of P3. A system reads the instruction apart from the fields, the whole prompt, or the fields alone.
    *
    * @throws HintError INVALID_CONFIG for a request that the system cannot follow
    */
@@ -59,7 +58,7 @@ export interface System {
   readonly groups: readonly ParameterGroup[];
 }
 
-/** Everything a hypernetwork owns, and learned modules, which the original counts to it (method §3.3). */
+/** All parameters of a hypernetwork, and learned modules, which the original treats alike (method §3.3). */
 export const HYPERNETWORK_GROUP: ParameterGroup = {
   name: 'hyper',
   takes: (parameter) => /^(hypernetwork|peft)\./.test(parameter),

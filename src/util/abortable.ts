@@ -2,8 +2,8 @@ import { throwIfAborted } from './errors.js';
 
 /**
  * Waits for `promise`, or until `signal` is aborted. Work that is already queued on a device cannot be taken back; this
- * lets the caller go on at once while it runs out. Whatever it rejects with then, or when `signal` was aborted before the
- * call, is nobody's: it never counts as unhandled.
+ * lets the caller go on at once while that work runs out. When nobody waits for `promise` any more, or `signal` was aborted
+ * before the call, its rejection does not count as unhandled.
  *
  * @throws HintError `ABORTED`, or what `promise` rejects with
  */
@@ -26,8 +26,8 @@ export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | un
 }
 
 /**
- * Runs works side by side. When one fails the others are aborted, and nothing of them is left when this rejects: what they
- * work on can be given back.
+ * Runs several works at once. When one fails, the others are aborted, and this rejects only when all have ended: what they
+ * work on can then be given back.
  *
  * @returns in the order of the works
  * @throws what the first work to fail does; HintError `ABORTED`

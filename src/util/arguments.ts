@@ -11,7 +11,7 @@ import { shown } from './shown.js';
 export interface Kind<T = unknown> {
   /** What may be given, as it stands behind "give" in a message. */
   readonly allowed: string;
-  /** What is used of a value. Objects and lists of options are copied, so that nobody changes them afterwards. */
+  /** The value as the function uses it. Objects and lists of options are copied, so that the caller cannot change them afterwards. */
   read(value: unknown): T;
   /** Whether it may be left out. */
   readonly optional?: true;
@@ -25,7 +25,7 @@ export interface Kind<T = unknown> {
   readonly numeric?: true;
 }
 
-/** A kind of something that may be left out. */
+/** The kind of an argument or member that may be left out. */
 export type OptionalKind<T> = Kind<T> & { readonly optional: true };
 
 /** For every key of an object type its kind; optional keys have optional kinds. */
@@ -33,7 +33,7 @@ export type Members<T> = {
   readonly [K in keyof T]-?: undefined extends T[K] ? OptionalKind<Exclude<T[K], undefined>> : Kind<T[K]>;
 };
 
-/** What is wrong with a value, on its way to the function that knows its name. */
+/** What is wrong with a value; whoever catches it knows the value's name and makes the sentence. */
 class Fault extends Error {
   readonly path: (string | number)[] = [];
 }
@@ -84,7 +84,7 @@ function messageOf(cause: unknown): string {
   return cause instanceof Error ? shown(String(cause.message).slice(0, 200)) : showValue(cause);
 }
 
-/** What was wrong with a member, or what reading it threw, and which member it was. */
+/** The fault of a member, or what reading the member threw, with the path to it. */
 function located(cause: unknown, key: string | number): Fault {
   const fault =
     cause instanceof Fault ? cause : new Fault(`cannot be read (${messageOf(cause)}); give a plain value`);
@@ -92,7 +92,7 @@ function located(cause: unknown, key: string | number): Fault {
   return fault;
 }
 
-/** Values for which `holds`. */
+/** Values for which `holds` is true. */
 export function where<T>(allowed: string, holds: (value: unknown) => boolean): Kind<T> {
   return {
     allowed,
@@ -122,7 +122,7 @@ export function integer(least: number, most: number = Number.MAX_SAFE_INTEGER): 
   );
 }
 
-/** Whole numbers, and Infinity for as many as there are. */
+/** Whole numbers, and Infinity, which stands for no limit. */
 export function integerOrAll(least: number): Kind<number> {
   return numbers(
     `an integer of at least ${least}, or Infinity`,

@@ -42,9 +42,9 @@ export async function writeDirectoryAtomically(
 
 async function takePlace(temporary: string, path: string): Promise<void> {
   const aside = temporaryPath(path, 'old');
-  // Until the new folder has its name, the old one is all there is: it is no temporary that an exit may remove. Both
-  // renames without a turn of the event loop between them: only a kill can find the name free, and then
-  // removeAbandoned gives it back.
+  // Until the new folder has its name, the old one is the only copy, so that an exit must not remove it as a temporary. There is
+  // no turn of the event loop between the two renames, so that only a kill can leave the name free; removeAbandoned then
+  // gives the old folder its name back.
   forgetTemporary(aside);
   const replaces = renameIfThere(path, aside);
   try {

@@ -51,7 +51,7 @@ async function replaceFile(
   existing: Stats | undefined,
   fill: (sink: Sink) => Promise<void>,
 ): Promise<void> {
-  // A file that may not be written is not replaced either, though its folder would allow it.
+  // A write-protected file is not replaced, although its folder would allow it.
   if (existing) await access(path, constants.W_OK);
   await removeAbandoned(dirname(path));
   const temporary = temporaryPath(path);
@@ -75,13 +75,13 @@ async function replaceFile(
   await syncFolder(dirname(path));
 }
 
-/** Gives what is about to replace a file or folder the owner, as far as this user may, and the mode of that. */
+/** Gives a temporary the mode of the file or folder that it is about to replace and, as far as this user may, its owner. */
 export async function takeOver(temporary: string, existing: Stats): Promise<void> {
   const { uid, gid, mode } = existing;
   await chown(temporary, uid, gid)
     .catch(() => chown(temporary, -1, gid))
     .catch(() => undefined);
-  // Not the bits that lend a file's owner to whoever runs it: the owner may be another one now.
+  // The bits that run a file as its owner or group are left out, because the owner may be another one now.
   const kept = existing.isDirectory() ? 0o3777 : 0o777;
   await chmod(temporary, mode & kept).catch(() => undefined);
 }
@@ -99,7 +99,7 @@ export async function writeFileAtomic(
   signal?: AbortSignal,
 ): Promise<void> {
   try {
-    // Beside the file itself: a link may lead elsewhere.
+    // In the folder where the file really lies, to which a link may lead.
     const target = await findTarget(file);
     if (target.kind === 'file') await makeMissingFolders(dirname(target.path));
   } catch (error) {
@@ -117,8 +117,8 @@ export async function copyFileAtomic(from: string, to: string): Promise<void> {
 }
 
 /**
- * Adds whole lines to a file of lines, which is made when there is none. A last line that a kill cut off keeps a line of
- * its own; when not all can be written, the file is as long as before.
+ * Adds whole lines to a file of lines, which is made when there is none. A last line that a kill cut off is
+ * ended first, so that it stays a line of its own. When not all lines can be written, none is.
  *
  * @param lines ends with a line feed
  * @throws HintError IO

@@ -1,14 +1,14 @@
 import { z } from 'zod';
 import { schemaSentence } from './schema-sentences.js';
 
-/** What a value is not; see {@link check}. */
+/** What is wrong with a value, place by place; see {@link check}. */
 export type Faults = readonly [z.core.$ZodIssue, ...z.core.$ZodIssue[]];
 
 /** The result of {@link check}. */
 export type Checked<T> =
   { readonly data: T; readonly faults?: undefined } | { readonly data?: undefined; readonly faults: Faults };
 
-// More than a person reads of them.
+// Nobody reads more of them.
 const MOST_FAULTS = 100;
 
 /**
@@ -29,7 +29,7 @@ export function check<Schema extends z.ZodType>(schema: Schema, value: unknown):
   } catch (cause) {
     if (cause instanceof Enough)
       return { faults: faults.map((fault) => z.core.util.finalizeIssue(fault, { error: schemaSentence }, z.config())) as unknown as Faults }; // prettier-ignore
-    // A list of faults too long to be passed on as arguments, or a value nested too deeply.
+    // zod ran out of stack: it passes faults on as arguments, of which there may be too many, or the value is nested too deeply.
     if (!(cause instanceof RangeError)) throw cause;
     return { faults: [{ code: 'custom', path: [], message: 'it has too many faults', input: undefined }] };
   }

@@ -24,7 +24,7 @@ export function watchEventLoopLag(): () => EventLoopLag {
   }, INTERVAL_MS);
   timer.unref();
   return () => {
-    // A loop that is blocked until now has had no turn to say so.
+    // A loop that has been blocked until now has had no turn in which the timer could fire.
     if (performance.now() > due) lags.push(performance.now() - due);
     clearInterval(timer);
     lags.sort((a, b) => a - b);

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { HintError } from './errors.js';
 import { checkOutput } from './atomic-file.js';
 
-/** A kind of file that a command writes anew, and how one that is there already is told from somebody else's. */
+/** A kind of file that a command replaces, and how an earlier one of the kind is told from a file of somebody else. */
 export interface ReplaceableKind {
   /** With its article: `a predictions file`. */
   readonly name: string;

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 
 /**
- * SHA-256 over a list of parts. Each part is preceded by its length, so that moving a character from one part to
- * the next gives another hash.
+ * SHA-256 over a list of parts. Each part is preceded by its length, because lists such as ["ab", "c"] and ["a", "bc"]
+ * have to differ.
  *
  * @returns the 32-byte digest
  */

@@ -14,7 +14,7 @@ const BYTES_VARIABLE = 'HINT_FILE_MEMORY';
 const SECONDS_VARIABLE = 'HINT_FILE_SECONDS';
 const DEFAULT_BYTES = 2 ** 28;
 const DEFAULT_SECONDS = 10;
-// Timers take no more.
+// A timer of Node.js cannot wait longer.
 const MOST_SECONDS = 2_000_000;
 
 /** Bytes that a parsed value (a number, an object, an entry of either) is estimated to take. */
@@ -50,7 +50,7 @@ export function setLimits(changed: Partial<Limits>): void {
     [BYTES_VARIABLE]: process.env[BYTES_VARIABLE],
     [SECONDS_VARIABLE]: process.env[SECONDS_VARIABLE],
   };
-  // The environment, since threads that are started later get a copy of it.
+  // Set in the environment, of which threads that are started later get a copy.
   if (changed.bytes !== undefined) process.env[BYTES_VARIABLE] = String(changed.bytes);
   if (changed.seconds !== undefined) process.env[SECONDS_VARIABLE] = String(changed.seconds);
   try {
@@ -91,7 +91,7 @@ function readLimits(): Limits {
  */
 export function checkBytes(where: string, what: string, bytes: number, factor = 1): void {
   const most = limits().bytes;
-  // Written so that NaN is refused.
+  // The comparison is false for NaN, which is therefore refused.
   if (bytes * factor <= most) return;
   const needed = Math.ceil((bytes * factor) / 2 ** 20);
   const allowed = factor === 1 ? 'the limit' : `${formatBytes(Math.floor(most / factor))} fit into the limit`;
@@ -117,7 +117,7 @@ export function checkLine(file: string, bytes: number, line: number): void {
 
 /**
  * Runs work that cannot be interrupted otherwise, such as a library's parser or a regular expression, and ends it after
- * the limit's seconds. The work must not keep what it was in the middle of: it ends without `finally`.
+ * the limit's seconds. Work that is ended runs no `finally`, so that it must not leave anything shared half changed.
  *
  * @param where names the file in the error
  * @throws HintError LIMIT_EXCEEDED; what the work throws
@@ -138,8 +138,8 @@ export function withinSeconds<T>(where: string, work: () => T): T {
   }
 }
 
-// A script can be ended after a time, and only what is global can be called by one. In a context of its own it would need
-// no such place, but a worker that is terminated while vm.createContext runs ends the whole process (Node.js 20).
+// Only a script can be ended after a time, and a script can call only what is global, so that the work is put there. A context of its
+// own would not need that, but a worker that is terminated while vm.createContext runs ends the whole process (Node.js 20).
 const WORK = Symbol.for('hint-engine: work within seconds');
 const callWork = new Script(`globalThis[Symbol.for(${JSON.stringify(Symbol.keyFor(WORK))})]()`);
 

@@ -12,9 +12,9 @@ import { ioError } from './write-error.js';
 const ownerSchema = z.object({
   pid: z.int().positive(),
   host: z.string(),
-  /** The machine's start and the process's: tells it from a later one with its number; null where nobody says. */
+  /** When the machine and the process started, which tells it from a later process with its number; null where the system does not say. */
   processStart: z.string().nullable(),
-  /** Of the process numbers; absent in locks of earlier versions. */
+  /** The namespace of its process number; absent in locks of earlier versions. */
   namespace: z.string().nullable().optional(),
   /** ISO 8601, for people. */
   since: z.string(),

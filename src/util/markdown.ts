@@ -1,9 +1,9 @@
 import { shownMarkdown } from './shown.js';
 
-/** A cell of {@link markdownTable}: text that stands for itself, or Markdown of our own. */
+/** A cell of {@link markdownTable}: a text, which is escaped, or Markdown, which is written as it is. */
 export type MarkdownCell = string | number | { readonly markdown: string };
 
-/** A Markdown table, line by line. Text of cells stands for itself, whatever file it comes from. */
+/** A Markdown table, line by line. Text in cells is escaped, because it may come from any file. */
 export function markdownTable(
   header: readonly string[],
   rows: readonly (readonly MarkdownCell[])[],

@@ -1,4 +1,4 @@
-// Longer names are no slip of the hand, and comparing them takes long.
+// A longer name is hardly a misspelling, and comparing it takes long.
 const LONGEST_NAME = 100;
 
 /** The candidate most like `name`, by edit distance; undefined when none is close. */

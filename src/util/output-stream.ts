@@ -33,8 +33,8 @@ export async function writeFully(sink: Sink, bytes: Uint8Array, signal?: AbortSi
 }
 
 /**
- * Opens a device or pipe and hands it over. Nothing waits inside the system, where neither an abort nor the
- * end of the process could reach it: a pipe that nobody reads is tried again for ten seconds.
+ * Opens a device or pipe and hands it over. Opening a pipe never waits inside the system, where neither an abort nor the
+ * end of the process could end it: one that nobody reads is tried again for ten seconds.
  *
  * @throws the system's error (ENXIO: nobody reads), ABORTED
  */

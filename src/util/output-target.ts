@@ -26,7 +26,7 @@ export async function findTarget(path: string): Promise<OutputTarget> {
   if (path === '') throw systemError('ENOENT');
   let at = resolve(path);
   for (let links = 0; links < MOST_LINKS; links++) {
-    // The folder's own links first: what a link says is relative to where it really lies.
+    // Links of the folder are followed first, because a relative link starts where it really lies.
     const folder = await realpath(dirname(at)).catch((cause: NodeJS.ErrnoException) => {
       if (cause.code === 'ENOENT') return undefined;
       throw cause;
@@ -51,7 +51,7 @@ export async function findTarget(path: string): Promise<OutputTarget> {
 }
 
 function fileTarget(given: string, path: string, existing: Stats | undefined): OutputTarget {
-  // "x/" can only be a folder, and no file is made of it.
+  // A path such as "x/" names a folder.
   if (given.endsWith('/')) throw systemError(existing ? 'ENOTDIR' : 'EISDIR');
   return { kind: 'file', path, existing };
 }
@@ -69,7 +69,7 @@ function descriptorTarget(path: string, pid: number, descriptor: number): Output
     : { kind: 'stream', path, isPipe: opened.isFIFO() };
 }
 
-/** An error as the system's own are. */
+/** An error in the form of those that Node.js makes of the system's. */
 export function systemError(code: string): NodeJS.ErrnoException {
   return Object.assign(new Error(code), { code });
 }

@@ -1,11 +1,11 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-/** A process, in words that another one can compare with what it sees. */
+/** What identifies a process to other processes, also of other containers and hosts. */
 export interface ProcessOwner {
   readonly pid: number;
   readonly host: string;
-  /** Of its process numbers: containers count from 1 each. Null where the system does not say. */
+  /** The namespace of its number, because each container counts processes from 1. Null where the system does not say. */
   readonly namespace: string | null;
   /** Changes with every start of the machine; null where the system does not say. */
   readonly boot: string | null;
@@ -28,7 +28,7 @@ export function thisProcess(): ProcessOwner {
  * Whether a process has certainly ended. One of another host or container cannot be asked, so that it counts as
  * running; so does one that nobody can tell from a later process with its number.
  *
- * @param seen what its words are compared with: {@link thisProcess}, in the same form
+ * @param seen {@link thisProcess}, in the form (whole or shortened) that `owner` has
  */
 export function hasEnded(owner: ProcessOwner, seen: ProcessOwner): boolean {
   if (owner.host !== seen.host) return false;
@@ -50,7 +50,7 @@ function differ(one: string | null, other: string | null): boolean {
 function startOf(pid: number): string | null {
   return orNull(() => {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name, in parentheses, may hold anything; the start is the 20th field behind it.
+    // Fields are separated by spaces, which the name in parentheses may hold too; the start is the 20th field behind it.
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
   });
 }

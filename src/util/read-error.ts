@@ -14,7 +14,7 @@ const NEXT_STEP: Readonly<Record<string, string>> = {
 };
 
 /**
- * What a system's error of reading a file says to a user.
+ * The sentence for an error of the system in reading a file.
  *
  * @param what what the file is, e.g. `the task file`; left out where the path says it
  * @returns HintError NOT_FOUND or IO; errors that are none of the system's are given back as they are

@@ -95,7 +95,7 @@ export function decodeText(bytes: Uint8Array, where: string): string {
   try {
     return Buffer.from(bytes.buffer, bytes.byteOffset + start, bytes.byteLength - start).toString('utf8');
   } catch (cause) {
-    // Longer than a string can be, whatever the limit was set to.
+    // A string of JavaScript cannot be as long, whatever the limit was set to.
     throw new HintError(
       'LIMIT_EXCEEDED',
       `${where} was not read: its ${bytes.byteLength} bytes are more than a text can have; split it.`,
@@ -124,7 +124,7 @@ export function parseJson(text: string, file: string, what: string): unknown {
       { cause },
     );
   }
-  // Fewer characters cannot open as many brackets.
+  // A text of fewer characters cannot be nested so deeply.
   if (text.length > MOST_LEVELS && !isWithin(value, MOST_LEVELS)) throw tooDeep(file, 'INVALID_JSON');
   return value;
 }

@@ -16,7 +16,7 @@ export function recordOf<Value extends z.ZodType>(
         const parsed = value.safeParse(one, { error: schemaSentence });
         if (parsed.success) result[key] = parsed.data;
         else {
-          // Not those of the others, which may be millions.
+          // Only the first fault is described, because there may be millions.
           for (const issue of parsed.error.issues)
             context.issues.push({ ...issue, path: [key, ...issue.path], input: one } as z.core.$ZodRawIssue);
           return z.NEVER;

@@ -16,7 +16,7 @@ export function withoutReturn(record: string): string {
   return record.endsWith('\r') ? record.slice(0, -1) : record;
 }
 
-/** The records of a stream of UTF-8, each as soon as it is there: what two processes say to one another. */
+/** The records of a stream of UTF-8, each as soon as it is there, as two processes send them to one another. */
 export async function* streamRecords(stream: AsyncIterable<Buffer>): AsyncGenerator<string, void, undefined> {
   const decoder = new StringDecoder('utf8');
   let rest = '';

@@ -53,7 +53,7 @@ function oneOf(values: readonly string[]): string {
   return `${values.slice(0, -1).join(', ')} or ${values.at(-1)}`;
 }
 
-/** What the forms of a union ask of the value itself; what is wrong inside of it where one form takes it. */
+/** What the forms of a union say: the faults inside the value where one form takes it, else what each form asks of it. */
 function forms(errors: readonly (readonly z.core.$ZodIssue[])[]): string {
   const first = errors.flatMap(([issue]) => (issue ? [issue] : []));
   const inside = first.filter(({ path }) => path.length > 0);

@@ -4,7 +4,7 @@
  */
 const UNSHOWABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/gu;
 
-/** The same, but for the line feeds and tabs of texts of several lines. */
+/** The same without line feeds and tabs, which texts of several lines keep. */
 const UNSHOWABLE_IN_TEXT = /(?![\n\t])[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/gu;
 
 const NAMED: ReadonlyMap<string, string> = new Map([

@@ -14,7 +14,7 @@ export function percentile(sorted: readonly number[], share: number): number {
   return low + (high - low) * (at - Math.floor(at));
 }
 
-/** Of values in any order. */
+/** Median and percentiles of values in any order. */
 export function spread(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
   const [median, p10, p90] = [0.5, 0.1, 0.9].map((share) => percentile(sorted, share)) as [
@@ -25,7 +25,7 @@ export function spread(values: readonly number[]): Spread {
   return { median, p10, p90, samples: values.length };
 }
 
-/** NaN for no values. */
+/** The mean; NaN for no values. */
 export function median(values: readonly number[]): number {
   return spread(values).median;
 }

@@ -22,7 +22,7 @@ let own: ProcessOwner | undefined;
 /** Temporaries of this thread that are not done with. */
 const live = new Set<string>();
 
-/** This process in the form in which its temporaries carry it. */
+/** This process as the names of its temporaries have it: texts are shortened to hashes. */
 function ownMark(): ProcessOwner {
   if (own?.pid !== process.pid) {
     const { pid, host, namespace, boot, start } = thisProcess();
@@ -52,7 +52,7 @@ export function temporaryPath(path: string, use: Use = 'tmp'): string {
 
 function shortened(name: string): string {
   const bytes = Buffer.from(name);
-  // A character that is cut in two becomes another one: only people read this part of the name.
+  // Cutting may change the last character, which does no harm: only people read this part of the name.
   return bytes.length <= MOST_NAME_BYTES ? name : bytes.toString('utf8', 0, MOST_NAME_BYTES);
 }
 
@@ -79,7 +79,7 @@ function removeLive(): void {
     try {
       rmSync(path, { recursive: true, force: true, maxRetries: 3 });
     } catch {
-      // Left to the next process: at this point nobody can be told.
+      // The next process removes it; at an exit nobody can be told.
     }
   }
 }

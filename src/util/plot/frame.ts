@@ -37,7 +37,7 @@ const GRID = '#e3e3e3';
 const FONT_SIZE = 12;
 const LEGEND_ROW = 20;
 const SWATCH = 30;
-// Several times what fits; names come from files.
+// Names come from files; a longer one would not fit anyway.
 const LONGEST_TEXT = 500;
 
 /** Colours and markers of the series with these names; series of the same `like` share both and differ by dashes. */
@@ -107,7 +107,7 @@ export function legendRows(entries: readonly Look[], width: number): Look[][] {
     if (last && widthOf([...last, entry]) <= width) last.push(entry);
     else rows.push([entry]);
   }
-  // Four entries that take two rows stand two and two, not three and one.
+  // Rows get equally many entries: four in two rows stand two and two.
   const even = Math.ceil(entries.length / rows.length);
   const balanced = rows.map((_, i) => entries.slice(i * even, (i + 1) * even));
   return balanced.every((row) => row.length > 0 && widthOf(row) <= width) ? balanced : rows;
