@@ -46,12 +46,16 @@ Napi::Value createDevice(const Info& info) {
   const int threads = threadsOf(info[0]);
   const auto limit = static_cast<size_t>(wholeNumberOf(info[1], "memoryLimit", 0, kMostWhole));
   const std::string kind = isAbsent(info[2]) ? "cpu" : wordOf(info[2], "device");
-  if (kind != "cpu" && kind != "cuda")
-    fail("INVALID_ARGUMENT", "The device \"", kind, "\" is unknown; use cpu or cuda.");
-  auto backend = kind == "cuda"
-                     ? cudaBackend(moduleFolder(), static_cast<int>(wholeNumberOf(info[3], "index", 0, INT32_MAX)))
-                     : hostBackend();
   DeviceHandle device;
+  std::unique_ptr<Backend> backend;
+  if (kind == "cuda")
+    backend = cudaBackend(moduleFolder(), static_cast<int>(wholeNumberOf(info[3], "index", 0, INT32_MAX)));
+  else if (kind == "cpu")
+    backend = hostBackend();
+  else if (kind == "trace")
+    backend = tracingBackend(device.trace = std::make_shared<Trace>());
+  else
+    fail("INVALID_ARGUMENT", "The device \"", kind, "\" is unknown; use cpu, cuda or trace.");
   device.stream = Environment::of(info.Env()).adopt(std::make_unique<Stream>(std::move(backend), threads, limit));
   return wrapHandle(info.Env(), std::move(device));
 }
@@ -93,6 +97,29 @@ Napi::Value statistics(const Info& info) {
   object.Set("flops", work.flops);
   object.Set("queued", static_cast<double>(stream.queued()));
   return object;
+}
+
+/// (tracing device) -> what it was asked to do since the last call
+Napi::Value takeTrace(const Info& info) {
+  auto& device = handleOf<DeviceHandle>(info[0], "A device was expected here.");
+  if (!device.trace) fail("INVALID_ARGUMENT", "Only a tracing device notes what it is asked to do.");
+  const Napi::Env env = info.Env();
+  Napi::Array rows = Napi::Array::New(env);
+  for (const TracedCalls& traced : device.trace->take()) {
+    Napi::Object row = Napi::Object::New(env), dimensions = Napi::Object::New(env);
+    for (const auto& [name, size] : traced.dimensions) dimensions.Set(name, static_cast<double>(size));
+    row.Set("op", traced.op);
+    row.Set("backward", traced.backward);
+    row.Set("dtype", nameOf(traced.dtype));
+    row.Set("dimensions", dimensions);
+    row.Set("calls", traced.calls);
+    row.Set("flops", traced.flops);
+    row.Set("bytes", traced.bytes);
+    row.Set("passBytes", traced.passBytes);
+    row.Set("launches", traced.launches);
+    rows.Set(rows.Length(), row);
+  }
+  return rows;
 }
 
 Napi::Value resetPeakMemory(const Info& info) {
@@ -172,6 +199,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   HINT_EXPORT(replay);
   HINT_EXPORT(releaseProgram);
   HINT_EXPORT(statistics);
+  HINT_EXPORT(takeTrace);
   HINT_EXPORT(resetPeakMemory);
   HINT_EXPORT(setThreads);
   HINT_EXPORT(ops);

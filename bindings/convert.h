@@ -9,6 +9,7 @@
 #include "native/core/error.h"
 #include "native/runtime/mapped_file.h"
 #include "native/runtime/stream.h"
+#include "native/runtime/trace.h"
 
 namespace hint::binding {
 
@@ -34,6 +35,7 @@ struct TensorHandle : Handle {
 struct DeviceHandle : Handle {
   static constexpr Kind kKind = Kind::device;
   std::shared_ptr<Stream> stream;
+  std::shared_ptr<Trace> trace;  ///< of a device that computes nothing
 };
 
 /// A call that waits for its backward pass, which takes it.

@@ -70,7 +70,7 @@ double secondsOnCpu(Call& call, int samples) {
 Row measure(Call& call, const std::string& name, const bench::Roofs& roofs, int samples, Stream* device) {
   const double seconds =
       device ? bench::secondsOnDevice(*device, call, samples) : secondsOnCpu(call, std::max(samples, 1));
-  const double flops = call.flops(), bytes = call.spec->traffic ? call.spec->traffic(call) : call.bytes();
+  const double flops = call.flops(), bytes = call.traffic();
   const double computing = flops / (roofs.gflops * 1e9), moving = bytes / (roofs.bandwidth(bytes) * 1e9);
   return {call.spec->name,        name,
           call.backward,          seconds,

@@ -225,11 +225,21 @@ double Call::flops() const {
   return spec->backwardFlops ? spec->backwardFlops(*this) : 2 * spec->flops(*this);
 }
 
+double Call::usedBytes(const ArgSpec& arg, const Tensor& tensor) const {
+  if (!tensor) return 0;
+  const auto& [sides, any] = patternOf(arg.shape);
+  const bool hasSlots =
+      !any && std::any_of(sides.begin(), sides.end(), [](const auto& side) { return side.name == "slots"; });
+  return static_cast<double>(tensor.bytes()) / static_cast<double>(hasSlots ? std::max<int64_t>(1, dim("slots")) : 1);
+}
+
 double Call::bytes() const {
   double total = 0;
-  for (const auto* tensors : {&inputs, &outputs, &gradOutputs, &gradInputs})
-    for (const Tensor& tensor : *tensors)
-      if (tensor) total += static_cast<double>(tensor.bytes());
+  for (size_t i = 0; i < inputs.size(); ++i) total += usedBytes(spec->inputs[i], inputs[i]);
+  for (size_t i = 0; i < outputs.size(); ++i) total += usedBytes(spec->outputs[i], outputs[i]);
+  for (size_t i = 0; i < gradOutputs.size(); ++i) total += usedBytes(spec->outputs[i], gradOutputs[i]);
+  for (size_t i = 0; i < gradInputs.size(); ++i)
+    total += usedBytes(spec->inputs[i], gradInputs[i]) * (betas[i] != 0.0f ? 2 : 1);
   return total;
 }
 

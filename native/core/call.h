@@ -74,8 +74,12 @@ class Call {
   /// memory with what is read. Throws INVALID_SHAPE / INVALID_ARGUMENT naming them.
   void checkGradients() const;
   double flops() const;
-  /// Bytes of every tensor taking part, each once.
+  /// Bytes of every tensor taking part, each once, gradients that are added to twice; of tensors with slots, those of the
+  /// slot that the call is for.
   double bytes() const;
+  /// Bytes that have to move: those that the op declares, or bytes().
+  double traffic() const { return spec->traffic ? spec->traffic(*this) : bytes(); }
+  GpuWork gpuWork() const { return spec->gpuWork ? spec->gpuWork(*this) : GpuWork{}; }
   /// "linear(x [5, 16], weight [8, 16])", for messages.
   std::string describe() const;
 
@@ -86,6 +90,7 @@ class Call {
   void checkDType(const ArgSpec& arg, const Tensor& tensor) const;
   /// What the declaration says about the dtype of an output; nullopt where resolve does.
   std::optional<DType> outputDType(const ArgSpec& output) const;
+  double usedBytes(const ArgSpec& arg, const Tensor& tensor) const;
   DType dtypeOfInput(const char* name) const { return in(spec->inputIndex(name)).dtype; }
   /// The first input declared with the same shape pattern as `output`; null when there is none.
   const Tensor* inputLike(const ArgSpec& output) const;

@@ -79,6 +79,12 @@ struct Kernels {
   bool readBf16 = false;
 };
 
+/// What a call takes on a GPU beside the kernel that reads its tensors once, multiplies and stores the result.
+struct GpuWork {
+  double launches = 1;   ///< all kernels, cleared memory too
+  double passBytes = 0;  ///< that other kernels read and write, before or behind that one
+};
+
 enum class DeviceType : uint8_t { cpu, cuda };
 
 struct OpSpec {
@@ -96,6 +102,9 @@ struct OpSpec {
   double (*backwardFlops)(const Call&) = nullptr;
   /// Bytes that have to move, for ops that touch only part of their tensors or some twice; otherwise Call::bytes.
   double (*traffic)(const Call&) = nullptr;
+  /// Of the CUDA kernels, forward and backward; absent: one kernel. The emulator's tests
+  /// hold the launches against those that are counted.
+  GpuWork (*gpuWork)(const Call&) = nullptr;
 
   const Kernels& kernelsOn(DeviceType type) const { return type == DeviceType::cuda ? cuda : cpu; }
   int inputIndex(std::string_view argument) const;

@@ -31,6 +31,16 @@ export interface ModeInput {
 /** Room above the estimated activations: later batches may be larger than those that were looked at. */
 export const MARGIN = 1.1;
 
+/** Parts of a token budget that microbatches are made smaller to before anything runs again. */
+const SMALLER = [7 / 8, 3 / 4, 5 / 8, 1 / 2, 3 / 8, 1 / 4];
+/** Tokens below which a microbatch has too few rows to fill a device. */
+const LEAST_TOKENS = 2048;
+
+/** Token budgets to try where one leaves no room to keep everything, the largest first. */
+export function smallerBudgets(tokenBudget: number): number[] {
+  return SMALLER.map((part) => Math.floor(part * tokenBudget)).filter((tokens) => tokens >= LEAST_TOKENS);
+}
+
 /** What each backward plan takes for the largest of some microbatches; the plan that runs least again comes first. */
 export function modeMemory({ state, batches, ...model }: ModeInput): ModeMemory[] {
   const costs = batches.map((shape) => model.costOfRunningAgain(shape));

@@ -30,6 +30,7 @@ const COMMANDS: Readonly<Record<string, LoadCommand>> = {
   inspect: async () => (await import('./commands/inspect.js')).addInspectCommand,
   flops: async () => (await import('./commands/flops/command.js')).addFlopsCommand,
   memory: async () => (await import('./commands/memory/command.js')).addMemoryCommand,
+  estimate: async () => (await import('./commands/estimate/command.js')).addEstimateCommand,
   bench: async () => (await import('./commands/bench/command.js')).addBenchCommand,
   doctor: async () => (await import('./commands/doctor.js')).addDoctorCommand,
 };

@@ -99,16 +99,19 @@ export class Device implements TensorDevice {
    *   whole number of bytes, NOT_SUPPORTED when CUDA cannot be used,
    *   naming the reason, NATIVE_MISSING
    */
-  constructor(options: DeviceOptions = {}) {
+  constructor(options?: DeviceOptions);
+  /** @internal For devices of a kind of their own, which take what `kind` takes. */
+  constructor(options: DeviceOptions, own?: { kind: 'cpu' | 'cuda'; native: string });
+  constructor(options: DeviceOptions = {}, own?: { kind: 'cpu' | 'cuda'; native: string }) {
     if (typeof options !== 'object' || options === null)
       throw new HintError(
         'INVALID_ARGUMENT',
         `The options of a device must be an object, not ${kindOf(options)}.`,
       );
     const { device = 'cpu', threads = 0, memoryLimit = 0 } = options;
-    const { kind, index } = parseDevice(device);
+    const { kind, index } = own ? { ...own, index: 0 } : parseDevice(device);
     this.kind = kind;
-    this.handle = guarded(() => native().createDevice(threads, memoryLimit, kind, index));
+    this.handle = guarded(() => native().createDevice(threads, memoryLimit, own?.native ?? kind, index));
   }
 
   /**

@@ -50,6 +50,26 @@ export interface DeviceStatistics {
   queued: number;
 }
 
+/** Calls of one op that differ in nothing that their cost depends on, as {@link TracingDevice} notes them. */
+export interface TracedCalls {
+  /** Of the op table, or `host copy`. */
+  op: string;
+  backward: boolean;
+  /** Of the first input. */
+  dtype: DType;
+  /** As the op's declaration names them. */
+  dimensions: Record<string, number>;
+  /** How often, and of all of them together: */
+  calls: number;
+  flops: number;
+  /** Bytes of device memory that the kernels read and write which multiply, or which are the only ones, */
+  bytes: number;
+  /** those of passes before and behind them, */
+  passBytes: number;
+  /** and CUDA kernels in all. */
+  launches: number;
+}
+
 /** What CUDA offers on this machine; without devices, `reason` says why. */
 export interface CudaReport {
   devices: { name: string; computeCapability: string; memory: number }[];
@@ -124,6 +144,8 @@ export interface NativeModule {
   releaseProgram(device: NativeDevice, program: NativeProgram): void;
   replay(device: NativeDevice, program: NativeProgram, times: number, stop: NativeTensor | null): void;
   statistics(device: NativeDevice): DeviceStatistics;
+  /** What a tracing device was asked to do since the last call. */
+  takeTrace(device: NativeDevice): TracedCalls[];
   resetPeakMemory(device: NativeDevice): void;
   setThreads(device: NativeDevice, threads: number): void;
   ops(): OpSpec[];

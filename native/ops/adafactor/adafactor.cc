@@ -32,6 +32,16 @@ double traffic(const Call& call) {
   return bytes;
 }
 
+/// The sums that a step depends on are kernels before it, but for what one block has room for.
+GpuWork gpuWork(const Call& call) {
+  constexpr int64_t kSmall = 16384;
+  const int64_t count = call.dim("n");
+  if (count == 0) return {0, 0};
+  if (count <= kSmall) return {1, 0};
+  if (call.has(adafactor::kFullMoment)) return {2, 0};
+  return {call.number("clippingThreshold") > 0 ? 3.0 : 2.0, 0};
+}
+
 }  // namespace
 
 OpSpec declare_adafactor() {
@@ -53,6 +63,7 @@ OpSpec declare_adafactor() {
   op.cpu = {adafactor::forward, nullptr};
   op.resolve = resolve;
   op.traffic = traffic;
+  op.gpuWork = gpuWork;
   return op;
 }
 

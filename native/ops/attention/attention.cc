@@ -1,6 +1,9 @@
 #include "native/ops/attention/attention.h"
 
+#include <cmath>
+
 #include "native/core/error.h"
+#include "native/ops/common/gpu_work.h"
 #include "native/ops/attention/geometry.h"
 #include "native/ops/common/relative_bucket.h"
 
@@ -77,6 +80,39 @@ void resolve(Call& call) {
   }
 }
 
+/// Forward one kernel. Backward a pass for what both others read, one over queries and one over keys, and one more over the
+/// keys that sequences share, whose sums are left in memory for a last pass.
+GpuWork gpuWork(const Call& call) {
+  if (!call.backward) return {1, 0};
+  if (!call.gradOutputs[kO]) {
+    GpuWork work{0, 0};
+    for (size_t i = 0; i < call.gradInputs.size(); ++i) work = work + clearing(call, static_cast<int>(i));
+    return work;
+  }
+  const Geometry g(call);
+  const double keysAndValues = static_cast<double>(call.in(kK).bytes() + call.in(kV).bytes());
+  const double rows = static_cast<double>(call.dim("oRows")) * static_cast<double>(g.width);
+  const double queries = 2 * static_cast<double>(call.gradOutputs[kO].bytes());
+  GpuWork work{1, 0};
+  const bool bias = wantsGradient(call, kBias);
+  if (wantsGradient(call, kQ) || bias) {
+    const bool divided = wantsGradient(call, kQ) && g.sharedQueries;
+    work = work + GpuWork{1.0 + divided + bias, queries + keysAndValues + (divided ? 2 * bytesOf(rows, DType::f32) : 0)};
+  }
+  if (wantsGradient(call, kK) || wantsGradient(call, kV)) work = work + GpuWork{1, queries + keysAndValues};
+  const int prefixes = wantsGradient(call, kPrefixKey) + wantsGradient(call, kPrefixValue),
+            shared = wantsGradient(call, kSharedKey) + wantsGradient(call, kSharedValue);
+  if (prefixes + shared == 0) return work;
+  constexpr double kTile = 64;
+  double tiles = 0;
+  for (int64_t task = 0; task < g.tasks; ++task)
+    tiles += std::ceil(static_cast<double>(g.prefix) / kTile) + std::ceil(static_cast<double>(g.sharedKeys(task)) / kTile);
+  const int kinds = (wantsGradient(call, kPrefixKey) || wantsGradient(call, kSharedKey)) +
+                    (wantsGradient(call, kPrefixValue) || wantsGradient(call, kSharedValue));
+  return work + clearing(call, kPrefixKey) + clearing(call, kPrefixValue) +
+         GpuWork{1.0 + prefixes + shared, queries + 2 * kinds * bytesOf(tiles * kTile * g.width, DType::f32)};
+}
+
 }  // namespace
 }  // namespace attention
 
@@ -111,6 +147,7 @@ OpSpec declare_attention() {
   op.cpu = {forward, backward};
   op.resolve = resolve;
   op.flops = [](const Call& call) { return 4.0 * static_cast<double>(call.dim("width")) * Geometry(call).pairs(); };
+  op.gpuWork = gpuWork;
   return op;
 }
 

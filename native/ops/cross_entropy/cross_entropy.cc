@@ -1,13 +1,37 @@
 #include "native/ops/cross_entropy/cross_entropy.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "native/core/error.h"
+#include "native/ops/common/gpu_work.h"
 
 namespace hint {
 namespace {
 
 double productFlops(const Call& call) { return 2.0 * call.dim("rows") * call.dim("d") * call.dim("vocab"); }
 
+/// For every chunk of rows: the logits and a pass over them; backward, also their gradient and its products.
+GpuWork gpuWork(const Call& call) {
+  using namespace cross_entropy;
+  const auto rows = static_cast<double>(call.dim("rows"));
+  if (rows == 0) return call.backward ? clearing(call, kWeight) : GpuWork{0, 0};
+  const double chunks = std::ceil(rows / static_cast<double>(gpuChunkRows(call)));
+  const double values = rows * static_cast<double>(call.dim("vocab"));
+  // The product leaves logits in f32, of which no tensor is made.
+  if (!call.backward) return {2 * chunks, 2 * bytesOf(values, DType::f32)};
+  const int products = wantsGradient(call, kHidden) + wantsGradient(call, kWeight);
+  return {chunks * (2 + products),
+          2 * bytesOf(values, DType::f32) + (1 + products) * bytesOf(values, call.in(kHidden).dtype)};
+}
+
 }  // namespace
+
+int64_t cross_entropy::gpuChunkRows(const Call& call) {
+  constexpr int64_t kLogits = int64_t{1} << 26;
+  const int64_t asked = call.integer("chunkRows"), vocab = std::max<int64_t>(1, call.dim("vocab"));
+  return std::min(call.dim("rows"), asked > 0 ? asked : std::max<int64_t>(128, kLogits / vocab));
+}
 
 OpSpec declare_cross_entropy() {
   using namespace cross_entropy;
@@ -32,6 +56,7 @@ OpSpec declare_cross_entropy() {
   op.backwardFlops = [](const Call& call) {
     return productFlops(call) * (1 + (call.gradInputs[kHidden] ? 1 : 0) + (call.gradInputs[kWeight] ? 1 : 0));
   };
+  op.gpuWork = gpuWork;
   return op;
 }
 

@@ -10,6 +10,9 @@ enum Input { kHidden, kWeight, kTargets };
 enum Output { kLoss, kZTerm, kLogSumExp };
 
 /// Throws INVALID_TOKEN when a target is not a row of `weight`.
+/// Rows whose logits exist at a time on a GPU: enough to fill it, at most 1/4 GiB of floats for a large vocabulary.
+int64_t gpuChunkRows(const Call& call);
+
 void forward(Call& call);
 /// Computes the tiles of logits again from hidden and weight, and their softmax from logSumExp.
 void backward(Call& call);

@@ -11,13 +11,6 @@ namespace {
 using namespace cuda;
 
 constexpr int kThreads = 512;
-/// Rows whose logits exist at a time: enough to fill the device, at most 1/4 GiB of floats for a large vocabulary.
-constexpr int64_t kLogits = int64_t{1} << 26;
-
-int64_t rowsOfChunk(const Call& call) {
-  const int64_t asked = call.integer("chunkRows"), vocab = std::max<int64_t>(1, call.dim("vocab"));
-  return std::min(call.dim("rows"), asked > 0 ? asked : std::max<int64_t>(128, kLogits / vocab));
-}
 
 /// One row per block: maximum and sum of exponentials in one pass, each thread with its own pair.
 __global__ void __launch_bounds__(kThreads)
@@ -81,7 +74,7 @@ void project(const Call& call, int64_t first, int64_t height, float* logits) {
 }
 
 void forwardCuda(Call& call) {
-  const int64_t rows = call.dim("rows"), vocab = call.dim("vocab"), chunk = rowsOfChunk(call);
+  const int64_t rows = call.dim("rows"), vocab = call.dim("vocab"), chunk = gpuChunkRows(call);
   if (rows == 0) return;
   FaultWord* fault = Context::current().faultWord([text = call.describe(), vocab](int64_t row, int32_t target) {
     return Error("INVALID_TOKEN", text + ": target " + std::to_string(target) + " at row " + std::to_string(row) +
@@ -100,7 +93,7 @@ void forwardCuda(Call& call) {
 
 template <typename T>
 void backwardOf(const Call& call) {
-  const int64_t rows = call.dim("rows"), d = call.dim("d"), vocab = call.dim("vocab"), chunk = rowsOfChunk(call);
+  const int64_t rows = call.dim("rows"), d = call.dim("d"), vocab = call.dim("vocab"), chunk = gpuChunkRows(call);
   const Tensor &gHidden = inputGradient(call, kHidden), &gWeight = inputGradient(call, kWeight);
   const Tensor &hidden = call.in(kHidden), &weight = call.in(kWeight);
   Gemm& gemm = Context::current().gemm();

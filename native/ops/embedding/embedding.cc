@@ -1,5 +1,7 @@
 #include "native/ops/embedding/embedding.h"
 
+#include "native/ops/common/gpu_work.h"
+
 namespace hint {
 
 OpSpec declare_embedding() {
@@ -20,6 +22,12 @@ OpSpec declare_embedding() {
     if (!gradient) return 0.0;
     // Gradients of the rows are read and added to the table, which is zeroed first unless it is accumulated into.
     return bytes(call.out(kY)) + 2 * bytes(gradient) + (call.beta(kTable) == 0.0f ? gradient.bytes() : 0.0);
+  };
+  op.gpuWork = [](const Call& call) {
+    const bool reads = call.dim("rows") > 0;
+    if (!call.backward) return GpuWork{reads ? 1.0 : 0.0, 0};
+    if (!wantsGradient(call, kTable)) return GpuWork{0, 0};
+    return GpuWork{clearing(call, kTable).launches + (reads ? 1.0 : 0.0), 0};
   };
   return op;
 }

@@ -1,6 +1,7 @@
 #include "native/ops/grouped_linear/grouped_linear.h"
 
 #include "native/ops/common/activation.h"
+#include "native/ops/common/gpu_work.h"
 #include "native/ops/common/row_groups.h"
 
 namespace hint {
@@ -11,6 +12,22 @@ void resolve(Call& call) {
   checkRowGroups(call, "weight");
 }
 
+/// One launch for a product; a pass before the gradients where they do not multiply gy itself, and the other slots cleared.
+GpuWork gpuWork(const Call& call) {
+  using namespace grouped_linear;
+  if (!call.backward) return {1, 0};
+  const double elements = static_cast<double>(call.dim("rows")) * static_cast<double>(call.dim("dOut"));
+  const DType type = call.in(kX).dtype;
+  GpuWork work{wantsGradient(call, kResidual) ? 1.0 : 0.0, 0};
+  const bool weight = wantsGradient(call, kWeight), bias = wantsGradient(call, kBias);
+  const int kernels = wantsGradient(call, kX) + weight + bias;
+  if (kernels == 0) return work;
+  const bool direct = activationOf(call) == Activation::none && call.gradOutputs[kY].dtype == type;
+  work = work + GpuWork{(direct ? 0.0 : 1.0) + kernels, bytesOf(elements, type) * ((direct ? 0 : 3) + bias)};
+  if (call.dim("slots") > 1) work = work + clearing(call, kWeight) + clearing(call, kBias);
+  return work;
+}
+
 }  // namespace
 
 OpSpec declare_grouped_linear() {
@@ -18,7 +35,7 @@ OpSpec declare_grouped_linear() {
   OpSpec op;
   op.name = "grouped_linear";
   op.summary = "y = residual + activation(alpha * x weight[group, slot] + bias[group, slot])";
-  op.inputs = {{"x", "rows dIn", kDifferentiable | kSaved, kFloating},
+  op.inputs = {{"x", "rows dIn", kDifferentiable | kSaved | kWideGradient, kFloating},
                {"weight", "groups slots dIn dOut", kDifferentiable | kSaved | kWideGradient, like("x")},
                {"bias", "groups slots dOut", kDifferentiable | kOptional | kWideGradient, like("x")},
                {"residual", "rows dOut", kDifferentiable | kOptional, kFloating}};
@@ -36,6 +53,7 @@ OpSpec declare_grouped_linear() {
     return 2.0 * call.dim("rows") * call.dim("dIn") * call.dim("dOut") *
            ((call.gradInputs[kX] ? 1 : 0) + (call.gradInputs[kWeight] ? 1 : 0));
   };
+  op.gpuWork = gpuWork;
   return op;
 }
 

@@ -1,8 +1,29 @@
 #include "native/ops/linear/linear.h"
 
 #include "native/ops/common/activation.h"
+#include "native/ops/common/gpu_work.h"
 
 namespace hint {
+namespace {
+
+/// The product; behind it a pass where there is more to do, before its gradients one where they do not multiply gy itself.
+GpuWork gpuWork(const Call& call) {
+  using namespace linear;
+  const double elements = static_cast<double>(call.dim("rows")) * static_cast<double>(call.dim("dOut"));
+  const bool hasActivation = activationOf(call) != Activation::none;
+  const DType type = call.in(kX).dtype;
+  if (!call.backward) {
+    const bool rounds = type == DType::f32 && call.out(kY).dtype == DType::bf16;
+    if (!hasActivation && !call.has(kBias) && !rounds) return {1, 0};
+    const int tensors = rounds || !call.hasOut(kPreActivation) ? 2 : 3;
+    return {2, tensors * bytesOf(elements, call.out(kY).dtype)};
+  }
+  const int products = wantsGradient(call, kX) + wantsGradient(call, kWeight), biases = wantsGradient(call, kBias);
+  const bool direct = !hasActivation && call.gradOutputs[kY].dtype == type;
+  return {(direct ? 0.0 : 1.0) + products + 2.0 * biases, bytesOf(elements, type) * (direct ? biases : 3 + biases)};
+}
+
+}  // namespace
 
 OpSpec declare_linear() {
   using namespace linear;
@@ -26,6 +47,7 @@ OpSpec declare_linear() {
     return 2.0 * call.dim("rows") * call.dim("dIn") * call.dim("dOut") *
            ((call.gradInputs[kX] ? 1 : 0) + (call.gradInputs[kWeight] ? 1 : 0));
   };
+  op.gpuWork = gpuWork;
   return op;
 }
 

@@ -9,6 +9,8 @@ export interface MemoryPlan {
   readonly mode: BackwardPlan;
   /** Bytes that may be taken. */
   readonly budget: number;
+  /** Most tokens of a microbatch. */
+  readonly tokenBudget: number;
   readonly state: StateMemory;
   /** Every plan there is for the model, from the cheapest in time to the leanest. */
   readonly modes: readonly ModeMemory[];
@@ -44,7 +46,7 @@ export function planMemory(input: PlanInput): MemoryPlan {
       `Training needs ${formatBytes(leanest.required)} with everything run again that can be (weights, gradients and moments ${formatBytes(state.total)}, a microbatch ${formatBytes(leanest.activations.peak)}); the budget is ${formatBytes(budget)}: ${next}.`,
     );
   }
-  return { mode: chosen.mode, budget, state, modes, reason: reasonOf(chosen, modes, budget) };
+  return { mode: chosen.mode, budget, tokenBudget, state, modes, reason: reasonOf(chosen, modes, input) };
 }
 
 const DOES: Readonly<Record<BackwardPlan, string>> = {
@@ -54,10 +56,14 @@ const DOES: Readonly<Record<BackwardPlan, string>> = {
   both: 'Layers run again in the backward pass, and modules are generated again in them',
 };
 
-function reasonOf(chosen: ModeMemory, modes: readonly ModeMemory[], budget: number): string {
+function reasonOf(
+  chosen: ModeMemory,
+  modes: readonly ModeMemory[],
+  { budget, tokenBudget }: PlanInput,
+): string {
   const needs = `about ${formatBytes(chosen.required)} of ${formatBytes(budget)}`;
   const [first] = modes;
   const more =
     first && first !== chosen ? `; keeping everything would take ${formatBytes(first.required)}` : '';
-  return `${DOES[chosen.mode]}: ${needs}${more}.`;
+  return `${DOES[chosen.mode]}: microbatches of at most ${tokenBudget} tokens take ${needs}${more}.`;
 }

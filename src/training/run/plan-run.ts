@@ -1,8 +1,10 @@
 import { defaultMemoryBudget } from '../../accounting/memory-budget.js';
-import { buildBatch } from '../../data/batch.js';
+import { smallerBudgets } from '../../accounting/training-memory.js';
+import { buildBatch, type TokenizedExample } from '../../data/batch.js';
 import { splitByTokens } from '../../data/sampling.js';
 import { shapeOf, type BatchShape } from '../../model/memory/activation-memory.js';
 import type { TrainableModel } from '../../model/trainable/trainable.js';
+import { throwIfAborted } from '../../util/errors.js';
 import { createYielder } from '../../util/event-loop-lag.js';
 import type { MemorySettings } from '../config/parts.js';
 import type { ExampleSource } from '../sources/example-source.js';
@@ -23,8 +25,9 @@ export interface UnplannedRun {
 }
 
 /**
- * Chooses what a run keeps for its backward passes, from its model, its first batches and its budget. The same run on
- * the same machine chooses the same.
+ * Chooses what a run keeps for its backward passes, and how large its microbatches are, from its model, its first batches and
+ * its budget: smaller microbatches, down to a quarter, come before work that runs again, because each of them costs only its
+ * launches. The same run on the same machine chooses the same.
  *
  * @throws HintError OUT_OF_MEMORY when nothing fits, ABORTED, and what reading examples throws
  */
@@ -35,34 +38,59 @@ export async function planRun({
   settings,
   signal,
 }: UnplannedRun): Promise<MemoryPlan> {
-  return planMemory({
-    state: stateMemoryOf(model, optimizer),
-    batches: await firstBatches(source, settings, signal),
-    budget: settings.memoryBudget ?? defaultMemoryBudget(settings.device),
-    tokenBudget: settings.tokenBudget,
-    activationMemory: (shape, again) => model.activationMemory(shape, again),
-    costOfRunningAgain: (shape) => model.costOfRunningAgain(shape),
-  });
+  const state = stateMemoryOf(model, optimizer);
+  const examples = await firstBatches(source, settings, signal);
+  const planFor = async (tokenBudget: number): Promise<MemoryPlan> =>
+    planMemory({
+      state,
+      batches: await shapesOf(examples, tokenBudget),
+      budget: settings.memoryBudget ?? defaultMemoryBudget(settings.device),
+      tokenBudget,
+      activationMemory: (shape, again) => model.activationMemory(shape, again),
+      costOfRunningAgain: (shape) => model.costOfRunningAgain(shape),
+    });
+  const whole = await planFor(settings.tokenBudget);
+  for (const tokenBudget of smallerBudgets(settings.tokenBudget)) {
+    if (whole.mode === 'none') break;
+    throwIfAborted(signal);
+    const plan = await planFor(tokenBudget);
+    if (plan.mode === 'none') return plan;
+  }
+  return whole;
 }
 
+/** Examples of the first batches, as many as tell how large microbatches become. */
 async function firstBatches(
   source: ExampleSource,
   { batchSize, tokenBudget }: MemorySettings,
   signal: AbortSignal | undefined,
-): Promise<BatchShape[]> {
+): Promise<(readonly TokenizedExample[])[]> {
   const before = source.state;
-  const shapes: BatchShape[] = [];
-  const breathe = createYielder();
+  const batches: (readonly TokenizedExample[])[] = [];
   const { least, most, microbatches } = BATCHES_LOOKED_AT;
   try {
-    for (let drawn = 0; drawn < least || (drawn < most && shapes.length < microbatches); drawn++) {
-      for (const examples of splitByTokens(await source.next(batchSize, signal), tokenBudget)) {
-        shapes.push(shapeOf(buildBatch(examples)));
-        await breathe();
-      }
+    for (let seen = 0; batches.length < least || (batches.length < most && seen < microbatches);) {
+      const examples = await source.next(batchSize, signal);
+      seen += splitByTokens(examples, tokenBudget).length;
+      batches.push(examples);
     }
   } finally {
     await source.restore(before);
   }
+  return batches;
+}
+
+/** Of every microbatch. */
+async function shapesOf(
+  batches: readonly (readonly TokenizedExample[])[],
+  tokenBudget: number,
+): Promise<BatchShape[]> {
+  const breathe = createYielder();
+  const shapes: BatchShape[] = [];
+  for (const batch of batches)
+    for (const examples of splitByTokens(batch, tokenBudget)) {
+      shapes.push(shapeOf(buildBatch(examples)));
+      await breathe();
+    }
   return shapes;
 }

@@ -165,7 +165,7 @@ async function prepare(
   // A run without steps may have no example to plan with.
   if (config.recompute === 'auto' && (checkpoint?.step ?? 0) < config.steps) {
     plan = await planRun({ model, optimizer, source, settings: config, signal });
-    config = { ...config, recompute: plan.mode };
+    config = { ...config, recompute: plan.mode, tokenBudget: plan.tokenBudget };
     onEvent?.({ kind: 'memory', plan });
   }
   const trainer = new Trainer({ model, source, optimizer }, trainerSettings(config));

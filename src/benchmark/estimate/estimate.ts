@@ -1,0 +1,130 @@
+import { trainingFlops } from '../../accounting/training-flops.js';
+import type { ModelConfig } from '../../model/config/config.js';
+import type { StepSettings } from '../training-steps.js';
+import { roofSeconds, type Roofs, type RoofSeconds } from './roofs.js';
+import { traceStep, type StepBatch } from './step-trace.js';
+
+/** What one op takes of a step, forward or backward. */
+export interface EstimatedOp {
+  /** Of the op table, or `host copy`. */
+  readonly op: string;
+  readonly pass: 'forward' | 'backward';
+  readonly calls: number;
+  readonly flops: number;
+  /** Read and written. */
+  readonly bytes: number;
+  readonly launches: number;
+  /** Where products and memory are at their roofs. */
+  readonly roofSeconds: number;
+  /** With the launches. */
+  readonly seconds: number;
+  /** Of all ops' seconds, 0–1. */
+  readonly share: number;
+  /** What most of its time goes to. */
+  readonly bound: 'products' | 'memory' | 'launches';
+}
+
+interface Summed extends Pick<EstimatedOp, 'op' | 'pass' | 'calls' | 'flops' | 'bytes' | 'launches'> {
+  readonly seconds: RoofSeconds;
+}
+const NO_SECONDS: RoofSeconds = { products: 0, memory: 0, launches: 0 };
+
+/** What a training step is estimated to take. */
+export interface StepEstimate {
+  /** The slower of device and host, which work at the same time. */
+  readonly seconds: number;
+  readonly deviceSeconds: number;
+  /** That this machine takes to queue the step. */
+  readonly hostSeconds: number;
+  /** FLOPs of forward and backward pass, nothing counted twice. */
+  readonly usefulFlops: number;
+  /** Of the peak, 0–1: useful FLOPs over what the device could do in that time. */
+  readonly utilization: number;
+  readonly launches: number;
+  readonly bytes: number;
+  /** Most tensor memory at a time, bytes. */
+  readonly peakBytes: number;
+  /** The slowest first. */
+  readonly ops: readonly EstimatedOp[];
+}
+
+/**
+ * Estimates a training step (forward, backward, the update of every parameter) on a device from what it asks of it: every call
+ * is under the roof of its products or its memory traffic, whichever is lower, and every kernel has a launch.
+ */
+export async function estimateStep(
+  config: ModelConfig,
+  batch: StepBatch,
+  settings: StepSettings,
+  roofs: Roofs,
+): Promise<StepEstimate> {
+  const { calls: rows, hostSeconds, peakBytes } = await traceStep(config, batch, settings);
+  const ops = new Map<string, Summed>();
+  for (const row of rows) {
+    const pass = row.backward ? 'backward' : 'forward';
+    const key = `${row.op} ${pass}`;
+    const op = ops.get(key) ?? {
+      op: row.op,
+      pass,
+      calls: 0,
+      flops: 0,
+      bytes: 0,
+      launches: 0,
+      seconds: NO_SECONDS,
+    };
+    const added = roofSeconds(roofs, row);
+    ops.set(key, {
+      ...op,
+      calls: op.calls + row.calls,
+      flops: op.flops + row.flops,
+      bytes: op.bytes + row.bytes + row.passBytes,
+      launches: op.launches + row.launches,
+      seconds: {
+        products: op.seconds.products + added.products,
+        memory: op.seconds.memory + added.memory,
+        launches: op.seconds.launches + added.launches,
+      },
+    });
+  }
+  const all = [...ops.values()].map(({ seconds, ...op }) => ({
+    ...op,
+    roofSeconds: seconds.products + seconds.memory,
+    seconds: seconds.products + seconds.memory + seconds.launches,
+    bound: largest(seconds),
+  }));
+  const sum = (value: (op: Omit<EstimatedOp, 'share'>) => number): number =>
+    all.reduce((total, op) => total + value(op), 0);
+  const deviceSeconds = sum((op) => op.seconds);
+  const seconds = Math.max(deviceSeconds, hostSeconds);
+  const usefulFlops = usefulFlopsOf(config, batch);
+  return {
+    seconds,
+    deviceSeconds,
+    hostSeconds,
+    usefulFlops,
+    utilization: usefulFlops / seconds / roofs.peak,
+    launches: sum((op) => op.launches),
+    bytes: sum((op) => op.bytes),
+    peakBytes,
+    ops: all
+      .map((op) => ({ ...op, share: op.seconds / deviceSeconds }))
+      .sort((a, b) => b.seconds - a.seconds),
+  };
+}
+
+/** Of a batch as one piece, where logits are computed once and what tasks share is computed once. */
+function usefulFlopsOf(config: ModelConfig, batch: StepBatch): number {
+  const { tasks, examples, instruction, input, output } = batch;
+  const flopsOf = (perTask: number): number => {
+    const lengths = { instruction, input, output, tasks, examples: perTask, instructionInInput: false };
+    const { forward, backward } = trainingFlops(config, lengths);
+    return 2 * (forward.total + backward.total - forward.lmHead);
+  };
+  // Tasks have as many examples as others or one more; what an example adds is the same for each.
+  return flopsOf(0) + (examples / tasks) * (flopsOf(1) - flopsOf(0));
+}
+
+function largest({ products, memory, launches }: RoofSeconds): EstimatedOp['bound'] {
+  if (products >= memory && products >= launches) return 'products';
+  return memory >= launches ? 'memory' : 'launches';
+}

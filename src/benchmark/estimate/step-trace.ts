@@ -1,0 +1,72 @@
+import type { TokenizedExample } from '../../data/batch.js';
+import type { ModelConfig } from '../../model/config/config.js';
+import { buildModel } from '../../model/hint/build-model.js';
+import { ParameterStore } from '../../model/parameters/parameter-store.js';
+import { parameterShapes } from '../../model/parameters/parameter-shapes.js';
+import { TracingDevice, type TracedCalls } from '../../tensor/tracing-device.js';
+import { randomTokens, uniforms } from '../random-model.js';
+import { EngineSteps, type StepSettings } from '../training-steps.js';
+
+/** A training batch of examples of equal lengths. */
+export interface StepBatch {
+  readonly examples: number;
+  /** Different instructions among them, each with as many examples as the others or one more. */
+  readonly tasks: number;
+  /** Tokens of an instruction, an input and a target; an instruction of 0 tokens is none. */
+  readonly instruction: number;
+  readonly input: number;
+  readonly output: number;
+}
+
+/** What a training step asks of a device. */
+export interface StepTrace {
+  readonly calls: readonly TracedCalls[];
+  /** Seconds that this machine takes to queue the step on a device that computes nothing. */
+  readonly hostSeconds: number;
+  /** Most tensor memory at a time, bytes. */
+  readonly peakBytes: number;
+}
+
+/**
+ * Counts what one training step asks of a CUDA device: forward and backward pass of every microbatch and the update of every
+ * parameter, by running it on a device that computes nothing.
+ *
+ * @throws what the step throws: NOT_SUPPORTED, INVALID_ARGUMENT
+ */
+export async function traceStep(
+  config: ModelConfig,
+  batch: StepBatch,
+  settings: StepSettings,
+): Promise<StepTrace> {
+  const device = new TracingDevice();
+  try {
+    const parameters = [...parameterShapes(config)].map(
+      ([name, shape]) => [name, device.keep(device.full(shape, 0))] as const,
+    );
+    const model = buildModel(device, config, new ParameterStore(new Map(parameters)));
+    const steps = await EngineSteps.create(model, settings);
+    const examples = examplesOf(config, batch);
+    // The first step also makes what all later ones find: moments, gradients, compiled functions.
+    await steps.step(examples);
+    await device.takeTrace();
+    const hostSeconds = await steps.step(examples);
+    return { calls: await device.takeTrace(), hostSeconds, peakBytes: steps.observed.peakBytes };
+  } finally {
+    device.close();
+  }
+}
+
+/** Random examples of a batch, the same each time. */
+export function examplesOf(config: ModelConfig, batch: StepBatch): TokenizedExample[] {
+  const uniform = uniforms(5);
+  const tokens = (length: number): Int32Array => randomTokens(uniform, length, config.vocabSize);
+  const instructions = Array.from({ length: batch.tasks }, () => tokens(batch.instruction));
+  return Array.from({ length: batch.examples }, (_, example) => ({
+    id: `${example}`,
+    task: `${example % batch.tasks}`,
+    instruction: instructions[example % batch.tasks] as Int32Array,
+    input: tokens(batch.input),
+    target: tokens(batch.output),
+    references: [],
+  }));
+}
