@@ -1,8 +1,14 @@
 import type { Ragged, RaggedBatch } from '../data/batch.js';
-import { generatesBySlot } from '../model/modules/adaptations.js';
 import { makesModulesAgain, runsLayersAgain, type BackwardPlan } from '../model/memory/backward-plan.js';
 import type { ModelConfig } from '../model/config/config.js';
-import { adaptationTable } from '../model/modules/adaptations.js';
+import {
+  adaptationTable,
+  attentionWidth,
+  generatesBySlot,
+  type Adaptation,
+} from '../model/modules/adaptations.js';
+import { slotsOf } from '../model/modules/slots.js';
+import { foldsWhileTraining } from '../model/weights/generator-folding.js';
 import {
   addMultiplyAdds,
   compileMultiplyAdds,
@@ -26,7 +32,9 @@ export interface TrainingCost {
   readonly backward: MultiplyAdds;
   /** What runs again in the backward pass; all 0 where that is nothing. */
   readonly recomputed: MultiplyAdds;
-  /** All of it, in FLOPs (two per multiply-add). */
+  /** Multiply-adds that are not executed because two products of the generators are made one. */
+  readonly folded: number;
+  /** What is executed, in FLOPs (two per multiply-add). */
   readonly flops: number;
 }
 
@@ -56,30 +64,39 @@ export function trainingFlops(config: ModelConfig, lengths: TrainingLengths): Tr
     regenerate ? generated : NOTHING,
     regenerate && !recompute ? sites(config, addMultiplyAdds(encode, decode), adapted) : NOTHING,
   );
+  const folded = foldedAway(config, tasks, plan);
   return {
     forward,
     backward,
     recomputed,
-    flops: 2 * (forward.total + backward.total + recomputed.total),
+    folded,
+    flops: 2 * (forward.total + backward.total + recomputed.total - folded),
   };
 }
 
-/** FLOPs that a batch takes more with a backward plan than where everything is kept for the backward pass. */
-export function runAgainFlops(config: ModelConfig, batch: RaggedBatch, backward: BackwardPlan): number {
-  const extra = (lengths: TrainingLengths): number =>
-    trainingFlops(config, { ...lengths, backward }).flops - trainingFlops(config, lengths).flops;
-  const { instructions, inputs, targets, taskIndex } = batch;
+/**
+ * FLOPs of forward and backward pass over a batch, whatever an engine does to get there: work that runs again, logits that are
+ * computed again, and what tasks share and a microbatch repeats are not counted; products that are folded into one are.
+ */
+export function usefulFlops(
+  config: ModelConfig,
+  { instructions, inputs, targets, taskIndex }: RaggedBatch,
+): number {
+  const useful = (lengths: TrainingLengths): number => {
+    const { forward, backward } = trainingFlops(config, lengths);
+    return 2 * (forward.total + backward.total - forward.lmHead);
+  };
   const tasks = Array.from({ length: instructions.offsets.length - 1 }, (_, task) =>
     ofTask(lengthAt(instructions, task)),
   );
-  let flops = tasks.reduce((total, lengths) => total + extra(lengths), 0);
+  let flops = tasks.reduce((total, lengths) => total + useful(lengths), 0);
   const [first] = tasks;
   // What all tasks share, such as the components' queries, is computed once a batch.
-  if (first) flops -= (tasks.length - 1) * (2 * extra(first) - extra({ ...first, tasks: 2 }));
+  if (first) flops -= (tasks.length - 1) * (2 * useful(first) - useful({ ...first, tasks: 2 }));
   for (const [i, index] of taskIndex.entries()) {
     const task = tasks[index] ?? ofTask(0);
     const example = { ...task, examples: 1, input: lengthAt(inputs, i), output: lengthAt(targets, i) };
-    flops += extra(example) - extra({ ...example, examples: 0 });
+    flops += useful(example) - useful({ ...example, examples: 0 });
   }
   return flops;
 }
@@ -104,8 +121,36 @@ function sites({ hint }: ModelConfig, stacks: MultiplyAdds, { adaptations }: Mul
 /** LoRA of cross-attention's keys and values: made for the inputs, and once more for fused instructions. */
 function generatedTwice(config: ModelConfig, instruction: number, tasks: number): MultiplyAdds {
   if (!config.hint?.instructionFusion) return NOTHING;
-  const table = adaptationTable(config).filter(({ name }) => /^lora_[kv]_/.test(name));
+  const table = adaptationTable(config).filter(isLoraOfKeys);
   return generateMultiplyAdds(config, instruction, tasks, { table, slots: config.numDecoderLayers });
+}
+
+/**
+ * The component attention's output projection of the rows that a generator reads, where it is multiplied into the generator's first
+ * matrix instead, less that product; forward, and twice as much backward.
+ */
+function foldedAway(config: ModelConfig, tasks: number, plan: BackwardPlan | undefined): number {
+  const again = makesModulesAgain(plan) && generatesBySlot(config);
+  const twice = again && !runsLayersAgain(plan) && config.hint?.instructionFusion === true;
+  let saved = 0;
+  for (const adaptation of adaptationTable(config)) {
+    const slots = slotsOf(config, adaptation.name).length;
+    const together = again ? 1 : slots;
+    const once = foldedForward(config, tasks * together * adaptation.components);
+    const repeated = twice && isLoraOfKeys(adaptation) ? config.numDecoderLayers : 0;
+    saved += (slots / together + repeated) * (again ? 4 : 3) * once;
+  }
+  return saved;
+}
+
+/** Multiply-adds that folding saves in a forward pass of so many rows of a generator; 0 where it does not pay. */
+export function foldedForward(config: ModelConfig, rows: number): number {
+  if (!foldsWhileTraining(config, rows)) return 0;
+  return (rows - config.dModel) * config.dModel * attentionWidth(config);
+}
+
+function isLoraOfKeys({ name }: Adaptation): boolean {
+  return /^lora_[kv]_/.test(name);
 }
 
 function scale(count: MultiplyAdds, factor: number): MultiplyAdds {

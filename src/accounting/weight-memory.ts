@@ -1,6 +1,6 @@
 import { isMatrix, matrixDType } from '../model/weights/packed-weights.js';
 import { readsInstruction, type ModelConfig } from '../model/config/config.js';
-import { foldsOutputProjection } from '../model/weights/inference-weights.js';
+import { foldsOutputProjection } from '../model/weights/generator-folding.js';
 import { adaptationTable, attentionWidth, sizeOf, type Adaptation } from '../model/modules/adaptations.js';
 import { parameterShapes } from '../model/parameters/parameter-shapes.js';
 import { isRounded } from '../model/parameters/dtypes.js';

@@ -1,7 +1,7 @@
 import { buildBatch, type TokenizedExample } from '../data/batch.js';
 import { splitByTokens } from '../data/sampling.js';
 import { HintError } from '../util/errors.js';
-import { runAgainFlops } from '../accounting/training-flops.js';
+import { usefulFlops } from '../accounting/training-flops.js';
 import type { BackwardPlan } from '../model/memory/backward-plan.js';
 import { DropoutPlan } from '../model/trainable/dropout.js';
 import type { EncoderDecoderModel } from '../model/hint/encoder-decoder-model.js';
@@ -30,6 +30,7 @@ export interface StepSettings {
 
 /** What was seen of an engine's steps, in their order. */
 export interface ObservedSteps {
+  /** Useful ones: nothing counts twice. */
   readonly flops: number[];
   /** Most tensor memory of all steps, bytes. */
   peakBytes: number;
@@ -50,8 +51,6 @@ export class EngineSteps {
   readonly observed: ObservedSteps = { flops: [], peakBytes: 0, lagP99: 0 };
   private readonly gradients: Gradients;
   private update = 0;
-  /** FLOPs of the step that are no useful work. */
-  private runAgain = 0;
 
   private constructor(
     private readonly model: EncoderDecoderModel,
@@ -86,13 +85,11 @@ export class EngineSteps {
     const { device } = this.model;
     await device.synchronize();
     device.resetPeakMemory();
-    const { flops } = device.statistics();
     const endWatch = watchEventLoopLag();
-    this.runAgain = 0;
     const seconds = await secondsOf(() => this.train(examples));
     const { p99 } = endWatch();
     const after = device.statistics();
-    this.observed.flops.push(after.flops - flops - this.runAgain);
+    this.observed.flops.push(usefulFlops(this.model.config, buildBatch(examples)));
     this.observed.peakBytes = Math.max(this.observed.peakBytes, after.peakBytesInUse);
     this.observed.lagP99 = Math.max(this.observed.lagP99, p99);
     return seconds;
@@ -104,8 +101,6 @@ export class EngineSteps {
     const losses = [];
     for (const [index, microbatch] of splitByTokens(examples, settings.tokenBudget).entries()) {
       const batch = buildBatch(microbatch);
-      if (settings.backward !== 'none')
-        this.runAgain += runAgainFlops(model.config, batch, settings.backward);
       const { sums } = await accumulateGradients(model, batch, gradients, {
         parameters: optimizer.parameters(),
         zLoss: Z_LOSS,

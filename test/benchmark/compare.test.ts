@@ -64,8 +64,10 @@ describe('comparing benchmark results', () => {
 
   it('reads every results file of the repository, and finds no difference to itself', () => {
     const folder = join(import.meta.dirname, '../../bench/results');
-    // Tables of scores lie beside the measurements.
-    const files = readdirSync(folder).filter((name) => /\.json$/.test(name) && !name.includes('reproduce'));
+    // Tables of scores and estimates lie beside the measurements.
+    const files = readdirSync(folder).filter(
+      (name) => /\.json$/.test(name) && !/reproduce|estimate/.test(name),
+    );
     expect(files.length).toBeGreaterThan(0);
     for (const file of files) {
       const series = benchmarkSeries(JSON.parse(readFileSync(join(folder, file), 'utf8')), file);

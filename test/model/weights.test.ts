@@ -26,7 +26,7 @@ async function numbersOf(device: Device, weights: GeneratorWeights): Promise<Rec
   );
   const ids = device.tensor(Int32Array.of(3, 7), [2]);
   const input = weights.computeDtype === 'f32' ? x : ops.cast(x, weights.computeDtype);
-  const { folded, second } = weights.generator('adapter_up');
+  const { folded, second } = weights.generator('adapter_up', 1);
   const made = {
     product: weights.multiply(input, PROJECTION, { outputDType: 'f32' }),
     norm: weights.norm('encoder.final_layer_norm'),

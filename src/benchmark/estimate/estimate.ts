@@ -1,8 +1,9 @@
-import { trainingFlops } from '../../accounting/training-flops.js';
+import { usefulFlops } from '../../accounting/training-flops.js';
+import { buildBatch } from '../../data/batch.js';
 import type { ModelConfig } from '../../model/config/config.js';
 import type { StepSettings } from '../training-steps.js';
 import { roofSeconds, type Roofs, type RoofSeconds } from './roofs.js';
-import { traceStep, type StepBatch } from './step-trace.js';
+import { examplesOf, traceStep, type StepBatch } from './step-trace.js';
 
 /** What one op takes of a step, forward or backward. */
 export interface EstimatedOp {
@@ -96,13 +97,13 @@ export async function estimateStep(
     all.reduce((total, op) => total + value(op), 0);
   const deviceSeconds = sum((op) => op.seconds);
   const seconds = Math.max(deviceSeconds, hostSeconds);
-  const usefulFlops = usefulFlopsOf(config, batch);
+  const useful = usefulFlops(config, buildBatch(examplesOf(config, batch)));
   return {
     seconds,
     deviceSeconds,
     hostSeconds,
-    usefulFlops,
-    utilization: usefulFlops / seconds / roofs.peak,
+    usefulFlops: useful,
+    utilization: useful / seconds / roofs.peak,
     launches: sum((op) => op.launches),
     bytes: sum((op) => op.bytes),
     peakBytes,
@@ -110,18 +111,6 @@ export async function estimateStep(
       .map((op) => ({ ...op, share: op.seconds / deviceSeconds }))
       .sort((a, b) => b.seconds - a.seconds),
   };
-}
-
-/** Of a batch as one piece, where logits are computed once and what tasks share is computed once. */
-function usefulFlopsOf(config: ModelConfig, batch: StepBatch): number {
-  const { tasks, examples, instruction, input, output } = batch;
-  const flopsOf = (perTask: number): number => {
-    const lengths = { instruction, input, output, tasks, examples: perTask, instructionInInput: false };
-    const { forward, backward } = trainingFlops(config, lengths);
-    return 2 * (forward.total + backward.total - forward.lmHead);
-  };
-  // Tasks have as many examples as others or one more; what an example adds is the same for each.
-  return flopsOf(0) + (examples / tasks) * (flopsOf(1) - flopsOf(0));
 }
 
 function largest({ products, memory, launches }: RoofSeconds): EstimatedOp['bound'] {

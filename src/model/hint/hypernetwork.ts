@@ -11,8 +11,8 @@ import { project } from '../t5/attention.js';
 import { encode } from '../t5/encoder.js';
 import type { Network } from '../t5/network.js';
 import { NO_DROPOUT, type DropoutPlan } from '../trainable/dropout.js';
-import { COMPONENT_ATTENTION } from '../weights/inference-weights.js';
-import type { GeneratorWeights } from '../weights/weights.js';
+import { COMPONENT_ATTENTION } from '../weights/generator-folding.js';
+import type { GeneratorLayers, GeneratorWeights } from '../weights/weights.js';
 import { ComponentEmbeddings } from './component-embeddings.js';
 import { hyperdecode, hyperdecoderBlock, type InstructionKeys } from './hyperdecoder.js';
 import { runsLayersAgain, type BackwardPlan } from '../memory/backward-plan.js';
@@ -178,8 +178,8 @@ export class Hypernetwork {
     }
     const tasks = this.hint.generator === 'embedding' ? 1 : this.require(instructions).offsets.length - 1;
     const width = generatorWidth(config);
-    const vectors = yield* this.componentVectors(adaptation, instructions, keys, dropout, slots);
-    const layers = weights.generator(name);
+    const layers = weights.generator(name, tasks * slots.length * adaptation.components);
+    const vectors = yield* this.componentVectors(adaptation, layers, instructions, keys, dropout, slots);
     let z = layers.folded ? vectors : vectors.reshape([vectors.size / width, width]);
     if (this.hint.generatorLayerNorm) {
       z = ops.rmsNorm(z, weights.norm(`hypernetwork.${name}.layer_norm`), config.layerNormEpsilon);
@@ -224,6 +224,7 @@ export class Hypernetwork {
   /** The vectors the generator of one kind reads, task after task. */
   private *componentVectors(
     adaptation: Adaptation,
+    layers: GeneratorLayers,
     instructions: EncodedInstructions | undefined,
     keys: readonly InstructionKeys[],
     dropout: DropoutPlan,
@@ -237,12 +238,13 @@ export class Hypernetwork {
     const { offsets } = this.require(instructions);
     return this.hint.generator === 'decoder'
       ? yield* hyperdecode(this.network, this.embeddings.of(adaptation, slots), offsets, keys, dropout)
-      : this.attend(adaptation, offsets, keys[0] as InstructionKeys, dropout, slots);
+      : this.attend(adaptation, layers, offsets, keys[0] as InstructionKeys, dropout, slots);
   }
 
   /** method §2.4: one cross-attention; no norm, no residual. The queries do not depend on the task and are projected once. */
   private attend(
     adaptation: Adaptation,
+    { folded }: GeneratorLayers,
     offsets: Int32Array,
     { key, value }: InstructionKeys,
     dropout: DropoutPlan,
@@ -259,9 +261,7 @@ export class Hypernetwork {
       sharedQueries: true,
       dropout: dropout.at('generator', 0, 'attention') ?? dropout.at('hyperdecoder', 0, 'attention'),
     });
-    return weights.generator(name).folded
-      ? o
-      : project(this.network, o, COMPONENT_ATTENTION, 'o', undefined, 0);
+    return folded ? o : project(this.network, o, COMPONENT_ATTENTION, 'o', undefined, 0);
   }
 
   private require(instructions: EncodedInstructions | undefined): EncodedInstructions {

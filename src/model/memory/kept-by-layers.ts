@@ -1,6 +1,7 @@
 import type { FloatDType } from '../../tensor/ops.js';
 import type { HintConfig, ModelConfig } from '../config/config.js';
 import { feedForwardMatrices } from '../config/variant.js';
+import { foldsWhileTraining } from '../weights/generator-folding.js';
 import { attentionWidth, generatorWidth, sizeOf, type Adaptation } from '../modules/adaptations.js';
 
 const F32 = 4;
@@ -157,7 +158,8 @@ export function generatedMemory(
     activations += config.numDecoderLayers * layer + sizes.norm(rows) - sizes.of(rows, d);
     passing += sizes.hidden(rows) + sizes.wide(rows);
   }
-  const z = generatorWidth(config);
+  // Where the output projection is multiplied into the generator, nothing lies between it and the attention.
+  const z = foldsWhileTraining(config, generated) ? 0 : generatorWidth(config);
   activations += sizes.of(generated, z) * (hint.generatorLayerNorm ? 2 : 1) + 2 * sizes.of(generated, d);
   passing += sizes.of(generated, z) + sizes.of(generated, d);
   return { modules, activations, passing };

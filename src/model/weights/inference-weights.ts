@@ -4,15 +4,12 @@ import type { FloatDType, WeightDType } from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { HintError } from '../../util/errors.js';
-import type { HintConfig, ModelConfig } from '../config/config.js';
+import type { ModelConfig } from '../config/config.js';
 import type { AdaptationName } from '../modules/adaptation-name.js';
-import { generatorWidth } from '../modules/adaptations.js';
 import { asFloat32 } from '../parameters/dtypes.js';
 import type { ParameterStore } from '../parameters/parameter-store.js';
+import { COMPONENT_ATTENTION } from './generator-folding.js';
 import type { Epilogue, GeneratorLayers, GeneratorWeights } from './weights.js';
-
-/** The one cross-attention of the component embeddings (method §2.4). */
-export const COMPONENT_ATTENTION = 'hypernetwork.attention';
 
 /** All that inference reads, made from the parameters once. A model has one at a time. */
 export abstract class InferenceWeights implements GeneratorWeights {
@@ -82,16 +79,6 @@ export abstract class InferenceWeights implements GeneratorWeights {
     const o = this.parameters.lend(`${COMPONENT_ATTENTION}.o.weight`);
     return ops.groupedLinear(asFloat32(wi), o.reshape([1, 1, ...o.shape]));
   }
-}
-
-/** Whether the component attention's output projection can be multiplied into the generators: nothing lies between. */
-export function foldsOutputProjection(hint: HintConfig): boolean {
-  return hint.generator === 'cross_attention' && !hint.generatorLayerNorm && !hint.perLayerGenerators;
-}
-
-/** What a generator's second layer is multiplied by (method §2.5). */
-export function generatorScale(config: ModelConfig): number {
-  return 1 / Math.sqrt(generatorWidth(config));
 }
 
 /** @throws HintError NOT_SUPPORTED for weights that the device has no products in */

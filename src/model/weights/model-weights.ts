@@ -5,7 +5,7 @@ import type { Tensor } from '../../tensor/tensor.js';
 import type { ModelConfig } from '../config/config.js';
 import type { AdaptationName } from '../modules/adaptation-name.js';
 import type { ParameterStore } from '../parameters/parameter-store.js';
-import { checkWeightDType, generatorScale, type InferenceWeights } from './inference-weights.js';
+import { checkWeightDType, type InferenceWeights } from './inference-weights.js';
 import { PackedWeights } from './packed-weights.js';
 import { RoundedWeights } from './rounded-weights.js';
 import { GeneratorTrainingWeights } from './training-weights.js';
@@ -28,7 +28,7 @@ export class ModelWeights {
     private readonly config: ModelConfig,
     private readonly parameters: ParameterStore,
   ) {
-    const training = new GeneratorTrainingWeights(parameters, generatorScale(config));
+    const training = new GeneratorTrainingWeights(parameters, config);
     this.ofModel = new ChosenWeights(() => this.reading ?? training);
     this.ofHypernetwork = new ChosenWeights(() => this.reading?.ofHypernetwork ?? training);
   }
@@ -117,8 +117,8 @@ class ChosenWeights implements GeneratorWeights {
     return this.choose().multiply(x, layer, epilogue);
   }
 
-  generator(name: AdaptationName): GeneratorLayers {
-    return this.choose().generator(name);
+  generator(name: AdaptationName, rows: number): GeneratorLayers {
+    return this.choose().generator(name, rows);
   }
 
   componentQueries(name: AdaptationName, project: () => Tensor): Tensor {

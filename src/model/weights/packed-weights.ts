@@ -10,12 +10,8 @@ import type { AdaptationName } from '../modules/adaptation-name.js';
 import { adaptationTable } from '../modules/adaptations.js';
 import { asFloat32 } from '../parameters/dtypes.js';
 import type { ParameterStore } from '../parameters/parameter-store.js';
-import {
-  COMPONENT_ATTENTION,
-  foldsOutputProjection,
-  generatorScale,
-  InferenceWeights,
-} from './inference-weights.js';
+import { COMPONENT_ATTENTION, foldsOutputProjection, generatorScale } from './generator-folding.js';
+import { InferenceWeights } from './inference-weights.js';
 import type { Epilogue, GeneratorLayers, GeneratorWeights } from './weights.js';
 
 /** How the two layers of a module's generator are held. */

@@ -4,7 +4,8 @@ import type { Tensor } from '../../tensor/tensor.js';
 import type { AdaptationName } from '../modules/adaptation-name.js';
 import { adaptationTable } from '../modules/adaptations.js';
 import { isRounded } from '../parameters/dtypes.js';
-import { foldsOutputProjection, generatorScale, InferenceWeights } from './inference-weights.js';
+import { foldsOutputProjection, generatorScale } from './generator-folding.js';
+import { InferenceWeights } from './inference-weights.js';
 import type { Epilogue, GeneratorLayers, GeneratorWeights } from './weights.js';
 
 /**

@@ -1,7 +1,9 @@
 import * as ops from '../../tensor/ops.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { AdaptationName } from '../modules/adaptation-name.js';
+import type { ModelConfig } from '../config/config.js';
 import type { ParameterStore } from '../parameters/parameter-store.js';
+import { COMPONENT_ATTENTION, foldsWhileTraining, generatorScale } from './generator-folding.js';
 import type { Epilogue, GeneratorLayers, GeneratorWeights, Weights } from './weights.js';
 
 /**
@@ -46,21 +48,29 @@ export class TrainingWeights implements Weights {
 
 /** {@link TrainingWeights} of a model with a hypernetwork. */
 export class GeneratorTrainingWeights extends TrainingWeights implements GeneratorWeights {
-  /** @param scale of what a generator's second layer makes */
   constructor(
     parameters: ParameterStore,
-    private readonly scale: number,
+    private readonly config: ModelConfig,
   ) {
     super(parameters);
   }
 
-  generator(name: AdaptationName): GeneratorLayers {
+  generator(name: AdaptationName, rows: number): GeneratorLayers {
     const layer = `hypernetwork.${name}`;
+    const alpha = generatorScale(this.config);
+    const folded = foldsWhileTraining(this.config, rows) ? this.withOutputProjection(`${layer}.wi.weight`) : undefined;
     return {
-      folded: false,
-      first: (z, activation) => this.multiply(z, `${layer}.wi`, { activation }),
-      second: (hidden) => this.multiply(hidden, `${layer}.wo`, { alpha: this.scale }),
+      folded: folded !== undefined,
+      first: (z, activation) =>
+        folded ? ops.linear(z, folded, { activation }) : this.multiply(z, `${layer}.wi`, { activation }),
+      second: (hidden) => this.multiply(hidden, `${layer}.wo`, { alpha }),
     };
+  }
+
+  /** wi · o, so that wi (o a) is one product, whose gradient reaches both. */
+  private withOutputProjection(wi: string): Tensor {
+    const o = this.matrix(`${COMPONENT_ATTENTION}.o.weight`);
+    return ops.groupedLinear(this.matrix(wi), o.reshape([1, 1, ...o.shape]));
   }
 
   componentQueries(_name: AdaptationName, project: () => Tensor): Tensor {

@@ -38,8 +38,12 @@ export interface Weights {
 
 /** {@link Weights} with what the generators of a hypernetwork read besides. */
 export interface GeneratorWeights extends Weights {
-  /** The two layers of the MLP that generates a kind of module (method §2.5). */
-  generator(name: AdaptationName): GeneratorLayers;
+  /**
+   * The two layers of the MLP that generates a kind of module (method §2.5).
+   *
+   * @param rows that they are to read now
+   */
+  generator(name: AdaptationName, rows: number): GeneratorLayers;
   /**
    * The component embeddings of a kind as queries. They depend on nothing but weights (method §2.4): where these do not
    * change, `project` is called once.
