@@ -102,8 +102,7 @@ struct OpSpec {
   double (*backwardFlops)(const Call&) = nullptr;
   /// Bytes that have to move, for ops that touch only part of their tensors or some twice; otherwise Call::bytes.
   double (*traffic)(const Call&) = nullptr;
-  /// Of the CUDA kernels, forward and backward; absent: one kernel. The emulator's tests
-  /// hold the launches against those that are counted.
+  /// Of the CUDA kernels, forward and backward; absent: one kernel. See hint estimate.
   GpuWork (*gpuWork)(const Call&) = nullptr;
 
   const Kernels& kernelsOn(DeviceType type) const { return type == DeviceType::cuda ? cuda : cpu; }
