@@ -74,8 +74,8 @@ class Call {
   /// memory with what is read. Throws INVALID_SHAPE / INVALID_ARGUMENT naming them.
   void checkGradients() const;
   double flops() const;
-  /// Bytes of every tensor taking part, each once, gradients that are added to twice; of tensors with slots, those of the
-  /// slot that the call is for.
+  /// Bytes of every tensor taking part, each once, gradients that are added to twice; of tensors with slots, those of
+  /// the slot that the call is for.
   double bytes() const;
   /// Bytes that have to move: those that the op declares, or bytes().
   double traffic() const { return spec->traffic ? spec->traffic(*this) : bytes(); }

@@ -36,8 +36,8 @@ class Trace {
   std::unordered_map<std::string, size_t> places_;
 };
 
-/// A device that takes what a CUDA device takes and runs nothing: calls are noted in `trace`, memory is counted and never
-/// there, and whatever is read is zero. So a step of a model of any size can be counted on any machine.
+/// A device that takes what a CUDA device takes and runs nothing: calls are noted in `trace`, memory is counted and
+/// never there, and whatever is read is zero. So a step of a model of any size can be counted on any machine.
 std::unique_ptr<Backend> tracingBackend(std::shared_ptr<Trace> trace);
 
 }  // namespace hint

@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "native/core/error.h"
-#include "native/ops/common/gpu_work.h"
 #include "native/ops/attention/geometry.h"
+#include "native/ops/common/gpu_work.h"
 #include "native/ops/common/relative_bucket.h"
 
 namespace hint {
@@ -80,9 +80,10 @@ void resolve(Call& call) {
   }
 }
 
-/// Forward one kernel. Backward a pass for what both others read, one over queries and one over keys, and one more over the
-/// keys that sequences share, whose sums are left in memory for a last pass.
+/// Forward one kernel. Backward a pass for what both others read, one over queries and one over keys, and one more over
+/// the keys that sequences share, whose sums are left in memory for a last pass.
 GpuWork gpuWork(const Call& call) {
+  constexpr int64_t kMultiprocessors = 132;  // of an H200
   if (!call.backward) return {1, 0};
   if (!call.gradOutputs[kO]) {
     GpuWork work{0, 0};
@@ -97,7 +98,9 @@ GpuWork gpuWork(const Call& call) {
   const bool bias = wantsGradient(call, kBias);
   if (wantsGradient(call, kQ) || bias) {
     const bool divided = wantsGradient(call, kQ) && g.sharedQueries;
-    work = work + GpuWork{1.0 + divided + bias, queries + keysAndValues + (divided ? 2 * bytesOf(rows, DType::f32) : 0)};
+    const auto run = static_cast<double>(bias ? 1 : sequencesPerRun(g, kMultiprocessors));
+    work = work +
+           GpuWork{1.0 + divided + bias, queries + keysAndValues + (divided ? 2 * bytesOf(rows / run, DType::f32) : 0)};
   }
   if (wantsGradient(call, kK) || wantsGradient(call, kV)) work = work + GpuWork{1, queries + keysAndValues};
   const int prefixes = wantsGradient(call, kPrefixKey) + wantsGradient(call, kPrefixValue),
@@ -106,7 +109,8 @@ GpuWork gpuWork(const Call& call) {
   constexpr double kTile = 64;
   double tiles = 0;
   for (int64_t task = 0; task < g.tasks; ++task)
-    tiles += std::ceil(static_cast<double>(g.prefix) / kTile) + std::ceil(static_cast<double>(g.sharedKeys(task)) / kTile);
+    tiles +=
+        std::ceil(static_cast<double>(g.prefix) / kTile) + std::ceil(static_cast<double>(g.sharedKeys(task)) / kTile);
   const int kinds = (wantsGradient(call, kPrefixKey) || wantsGradient(call, kSharedKey)) +
                     (wantsGradient(call, kPrefixValue) || wantsGradient(call, kSharedValue));
   return work + clearing(call, kPrefixKey) + clearing(call, kPrefixValue) +

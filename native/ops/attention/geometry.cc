@@ -57,6 +57,13 @@ double Geometry::pairs() const {
   return total;
 }
 
+int64_t sequencesPerRun(const Geometry& geometry, int64_t multiprocessors) {
+  constexpr int64_t kTile = 64, kBlocks = 8, kMost = 16;
+  const int64_t tiles = (geometry.maxQueries + kTile - 1) / kTile;
+  const auto sequences = static_cast<int64_t>(geometry.sequences.size());
+  return std::clamp<int64_t>(tiles * geometry.heads * sequences / (kBlocks * multiprocessors), 1, kMost);
+}
+
 Schedule::Schedule(const Geometry& geometry, Split split, int threads) {
   if (geometry.tasks == 0) return;
   std::vector<std::vector<int64_t>> byTask(static_cast<size_t>(geometry.tasks));

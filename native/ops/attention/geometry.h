@@ -38,6 +38,10 @@ struct Geometry {
   double pairs() const;
 };
 
+/// How many sequences that share queries one block of a GPU adds up the gradient of its queries over: as many, up to
+/// 16, as leave eight blocks for each multiprocessor. The fewer runs, the less is left in memory to be summed.
+int64_t sequencesPerRun(const Geometry& geometry, int64_t multiprocessors);
+
 /// Queries [begin, end) of one sequence.
 struct Piece {
   int64_t sequence, begin, end;

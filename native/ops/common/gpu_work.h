@@ -16,7 +16,9 @@ inline GpuWork clearing(const Call& call, int input) {
   return {bytes > 0 ? 1.0 : 0.0, bytes};
 }
 
-inline GpuWork operator+(const GpuWork& a, const GpuWork& b) { return {a.launches + b.launches, a.passBytes + b.passBytes}; }
+inline GpuWork operator+(const GpuWork& a, const GpuWork& b) {
+  return {a.launches + b.launches, a.passBytes + b.passBytes};
+}
 
 /// Bytes of `elements` values.
 inline double bytesOf(double elements, DType dtype) { return elements * static_cast<double>(sizeOf(dtype)); }

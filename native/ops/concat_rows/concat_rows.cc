@@ -15,7 +15,8 @@ OpSpec declare_concat_rows() {
   op.resolve = [](Call& call) { call.setDim("rows", call.dim("rowsA") + call.dim("rowsB")); };
   op.gpuWork = [](const Call& call) {
     const auto isThere = [&](int input) { return !call.backward || wantsGradient(call, input); };
-    return GpuWork{static_cast<double>((call.dim("rowsA") > 0 && isThere(kA)) + (call.dim("rowsB") > 0 && isThere(kB))), 0};
+    return GpuWork{static_cast<double>((call.dim("rowsA") > 0 && isThere(kA)) + (call.dim("rowsB") > 0 && isThere(kB))),
+                   0};
   };
   return op;
 }

@@ -12,7 +12,8 @@ void resolve(Call& call) {
   checkRowGroups(call, "weight");
 }
 
-/// One launch for a product; a pass before the gradients where they do not multiply gy itself, and the other slots cleared.
+/// One launch for a product; a pass before the gradients where they do not multiply gy itself, and the other slots
+/// cleared.
 GpuWork gpuWork(const Call& call) {
   using namespace grouped_linear;
   if (!call.backward) return {1, 0};

@@ -6,7 +6,8 @@
 namespace hint {
 namespace {
 
-/// The product; behind it a pass where there is more to do, before its gradients one where they do not multiply gy itself.
+/// The product; behind it a pass where there is more to do, before its gradients one where they do not multiply gy
+/// itself.
 GpuWork gpuWork(const Call& call) {
   using namespace linear;
   const double elements = static_cast<double>(call.dim("rows")) * static_cast<double>(call.dim("dOut"));

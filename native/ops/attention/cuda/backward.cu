@@ -25,12 +25,12 @@ void rowDots(const T* a, const T* b, int64_t rows, int heads, int dim, float* de
   });
 }
 
-/// Gradient of shared queries: the sum over sequences, in their order, in double.
+/// Gradient of shared queries: the sum over runs of sequences, in their order, in double.
 template <typename T>
-void sumSequences(const float* perSequence, int64_t sequences, int64_t count, T* gradient, float beta) {
+void sumRuns(const float* perRun, int64_t runs, int64_t count, T* gradient, float beta) {
   each(count, [=] __device__(int64_t i) {
     double sum = 0;
-    for (int64_t b = 0; b < sequences; ++b) sum += perSequence[b * count + i];
+    for (int64_t run = 0; run < runs; ++run) sum += perRun[run * count + i];
     store(gradient + i, beta, static_cast<float>(sum));
   });
 }
@@ -103,14 +103,17 @@ void gradients(Call& call, const Plan& plan) {
   if (gq || gb) {
     const int buckets = gb ? static_cast<int>(call.dim("buckets")) : 0;
     const bool divided = gq && geometry.sharedQueries;
-    const Scratch<float> perSequence(divided ? oRows * g.width : 0);
+    // Sums of biases are kept for each sequence, and so is what the scalar kernels make.
+    const int64_t run =
+        divided && !gb && g.tile == kMmaTile ? sequencesPerRun(geometry, Context::current().multiprocessors()) : 1;
+    const int64_t runs = (static_cast<int64_t>(geometry.sequences.size()) + run - 1) / run;
+    const Scratch<float> perRun(divided ? runs * call.dim("qRows") * g.width : 0);
     const Scratch<float> biasSums(int64_t{plan.queryTiles} * g.heads * buckets);
-    queryGradientsOf<T, kDim>(call, plan, inputs,
-                              {divided ? nullptr : dataOf<T>(gq), call.beta(kQ), divided ? perSequence.get() : nullptr},
-                              gb ? biasSums.get() : nullptr, buckets);
-    if (divided)
-      sumSequences(perSequence.get(), static_cast<int64_t>(geometry.sequences.size()), call.dim("qRows") * g.width,
-                   dataOf<T>(gq), call.beta(kQ));
+    queryGradientsOf<T, kDim>(
+        call, plan, inputs,
+        {divided ? nullptr : dataOf<T>(gq), call.beta(kQ), divided ? perRun.get() : nullptr, static_cast<int>(run)},
+        gb ? biasSums.get() : nullptr, buckets);
+    if (divided) sumRuns(perRun.get(), runs, call.dim("qRows") * g.width, dataOf<T>(gq), call.beta(kQ));
     if (gb)
       byType(gb.dtype, [&](auto type) {
         reduceBias(biasSums.get(), plan.queryTiles, g.heads, buckets, dataOf<decltype(type)>(gb), call.beta(kBias));

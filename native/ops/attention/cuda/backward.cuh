@@ -4,12 +4,14 @@
 
 namespace hint::attention::tiles {
 
-/// Where the gradient of queries goes: to q's own rows, or, when sequences share queries, to a row per row of o.
+/// Where the gradient of queries goes: to q's own rows, or, when sequences share queries, to sums [runs, qRows, width]
+/// over runs of `run` sequences each.
 template <typename T>
 struct QueryGradient {
   T* direct;
   float beta;
-  float* perSequence;
+  float* perRun;
+  int run = 1;
 };
 
 /// What both backward kernels read.

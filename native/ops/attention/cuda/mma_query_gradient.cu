@@ -45,11 +45,12 @@ struct BiasSums {
   }
 };
 
-/// One tile of queries of one head per block, over all keys. Probabilities are computed again from logSumExp.
+/// One tile of queries of one head per block, over all keys of `run` sequences in turn, which share the queries where
+/// there are several. Probabilities are computed again from logSumExp.
 template <int kDim>
 __global__ void __launch_bounds__(kMmaThreads)
-    mmaQueryTile(Shape g, BackwardInputs<bf16> in, QueryGradient<bf16> gradient, float* biasSums, int buckets,
-                 const int2* ranges) {
+    mmaQueryTile(Shape g, BackwardInputs<bf16> in, QueryGradient<bf16> gradient, int run, int sequences,
+                 float* biasSums, int buckets, const int2* ranges) {
   extern __shared__ __align__(128) float shared[];
   constexpr int kKeys = kMmaOther<kDim>, kElements = kKeys * MmaTile<kDim>::kStride;
   using Bias = Diagonals<kMmaTile, kKeys>;
@@ -62,78 +63,81 @@ __global__ void __launch_bounds__(kMmaThreads)
   const auto diagonals = [&](int turn) { return Bias{biases + turn * (Bias::kCount + 1)}; };
 
   const QueryTile tile = g.queryTiles[blockIdx.x];
-  const DeviceSequence s = g.sequences[tile.sequence];
-  const int head = blockIdx.y, first = tile.first, count = min(kMmaTile, s.queries - first);
+  const int qBegin = g.sequences[tile.sequence].qBegin, rows = g.sequences[tile.sequence].queries;
+  const int head = blockIdx.y, first = tile.first, count = min(kMmaTile, rows - first);
   const int64_t unit = int64_t{head} * g.dim;
-  const int context = g.contextKeys(s.task), total = context + s.keys;
-  const int end = g.causal ? min(total, context + first + count) : total;
   const int warp = threadIdx.x / 32, warpRow = warp * 16, row = warpRow + fragmentRow(), column = fragmentColumn();
   const BiasSums<kKeys> warpSums{sums + warp * BiasSums<kKeys>::kFloats, bins + warp * buckets};
 
-  const auto fetch = [&](int base) {
-    const int turn = base / kKeys % 2;
-    keys(turn).fill(kKeys, g.dim, kMmaThreads, in.q,
-                    [&](int r) { return base + r < total ? in.k.key(g, tile.sequence, s, base + r) + unit : nullptr; });
-    values(turn).fill(kKeys, g.dim, kMmaThreads, in.q, [&](int r) {
-      return base + r < total ? in.v.key(g, tile.sequence, s, base + r) + unit : nullptr;
-    });
-    commitCopies();
-    if (g.mask.active && threadIdx.x < kKeys / 4)
-      g.mask.quad(static_cast<uint32_t>(tile.sequence * g.heads + head), static_cast<uint32_t>(base + 4 * threadIdx.x),
-                  masks + turn * kKeys + 4 * threadIdx.x);
-    if (in.bias && base + kKeys > context) diagonals(turn).fill(g, in.bias, head, base - context - first);
-  };
-
   queries.fill(kMmaTile, g.dim, kMmaThreads, in.q,
-               [&](int r) { return r < count ? in.q + (s.qBegin + first + r) * g.width + unit : nullptr; });
-  gradients.fill(kMmaTile, g.dim, kMmaThreads, in.q,
-                 [&](int r) { return r < count ? in.gradientO + (s.oBegin + first + r) * g.width + unit : nullptr; });
-  fetch(0);
+               [&](int r) { return r < count ? in.q + (qBegin + first + r) * g.width + unit : nullptr; });
   for (int b = threadIdx.x; b < kMmaThreads / 32 * buckets; b += kMmaThreads) bins[b] = 0.0f;
   float logSumExp[2], delta[2], result[kDim / 8][4] = {}, behind = 0, ahead = 0;
+  for (int sequence = tile.sequence; sequence < min(tile.sequence + run, sequences); ++sequence) {
+    const DeviceSequence s = g.sequences[sequence];
+    const int context = g.contextKeys(s.task), total = context + s.keys;
+    const int end = g.causal ? min(total, context + first + count) : total;
+    const auto fetch = [&](int base) {
+      const int turn = base / kKeys % 2;
+      keys(turn).fill(kKeys, g.dim, kMmaThreads, in.q,
+                      [&](int r) { return base + r < total ? in.k.key(g, sequence, s, base + r) + unit : nullptr; });
+      values(turn).fill(kKeys, g.dim, kMmaThreads, in.q,
+                        [&](int r) { return base + r < total ? in.v.key(g, sequence, s, base + r) + unit : nullptr; });
+      commitCopies();
+      if (g.mask.active && threadIdx.x < kKeys / 4)
+        g.mask.quad(static_cast<uint32_t>(sequence * g.heads + head), static_cast<uint32_t>(base + 4 * threadIdx.x),
+                    masks + turn * kKeys + 4 * threadIdx.x);
+      if (in.bias && base + kKeys > context) diagonals(turn).fill(g, in.bias, head, base - context - first);
+    };
+    // The tiles of the sequence before are read by nobody any more.
+    if (sequence > tile.sequence) __syncthreads();
+    gradients.fill(kMmaTile, g.dim, kMmaThreads, in.q,
+                   [&](int r) { return r < count ? in.gradientO + (s.oBegin + first + r) * g.width + unit : nullptr; });
+    fetch(0);
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int r = row + 8 * half;
-    const int64_t at = (int64_t{s.oBegin} + first + r) * g.heads + head;
-    // A row that is not there has probabilities of zero.
-    logSumExp[half] = r < count ? kLog2E * in.logSumExp[at] : INFINITY;
-    delta[half] = r < count ? in.delta[at] : 0.0f;
-  }
-  for (int base = 0; base < end; base += kKeys) {
-    const int turn = base / kKeys % 2;
-    awaitCopies<0>();
-    // Behind it the other tiles, of the turn before, are read by nobody.
-    __syncthreads();
-    if (base + kKeys < end) fetch(base + kKeys);
+    for (int half = 0; half < 2; ++half) {
+      const int r = row + 8 * half;
+      const int64_t at = (int64_t{s.oBegin} + first + r) * g.heads + head;
+      // A row that is not there has probabilities of zero.
+      logSumExp[half] = r < count ? kLog2E * in.logSumExp[at] : INFINITY;
+      delta[half] = r < count ? in.delta[at] : 0.0f;
+    }
+    for (int base = 0; base < end; base += kKeys) {
+      const int turn = base / kKeys % 2;
+      awaitCopies<0>();
+      // Behind it the other tiles, of the turn before, are read by nobody.
+      __syncthreads();
+      if (base + kKeys < end) fetch(base + kKeys);
 
-    float p[kKeys / 8][4] = {}, d[kKeys / 8][4] = {};
-    multiplyRows<kKeys>(p, queries, warpRow, keys(turn));
-    multiplyRows<kKeys>(d, gradients, warpRow, values(turn));
-    const bool biased = in.bias && base + kKeys > context;
-    const bool whole = base + kKeys <= total && !(g.causal && base + kKeys - 1 - context > first);
+      float p[kKeys / 8][4] = {}, d[kKeys / 8][4] = {};
+      multiplyRows<kKeys>(p, queries, warpRow, keys(turn));
+      multiplyRows<kKeys>(d, gradients, warpRow, values(turn));
+      const bool biased = in.bias && base + kKeys > context;
+      const bool whole = base + kKeys <= total && !(g.causal && base + kKeys - 1 - context > first);
 #pragma unroll
-    for (int n = 0; n < kKeys / 8; ++n)
+      for (int n = 0; n < kKeys / 8; ++n)
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int r = row + i / 2 * 8, c = 8 * n + column + i % 2, own = base + c - context;
-        float score = kLog2E * p[n][i];
-        if (biased && own >= 0) score += diagonals(turn).of(r, c);
-        if (!whole && (base + c >= total || (g.causal && own > first + r))) score = -INFINITY;
-        const float mask = g.mask.active ? masks[turn * kKeys + 8 * n + column + i % 2] : 1.0f;
-        d[n][i] = exp2f(score - logSumExp[i / 2]) * (mask * d[n][i] - delta[i / 2]);
+        for (int i = 0; i < 4; ++i) {
+          const int r = row + i / 2 * 8, c = 8 * n + column + i % 2, own = base + c - context;
+          float score = kLog2E * p[n][i];
+          if (biased && own >= 0) score += diagonals(turn).of(r, c);
+          if (!whole && (base + c >= total || (g.causal && own > first + r))) score = -INFINITY;
+          const float mask = g.mask.active ? masks[turn * kKeys + 8 * n + column + i % 2] : 1.0f;
+          d[n][i] = exp2f(score - logSumExp[i / 2]) * (mask * d[n][i] - delta[i / 2]);
+        }
+      multiplyWeights<kKeys>(result, d, keys(turn));
+      if (!biasSums || base + kKeys <= context) continue;
+      // Beyond the last distance with a bucket of its own, most of a long sequence, a warp's rows fall into one bucket.
+      const int relative = base - context - first - warpRow;
+      const bool allAhead = relative - 15 >= g.buckets.last, allBehind = relative + kKeys - 1 <= -g.buckets.last;
+      if (base >= context && (allAhead || allBehind)) {
+        float sum = 0;
+#pragma unroll
+        for (int n = 0; n < kKeys / 8; ++n) sum += d[n][0] + d[n][1] + d[n][2] + d[n][3];
+        (allAhead ? ahead : behind) += sum;
+      } else {
+        warpSums.add(d, context - base, relative, ranges, buckets);
       }
-    multiplyWeights<kKeys>(result, d, keys(turn));
-    if (!biasSums || base + kKeys <= context) continue;
-    // Beyond the last distance with a bucket of its own, most of a long sequence, a warp's rows fall into one bucket.
-    const int relative = base - context - first - warpRow;
-    const bool allAhead = relative - 15 >= g.buckets.last, allBehind = relative + kKeys - 1 <= -g.buckets.last;
-    if (base >= context && (allAhead || allBehind)) {
-      float sum = 0;
-#pragma unroll
-      for (int n = 0; n < kKeys / 8; ++n) sum += d[n][0] + d[n][1] + d[n][2] + d[n][3];
-      (allAhead ? ahead : behind) += sum;
-    } else {
-      warpSums.add(d, context - base, relative, ranges, buckets);
     }
   }
   if (biasSums) {
@@ -155,14 +159,14 @@ __global__ void __launch_bounds__(kMmaThreads)
   for (int half = 0; half < 2; ++half) {
     const int r = row + 8 * half;
     if (r >= count) continue;
-    const int64_t atO = (int64_t{s.oBegin} + first + r) * g.width + unit;
-    const int64_t atQ = (int64_t{s.qBegin} + first + r) * g.width + unit;
+    const int64_t atRun = (int64_t{tile.sequence / run} * rows + first + r) * g.width + unit;
+    const int64_t atQ = (int64_t{qBegin} + first + r) * g.width + unit;
 #pragma unroll
     for (int n = 0; n < kDim / 8; ++n) {
       if (8 * n >= g.dim) continue;
       const float low = result[n][2 * half], high = result[n][2 * half + 1];
-      if (gradient.perSequence)
-        storePair(gradient.perSequence + atO + 8 * n + column, 0.0f, low, high);
+      if (gradient.perRun)
+        storePair(gradient.perRun + atRun + 8 * n + column, 0.0f, low, high);
       else if (gradient.direct)
         storePair(gradient.direct + atQ + 8 * n + column, gradient.beta, low, high);
     }
@@ -199,10 +203,20 @@ void mmaQueryGradients(const Call& call, const Plan& plan, const BackwardInputs<
   check(cudaFuncSetAttribute(mmaQueryTile<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
         "reserve shared memory");
   Context& context = Context::current();
+  Shape shape = plan.shape;
+  int tiles = plan.queryTiles;
+  const auto sequences = static_cast<int>(plan.geometry.sequences.size());
+  if (gradient.run > 1) {
+    IntList ofRuns;
+    for (int begin = 0; begin < sequences; begin += gradient.run)
+      for (int first = 0; first < call.dim("qRows"); first += kMmaTile) ofRuns.insert(ofRuns.end(), {begin, first});
+    shape.queryTiles = reinterpret_cast<const QueryTile*>(context.table(ofRuns));
+    tiles = static_cast<int>(ofRuns.size() / 2);
+  }
   const int2* ranges = biasSums ? reinterpret_cast<const int2*>(context.table(bucketRanges(call))) : nullptr;
-  const dim3 grid(static_cast<unsigned>(plan.queryTiles), static_cast<unsigned>(plan.shape.heads));
-  mmaQueryTile<kDim><<<grid, kMmaThreads, static_cast<size_t>(bytes), context.stream()>>>(plan.shape, inputs, gradient,
-                                                                                          biasSums, buckets, ranges);
+  const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(shape.heads));
+  mmaQueryTile<kDim><<<grid, kMmaThreads, static_cast<size_t>(bytes), context.stream()>>>(
+      shape, inputs, gradient, gradient.run, sequences, biasSums, buckets, ranges);
   launched();
 }
 

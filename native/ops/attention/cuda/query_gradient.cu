@@ -87,8 +87,8 @@ __global__ void __launch_bounds__(kThreads)
   for (int i = 0; i < kDim / kPerRow; ++i) {
     const int d = part + kPerRow * i;
     if (d >= g.dim) continue;
-    if (gradient.perSequence)
-      gradient.perSequence[oRow * g.width + unit + d] = result[i];
+    if (gradient.perRun)
+      gradient.perRun[oRow * g.width + unit + d] = result[i];
     else if (gradient.direct)
       store(gradient.direct + (s.qBegin + first + row) * g.width + unit + d, gradient.beta, result[i]);
   }
