@@ -153,3 +153,36 @@ describe('hint bench compare', () => {
     expect((await hint('bench', 'compare', before, model)).stderr).toMatch(/^hint: .+\n$/);
   });
 });
+
+describe('hint estimate', () => {
+  const SMALL = ['--size', 'small', '--examples', '6', '--tasks', '2'];
+
+  it('prints what each op takes, for people, for machines and beside an earlier estimate', async () => {
+    const { code, stdout: json } = await hint('estimate', ...SMALL, '--json');
+    expect(code).toBe(0);
+    const report = JSON.parse(json) as { utilization: number; ops: { op: string; share: number }[] };
+    expect(report.utilization).toBeGreaterThan(0);
+    expect(report.utilization).toBeLessThan(1);
+    expect(report.ops.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 9);
+    const file = join(folder, 'estimate.json');
+    await writeFile(file, json);
+    const { stdout } = await hint('estimate', ...SMALL, '--compare', file);
+    expect(stdout).toMatch(/Nothing of this was measured on a GPU/);
+    expect(stdout).toMatch(/^linear, backward .*\n/m);
+    expect(stdout).toMatch(/ms before/);
+    expect(stdout).toMatch(/^Before: Device/m);
+  });
+
+  it.each([
+    [['--size', 'small', '--tasks', '9', '--examples', '8'], /8 examples of 9 tasks cannot be counted/],
+    [['--size', 'xxl'], /has room for .* Choose --param-dtype bf16/],
+    [['--size', 'small', '--measure'], /--measure takes the step on this machine/],
+    [['--size', 'small', '--compare', 'package.json'], /package\.json is no estimate: .* is missing/],
+    [['--size', 'small', '--device', 'h900'], /h900/],
+  ])('refuses %j in a sentence', async (parameters, message) => {
+    const { code, stderr } = await hint('estimate', ...parameters);
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/\n\s+at /);
+  });
+});

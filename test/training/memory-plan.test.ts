@@ -66,7 +66,7 @@ interface Setup {
   model: TrainableModel;
   optimizer: Optimizer;
   trainer: (mode: BackwardPlan) => Trainer;
-  plan: (budget: number) => Promise<MemoryPlan>;
+  plan: (budget: number, tokenBudget?: number) => Promise<MemoryPlan>;
 }
 
 /** A model with what trains it on whole batches of a pool. */
@@ -96,12 +96,12 @@ function setUp(
         { model, source: source(), optimizer },
         { ...SETTINGS, ...settings, backward: mode, schedule: { ...SETTINGS.schedule, steps: 2 } },
       ),
-    plan: (budget) =>
+    plan: (budget, tokenBudget = settings.tokenBudget) =>
       planRun({
         model,
         optimizer,
         source: source(),
-        settings: { ...settings, device: 'cpu', memoryBudget: budget },
+        settings: { ...settings, tokenBudget, device: 'cpu', memoryBudget: budget },
       }),
   };
 }
@@ -233,6 +233,32 @@ describe('a budget chooses', () => {
     }
   });
 
+  it('smaller microbatches before work that runs again, down to a quarter, and what runs again below that', async () => {
+    using device = new Device({ threads: 1 });
+    const { plan } = hintSetup(device, MODULES, {
+      tasks: 60,
+      perTask: 2,
+      instruction: 40,
+      input: 30,
+      target: 10,
+    });
+    const kept = async (tokenBudget: number): Promise<number> =>
+      (await plan(UNLIMITED, tokenBudget)).modes[0]?.required as number;
+    const [whole, most, least] = [await kept(8192), await kept(7168), await kept(2048)];
+    expect(await plan(whole, 8192)).toMatchObject({ mode: 'none', tokenBudget: 8192 });
+    expect(await plan(whole - 1, 8192)).toMatchObject({ mode: 'none', tokenBudget: 7168 });
+    expect(await plan(most - 1, 8192)).toMatchObject({ mode: 'none', tokenBudget: 6144 });
+    expect(await plan(least, 8192)).toMatchObject({
+      ...{ mode: 'none', tokenBudget: 2048 },
+      reason: expect.stringMatching(/^Everything is kept .*: microbatches of at most 2048 tokens take about/),
+    });
+    const again = await plan(least - 1, 8192);
+    expect(again.mode).not.toBe('none');
+    expect(again.tokenBudget).toBe(8192);
+    // Below 2,048 tokens a microbatch is not made smaller.
+    expect((await plan((await kept(2300)) - 1, 2300)).mode).not.toBe('none');
+  });
+
   const input = {
     state: { parameters: 600, copies: 0, gradients: 300, moments: 100, total: 1000 },
     batches: [{ tasks: 2, instruction: 9, input: 50, target: 20, repeatedInstruction: 20 }],
@@ -279,7 +305,9 @@ describe('a run', () => {
     expect(events.find(({ kind }) => kind === 'memory')).toMatchObject({
       plan: {
         mode: 'none',
-        reason: expect.stringMatching(/^Everything is kept for the backward pass: microbatches of at most 600 tokens take about/),
+        reason: expect.stringMatching(
+          /^Everything is kept for the backward pass: microbatches of at most 600 tokens take about/,
+        ),
       },
     });
     const memoryBudget = (planned.modes[0]?.required as number) - 1;

@@ -58,7 +58,9 @@ export class GeneratorTrainingWeights extends TrainingWeights implements Generat
   generator(name: AdaptationName, rows: number): GeneratorLayers {
     const layer = `hypernetwork.${name}`;
     const alpha = generatorScale(this.config);
-    const folded = foldsWhileTraining(this.config, rows) ? this.withOutputProjection(`${layer}.wi.weight`) : undefined;
+    const folded = foldsWhileTraining(this.config, rows)
+      ? this.withOutputProjection(`${layer}.wi.weight`)
+      : undefined;
     return {
       folded: folded !== undefined,
       first: (z, activation) =>
