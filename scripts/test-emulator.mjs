@@ -192,7 +192,7 @@ function faults() {
     if (values.quick && kinds.has(fault.kind)) continue;
     kinds.add(fault.kind);
     const started = Date.now();
-    const { status, said } = opTests('', fault.run, {}, plant(fault, index));
+    const { status, said } = opTests('', fault.run, { HINT_EMULATOR_STOP: '1' }, plant(fault, index));
     const report = said.split('\n').find((line) => fault.found.test(line));
     const isFound = report !== undefined && status !== 0;
     if (isFound) found++;

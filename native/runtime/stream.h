@@ -56,6 +56,8 @@ class Stream {
   /// Copies a tensor to `to`, which holds it by the time of a whenDone that follows. Throws the tensor's failure. Call
   /// on the stream.
   void read(const Tensor& tensor, void* to) {
+    // What was never written because its command failed may have no memory at all.
+    if (const auto failure = tensor.buffer->knownFailure()) throw Error(*failure);
     backend_->download(to, addressOf(tensor), tensor.bytes());
     if (const auto failure = tensor.buffer->knownFailure()) throw Error(*failure);
   }

@@ -40,6 +40,21 @@ std::unique_ptr<Call> mirror(Stream& stream, const Call& call, Copies& copies) {
   return mirrored;
 }
 
+/// Runs `reads` on the stream and waits. Throws the first failure of the stream, or of the reads.
+template <typename Reads>
+void readBack(Stream& stream, const Reads& reads) {
+  std::shared_ptr<const Error> failure;
+  stream.post([&] {
+    try {
+      reads();
+    } catch (const Error& error) {
+      failure = std::make_shared<Error>(error);
+    }
+  });
+  waitFor(stream);
+  if (failure) throw Error(*failure);
+}
+
 }  // namespace
 
 std::unique_ptr<Stream> openDevice(const std::string& name) {
@@ -57,11 +72,10 @@ std::unique_ptr<Call> mirror(Stream& stream, const Call& call) {
 void runOn(Stream& stream, Call& call) {
   Copies copies;
   stream.enqueue(mirror(stream, call, copies));
-  stream.post([&] {
+  readBack(stream, [&] {
     for (const auto& [host, device] : copies)
       if (host->data()) stream.read(bytesOf(device), host->data());
   });
-  waitFor(stream);
 }
 
 void replayOn(Stream& stream, Call& call) {
@@ -85,12 +99,11 @@ void replayOn(Stream& stream, Call& call) {
   stream.replay(program, 1, {});
   std::vector<std::vector<uint8_t>> kept;
   for (const Tensor& other : others) kept.emplace_back(other.bytes());
-  stream.post([&] {
+  readBack(stream, [&] {
     for (const auto& [host, device] : copies)
       if (host->data()) stream.read(bytesOf(device), host->data());
     for (size_t i = 0; i < others.size(); ++i) stream.read(others[i], kept[i].data());
   });
-  waitFor(stream);
   for (const auto& bytes : kept)
     if (bytes != std::vector<uint8_t>(bytes.size(), kByte))
       fail("INTERNAL", call.describe(), ": replayed, it wrote to ", bytes.size(), " bytes that are another's.");

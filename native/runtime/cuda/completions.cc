@@ -36,6 +36,10 @@ void Completions::add(Backend::Then then) {
       event ? cudaSuccess : cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync);
   if (code == cudaSuccess) code = cudaEventRecord(event, stream_);
   if (code != cudaSuccess) {
+    if (event) {
+      std::lock_guard lock(mutex_);
+      events_.push_back(event);
+    }
     // Whoever waits must be called all the same.
     then(note(code));
     return;

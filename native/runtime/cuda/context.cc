@@ -11,16 +11,14 @@ namespace {
 
 thread_local Context* currentContext = nullptr;
 
-cudaStream_t newStream(int device) {
-  check(cudaSetDevice(device), "select the device");
-  cudaStream_t stream = nullptr;
-  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "create a stream");
-  return stream;
-}
-
 }  // namespace
 
-Staging::Staging(cudaStream_t stream) : stream_(stream) {
+OwnStream::OwnStream(int device) {
+  check(cudaSetDevice(device), "select the device");
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "create a stream");
+}
+
+Staging::Staging(cudaStream_t stream) : Staging(stream, Empty()) {
   check(cudaHostAlloc(reinterpret_cast<void**>(&memory_), 2 * kHalf, cudaHostAllocDefault), "allocate staging memory");
   for (cudaEvent_t& event : done_)
     check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "create an event");
@@ -28,7 +26,8 @@ Staging::Staging(cudaStream_t stream) : stream_(stream) {
 
 Staging::~Staging() {
   cudaFreeHost(memory_);
-  for (cudaEvent_t event : done_) cudaEventDestroy(event);
+  for (cudaEvent_t event : done_)
+    if (event) cudaEventDestroy(event);
 }
 
 void Staging::upload(void* to, const void* from, size_t bytes) {
@@ -52,7 +51,7 @@ void Staging::upload(void* to, const void* from, size_t bytes) {
 }
 
 Context::Context(int device)
-    : device_(device), stream_(newStream(device)), staging_(stream_), faults_(std::make_shared<Faults>(stream_)) {
+    : device_(device), stream_(device), staging_(stream_), faults_(std::make_shared<Faults>(stream_)) {
   check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device), "read the device");
   check(cudaDeviceGetAttribute(&sharedMemoryPerBlock_, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
         "read the device");
@@ -66,7 +65,6 @@ Context::~Context() {
   tables_.clear();
   counters_.reset();
   productWorkspace_.reset();
-  cudaStreamDestroy(stream_);
 }
 
 Context& Context::current() {

@@ -17,6 +17,19 @@ namespace hint::cuda {
 
 class Gemm;
 
+/// A stream of a device that does not wait for the legacy stream.
+class OwnStream {
+ public:
+  explicit OwnStream(int device);
+  ~OwnStream() { cudaStreamDestroy(stream_); }
+  OwnStream(const OwnStream&) = delete;
+  OwnStream& operator=(const OwnStream&) = delete;
+  operator cudaStream_t() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
 /// Host memory through which bytes go to the device: two halves in turn, so that copying in never waits for more than
 /// the half before the last.
 class Staging {
@@ -28,6 +41,10 @@ class Staging {
   void upload(void* to, const void* from, size_t bytes);
 
  private:
+  struct Empty {};
+  /// What a constructor that goes on from here has taken is given back when it throws.
+  Staging(cudaStream_t stream, Empty) : stream_(stream) {}
+
   static constexpr size_t kHalf = size_t{16} << 20;
   const cudaStream_t stream_;
   unsigned char* memory_ = nullptr;
@@ -88,7 +105,7 @@ class Context {
   };
 
   const int device_;
-  cudaStream_t stream_ = nullptr;
+  const OwnStream stream_;
   int multiprocessors_ = 0, sharedMemoryPerBlock_ = 0;
   Staging staging_;
   std::shared_ptr<Allocator> allocator_;

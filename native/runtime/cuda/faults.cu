@@ -13,7 +13,7 @@ __global__ void publishKernel(const FaultWord* word, volatile FaultWord* publish
 
 }  // namespace
 
-Faults::Faults(cudaStream_t stream) : stream_(stream) {
+Faults::Faults(cudaStream_t stream) : Faults(stream, Empty()) {
   check(cudaMalloc(&words_, kWords * sizeof(FaultWord)), "allocate fault words");
   check(cudaMemset(words_, 0xFF, kWords * sizeof(FaultWord)), "clear fault words");
   check(cudaHostAlloc(&published_, kWords * sizeof(Published), cudaHostAllocMapped | cudaHostAllocPortable),

@@ -46,6 +46,10 @@ class Faults : public std::enable_shared_from_this<Faults> {
 
  private:
   friend class Check;
+  struct Empty {};
+  /// What a constructor that goes on from here has taken is given back when it throws.
+  Faults(cudaStream_t stream, Empty) : stream_(stream) {}
+
   static constexpr int kWords = 4096;
   struct Published {
     volatile FaultWord word;

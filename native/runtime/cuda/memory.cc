@@ -15,7 +15,10 @@ class DeviceMemory final : public MemorySource {
     return nullptr;
   }
   void give(void* pointer) override {
-    if (cudaSetDevice(device_) == cudaSuccess) cudaFree(pointer);
+    // Also where the first of them fails: an address says which device it is of.
+    cudaSetDevice(device_);
+    cudaFree(pointer);
+    cudaGetLastError();
   }
   bool isSlow() const override { return true; }
   size_t available() const override {

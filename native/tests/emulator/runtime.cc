@@ -70,6 +70,10 @@ void report(const char* kind, const void* place, const char* format, ...) {
   std::vfprintf(stderr, format, arguments);
   std::fputc('\n', stderr);
   va_end(arguments);
+  if (setting("HINT_EMULATOR_STOP", 0)) {
+    std::fflush(nullptr);
+    _exit(kFound);
+  }
 }
 
 namespace {
@@ -99,13 +103,15 @@ bool isWithin(const void* address, size_t bytes) {
   return allocation.bytes > 0 && static_cast<const char*>(address) + bytes <= allocation.begin + allocation.bytes;
 }
 
-cudaError_t copy(const char* call, void* to, const void* from, size_t bytes, cudaStream_t handle) {
+cudaError_t copy(const char* call, void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t handle) {
   if (const cudaError_t code = outcome(call)) return code;
   if (bytes == 0) return cudaSuccess;
   Stream& stream = streamOf(handle);
   const Allocation source = allocationOf(from), target = allocationOf(to);
   for (const auto& [address, allocation] : {std::pair<const void*, Allocation>(from, source), {to, target}})
     if (isInArena(address) && !isWithin(address, bytes)) return returned(cudaErrorInvalidValue);
+  if ((kind != cudaMemcpyDeviceToHost && target.bytes == 0) || (kind != cudaMemcpyHostToDevice && source.bytes == 0))
+    return returned(cudaErrorInvalidValue);
   const auto move = [=] { std::memcpy(to, from, bytes); };
   if (stream.capture && (source.bytes == 0 || source.isPinned))
     report(
@@ -179,8 +185,8 @@ cudaError_t cudaHostGetDevicePointer(void** device, void* host, unsigned) {
   *device = host;
   return cudaSuccess;
 }
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
-  return copy("cudaMemcpyAsync", to, from, bytes, stream);
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  return copy("cudaMemcpyAsync", to, from, bytes, kind, stream);
 }
 cudaError_t cudaMemset(void* to, int value, size_t bytes) { return clear("cudaMemset", to, value, bytes, nullptr); }
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {

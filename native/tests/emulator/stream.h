@@ -61,7 +61,8 @@ cudaError_t outcome(const char* call);
 /// The same, also kept for cudaGetLastError.
 cudaError_t returned(cudaError_t code);
 
-/// Says once for each `place` what is wrong; the process will end with kFound. Whoever takes long to find the words may
+/// Says once for each `place` what is wrong; the process will end with kFound, at once where
+/// HINT_EMULATOR_STOP is 1. Whoever takes long to find the words may
 /// ask before.
 bool isReported(const char* kind, const void* place);
 void report(const char* kind, const void* place, const char* format, ...) __attribute__((format(printf, 3, 4)));

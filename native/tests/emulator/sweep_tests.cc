@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "native/core/table.h"
 #include "native/runtime/cuda_library.h"
@@ -75,7 +76,7 @@ int sweep(int every) {
   const Emulator emulator;
   signal(SIGALRM, sayHang);
   emulator.refuseCalls(-1, -1, 0);
-  const int64_t before = emulator.live();
+  int64_t before = emulator.live();
   work();
   const int64_t count = emulator.calls();
   int failed = 0, total = 0;
@@ -103,10 +104,8 @@ int sweep(int every) {
         complain(call, code, std::string("another exception, ") + error.what());
       }
       emulator.refuseCalls(-1, -1, 0);
-      if (emulator.live() != before) {
-        complain(call, code, "left behind " + std::to_string(emulator.live() - before) + " CUDA objects");
-        return 1;
-      }
+      if (const int64_t left = emulator.live() - std::exchange(before, emulator.live()))
+        complain(call, code, "left behind " + std::to_string(left) + " CUDA objects");
     }
   alarm(kMostSeconds);
   work();
