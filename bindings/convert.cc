@@ -168,12 +168,16 @@ void readTensors(const Call& call, const Items& values, const std::vector<ArgSpe
   }
 }
 
-void throwFirst(const std::vector<std::shared_ptr<DeferredCheck>>& checks, bool alsoReported) {
-  for (const auto& check : checks) {
-    if (check->reported && !alsoReported) continue;
-    if (const auto error = check->error()) {
-      check->reported = true;
-      throw Error(*error);
+void throwFirst(const Checks& checks, bool alsoReported) {
+  for (const auto& [check, commands] : checks) {
+    uint64_t left = alsoReported ? commands : commands & ~check->reported;
+    if (!check->error(left)) continue;
+    for (; left != 0; left &= left - 1) {
+      const uint64_t command = left & ~(left - 1);
+      if (const auto error = check->error(command)) {
+        check->reported |= command;
+        throw Error(*error);
+      }
     }
   }
 }

@@ -127,7 +127,7 @@ void readTensors(const Call& call, const Items& values, const std::vector<ArgSpe
                  std::vector<Tensor>& tensors, std::vector<bool>& present);
 
 /// Throws what a device found out too late to stop the commands behind it, and marks it as reported.
-void throwFirst(const std::vector<std::shared_ptr<DeferredCheck>>& checks, bool alsoReported);
+void throwFirst(const Checks& checks, bool alsoReported);
 
 /// The op table as JavaScript objects.
 Napi::Value describeOps(Napi::Env env);

@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
-#include <vector>
 
 #include "native/core/deferred_check.h"
 #include "native/core/error.h"
@@ -37,15 +37,20 @@ struct Outcome {
   /// so a failure reaches exactly those who depend on it.
   std::shared_ptr<const Error> failure;
   /// What the device has yet to say, or has said, about the commands that the values come from.
-  std::vector<std::shared_ptr<DeferredCheck>> checks;
+  Checks checks;
 
   /// `failure`, or what a check has found by now; null when all is well so far.
   std::shared_ptr<const Error> knownFailure() const {
     if (failure) return failure;
-    for (const auto& check : checks)
-      if (auto error = check->error()) return error;
+    for (const CheckedCommands& check : checks)
+      if (auto error = check.error()) return error;
     return nullptr;
   }
+};
+
+/// The smallest and the largest of some integers.
+struct IntegerRange {
+  int32_t least, most;
 };
 
 /// Memory that exists from its first use on the stream until its last reference is dropped. Because commands hold
@@ -97,6 +102,10 @@ class Buffer : public Outcome {
   bool isBorrowed() const { return lender_ != nullptr; }
   void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
+  /// What the integers in it are known to be between, because the host wrote all of them and no command did since.
+  const std::optional<IntegerRange>& integers() const { return integers_; }
+  /// Whoever writes to the buffer says what is known then.
+  void setIntegers(const std::optional<IntegerRange>& range) { integers_ = range; }
 
   /// What is known of the outcome of the commands, or what the lender has found by now; null when all is well so far.
   std::shared_ptr<const Error> knownFailure() const {
@@ -110,6 +119,7 @@ class Buffer : public Outcome {
   size_t bytes_;
   std::shared_ptr<const Lender> lender_;
   void* data_ = nullptr;
+  std::optional<IntegerRange> integers_;
 };
 
 }  // namespace hint

@@ -46,7 +46,7 @@ class Backend {
   using Then = std::function<void(const std::shared_ptr<const Error>&)>;
   virtual void whenDone(Then then) = 0;
   /// The checks that kernels run since the last call left to the device.
-  virtual std::vector<std::shared_ptr<DeferredCheck>> takeChecks() = 0;
+  virtual Checks takeChecks() = 0;
   /// Runs the program up to `times` times, until the i32 scalar `stop` (if given) is not zero; `cancel` ends it between
   /// two calls.
   /// `runCall` is the stream's way of running one call, with its handling of failures.

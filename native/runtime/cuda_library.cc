@@ -71,7 +71,7 @@ std::unique_ptr<Backend> cudaBackend(const std::string& folder, int device) {
   if (device < 0 || device >= static_cast<int>(status.devices.size()))
     fail("INVALID_ARGUMENT", "There is no CUDA device number ", device, "; this machine has ", status.devices.size(),
          ", counted from 0.");
-  return load(folder).library->open(device);
+  return load(folder).library->open(status.devices[static_cast<size_t>(device)].ordinal);
 }
 
 }  // namespace hint

@@ -12,12 +12,14 @@
 namespace hint {
 
 struct CudaDevice {
+  int ordinal;  ///< CUDA's number of it: GPUs that cannot be used are counted there
   std::string name;
   int major, minor;  ///< compute capability
   size_t memory;     ///< bytes
 };
 
-/// What a machine can do with CUDA. Without devices, `reason` is a sentence that says why.
+/// What a machine can do with CUDA. `reason` is a sentence that says why there are no devices, or why a GPU is not
+/// among them, and what to do about it.
 struct CudaStatus {
   std::vector<CudaDevice> devices;
   std::string reason;
@@ -38,7 +40,7 @@ struct CudaLibrary {
   /// Changes with every change of the classes that cross the border between the two libraries.
   int abi;
   CudaStatus (*status)();
-  std::unique_ptr<Backend> (*open)(int device);
+  std::unique_ptr<Backend> (*open)(int ordinal);
   /// Kernels of the op of that name; both null when it has none.
   Kernels (*kernels)(std::string_view op);
 };

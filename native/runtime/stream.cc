@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
+#include <optional>
 
 #include "native/core/error.h"
 #include "native/core/table.h"
@@ -85,12 +87,17 @@ bool readsMappedFile(const Call& call) {
   return any;
 }
 
-/// Adds the checks that may still fail and are not there yet.
-void addOpen(std::vector<std::shared_ptr<DeferredCheck>>& checks,
-             const std::vector<std::shared_ptr<DeferredCheck>>& more) {
-  for (const auto& check : more)
-    if (!(check->settled() && !check->error()) && std::find(checks.begin(), checks.end(), check) == checks.end())
-      checks.push_back(check);
+/// The range of the integers that are a buffer's whole contents; nullopt for anything else.
+std::optional<IntegerRange> rangeOf(const Tensor& tensor, size_t offset, const std::vector<uint8_t>& bytes) {
+  if (tensor.dtype != DType::i32 || tensor.offset != 0 || offset != 0 || bytes.size() != tensor.buffer->bytes())
+    return std::nullopt;
+  IntegerRange range{INT32_MAX, INT32_MIN};
+  for (size_t at = 0; at < bytes.size(); at += sizeof(int32_t)) {
+    int32_t value;
+    std::memcpy(&value, bytes.data() + at, sizeof value);
+    range = {std::min(range.least, value), std::max(range.most, value)};
+  }
+  return range;
 }
 
 }  // namespace
@@ -206,7 +213,9 @@ void Stream::replay(std::shared_ptr<Program> program, int times, Tensor stop) {
 
 void Stream::write(Tensor tensor, size_t offset, std::vector<uint8_t> bytes) {
   if (bytes.empty()) return;
-  post([this, tensor = std::move(tensor), offset, bytes = std::move(bytes)] {
+  // Only a device that does not see its tensors at once has something to gain from knowing.
+  const auto range = type_ == DeviceType::cpu ? std::nullopt : rangeOf(tensor, offset, bytes);
+  post([this, tensor = std::move(tensor), offset, range, bytes = std::move(bytes)] {
     std::shared_ptr<const Error> failure;
     try {
       tensor.buffer->ensure();
@@ -217,6 +226,7 @@ void Stream::write(Tensor tensor, size_t offset, std::vector<uint8_t> bytes) {
     }
     tensor.buffer->failure = failure;
     tensor.buffer->checks.clear();
+    tensor.buffer->setIntegers(range);
   });
 }
 
@@ -227,9 +237,9 @@ void Stream::execute(Call& call) {
 }
 
 void Stream::collectChecks(Call& call) {
-  std::vector<std::shared_ptr<DeferredCheck>> checks = backend_->takeChecks();
+  Checks checks = backend_->takeChecks();
   if (!checks.empty()) {
-    std::vector<std::shared_ptr<DeferredCheck>> open;
+    Checks open;
     addOpen(open, openChecks_);
     addOpen(open, checks);
     openChecks_ = std::move(open);
@@ -256,7 +266,10 @@ void Stream::run(Call& call) {
       if (call.outputs[i] && call.outputs[i].buffer->isUnwritten()) fresh |= uint64_t{1} << i;
     try {
       // A buffer about to be overwritten starts clean; one that is accumulated into was checked above.
-      forEachWritten(call, [](Tensor& tensor) { tensor.buffer->failure = nullptr; });
+      forEachWritten(call, [](Tensor& tensor) {
+        tensor.buffer->failure = nullptr;
+        tensor.buffer->setIntegers(std::nullopt);
+      });
       forEachWritten(call, [](Tensor& tensor) { tensor.buffer->ensure(); });
       {
         const MappedReads reads(readsMappedFile(call));

@@ -76,7 +76,7 @@ class Stream {
   /// The first failure since the last call, for those who wait on no tensor; null when all is well. Call on the stream.
   std::shared_ptr<const Error> takeFailure();
   /// The checks made since the last call that may still fail. Call on the stream.
-  std::vector<std::shared_ptr<DeferredCheck>> takeChecks() { return std::exchange(openChecks_, {}); }
+  Checks takeChecks() { return std::exchange(openChecks_, {}); }
 
   void setThreads(int threads);
   Allocator& allocator() { return *allocator_; }
@@ -101,7 +101,7 @@ class Stream {
   std::deque<std::function<void()>> queue_;
   std::shared_ptr<Program> recording_;
   std::shared_ptr<const Error> failure_;
-  std::vector<std::shared_ptr<DeferredCheck>> openChecks_;
+  Checks openChecks_;
   // Written by the stream's thread, read by any.
   std::atomic<uint64_t> commands_{0};
   std::atomic<double> flops_{0};

@@ -34,7 +34,7 @@ class TracingBackend final : public Backend {
     trace_->addCopy(static_cast<double>(bytes));
   }
   void whenDone(Then then) override { then(nullptr); }
-  std::vector<std::shared_ptr<DeferredCheck>> takeChecks() override { return {}; }
+  Checks takeChecks() override { return {}; }
 
   void replay(Program& program, int times, const Tensor& stop, const std::atomic<bool>& cancel,
               const std::function<void(Call&)>& runCall) override {

@@ -112,7 +112,7 @@ void replayOn(Stream& stream, Call& call) {
 void waitFor(Stream& stream) {
   std::promise<void> done;
   std::shared_ptr<const Error> failure;
-  std::vector<std::shared_ptr<DeferredCheck>> checks;
+  Checks checks;
   stream.post([&] {
     failure = stream.takeFailure();
     checks = stream.takeChecks();
@@ -123,7 +123,7 @@ void waitFor(Stream& stream) {
   });
   done.get_future().wait();
   for (const auto& check : checks)
-    if (!failure) failure = check->error();
+    if (!failure) failure = check.error();
   if (failure) throw Error(*failure);
 }
 

@@ -98,8 +98,8 @@ export const FAULTS = [
   {
     kind: 'oversize launch',
     file: 'native/ops/attention/cuda/mma.cu',
-    from: '<<<grid, kMmaThreads, kBytes,',
-    to: '<<<grid, kMmaThreads, kBytes + (230 << 10),',
+    from: 'sharedMemory(mmaTile<kDim>, kBytes)',
+    to: 'sharedMemory(mmaTile<kDim>, kBytes) + (230 << 10)',
     run: ['--op', 'attention', '--dtype', 'bf16'],
     found: REFUSED,
   },

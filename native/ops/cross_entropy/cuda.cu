@@ -50,16 +50,17 @@ __global__ void __launch_bounds__(kThreads)
     loss[row] = logZ - logits[target];
 }
 
-/// gradient = (softmax - onehot(target)) * gLoss + softmax * 2 zLoss logZ gZ, one row per block row.
+/// gradient = (softmax - onehot(target)) * gLoss + softmax * 2 zLoss logZ gZ. The blocks with one blockIdx.x have a
+/// row: there may be more rows than a grid's y and z have blocks.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     gradientOfRows(const float* logits, int64_t vocab, const int32_t* targets, int64_t firstRow, float zLoss,
                    const float* logSumExp, const float* gLoss, const float* gZ, T* gradient) {
-  const int64_t row = firstRow + blockIdx.y, at = blockIdx.y * vocab;
+  const int64_t row = firstRow + blockIdx.x, at = blockIdx.x * vocab;
   const float g = gLoss ? gLoss[row] : 0.0f, logZ = logSumExp[row];
   const float factor = g + (gZ ? gZ[row] * 2.0f * zLoss * logZ : 0.0f);
   const int32_t target = targets[row];
-  for (int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x; i < vocab; i += int64_t{gridDim.x} * kThreads)
+  for (int64_t i = int64_t{blockIdx.y} * kThreads + threadIdx.x; i < vocab; i += int64_t{gridDim.y} * kThreads)
     put(gradient + at + i, factor * expf(logits[at + i] - logZ) - (i == target ? g : 0.0f));
 }
 
@@ -76,15 +77,18 @@ void project(const Call& call, int64_t first, int64_t height, float* logits) {
 void forwardCuda(Call& call) {
   const int64_t rows = call.dim("rows"), vocab = call.dim("vocab"), chunk = gpuChunkRows(call);
   if (rows == 0) return;
-  FaultWord* fault = Context::current().faultWord([text = call.describe(), vocab](int64_t row, int32_t target) {
-    return Error("INVALID_TOKEN", text + ": target " + std::to_string(target) + " at row " + std::to_string(row) +
-                                      " is not below the " + std::to_string(vocab) + " rows of weight.");
-  });
+  Context& context = Context::current();
+  FaultWord* fault = nullptr;
+  if (!context.areBelow(call.in(kTargets), vocab))
+    fault = context.faultWord([text = call.describe(), vocab](int64_t row, int32_t target) {
+      return Error("INVALID_TOKEN", text + ": target " + std::to_string(target) + " at row " + std::to_string(row) +
+                                        " is not below the " + std::to_string(vocab) + " rows of weight.");
+    });
   const Scratch<float> logits(chunk * vocab);
   for (int64_t first = 0; first < rows; first += chunk) {
     const int64_t height = std::min(chunk, rows - first);
     project(call, first, height, logits);
-    lossOfRows<<<static_cast<unsigned>(height), kThreads, 0, Context::current().stream()>>>(
+    lossOfRows<<<static_cast<unsigned>(height), kThreads, 0, context.stream()>>>(
         logits, vocab, input<int32_t>(call, kTargets), first, static_cast<float>(call.number("zLoss")),
         output<float>(call, kLoss), output<float>(call, kZTerm), output<float>(call, kLogSumExp), fault);
     launched();
@@ -108,8 +112,8 @@ void backwardOf(const Call& call) {
   for (int64_t first = 0; first < rows; first += chunk) {
     const int64_t height = std::min(chunk, rows - first);
     project(call, first, height, logits);
-    const dim3 grid(static_cast<unsigned>(std::min<int64_t>(32, (vocab + kThreads - 1) / kThreads)),
-                    static_cast<unsigned>(height));
+    const dim3 grid(static_cast<unsigned>(height),
+                    static_cast<unsigned>(std::min<int64_t>(32, (vocab + kThreads - 1) / kThreads)));
     gradientOfRows<<<grid, kThreads, 0, Context::current().stream()>>>(
         logits.get(), vocab, input<int32_t>(call, kTargets), first, static_cast<float>(call.number("zLoss")),
         output<float>(call, kLogSumExp), outputGradient<float>(call, kLoss), outputGradient<float>(call, kZTerm),

@@ -64,12 +64,15 @@ template <typename T, typename Y>
 void forwardOf(const Call& call) {
   const int64_t rows = call.dim("rows"), vocab = call.dim("vocab");
   if (rows == 0) return;
-  FaultWord* fault = Context::current().faultWord([text = call.describe(), vocab](int64_t position, int32_t id) {
-    return Error("INVALID_TOKEN", text + ": id " + std::to_string(id) + " at position " + std::to_string(position) +
-                                      " is outside the vocabulary of " + std::to_string(vocab) +
-                                      " rows; encode the text with this model's tokenizer.");
-  });
-  gather<<<static_cast<unsigned>(rows), kThreads, 0, Context::current().stream()>>>(
+  Context& context = Context::current();
+  FaultWord* fault = nullptr;
+  if (!context.areBelow(call.in(kIds), vocab))
+    fault = context.faultWord([text = call.describe(), vocab](int64_t position, int32_t id) {
+      return Error("INVALID_TOKEN", text + ": id " + std::to_string(id) + " at position " + std::to_string(position) +
+                                        " is outside the vocabulary of " + std::to_string(vocab) +
+                                        " rows; encode the text with this model's tokenizer.");
+    });
+  gather<<<static_cast<unsigned>(rows), kThreads, 0, context.stream()>>>(
       input<int32_t>(call, kIds), vocab, call.dim("d"), input<T>(call, kTable), output<Y>(call, kY), fault);
   launched();
 }

@@ -75,8 +75,9 @@ void forwardCuda(Call& call) {
   const dim3 grid(static_cast<unsigned>(rows / groupSize),
                   static_cast<unsigned>(min(int64_t{1024}, (columns + threads - 1) / threads)));
   byType(call.in(kCache).dtype, [&](auto type) {
-    moveRows<<<grid, static_cast<unsigned>(threads), static_cast<size_t>(threads * groupSize) * sizeof(float),
-               context.stream()>>>(dataOf<decltype(type)>(call.in(kCache)), parents, groupSize, columns, filled.get());
+    moveRows<decltype(type)>
+        <<<grid, static_cast<unsigned>(threads), static_cast<size_t>(threads * groupSize) * sizeof(float),
+           context.stream()>>>(dataOf<decltype(type)>(call.in(kCache)), parents, groupSize, columns, filled.get());
     launched();
   });
 }

@@ -28,7 +28,7 @@ class HostBackend final : public Backend {
   void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void download(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void whenDone(Then then) override { then(nullptr); }
-  std::vector<std::shared_ptr<DeferredCheck>> takeChecks() override { return {}; }
+  Checks takeChecks() override { return {}; }
 
   void replay(Program& program, int times, const Tensor& stop, const std::atomic<bool>& cancel,
               const std::function<void(Call&)>& runCall) override {

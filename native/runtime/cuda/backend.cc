@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "native/runtime/cuda/completions.h"
@@ -32,34 +33,118 @@ class CudaBackend final : public Backend {
   void enter(std::shared_ptr<Allocator> allocator) override { context_.enter(std::move(allocator)); }
 
   void run(Call& call) override {
-    completions_.requireDevice();
-    context_.beginCommand();
-    runKernel(call);
-    for (auto& check : context_.takeChecks()) {
-      context_.faults().publish(*check);
-      checks_.push_back(std::move(check));
-    }
+    onDevice([&] {
+      context_.beginCommand();
+      runKernel(call);
+      checks_ = context_.takeChecks();
+    });
   }
 
   void upload(void* to, const void* from, size_t bytes) override {
-    completions_.requireDevice();
-    context_.staging().upload(to, from, bytes);
+    onDevice([&] { context_.staging().upload(to, from, bytes); });
   }
 
   void download(void* to, const void* from, size_t bytes) override {
+    onDevice([&] { copyBack(static_cast<unsigned char*>(to), static_cast<const unsigned char*>(from), bytes); });
+  }
+
+  void whenDone(Then then) override {
+    try {
+      onDevice([&] { context_.publishFaults(); });
+    } catch (const Error&) {
+      // What was not published is not known to be right; a device that is lost is told by the wait.
+    }
+    completions_.add(std::move(then));
+  }
+
+  Checks takeChecks() override { return std::exchange(checks_, {}); }
+
+  void replay(Program& program, int times, const Tensor& stop, const std::atomic<bool>& cancel,
+              const std::function<void(Call&)>& runCall) override {
+    if (times <= 0 || cancel) return;
+    onDevice([&] {
+      if (!program.compiled) {
+        const HeldTables held(context_);
+        // The first round runs call by call: it uploads tables, chooses algorithms and finds failures.
+        auto recorded = std::make_shared<Recorded>(program);
+        for (const auto& call : program.calls) runCall(*call);
+        if (recorded->failure()) return;
+        if (stop) requireStop(stop);
+        capture(program, stop, *recorded);
+        program.compiled = std::move(recorded);
+        --times;
+      }
+      auto& recorded = *std::static_pointer_cast<Recorded>(program.compiled);
+      if (const auto failure = recorded.failure()) throw Error(*failure);
+      if (times <= 0 || runGraph(recorded, times)) return;
+      for (int round = 0; round < times && !(stop && isSet(stop)); ++round) {
+        for (const auto& call : program.calls) {
+          if (cancel) return;
+          runCall(*call);
+        }
+        if (recorded.failure()) return;
+      }
+    });
+  }
+
+ private:
+  /// What is known of a program once its first round has run. It is asked before every replay, so all is there once.
+  struct Recorded {
+    std::shared_ptr<ReplayGraph> graph;  ///< null: the program runs call by call
+    Checks checks;                       ///< of the graph's commands
+    std::vector<Buffer*> buffers, written;
+
+    explicit Recorded(const Program& program) {
+      std::unordered_set<Buffer*> seen, seenWritten;
+      const auto add = [](const Tensor& tensor, std::unordered_set<Buffer*>& seen, std::vector<Buffer*>& list) {
+        if (tensor && seen.insert(tensor.buffer.get()).second) list.push_back(tensor.buffer.get());
+      };
+      for (const auto& call : program.calls) {
+        for (const auto* tensors : {&call->inputs, &call->outputs})
+          for (const Tensor& tensor : *tensors) add(tensor, seen, buffers);
+        for (const Tensor& tensor : call->outputs) add(tensor, seenWritten, written);
+        for (size_t i = 0; i < call->inputs.size(); ++i)
+          if (call->spec->inputs[i].flags & kMutable) add(call->inputs[i], seenWritten, written);
+      }
+    }
+
+    std::shared_ptr<const Error> failure() const {
+      for (const Buffer* buffer : buffers)
+        if (auto failure = buffer->knownFailure()) return failure;
+      return nullptr;
+    }
+  };
+
+  struct HeldTables {
+    explicit HeldTables(Context& context) : context(context) { context.holdTables(); }
+    ~HeldTables() { context.letTablesGo(); }
+    Context& context;
+  };
+
+  /// Runs what calls CUDA. A device that turns out to be lost is told to all who wait for it, then and later.
+  template <typename Work>
+  void onDevice(const Work& work) {
     completions_.requireDevice();
+    try {
+      work();
+    } catch (const Error& error) {
+      if (error.code() == "DEVICE_LOST") completions_.lose(error);
+      throw;
+    }
+  }
+
+  void copyBack(unsigned char* to, const unsigned char* from, size_t bytes) {
     // Copies to ordinary memory would wait for the stream; these go through pinned memory, piece by piece when large.
     constexpr size_t kPiece = size_t{64} << 20;
     for (size_t at = 0; at < bytes; at += kPiece) {
       const size_t count = std::min(kPiece, bytes - at);
       std::shared_ptr<void> piece(pinned_->acquire(count),
                                   [pinned = pinned_, count](void* p) { pinned->release(p, count); });
-      check(cudaMemcpyAsync(piece.get(), static_cast<const unsigned char*>(from) + at, count, cudaMemcpyDeviceToHost,
-                            context_.stream()),
+      check(cudaMemcpyAsync(piece.get(), from + at, count, cudaMemcpyDeviceToHost, context_.stream()),
             "copy from the device");
       if (bytes > kPiece) {
         check(cudaStreamSynchronize(context_.stream()), "copy from the device");
-        std::memcpy(static_cast<unsigned char*>(to) + at, piece.get(), count);
+        std::memcpy(to + at, piece.get(), count);
       } else {
         completions_.add([piece, to, count](const std::shared_ptr<const Error>& lost) {
           if (!lost) std::memcpy(to, piece.get(), count);
@@ -68,57 +153,46 @@ class CudaBackend final : public Backend {
     }
   }
 
-  void whenDone(Then then) override { completions_.add(std::move(then)); }
-
-  std::vector<std::shared_ptr<DeferredCheck>> takeChecks() override { return std::exchange(checks_, {}); }
-
-  void replay(Program& program, int times, const Tensor& stop, const std::atomic<bool>& cancel,
-              const std::function<void(Call&)>& runCall) override {
-    if (times <= 0 || cancel) return;
-    completions_.requireDevice();
-    if (!program.compiled) {
-      // The first round runs call by call: it uploads tables, chooses algorithms and finds failures.
-      for (const auto& call : program.calls) runCall(*call);
-      if (failureOf(program)) return;
-      if (stop) requireStop(stop);
-      program.compiled = std::make_shared<Recorded>(capture(program, stop));
-      --times;
+  /// Makes the program's graph, unless HINT_CUDA_GRAPHS=0 forbids graphs or the driver refuses this one: the same
+  /// commands run one by one then, which costs the host's time but no result.
+  void capture(const Program& program, const Tensor& stop, Recorded& recorded) {
+    const char* graphs = std::getenv("HINT_CUDA_GRAPHS");
+    if (graphs && std::string_view(graphs) == "0") return;
+    try {
+      recorded.graph = captureProgram(context_, program, stop, [](Call& call) { runKernel(call); });
+    } catch (const Error& error) {
+      refuse(error);
     }
-    if (const auto failure = failureOf(program)) throw Error(*failure);
-    if (times <= 0) return;
-    if (const auto& graph = *std::static_pointer_cast<Recorded>(program.compiled)) {
-      graph->launch(times);
-      return;
-    }
-    for (int round = 0; round < times && !(stop && isSet(stop)); ++round) {
-      for (const auto& call : program.calls) {
-        if (cancel) return;
-        runCall(*call);
-      }
-      if (failureOf(program)) return;
-    }
+    for (const CheckedCommands& one : context_.takeChecks())
+      if (recorded.graph) addOpen(recorded.checks, {one});
   }
 
- private:
-  /// The graph of a program, or null when it is run call by call.
-  using Recorded = std::shared_ptr<ReplayGraph>;
-
-  /// Null where HINT_CUDA_GRAPHS=0 forbids graphs or the driver refuses this one: the same commands run one by one,
-  /// which costs the host's time but no result.
-  Recorded capture(const Program& program, const Tensor& stop) {
-    const char* graphs = std::getenv("HINT_CUDA_GRAPHS");
-    if (graphs && std::string_view(graphs) == "0") return nullptr;
+  /// Whether the program has a graph and the driver takes it.
+  bool runGraph(Recorded& recorded, int times) {
+    if (!recorded.graph) return false;
     try {
-      return captureProgram(context_, program, stop, [](Call& call) { runKernel(call); });
+      recorded.graph->launch(times);
     } catch (const Error& error) {
-      completions_.requireDevice();
-      context_.takeChecks();
-      static std::once_flag said;
-      sayOnce(said,
-              std::string("decoding steps run call by call, which is slower, because no CUDA graph could be made: ") +
-                  error.what() + " HINT_CUDA_GRAPHS=0 does the same without trying.");
-      return nullptr;
+      recorded.graph = nullptr;
+      refuse(error);
+      return false;
     }
+    for (const CheckedCommands& one : recorded.checks)
+      context_.faults().publish(static_cast<Faults::Group&>(*one.check));
+    for (Buffer* buffer : recorded.written) {
+      buffer->setIntegers(std::nullopt);
+      addOpen(buffer->checks, recorded.checks);
+    }
+    return true;
+  }
+
+  /// Goes on without a graph. Throws the error of a device that is lost.
+  static void refuse(const Error& error) {
+    if (error.code() == "DEVICE_LOST") throw Error(error);
+    static std::once_flag said;
+    sayOnce(said,
+            std::string("decoding steps run call by call, which is slower, because no CUDA graph could be made: ") +
+                error.what() + " HINT_CUDA_GRAPHS=0 does the same without trying.");
   }
 
   /// The stop flag as the commands so far leave it. Waits for the stream.
@@ -130,15 +204,6 @@ class CudaBackend final : public Backend {
         "copy from the device");
     check(cudaStreamSynchronize(context_.stream()), "wait for the stream");
     return *static_cast<const int32_t*>(value.get()) != 0;
-  }
-
-  static std::shared_ptr<const Error> failureOf(const Program& program) {
-    for (const auto& call : program.calls)
-      for (const auto* tensors : {&call->inputs, &call->outputs})
-        for (const Tensor& tensor : *tensors)
-          if (tensor)
-            if (auto failure = tensor.buffer->knownFailure()) return failure;
-    return nullptr;
   }
 
   static void runKernel(Call& call) {
@@ -153,8 +218,34 @@ class CudaBackend final : public Backend {
   Context context_;
   std::shared_ptr<Allocator> pinned_;
   Completions completions_;
-  std::vector<std::shared_ptr<DeferredCheck>> checks_;
+  Checks checks_;  ///< of the command in hand
 };
+
+std::string versionText(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+/// Why CUDA finds no GPU, and what to do about it.
+std::string reasonOf(cudaError_t found, const CudaStatus& status) {
+  if (status.driver == 0) return "no NVIDIA driver is installed; install one where there is an NVIDIA GPU";
+  if (found == cudaErrorInsufficientDriver)
+    return "the NVIDIA driver is for CUDA " + versionText(status.driver) + " and this build needs one for " +
+           versionText(status.runtime) + "; install a newer driver, or build with an older CUDA toolkit";
+  if (found == cudaSuccess || found == cudaErrorNoDevice)
+    return "the machine has no NVIDIA GPU, or CUDA_VISIBLE_DEVICES hides it";
+  return std::string("the NVIDIA driver gives no GPU: ") + cudaGetErrorString(found) +
+         "; see what nvidia-smi says, and restart the machine where the driver was updated";
+}
+
+/// Why this GPU cannot be used; empty when it can.
+std::string reasonAgainst(int ordinal, cudaError_t found, const cudaDeviceProp& properties) {
+  if (found != cudaSuccess)
+    return "GPU " + std::to_string(ordinal) + " does not answer: " + cudaGetErrorString(found) +
+           "; see what nvidia-smi says";
+  if (properties.major >= 8) return "";
+  return std::string("the GPU ") + properties.name + " has compute capability " + std::to_string(properties.major) +
+         "." + std::to_string(properties.minor) + " and 8.0 is needed; use an NVIDIA GPU of 2020 or later (Ampere)";
+}
 
 CudaStatus status() {
   CudaStatus status;
@@ -164,22 +255,18 @@ CudaStatus status() {
   cudaDriverGetVersion(&status.driver);
   if (found != cudaSuccess || count == 0) {
     cudaGetLastError();
-    status.reason = status.driver == 0 ? "no NVIDIA driver is installed"
-                    : found == cudaErrorInsufficientDriver
-                        ? "the NVIDIA driver is older than this build's CUDA runtime; install a newer driver"
-                    : count == 0 && found == cudaSuccess ? "the machine has no NVIDIA GPU"
-                                                         : cudaGetErrorString(found);
+    status.reason = reasonOf(found, status);
     return status;
   }
   for (int i = 0; i < count; ++i) {
-    cudaDeviceProp properties;
-    if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) continue;
-    if (properties.major < 8) {
-      status.reason = std::string("the GPU ") + properties.name + " has compute capability " +
-                      std::to_string(properties.major) + "." + std::to_string(properties.minor) + "; 8.0 is needed";
-      continue;
-    }
-    status.devices.push_back({properties.name, properties.major, properties.minor, properties.totalGlobalMem});
+    cudaDeviceProp properties = {};
+    const cudaError_t answer = cudaGetDeviceProperties(&properties, i);
+    if (answer != cudaSuccess) cudaGetLastError();
+    const std::string reason = reasonAgainst(i, answer, properties);
+    if (!reason.empty())
+      status.reason = reason;
+    else
+      status.devices.push_back({i, properties.name, properties.major, properties.minor, properties.totalGlobalMem});
   }
   status.gemmLibrary = gemmLibrary();
   return status;

@@ -6,12 +6,18 @@
 
 namespace hint::cuda {
 
-/// Throws INTERNAL, or OUT_OF_MEMORY for that one, when a call of the CUDA runtime failed.
+/// Whether CUDA can do nothing more in this process after that error, by its documentation.
+bool isFatal(cudaError_t code);
+
+/// What to tell when a device can no longer be used.
+Error lostDevice(cudaError_t code);
+
+/// Throws the error of a call of the CUDA runtime that failed: DEVICE_LOST after one that is fatal, which any call may
+/// return for an earlier one, OUT_OF_MEMORY for that one, otherwise INTERNAL.
+[[noreturn]] void failCall(cudaError_t code, const char* what);
+
 inline void check(cudaError_t code, const char* what) {
-  if (code == cudaSuccess) return;
-  cudaGetLastError();  // errors that can be recovered from must not be reported again
-  fail(code == cudaErrorMemoryAllocation ? "OUT_OF_MEMORY" : "INTERNAL", "CUDA failed to ", what, ": ",
-       cudaGetErrorString(code), ".");
+  if (code != cudaSuccess) failCall(code, what);
 }
 
 /// Throws when the launch in front of it was refused.

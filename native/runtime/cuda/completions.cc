@@ -1,6 +1,5 @@
 #include "native/runtime/cuda/completions.h"
 
-#include <string>
 #include <utility>
 
 #include "native/runtime/cuda/check.h"
@@ -22,7 +21,7 @@ Completions::~Completions() {
   for (cudaEvent_t event : events_) cudaEventDestroy(event);
 }
 
-void Completions::add(Backend::Then then) {
+cudaEvent_t Completions::record() {
   cudaEvent_t event = nullptr;
   {
     std::lock_guard lock(mutex_);
@@ -32,21 +31,23 @@ void Completions::add(Backend::Then then) {
     }
   }
   // A thread that waits for a blocking event sleeps; by default it would spin.
-  cudaError_t code =
-      event ? cudaSuccess : cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync);
-  if (code == cudaSuccess) code = cudaEventRecord(event, stream_);
-  if (code != cudaSuccess) {
-    if (event) {
-      std::lock_guard lock(mutex_);
-      events_.push_back(event);
-    }
-    // Whoever waits must be called all the same.
-    then(note(code));
-    return;
+  if (!event && cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync) != cudaSuccess) {
+    cudaGetLastError();
+    return nullptr;
   }
+  if (cudaEventRecord(event, stream_) == cudaSuccess) return event;
+  cudaGetLastError();
+  cudaEventDestroy(event);
+  return nullptr;
+}
+
+void Completions::add(Backend::Then then) {
+  cudaEvent_t event = record();
+  // That there is no event says nothing about the device. In its turn all the same: copies before it come first.
+  const cudaError_t result = event ? cudaSuccess : cudaStreamSynchronize(stream_);
   {
     std::lock_guard lock(mutex_);
-    queue_.push_back({event, std::move(then)});
+    queue_.push_back({event, result, std::move(then)});
   }
   ready_.notify_one();
 }
@@ -64,27 +65,26 @@ void Completions::loop() {
     }
     // A kernel that faults is first seen here: its launch had succeeded, and so had the copy of its results behind it.
     // After that the wait fails at once; whoever waits must be called all the same.
-    item.then(note(cudaEventSynchronize(item.event)));
+    item.then(note(item.event ? cudaEventSynchronize(item.event) : item.result));
     item.then = nullptr;
     std::lock_guard lock(mutex_);
-    events_.push_back(item.event);
+    if (item.event) events_.push_back(item.event);
   }
 }
 
 std::shared_ptr<const Error> Completions::note(cudaError_t code) {
-  std::shared_ptr<const Error> lost;
+  if (code != cudaSuccess) lose(lostDevice(code));
+  const std::lock_guard lock(mutex_);
+  return lost_;
+}
+
+void Completions::lose(const Error& error) {
   {
     const std::lock_guard lock(mutex_);
-    if (code != cudaSuccess && !lost_)
-      lost_ = std::make_shared<Error>(
-          "DEVICE_LOST",
-          "The CUDA device " + std::to_string(device_) + " is lost: " + cudaGetErrorString(code) +
-              ". Nothing on it can be read or run any more; start the process again. To find the kernel, set "
-              "CUDA_LAUNCH_BLOCKING=1 or run it under compute-sanitizer.");
-    lost = lost_;
+    if (lost_) return;
+    lost_ = std::make_shared<Error>(error);
   }
-  if (lost) faults_->lose(lost);
-  return lost;
+  faults_->lose(lost_);
 }
 
 void Completions::requireDevice() {

@@ -24,19 +24,25 @@ class Completions {
   Completions(const Completions&) = delete;
   Completions& operator=(const Completions&) = delete;
 
-  /// Calls `then` once all work now on the stream is done, at once when the device is lost. Never waits, never throws.
+  /// Calls `then` once all work now on the stream is done, at once when the device is lost. Never throws, and waits
+  /// only where the runtime has no event.
   void add(Backend::Then then);
   /// Throws DEVICE_LOST once a wait for the device has failed: no command can run there any more.
   void requireDevice();
+  /// The device is lost, as a call other than a wait has found.
+  void lose(const Error& error);
 
  private:
   struct Item {
-    cudaEvent_t event;
+    cudaEvent_t event;  ///< null: what is waited for was waited for already, with this result
+    cudaError_t result;
     Backend::Then then;
   };
   void loop();
   /// Keeps the first error for good and gives it; null when there was none.
   std::shared_ptr<const Error> note(cudaError_t code);
+  /// An event behind what is on the stream; null where the runtime gives none.
+  cudaEvent_t record();
 
   const int device_;
   const cudaStream_t stream_;

@@ -18,13 +18,23 @@ OwnStream::OwnStream(int device) {
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "create a stream");
 }
 
-Staging::Staging(cudaStream_t stream) : Staging(stream, Empty()) {
-  check(cudaHostAlloc(reinterpret_cast<void**>(&memory_), 2 * kHalf, cudaHostAllocDefault), "allocate staging memory");
-  for (cudaEvent_t& event : done_)
-    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "create an event");
+OwnStream::~OwnStream() { cudaStreamDestroy(stream_); }
+
+Staging::Staging(cudaStream_t stream) : stream_(stream) {
+  try {
+    check(cudaHostAlloc(reinterpret_cast<void**>(&memory_), 2 * kHalf, cudaHostAllocDefault),
+          "allocate staging memory");
+    for (cudaEvent_t& event : done_)
+      check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "create an event");
+  } catch (...) {
+    free();
+    throw;
+  }
 }
 
-Staging::~Staging() {
+Staging::~Staging() { free(); }
+
+void Staging::free() {
   cudaFreeHost(memory_);
   for (cudaEvent_t event : done_)
     if (event) cudaEventDestroy(event);
@@ -62,7 +72,8 @@ Context::~Context() {
   cudaSetDevice(device_);
   cudaStreamSynchronize(stream_);
   gemm_.reset();
-  tables_.clear();
+  tables_ = {};
+  group_.reset();
   counters_.reset();
   productWorkspace_.reset();
 }
@@ -85,23 +96,26 @@ size_t Context::Hash::operator()(const IntList& values) const {
 }
 
 void Context::beginCommand() {
-  constexpr size_t kTables = 2048;
-  if (tables_.size() >= kTables) tables_.clear();
+  // Words of a command that failed after it took them.
+  checks_.clear();
+  while (!tablesAreHeld_ && (tables_.size() > kTables || tableBytes_ > kTableBytes))
+    tableBytes_ -= tables_.takeOldest()->bytes();
 }
 
 const int32_t* Context::table(const IntList& values) {
   if (values.empty()) return nullptr;
-  auto found = tables_.find(values);
-  if (found == tables_.end()) {
+  std::shared_ptr<Buffer>* table = tables_.find(values);
+  if (!table) {
     if (keep_)
       fail("INTERNAL", "A command reads a list of ", values.size(),
            " integers in its second run that it did not read in its first; it cannot be recorded.");
     auto buffer = scratch(values.size() * sizeof(int32_t));
     staging_.upload(buffer->data(), values.data(), values.size() * sizeof(int32_t));
-    found = tables_.emplace(values, std::move(buffer)).first;
+    tableBytes_ += buffer->bytes();
+    table = &tables_.add(values, std::move(buffer));
   }
-  if (keep_) keep_->push_back(found->second);
-  return static_cast<const int32_t*>(found->second->data());
+  if (keep_) keep_->push_back(*table);
+  return static_cast<const int32_t*>((*table)->data());
 }
 
 std::shared_ptr<Buffer> Context::scratch(size_t bytes) {
@@ -133,8 +147,31 @@ void* Context::productWorkspace(size_t bytes) {
 }
 
 FaultWord* Context::faultWord(FaultText text) {
-  checks_.push_back(faults_->take(std::move(text)));
-  return checks_.back()->word();
+  if (group_ && group_->isFull() && !keep_) publishFaults();
+  if (!group_ || group_->isFull()) group_ = faults_->take(keep_ != nullptr);
+  const auto [word, bit] = group_->add(std::move(text));
+  checks_.push_back({group_, bit});
+  return word;
+}
+
+bool Context::areBelow(const Tensor& integers, int64_t count) const {
+  const auto& range = integers.buffer->integers();
+  return !keep_ && range && range->least >= 0 && range->most < count;
+}
+
+void Context::publishFaults() {
+  if (const auto group = std::exchange(group_, nullptr)) faults_->publish(*group);
+}
+
+void Context::beginKeeping(std::vector<std::shared_ptr<Buffer>>* keep) {
+  // Commands of a graph have groups of their own, which are published whenever it has run.
+  publishFaults();
+  keep_ = keep;
+}
+
+void Context::endKeeping() {
+  group_.reset();
+  keep_ = nullptr;
 }
 
 }  // namespace hint::cuda

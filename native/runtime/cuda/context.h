@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <unordered_map>
 #include <vector>
 
 #include "native/core/buffer.h"
@@ -12,16 +11,17 @@
 #include "native/runtime/allocator.h"
 #include "native/runtime/cuda/check.h"
 #include "native/runtime/cuda/faults.h"
+#include "native/runtime/cuda/recent.h"
 
 namespace hint::cuda {
 
 class Gemm;
 
-/// A stream of a device that does not wait for the legacy stream.
+/// A stream of a device, as long as this lives.
 class OwnStream {
  public:
   explicit OwnStream(int device);
-  ~OwnStream() { cudaStreamDestroy(stream_); }
+  ~OwnStream();
   OwnStream(const OwnStream&) = delete;
   OwnStream& operator=(const OwnStream&) = delete;
   operator cudaStream_t() const { return stream_; }
@@ -41,10 +41,7 @@ class Staging {
   void upload(void* to, const void* from, size_t bytes);
 
  private:
-  struct Empty {};
-  /// What a constructor that goes on from here has taken is given back when it throws.
-  Staging(cudaStream_t stream, Empty) : stream_(stream) {}
-
+  void free();
   static constexpr size_t kHalf = size_t{16} << 20;
   const cudaStream_t stream_;
   unsigned char* memory_ = nullptr;
@@ -72,11 +69,15 @@ class Context {
   Gemm& gemm() { return *gemm_; }
   Staging& staging() { return staging_; }
 
-  /// Called before each command: forgets tables when there are too many.
+  /// Called before each command: forgets the tables that were not read for longest when there are too many.
   void beginCommand();
   /// The integers on the device, until the command ends. Equal lists, such as the offsets
   /// of a batch, are copied once.
   const int32_t* table(const IntList& values);
+  /// Between these, no table is forgotten: what commands read in the first round of a program must be there when the
+  /// program is captured.
+  void holdTables() { tablesAreHeld_ = true; }
+  void letTablesGo() { tablesAreHeld_ = false; }
 
   /// Memory for the kernels of the command in hand; what is captured into a graph keeps it as long as the graph.
   std::shared_ptr<Buffer> scratch(size_t bytes);
@@ -90,19 +91,25 @@ class Context {
 
   /// A word in which the command's kernels report values they cannot accept.
   FaultWord* faultWord(FaultText text);
-  /// The checks behind the words taken since the last call, without publishing them.
-  std::vector<std::shared_ptr<Faults::Check>> takeChecks() { return std::exchange(checks_, {}); }
+  /// Whether the host wrote these integers and all are in [0, count): then kernels have nothing to report about them.
+  /// Not while commands are captured, because when they run again the integers may be others.
+  bool areBelow(const Tensor& integers, int64_t count) const;
+  /// The words taken since the last call.
+  Checks takeChecks() { return std::exchange(checks_, {}); }
+  /// Publishes the words of commands that were queued since the last call: whoever waits behind this sees them.
+  void publishFaults();
   Faults& faults() { return *faults_; }
   const std::shared_ptr<Faults>& sharedFaults() { return faults_; }
 
   /// Between these, commands are captured instead of run, and tables and scratch memory stay alive in `keep`.
-  void beginKeeping(std::vector<std::shared_ptr<Buffer>>* keep) { keep_ = keep; }
-  void endKeeping() { keep_ = nullptr; }
+  void beginKeeping(std::vector<std::shared_ptr<Buffer>>* keep);
+  void endKeeping();
 
  private:
   struct Hash {
     size_t operator()(const IntList& values) const;
   };
+  static constexpr size_t kTables = 2048, kTableBytes = size_t{64} << 20;
 
   const int device_;
   const OwnStream stream_;
@@ -111,9 +118,12 @@ class Context {
   std::shared_ptr<Allocator> allocator_;
   std::shared_ptr<Faults> faults_;
   std::unique_ptr<Gemm> gemm_;
-  std::unordered_map<IntList, std::shared_ptr<Buffer>, Hash> tables_;
+  Recent<IntList, std::shared_ptr<Buffer>, Hash> tables_;
+  size_t tableBytes_ = 0;
+  bool tablesAreHeld_ = false;
   std::shared_ptr<Buffer> counters_, productWorkspace_;
-  std::vector<std::shared_ptr<Faults::Check>> checks_;
+  std::shared_ptr<Faults::Group> group_;  ///< of the next command that needs a word
+  Checks checks_;
   std::vector<std::shared_ptr<Buffer>>* keep_ = nullptr;
 };
 

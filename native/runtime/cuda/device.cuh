@@ -30,6 +30,12 @@ inline unsigned gridOf(int64_t count, int threads) {
   return static_cast<unsigned>(blocks < most ? (blocks > 0 ? blocks : 1) : most);
 }
 
+/// The size of a grid along y or z, where it has at most 65,535 blocks. Throws NOT_SUPPORTED beyond, naming `what`.
+inline unsigned blocksAcross(int64_t count, const char* what) {
+  if (count > 65535) fail("NOT_SUPPORTED", count, " ", what, " are more than the 65535 that CUDA takes in one launch.");
+  return static_cast<unsigned>(count);
+}
+
 namespace detail {
 template <typename Body>
 __global__ void eachKernel(int64_t count, Body body) {

@@ -2,6 +2,8 @@
 
 #include <cuda_runtime.h>
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -27,61 +29,74 @@ __device__ inline void reportFault(Word* word, uint32_t position, int32_t value)
 /// Turns a report into the sentence that the CPU's kernel would have thrown.
 using FaultText = std::function<Error(int64_t position, int32_t value)>;
 
-/// Fault words of a stream and the host's view of them. A check takes a word, the kernel may write it, `publish` copies
-/// it into memory that the host sees, behind the kernel on the stream; nobody ever waits.
+/// Fault words of a stream and the host's view of them. A group has words for 64 commands, whose kernels may write
+/// them; `publish` copies all of a group into memory that the host sees, behind the kernels on the stream. Nobody ever
+/// waits. On the stream's thread, but for what is asked of a group.
 class Faults : public std::enable_shared_from_this<Faults> {
  public:
-  class Check;
+  class Group;
   explicit Faults(cudaStream_t stream);
   ~Faults();
   Faults(const Faults&) = delete;
   Faults& operator=(const Faults&) = delete;
 
-  /// A new check and the word for its kernel. Waits for the stream only when all words are taken.
-  std::shared_ptr<Check> take(FaultText text);
-  /// Queues the copy behind what is on the stream; until it is done, the check is not settled.
-  void publish(Check& check);
-  /// Settles what the device has not published and never will: its checks have failed with the error of a lost device.
+  /// A group without commands. Waits for the stream only when all are taken. While a graph is captured, nothing is
+  /// queued for it.
+  std::shared_ptr<Group> take(bool capturing);
+  /// Queues the copy behind what is on the stream; until it is done, the group is not settled. A group whose commands
+  /// run again, in a graph, is published again.
+  void publish(Group& group);
+  /// Settles what the device has not published and never will: those commands have failed with the error of a lost
+  /// device.
   void lose(std::shared_ptr<const Error> error);
 
  private:
-  friend class Check;
-  struct Empty {};
-  /// What a constructor that goes on from here has taken is given back when it throws.
-  Faults(cudaStream_t stream, Empty) : stream_(stream) {}
-
-  static constexpr int kWords = 4096;
+  friend class Group;
+  void free();
+  static constexpr int kGroups = 1024, kCommands = 64;
+  /// Written by the device.
   struct Published {
-    volatile FaultWord word;
-    volatile uint32_t sequence;
+    volatile FaultWord words[kCommands];
+    volatile uint32_t anyFault, sequence;
+  };
+  struct Returned {
+    int index;
+    uint32_t expected;  ///< its last publication; 0: there was none
   };
 
   const cudaStream_t stream_;
   FaultWord* words_ = nullptr;      ///< on the device
-  Published* published_ = nullptr;  ///< on the host, written by the device
+  Published* published_ = nullptr;  ///< on the host
   std::mutex mutex_;
   std::shared_ptr<const Error> lost_;
-  std::vector<int> free_;
-  std::vector<std::pair<int, uint32_t>> returned_;  ///< words nobody looks at any more, and their last publication
+  std::atomic<bool> isLost_{false};
+  /// Groups in use by nobody. Those with a fault, or of which nobody knows, are cleared before their next use.
+  std::vector<int> clean_, stained_;
+  std::vector<Returned> returned_;  ///< groups that nobody looks at any more, but that the device may still write
 };
 
-class Faults::Check final : public DeferredCheck {
+class Faults::Group final : public DeferredCheck {
  public:
-  Check(std::shared_ptr<Faults> faults, int index, FaultText text)
-      : faults_(std::move(faults)), index_(index), text_(std::move(text)) {}
-  ~Check() override;
+  Group(std::shared_ptr<Faults> faults, int index) : faults_(std::move(faults)), index_(index) {}
+  ~Group() override;
   bool settled() override;
-  std::shared_ptr<const Error> error() override;
-  /// Where the kernel reports.
-  FaultWord* word() const { return faults_->words_ + index_; }
+  std::shared_ptr<const Error> error(uint64_t commands) override;
+
+  bool isFull() const { return count_ == kCommands; }
+  /// The word of another command, and its bit.
+  std::pair<FaultWord*, uint64_t> add(FaultText text);
 
  private:
   friend class Faults;
+  Published& published() const { return faults_->published_[index_]; }
+
   const std::shared_ptr<Faults> faults_;
   const int index_;
-  const FaultText text_;
-  uint32_t expected_ = 0;  ///< sequence number of the last publication asked for
-  std::shared_ptr<const Error> error_;
+  int count_ = 0;
+  std::array<FaultText, kCommands> texts_;
+  std::array<std::shared_ptr<const Error>, kCommands> errors_;  ///< those asked for so far
+  std::atomic<uint32_t> expected_{1};                           ///< number of the publication that settles it
+  bool isPublished_ = false;
 };
 
 }  // namespace hint::cuda

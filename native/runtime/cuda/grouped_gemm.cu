@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "native/runtime/cuda/grouped_gemm.cuh"
 
 namespace hint::cuda {
@@ -21,7 +23,8 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t m = group.m, k = group.k;
   a += group.a;
   b += group.b;
-  const int64_t row0 = int64_t{blockIdx.y} * kTile, column0 = int64_t{blockIdx.x} * kTile;
+  const auto place = g.place<kTile, kTile>();
+  const int64_t row0 = place.row, column0 = place.column;
   if (row0 >= m) return;
 
   __shared__ float tileA[kDepth][kTile + 1], tileB[kDepth][kTile + 1];
@@ -73,21 +76,46 @@ __global__ void __launch_bounds__(kThreads)
 
 template <typename T, typename C>
 void launch(const GroupedGemm& p) {
-  const dim3 grid(static_cast<unsigned>((p.n + kTile - 1) / kTile), static_cast<unsigned>((p.m + kTile - 1) / kTile),
-                  static_cast<unsigned>(p.groups));
+  const dim3 grid = GroupedArguments::grid<kTile, kTile>(p);
   product<T, C><<<grid, kThreads, 0, Context::current().stream()>>>(
       GroupedArguments(p), View(p.a), View(p.b), static_cast<const T*>(p.a.data), static_cast<const T*>(p.b.data),
       GroupedOutput<T, C>(p));
   launched();
 }
 
+template <typename Pointer>
+void advance(Pointer& pointer, int64_t elements, DType dtype) {
+  if (pointer)
+    pointer = const_cast<char*>(static_cast<const char*>(pointer)) + elements * static_cast<int64_t>(sizeOf(dtype));
+}
+
+/// The groups [first, first + count) of a product, as a product.
+GroupedGemm partOf(const GroupedGemm& problem, int64_t first, int64_t count) {
+  GroupedGemm part = problem;
+  part.groups = count;
+  if (part.rowOffsets) part.rowOffsets += first;
+  advance(part.bias, first * part.biasStep, part.a.dtype);
+  if (part.ragged == GroupedGemm::Ragged::rows) {
+    advance(part.b.data, first * part.bStep, part.b.dtype);
+    return part;
+  }
+  advance(part.c, first * part.cStep, part.cType);
+  advance(part.residual, first * part.cStep, part.residualType);
+  advance(part.preActivation, first * part.cStep, part.cType);
+  return part;
+}
+
 }  // namespace
 
 void groupedGemm(const GroupedGemm& problem) {
   if (problem.m == 0 || problem.n == 0 || problem.groups == 0) return;
-  if ((problem.m + kTile - 1) / kTile > 65535 || problem.groups > 65535)
-    fail("NOT_SUPPORTED", "A grouped product of ", problem.m, " rows and ", problem.groups,
-         " groups exceeds one launch; lower the batch's token budget.");
+  // A grid has at most so many blocks along z.
+  constexpr int64_t kGroups = 65535;
+  if (problem.groups > kGroups) {
+    for (int64_t first = 0; first < problem.groups; first += kGroups)
+      groupedGemm(partOf(problem, first, std::min(kGroups, problem.groups - first)));
+    return;
+  }
   if (groupedMma(problem)) return;
   byType(problem.a.dtype,
          [&](auto from) { byType(problem.cType, [&](auto to) { launch<decltype(from), decltype(to)>(problem); }); });

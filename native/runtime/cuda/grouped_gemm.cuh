@@ -26,6 +26,22 @@ struct GroupedArguments {
         cStep(p.cStep),
         cStride(p.cStride) {}
 
+  /// Where the block's tile of a product begins. Tiles lie along a grid's x alone, which is the one side that is never
+  /// too short, those of a row next to each other; z has the groups.
+  struct Place {
+    int64_t row, column;
+  };
+  template <int kRows, int kColumns>
+  __device__ Place place() const {
+    const auto across = static_cast<unsigned>((n + kColumns - 1) / kColumns);
+    return {int64_t{blockIdx.x / across} * kRows, int64_t{blockIdx.x % across} * kColumns};
+  }
+  template <int kRows, int kColumns>
+  static dim3 grid(const GroupedGemm& p) {
+    return {static_cast<unsigned>((p.m + kRows - 1) / kRows * ((p.n + kColumns - 1) / kColumns)), 1,
+            static_cast<unsigned>(p.groups)};
+  }
+
   /// Sizes of a group's product and the first elements of its matrices.
   struct Part {
     int64_t m, k, a, b, c;

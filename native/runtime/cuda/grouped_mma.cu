@@ -1,5 +1,6 @@
 #include "native/runtime/cuda/fragments.cuh"
 #include "native/runtime/cuda/grouped_gemm.cuh"
+#include "native/runtime/cuda/shared_memory.h"
 
 namespace hint::cuda {
 namespace {
@@ -46,7 +47,8 @@ __global__ void __launch_bounds__(64 * kWarps, 2)
   };
 
   const GroupedArguments::Part part = g.part(blockIdx.z);
-  const int64_t row0 = int64_t{blockIdx.y} * kM, column0 = int64_t{blockIdx.x} * kN;
+  const auto place = g.place<kM, kN>();
+  const int64_t row0 = place.row, column0 = place.column;
   if (row0 >= part.m) return;
   a += part.a;
   b += part.b;
@@ -121,12 +123,10 @@ void launch(const GroupedGemm& p) {
   constexpr int kInput = kStages * (Stage<kM, kLeftTransposed>::kBytes + Stage<kN, !kRightTransposed>::kBytes);
   constexpr int kSums = kM * (kN + 8) * static_cast<int>(sizeof(float)), kBytes = kInput > kSums ? kInput : kSums;
   constexpr auto kernel = mmaProduct<kRowTiles, kWarps, kLeftTransposed, kRightTransposed, C>;
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes), "reserve shared memory");
-  const dim3 grid(static_cast<unsigned>((p.n + kN - 1) / kN), static_cast<unsigned>((p.m + kM - 1) / kM),
-                  static_cast<unsigned>(p.groups));
+  const dim3 grid = GroupedArguments::grid<kM, kN>(p);
   const auto *a = static_cast<const bf16*>(p.a.data), *b = static_cast<const bf16*>(p.b.data);
-  kernel<<<grid, 64 * kWarps, kBytes, Context::current().stream()>>>(GroupedArguments(p), a, b,
-                                                                     GroupedOutput<bf16, C>(p));
+  kernel<<<grid, 64 * kWarps, sharedMemory(kernel, kBytes), Context::current().stream()>>>(GroupedArguments(p), a, b,
+                                                                                           GroupedOutput<bf16, C>(p));
   launched();
 }
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdarg>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -25,6 +26,23 @@ struct Refusals {
   std::string refused;                       ///< the first of those
 };
 Refusals& refusals = *new Refusals;
+
+/// What the driver is for, 0 where there is none, and what the device can do; of the device itself below 0.
+int driverVersion = CUDART_VERSION, major = -1, minor = 0;
+
+/// For processes that a test starts: HINT_EMULATOR_TOLD="refuse CALL AFTER CODE" or "pretend DRIVER MAJOR MINOR".
+[[maybe_unused]] const bool isTold = [] {
+  const char* told = std::getenv("HINT_EMULATOR_TOLD");
+  char call[64];
+  int after, code;
+  if (told && std::sscanf(told, "refuse %63s %d %d", call, &after, &code) == 3) {
+    refusals.call = call;
+    refusals.after = after;
+    refusals.code = static_cast<cudaError_t>(code);
+  }
+  return told && std::sscanf(told, "pretend %d %d %d", &driverVersion, &major, &minor) == 3;
+}();
+
 thread_local cudaError_t lastError = cudaSuccess;
 
 bool hasFound = false;
@@ -161,6 +179,13 @@ HINT_EXPORTED void hint_emulator_refuse_calls(int64_t first, int64_t last, int c
   refusals.last = last;
   refusals.code = static_cast<cudaError_t>(code);
 }
+/// For tests: what driver there is, as 13000 for 13.0, 0 for none and -1 for the usual one, and what the device can do;
+/// its own with -1.
+HINT_EXPORTED void hint_emulator_pretend(int driver, int toMajor, int toMinor) {
+  driverVersion = driver >= 0 ? driver : CUDART_VERSION;
+  major = toMajor;
+  minor = toMinor;
+}
 /// CUDA calls since then.
 HINT_EXPORTED int64_t hint_emulator_calls() {
   const std::lock_guard lock(refusals.mutex);
@@ -247,14 +272,15 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 }
 cudaError_t cudaSetDevice(int) { return outcome("cudaSetDevice"); }
 cudaError_t cudaGetDeviceCount(int* count) {
+  if (driverVersion / 1000 < CUDART_VERSION / 1000) return returned(cudaErrorInsufficientDriver);
   *count = 1;
   return outcome("cudaGetDeviceCount");
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   *properties = {};
   std::strcpy(properties->name, device().name);
-  properties->major = device().major;
-  properties->minor = device().minor;
+  properties->major = major >= 0 ? major : device().major;
+  properties->minor = major >= 0 ? minor : device().minor;
   properties->multiProcessorCount = device().multiprocessors;
   properties->totalGlobalMem = kMemory;
   return outcome("cudaGetDeviceProperties");
@@ -285,5 +311,8 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
   *version = CUDART_VERSION;
   return cudaSuccess;
 }
-cudaError_t cudaDriverGetVersion(int* version) { return cudaRuntimeGetVersion(version); }
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = driverVersion;
+  return cudaSuccess;
+}
 }

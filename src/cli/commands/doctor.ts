@@ -95,6 +95,7 @@ function examineCuda(): Finding[] {
   try {
     const { devices, reason, gemmLibrary, runtime, driver } = cudaReport();
     if (devices.length === 0) return [{ what: 'CUDA', found: reason, ok: false, advice }];
+    const others = reason ? [{ what: 'CUDA', found: `not used: ${reason}`, ok: false, advice }] : [];
     const version = (number: number): string =>
       `${Math.floor(number / 1000)}.${Math.floor((number % 1000) / 10)}`;
     return [
@@ -105,6 +106,7 @@ function examineCuda(): Finding[] {
           .join(', '),
         ok: true,
       },
+      ...others,
       { what: 'CUDA runtime', found: `${version(runtime)}, driver for ${version(driver)}`, ok: true },
       {
         what: 'cuBLASLt',

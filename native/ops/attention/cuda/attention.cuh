@@ -3,6 +3,7 @@
 #include "native/ops/attention/attention.h"
 #include "native/ops/attention/geometry.h"
 #include "native/ops/common/cuda/buckets.cuh"
+#include "native/runtime/cuda/shared_memory.h"
 
 /// What the CUDA kernels of attention share: the geometry of a call on the device, and tiles of queries and keys.
 ///
@@ -16,6 +17,8 @@ using namespace cuda;
 constexpr int kTile = 32, kThreads = 128, kPerRow = kThreads / kTile;
 /// Queries whose gradients of a context key one block adds up; more queries mean more blocks and partial sums.
 constexpr int kQueriesPerPart = 512;
+/// What to do where the sums of a bias gradient do not fit a block's shared memory.
+constexpr const char* kFewerBuckets = "use fewer buckets of relative positions";
 
 /// A sequence as kernels read it; the host writes its fields as integers.
 struct DeviceSequence {

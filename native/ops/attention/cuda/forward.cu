@@ -77,10 +77,8 @@ __global__ void __launch_bounds__(kThreads)
 template <typename T, int kDim>
 void launch(const Call& call, const Plan& plan) {
   constexpr int kBytes = (3 * Tile<kDim>::kFloats + kTile * (kTile + 1) + kTile) * static_cast<int>(sizeof(float));
-  check(cudaFuncSetAttribute(forwardTile<T, kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
-        "reserve shared memory");
-  const dim3 grid(static_cast<unsigned>(plan.queryTiles), static_cast<unsigned>(plan.shape.heads));
-  forwardTile<T, kDim><<<grid, kThreads, kBytes, Context::current().stream()>>>(
+  const dim3 grid(static_cast<unsigned>(plan.queryTiles), blocksAcross(plan.shape.heads, "heads"));
+  forwardTile<T, kDim><<<grid, kThreads, sharedMemory(forwardTile<T, kDim>, kBytes), Context::current().stream()>>>(
       plan.shape, input<T>(call, kQ),
       Segments<T>{input<T>(call, kPrefixKey), input<T>(call, kSharedKey), input<T>(call, kK)},
       Segments<T>{input<T>(call, kPrefixValue), input<T>(call, kSharedValue), input<T>(call, kV)},

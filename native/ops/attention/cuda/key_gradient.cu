@@ -98,13 +98,11 @@ void keyGradients(const Plan& plan, const BackwardInputs<T>& inputs, const IntLi
                   T* ownV, float betaV, float* partialK, float* partialV) {
   if (items.empty()) return;
   constexpr int kBytes = (4 * Tile<kDim>::kFloats + 2 * kTile * kStride + 3 * kTile) * static_cast<int>(sizeof(float));
-  check(cudaFuncSetAttribute(keyTile<T, kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
-        "reserve shared memory");
   Context& context = Context::current();
-  const dim3 grid(static_cast<unsigned>(items.size() / 5), static_cast<unsigned>(plan.shape.heads));
-  keyTile<T, kDim><<<grid, kThreads, kBytes, context.stream()>>>(plan.shape, inputs,
-                                                                 reinterpret_cast<const KeyItem*>(context.table(items)),
-                                                                 ownK, betaK, ownV, betaV, partialK, partialV);
+  const dim3 grid(static_cast<unsigned>(items.size() / 5), blocksAcross(plan.shape.heads, "heads"));
+  keyTile<T, kDim><<<grid, kThreads, sharedMemory(keyTile<T, kDim>, kBytes), context.stream()>>>(
+      plan.shape, inputs, reinterpret_cast<const KeyItem*>(context.table(items)), ownK, betaK, ownV, betaV, partialK,
+      partialV);
   launched();
 }
 

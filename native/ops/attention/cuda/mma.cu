@@ -120,10 +120,8 @@ void mmaForward(const Call& call, const Plan& plan) {
   constexpr int kKeys = kMmaOther<kDim>;
   constexpr int kBytes = MmaTile<kDim>::bytes(kMmaTile + 4 * kKeys) +
                          2 * (kKeys + Diagonals<kMmaTile, kKeys>::kCount + 1) * static_cast<int>(sizeof(float));
-  check(cudaFuncSetAttribute(mmaTile<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
-        "reserve shared memory");
-  const dim3 grid(static_cast<unsigned>(plan.queryTiles), static_cast<unsigned>(plan.shape.heads));
-  mmaTile<kDim><<<grid, kMmaThreads, kBytes, Context::current().stream()>>>(
+  const dim3 grid(static_cast<unsigned>(plan.queryTiles), blocksAcross(plan.shape.heads, "heads"));
+  mmaTile<kDim><<<grid, kMmaThreads, sharedMemory(mmaTile<kDim>, kBytes), Context::current().stream()>>>(
       plan.shape, input<bf16>(call, kQ),
       Segments<bf16>{input<bf16>(call, kPrefixKey), input<bf16>(call, kSharedKey), input<bf16>(call, kK)},
       Segments<bf16>{input<bf16>(call, kPrefixValue), input<bf16>(call, kSharedValue), input<bf16>(call, kV)},

@@ -145,13 +145,11 @@ void mmaKeyGradients(const Plan& plan, const BackwardInputs<bf16>& inputs, const
   constexpr int kBytes =
       MmaTile<kDim>::bytes(2 * kMmaTile + 4 * kQueries) +
       2 * (2 * kQueries + kMmaTile + Diagonals<kQueries, kMmaTile>::kCount + 1) * static_cast<int>(sizeof(float));
-  check(cudaFuncSetAttribute(mmaKeyTile<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
-        "reserve shared memory");
   Context& context = Context::current();
-  const dim3 grid(static_cast<unsigned>(items.size() / 5), static_cast<unsigned>(plan.shape.heads));
+  const dim3 grid(static_cast<unsigned>(items.size() / 5), blocksAcross(plan.shape.heads, "heads"));
   const auto* table = reinterpret_cast<const KeyItem*>(context.table(items));
-  mmaKeyTile<kDim><<<grid, kMmaThreads, kBytes, context.stream()>>>(plan.shape, inputs, table, ownK, betaK, ownV, betaV,
-                                                                    partialK, partialV);
+  mmaKeyTile<kDim><<<grid, kMmaThreads, sharedMemory(mmaKeyTile<kDim>, kBytes), context.stream()>>>(
+      plan.shape, inputs, table, ownK, betaK, ownV, betaV, partialK, partialV);
   launched();
 }
 

@@ -199,9 +199,7 @@ void mmaQueryGradients(const Call& call, const Plan& plan, const BackwardInputs<
   constexpr int kKeys = kMmaOther<kDim>, kWarps = kMmaThreads / 32;
   int floats = 2 * (kKeys + Diagonals<kMmaTile, kKeys>::kCount + 1);
   if (biasSums) floats += kWarps * (BiasSums<kKeys>::kFloats + buckets);
-  const int bytes = MmaTile<kDim>::bytes(2 * kMmaTile + 4 * kKeys) + floats * static_cast<int>(sizeof(float));
-  check(cudaFuncSetAttribute(mmaQueryTile<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
-        "reserve shared memory");
+  const int64_t bytes = MmaTile<kDim>::bytes(2 * kMmaTile + 4 * kKeys) + floats * static_cast<int>(sizeof(float));
   Context& context = Context::current();
   Shape shape = plan.shape;
   int tiles = plan.queryTiles;
@@ -214,8 +212,8 @@ void mmaQueryGradients(const Call& call, const Plan& plan, const BackwardInputs<
     tiles = static_cast<int>(ofRuns.size() / 2);
   }
   const int2* ranges = biasSums ? reinterpret_cast<const int2*>(context.table(bucketRanges(call))) : nullptr;
-  const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(shape.heads));
-  mmaQueryTile<kDim><<<grid, kMmaThreads, static_cast<size_t>(bytes), context.stream()>>>(
+  const dim3 grid(static_cast<unsigned>(tiles), blocksAcross(shape.heads, "heads"));
+  mmaQueryTile<kDim><<<grid, kMmaThreads, sharedMemory(mmaQueryTile<kDim>, bytes, kFewerBuckets), context.stream()>>>(
       shape, inputs, gradient, gradient.run, sequences, biasSums, buckets, ranges);
   launched();
 }

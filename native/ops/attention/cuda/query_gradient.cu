@@ -100,13 +100,12 @@ template <typename T, int kDim>
 void queryGradients(const Plan& plan, const BackwardInputs<T>& inputs, QueryGradient<T> gradient, float* biasSums,
                     int buckets) {
   if (plan.queryTiles == 0) return;
-  const int bytes =
+  const int64_t bytes =
       (4 * Tile<kDim>::kFloats + kTile * kStride + kTile + kDiagonals + buckets) * static_cast<int>(sizeof(float));
-  check(cudaFuncSetAttribute(queryTile<T, kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
-        "reserve shared memory");
-  const dim3 grid(static_cast<unsigned>(plan.queryTiles), static_cast<unsigned>(plan.shape.heads));
-  queryTile<T, kDim><<<grid, kThreads, static_cast<size_t>(bytes), Context::current().stream()>>>(
-      plan.shape, inputs, gradient, biasSums, buckets);
+  const dim3 grid(static_cast<unsigned>(plan.queryTiles), blocksAcross(plan.shape.heads, "heads"));
+  queryTile<T, kDim>
+      <<<grid, kThreads, sharedMemory(queryTile<T, kDim>, bytes, kFewerBuckets), Context::current().stream()>>>(
+          plan.shape, inputs, gradient, biasSums, buckets);
   launched();
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "native/ops/attention/cuda/rows.cuh"
+#include "native/runtime/cuda/shared_memory.h"
 
 namespace hint::attention::rows {
 namespace {
@@ -149,12 +150,11 @@ void attendRows(const Call& call, RowArguments<T> g, const RowLists& lists) {
   g.contextIndex = context.table(lists.contextIndex);
   SegmentPass<T> apart(g, lists);
   g.mostFixed = mostKeys(g, lists, apart);
-  const auto bytes = static_cast<int>((g.mostFixed + g.capacity + g.dim + std::max(kThreads, g.dim)) * sizeof(float));
-  if (bytes > context.sharedMemoryPerBlock())
+  const int64_t bytes = (g.mostFixed + g.capacity + g.dim + std::max(kThreads, g.dim)) * int64_t{sizeof(float)};
+  if (const int64_t most = mostSharedMemory(attend<T>); bytes > most)
     fail("NOT_SUPPORTED", call.describe(), ": ", g.mostFixed + g.capacity, " keys need ", bytes,
-         " bytes of shared memory, this device has ", context.sharedMemoryPerBlock(), "; decode fewer tokens.");
+         " bytes of shared memory, this device has ", most, "; decode fewer tokens.");
   if (apart.ofShared() || apart.ofContext()) g.parts = apart.run(g);
-  check(cudaFuncSetAttribute(attend<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "reserve shared memory");
   const auto blocks = static_cast<unsigned>(lists.rows * g.heads);
   attend<T><<<blocks, kThreads, static_cast<size_t>(bytes), context.stream()>>>(g);
   launched();

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "native/ops/attention/cuda/rows.cuh"
+#include "native/runtime/cuda/shared_memory.h"
 
 namespace hint::attention::rows {
 namespace {
@@ -125,14 +126,12 @@ KeyParts SegmentPass<T>::run(const RowArguments<T>& g) {
   sums_ = context.scratch(static_cast<size_t>(parts_ * g.heads * g.dim) * sizeof(float));
   auto* statistics = static_cast<float2*>(statistics_->data());
   auto* sums = static_cast<float*>(sums_->data());
-  const int bytes = (2 * kKeys * (g.dim + 1) + kWarps * g.dim) * static_cast<int>(sizeof(float));
-  check(cudaFuncSetAttribute(segmentPart<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
-        "reserve shared memory");
+  const int64_t bytes = (2 * kKeys * (int64_t{g.dim} + 1) + kWarps * int64_t{g.dim}) * sizeof(float);
   const auto* items = reinterpret_cast<const Item*>(context.table(items_));
   const int32_t *order = context.table(order_), *rowBegin = context.table(rowBegin_);
-  const dim3 grid(static_cast<unsigned>(items_.size() / 6), static_cast<unsigned>(g.heads));
-  segmentPart<T>
-      <<<grid, kThreads, static_cast<size_t>(bytes), context.stream()>>>(g, items, order, rowBegin, statistics, sums);
+  const dim3 grid(static_cast<unsigned>(items_.size() / 6), blocksAcross(g.heads, "heads"));
+  segmentPart<T><<<grid, kThreads, sharedMemory(segmentPart<T>, bytes, "use narrower heads"), context.stream()>>>(
+      g, items, order, rowBegin, statistics, sums);
   launched();
   return {rowBegin, statistics, sums, ofShared_, ofContext_};
 }
