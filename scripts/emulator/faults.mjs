@@ -123,10 +123,10 @@ export const FAULTS = [
   },
   {
     kind: 'stale capture',
-    file: 'native/ops/adafactor/cuda_full.cu',
-    from: 'const Scratch<double> squares(',
-    to: 'Context::current().endKeeping(); const Scratch<double> squares(',
-    run: ['--op', 'adafactor', '--dtype', 'f32', '--replay'],
+    file: 'native/ops/greedy/cuda.cu',
+    from: 'const Scratch<int32_t> chosen(rows);',
+    to: 'Context::current().endKeeping(); const Scratch<int32_t> chosen(rows);',
+    run: ['--op', 'greedy', '--dtype', 'f32', '--first', '--replay'],
     found: /replayed, it wrote to \d+ bytes that are another's/,
   },
 ];
