@@ -12,6 +12,7 @@
  */
 export { HintError, type HintErrorCode } from './util/errors.js';
 export { limits, setLimits, type Limits } from './util/limits.js';
+export { Notices, type Notice } from './util/notices.js';
 export { Engine, type EngineMemory } from './inference/engine.js';
 export type { EngineOptions } from './inference/engine-arguments.js';
 export type { CompileRequest } from './inference/compile/compile-request.js';
@@ -168,3 +169,32 @@ export type { Sliced } from './tensor/slices.js';
 export { Tensor } from './tensor/tensor.js';
 export { Gradients, Tape } from './tensor/tape.js';
 export * as ops from './tensor/ops.js';
+
+// Types that signatures above name.
+export type { ModelContents } from './model/checkpoint/model-contents.js';
+export type { ModelSize } from './model/config/sizes.js';
+export type { T5Variant } from './model/config/variant.js';
+export type { BatchShape } from './model/memory/activation-memory.js';
+export type { TensorSummary } from './model/parameters/tensor-summary.js';
+export type { EncodedInstructions } from './model/hint/hypernetwork.js';
+export type { ExpectedTask, Refuse, StoredTask, StoredTaskTensor } from './inference/contract/family.js';
+export type { ScoreFileOptions, ScoreOptions } from './evaluation/score.js';
+export type { MemoryPlan } from './training/memory/memory-plan.js';
+export type { Schedule } from './training/step/schedule.js';
+export type { P3Template } from './data/p3/format.js';
+export type { MixtureState } from './data/p3/mixture.js';
+export type { UnusableTemplate } from './data/p3/promptsource/templates.js';
+export type { SkipReason } from './data/p3/promptsource/write.js';
+export type { SegmentSettings } from './data/text/segments.js';
+export type { SafetensorsDType, TensorInfo } from './formats/weights/dtypes.js';
+export type {
+  ArgumentSpec,
+  AttributeValue,
+  DeviceStatistics,
+  DType,
+  OpSpec,
+  TypedArray,
+} from './tensor/native.js';
+export type { ModeMemory } from './accounting/training-memory.js';
+export type { StateMemory } from './accounting/state-memory.js';
+export type { SplitSeeding, TextObjective } from './data/text/objective.js';

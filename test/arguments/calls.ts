@@ -73,6 +73,7 @@ export const calls: Record<string, string | (() => Record<string, Call>)> = {
   ops: 'of tensors, whose arguments have tests of their own',
   opTable: 'it takes nothing',
   limits: 'it takes nothing',
+  Notices: 'it only gathers what readers of data add to it',
   setLimits: () => ({ setLimits: call({ changed: { bytes: 2 ** 28, seconds: 10 } }, api.setLimits) }),
   Engine: () => ({
     open: call({ directory: nowhere, options: { serving: {}, taskCache: {} } }, api.Engine.open),

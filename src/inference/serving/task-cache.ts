@@ -21,7 +21,7 @@ export const TASK_CACHE = options<TaskCacheOptions>({ maxBytes: optional(bytes) 
  */
 export type TaskTier = 'full' | 'encoded' | 'file';
 
-/** A task of the cache, as {@link TaskCache.list} shows it. */
+/** A task of the cache, as `engine.tasks.list` shows it. */
 export interface CachedTask {
   readonly source: TaskSource;
   readonly tier: TaskTier;

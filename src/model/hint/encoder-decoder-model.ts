@@ -163,7 +163,7 @@ export abstract class EncoderDecoderModel implements TrainableModel {
   }
 
   /**
-   * Makes the weights that inference reads ({@link InferenceWeights}) unless they are there and current; packed in f32
+   * Makes the weights that inference reads unless they are there and current; packed in f32
    * they take as much memory as parameters that are not used where they lie in a file do. Resolves when all is enqueued,
    * which is done in slices; does nothing where the device reads f32 weights as they are.
    *

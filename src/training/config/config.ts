@@ -224,7 +224,7 @@ export function parseTrainingConfig(json: unknown, source = 'The training config
 /**
  * Reads a training configuration from its JSON file.
  *
- * @param overrides `key=value` assignments, see {@link applyOverrides}
+ * @param overrides assignments such as `batchSize=32` or `model.init.size=base`; the value is read as JSON and, where it is none, taken as text
  * @throws HintError NOT_FOUND, IO, INVALID_JSON, INVALID_ARGUMENT, INVALID_CONFIG
  */
 export async function readTrainingConfig(

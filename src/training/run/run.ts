@@ -38,8 +38,8 @@ const TRAIN = optionsOf<TrainOptions>({
 });
 
 /**
- * A whole training run: loads tokenizer, data and model, trains, and writes everything into the run directory (see
- * {@link RunDirectory}).
+ * A whole training run: loads tokenizer, data and model, trains, and writes everything into the run directory: config.json,
+ * metrics.jsonl, checkpoints/, model/.
  *
  * @throws HintError INVALID_CONFIG, INVALID_ARGUMENT (the output holds a run, and `resume` is not set, or another process
  *   works on it), NOT_FOUND, INVALID_DATA, INVALID_CHECKPOINT, NUMERIC (diverged; earlier checkpoints are intact), IO, OUT_OF_MEMORY, ABORTED

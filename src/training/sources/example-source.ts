@@ -43,7 +43,7 @@ export interface ExampleSource {
 const SEED = integer(0);
 const poolState = z.object({ epoch: z.int().min(0), position: z.int().min(0) });
 
-/** Mixed-task sampling (method §2.9) from examples in memory; see {@link MixedTaskSampler}. */
+/** Mixed-task sampling (method §2.9) from examples in memory: each once per pass, in a new random order every pass. */
 export class PoolSource implements ExampleSource {
   private readonly sampler: MixedTaskSampler;
 
