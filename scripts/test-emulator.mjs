@@ -151,7 +151,8 @@ mustRun('Built', 'cmake', [
 function cases() {
   rmSync(stats, { force: true });
   if (values.quick) {
-    opTests('Every kernel, as on an H200', ['--first'], { HINT_EMULATOR_DEVICE: 'h200' });
+    opTests('Every op, as on an H200', ['--first'], { HINT_EMULATOR_DEVICE: 'h200' });
+    opTests('Every op, replayed', ['--first', '--replay'], { HINT_EMULATOR_DEVICE: 'h200', HINT_EMULATOR_SMS: '2' });
   } else {
     opTests('All cases, as on an H200', [], { HINT_EMULATOR_DEVICE: 'h200' });
     opTests('All cases, as on a small device', [], {});
