@@ -177,9 +177,10 @@ class Check {
   }
 
   double gradientLimit() const {
-    const double own = example_.gradientTolerance;
-    return (own > 0 ? own : reference_.gradientTolerance) * target_.slack +
-           (hasBf16(*referenceCall_) ? reference_.bf16GradientTolerance * target_.roundings : 0.0);
+    const auto chosen = [](double own, double common) { return own > 0 ? own : common; };
+    const double rounded = chosen(example_.bf16GradientTolerance, reference_.bf16GradientTolerance);
+    return chosen(example_.gradientTolerance, reference_.gradientTolerance) * target_.slack +
+           (hasBf16(*referenceCall_) ? rounded * target_.roundings : 0.0);
   }
 
   void compareGradient(const std::string& what, size_t input, const Doubles& actual, const Doubles& expected) {

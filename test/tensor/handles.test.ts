@@ -40,6 +40,7 @@ const CALLS: [keyof NativeModule, ...unknown[]][] = [
   ['releaseProgram', device, program],
   ['replay', device, program, 1, tensor],
   ['statistics', device],
+  ['takeTrace', device],
   ['resetPeakMemory', device],
   ['setThreads', device, 1],
 ];

@@ -27,8 +27,8 @@ struct OpCase {
   bool bench = false;      ///< timed by the bench, not run by the tests
   std::string error = {};  ///< code of the error that binding or running must raise; empty: it must succeed
   /// Long sums: mean of the gradients of outputs, so that terms have one sign and their error grows with their number,
-  /// and the bound of gradients in f32 in place of the op's.
-  double gradientShift = 0.0, gradientTolerance = 0.0;
+  /// and the bounds of gradients in f32 and in bf16 in place of the op's.
+  double gradientShift = 0.0, gradientTolerance = 0.0, bf16GradientTolerance = 0.0;
 };
 
 using Doubles = std::vector<double>;

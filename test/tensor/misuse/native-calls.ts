@@ -106,6 +106,14 @@ export class NativeCalls {
     statistics: (world) => {
       this.invoke(world, 'statistics', world.device);
     },
+    takeTrace: (world) => {
+      const device = this.invoke(world, 'createDevice', 1, 0, 'trace', 0);
+      if (!device) return;
+      const tensor = this.invoke(world, 'createTensor', device, 'f32', [4], new Float32Array(4));
+      if (tensor) this.invoke(world, 'readTensor', device, tensor);
+      this.invoke(world, 'takeTrace', world.random.chance(0.2) ? world.device : device);
+      this.invoke(world, 'closeDevice', device);
+    },
     resetPeakMemory: (world) => {
       this.invoke(world, 'resetPeakMemory', world.device);
     },
