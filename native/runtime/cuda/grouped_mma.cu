@@ -122,11 +122,12 @@ void launch(const GroupedGemm& p) {
   constexpr int kM = 32 * kRowTiles, kN = 32 * kWarps;
   constexpr int kInput = kStages * (Stage<kM, kLeftTransposed>::kBytes + Stage<kN, !kRightTransposed>::kBytes);
   constexpr int kSums = kM * (kN + 8) * static_cast<int>(sizeof(float)), kBytes = kInput > kSums ? kInput : kSums;
-  constexpr auto kernel = mmaProduct<kRowTiles, kWarps, kLeftTransposed, kRightTransposed, C>;
+  const size_t shared = sharedMemory(mmaProduct<kRowTiles, kWarps, kLeftTransposed, kRightTransposed, C>, kBytes);
   const dim3 grid = GroupedArguments::grid<kM, kN>(p);
   const auto *a = static_cast<const bf16*>(p.a.data), *b = static_cast<const bf16*>(p.b.data);
-  kernel<<<grid, 64 * kWarps, sharedMemory(kernel, kBytes), Context::current().stream()>>>(GroupedArguments(p), a, b,
-                                                                                           GroupedOutput<bf16, C>(p));
+  mmaProduct<kRowTiles, kWarps, kLeftTransposed, kRightTransposed, C>
+      <<<grid, 64 * kWarps, shared, Context::current().stream()>>>(GroupedArguments(p), a, b,
+                                                                   GroupedOutput<bf16, C>(p));
   launched();
 }
 
