@@ -152,7 +152,10 @@ function cases() {
   rmSync(stats, { force: true });
   if (values.quick) {
     opTests('Every op, as on an H200', ['--first'], { HINT_EMULATOR_DEVICE: 'h200' });
-    opTests('Every op, replayed', ['--first', '--replay'], { HINT_EMULATOR_DEVICE: 'h200', HINT_EMULATOR_SMS: '2' });
+    opTests('Every op, replayed', ['--first', '--replay'], {
+      HINT_EMULATOR_DEVICE: 'h200',
+      HINT_EMULATOR_SMS: '2',
+    });
     // Ops whose first cases leave out kernels for other sizes.
     for (const op of ['adafactor', 'decode_attention'])
       opTests(`All cases of ${op}`, ['--op', op, '--dtype', 'f32'], { HINT_EMULATOR_DEVICE: 'h200' });

@@ -37,13 +37,13 @@ OpReference reference_grouped_linear() {
   const auto offsets = [](IntList list) { return std::pair<std::string, Attribute>("rowOffsets", std::move(list)); };
   const auto slot = [](int64_t index) { return std::pair<std::string, Attribute>("slot", index); };
   reference.cases = {
+      {"one row per group, residual only",
+       {{{{4, 8}}}, {{{4, 2, 8, 24}, {}, 0.3}}, none, {{{4, 24}}}},
+       {offsets({0, 1, 2, 3, 4}), slot(1)}},
       {"one group without offsets", {{{{5, 17}}}, {{{1, 1, 17, 13}, {}, 0.3}}, none, none}},
       {"groups of 3, 0, 1 and 5 rows, everything on",
        {{{{9, 11}}}, {{{4, 3, 11, 7}, {}, 0.3}}, {{{4, 3, 7}}}, {{{9, 7}}}},
        {offsets({0, 3, 3, 4, 9}), slot(1), {"activation", gelu}, {"alpha", 0.5}}},
-      {"one row per group, residual only",
-       {{{{4, 8}}}, {{{4, 2, 8, 24}, {}, 0.3}}, none, {{{4, 24}}}},
-       {offsets({0, 1, 2, 3, 4}), slot(1)}},
       {"bias and tanh",
        {{{{6, 5}}}, {{{2, 1, 5, 3}}}, {{{2, 1, 3}}}, none},
        {offsets({0, 4, 6}), {"activation", tanh}}},
