@@ -175,6 +175,7 @@ describe('hint estimate', () => {
 
   it.each([
     [['--size', 'small', '--tasks', '9', '--examples', '8'], /8 examples of 9 tasks cannot be counted/],
+    [['--size', 'small', '--examples', '1000000', '--input', '100000'], /at most 67108864 are counted/],
     [['--size', 'xxl'], /has room for .* Choose --param-dtype bf16/],
     [['--size', 'small', '--measure'], /--measure takes the step on this machine/],
     [['--size', 'small', '--compare', 'package.json'], /package\.json is no estimate: .* is missing/],

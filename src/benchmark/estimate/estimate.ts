@@ -58,8 +58,9 @@ export async function estimateStep(
   batch: StepBatch,
   settings: StepSettings,
   roofs: Roofs,
+  signal?: AbortSignal,
 ): Promise<StepEstimate> {
-  const { calls: rows, hostSeconds, peakBytes } = await traceStep(config, batch, settings);
+  const { calls: rows, hostSeconds, peakBytes } = await traceStep(config, batch, settings, signal);
   const ops = new Map<string, Summed>();
   for (const row of rows) {
     const pass = row.backward ? 'backward' : 'forward';

@@ -4,6 +4,7 @@ import { buildModel } from '../../model/hint/build-model.js';
 import { ParameterStore } from '../../model/parameters/parameter-store.js';
 import { parameterShapes } from '../../model/parameters/parameter-shapes.js';
 import { TracingDevice, type TracedCalls } from '../../tensor/tracing-device.js';
+import { throwIfAborted } from '../../util/errors.js';
 import { randomTokens, uniforms } from '../random-model.js';
 import { EngineSteps, type StepSettings } from '../training-steps.js';
 
@@ -34,12 +35,13 @@ export interface StepTrace {
  * Counts what one training step asks of a CUDA device: forward and backward pass of every microbatch and the update of every
  * parameter, by running it on a device that computes nothing.
  *
- * @throws what the step throws: NOT_SUPPORTED, INVALID_ARGUMENT
+ * @throws HintError ABORTED, between two steps, and what the step throws: NOT_SUPPORTED, INVALID_ARGUMENT
  */
 export async function traceStep(
   config: ModelConfig,
   batch: StepBatch,
   settings: StepSettings,
+  signal?: AbortSignal,
 ): Promise<StepTrace> {
   const device = new TracingDevice();
   try {
@@ -51,11 +53,14 @@ export async function traceStep(
     const examples = examplesOf(config, batch);
     // The first step also makes what all later ones find: moments, gradients, compiled functions.
     await steps.step(examples);
+    throwIfAborted(signal);
     await device.takeTrace();
     let hostSeconds = await steps.step(examples);
     const calls = await device.takeTrace();
-    for (let again = 1; again < HOST_TRIES; again++)
+    for (let again = 1; again < HOST_TRIES; again++) {
+      throwIfAborted(signal);
       hostSeconds = Math.min(hostSeconds, await steps.step(examples));
+    }
     return { calls, hostSeconds, peakBytes: steps.observed.peakBytes };
   } finally {
     device.close();

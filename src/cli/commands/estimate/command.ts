@@ -47,6 +47,8 @@ interface EstimateOptions extends ModelChoiceOptions {
 /** That Super-NaturalInstructions has for training. */
 const PAPER_TASKS = 757;
 const MOST_EXAMPLES = 1 << 20;
+/** A quarter of a gigabyte of ids. */
+const MOST_TOKENS = 1 << 26;
 /** Of a GPU's memory, as training takes it. */
 const SHARE_OF_GPU = 0.9;
 const { sni } = PAPER_LENGTHS;
@@ -113,7 +115,7 @@ export function addEstimateCommand(program: Command): void {
         const roofs = ROOFS[options.device] ?? (await measureRoofs(options.threads, signal));
         const { batch, settings } = stepOf(choice, options, roofs);
         const { name: model, system } = choice;
-        const estimate = await estimateStep(choice.config, batch, settings, roofs);
+        const estimate = await estimateStep(choice.config, batch, settings, roofs, signal);
         const measuredSeconds = options.measure
           ? await measureStep(choice.config, batch, settings, { threads: options.threads, signal })
           : undefined;
@@ -144,6 +146,12 @@ function stepOf(
     throw new HintError(
       'INVALID_ARGUMENT',
       `A step of ${examples} examples of ${tasks} tasks cannot be counted; give at most ${MOST_EXAMPLES} examples and no more tasks than examples.`,
+    );
+  const tokens = examples * (options.input + options.output + options.instruction);
+  if (tokens > MOST_TOKENS)
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `A step of ${examples} examples with ${options.instruction}, ${options.input} and ${options.output} tokens has up to ${tokens} tokens; at most ${MOST_TOKENS} are counted. Give fewer or shorter ones.`,
     );
   const instruction = choice.takesInstruction ? options.instruction : 0;
   const read = choice.instructionInInput ? instruction : 0;
