@@ -255,6 +255,13 @@ describe('a budget chooses', () => {
     const again = await plan(least - 1, 8192);
     expect(again.mode).not.toBe('none');
     expect(again.tokenBudget).toBe(8192);
+    // What does not fit microbatches of the size that was asked for, however much runs again, may fit smaller ones.
+    const leanest = (tokens: number): Promise<number> =>
+      plan(UNLIMITED, tokens).then(({ modes }) => Math.min(...modes.map(({ required }) => required)));
+    const [lean, leaner] = [await leanest(8192), await leanest(7168)];
+    expect(leaner).toBeLessThan(lean);
+    expect((await plan(lean - 1, 8192)).tokenBudget).toBeLessThan(8192);
+    await expect(plan((await leanest(2048)) - 1, 8192)).rejects.toThrow(/set a smaller tokenBudget/);
     // Below 2,048 tokens a microbatch is not made smaller.
     expect((await plan((await kept(2300)) - 1, 2300)).mode).not.toBe('none');
   });

@@ -4,7 +4,7 @@ import { buildBatch, type TokenizedExample } from '../../data/batch.js';
 import { splitByTokens } from '../../data/sampling.js';
 import { shapeOf, type BatchShape } from '../../model/memory/activation-memory.js';
 import type { TrainableModel } from '../../model/trainable/trainable.js';
-import { throwIfAborted } from '../../util/errors.js';
+import { HintError, throwIfAborted } from '../../util/errors.js';
 import { createYielder } from '../../util/event-loop-lag.js';
 import type { MemorySettings } from '../config/parts.js';
 import type { ExampleSource } from '../sources/example-source.js';
@@ -27,9 +27,10 @@ export interface UnplannedRun {
 /**
  * Chooses what a run keeps for its backward passes, and how large its microbatches are, from its model, its first batches and
  * its budget: smaller microbatches, down to a quarter, come before work that runs again, because each of them costs only its
- * launches. The same run on the same machine chooses the same.
+ * launches. Where nothing fits the largest microbatches, the largest that something fits are taken. The same run on the same
+ * machine chooses the same.
  *
- * @throws HintError OUT_OF_MEMORY when nothing fits, ABORTED, and what reading examples throws
+ * @throws HintError OUT_OF_MEMORY when nothing fits the smallest microbatches either, ABORTED, and what reading examples throws
  */
 export async function planRun({
   model,
@@ -49,14 +50,22 @@ export async function planRun({
       activationMemory: (shape, again) => model.activationMemory(shape, again),
       costOfRunningAgain: (shape) => model.costOfRunningAgain(shape),
     });
-  const whole = await planFor(settings.tokenBudget);
-  for (const tokenBudget of smallerBudgets(settings.tokenBudget)) {
-    if (whole.mode === 'none') break;
+  let largest: MemoryPlan | undefined;
+  let refusal: unknown;
+  for (const tokenBudget of [settings.tokenBudget, ...smallerBudgets(settings.tokenBudget)]) {
     throwIfAborted(signal);
-    const plan = await planFor(tokenBudget);
-    if (plan.mode === 'none') return plan;
+    try {
+      const plan = await planFor(tokenBudget);
+      if (plan.mode === 'none') return plan;
+      largest ??= plan;
+    } catch (error) {
+      if (!(error instanceof HintError) || error.code !== 'OUT_OF_MEMORY') throw error;
+      // What is said of the tokenBudget that was asked for is the advice.
+      refusal ??= error;
+    }
   }
-  return whole;
+  if (largest) return largest;
+  throw refusal;
 }
 
 /** Examples of the first batches, as many as tell how large microbatches become. */
