@@ -1,4 +1,5 @@
-// The host side of the CUDA back end, in the emulator: builds its library and tests, and runs them. Needs CUDA's headers.
+// The host side of the CUDA back end, in the emulator: builds its library and tests, and runs them; then processes of
+// hint whose driver or device fails. Needs CUDA's headers and, for the processes, dist/ and the addon.
 //   node scripts/test-cuda-host.mjs [FOLDER]     a folder that CMake has configured; build/ without it
 import { spawnSync } from 'node:child_process';
 import { dirname, join, resolve } from 'node:path';
@@ -6,12 +7,19 @@ import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const build = resolve(root, process.argv[2] ?? 'build');
+// The library that finds races is built for the kernels' tests too. These look at calls and launches, not at accesses.
+const environment = { HINT_EMULATOR_SHADOW: '0', HINT_CUDA_FOLDER: join(build, 'emulated', 'checked') };
 
-function run(command, given) {
-  const { status } = spawnSync(command, given, { cwd: root, stdio: 'inherit' });
+function run(command, given, more = {}) {
+  const { status } = spawnSync(command, given, {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, ...environment, ...more },
+  });
   if (status !== 0) process.exit(status ?? 1);
 }
 
 run('cmake', ['-S', '.', '-B', build, '-DHINT_EMULATOR=ON']);
 run('cmake', ['--build', build, '--target', 'hint_cuda_host_tests', '--parallel']);
 run(join(build, 'native/tests/emulator/hint_cuda_host_tests'), []);
+run('npx', ['--no-install', 'vitest', 'run', 'test/gpu/lost-device.test.ts'], { HINT_EMULATED: '1' });
