@@ -1,7 +1,7 @@
 // Work that never ends by itself, to be ended at a given moment: in this process, or in worker threads of it.
 //   node work.mjs SETTINGS
 // SETTINGS is JSON: `library`, the address of dist/index.js; `model`, a directory; `training`, a training config; `kind`,
-// what is worked on; `ending`, how it ends; `delays`, the milliseconds after the work has begun, one a round.
+// what is worked on; `ending`, how it ends; `delays`, the milliseconds after the work has begun, one a round; `workers`, how many.
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,9 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, threadId, Worker, workerData } from 'node:worker_threads';
 
 const settings = isMainThread ? JSON.parse(process.argv[2]) : workerData;
-const { library, model, training, kind, ending, delays } = settings;
+const { library, model, training, kind, ending, delays, workers: count } = settings;
 const program = fileURLToPath(import.meta.url);
-const WORKERS = 3;
 
 /** @param begun called when the work is under way */
 async function work(begun) {
@@ -57,7 +56,7 @@ async function workFor(delay) {
 
 /** Workers that are under way, each with a promise of the code that it will end with. */
 async function workersFor(delay) {
-  const workers = Array.from({ length: WORKERS }, () => {
+  const workers = Array.from({ length: count }, () => {
     const worker = new Worker(program, { workerData: { ...settings, delays: [delay] } });
     worker.on('error', () => undefined);
     const exit = new Promise((resolve) => worker.on('exit', resolve));
