@@ -453,3 +453,13 @@ export function cudaReport(): CudaReport {
 }
 
 export type { NativeTensor };
+
+/**
+ * A value that must be a device.
+ *
+ * @throws HintError INVALID_ARGUMENT for anything else
+ */
+export function deviceOf(value: unknown, name = 'device'): Device {
+  if (value instanceof Device) return value;
+  throw new HintError('INVALID_ARGUMENT', `${name} must be a Device, not ${kindOf(value)}.`);
+}

@@ -1,4 +1,4 @@
-import type { Device } from './device.js';
+import { deviceOf, type Device } from './device.js';
 import { asHintError, guarded, native, type DType, type NativeFile } from './native.js';
 import { shapeOf } from './shape.js';
 import { Tensor, tensorOf } from './tensor.js';
@@ -21,12 +21,13 @@ export class MappedFile {
   /**
    * A tensor of the bytes from `position` on. No scope adopts it: its maker disposes it.
    *
-   * @throws HintError INVALID_FILE beyond the end of the file, INVALID_SHAPE at no multiple of the element's size, NOT_SUPPORTED
+   * @throws HintError INVALID_ARGUMENT when `device` is none, INVALID_FILE beyond the end of the file, INVALID_SHAPE at no multiple of the element's size, NOT_SUPPORTED
    *   on devices that do not compute in host memory
    */
   tensor(device: Device, dtype: DType, shape: readonly number[], position: number): Tensor {
+    const owner = deviceOf(device).handle;
     const sides = shapeOf(shape);
-    const handle = guarded(() => native().mapTensor(device.handle, this.handle, dtype, sides, position));
+    const handle = guarded(() => native().mapTensor(owner, this.handle, dtype, sides, position));
     return new Tensor(device, handle, sides, dtype);
   }
 }

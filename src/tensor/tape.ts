@@ -1,5 +1,5 @@
 import { HintError } from '../util/errors.js';
-import type { Device } from './device.js';
+import { deviceOf, type Device } from './device.js';
 import { guarded, native, type NativeCall, type OpSpec } from './native.js';
 import type { Sliced } from './slices.js';
 import { functionOf, kindOf } from './shape.js';
@@ -9,7 +9,12 @@ import { Tensor, tensorOf, viewHandle, type Recorder } from './tensor.js';
 export class Gradients {
   private readonly slots = new Map<number, { gradient: Tensor; written: boolean }>();
 
-  constructor(private readonly device: Device) {}
+  private readonly device: Device;
+
+  /** @throws HintError INVALID_ARGUMENT when `device` is none */
+  constructor(device: Device) {
+    this.device = deviceOf(device);
+  }
 
   /** The gradient of `parameter`, or undefined when nothing wrote one since the last reset. */
   get(parameter: Tensor): Tensor | undefined {
@@ -82,6 +87,7 @@ interface RecomputeNode {
  * receive gradients and which values its backward kernel reads, and everything else is freed early.
  */
 export class Tape implements Recorder {
+  private readonly device: Device;
   private nodes: (OpNode | RecomputeNode)[] = [];
   private leaves: Set<number>;
   /** While a body runs that will run again: the tape stays the device's, so that both runs read the same weights. */
@@ -89,12 +95,10 @@ export class Tape implements Recorder {
 
   /**
    * @param parameters the leaves whose gradients are wanted
-   * @throws HintError INVALID_ARGUMENT when one is no Tensor of the device
+   * @throws HintError INVALID_ARGUMENT when `device` is none, or one is no Tensor of it
    */
-  constructor(
-    private readonly device: Device,
-    parameters: Iterable<Tensor>,
-  ) {
+  constructor(device: Device, parameters: Iterable<Tensor>) {
+    this.device = deviceOf(device);
     if (typeof parameters?.[Symbol.iterator] !== 'function' || ArrayBuffer.isView(parameters))
       throw new HintError(
         'INVALID_ARGUMENT',

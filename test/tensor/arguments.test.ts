@@ -1,7 +1,9 @@
+import { closeSync, openSync } from 'node:fs';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { HintError } from '../../src/util/errors.js';
 import { Device } from '../../src/tensor/device.js';
 import { native } from '../../src/tensor/native.js';
+import { MappedFile } from '../../src/tensor/mapped-file.js';
 import * as ops from '../../src/tensor/ops.js';
 import { Gradients, Tape } from '../../src/tensor/tape.js';
 import type { Tensor } from '../../src/tensor/tensor.js';
@@ -206,6 +208,19 @@ describe('native handles', () => {
       () => module.readTensor(device.handle, loose(device.handle)),
     ])
       expect(() => body()).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+  });
+
+  it('that are no devices are refused where a device is asked for', () => {
+    const file = openSync(import.meta.filename, 'r');
+    const mapped = MappedFile.open(file) as MappedFile;
+    closeSync(file);
+    for (const given of [undefined, null, 7, {}, vector(1)])
+      for (const body of [
+        () => new Gradients(loose(given)),
+        () => new Tape(loose(given), []),
+        () => mapped.tensor(loose(given), 'f32', [1], 0),
+      ])
+        expect(refusal(body)).toMatch(/^INVALID_ARGUMENT: device must be a Device, not /);
   });
 
   it('of released tensors are refused', () => {

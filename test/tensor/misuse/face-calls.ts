@@ -158,10 +158,12 @@ export class FaceCalls {
     const { device } = this;
     const weight = device.keep(this.tensor(world));
     const gradients = new Gradients(device);
+    this.invoke(world, 'Gradients.constructor', (given) => new Gradients(given as Device), device);
     const tape = this.invoke(
       world,
       'Tape.constructor',
-      (parameters) => new Tape(device, parameters as Tensor[]),
+      (given, parameters) => new Tape(given as Device, parameters as Tensor[]),
+      device,
       [random.chance(0.9) ? weight : (this.oddity(world) as Tensor)],
     ) as Tape | undefined;
     if (tape) {

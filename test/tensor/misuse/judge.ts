@@ -12,7 +12,10 @@ const CODES = new Set([
 ]);
 
 /** A place outside the mapped file is the file's fault: it has been cut off since its header was read. */
-const CODES_OF_A_CALL: Readonly<Record<string, string>> = { 'native.mapTensor': 'INVALID_FILE' };
+const CODES_OF_A_CALL: Readonly<Record<string, string>> = {
+  'native.mapTensor': 'INVALID_FILE',
+  'MappedFile.tensor': 'INVALID_FILE',
+};
 
 /** What the traps throw that callers put into their arguments: theirs to get back. */
 export const TRAP = new Error('thrown by a trap of the test');
