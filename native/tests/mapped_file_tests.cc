@@ -26,6 +26,7 @@ class TemporaryFile {
  public:
   explicit TemporaryFile(const std::vector<float>& values) : file_(std::tmpfile()) {
     CHECK(file_ != nullptr);
+    if (values.empty()) return;  // data() may be null, which fwrite must not be given
     CHECK_EQUAL(std::fwrite(values.data(), sizeof(float), values.size(), file_), values.size());
     std::fflush(file_);
   }
