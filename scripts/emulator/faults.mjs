@@ -106,8 +106,8 @@ export const FAULTS = [
   {
     kind: 'stale capture',
     file: 'native/ops/scale/cuda.cu',
-    from: 'each(call.dim("n"), [=] __device__',
-    to: 'each(call.dim("n"), [&] __device__',
+    from: '[=] __device__',
+    to: '[&] __device__',
     run: ['--op', 'scale', '--dtype', 'f32', '--first', '--replay'],
     found: /CUDA emulator: stray access: .* memory of the host/,
   },

@@ -1,5 +1,5 @@
 #include "native/ops/add/add.h"
-#include "native/runtime/cuda/device.cuh"
+#include "native/runtime/cuda/elements.cuh"
 
 namespace hint {
 namespace add {
@@ -9,15 +9,10 @@ using namespace cuda;
 
 template <typename A, typename B, typename Y>
 void forwardOf(const Call& call) {
-  const A* a = input<A>(call, kA);
-  const B* b = input<B>(call, kB);
-  Y* y = output<Y>(call, kY);
-  each(call.dim("n"), [=] __device__(int64_t i) { put(y + i, load(a + i) + load(b + i)); });
-}
-
-template <typename Y, typename G>
-void storeAll(const Y* gy, G* gradient, float beta, int64_t count) {
-  each(count, [=] __device__(int64_t i) { store(gradient + i, beta, load(gy + i)); });
+  eachElement(
+      call.dim("n"), result(output<Y>(call, kY)),
+      [] __device__(float* value, int64_t, float, float a, float b) { value[0] = a + b; }, input<A>(call, kA),
+      input<B>(call, kB));
 }
 
 void forwardCuda(Call& call) {
@@ -35,7 +30,7 @@ void backwardCuda(Call& call) {
     if (!gy || !gradient) continue;
     byType(gy.dtype, [&](auto from) {
       byType(gradient.dtype, [&](auto to) {
-        storeAll(dataOf<const decltype(from)>(gy), dataOf<decltype(to)>(gradient), call.beta(side), call.dim("n"));
+        storeElements(call.dim("n"), dataOf<const decltype(from)>(gy), dataOf<decltype(to)>(gradient), call.beta(side));
       });
     });
   }

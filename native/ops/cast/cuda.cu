@@ -1,5 +1,5 @@
 #include "native/ops/cast/cast.h"
-#include "native/runtime/cuda/device.cuh"
+#include "native/runtime/cuda/elements.cuh"
 
 namespace hint {
 namespace cast {
@@ -8,15 +8,11 @@ namespace {
 using namespace cuda;
 
 /// Rounds to the nearest bf16, ties to even, as the CPU does; a NaN stays one.
-template <typename From, typename To>
-void convert(int64_t count, const From* x, To* y) {
-  each(count, [=] __device__(int64_t i) { put(y + i, load(x + i)); });
-}
-
 void forwardCuda(Call& call) {
   byType(call.in(kX).dtype, [&](auto from) {
-    byType(call.out(kY).dtype,
-           [&](auto to) { convert(call.dim("n"), input<decltype(from)>(call, kX), output<decltype(to)>(call, kY)); });
+    byType(call.out(kY).dtype, [&](auto to) {
+      storeElements(call.dim("n"), input<decltype(from)>(call, kX), output<decltype(to)>(call, kY));
+    });
   });
 }
 

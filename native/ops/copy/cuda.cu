@@ -1,5 +1,5 @@
 #include "native/ops/copy/copy.h"
-#include "native/runtime/cuda/device.cuh"
+#include "native/runtime/cuda/elements.cuh"
 
 namespace hint {
 namespace copy {
@@ -12,9 +12,7 @@ void backwardOf(const Call& call) {
   const T* gy = outputGradient<T>(call, kY);
   if (!gy) zeroGradient(call, kX);
   T* gx = gy ? dataOf<T>(inputGradient(call, kX)) : nullptr;
-  if (!gx) return;
-  const float beta = call.beta(kX);
-  each(call.dim("n"), [=] __device__(int64_t i) { store(gx + i, beta, load(gy + i)); });
+  if (gx) storeElements(call.dim("n"), gy, gx, call.beta(kX));
 }
 
 void forwardCuda(Call& call) {

@@ -1,5 +1,5 @@
 #include "native/ops/dropout/dropout.h"
-#include "native/runtime/cuda/device.cuh"
+#include "native/runtime/cuda/elements.cuh"
 
 namespace hint {
 namespace dropout {
@@ -7,20 +7,12 @@ namespace {
 
 using namespace cuda;
 
-/// destination = beta * destination + mask * value. A thread has four units, which share one draw.
+/// destination = beta * destination + mask * value.
 template <typename T>
 void maskRows(const Call& call, T* destination, float beta, const T* value) {
-  const int64_t d = call.dim("d"), quads = (d + 3) / 4;
-  const RowMask rows(call);
-  each(call.dim("rows") * quads, [=] __device__(int64_t index) {
-    const int64_t row = index / quads, unit = index % quads * 4;
-    float kept[4] = {1.0f, 1.0f, 1.0f, 1.0f};
-    if (rows.mask.active) rows.mask.quad(rows.group(row), static_cast<uint32_t>(unit), kept);
-    for (int lane = 0; lane < 4 && unit + lane < d; ++lane) {
-      const int64_t at = row * d + unit + lane;
-      store(destination + at, beta, kept[lane] * load(value + at));
-    }
-  });
+  eachOfRows(
+      call.dim("rows"), call.dim("d"), RowMask(call), result(destination, beta),
+      [] __device__(float* masked, int64_t, float kept, float x) { masked[0] = kept * x; }, value);
 }
 
 template <typename T>

@@ -21,6 +21,8 @@ OpReference reference_dropout() {
   reference.cases = {
       {"a mask per row", {{{{5, 17}}}}, perRow},
       {"a mask per sequence, some of them empty", {{{{9, 33}}}}, withOffsets({0, 0, 1, 6, 6, 9, 9})},
+      {"a mask per sequence, eight units at a time", {{{{9, 40}}}}, withOffsets({0, 0, 1, 6, 6, 9, 9})},
+      {"a mask per row, rows of many eights", {{{{3, 4112}}}}, perRow},
       {"one unit", {{{{7, 1}}}}, perRow},
       {"split between threads inside a sequence", {{{{80, 1031}}}}, withOffsets({0, 3, 70, 80})},
       {"rate zero", {{{{3, 8}}}}, {{"seqOffsets", IntList{0, 3}}}},

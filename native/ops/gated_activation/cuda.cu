@@ -1,6 +1,7 @@
 #include "native/ops/common/activation.h"
 #include "native/ops/gated_activation/gated_activation.h"
 #include "native/runtime/cuda/activation.cuh"
+#include "native/runtime/cuda/elements.cuh"
 
 namespace hint {
 namespace gated_activation {
@@ -8,45 +9,35 @@ namespace {
 
 using namespace cuda;
 
-/// Runs body(index, factor) for every element, where factor is that of dropout.
-template <typename Body>
-void eachMasked(const Call& call, Body body) {
-  const int64_t d = call.dim("dFf"), quads = (d + 3) / 4;
-  const RowMask rows(call);
-  each(call.dim("rows") * quads, [=] __device__(int64_t index) {
-    const int64_t row = index / quads, unit = index % quads * 4;
-    float kept[4] = {1.0f, 1.0f, 1.0f, 1.0f};
-    if (rows.mask.active) rows.mask.quad(rows.group(row), static_cast<uint32_t>(unit), kept);
-    for (int lane = 0; lane < 4 && unit + lane < d; ++lane) body(row * d + unit + lane, kept[lane]);
-  });
-}
-
 template <typename T>
 void forwardOf(const Call& call) {
-  const T *gate = input<T>(call, kGate), *linear = input<T>(call, kLinear);
-  T* y = output<T>(call, kY);
   const Activation activation = activationOf(call);
-  eachMasked(call, [=] __device__(int64_t i, float factor) {
-    put(y + i, activate(activation, load(gate + i)) * load(linear + i) * factor);
-  });
+  eachOfRows(
+      call.dim("rows"), call.dim("dFf"), RowMask(call), result(output<T>(call, kY)),
+      [=] __device__(float* y, int64_t, float kept, float gate, float linear) {
+        y[0] = activate(activation, gate) * linear * kept;
+      },
+      input<T>(call, kGate), input<T>(call, kLinear));
 }
 
 template <typename T>
 void backwardOf(const Call& call) {
-  const T *gate = input<T>(call, kGate), *linear = input<T>(call, kLinear), *gy = outputGradient<T>(call, kY);
-  T *gradientGate = dataOf<T>(inputGradient(call, kGate)), *gradientLinear = dataOf<T>(inputGradient(call, kLinear));
+  const T* gy = outputGradient<T>(call, kY);
+  const Results<2, T> gradients{{dataOf<T>(inputGradient(call, kGate)), dataOf<T>(inputGradient(call, kLinear))},
+                                {call.beta(kGate), call.beta(kLinear)}};
   if (!gy) {
     zeroGradient(call, kGate);
     zeroGradient(call, kLinear);
     return;
   }
   const Activation activation = activationOf(call);
-  const float betaGate = call.beta(kGate), betaLinear = call.beta(kLinear);
-  eachMasked(call, [=] __device__(int64_t i, float factor) {
-    const float g = load(gate + i), l = load(linear + i), gradient = load(gy + i) * factor;
-    if (gradientGate) store(gradientGate + i, betaGate, gradient * l * activationSlope(activation, g));
-    if (gradientLinear) store(gradientLinear + i, betaLinear, gradient * activate(activation, g));
-  });
+  eachOfRows(
+      call.dim("rows"), call.dim("dFf"), RowMask(call), gradients,
+      [=] __device__(float* gradient, int64_t, float kept, float gate, float linear, float gy) {
+        gradient[0] = gy * kept * linear * activationSlope(activation, gate);
+        gradient[1] = gy * kept * activate(activation, gate);
+      },
+      input<T>(call, kGate), input<T>(call, kLinear), gy);
 }
 
 void forwardCuda(Call& call) {

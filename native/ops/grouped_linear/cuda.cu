@@ -2,6 +2,7 @@
 #include "native/ops/common/row_groups.h"
 #include "native/ops/grouped_linear/grouped_linear.h"
 #include "native/runtime/cuda/activation.cuh"
+#include "native/runtime/cuda/elements.cuh"
 #include "native/runtime/cuda/gemm.h"
 
 namespace hint {
@@ -66,19 +67,6 @@ void forwardCuda(Call& call) {
   groupedGemm(p);
 }
 
-template <typename R, typename Y>
-void storeResidual(R* to, float beta, const Y* gradient, int64_t count) {
-  each(count, [=] __device__(int64_t i) { store(to + i, beta, load(gradient + i)); });
-}
-
-/// The gradient of the product, as `gradient` stores it; x null without an activation.
-template <typename Y, typename T>
-void multiplyBySlope(Activation activation, const Y* x, const Y* gy, T* gradient, int64_t count) {
-  each(count, [=] __device__(int64_t i) {
-    put(gradient + i, x ? load(gy + i) * activationSlope(activation, load(x + i)) : load(gy + i));
-  });
-}
-
 /// Gradient of the bias: column sums over the rows of each group.
 template <typename T, typename G>
 void biasGradient(const Groups& g, const T* gradient, G* gb, float beta) {
@@ -101,7 +89,7 @@ void backwardOf(const Call& call) {
   const Y* gy = outputGradient<Y>(call, kY);
   if (const Tensor& gr = inputGradient(call, kResidual))
     byType(gr.dtype,
-           [&](auto type) { storeResidual(dataOf<decltype(type)>(gr), call.beta(kResidual), gy, g.rows * g.dOut); });
+           [&](auto type) { storeElements(g.rows * g.dOut, gy, dataOf<decltype(type)>(gr), call.beta(kResidual)); });
   const Tensor &gx = inputGradient(call, kX), &gw = inputGradient(call, kWeight), &gb = inputGradient(call, kBias);
   if (!gx && !gw && !gb) return;
   // What x and weight are multiplied with has their storage type.

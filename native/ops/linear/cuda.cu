@@ -2,6 +2,7 @@
 #include "native/ops/common/cuda/columns.cuh"
 #include "native/ops/linear/linear.h"
 #include "native/runtime/cuda/activation.cuh"
+#include "native/runtime/cuda/elements.cuh"
 #include "native/runtime/cuda/gemm.h"
 
 namespace hint {
@@ -21,12 +22,13 @@ void finish(const Call& call, Activation activation, const P* product) {
   const auto alpha = static_cast<float>(call.number("alpha"));
   const float* bias = input<float>(call, kBias);
   Y *preActivation = output<Y>(call, kPreActivation), *y = output<Y>(call, kY);
-  each(call.dim("rows") * dOut, [=] __device__(int64_t i) {
-    float value = load(product + i);
-    if (bias) value += alpha * bias[i % dOut];
-    if (preActivation) put(preActivation + i, value);
-    put(y + i, activate(activation, value));
-  });
+  eachOfRows(
+      call.dim("rows"), dOut, RowMask(), Results<2, Y>{{y, preActivation}, {}},
+      [=] __device__(float* value, int64_t unit, float, float product) {
+        value[1] = bias ? product + alpha * bias[unit] : product;
+        value[0] = activate(activation, value[1]);
+      },
+      product);
 }
 
 template <typename T>
@@ -34,14 +36,6 @@ void biasGradient(const T* gradient, int64_t rows, int64_t dOut, float alpha, fl
   columnSums(
       rows, dOut, [=] __device__(int64_t row, int64_t i) { return load(gradient + row * dOut + i); },
       [=] __device__(int64_t i, float sum) { store(gb + i, beta, alpha * sum); });
-}
-
-/// The gradient of the product, as `gradient` stores it; x null without an activation.
-template <typename Y, typename G>
-void multiplyBySlope(Activation activation, const Y* x, const Y* gy, G* gradient, int64_t count) {
-  each(count, [=] __device__(int64_t i) {
-    put(gradient + i, x ? load(gy + i) * activationSlope(activation, load(x + i)) : load(gy + i));
-  });
 }
 
 void forwardCuda(Call& call) {

@@ -1,5 +1,5 @@
 #include "native/ops/scale/scale.h"
-#include "native/runtime/cuda/device.cuh"
+#include "native/runtime/cuda/elements.cuh"
 
 namespace hint {
 namespace scale {
@@ -10,7 +10,9 @@ using namespace cuda;
 template <typename T>
 void scaled(const Call& call, T* destination, float beta, const T* value) {
   const auto factor = static_cast<float>(call.number("factor"));
-  each(call.dim("n"), [=] __device__(int64_t i) { store(destination + i, beta, factor * load(value + i)); });
+  eachElement(
+      call.dim("n"), result(destination, beta),
+      [=] __device__(float* scaled, int64_t, float, float x) { scaled[0] = factor * x; }, value);
 }
 
 template <typename T>
