@@ -13,7 +13,7 @@ using namespace cuda;
 
 /// Sizes of a call, and its offsets on the device (null for one group of all rows).
 struct Groups {
-  int64_t rows, groups, slots, slot, largest, dIn, dOut;
+  int64_t rows, groups, slots, slot, largest, dIn, dOut, tilesOf64 = 0, tilesOf128 = 0;
   const int32_t* offsets = nullptr;
 
   explicit Groups(const Call& call) : Groups(call, RowGroups(call)) {}
@@ -26,6 +26,11 @@ struct Groups {
         dIn(call.dim("dIn")),
         dOut(call.dim("dOut")) {
     if (!of.offsets->empty()) offsets = Context::current().table(*of.offsets);
+    for (int64_t group = 0; group < groups; ++group) {
+      const int64_t own = of.end(group) - of.begin(group);
+      tilesOf64 += (own + 63) / 64;
+      tilesOf128 += (own + 127) / 128;
+    }
   }
 };
 
@@ -36,6 +41,10 @@ GroupedGemm productOf(const Call& call, const Groups& g, GroupedGemm::Ragged rag
   product.groups = g.groups;
   product.rowOffsets = g.offsets;
   product.alpha = static_cast<float>(call.number("alpha"));
+  if (ragged == GroupedGemm::Ragged::rows) {
+    product.tilesOf64 = g.tilesOf64;
+    product.tilesOf128 = g.tilesOf128;
+  }
   return product;
 }
 

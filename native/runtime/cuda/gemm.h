@@ -49,6 +49,8 @@ struct GroupedGemm {
   int64_t m, n, k;  ///< of the largest group on the ragged side
   int64_t groups = 1;
   const int32_t* rowOffsets = nullptr;  ///< on the device; null: one group of all rows
+  /// Of ragged rows: pieces of 64 and of 128 rows that hold those of all groups, where the host knows.
+  int64_t tilesOf64 = 0, tilesOf128 = 0;
   Matrix a, b;
   int64_t bStep = 0, cStep = 0;
   void* c;

@@ -131,12 +131,18 @@ void launch(const GroupedGemm& p) {
   launched();
 }
 
+/// Whether tiles of 128 rows are worth it: not where the last tiles of the groups, whose rows are not all used, make
+/// them multiply a fifth more rows than tiles of 64 do. All groups decide, because one large one says nothing of the
+/// others.
+bool areRowsMany(const GroupedGemm& p) { return p.tilesOf64 > 0 ? 2 * p.tilesOf128 * 5 <= p.tilesOf64 * 6 : p.m > 64; }
+
 /// 128x128 where that gives every multiprocessor two blocks to alternate between, else 64x64: adapters are narrow and
 /// tasks have few rows, and a small tile that runs beats a large one that others wait for.
 template <bool kLeftTransposed, bool kRightTransposed, typename C>
 void choose(const GroupedGemm& p) {
-  const int64_t large = (p.m + 127) / 128 * ((p.n + 127) / 128) * p.groups;
-  if (p.n > 64 && p.m > 64 && large >= 2 * int64_t{Context::current().multiprocessors()})
+  const int64_t rowTiles = p.tilesOf64 > 0 ? p.tilesOf128 : (p.m + 127) / 128 * p.groups;
+  const int64_t large = rowTiles * ((p.n + 127) / 128);
+  if (p.n > 64 && areRowsMany(p) && large >= 2 * int64_t{Context::current().multiprocessors()})
     launch<4, 4, kLeftTransposed, kRightTransposed, C>(p);
   else
     launch<2, 2, kLeftTransposed, kRightTransposed, C>(p);
