@@ -82,8 +82,8 @@ export const FAULTS = [
   {
     kind: 'oversize launch',
     file: 'native/ops/layer_norm/cuda.cu',
-    from: 'forwardRows<<<static_cast<unsigned>(rows), kThreads,',
-    to: 'forwardRows<<<static_cast<unsigned>(rows), 2048,',
+    from: 'threads = normThreads(of.d)',
+    to: 'threads = 2048',
     run: ['--op', 'layer_norm', '--dtype', 'f32', '--first'],
     found: REFUSED,
   },

@@ -1,24 +1,9 @@
 #include "native/ops/rms_norm/rms_norm.h"
 
 #include "native/ops/common/dropout_mask.h"
-#include "native/ops/common/gpu_work.h"
+#include "native/ops/common/norm_work.h"
 
 namespace hint {
-namespace {
-
-/// Backward reads what it is given once for the rows and once more for the sums over them, two kernels each.
-GpuWork gpuWork(const Call& call) {
-  using namespace rms_norm;
-  if (!call.backward) return {call.dim("rows") > 0 ? 1.0 : 0.0, 0};
-  const double values = static_cast<double>(call.dim("rows")) * static_cast<double>(call.dim("d"));
-  const bool rows = call.dim("rows") > 0 && (wantsGradient(call, kX) || wantsGradient(call, kDelta));
-  const int sums = wantsGradient(call, kWeight);
-  return {rows + (call.dim("rows") > 0 ? 2.0 : 1.0) * sums,
-          rows ? sums * (bytesOf(values, DType::f32) + bytesOf(values, call.gradOutputs[kY].dtype)) : 0};
-}
-
-}  // namespace
-
 OpSpec declare_rms_norm() {
   using namespace rms_norm;
   OpSpec op;
@@ -35,7 +20,7 @@ OpSpec declare_rms_norm() {
   op.attributes = withDropout({{"epsilon", 1e-6}, {"seqOffsets", IntList{}}, {"outputDType", std::string()}});
   op.cpu = {forward, backward};
   op.resolve = [](Call& call) { checkSequenceDropout(call, call.dim("rows")); };
-  op.gpuWork = gpuWork;
+  op.gpuWork = [](const Call& call) { return normGpuWork(call, -1); };
   return op;
 }
 

@@ -23,7 +23,39 @@ __global__ void columnPartials(int64_t rows, int64_t columns, int64_t rowsPerPar
   partial[int64_t{blockIdx.y} * columns + column] = sum;
 }
 
+template <typename Finish>
+__global__ void partSums(const float* partial, int64_t parts, int64_t columns, Finish finish) {
+  __shared__ double sums[kRowLanes][kColumns + 1];
+  const int64_t column = int64_t{blockIdx.x} * kColumns + threadIdx.x;
+  double total = 0;
+  if (column < columns)
+    for (int64_t part = threadIdx.y; part < parts; part += kRowLanes) total += partial[part * columns + column];
+  sums[threadIdx.y][threadIdx.x] = total;
+  __syncthreads();
+  if (threadIdx.y > 0 || column >= columns) return;
+  for (int lane = 1; lane < kRowLanes; ++lane) total += sums[lane][threadIdx.x];
+  finish(column, static_cast<float>(total));
+}
+
 }  // namespace detail
+
+/// gradient = beta * gradient + alpha * sum: what sums over rows are mostly for.
+template <typename T>
+struct StoreColumn {
+  T* gradient;
+  float beta, alpha = 1.0f;
+  __device__ void operator()(int64_t column, float sum) const { store(gradient + column, beta, alpha * sum); }
+};
+
+/// finish(column, sum over parts of partial [parts, columns]), in double.
+template <typename Finish>
+void sumOfParts(const float* partial, int64_t parts, int64_t columns, Finish finish) {
+  if (columns == 0) return;
+  const auto blocks = static_cast<unsigned>((columns + detail::kColumns - 1) / detail::kColumns);
+  detail::partSums<<<blocks, dim3(detail::kColumns, detail::kRowLanes), 0, Context::current().stream()>>>(
+      partial, parts, columns, finish);
+  launched();
+}
 
 /// finish(column, sum over rows of body(row, column)), with the sum over parts in double.
 template <typename Body, typename Finish>
@@ -33,8 +65,7 @@ void columnSums(int64_t rows, int64_t columns, Body body, Finish finish) {
   constexpr int64_t kRowsPerPart = 128;
   const int64_t rowsPerPart = rows > 60000 * kRowsPerPart ? (rows + 59999) / 60000 : kRowsPerPart;
   const int64_t parts = (rows + rowsPerPart - 1) / rowsPerPart;
-  Scratch<float> partial(parts * columns);
-  const float* sums = partial;
+  const Scratch<float> partial(parts * columns);
   if (parts > 0) {
     const dim3 grid(static_cast<unsigned>((columns + detail::kColumns - 1) / detail::kColumns),
                     static_cast<unsigned>(parts));
@@ -42,11 +73,7 @@ void columnSums(int64_t rows, int64_t columns, Body body, Finish finish) {
         rows, columns, rowsPerPart, body, partial.get());
     launched();
   }
-  each(columns, [=] __device__(int64_t column) {
-    double total = 0;
-    for (int64_t part = 0; part < parts; ++part) total += sums[part * columns + column];
-    finish(column, static_cast<float>(total));
-  });
+  sumOfParts(partial, parts, columns, finish);
 }
 
 }  // namespace hint::cuda
