@@ -1,6 +1,9 @@
 #include "native/tests/device_call.h"
 
+#include <dlfcn.h>
+
 #include <array>
+#include <cstdlib>
 #include <future>
 #include <map>
 
@@ -40,6 +43,19 @@ std::unique_ptr<Call> mirror(Stream& stream, const Call& call, Copies& copies) {
   return mirrored;
 }
 
+using LaunchCounter = int64_t (*)();
+
+/// That of the emulated device, null of others.
+LaunchCounter launchCounter() {
+  static const LaunchCounter counter = [] {
+    const char* folder = std::getenv("HINT_CUDA_FOLDER");
+    const std::string path = std::string(folder ? folder : HINT_CUDA_FOLDER) + "/hint_cuda.so";
+    void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
+    return library ? reinterpret_cast<LaunchCounter>(dlsym(library, "hint_emulator_launches")) : nullptr;
+  }();
+  return counter;
+}
+
 /// Runs `reads` on the stream and waits. Throws the first failure of the stream, or of the reads.
 template <typename Reads>
 void readBack(Stream& stream, const Reads& reads) {
@@ -69,13 +85,20 @@ std::unique_ptr<Call> mirror(Stream& stream, const Call& call) {
   return mirror(stream, call, copies);
 }
 
-void runOn(Stream& stream, Call& call) {
+int64_t runOn(Stream& stream, Call& call) {
   Copies copies;
-  stream.enqueue(mirror(stream, call, copies));
+  auto mirrored = mirror(stream, call, copies);
+  const LaunchCounter counter = launchCounter();
+  int64_t before = 0, after = -1;
+  // On the stream's thread, just before the command and behind it.
+  if (counter) stream.post([&] { before = counter(); });
+  stream.enqueue(std::move(mirrored));
+  if (counter) stream.post([&] { after = counter(); });
   readBack(stream, [&] {
     for (const auto& [host, device] : copies)
       if (host->data()) stream.read(bytesOf(device), host->data());
   });
+  return counter ? after - before : -1;
 }
 
 void replayOn(Stream& stream, Call& call) {

@@ -1,6 +1,7 @@
 #include "native/ops/adamw/adamw.h"
 
 #include "native/core/error.h"
+#include "native/ops/common/gpu_work.h"
 #include "native/ops/common/rounding.h"
 
 namespace hint {
@@ -34,6 +35,10 @@ OpSpec declare_adamw() {
     for (const char* name : {"beta1", "beta2"})
       if (!(call.number(name) >= 0.0 && call.number(name) < 1.0))
         fail("INVALID_ARGUMENT", call.describe(), ": ", name, " must be in [0, 1), not ", call.number(name), ".");
+  };
+  op.gpuWork = [](const Call& call) {
+    // Eight elements a thread, and the rest.
+    return computing(call.dim("n") / 8) + computing(call.dim("n") % 8);
   };
   return op;
 }

@@ -1,5 +1,7 @@
 #include "native/ops/cast/cast.h"
 
+#include "native/ops/common/gpu_work.h"
+
 namespace hint {
 
 OpSpec declare_cast() {
@@ -11,6 +13,7 @@ OpSpec declare_cast() {
   op.outputs = {{"y", "*n", kRequired, chosenBy("to")}};
   op.attributes.push_back({"to", std::string("bf16")});
   op.cpu = {forward, nullptr, true};
+  op.gpuWork = [](const Call& call) { return computing(call.dim("n")); };
   return op;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <initializer_list>
+
 #include "native/core/call.h"
 
 /// What contracts of ops count GpuWork with.
@@ -18,6 +20,22 @@ inline GpuWork clearing(const Call& call, int input) {
 
 inline GpuWork operator+(const GpuWork& a, const GpuWork& b) {
   return {a.launches + b.launches, a.passBytes + b.passBytes};
+}
+
+/// A kernel that computes `elements` values, none where there are none.
+inline GpuWork computing(int64_t elements) { return {elements > 0 ? 1.0 : 0.0, 0}; }
+
+/// A backward pass with a kernel of `elements` values for each gradient that is wanted; without a gradient of the first
+/// output, gradients are cleared.
+inline GpuWork computingEach(const Call& call, int64_t elements, std::initializer_list<int> inputs) {
+  GpuWork work{0, 0};
+  for (int input : inputs) {
+    if (!call.gradOutputs[0])
+      work = work + clearing(call, input);
+    else if (wantsGradient(call, input))
+      work = work + computing(elements);
+  }
+  return work;
 }
 
 /// Bytes of `elements` values.

@@ -14,9 +14,9 @@ OpSpec declare_concat_rows() {
   op.cpu = {forward, backward};
   op.resolve = [](Call& call) { call.setDim("rows", call.dim("rowsA") + call.dim("rowsB")); };
   op.gpuWork = [](const Call& call) {
-    const auto isThere = [&](int input) { return !call.backward || wantsGradient(call, input); };
-    return GpuWork{static_cast<double>((call.dim("rowsA") > 0 && isThere(kA)) + (call.dim("rowsB") > 0 && isThere(kB))),
-                   0};
+    const int64_t ofA = call.dim("rowsA") * call.dim("d"), ofB = call.dim("rowsB") * call.dim("d");
+    if (!call.backward) return computing(ofA) + computing(ofB);
+    return computingEach(call, ofA, {kA}) + computingEach(call, ofB, {kB});
   };
   return op;
 }

@@ -1,5 +1,7 @@
 #include "native/ops/copy/copy.h"
 
+#include "native/ops/common/gpu_work.h"
+
 namespace hint {
 
 OpSpec declare_copy() {
@@ -10,6 +12,10 @@ OpSpec declare_copy() {
   op.inputs = {{"x", "*n", kDifferentiable, kAnyDType}};
   op.outputs = {{"y", "*n", kDifferentiable, like("x")}};
   op.cpu = {forward, backward, true};
+  op.gpuWork = [](const Call& call) {
+    const int64_t n = call.dim("n");
+    return call.backward ? computingEach(call, n, {kX}) : computing(n);
+  };
   return op;
 }
 

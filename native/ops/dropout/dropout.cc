@@ -1,6 +1,7 @@
 #include "native/ops/dropout/dropout.h"
 
 #include "native/ops/common/dropout_mask.h"
+#include "native/ops/common/gpu_work.h"
 
 namespace hint {
 
@@ -14,6 +15,10 @@ OpSpec declare_dropout() {
   op.attributes = withDropout({{"seqOffsets", IntList{}}});
   op.cpu = {forward, backward};
   op.resolve = [](Call& call) { checkSequenceDropout(call, call.dim("rows")); };
+  op.gpuWork = [](const Call& call) {
+    const int64_t elements = call.dim("rows") * call.dim("d");
+    return call.backward ? computingEach(call, elements, {kX}) : computing(elements);
+  };
   return op;
 }
 

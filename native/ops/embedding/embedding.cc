@@ -27,7 +27,7 @@ OpSpec declare_embedding() {
     const bool reads = call.dim("rows") > 0;
     if (!call.backward) return GpuWork{reads ? 1.0 : 0.0, 0};
     if (!wantsGradient(call, kTable)) return GpuWork{0, 0};
-    return GpuWork{clearing(call, kTable).launches + (reads ? 1.0 : 0.0), 0};
+    return GpuWork{clearing(call, kTable).launches + (reads && call.gradOutputs[kY] ? 1.0 : 0.0), 0};
   };
   return op;
 }

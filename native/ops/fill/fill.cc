@@ -1,5 +1,7 @@
 #include "native/ops/fill/fill.h"
 
+#include "native/ops/common/gpu_work.h"
+
 namespace hint {
 
 OpSpec declare_fill() {
@@ -10,6 +12,7 @@ OpSpec declare_fill() {
   op.inputs = {{"destination", "*n", kMutable | kUnwritten, kFloating}};
   op.attributes = {{"value", 0.0}};
   op.cpu = {forward, nullptr};
+  op.gpuWork = [](const Call& call) { return computing(call.dim("n")); };
   return op;
 }
 

@@ -2,6 +2,7 @@
 
 #include "native/ops/common/activation.h"
 #include "native/ops/common/dropout_mask.h"
+#include "native/ops/common/gpu_work.h"
 
 namespace hint {
 
@@ -18,6 +19,12 @@ OpSpec declare_gated_activation() {
   op.resolve = [](Call& call) {
     activationOf(call);
     checkSequenceDropout(call, call.dim("rows"));
+  };
+  op.gpuWork = [](const Call& call) {
+    const int64_t elements = call.dim("rows") * call.dim("dFf");
+    // Both gradients are one kernel's.
+    if (!call.backward || call.gradOutputs[kY]) return computing(elements);
+    return computingEach(call, elements, {kGate, kLinear});
   };
   return op;
 }

@@ -1,6 +1,7 @@
 #include "native/ops/greedy/greedy.h"
 
 #include "native/core/error.h"
+#include "native/ops/common/gpu_work.h"
 
 namespace hint {
 
@@ -19,6 +20,10 @@ OpSpec declare_greedy() {
     checkIndexable(call, "vocab");
     if (call.dim("vocab") == 0 && call.dim("rows") > 0)
       fail("INVALID_SHAPE", call.describe(), ": there is no token to choose from; logits need at least one column.");
+  };
+  op.gpuWork = [](const Call& call) {
+    // The tokens of the rows, and what follows from them.
+    return computing(call.dim("rows")) + GpuWork{1, 0};
   };
   return op;
 }

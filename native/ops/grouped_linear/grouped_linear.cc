@@ -16,15 +16,17 @@ void resolve(Call& call) {
 /// cleared.
 GpuWork gpuWork(const Call& call) {
   using namespace grouped_linear;
-  if (!call.backward) return {1, 0};
-  const double elements = static_cast<double>(call.dim("rows")) * static_cast<double>(call.dim("dOut"));
+  const int64_t rows = call.dim("rows"), dIn = call.dim("dIn"), dOut = call.dim("dOut"), groups = call.dim("groups");
+  if (!call.backward) return computing(rows * dOut);
+  const auto elements = static_cast<double>(rows * dOut);
   const DType type = call.in(kX).dtype;
-  GpuWork work{wantsGradient(call, kResidual) ? 1.0 : 0.0, 0};
-  const bool weight = wantsGradient(call, kWeight), bias = wantsGradient(call, kBias);
-  const int kernels = wantsGradient(call, kX) + weight + bias;
-  if (kernels == 0) return work;
+  GpuWork work = wantsGradient(call, kResidual) ? computing(rows * dOut) : GpuWork{0, 0};
+  const bool x = wantsGradient(call, kX), weight = wantsGradient(call, kWeight), bias = wantsGradient(call, kBias);
+  if (!x && !weight && !bias) return work;
+  const int kernels = (x && rows * dIn > 0) + (weight && groups * dIn * dOut > 0) + (bias && groups * dOut > 0);
   const bool direct = activationOf(call) == Activation::none && call.gradOutputs[kY].dtype == type;
-  work = work + GpuWork{(direct ? 0.0 : 1.0) + kernels, bytesOf(elements, type) * ((direct ? 0 : 3) + bias)};
+  work = work +
+         GpuWork{(!direct && elements > 0 ? 1.0 : 0.0) + kernels, bytesOf(elements, type) * ((direct ? 0 : 3) + bias)};
   if (call.dim("slots") > 1) work = work + clearing(call, kWeight) + clearing(call, kBias);
   return work;
 }

@@ -1,6 +1,7 @@
 #include "native/ops/increment/increment.h"
 
 #include "native/core/error.h"
+#include "native/ops/common/gpu_work.h"
 
 namespace hint {
 
@@ -19,6 +20,7 @@ OpSpec declare_increment() {
         fail("INVALID_ARGUMENT", call.describe(), ": ", name, " is ", value, ", but must fit 32 bits.");
     }
   };
+  op.gpuWork = [](const Call& call) { return computing(call.dim("n")); };
   return op;
 }
 

@@ -10,18 +10,22 @@ namespace {
 /// itself.
 GpuWork gpuWork(const Call& call) {
   using namespace linear;
-  const double elements = static_cast<double>(call.dim("rows")) * static_cast<double>(call.dim("dOut"));
+  const int64_t rows = call.dim("rows"), dIn = call.dim("dIn"), dOut = call.dim("dOut");
+  const double elements = static_cast<double>(rows) * static_cast<double>(dOut);
   const bool hasActivation = activationOf(call) != Activation::none;
   const DType type = call.in(kX).dtype;
   if (!call.backward) {
     const bool rounds = type == DType::f32 && call.out(kY).dtype == DType::bf16;
-    if (!hasActivation && !call.has(kBias) && !rounds) return {1, 0};
+    if (!hasActivation && !call.has(kBias) && !rounds) return computing(rows * dOut);
     const int tensors = rounds || !call.hasOut(kPreActivation) ? 2 : 3;
-    return {2, tensors * bytesOf(elements, call.out(kY).dtype)};
+    return {2 * computing(rows * dOut).launches, tensors * bytesOf(elements, call.out(kY).dtype)};
   }
-  const int products = wantsGradient(call, kX) + wantsGradient(call, kWeight), biases = wantsGradient(call, kBias);
+  const int products = (wantsGradient(call, kX) && rows * dIn > 0) + (wantsGradient(call, kWeight) && dOut * dIn > 0);
+  const int biases = wantsGradient(call, kBias) && dOut > 0;
   const bool direct = !hasActivation && call.gradOutputs[kY].dtype == type;
-  return {(direct ? 0.0 : 1.0) + products + 2.0 * biases, bytesOf(elements, type) * (direct ? biases : 3 + biases)};
+  const bool hasRows = rows * dOut > 0;
+  return {(!direct && hasRows) + products + (hasRows ? 2.0 : 1.0) * biases,
+          bytesOf(elements, type) * (direct ? biases : 3 + biases)};
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "native/core/error.h"
+#include "native/ops/common/gpu_work.h"
 
 namespace hint {
 namespace random_fill {
@@ -37,6 +38,7 @@ OpSpec declare_random_fill() {
     distributionOf(call);
     seedOf(call);
   };
+  op.gpuWork = [](const Call& call) { return computing(call.dim("n")); };
   return op;
 }
 

@@ -1,6 +1,7 @@
 #include "native/ops/reorder_cache/reorder_cache.h"
 
 #include "native/core/error.h"
+#include "native/ops/common/gpu_work.h"
 
 namespace hint {
 
@@ -21,6 +22,10 @@ OpSpec declare_reorder_cache() {
   };
   // Which rows move and how far they are filled is known to the device only: counts half of all.
   op.traffic = [](const Call& call) { return static_cast<double>(call.inputs[kCache].bytes()); };
+  op.gpuWork = [](const Call& call) {
+    // What is wrong with the parents, and the rows.
+    return GpuWork{1, 0} + computing(call.dim("rows") * call.dim("width"));
+  };
   return op;
 }
 

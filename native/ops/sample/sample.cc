@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "native/core/error.h"
+#include "native/ops/common/gpu_work.h"
 
 namespace hint {
 
@@ -34,6 +35,10 @@ OpSpec declare_sample() {
       fail("INVALID_ARGUMENT", call.describe(), ": topP is ", topP, "; give a number above 0, up to 1.");
     if (!(seed >= 0 && seed < 9007199254740992.0 && seed == std::floor(seed)))
       fail("INVALID_ARGUMENT", call.describe(), ": seed is ", seed, ", but must be an integer from 0 to 2^53 - 1.");
+  };
+  op.gpuWork = [](const Call& call) {
+    // The tokens of the rows, and what follows from them.
+    return computing(call.dim("rows")) + GpuWork{1, 0};
   };
   return op;
 }

@@ -1,6 +1,7 @@
 #include "native/ops/segment_mean/segment_mean.h"
 
 #include "native/core/error.h"
+#include "native/ops/common/gpu_work.h"
 
 namespace hint {
 
@@ -20,6 +21,11 @@ OpSpec declare_segment_mean() {
       if (offsets[i] == offsets[i - 1])
         fail("INVALID_SHAPE", call.describe(), ": segment ", i - 1, " has no rows, so it has no mean.");
     call.setDim("segments", static_cast<int64_t>(offsets.size()) - 1);
+  };
+  op.gpuWork = [](const Call& call) {
+    const int64_t d = call.dim("d");
+    if (!call.backward) return computing(call.dim("segments") * d);
+    return computingEach(call, call.dim("rows") * d, {kX});
   };
   return op;
 }

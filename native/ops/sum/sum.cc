@@ -12,7 +12,9 @@ OpSpec declare_sum() {
   op.attributes = {{"factor", 1.0}};
   op.cpu = {forward, backward};
   // Partial sums, then their sum.
-  op.gpuWork = [](const Call& call) { return GpuWork{call.backward ? 1.0 : 2.0, 0}; };
+  op.gpuWork = [](const Call& call) {
+    return call.backward ? computingEach(call, call.dim("n"), {kX}) : GpuWork{2, 0};
+  };
   return op;
 }
 

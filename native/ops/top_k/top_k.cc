@@ -1,6 +1,7 @@
 #include "native/ops/top_k/top_k.h"
 
 #include "native/core/error.h"
+#include "native/ops/common/gpu_work.h"
 
 namespace hint {
 
@@ -20,6 +21,7 @@ OpSpec declare_top_k() {
       fail("INVALID_ARGUMENT", call.describe(), ": k is ", k, "; give 1 to ", vocab, ", the tokens there are.");
     call.setDim("k", k);
   };
+  op.gpuWork = [](const Call& call) { return computing(call.dim("rows")); };
   return op;
 }
 

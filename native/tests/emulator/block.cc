@@ -264,6 +264,7 @@ void submit(const Kernel& kernel, const Configuration& configuration, std::share
     returned(code);
     return;
   }
+  countLaunch();
   enqueue(streamOf(configuration.stream), [kernel, configuration, state, bytes, body] {
     static const bool isCounted = std::getenv("HINT_EMULATOR_STATS") && std::atexit(writeStatistics) == 0;
     if (isCounted) {

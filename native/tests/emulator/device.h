@@ -51,4 +51,7 @@ size_t memoryInUse();
 void count(int change);
 int64_t liveObjects();
 
+/// Counts a kernel, cleared memory or a copy inside the device that is asked for.
+void countLaunch();
+
 }  // namespace hint::emulator

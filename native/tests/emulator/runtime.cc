@@ -2,6 +2,7 @@
 #include <cuda_runtime.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -131,6 +132,7 @@ cudaError_t copy(const char* call, void* to, const void* from, size_t bytes, cud
   if ((kind != cudaMemcpyDeviceToHost && target.bytes == 0) || (kind != cudaMemcpyHostToDevice && source.bytes == 0))
     return returned(cudaErrorInvalidValue);
   const auto move = [=] { std::memcpy(to, from, bytes); };
+  if (kind == cudaMemcpyDeviceToDevice) countLaunch();
   if (stream.capture && (source.bytes == 0 || source.isPinned))
     report(
         "stale capture", from,
@@ -151,13 +153,19 @@ cudaError_t copy(const char* call, void* to, const void* from, size_t bytes, cud
 cudaError_t clear(const char* call, void* to, int value, size_t bytes, cudaStream_t stream) {
   if (const cudaError_t code = outcome(call)) return code;
   if (bytes > 0 && !isWithin(to, bytes)) return returned(cudaErrorInvalidValue);
+  countLaunch();
   enqueue(streamOf(stream), [=] { std::memset(to, value, bytes); });
   return cudaSuccess;
 }
 
 Event* eventOf(cudaEvent_t event) { return reinterpret_cast<Event*>(event); }
 
+std::atomic<int64_t> launches{0};
+
 }  // namespace
+
+void countLaunch() { ++launches; }
+
 }  // namespace hint::emulator
 
 using namespace hint::emulator;
@@ -195,6 +203,8 @@ HINT_EXPORTED int64_t hint_emulator_calls() {
 HINT_EXPORTED const char* hint_emulator_refused() { return refusals.refused.c_str(); }
 /// Allocations, streams, events and graphs that nobody has given back.
 HINT_EXPORTED int64_t hint_emulator_live() { return liveObjects(); }
+/// Kernels, cleared memory and copies inside the device so far.
+HINT_EXPORTED int64_t hint_emulator_launches() { return launches; }
 void hint_emulator_queue(cudaStream_t stream, const std::function<void()>& work) { enqueue(streamOf(stream), work); }
 
 extern "C" {
