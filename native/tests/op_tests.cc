@@ -54,8 +54,11 @@ class DeclaredLaunches {
     const int64_t taken = testing::runOn(stream, call);
     const std::string key = keyOf(call);
     const bool isAgain = std::exchange(last_, key) == key;
-    const double declared = call.gpuWork().launches;
-    if (taken >= 0 && isAgain && declared != static_cast<double>(taken))
+    // Those of decode_attention depend on the device, and in part those of attention forward.
+    if (taken < 0 || !isAgain || !call.spec->gpuWork) return;
+    const double declared = call.gpuWork().launches, more = static_cast<double>(taken) - declared;
+    const bool mayHaveOneMore = std::string(call.spec->name) == "attention" && !call.backward;
+    if (more != 0 && !(mayHaveOneMore && more == 1))
       fail("INTERNAL", call.describe(), call.backward ? " backward" : " forward", " took ", taken,
            " launches; its gpuWork declares ", declared, ".");
   }

@@ -80,11 +80,13 @@ void resolve(Call& call) {
   }
 }
 
-/// Forward one kernel. Backward a pass for what both others read, one over queries and one over keys, and one more over
+/// Forward one kernel; one query per sequence may have one more for segments that many sequences read, as the device's
+/// size decides. Backward a pass for what both others read, one over queries and one over keys, and one more over
 /// the keys that sequences share, whose sums are left in memory for a last pass.
 GpuWork gpuWork(const Call& call) {
   constexpr int64_t kMultiprocessors = 132;  // of an H200
-  if (!call.backward) return {1, 0};
+  const int64_t oRows = call.dim("oRows");
+  if (!call.backward) return computing(oRows);
   if (!call.gradOutputs[kO]) {
     GpuWork work{0, 0};
     for (size_t i = 0; i < call.gradInputs.size(); ++i) work = work + clearing(call, static_cast<int>(i));
@@ -92,17 +94,18 @@ GpuWork gpuWork(const Call& call) {
   }
   const Geometry g(call);
   const double keysAndValues = static_cast<double>(call.in(kK).bytes() + call.in(kV).bytes());
-  const double rows = static_cast<double>(call.dim("oRows")) * static_cast<double>(g.width);
+  const double rows = static_cast<double>(oRows) * static_cast<double>(g.width);
   const double queries = 2 * static_cast<double>(call.gradOutputs[kO].bytes());
-  GpuWork work{1, 0};
+  GpuWork work = computing(oRows);
   const bool bias = wantsGradient(call, kBias);
   if (wantsGradient(call, kQ) || bias) {
     const bool divided = wantsGradient(call, kQ) && g.sharedQueries;
     const auto run = static_cast<double>(bias ? 1 : sequencesPerRun(g, kMultiprocessors));
-    work = work +
-           GpuWork{1.0 + divided + bias, queries + keysAndValues + (divided ? 2 * bytesOf(rows / run, DType::f32) : 0)};
+    work = work + GpuWork{computing(oRows).launches + divided + bias,
+                          queries + keysAndValues + (divided ? 2 * bytesOf(rows / run, DType::f32) : 0)};
   }
-  if (wantsGradient(call, kK) || wantsGradient(call, kV)) work = work + GpuWork{1, queries + keysAndValues};
+  if (wantsGradient(call, kK) || wantsGradient(call, kV))
+    work = work + GpuWork{g.maxKeys > 0 ? 1.0 : 0.0, queries + keysAndValues};
   const int prefixes = wantsGradient(call, kPrefixKey) + wantsGradient(call, kPrefixValue),
             shared = wantsGradient(call, kSharedKey) + wantsGradient(call, kSharedValue);
   if (prefixes + shared == 0) return work;
@@ -111,10 +114,14 @@ GpuWork gpuWork(const Call& call) {
   for (int64_t task = 0; task < g.tasks; ++task)
     tiles +=
         std::ceil(static_cast<double>(g.prefix) / kTile) + std::ceil(static_cast<double>(g.sharedKeys(task)) / kTile);
+  // The pass is over keys that some query sees.
+  bool isSeen = false;
+  for (const Sequence& s : g.sequences) isSeen |= s.queries > 0 && g.contextKeys(s.task) > 0;
+  const double launches = (isSeen ? 1.0 : 0.0) + (tiles > 0 ? prefixes + shared : 0);
   const int kinds = (wantsGradient(call, kPrefixKey) || wantsGradient(call, kSharedKey)) +
                     (wantsGradient(call, kPrefixValue) || wantsGradient(call, kSharedValue));
   return work + clearing(call, kPrefixKey) + clearing(call, kPrefixValue) +
-         GpuWork{1.0 + prefixes + shared, queries + 2 * kinds * bytesOf(tiles * kTile * g.width, DType::f32)};
+         GpuWork{launches, queries + 2 * kinds * bytesOf(tiles * kTile * g.width, DType::f32)};
 }
 
 }  // namespace
