@@ -38,7 +38,10 @@ int64_t wholeNumberOf(const Napi::Value& value, const char* name, int64_t least,
 std::string wordOf(const Napi::Value& value, const char* name);
 bool flagOf(const Napi::Value& value, const char* name);
 DType dtypeOf(const Napi::Value& value);
-inline bool isAbsent(const Napi::Value& value) { return value.IsNull() || value.IsUndefined(); }
+inline bool isAbsent(const Napi::Value& value) {
+  const napi_valuetype type = value.Type();
+  return type == napi_null || type == napi_undefined;
+}
 
 /// The largest whole number that JavaScript tells from its neighbours.
 constexpr int64_t kMostWhole = (int64_t{1} << 53) - 1;

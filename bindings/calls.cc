@@ -27,17 +27,28 @@ ProgramHandle& ownProgramOf(const Napi::Value& value, Stream& stream) {
   return handle;
 }
 
+/// More than most ops have, so that a call's list of dimensions seldom grows.
+constexpr size_t kUsualDimensions = 8;
+
+/// Whether a call is saved for its backward pass: a flag, or a handle to save it in.
+bool savesCall(const Napi::Value& save) {
+  if (save.IsBoolean()) return save.As<Napi::Boolean>().Value();
+  handleOf<CallHandle>(save, "save: true, false or a saved call was expected here.");
+  return true;
+}
+
 }  // namespace
 
-/// (device, op, inputs, attributes, save, spares) -> outputs as [handle, shape, dtype] or null; with `save` the call
-/// for enqueueBackward behind them.
+/// (device, op, inputs, attributes, save, spares) -> outputs as [handle, shape, dtype] or null; where `save` is true,
+/// or a saved call that was walked backwards or released, the call for enqueueBackward behind them.
 Napi::Value enqueue(const Info& info) {
   const OpSpec& op = opAt(info[1]);
   const Items inputs(info[2], "inputs", op.inputs.size()), attributes(info[3], "attributes", op.attributes.size());
   Spares spares(info[5], op.outputs.size());
-  const bool isSaved = flagOf(info[4], "save");
+  const bool isSaved = savesCall(info[4]);
   Stream& stream = streamOf(info[0]);
   auto call = std::make_unique<Call>(op);
+  call->dimensions.reserve(kUsualDimensions);
   readTensors(*call, inputs, op.inputs, call->inputs, call->inputPresent);
   readAttributes(*call, attributes);
   stream.requireOwn(*call);
@@ -48,7 +59,7 @@ Napi::Value enqueue(const Info& info) {
   Napi::Array outputs = Napi::Array::New(info.Env());
   for (uint32_t i = 0; i < count; ++i)
     outputs.Set(i, call->outputPresent[i] ? describeTensor(info.Env(), call->outputs[i], spares) : info.Env().Null());
-  if (isSaved) outputs.Set(count, wrapForBackward(info.Env(), *call, stream));
+  if (isSaved) outputs.Set(count, wrapForBackward(info.Env(), *call, stream, info[4]));
   // Looked up again: a setter on Array's prototype may have run since.
   streamOf(info[0]).enqueue(std::move(call));
   return outputs;
@@ -66,6 +77,7 @@ Napi::Value enqueueBackward(const Info& info) {
     fail("INVALID_ARGUMENT", saved.call->describe(),
          ": this call was made on another device; walk it backwards there.");
   auto call = std::move(saved.call);
+  saved.owner.reset();
   const OpSpec& op = *call->spec;
   if (gradOutputs.size() > op.outputs.size() || gradInputs.size() > op.inputs.size())
     fail("INVALID_ARGUMENT", call->describe(), ": there are more gradients than outputs or inputs.");
@@ -84,7 +96,9 @@ Napi::Value enqueueBackward(const Info& info) {
 
 /// (saved call): gives its memory back where nothing needs its backward pass.
 Napi::Value releaseCall(const Info& info) {
-  handleOf<CallHandle>(info[0], "A saved call was expected here.").call.reset();
+  auto& saved = handleOf<CallHandle>(info[0], "A saved call was expected here.");
+  saved.call.reset();
+  saved.owner.reset();
   return info.Env().Undefined();
 }
 

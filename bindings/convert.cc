@@ -13,9 +13,10 @@ namespace hint::binding {
 namespace {
 
 Attribute readAttribute(const Call& call, const AttributeSpec& spec, const Napi::Value& value) {
+  const napi_valuetype type = value.Type();
   if (std::holds_alternative<int64_t>(spec.defaultValue)) {
-    if (value.IsBoolean()) return int64_t{value.As<Napi::Boolean>().Value()};
-    if (value.IsNumber()) {
+    if (type == napi_boolean) return int64_t{value.As<Napi::Boolean>().Value()};
+    if (type == napi_number) {
       const double number = value.As<Napi::Number>().DoubleValue();
       if (std::floor(number) == number && std::fabs(number) <= static_cast<double>(kMostWhole))
         return static_cast<int64_t>(number);
@@ -23,9 +24,9 @@ Attribute readAttribute(const Call& call, const AttributeSpec& spec, const Napi:
            ".");
     }
   } else if (std::holds_alternative<double>(spec.defaultValue)) {
-    if (value.IsNumber()) return value.As<Napi::Number>().DoubleValue();
+    if (type == napi_number) return value.As<Napi::Number>().DoubleValue();
   } else if (std::holds_alternative<std::string>(spec.defaultValue)) {
-    if (value.IsString()) return wordOf(value, spec.name);
+    if (type == napi_string) return wordOf(value, spec.name);
   } else if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_int32_array) {
     const Bytes bytes = bytesOf(value, spec.name);
     IntList list(bytes.size / sizeof(int32_t));
@@ -87,7 +88,7 @@ const std::shared_ptr<Stream>& sharedStreamOf(const Napi::Value& value) {
   return device.stream;
 }
 
-Napi::Value wrapForBackward(Napi::Env env, Call& call, Stream& stream) {
+Napi::Value wrapForBackward(Napi::Env env, Call& call, Stream& stream, const Napi::Value& spare) {
   static const auto notRun = std::make_shared<const Error>(
       "INVALID_ARGUMENT",
       "A backward pass was to run whose forward pass has not; replay what was recorded before walking back.");
@@ -101,10 +102,15 @@ Napi::Value wrapForBackward(Napi::Env env, Call& call, Stream& stream) {
   };
   dropUnread(handle.call->inputs, call.spec->inputs);
   dropUnread(handle.call->outputs, call.spec->outputs);
+  if (auto* free = handleOrNull<CallHandle>(spare); free && !free->call) {
+    handle.kind = free->kind;
+    *free = std::move(handle);
+    return spare;
+  }
   return wrapHandle(env, std::move(handle));
 }
 
-Spares::Spares(const Napi::Value& handles, size_t most) : left_(0) {
+Spares::Spares(const Napi::Value& handles, size_t most) {
   if (!handles.IsArray()) fail("INVALID_ARGUMENT", "The spare handles must be an array.");
   const auto array = handles.As<Napi::Array>();
   const uint32_t length = array.Length();
@@ -139,6 +145,7 @@ Napi::Value describeTensor(Napi::Env env, const Tensor& tensor, Spares& spares) 
 void readAttributes(Call& call, const Items& values) {
   const auto& specs = call.spec->attributes;
   call.attributes.clear();
+  call.attributes.reserve(specs.size());
   for (size_t i = 0; i < specs.size(); ++i) {
     const Napi::Value value = values[static_cast<uint32_t>(i)];
     if (!value.IsUndefined())

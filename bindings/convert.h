@@ -42,7 +42,7 @@ struct DeviceHandle : Handle {
 struct CallHandle : Handle {
   static constexpr Kind kKind = Kind::call;
   std::unique_ptr<Call> call;
-  std::shared_ptr<Allocator> owner;  ///< of the device that it was enqueued on
+  std::shared_ptr<Allocator> owner;  ///< of the device that it was enqueued on; goes with the call
 };
 
 /// A recording, which goes on or is replayed on its own device.
@@ -100,20 +100,23 @@ const std::shared_ptr<Stream>& sharedStreamOf(const Napi::Value& value);
 inline Stream& streamOf(const Napi::Value& value) { return *sharedStreamOf(value); }
 
 /// A handle to what the backward pass of a bound call starts from: the call, without the buffers that its kernel does
-/// not read. From then on both know how the forward pass went. The call is one that `stream` is about to run.
-Napi::Value wrapForBackward(Napi::Env env, Call& call, Stream& stream);
+/// not read. From then on both know how the forward pass went. The call is one that `stream` is about to run. `spare`
+/// is used for it where it is a handle of a call that is gone: the garbage collector has to look at every handle that
+/// was ever made, and those of calls have to be destroyed by it.
+Napi::Value wrapForBackward(Napi::Env env, Call& call, Stream& stream, const Napi::Value& spare);
 
 /// An array of handles of tensors that nobody uses any more. They are used again, the last first, before new ones are
 /// made; JavaScript takes those away that it got.
 class Spares {
  public:
+  Spares() = default;
   /// Takes `most` handles from the end of the array. Throws INVALID_ARGUMENT when it is none.
   Spares(const Napi::Value& handles, size_t most);
   Napi::Value wrap(Napi::Env env, Tensor tensor);
 
  private:
   std::array<Napi::Value, Items::kMost> handles_;
-  size_t left_;
+  size_t left_ = 0;
 };
 
 /// `[handle, shape, dtype]`

@@ -29,9 +29,10 @@ void requireValues(const Tensor& tensor) {
 
 }  // namespace
 
-/// (device, dtype, shape, data | null)
+/// (device, dtype, shape, data | null, spares | undefined)
 Napi::Value createTensor(const Info& info) {
   const Items sides(info[2], "shape", kMostSides);
+  Spares spares = isAbsent(info[4]) ? Spares() : Spares(info[4], 1);
   Tensor tensor;
   tensor.dtype = dtypeOf(info[1]);
   tensor.shape = shapeOf(sides);
@@ -48,7 +49,7 @@ Napi::Value createTensor(const Info& info) {
       // Nobody else knows this buffer yet, so the copy needs no place in the stream.
       std::memcpy(tensor.buffer->ensure(), bytes.data, bytes.size);
   }
-  return wrap(info.Env(), std::move(tensor));
+  return spares.wrap(info.Env(), std::move(tensor));
 }
 
 /// (file descriptor) -> handle, or null where the file cannot be mapped

@@ -22,6 +22,7 @@ import { beginSlice, endSlice, runToEnd, SLICE_MILLISECONDS, type Sliced } from 
 import {
   dropSpares,
   spareHandles,
+  takeSpareCall,
   Tensor,
   tensorOf,
   useSpares,
@@ -142,7 +143,8 @@ export class Device implements TensorDevice {
 
   private make(dtype: DType, shape: readonly number[], data: TypedArray | null): Tensor {
     const sides = shapeOf(shape);
-    const handle = guarded(() => native().createTensor(this.handle, dtype, sides, data));
+    const handle = guarded(() => native().createTensor(this.handle, dtype, sides, data, spareHandles));
+    useSpares(1);
     return this.adopt(new Tensor(this, handle, sides, dtype));
   }
 
@@ -171,9 +173,8 @@ export class Device implements TensorDevice {
     const values = orderAttributes(entry, attributes);
     const handles = handlesOf(entry, given);
     const tape = this.tape?.wants(spec, given) ? this.tape : undefined;
-    const results = guarded(() =>
-      native().enqueue(this.handle, index, handles, values, tape !== undefined, spareHandles),
-    );
+    const save = tape ? takeSpareCall() : false;
+    const results = guarded(() => native().enqueue(this.handle, index, handles, values, save, spareHandles));
     let made = 0;
     for (let i = 0; i < spec.outputs.length; i++) if (results[i]) made++;
     useSpares(made);

@@ -94,6 +94,7 @@ export interface NativeModule {
     dtype: DType,
     shape: readonly number[],
     data: TypedArray | null,
+    spares?: readonly NativeTensor[],
   ): NativeTensor;
   mapFile(descriptor: number): NativeFile | null;
   mapTensor(
@@ -114,6 +115,7 @@ export interface NativeModule {
   cloneTensor(tensor: NativeTensor): NativeTensor;
   releaseTensor(tensor: NativeTensor): void;
   /**
+   * @param save true, or a handle of a call that is gone, to use for this one
    * @param spares handles to use for the outputs, the last first; to be taken away by the caller
    * @returns the outputs; with `save` one element more, the call that {@link enqueueBackward} takes
    */
@@ -122,7 +124,7 @@ export interface NativeModule {
     op: number,
     inputs: (NativeTensor | null)[],
     attributes: (AttributeValue | undefined)[],
-    save: boolean,
+    save: boolean | NativeCall,
     spares: readonly NativeTensor[],
   ): (NativeOutput | NativeCall)[];
   enqueueBackward(

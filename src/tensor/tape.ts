@@ -3,7 +3,7 @@ import { deviceOf, type Device } from './device.js';
 import { guarded, native, type NativeCall, type OpSpec } from './native.js';
 import type { Sliced } from './slices.js';
 import { functionOf, kindOf } from './shape.js';
-import { Tensor, tensorOf, viewHandle, type Recorder } from './tensor.js';
+import { giveSpareCall, Tensor, tensorOf, viewHandle, type Recorder } from './tensor.js';
 
 /** Where gradients of parameters gather, across microbatches, until the optimiser takes them. */
 export class Gradients {
@@ -64,6 +64,12 @@ function requireOutputs(outputs: unknown, count?: number): void {
     'INVALID_ARGUMENT',
     'The body of recompute must return an array of Tensors, as many each time it runs.',
   );
+}
+
+/** Gives back what a call holds that nobody walks backwards any more. */
+function releaseCall(call: NativeCall): void {
+  guarded(() => native().releaseCall(call));
+  giveSpareCall(call);
 }
 
 interface OpNode {
@@ -238,7 +244,7 @@ export class Tape implements Recorder {
   /** Gives back what the nodes hold that nobody walks any more. */
   private clear(): void {
     for (const node of this.nodes) {
-      if (node.kind === 'op') guarded(() => native().releaseCall(node.call));
+      if (node.kind === 'op') releaseCall(node.call);
       else for (const input of node.inputs) input.dispose();
     }
     this.nodes = [];
@@ -258,8 +264,9 @@ export class Tape implements Recorder {
         return target.gradient.handle;
       });
       guarded(() => native().enqueueBackward(this.device.handle, node.call, gradOutputs, gradInputs, betas));
+      giveSpareCall(node.call);
     } else {
-      guarded(() => native().releaseCall(node.call));
+      releaseCall(node.call);
     }
     for (const output of node.outputs) {
       if (!output) continue;

@@ -21,11 +21,24 @@ const BYTES: Readonly<Record<DType, number>> = { f32: 4, i32: 4, bf16: 2, i8: 1 
  * a step of many ops would leave it thousands.
  */
 export const spareHandles: NativeTensor[] = [];
+/** Those of calls that were walked backwards or released. */
+const spareCalls: NativeCall[] = [];
 const MOST_SPARES = 1 << 14;
 
 /** Lets the garbage collector have the spare handles: those of a device that closes are more than any other needs. */
 export function dropSpares(): void {
   spareHandles.length = 0;
+  spareCalls.length = 0;
+}
+
+/** Where the next call is saved: in a handle that nobody uses any more, or, `true`, in one of its own. */
+export function takeSpareCall(): NativeCall | true {
+  return spareCalls.pop() ?? true;
+}
+
+/** Has the handle of a call that is gone used again; whoever gives it forgets it. */
+export function giveSpareCall(call: NativeCall): void {
+  if (spareCalls.length < MOST_SPARES) spareCalls.push(call);
 }
 
 /** Takes away what a native call has used of the spare handles. */

@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { HintError } from '../../src/util/errors.js';
 import { Device } from '../../src/tensor/device.js';
-import { native } from '../../src/tensor/native.js';
+import { native, type NativeCall } from '../../src/tensor/native.js';
 import { MappedFile } from '../../src/tensor/mapped-file.js';
 import * as ops from '../../src/tensor/ops.js';
 import { Gradients, Tape } from '../../src/tensor/tape.js';
@@ -242,6 +242,26 @@ describe('native handles', () => {
     const [output] = module.enqueue(device.handle, scale, [live.handle], [2], false, [live.handle]);
     expect([...(await live.read())]).toEqual([3]);
     expect(output).not.toBeNull();
+  });
+
+  it('of saved calls are used again once their call is gone, and not before', async () => {
+    const x = vector(1);
+    const save = (factor: number, into: NativeCall | true): NativeCall =>
+      module.enqueue(device.handle, scale, [x.handle], [factor], into, []).at(-1) as NativeCall;
+    const gradient = async (call: NativeCall): Promise<number> => {
+      const [from, to] = [vector(1), vector(0)];
+      module.enqueueBackward(device.handle, call, [from.handle], [to.handle], [0]);
+      return (await to.read())[0] as number;
+    };
+    const first = save(2, true);
+    const second = save(3, first);
+    expect(second).not.toBe(first);
+    expect([await gradient(first), await gradient(second)]).toEqual([2, 3]);
+    const again = save(4, first);
+    expect(again).toBe(first);
+    module.releaseCall(again);
+    expect(() => module.enqueueBackward(device.handle, again, [], [], [])).toThrow(/released/);
+    expect(await gradient(save(5, again))).toBe(5);
   });
 
   it('of a device that a getter closes during the call are refused, and no closed stream is touched', () => {

@@ -19,6 +19,7 @@ const [device, tensor, call, program, file] = KINDS.map((kind) => new Place(kind
 const CALLS: [keyof NativeModule, ...unknown[]][] = [
   ['closeDevice', device],
   ['createTensor', device, 'f32', [2], null],
+  ['createTensor', device, 'f32', [2], null, [tensor]],
   ['mapTensor', device, file, 'f32', [2], 0],
   ['releasePages', device, tensor],
   ['firstNonFinite', device, tensor],
@@ -28,6 +29,7 @@ const CALLS: [keyof NativeModule, ...unknown[]][] = [
   ['releaseTensor', tensor],
   ['enqueue', device, 0, [tensor, tensor, null], [], false, []],
   ['enqueue', device, 0, [tensor, tensor, tensor], [], false, []],
+  ['enqueue', device, 0, [tensor, tensor, null], [], call, []],
   ['enqueueBackward', device, call, [tensor], [tensor], [0]],
   ['releaseCall', call],
   ['assignTensor', device, tensor, tensor],

@@ -187,11 +187,9 @@ export class Hypernetwork {
     const tanh = name.startsWith('prefix') && this.hint.prefixActivation === 'tanh';
     const activation = tanh ? 'tanh' : 'gelu';
     let hidden = layers.first(z, activation);
-    hidden = ops.dropout(
-      hidden,
-      dropout.at('generator', adaptation.offset, 'hidden'),
-      this.maskOffsets(adaptation, z.shape[0] as number, tasks, slots),
-    );
+    const masks = dropout.at('generator', adaptation.offset, 'hidden');
+    if (masks)
+      hidden = ops.dropout(hidden, masks, this.maskOffsets(adaptation, z.shape[0] as number, tasks, slots));
     const made = layers.second(hidden);
     // A raw reshape: the [A, d] block of adapter_down is read as [d, A], not transposed (method §2.5).
     return made.reshape([tasks, slots.length, ...shape]);
