@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <unordered_set>
+#include <utility>
 
 #include "native/core/error.h"
 #include "native/core/planted_fault.h"
@@ -61,8 +61,48 @@ Napi::Value describeArguments(Napi::Env env, const std::vector<Argument>& argume
   return list;
 }
 
-std::unordered_set<const void*>& enrolled() {
-  static thread_local std::unordered_set<const void*> handles;
+/// A set of pointers in one table with room to spare. Several are looked up in every call of an op, and each is a
+/// single place in memory here.
+class PointerSet {
+ public:
+  bool contains(const void* pointer) const { return pointer && count_ && places_[find(pointer)] == pointer; }
+  void insert(const void* pointer) {
+    if (2 * (count_ + 1) > places_.size()) grow();
+    put(pointer);
+    ++count_;
+  }
+  void erase(const void* pointer) {
+    if (!contains(pointer)) return;
+    size_t place = find(pointer);
+    places_[place] = nullptr;
+    --count_;
+    // A look-up ends at the first free place: those behind it are put where it finds them.
+    while (places_[place = next(place)]) put(std::exchange(places_[place], nullptr));
+  }
+
+ private:
+  size_t next(size_t place) const { return (place + 1) & (places_.size() - 1); }
+  /// Where a pointer is, or the free place where it belongs.
+  size_t find(const void* pointer) const {
+    constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;
+    size_t place = (reinterpret_cast<uintptr_t>(pointer) * kGolden >> 32) & (places_.size() - 1);
+    while (places_[place] && places_[place] != pointer) place = next(place);
+    return place;
+  }
+  void put(const void* pointer) { places_[find(pointer)] = pointer; }
+  void grow() {
+    const std::vector<const void*> old =
+        std::exchange(places_, std::vector<const void*>(std::max<size_t>(64, 2 * places_.size())));
+    for (const void* pointer : old)
+      if (pointer) put(pointer);
+  }
+
+  std::vector<const void*> places_;  ///< as many as a power of two, at most half of them taken
+  size_t count_ = 0;
+};
+
+PointerSet& enrolled() {
+  static thread_local PointerSet handles;
   return handles;
 }
 
@@ -117,7 +157,7 @@ Spares::Spares(const Napi::Value& handles, size_t most) {
   const auto count = static_cast<uint32_t>(std::min<size_t>({length, most, handles_.size()}));
   for (uint32_t i = length - count; i < length; ++i) {
     const Napi::Value handle = array.Get(i);
-    tensorOf(handle);
+    tensors_[left_] = &tensorOf(handle).tensor;
     handles_[left_++] = handle;
   }
 }
@@ -125,7 +165,7 @@ Spares::Spares(const Napi::Value& handles, size_t most) {
 Napi::Value Spares::wrap(Napi::Env env, Tensor tensor) {
   if (left_ == 0) return binding::wrap(env, std::move(tensor));
   const Napi::Value handle = handles_[--left_];
-  Tensor& spare = tensorOf(handle).tensor;
+  Tensor& spare = *tensors_[left_];
   if (spare) return binding::wrap(env, std::move(tensor));  // somebody uses it still
   spare = std::move(tensor);
   return handle;

@@ -116,6 +116,7 @@ class Spares {
 
  private:
   std::array<Napi::Value, Items::kMost> handles_;
+  std::array<Tensor*, Items::kMost> tensors_;  ///< of the handles, which are alive as long as they are here
   size_t left_ = 0;
 };
 
