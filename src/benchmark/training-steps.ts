@@ -15,6 +15,7 @@ import { ADAFACTOR, Optimizer } from '../training/step/optimizer.js';
 import { keepParameters } from '../training/step/param-dtype.js';
 import type { OptimizerGroup } from '../training/step/parameter-groups.js';
 import { watchEventLoopLag } from '../util/event-loop-lag.js';
+import { threadCpuSeconds } from '../util/thread-cpu.js';
 import { secondsOf } from './turns.js';
 
 /** How an engine trains. */
@@ -49,6 +50,8 @@ const ROOF_TRIES = 3;
  */
 export class EngineSteps {
   readonly observed: ObservedSteps = { flops: [], peakBytes: 0, lagP99: 0 };
+  /** CPU seconds of the calling thread for the last step. */
+  cpuSeconds = 0;
   private readonly gradients: Gradients;
   private update = 0;
 
@@ -86,7 +89,9 @@ export class EngineSteps {
     await device.synchronize();
     device.resetPeakMemory();
     const endWatch = watchEventLoopLag();
+    const cpuBefore = threadCpuSeconds();
     const seconds = await secondsOf(() => this.train(examples));
+    this.cpuSeconds = threadCpuSeconds() - cpuBefore;
     const { p99 } = endWatch();
     const after = device.statistics();
     this.observed.flops.push(usefulFlops(this.model.config, buildBatch(examples)));

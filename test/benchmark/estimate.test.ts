@@ -70,12 +70,14 @@ it('work that is done twice does not count as useful', async () => {
 });
 
 it('an estimate adds up: shares to 1, seconds to those of the device, and no time is below its roofs', async () => {
-  const { ops, deviceSeconds, seconds, hostSeconds, utilization, usefulFlops, launches } = await estimateStep(SMALL, BATCH, EXACT, H200); // prettier-ignore
+  const { ops, deviceSeconds, seconds, hostSeconds, utilization, usefulFlops, launches, commands, hostMicrosecondsPerCommand } = await estimateStep(SMALL, BATCH, EXACT, H200); // prettier-ignore
   const total = (of: (op: (typeof ops)[number]) => number): number =>
     ops.reduce((all, op) => all + of(op), 0);
   expect(total(({ share }) => share)).toBeCloseTo(1, 9);
   expect(total((op) => op.seconds)).toBeCloseTo(deviceSeconds, 12);
   expect(seconds).toBe(Math.max(deviceSeconds, hostSeconds));
+  expect(commands).toBe(ops.reduce((sum, { calls }) => sum + calls, 0));
+  expect(hostMicrosecondsPerCommand).toBeGreaterThan(0);
   expect(utilization).toBeCloseTo(usefulFlops / seconds / H200.peak, 12);
   expect(total((op) => op.launches)).toBe(launches);
   for (const op of ops) {

@@ -37,6 +37,10 @@ export interface StepEstimate {
   readonly deviceSeconds: number;
   /** That this machine takes to queue the step. */
   readonly hostSeconds: number;
+  /** CPU time that the thread of JavaScript takes for a command of the step, microseconds. */
+  readonly hostMicrosecondsPerCommand: number;
+  /** Commands of the step: calls of ops, forward and backward, and copies from the host. */
+  readonly commands: number;
   /** FLOPs of forward and backward pass, nothing counted twice. */
   readonly usefulFlops: number;
   /** Of the peak, 0–1: useful FLOPs over what the device could do in that time. */
@@ -60,7 +64,8 @@ export async function estimateStep(
   roofs: Roofs,
   signal?: AbortSignal,
 ): Promise<StepEstimate> {
-  const { calls: rows, hostSeconds, peakBytes } = await traceStep(config, batch, settings, signal);
+  const traced = await traceStep(config, batch, settings, signal);
+  const { calls: rows, hostSeconds, hostCpuSeconds, peakBytes } = traced;
   const ops = new Map<string, Summed>();
   for (const row of rows) {
     const pass = row.backward ? 'backward' : 'forward';
@@ -98,11 +103,14 @@ export async function estimateStep(
     all.reduce((total, op) => total + value(op), 0);
   const deviceSeconds = sum((op) => op.seconds);
   const seconds = Math.max(deviceSeconds, hostSeconds);
+  const commands = sum((op) => op.calls);
   const useful = usefulFlops(config, buildBatch(examplesOf(config, batch)));
   return {
     seconds,
     deviceSeconds,
     hostSeconds,
+    hostMicrosecondsPerCommand: (hostCpuSeconds * 1e6) / commands,
+    commands,
     usefulFlops: useful,
     utilization: useful / seconds / roofs.peak,
     launches: sum((op) => op.launches),

@@ -27,6 +27,8 @@ export interface StepTrace {
   readonly calls: readonly TracedCalls[];
   /** Seconds that this machine takes to queue the step on a device that computes nothing, the least of some. */
   readonly hostSeconds: number;
+  /** CPU seconds that the thread of JavaScript takes for it, the least of some: they grow less on a busy machine. */
+  readonly hostCpuSeconds: number;
   /** Most tensor memory at a time, bytes. */
   readonly peakBytes: number;
 }
@@ -56,12 +58,14 @@ export async function traceStep(
     throwIfAborted(signal);
     await device.takeTrace();
     let hostSeconds = await steps.step(examples);
+    let hostCpuSeconds = steps.cpuSeconds;
     const calls = await device.takeTrace();
     for (let again = 1; again < HOST_TRIES; again++) {
       throwIfAborted(signal);
       hostSeconds = Math.min(hostSeconds, await steps.step(examples));
+      hostCpuSeconds = Math.min(hostCpuSeconds, steps.cpuSeconds);
     }
-    return { calls, hostSeconds, peakBytes: steps.observed.peakBytes };
+    return { calls, hostSeconds, hostCpuSeconds, peakBytes: steps.observed.peakBytes };
   } finally {
     device.close();
   }

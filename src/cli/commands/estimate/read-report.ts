@@ -12,6 +12,8 @@ const REPORT = z.object({
   batch: z.object({ examples: positive }),
   ...{ seconds: positive, deviceSeconds: count, hostSeconds: count, utilization: count, usefulFlops: count },
   ...{ launches: count, peakBytes: count, measuredSeconds: positive.optional() },
+  // Reports of before these were counted have none.
+  ...{ commands: count.optional(), hostMicrosecondsPerCommand: count.optional() },
   ops: z.array(z.object({ op: z.string(), pass: z.enum(['forward', 'backward']), seconds: count })),
 });
 

@@ -58,10 +58,16 @@ function summary({ batch, device, ...estimate }: Omit<EarlierReport, 'ops'>): st
     launches,
     peakBytes,
     measuredSeconds,
+    commands,
+    hostMicrosecondsPerCommand,
   } = estimate;
+  const perCommand =
+    commands && hostMicrosecondsPerCommand
+      ? ` (${hostMicrosecondsPerCommand.toFixed(1)} µs of CPU for each of ${commands} commands)`
+      : '';
   const hours = (PAPER_UPDATES * PAPER_BATCH * seconds) / batch.examples / 3600;
   return [
-    `Device ${deviceSeconds.toFixed(2)} s, host ${hostSeconds.toFixed(2)} s, at the same time: ${seconds.toFixed(2)} s a step, ${(batch.examples / seconds).toFixed(0)} examples/s; ${launches} launches, ${formatBytes(peakBytes)} of tensors.`,
+    `Device ${deviceSeconds.toFixed(2)} s, host ${hostSeconds.toFixed(2)} s${perCommand}, at the same time: ${seconds.toFixed(2)} s a step, ${(batch.examples / seconds).toFixed(0)} examples/s; ${launches} launches, ${formatBytes(peakBytes)} of tensors.`,
     `Useful work ${tera(usefulFlops)} TFLOP: ${(100 * utilization).toFixed(1)} % of ${tera(device.peak)} TFLOP/s. The paper's ${PAPER_UPDATES} updates of ${PAPER_BATCH} examples: ${hours.toFixed(1)} hours.`,
     ...(measuredSeconds === undefined
       ? []
