@@ -2,7 +2,7 @@
 import { Device, Engine, parameterCount } from '../dist/index.js';
 import { observePlain, observeTask } from '../dist/benchmark/generation.js';
 import { OUTPUT_TOKENS, sniLengths } from '../dist/benchmark/lengths.js';
-import { fastestBatch, loadHuggingFace, peerGeneration } from '../dist/benchmark/peers.js';
+import { settingOf } from '../dist/benchmark/peer-settings.js';
 import {
   benchConfig,
   plainModel,
@@ -26,22 +26,22 @@ const ENCODER_ROWS = 25;
 
 /**
  * One sample of a generation is one call with 100 inputs and exactly 6 new tokens each: the engine chooses its batches, HF
- * gets the faster of 25 and 100. All measurements take turns.
+ * runs at the setting that it is fastest with at each length. All measurements take turns.
  *
  * @param {{ size: 'small' | 'base', adapterSize: number, rounds: number, profile: boolean,
  *   note: (text: string) => void, onProgress?: (done: number, total: number) => void }} options
  */
 export async function benchInference({ size, adapterSize, rounds, profile, note, onProgress }) {
-  const { peer, skipped } = await startPeer(note);
   const device = new Device();
+  let peer;
   try {
     const uniform = uniforms(2);
     const hint = await randomModel(device, benchConfig(size, adapterSize));
     const plain = plainModel(hint);
     const { config } = plain;
-    const threads = platformReport().cores;
-    const peerVersions = peer ? await loadHuggingFace(peer, config, { threads }) : { skipped };
-    const hfBatch = peer && (await fastestBatch(peer, batchOf(uniform, NONE.full), OUTPUT_TOKENS));
+    const started = await startPeer({ config, threads: platformReport().cores, device: 'cpu' }, note);
+    peer = started.peer;
+    const settings = {};
 
     const seen = [];
     const encoders = {
@@ -55,7 +55,7 @@ export async function benchInference({ size, adapterSize, rounds, profile, note,
       ),
     };
     const measurements = {
-      ...plainMeasurements(plain, peer, hfBatch, uniform, seen),
+      ...(await plainMeasurements(plain, peer, settings, uniform, seen)),
       ...(await hintMeasurements(hint, uniform, seen)),
       ...encoderMeasurements(device, encoders),
     };
@@ -69,8 +69,8 @@ export async function benchInference({ size, adapterSize, rounds, profile, note,
       examples: EXAMPLES,
       encoderRows: ENCODER_ROWS,
       outputTokens: OUTPUT_TOKENS,
-      hfBatch,
-      peer: peerVersions,
+      settings,
+      peer: peer ? peer.description : { skipped: started.skipped },
       samples,
       eventLoopLag: seen.map(({ eventLoopLag }) => eventLoopLag),
       memory: peakMemory(device, seen),
@@ -83,7 +83,7 @@ export async function benchInference({ size, adapterSize, rounds, profile, note,
   }
 }
 
-function plainMeasurements(model, peer, hfBatch, uniform, seen) {
+async function plainMeasurements(model, peer, settings, uniform, seen) {
   const measurements = {};
   for (const length of INPUTS) {
     const inputs = batchOf(uniform, length);
@@ -93,9 +93,10 @@ function plainMeasurements(model, peer, hfBatch, uniform, seen) {
       return observation.seconds;
     };
     if (!peer) continue;
-    const run = { tokens: OUTPUT_TOKENS, batch: hfBatch };
+    const setting = await peer.best(inputs, OUTPUT_TOKENS, 'f32');
+    settings[length] = settingOf(setting);
     measurements[`hf t5 ${length} × ${EXAMPLES}`] = async () =>
-      (await peerGeneration(peer, inputs, run)).seconds;
+      (await peer.generate(inputs, OUTPUT_TOKENS, 'f32', setting)).seconds;
   }
   return measurements;
 }

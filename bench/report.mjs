@@ -1,6 +1,7 @@
 // A results file as tables: for the terminal and, between two marks, for docs/performance.md.
 import { latencyMarkdown } from '../dist/benchmark/latency-report.js';
 import { momentSentence } from '../dist/benchmark/machine.js';
+import { measuredWords } from '../dist/benchmark/peer-settings.js';
 import { trainingMarkdown, trainingRates } from '../dist/benchmark/training-report.js';
 import { median } from '../dist/util/statistics.js';
 
@@ -99,14 +100,20 @@ function inferenceSection(part) {
   const { peer } = part;
   const encoderRows = part.encoderRows ?? part.batch;
   const rounds = Object.values(part.samples)[0].length;
-  const hfBatches = part.hfBatch ? `, batches of ${part.hfBatch}, its faster of 25 and 100` : '';
+  // Older results have one batch for all lengths.
+  const hfSettings = Object.entries(part.settings ?? {}).map(
+    ([length, setting]) => `${measuredWords(setting)} at ${length} tokens`,
+  );
+  const hfBatches = part.hfBatch
+    ? `, batches of ${part.hfBatch}, its faster of 25 and 100`
+    : hfSettings.map((setting) => `; ${setting}`).join('');
   const how = part.examples
     ? `one call with ${part.examples} inputs, the engine choosing its batches; median of ${rounds} calls`
     : `batches of ${part.batch}; median of ${rounds} batches, scaled to 100 examples`;
   return [
     `### Time per 100 examples, T5-${part.size} shape, f32`,
     momentSentence(part),
-    `${part.outputTokens} greedy tokens for every input, ${how}. HINT has adapters of ${part.adapterSize} and prefixes of 30. ${peer.skipped ? `HF transformers was left out: ${peer.skipped}.` : `HF transformers ${peer.transformers} on torch ${peer.torch}, ${peer.attention} attention, ${peer.threads} threads${hfBatches}.`}`,
+    `${part.outputTokens} greedy tokens for every input, ${how}. HINT has adapters of ${part.adapterSize} and prefixes of 30. ${peer.skipped ? `HF transformers was left out: ${peer.skipped}.` : `HF transformers ${peer.transformers} on torch ${peer.torch}${part.settings ? '' : `, ${peer.attention} attention`}, ${peer.threads} threads${hfBatches}.`}`,
     table(['system', 'input tokens', 'ms per 100 examples', 'note'], rows.map(([name, length, value, note]) => [name, length, value.toFixed(0), note])), // prettier-ignore
     table(['target', 'to reach', 'measured', ''], targets),
     ...(part.size === 'base'

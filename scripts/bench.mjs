@@ -121,8 +121,6 @@ async function measure(part, options) {
       config: benchConfig(size),
       systems: ['t5', 'hf'],
       batchSize,
-      // The peer's scores of 16 long examples take more memory than many machines have.
-      peerBatch: 8,
       tasks: batchSize / 2,
       tokenBudget: 16_384,
       rounds,
@@ -141,7 +139,7 @@ async function measure(part, options) {
       examples: quick ? 8 : 100,
       rounds: quick ? 1 : rounds,
       dtypes: options.dtypes,
-      systems: ['hint', 't5', 'hf', ...(options.onnx ? ['onnx'] : [])],
+      systems: ['hint', 't5', 'hf', 'ctranslate2', ...(options.onnx ? ['onnx'] : [])],
       onnx: options.onnx,
       note,
       onProgress,

@@ -6,21 +6,19 @@ the caller can alternate between this process and the engine and both see the sa
   {"do": "versions"}
   {"do": "load", "config": {...}, "threads": n, "seed": n, "dtype": "f32" | "bf16", "device": "cpu" | "cuda"}
                                                                  T5ForConditionalGeneration, random weights
-  {"do": "generate", "inputs": [[id]], "tokens": n, "batch": n, "dtype": "f32" | "bf16"}
-                                                                 exactly n greedy tokens for every input, cached
-  {"do": "train", "inputs": [[id]], "targets": [[id]], "batch": n, "autocast": "bf16" | null, "compile": bool}
-                                                                 one Adafactor step over batches of n, each padded to
+  {"do": "generate", "inputs": [[id]], "tokens": n, "batch": n, "dtype": "f32" | "bf16", "autocast": "bf16" | null,
+   "attention": "sdpa" | "eager" | null}                         exactly n greedy tokens for every input, cached
+  {"do": "train", "inputs": [[id]], "targets": [[id]], "batch": n, "autocast": "bf16" | null, "compile": bool,
+   "attention": "sdpa" | "eager" | null}                         one Adafactor step over batches of n, each padded to
                                                                  its longest; blocks through torch.compile if asked for
 """
 
-import os
-import resource
-import sys
 import time
 
 import torch
 import transformers
-from serving import pad, serve, synchronize, token_count
+from serving import resident_bytes, serve, token_count
+from torch_rows import attend, pad, synchronize
 from transformers import T5Config, T5ForConditionalGeneration
 from transformers.optimization import Adafactor
 
@@ -58,6 +56,7 @@ class Peer:
 
     def generate(self, request):
         model = self.models[request.get("dtype", "f32")].eval()
+        attend(model, request.get("attention"))
         tokens = request["tokens"]
         inputs = request["inputs"]
         batch = request["batch"]
@@ -66,7 +65,7 @@ class Peer:
         begin = time.perf_counter()
         for at in range(0, len(inputs), batch):
             ids, mask = pad(inputs[at : at + batch], 0)
-            with torch.inference_mode():
+            with torch.inference_mode(), autocast(ids.device, request):
                 out = model.generate(
                     input_ids=ids,
                     attention_mask=mask,
@@ -83,6 +82,7 @@ class Peer:
 
     def train(self, request):
         model = self.models["f32"].train()
+        attend(model, request.get("attention"))
         if self.optimizer is None:
             self.optimizer = Adafactor(
                 model.parameters(), lr=1e-3, scale_parameter=True, relative_step=False, warmup_init=False
@@ -106,7 +106,7 @@ class Peer:
         for at in range(0, len(inputs), batch):
             ids, mask = pad(inputs[at : at + batch], 0)
             labels, _ = pad(targets[at : at + batch], -100)
-            with torch.autocast(ids.device.type, torch.bfloat16, enabled=request.get("autocast") == "bf16"):
+            with autocast(ids.device, request):
                 # Training reads no cache of keys and values.
                 loss = model(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False).loss
             loss.backward()
@@ -126,14 +126,9 @@ class Peer:
         }
 
 
-def resident_bytes():
-    """Memory of this process now; its most ever where the system does not tell."""
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024
+def autocast(device, request):
+    """Products in what the request names, where it names something."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=request.get("autocast") == "bf16")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ import time
 
 import torch
 import transformers
-from serving import pad, serve, synchronize, token_count
+from serving import serve, token_count
+from torch_rows import pad, synchronize
 from transformers.optimization import Adafactor
 
 INITIAL_SCALE = 0.05

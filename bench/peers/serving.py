@@ -1,9 +1,9 @@
-"""What the Python peers share: answering requests line by line, ragged rows as padded tensors, waiting for a GPU."""
+"""What the Python peers share: answering requests line by line, and how much they were given and take."""
 
 import json
+import os
+import resource
 import sys
-
-import torch
 
 
 def serve(actions):
@@ -17,19 +17,15 @@ def serve(actions):
         print(json.dumps(answer), flush=True)
 
 
-def pad(rows, value):
-    """Rows of ids as a tensor [rows, longest] filled up with `value`, and which of it are ids."""
-    longest = max(len(row) for row in rows)
-    ids = torch.tensor([row + [value] * (longest - len(row)) for row in rows], dtype=torch.long)
-    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], dtype=torch.long)
-    return ids, mask
-
-
-def synchronize():
-    """Waits for what a GPU was given, so that times are those of work done."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
 def token_count(rows):
     return sum(len(row) for row in rows)
+
+
+def resident_bytes():
+    """Memory of this process now; its most ever where the system does not tell."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024

@@ -7,7 +7,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
-import { loadHuggingFace, startHuggingFace } from '../../dist/benchmark/peers.js';
+import { loadPeer, startHuggingFace } from '../../dist/benchmark/peers.js';
 import { benchConfig, uniforms } from '../../dist/benchmark/random-model.js';
 import { drawBatch } from '../../dist/benchmark/training-examples.js';
 import { measureTraining } from '../../dist/benchmark/training.js';
@@ -54,9 +54,9 @@ async function torch() {
   const failures = {};
   for (const batch of batches) {
     // A process for each, so that one that ran out of memory leaves nothing behind.
-    const peer = await startHuggingFace();
+    const peer = await startHuggingFace('system');
     try {
-      const description = await loadHuggingFace(peer, config, {
+      const description = await loadPeer(peer, config, {
         threads: availableParallelism(),
         device: peerDevice,
       });

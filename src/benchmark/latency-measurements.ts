@@ -4,20 +4,13 @@ import { parameterShapes } from '../model/parameters/parameter-shapes.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { observeHint, observePlain, type Observation } from './generation.js';
 import { OUTPUT_TOKENS, sniLengths } from './lengths.js';
-import type { PeerDType, Peers } from './latency-peers.js';
-import type { LatencyCase, LatencyOptions, Observations } from './latency-run.js';
-import { peerGeneration } from './peers.js';
-import { plainModel, randomTokens, uniforms } from './random-model.js';
+import { settingKey, type MeasuredPeer, type PeerDType, type Peers } from './latency-peers.js';
+import { GENERATING_PEERS, type LatencyCase, type LatencyOptions, type Observations } from './latency-run.js';
+import type { Workload } from './latency-workload.js';
+import { settingOf } from './peer-settings.js';
+import { peerGeneration, type PeerGeneration } from './peers.js';
+import { plainModel } from './random-model.js';
 import type { MeasurementGroup } from './turns.js';
-
-/** Token ids of every measurement, the same for all systems. */
-interface Workload {
-  readonly bare: readonly Int32Array[];
-  readonly byShots: ReadonlyMap<
-    number,
-    { readonly instruction: Int32Array; readonly full: readonly Int32Array[] }
-  >;
-}
 
 // Enough rows for every kernel to have run once; weights were packed just before.
 const WARM_UP_ROWS = 4;
@@ -30,13 +23,13 @@ export function latencyMeasurements(
   own: EncoderDecoderModel,
   peers: Peers,
   options: LatencyOptions,
+  work: Workload,
   observations: Observations,
 ): { groups: MeasurementGroup[]; cases: Map<string, LatencyCase> } {
   const { systems, dtypes, shots, signal } = options;
   const hintModel = systems.includes('hint') && own.hypernetwork?.readsInstruction === true;
   const engine = new Engine(own);
   const plain = plainModel(own);
-  const work = workload(options, own.config.vocabSize);
   const cases = new Map<string, LatencyCase>();
   const weightBytes = { hint: 0, t5: 0 };
 
@@ -67,16 +60,25 @@ export function latencyMeasurements(
         full: Int32Array[];
       };
       const place = `${count} ${count === 1 ? 'shot' : 'shots'}`;
-      for (const peerDType of peerDTypes(peers, dtypes, index)) {
-        const run = { tokens: OUTPUT_TOKENS, batch: peers.hf?.batch ?? 1, dtype: peerDType };
-        const measured: LatencyCase = { system: 'hf', dtype: peerDType, shots: count, inputTokens };
-        add(`hf t5 ${peerDType}, ${place}`, measured, () => samplePeer(peers.hf?.peer, full, run));
+      for (const system of GENERATING_PEERS) {
+        const there = peers.generating[system];
+        if (!there) continue;
+        for (const peerDType of peerDTypes(there, dtypes, index)) {
+          const found = there.settings.get(settingKey(peerDType, count));
+          if (!found) continue;
+          add(
+            `${system} t5 ${peerDType}, ${place}`,
+            { system, dtype: peerDType, shots: count, inputTokens, setting: settingOf(found) },
+            async () => sampleOf(await there.peer.generate(full, OUTPUT_TOKENS, peerDType, found, signal)),
+          );
+        }
       }
-      if (peers.onnx && index === 0) {
-        const kind = peers.onnx.weights === 'quantized' ? 'quantized' : 'f32';
+      const { onnx } = peers;
+      if (onnx && index === 0) {
+        const kind = onnx.weights === 'quantized' ? 'quantized' : 'f32';
         const measured: LatencyCase = { system: 'onnx', dtype: kind, shots: count, inputTokens };
-        add(`onnx t5 ${kind}, ${place}`, measured, () =>
-          samplePeer(peers.onnx?.peer, full, { tokens: OUTPUT_TOKENS, batch: 1 }),
+        add(`onnx t5 ${kind}, ${place}`, measured, async () =>
+          sampleOf(await peerGeneration(onnx.peer, full, { tokens: OUTPUT_TOKENS, batch: 1 }, signal)),
         );
       }
       if (systems.includes('t5')) {
@@ -115,27 +117,21 @@ export function latencyMeasurements(
       await observeHint(engine, instruction, rows, { signal });
     }
   }
-
-  function samplePeer(
-    peer: NonNullable<Peers['hf']>['peer'] | undefined,
-    inputs: readonly Int32Array[],
-    run: { tokens: number; batch: number; dtype?: PeerDType },
-  ): Promise<Sample> {
-    if (!peer) throw new TypeError('A measurement was made of a peer that is not there.');
-    return peerGeneration(peer, inputs, run, signal).then(({ seconds, residentBytes }) => ({
-      seconds,
-      memoryBytes: residentBytes,
-    }));
-  }
 }
 
 type Sample = Partial<Observation> & { seconds: number; compileSeconds?: number; memoryBytes: number };
 
-/** What HF is measured in beside a dtype of the engine: the same, and f32 in any case. */
-function peerDTypes({ hf }: Peers, dtypes: readonly WeightDType[], index: number): PeerDType[] {
-  return (hf?.dtypes ?? []).filter(
-    (dtype) => dtype === dtypes[index] || (index === 0 && !dtypes.includes(dtype)),
-  );
+function sampleOf({ seconds, residentBytes }: PeerGeneration): Sample {
+  return { seconds, memoryBytes: residentBytes };
+}
+
+/** What a peer is measured in beside a dtype of the engine: the same, and f32 in any case. */
+function peerDTypes(
+  { dtypes: held }: MeasuredPeer,
+  dtypes: readonly WeightDType[],
+  index: number,
+): PeerDType[] {
+  return held.filter((dtype) => dtype === dtypes[index] || (index === 0 && !dtypes.includes(dtype)));
 }
 
 /** Bytes that the weights of a dtype take as inference reads them. */
@@ -152,19 +148,4 @@ async function pack(model: EncoderDecoderModel, dtype: WeightDType): Promise<num
   return [...parameterShapes(model.config).keys()]
     .map((name) => model.inferenceWeights?.table(name) ?? model.parameters.stored(name))
     .reduce((total, { bytes }) => total + bytes, 0);
-}
-
-function workload({ shots, examples }: LatencyOptions, vocabSize: number): Workload {
-  const uniform = uniforms(2);
-  const rows = (length: number): Int32Array[] =>
-    Array.from({ length: examples }, () => randomTokens(uniform, length, vocabSize));
-  return {
-    bare: rows(sniLengths(0).input),
-    byShots: new Map(
-      shots.map((count) => {
-        const { instruction, full } = sniLengths(count);
-        return [count, { instruction: randomTokens(uniform, instruction, vocabSize), full: rows(full) }];
-      }),
-    ),
-  };
 }

@@ -1,83 +1,118 @@
 import { HintError } from '../util/errors.js';
 import type { ModelConfig } from '../model/config/config.js';
-import { OUTPUT_TOKENS, sniLengths } from './lengths.js';
-import type { LatencyOptions, LatencyPart } from './latency-run.js';
+import { GenerationPeer, type GenerationPeerKind } from './generation-peer.js';
+import { OUTPUT_TOKENS } from './lengths.js';
+import type { GeneratingPeerName, LatencyOptions, LatencyPart } from './latency-run.js';
+import type { Workload } from './latency-workload.js';
 import type { PeerProcess } from './peer-process.js';
-import { fastestBatch, loadHuggingFace, startHuggingFace, startOnnx, type PeerDescription } from './peers.js';
-import { randomTokens, uniforms } from './random-model.js';
+import { cTranslate2Kind, huggingFaceKind, type PeerPlace } from './peer-kinds.js';
+import { settingWords, type FoundSetting } from './peer-settings.js';
+import { startOnnx, type PeerDescription } from './peers.js';
 
-/** What a peer can hold weights in. */
-export type PeerDType = 'f32' | 'bf16';
+/** What a peer is measured in. */
+export type PeerDType = 'f32' | 'bf16' | 'int8';
+
+/** A peer that is there, and how it is run. */
+export interface MeasuredPeer {
+  readonly peer: GenerationPeer<PeerDType>;
+  readonly dtypes: readonly PeerDType[];
+  /** By {@link settingKey}. */
+  readonly settings: ReadonlyMap<string, FoundSetting>;
+}
 
 /** The peers of a run that are there. */
 export interface Peers {
-  readonly hf?: { readonly peer: PeerProcess; readonly batch: number; readonly dtypes: readonly PeerDType[] };
+  readonly generating: Partial<Record<GeneratingPeerName, MeasuredPeer>>;
   readonly onnx?: { readonly peer: PeerProcess; readonly weights: string };
   readonly described: LatencyPart['peers'];
   close(): void;
 }
 
-type StartedHf =
-  | {
-      readonly started: NonNullable<Peers['hf']>;
-      readonly description: PeerDescription;
-      readonly skipped?: never;
-    }
-  | { readonly started?: never; readonly description?: never; readonly skipped: string };
+/** Peers that generate: how they are named, started, and what they hold beside f32. */
+const GENERATING: Readonly<
+  Record<
+    GeneratingPeerName,
+    { name: string; kind: (place: PeerPlace) => unknown; others: readonly PeerDType[]; cpuOnly: boolean }
+  >
+> = {
+  hf: { name: 'Hugging Face', kind: huggingFaceKind, others: ['bf16'], cpuOnly: false },
+  ctranslate2: { name: 'CTranslate2', kind: cTranslate2Kind, others: ['int8'], cpuOnly: true },
+};
+
+/** @returns where a peer's setting for a dtype and a number of shots stands */
+export function settingKey(dtype: PeerDType, shots: number): string {
+  return `${dtype} ${shots}`;
+}
 
 /**
- * Starts the peers that a run asks for. One that is not installed is left out with a reason; an exported model that
- * cannot be opened is an error, since the user named it.
+ * Starts the peers that a run asks for and finds what each is fastest with for every length and dtype. One that is not installed
+ * is left out with a reason; an exported model that cannot be opened is an error, since the user named it.
  *
  * @throws HintError NOT_SUPPORTED for the exported model; ABORTED
  */
 export async function startPeers(
-  { systems, dtypes, device = 'cpu', peerDevice = device, onnx, examples, signal, note }: LatencyOptions,
+  options: LatencyOptions,
   config: ModelConfig,
   threads: number,
+  work: Workload,
 ): Promise<Peers> {
-  const running: PeerProcess[] = [];
-  const close = (): void => running.forEach((peer) => peer.close());
+  const { systems, device = 'cpu', peerDevice = device, onnx, signal, note } = options;
+  const open: { close(): void }[] = [];
+  const close = (): void => open.forEach((peer) => peer.close());
+  const generating: Partial<Record<GeneratingPeerName, MeasuredPeer>> = {};
+  const described: Partial<Record<GeneratingPeerName, PeerDescription | { skipped: string }>> = {};
   try {
     const exported = onnx === undefined ? undefined : await startOnnx(onnx, config, signal);
-    if (exported) running.push(exported.peer);
-    const hf = systems.includes('hf') ? await startHf() : undefined;
-    if (hf?.skipped !== undefined) note?.(`Hugging Face is left out: ${hf.skipped}`);
+    if (exported) open.push(exported.peer);
+    for (const name of Object.keys(GENERATING) as GeneratingPeerName[]) {
+      if (!systems.includes(name)) continue;
+      const { name: title, kind, others, cpuOnly } = GENERATING[name];
+      try {
+        if (cpuOnly && peerDevice !== 'cpu')
+          throw new HintError('NOT_SUPPORTED', `it is measured on the CPU only, not on ${peerDevice}.`);
+        const place = { config, threads, device: peerDevice };
+        const peer = await GenerationPeer.start(kind(place) as GenerationPeerKind<PeerDType>, 'f32', signal);
+        open.push(peer);
+        // Everything is compared with f32.
+        const dtypes: PeerDType[] = ['f32', ...others.filter((dtype) => options.dtypes.includes(dtype))];
+        const settings = await findSettings(name, peer, dtypes, work, options);
+        peer.keepOnly(settings.values());
+        generating[name] = { peer, dtypes, settings };
+        described[name] = peer.description;
+      } catch (error) {
+        if (!(error instanceof HintError) || error.code !== 'NOT_SUPPORTED') throw error;
+        described[name] = { skipped: error.message };
+        note?.(`${title} is left out: ${error.message}`);
+      }
+    }
     return {
-      ...(hf?.started && { hf: hf.started }),
-      ...(exported && {
-        onnx: { peer: exported.peer, weights: String(exported.description.weights) },
-      }),
-      described: {
-        ...(hf && { hf: hf.description ?? { skipped: hf.skipped } }),
-        ...(exported && { onnx: exported.description }),
-      },
+      generating,
+      ...(exported && { onnx: { peer: exported.peer, weights: String(exported.description.weights) } }),
+      described: { ...described, ...(exported && { onnx: exported.description }) },
       close,
     };
   } catch (error) {
     close();
     throw error;
   }
+}
 
-  async function startHf(): Promise<StartedHf> {
-    try {
-      const peer = await startHuggingFace(signal);
-      running.push(peer);
-      // Everything is compared with f32.
-      const held: PeerDType[] = dtypes.includes('bf16') ? ['f32', 'bf16'] : ['f32'];
-      let description: PeerDescription = {};
-      for (const dtype of held) {
-        description = await loadHuggingFace(peer, config, { threads, dtype, device: peerDevice }, signal);
-      }
-      const uniform = uniforms(5);
-      const inputs = Array.from({ length: examples }, () =>
-        randomTokens(uniform, sniLengths(0).full, config.vocabSize),
+async function findSettings(
+  name: GeneratingPeerName,
+  peer: GenerationPeer<PeerDType>,
+  dtypes: readonly PeerDType[],
+  { byShots }: Workload,
+  { signal, note }: LatencyOptions,
+): Promise<Map<string, FoundSetting>> {
+  const settings = new Map<string, FoundSetting>();
+  for (const [shots, { full }] of byShots) {
+    for (const dtype of dtypes) {
+      const found = await peer.best(full, OUTPUT_TOKENS, dtype, signal);
+      settings.set(settingKey(dtype, shots), found);
+      note?.(
+        `${GENERATING[name].name} in ${dtype} with ${full[0]?.length ?? 0} tokens is fastest with ${settingWords(found)}, of ${found.tried} settings.`,
       );
-      const batch = await fastestBatch(peer, inputs, OUTPUT_TOKENS, signal);
-      return { started: { peer, batch, dtypes: held }, description };
-    } catch (error) {
-      if (!(error instanceof HintError) || error.code !== 'NOT_SUPPORTED') throw error;
-      return { skipped: error.message };
     }
   }
+  return settings;
 }

@@ -3,10 +3,15 @@ import type { EventLoopLag } from '../util/event-loop-lag.js';
 import type { Spread } from '../util/statistics.js';
 import type { Observation } from './generation.js';
 import type { MomentDescription } from './machine.js';
+import type { MeasuredSetting } from './peer-settings.js';
 import type { PeerDescription } from './peers.js';
 
+/** Peers whose best setting is found in the run: plain T5 under Hugging Face transformers and under CTranslate2. */
+export const GENERATING_PEERS = ['hf', 'ctranslate2'] as const;
+export type GeneratingPeerName = (typeof GENERATING_PEERS)[number];
+
 /** What is measured: compiled HINT and plain T5 here, plain T5 in Python, an exported T5 under ONNX Runtime. */
-export const LATENCY_SYSTEMS = ['hint', 't5', 'hf', 'onnx'] as const;
+export const LATENCY_SYSTEMS = ['hint', 't5', ...GENERATING_PEERS, 'onnx'] as const;
 export type LatencySystem = (typeof LATENCY_SYSTEMS)[number];
 
 /** What matrices can be held in while latency is measured. */
@@ -48,6 +53,8 @@ export interface LatencyCase {
   readonly inputTokens: number;
   /** Tokens that HINT's hypernetwork reads once. */
   readonly instructionTokens?: number;
+  /** Of a peer whose best setting was found in the run. */
+  readonly setting?: MeasuredSetting;
 }
 
 /** One figure: seconds per 100 examples, HINT's compilation once included. */
@@ -57,6 +64,8 @@ export interface LatencyPoint extends LatencyCase, Spread {
   readonly compileSeconds?: number;
   /** Weights as inference reads them and what a run took beside them at its peak; a peer's resident process. */
   readonly memoryBytes: number;
+  /** FLOPs of one example of plain T5. */
+  readonly flopsPerExample?: number;
   /** The worst of all samples; of this process, so that peers have none. */
   readonly eventLoopLag?: EventLoopLag;
 }
@@ -77,9 +86,10 @@ export interface LatencyPart extends MomentDescription {
   readonly dtypes: readonly WeightDType[];
   readonly peers: {
     readonly hf?: PeerDescription | { readonly skipped: string };
+    readonly ctranslate2?: PeerDescription | { readonly skipped: string };
     readonly onnx?: PeerDescription;
   };
-  /** Inputs of one batch of HF. */
+  /** Of results from before peers' best settings were found: inputs of one batch of HF, the faster of 25 and 100. */
   readonly hfBatch?: number;
   /** Seconds for all examples, by name, as measured. */
   readonly samples: Record<string, number[]>;

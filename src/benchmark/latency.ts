@@ -1,3 +1,4 @@
+import { exampleMultiplyAdds } from '../accounting/flops.js';
 import { HintError } from '../util/errors.js';
 import { loadModel } from '../model/checkpoint/checkpoint.js';
 import { buildModel } from '../model/hint/build-model.js';
@@ -10,6 +11,7 @@ import { OUTPUT_TOKENS } from './lengths.js';
 import { latencyMeasurements } from './latency-measurements.js';
 import { startPeers, type Peers } from './latency-peers.js';
 import type { LatencyCase, LatencyOptions, LatencyPart, LatencyPoint, Observations } from './latency-run.js';
+import { workload } from './latency-workload.js';
 import { describeMoment } from './machine.js';
 import { benchConfig, endless, randomModel } from './random-model.js';
 import { alternate } from './turns.js';
@@ -31,9 +33,10 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
     const model = await open(device, options);
     await device.synchronize();
     const parameterBytes = device.statistics().bytesInUse;
-    peers = await startPeers(options, model.config, moment.cores);
+    const work = workload(options, model.config.vocabSize);
+    peers = await startPeers(options, model.config, moment.cores, work);
     const observations: Observations = new Map();
-    const { groups, cases } = latencyMeasurements(model, peers, options, observations);
+    const { groups, cases } = latencyMeasurements(model, peers, options, work, observations);
     const samples = await alternate(groups, { rounds, signal, onProgress });
     return {
       ...moment,
@@ -48,11 +51,11 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
       rounds,
       dtypes: options.dtypes,
       peers: peers.described,
-      ...(peers.hf && { hfBatch: peers.hf.batch }),
       samples,
-      points: [...cases].map(([name, measured]) =>
-        pointOf(name, measured, samples[name] ?? [], observations.get(name) ?? [], options.examples),
-      ),
+      points: [...cases].map(([name, measured]) => ({
+        ...pointOf(name, measured, samples[name] ?? [], observations.get(name) ?? [], options.examples),
+        ...(measured.system !== 'hint' && { flopsPerExample: plainFlops(model, measured.inputTokens) }),
+      })),
     };
   } finally {
     peers?.close();
@@ -78,6 +81,17 @@ async function open(
     note?.(`HINT is left out: the model in ${model} reads no instruction.`);
   }
   return buildModel(device, endless(loaded.config), loaded.parameters);
+}
+
+function plainFlops(model: EncoderDecoderModel, input: number): number {
+  const plain = { ...model.config };
+  delete plain.hint;
+  return (
+    2 *
+    exampleMultiplyAdds(plain, {
+      ...{ instruction: 0, input, output: OUTPUT_TOKENS, instructionInInput: false },
+    }).total
+  );
 }
 
 function parameters({ config }: EncoderDecoderModel): { t5: number; hint?: number } {

@@ -4,12 +4,13 @@ import { HintError } from '../util/errors.js';
 import { serializeModelConfig, type ModelConfig } from '../model/config/config.js';
 import { packageRoot } from '../util/package-root.js';
 import { PeerProcess } from './peer-process.js';
+import { MEMORY_ENVIRONMENT, type PeerMemory } from './peer-settings.js';
 
 /** What a peer says of itself once its model is there. */
 export type PeerDescription = Readonly<Record<string, string | number>>;
 
 /** One timed generation of a peer. */
-interface PeerGeneration {
+export interface PeerGeneration {
   readonly seconds: number;
   /** New tokens of every row. */
   readonly tokens: number;
@@ -22,11 +23,9 @@ export interface PeerRequest {
   readonly tokens: number;
   /** Inputs of one batch. */
   readonly batch: number;
-  readonly dtype?: 'f32' | 'bf16';
+  /** What else the peer takes. */
+  readonly [more: string]: string | number | boolean | null;
 }
-
-/** Batch sizes that a peer is tried with. */
-const BATCHES = [25, 100];
 
 /** The Python that peers run in. */
 export function peerPython(): string {
@@ -39,12 +38,32 @@ export function peerPython(): string {
  *
  * @throws HintError NOT_SUPPORTED when that Python cannot import torch and transformers; ABORTED
  */
-export async function startHuggingFace(signal?: AbortSignal): Promise<PeerProcess> {
+export function startHuggingFace(memory: PeerMemory, signal?: AbortSignal): Promise<PeerProcess> {
+  return startPython('Hugging Face transformers', 'hf_t5.py', 'torch and transformers', memory, signal);
+}
+
+/**
+ * CTranslate2 with the same Python. Its requests stand in bench/peers/ctranslate2_t5.py.
+ *
+ * @throws HintError NOT_SUPPORTED when that Python cannot import ctranslate2; ABORTED
+ */
+export function startCTranslate2(memory: PeerMemory, signal?: AbortSignal): Promise<PeerProcess> {
+  return startPython('CTranslate2', 'ctranslate2_t5.py', 'ctranslate2', memory, signal);
+}
+
+async function startPython(
+  name: string,
+  file: string,
+  modules: string,
+  memory: PeerMemory,
+  signal?: AbortSignal,
+): Promise<PeerProcess> {
   const python = peerPython();
-  const script = join(packageRoot(), 'bench', 'peers', 'hf_t5.py');
-  const peer = new PeerProcess('Hugging Face transformers', python, [script], {
+  const script = join(packageRoot(), 'bench', 'peers', file);
+  const peer = new PeerProcess(name, python, [script], {
     HF_HUB_OFFLINE: '1',
     TOKENIZERS_PARALLELISM: 'false',
+    ...MEMORY_ENVIRONMENT[memory],
   });
   try {
     await peer.ask({ do: 'versions' }, signal);
@@ -54,17 +73,17 @@ export async function startHuggingFace(signal?: AbortSignal): Promise<PeerProces
     if (!(cause instanceof HintError) || cause.code !== 'NOT_SUPPORTED') throw cause;
     throw new HintError(
       'NOT_SUPPORTED',
-      `${cause.message.replace(/\.$/, '')}; set HINT_PEER_PYTHON to a Python with torch and transformers (here: ${python}).`,
+      `${cause.message.replace(/\.$/, '')}; set HINT_PEER_PYTHON to a Python with ${modules} (here: ${python}).`,
       { cause },
     );
   }
 }
 
-/** Loads the shape of `config` with random weights; a model per dtype. */
-export function loadHuggingFace(
+/** Loads the shape of `config` with random weights into a peer in Python; a model per dtype. */
+export function loadPeer(
   peer: PeerProcess,
   config: ModelConfig,
-  { threads, dtype = 'f32', device = 'cpu' }: { threads: number; dtype?: 'f32' | 'bf16'; device?: string },
+  { threads, dtype = 'f32', device = 'cpu' }: { threads: number; dtype?: string; device?: string },
   signal?: AbortSignal,
 ): Promise<PeerDescription> {
   return peer.ask({ do: 'load', config: peerConfig(config), threads, seed: 1, dtype, device }, signal);
@@ -129,22 +148,4 @@ export async function peerGeneration(
     );
   }
   return answer;
-}
-
-/** Inputs of one batch that a peer is fastest with, of 25 and 100 (all, where there are fewer); measured once each. */
-export async function fastestBatch(
-  peer: PeerProcess,
-  inputs: readonly Int32Array[],
-  tokens: number,
-  signal?: AbortSignal,
-): Promise<number> {
-  const sizes = [...new Set(BATCHES.map((size) => Math.min(size, inputs.length)))];
-  if (sizes.length === 1) return sizes[0] as number;
-  await peerGeneration(peer, inputs.slice(0, 2), { tokens, batch: 2 }, signal);
-  let best = { batch: sizes[0] as number, seconds: Infinity };
-  for (const batch of sizes) {
-    const { seconds } = await peerGeneration(peer, inputs, { tokens, batch }, signal);
-    if (seconds < best.seconds) best = { batch, seconds };
-  }
-  return best.batch;
 }

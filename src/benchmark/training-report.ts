@@ -3,6 +3,7 @@ import { shownMarkdown } from '../util/shown.js';
 import { median } from '../util/statistics.js';
 import type { BackwardPlan } from '../model/memory/backward-plan.js';
 import { momentSentence } from './machine.js';
+import { measuredWords } from './peer-settings.js';
 import type { MeasuredSystem, TrainingPart, TrainingSystem } from './training-run.js';
 
 const NAMES: Readonly<Record<TrainingSystem, string>> = {
@@ -94,15 +95,18 @@ function settingsOf(part: Partial<TrainingPart>): string {
 }
 
 function peerSentences({ systems, skipped, peerBatch, autocast }: TrainingPart): string[] {
-  const there = systems.flatMap(({ system, peer }) =>
-    peer ? [shownMarkdown(`${NAMES[system]}: transformers ${peer.transformers} on torch ${peer.torch}`)] : [],
-  );
+  const there = systems.flatMap(({ system, peer, setting }) => {
+    if (!peer) return [];
+    // Older results had one setting for all peers.
+    const how = setting
+      ? `; fastest of ${setting.tried} settings with ${measuredWords(setting)}${setting.failed.length === 0 ? '' : ` (left out: ${setting.failed.join('; ')})`}`
+      : `; ${peerBatch} examples at a time, bf16 autocast ${autocast === 'bf16' ? 'on' : 'off'}`;
+    return [
+      shownMarkdown(`${NAMES[system]}: transformers ${peer.transformers} on torch ${peer.torch}${how}.`),
+    ];
+  });
   return [
-    ...(there.length > 0
-      ? [
-          `${there.join('; ')}; ${peerBatch} examples at a time, bf16 autocast ${autocast === 'bf16' ? 'on' : 'off'}.`,
-        ]
-      : []),
+    ...there,
     ...Object.entries(skipped).map(([system, why]) =>
       shownMarkdown(`${NAMES[system as TrainingSystem]} was left out: ${why}`),
     ),

@@ -2,6 +2,7 @@ import type { BackwardPlan } from '../model/memory/backward-plan.js';
 import type { ModelConfig } from '../model/config/config.js';
 import type { FloatDType } from '../tensor/ops.js';
 import type { MomentDescription } from './machine.js';
+import type { MeasuredSetting } from './peer-settings.js';
 import type { PeerDescription } from './peers.js';
 import type { TRAINING_LENGTHS } from './training-examples.js';
 
@@ -30,9 +31,9 @@ export interface TrainingMeasurementOptions {
   readonly paramDtype?: FloatDType | undefined;
   /** What the engine's backward pass runs again; nothing unless said otherwise. */
   readonly backward?: BackwardPlan | undefined;
-  /** Examples that a peer takes at a time; absent: the whole step. */
+  /** Examples that a peer takes at a time; absent: as many as it is fastest with. */
   readonly peerBatch?: number | undefined;
-  /** What peers multiply in, with f32 weights. */
+  /** What peers multiply in, with f32 weights; absent: f32 or bf16, whichever is faster. */
   readonly autocast?: 'bf16' | undefined;
   /** Steps measured of each system, behind one that warms up. */
   readonly rounds: number;
@@ -60,6 +61,8 @@ export interface MeasuredSystem {
   /** Of the engine: the worst p99 of the event-loop lag of all steps, milliseconds. */
   readonly lagP99?: number;
   readonly peer?: PeerDescription;
+  /** Of a peer: what it trained fastest with. */
+  readonly setting?: MeasuredSetting;
   /** Of a peer: the share of its tokens that is not padding. */
   readonly usefulShare?: number;
 }
@@ -74,8 +77,9 @@ export interface TrainingPart extends MomentDescription {
   readonly computeDtype: FloatDType;
   readonly paramDtype: FloatDType;
   readonly runAgain: BackwardPlan;
-  readonly peerBatch: number;
-  readonly autocast: string;
+  /** Of results from before peers' best settings were found: how all of them ran. */
+  readonly peerBatch?: number;
+  readonly autocast?: string;
   readonly rounds: number;
   readonly lengths: typeof TRAINING_LENGTHS;
   /** By batch, tokens that are not padding; HINT reads every instruction of a batch once. */

@@ -1,8 +1,9 @@
 import { parameterCount } from '../model/parameters/parameter-shapes.js';
 import { Device } from '../tensor/device.js';
 import { describeMoment } from './machine.js';
+import { settingOf } from './peer-settings.js';
 import { plainModel, randomModel, uniforms } from './random-model.js';
-import { drawBatch, TRAINING_LENGTHS, usefulTokens } from './training-examples.js';
+import { drawBatch, TRAINING_LENGTHS, usefulTokens, type DrawnBatch } from './training-examples.js';
 import { startTrainingPeer, type TrainingPeer } from './training-peers.js';
 import {
   TRAINING_PEERS,
@@ -35,16 +36,21 @@ export async function measureTraining(options: TrainingMeasurementOptions): Prom
   const skipped: Record<string, string> = {};
   try {
     const model = await randomModel(device, config, signal);
-    for (const name of TRAINING_PEERS.filter((peer) => systems.includes(peer))) {
-      const peer = await startTrainingPeer(name, options, options.threads ?? moment.cores);
-      if ('skipped' in peer) skipped[name] = peer.skipped;
-      else peers.set(name, peer);
-      if ('skipped' in peer) options.note?.(`${name} is left out: ${peer.skipped}`);
-    }
     const uniform = uniforms(3);
     const shape = { batchSize, tasks, vocabSize: config.vocabSize };
     // The first batch warms up.
     const batches = Array.from({ length: rounds + 1 }, () => drawBatch(uniform, shape));
+    for (const name of TRAINING_PEERS.filter((peer) => systems.includes(peer))) {
+      const peer = await startTrainingPeer(
+        name,
+        options,
+        options.threads ?? moment.cores,
+        batches[0] as DrawnBatch,
+      );
+      if ('skipped' in peer) skipped[name] = peer.skipped;
+      else peers.set(name, peer);
+      if ('skipped' in peer) options.note?.(`${name} is left out: ${peer.skipped}`);
+    }
     const engine = new Map<TrainingSystem, EngineSteps>();
     const settings = { tokenBudget, computeDtype, paramDtype, backward };
     if (systems.includes('hint') && config.hint)
@@ -80,8 +86,6 @@ export async function measureTraining(options: TrainingMeasurementOptions): Prom
       computeDtype,
       paramDtype,
       runAgain: backward,
-      peerBatch: options.peerBatch ?? batchSize,
-      autocast: options.autocast ?? 'off',
       rounds,
       lengths: TRAINING_LENGTHS,
       usefulTokens: batches.slice(1).map(({ plain, hint }) => ({
@@ -98,7 +102,9 @@ export async function measureTraining(options: TrainingMeasurementOptions): Prom
             system,
             seconds,
             ...(observed && { ...observed, flops: observed.flops.slice(1) }),
-            ...(peer && { peer: peer.description, usefulShare: peer.usefulShare }),
+            ...(peer && {
+              ...{ peer: peer.description, setting: settingOf(peer.setting), usefulShare: peer.usefulShare },
+            }),
           },
         ];
       }),

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { measureLatency } from '../../benchmark/latency.js';
 import type { LatencyOptions, LatencyPart } from '../../benchmark/latency-run.js';
-import { latencyChart, latencyMarkdown, latencyTargets } from '../../benchmark/latency-report.js';
+import { latencyChart, latencyMarkdown } from '../../benchmark/latency-report.js';
+import { latencyTargets } from '../../benchmark/latency-targets.js';
 import { describeMachine } from '../../benchmark/machine.js';
 import { throwIfAborted } from '../../util/errors.js';
 import { writeFileAtomic } from '../../util/atomic-file.js';

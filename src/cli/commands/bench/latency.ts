@@ -15,8 +15,10 @@ export function addLatencyCommand(bench: Command): void {
     .summary("time 100 examples by the number of shots: the paper's Figure 4 on this machine")
     .description(
       'Times compiled HINT and plain T5 at the median lengths of Super-NaturalInstructions, in turns with plain T5 under Hugging Face\n' +
-        'transformers (with the Python that HINT_PEER_PYTHON names, else python3) and, with --onnx, under ONNX Runtime. Peers that are not\n' +
-        'installed are left out and named. Keeps every sample; writes latency.json, .md, .svg and .png when all is measured.',
+        'transformers and under CTranslate2 (with the Python that HINT_PEER_PYTHON names, else python3) and, with --onnx, under ONNX\n' +
+        'Runtime. What those in Python are fastest with (batch, memory, attention, threads) is found first, for each length and dtype.\n' +
+        'Peers that are not installed are left out and named. Keeps every sample; writes latency.json, .md, .svg and .png when all is\n' +
+        'measured. With --profile, says where the time of this engine goes instead, by phase and op.',
     )
     .option(
       '--shots <list>',
@@ -34,7 +36,12 @@ export function addLatencyCommand(bench: Command): void {
     .addOption(examplesOption())
     .addOption(roundsOption())
     .addOption(dtypesOption())
-    .option('--systems <list>', 'hint, t5, hf', oneOf('--systems', LATENCY_SYSTEMS), ['hint', 't5', 'hf'])
+    .option(
+      '--systems <list>',
+      'hint, t5, hf, ctranslate2',
+      oneOf('--systems', LATENCY_SYSTEMS),
+      LATENCY_SYSTEMS.filter((system) => system !== 'onnx'),
+    )
     .option('--onnx <dir>', 'an exported T5 of the same shape: config.json and onnx/ as optimum writes them')
     .addOption(deviceOption())
     .option('--log', 'draw the charts with a logarithmic axis of seconds', false)

@@ -79,10 +79,10 @@ export function addTrainingCommand(bench: Command): void {
     )
     .option(
       '--peer-batch <n>',
-      'examples a peer takes at a time (default: all)',
+      'examples a peer takes at a time (default: as many as it is fastest with)',
       wholeNumber('--peer-batch', 1),
     )
-    .option('--autocast', 'let peers multiply in bf16', false)
+    .option('--autocast', 'peers multiply in bf16 (default: in what they are fastest with)', false)
     .option('--rounds <n>', 'steps measured of each system', wholeNumber('--rounds', 1), 5)
     .addOption(deviceOption())
     .addOption(threadsOption())

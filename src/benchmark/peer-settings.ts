@@ -1,0 +1,178 @@
+import { HintError, throwIfAborted } from '../util/errors.js';
+
+/** Inputs of one batch that peers are tried with. */
+const BATCHES = [1, 2, 4, 8, 16, 25, 50, 100];
+/** Inputs of a short trial at least: one batch of these takes part, or several small ones. */
+const TRIAL_ROWS = 4;
+/** Larger batches are not tried behind one that takes so many times as long an input as the best of the same memory. */
+const GIVE_UP = 2;
+/** So many of the short trials' best are tried further. */
+const FINALISTS = 2;
+
+/** Whether glibc gives memory back to the system as it does by itself, or keeps it for its next use. */
+export type PeerMemory = 'system' | 'kept';
+
+/** What tells glibc so, in the environment of a process. Other C libraries take no notice. */
+export const MEMORY_ENVIRONMENT: Readonly<Record<PeerMemory, Readonly<Record<string, string>>>> = {
+  system: {},
+  kept: { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_MAX_: '0', MALLOC_TRIM_THRESHOLD_: '20000000000' },
+};
+
+/** A way of computing, as a part of the requests to a peer. */
+export interface PeerVariant {
+  /** For reports: `sdpa attention, bf16 autocast`. */
+  readonly name: string;
+  readonly request: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+/** How a peer is run. */
+export interface PeerSetting {
+  readonly batch: number;
+  readonly memory: PeerMemory;
+  readonly variant: PeerVariant;
+}
+
+/** Everything that a peer could be run with. */
+export interface SettingSpace {
+  readonly batches: readonly number[];
+  readonly memories: readonly PeerMemory[];
+  /** The first is tried with every batch and memory, the others with the best of these. */
+  readonly variants: readonly [PeerVariant, ...PeerVariant[]];
+  /** Variants that are dear to set up; tried with the very best only. */
+  readonly dearVariants?: (best: PeerVariant) => readonly PeerVariant[];
+}
+
+/** The setting that a peer is fastest with. */
+export interface FoundSetting extends PeerSetting {
+  /** Of its longest trial. */
+  readonly secondsPerExample: number;
+  /** Settings that were tried and worked. */
+  readonly tried: number;
+  /** Why others did not work, each reason once. */
+  readonly failed: readonly string[];
+}
+
+/** The setting that a peer was fastest with as results keep it. */
+export interface MeasuredSetting {
+  readonly batch: number;
+  readonly memory: PeerMemory;
+  /** What else was chosen: kind of attention, what products are in, how threads are used. */
+  readonly how: string;
+  /** Settings that were tried and worked. */
+  readonly tried: number;
+  /** Settings that did not, and why. */
+  readonly failed: readonly string[];
+}
+
+/** Takes a trial: seconds for the first `rows` inputs. */
+export type PeerTrial = (setting: PeerSetting, rows: number) => Promise<number>;
+
+interface Tried {
+  readonly setting: PeerSetting;
+  readonly rows: number;
+  readonly secondsPerExample: number;
+}
+
+/** Batch sizes to try with so many inputs: up to all of them at once. */
+export function peerBatches(rows: number): number[] {
+  return [...new Set([...BATCHES, ...(rows < (BATCHES.at(-1) as number) ? [rows] : [])])]
+    .filter((batch) => batch <= rows)
+    .sort((a, b) => a - b);
+}
+
+/**
+ * Finds what a peer is fastest with, economically: every batch and memory in a short trial, the best of them with every other
+ * variant, and the best two of all with all inputs. A setting that the peer refuses, or dies of, is left out.
+ *
+ * @param rows how many inputs there are
+ * @param shortest inputs of a trial at least
+ * @throws HintError NOT_SUPPORTED where nothing works, with the reason; ABORTED
+ */
+export async function findSetting(
+  { batches, memories, variants, dearVariants }: SettingSpace,
+  rows: number,
+  trial: PeerTrial,
+  { shortest = TRIAL_ROWS, signal }: { shortest?: number; signal?: AbortSignal | undefined } = {},
+): Promise<FoundSetting> {
+  const all = new Map<string, Tried>();
+  const failed = new Set<string>();
+  const attempt = async (setting: PeerSetting, count: number): Promise<number> => {
+    throwIfAborted(signal);
+    const known = all.get(keyOf(setting));
+    if (known && known.rows >= count) return known.secondsPerExample;
+    try {
+      const secondsPerExample = (await trial(setting, count)) / count;
+      all.set(keyOf(setting), { setting, rows: count, secondsPerExample });
+      return secondsPerExample;
+    } catch (error) {
+      if (!(error instanceof HintError) || error.code !== 'NOT_SUPPORTED') throw error;
+      all.delete(keyOf(setting));
+      failed.add(`${settingWords(setting)}: ${error.message}`);
+      return Infinity;
+    }
+  };
+  const short = (setting: PeerSetting): Promise<number> =>
+    attempt(setting, Math.min(rows, Math.max(setting.batch, shortest)));
+
+  const [first, ...others] = variants;
+  for (const memory of memories) {
+    let best = Infinity;
+    for (const batch of batches) {
+      const seconds = await short({ batch, memory, variant: first });
+      if (seconds > GIVE_UP * best) break;
+      best = Math.min(best, seconds);
+    }
+  }
+  for (const { setting } of bestOf(all)) for (const variant of others) await short({ ...setting, variant });
+  const [leader] = bestOf(all);
+  if (leader && dearVariants)
+    for (const variant of dearVariants(leader.setting.variant)) await short({ ...leader.setting, variant });
+  const finalists = bestOf(all);
+  for (const { setting } of finalists) await attempt(setting, rows);
+  // Times of trials of different lengths are not compared: a finalist was tried with all inputs.
+  const winner = finalists.flatMap(({ setting }) => all.get(keyOf(setting)) ?? []).sort(byTime)[0];
+  if (!winner) throw new HintError('NOT_SUPPORTED', [...failed][0] ?? 'There was no setting to try.');
+  return {
+    ...winner.setting,
+    secondsPerExample: winner.secondsPerExample,
+    tried: all.size,
+    failed: [...failed],
+  };
+}
+
+function bestOf(all: ReadonlyMap<string, Tried>): Tried[] {
+  return [...all.values()].sort(byTime).slice(0, FINALISTS);
+}
+
+function byTime(a: Tried, b: Tried): number {
+  return a.secondsPerExample - b.secondsPerExample;
+}
+
+function keyOf({ batch, memory, variant }: PeerSetting): string {
+  return `${batch} ${memory} ${variant.name}`;
+}
+
+const MEMORY_WORDS: Readonly<Record<PeerMemory, string>> = {
+  system: 'memory given back as the C library does',
+  kept: 'glibc told to keep memory',
+};
+
+/** `batches of 16, glibc told to keep memory, sdpa attention`. */
+export function settingWords({ batch, memory, variant }: PeerSetting): string {
+  return `batches of ${batch}, ${MEMORY_WORDS[memory]}${variant.name ? `, ${variant.name}` : ''}`;
+}
+
+/** The kinds of memory that there are to try: on a CPU under Linux both. */
+export function peerMemories(device: string): readonly PeerMemory[] {
+  return process.platform === 'linux' && device === 'cpu' ? ['kept', 'system'] : ['system'];
+}
+
+/** @returns the setting as results keep it */
+export function settingOf({ batch, memory, variant, tried, failed }: FoundSetting): MeasuredSetting {
+  return { batch, memory, how: variant.name, tried, failed };
+}
+
+/** {@link settingWords} of what results keep. */
+export function measuredWords({ batch, memory, how }: MeasuredSetting): string {
+  return settingWords({ batch, memory, variant: { name: how, request: {} } });
+}
