@@ -30,7 +30,7 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
   let peers: Peers | undefined;
   try {
     for (const dtype of options.dtypes) checkWeightDType(device, dtype);
-    const model = await open(device, options);
+    const model = await openMeasured(device, options);
     await device.synchronize();
     const parameterBytes = device.statistics().bytesInUse;
     const work = workload(options, model.config.vocabSize);
@@ -65,7 +65,8 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
   }
 }
 
-async function open(
+/** Opens what is measured: a model directory, or a size with random weights. */
+export async function openMeasured(
   device: Device,
   { size, model, adapterSize, signal, systems, dtypes, note }: LatencyOptions,
 ): Promise<EncoderDecoderModel> {
@@ -124,7 +125,17 @@ function pointOf(
   };
 }
 
-function checkOptions({ examples, rounds, shots, dtypes, systems, onnx, size, model }: LatencyOptions): void {
+/** @throws HintError INVALID_ARGUMENT */
+export function checkOptions({
+  examples,
+  rounds,
+  shots,
+  dtypes,
+  systems,
+  onnx,
+  size,
+  model,
+}: LatencyOptions): void {
   const refuse = (message: string): never => {
     throw new HintError('INVALID_ARGUMENT', message);
   };

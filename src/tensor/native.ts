@@ -187,6 +187,17 @@ export function native(): NativeModule {
   return loaded;
 }
 
+/**
+ * Puts a layer around the native engine, such as one that times what it is asked to do.
+ *
+ * @returns what takes the layer away; of several, the last first
+ */
+export function layerNative(layer: (inner: NativeModule) => NativeModule): () => void {
+  const inner = native();
+  loaded = layer(inner);
+  return () => (loaded = inner);
+}
+
 /** Native errors carry a code and a sentence; this makes them the engine's own class, with the JavaScript stack. */
 export function asHintError(error: unknown): unknown {
   if (error instanceof HintError || !(error instanceof Error)) return error;

@@ -6,6 +6,7 @@ import {
   peerMemories,
   settingWords,
   type PeerSetting,
+  type PeerVariant,
   type SettingSpace,
 } from '../../src/benchmark/peer-settings.js';
 import { cTranslate2Kind, huggingFaceKind } from '../../src/benchmark/peer-kinds.js';
@@ -95,7 +96,7 @@ describe('the best setting of a peer', () => {
   });
 
   it('is compiled only where that was best and pays', async () => {
-    const dearVariants = ({ name, request }: typeof SDPA) => [
+    const dearVariants = ({ name, request }: PeerVariant) => [
       { name: `${name}, compiled`, request: { ...request, compile: true } },
     ];
     for (const [pays, name] of [
@@ -114,7 +115,7 @@ describe('the best setting of a peer', () => {
 });
 
 describe('what peers are tried with', () => {
-  const place = { config: tinyConfig(), threads: 2, device: 'cpu' };
+  const place = { config: tinyConfig(null), threads: 2, device: 'cpu' };
 
   it('batches from one input to all of them', () => {
     expect(peerBatches(100)).toEqual([1, 2, 4, 8, 16, 25, 50, 100]);
@@ -152,7 +153,7 @@ describe('what peers are tried with', () => {
     const free = trainingSpace('hf', options);
     expect(free.batches).toEqual([1, 2, 4, 8, 16]);
     expect(free.variants.map(({ request }) => request['autocast'])).toEqual([null, 'bf16', null, 'bf16']);
-    expect(free.dearVariants?.(free.variants[1] as typeof SDPA)[0]?.request).toMatchObject({ compile: true, autocast: 'bf16' }); // prettier-ignore
+    expect(free.dearVariants?.(free.variants[1] as PeerVariant)[0]?.request).toMatchObject({ compile: true, autocast: 'bf16' }); // prettier-ignore
     const told = trainingSpace('hf', { ...options, peerBatch: 4, autocast: 'bf16' });
     expect(told.batches).toEqual([4]);
     expect(new Set(told.variants.map(({ request }) => request['autocast']))).toEqual(new Set(['bf16']));

@@ -77,7 +77,7 @@ describe('peers of generation', () => {
 it('a peer of training runs at its best, compiled only where that pays', async () => {
   const notes: string[] = [];
   const part = await measureTraining({
-    config: endless(tinyConfig()),
+    config: endless(tinyConfig(null)),
     ...{ systems: ['t5', 'hf'], batchSize: 4, tasks: 2, tokenBudget: 300, rounds: 1, threads: 1 },
     note: (text) => notes.push(text),
   });

@@ -4,6 +4,8 @@ import type { LatencyOptions, LatencyPart } from '../../benchmark/latency-run.js
 import { latencyChart, latencyMarkdown } from '../../benchmark/latency-report.js';
 import { latencyTargets } from '../../benchmark/latency-targets.js';
 import { describeMachine } from '../../benchmark/machine.js';
+import { profileLatency } from '../../benchmark/profile/profile-latency.js';
+import { profileMarkdown } from '../../benchmark/profile/profile-table.js';
 import { throwIfAborted } from '../../util/errors.js';
 import { writeFileAtomic } from '../../util/atomic-file.js';
 import { BENCH_RESULTS, checkReplaceable, picture, report } from '../../util/existing.js';
@@ -74,4 +76,31 @@ export async function reportLatency(
   if (json) printJson({ ...result, targets: latencyTargets(part) });
   else print(markdown);
   note(`Written: ${join(output, `${name}.{json,md,svg,png}`)}`);
+}
+
+/**
+ * Tells where the time goes, as text or JSON.
+ *
+ * @throws HintError as profileLatency
+ */
+export async function reportLatencyProfile(
+  options: LatencyReportOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const machine = describeMachine();
+  const progress = new Progress('profile');
+  let part;
+  try {
+    part = await profileLatency({
+      ...options,
+      signal,
+      note,
+      onProgress: (done, total, measured) => progress.update(done, total, measured),
+    });
+  } finally {
+    progress.stop();
+  }
+  if (options.json) printJson({ machine, date: part.started, parts: { profile: part } });
+  else
+    print(`${machine.cpu}, ${machine.cores} cores (${machine.isa.join(', ')})\n\n${profileMarkdown(part)}`);
 }

@@ -3,7 +3,11 @@ import type { Command } from 'commander';
 import { LATENCY_SYSTEMS } from '../../../benchmark/latency-run.js';
 import { PUBLISHED_SIZES } from '../../../model/config/sizes.js';
 import { action } from '../../support/context.js';
-import { reportLatency, type LatencyReportOptions } from '../../support/latency-files.js';
+import {
+  reportLatency,
+  reportLatencyProfile,
+  type LatencyReportOptions,
+} from '../../support/latency-files.js';
 import { oneOf, shotList, sizeName } from '../../support/choices.js';
 import { adapterSizeOption, dtypesOption, examplesOption, roundsOption } from './options.js';
 import { deviceOption, jsonOption } from '../../support/options.js';
@@ -44,6 +48,11 @@ export function addLatencyCommand(bench: Command): void {
     )
     .option('--onnx <dir>', 'an exported T5 of the same shape: config.json and onnx/ as optimum writes them')
     .addOption(deviceOption())
+    .option(
+      '--profile',
+      'where the time of HINT and plain T5 goes, by phase and op; no files, no peers',
+      false,
+    )
     .option('--log', 'draw the charts with a logarithmic axis of seconds', false)
     .option(
       '--output <dir>',
@@ -56,8 +65,13 @@ export function addLatencyCommand(bench: Command): void {
       '\nExamples:\n' +
         '  $ HINT_PEER_PYTHON=~/venv/bin/python hint bench latency --shots 0..5\n' +
         '  $ hint bench latency --size small --examples 8 --rounds 1 --systems hint,t5\n' +
+        '  $ hint bench latency --profile --shots 0 --dtypes int8 --rounds 3\n' +
         '  $ hint bench latency --model runs/hint/model --shots 0,2,5 --dtypes int8 --log\n' +
         '  $ hint bench compare before/latency.json after/latency.json',
     )
-    .action(action((signal, options: LatencyReportOptions) => reportLatency('latency', options, signal)));
+    .action(
+      action((signal, { profile, ...options }: LatencyReportOptions & { profile: boolean }) =>
+        profile ? reportLatencyProfile(options, signal) : reportLatency('latency', options, signal),
+      ),
+    );
 }

@@ -1,8 +1,14 @@
 import { Option, type Command } from 'commander';
 import { describeMachine } from '../../../benchmark/machine.js';
 import { benchConfig } from '../../../benchmark/random-model.js';
+import { profileMarkdown } from '../../../benchmark/profile/profile-table.js';
+import { profileTraining } from '../../../benchmark/profile/profile-training.js';
 import { measureTraining } from '../../../benchmark/training.js';
-import { TRAINING_SYSTEMS, type TrainingSystem } from '../../../benchmark/training-run.js';
+import {
+  TRAINING_SYSTEMS,
+  type TrainingMeasurementOptions,
+  type TrainingSystem,
+} from '../../../benchmark/training-run.js';
 import { trainingMarkdown } from '../../../benchmark/training-report.js';
 import { HintError } from '../../../util/errors.js';
 import type { FloatDType } from '../../../tensor/ops.js';
@@ -27,6 +33,7 @@ interface TrainingCommandOptions {
   recompute: BackwardPlan;
   peerBatch?: number;
   autocast: boolean;
+  profile: boolean;
   rounds: number;
   device: string;
   threads: number;
@@ -83,6 +90,7 @@ export function addTrainingCommand(bench: Command): void {
       wholeNumber('--peer-batch', 1),
     )
     .option('--autocast', 'peers multiply in bf16 (default: in what they are fastest with)', false)
+    .option('--profile', 'where the time of HINT and plain T5 goes, by phase and op; no peers', false)
     .option('--rounds <n>', 'steps measured of each system', wholeNumber('--rounds', 1), 5)
     .addOption(deviceOption())
     .addOption(threadsOption())
@@ -99,7 +107,8 @@ export function addTrainingCommand(bench: Command): void {
 }
 
 async function training(given: TrainingCommandOptions, signal: AbortSignal): Promise<void> {
-  const { size, adapterSize, output, json, batch, tasks, autocast, recompute, threads, ...options } = given;
+  const { size, adapterSize, output, json, batch, tasks, autocast, recompute, threads, profile, ...options } =
+    given;
   const machine = describeMachine();
   const different = tasks ?? Math.max(1, Math.floor(batch / EXAMPLES_PER_TASK));
   if (different > batch) {
@@ -111,24 +120,25 @@ async function training(given: TrainingCommandOptions, signal: AbortSignal): Pro
   await prepareResults(output);
   const readsInstruction = options.systems.some((system) => system.startsWith('hint'));
   const progress = new Progress('training');
-  let part;
-  try {
-    part = await measureTraining({
-      ...options,
-      config: benchConfig(size, readsInstruction ? adapterSize : undefined),
-      batchSize: batch,
-      tasks: different,
-      autocast: autocast ? 'bf16' : undefined,
-      // A peer is told a number.
-      threads: threads === 0 ? undefined : threads,
-      backward: recompute,
-      signal,
-      note,
-      onProgress: (done, total, name) => progress.update(done, total, name),
-    });
-  } finally {
-    progress.stop();
+  const measured: TrainingMeasurementOptions = {
+    ...options,
+    config: benchConfig(size, readsInstruction ? adapterSize : undefined),
+    batchSize: batch,
+    tasks: different,
+    autocast: autocast ? 'bf16' : undefined,
+    // A peer is told a number.
+    threads: threads === 0 ? undefined : threads,
+    backward: recompute,
+    signal,
+    note,
+    onProgress: (done, total, name) => progress.update(done, total, name),
+  };
+  if (profile) {
+    const part = await profileTraining(measured).finally(() => progress.stop());
+    await reportPart('profile', machine, part, { output, json }, () => `\n${profileMarkdown(part)}`);
+    return;
   }
+  const part = await measureTraining(measured).finally(() => progress.stop());
   await reportPart(
     'training',
     machine,
