@@ -1,5 +1,7 @@
 // Measures the engine on this machine, writes bench/results/<date>-<cpu>.json and the tables of docs/performance.md.
-//   node scripts/bench.mjs [latency|inference|training|ops|small|data|all|report]   report: only the tables, from a results file
+//   node scripts/bench.mjs [latency|inference|training|ops|small|data|ratios|all|report]
+//                      ratios: latency, inference and training, every figure that compares with another system
+//                      report: only the tables, from a results file
 //     --json FILE      the results file; parts it has already and that do not run now stay
 //     --size SIZE      shape of T5: small or base (default: base for latency and inference, small for training)
 //     --samples N      samples of each measurement (default 5; at least 3 for inference)
@@ -11,7 +13,7 @@
 //     --profile        also where the encoder's time goes
 //     --no-build       measure what is built
 //   HINT_OP_BENCH      a hint_op_bench built elsewhere (default build/native/bench/hint_op_bench)
-//   HINT_PEER_PYTHON   a Python with torch and transformers (default python3)
+//   HINT_PEER_PYTHON   a Python with torch and transformers, and ctranslate2 if it is to be measured (default python3)
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -20,6 +22,8 @@ import { parseArgs } from 'node:util';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const PARTS = ['latency', 'inference', 'training', 'ops', 'small', 'data'];
+/** Parts that compare with other systems. */
+const RATIOS = ['latency', 'inference', 'training'];
 const DOCUMENT = join(root, 'docs', 'performance.md');
 
 function refuse(message) {
@@ -44,8 +48,10 @@ function readOptions() {
     },
   });
   const [part = 'all'] = positionals;
-  if (positionals.length > 1 || ![...PARTS, 'all', 'report'].includes(part)) {
-    refuse(`There is no part "${positionals.join(' ')}"; give one of ${PARTS.join(', ')}, all, report.`);
+  if (positionals.length > 1 || ![...PARTS, 'ratios', 'all', 'report'].includes(part)) {
+    refuse(
+      `There is no part "${positionals.join(' ')}"; give one of ${PARTS.join(', ')}, ratios, all, report.`,
+    );
   }
   const { size } = values;
   if (size !== undefined && !['small', 'base'].includes(size))
@@ -163,7 +169,8 @@ async function resultsFile(options, machine, slug) {
 }
 
 const options = readOptions();
-const parts = options.part === 'all' ? PARTS : options.part === 'report' ? [] : [options.part];
+const groups = { all: PARTS, ratios: RATIOS, report: [] };
+const parts = groups[options.part] ?? [options.part];
 if (!options['no-build']) build(parts.includes('ops'));
 const { cpuSlug, describeMachine, describeMoment } = await import('../dist/benchmark/machine.js');
 const { writeFileAtomic } = await import('../dist/util/atomic-file.js');
