@@ -1,4 +1,3 @@
-import { HintError } from '../util/errors.js';
 import type { PeerProcess } from './peer-process.js';
 import {
   findSetting,
@@ -85,10 +84,8 @@ export class GenerationPeer<DType extends string = string> {
     const process = await this.ready(memory, held, signal);
     try {
       return await peerGeneration(process, inputs, { tokens, batch, dtype, ...variant.request }, signal);
-    } catch (error) {
-      // Whether it is still alive does not show; a new one is.
-      if (error instanceof HintError && error.code === 'NOT_SUPPORTED') this.end(memory);
-      throw error;
+    } finally {
+      if (process.hasEnded) this.end(memory);
     }
   }
 

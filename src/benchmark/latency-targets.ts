@@ -146,7 +146,7 @@ export function growthOf(points: readonly LatencyPoint[], point: LatencyPoint): 
 
 /** Growth in words, for a table next to a ratio. */
 export function growthSentence({ seconds, flops, from, to }: Growth): string {
-  const work = Number.isFinite(flops) ? `, its work ${flops.toFixed(2)}×; the rest is no work` : '';
+  const work = Number.isFinite(flops) ? `, its work ${flops.toFixed(2)}×` : '';
   return `the peer's seconds a token grow ${seconds.toFixed(2)}× from ${from} to ${to} tokens${work}`;
 }
 

@@ -14,6 +14,12 @@ export class PeerProcess {
   private readonly answers: AsyncIterator<string>;
   private messages = '';
   private failure: Error | undefined;
+  private ended = false;
+
+  /** Whether the process answers no more; an error that it answered with leaves it of use. */
+  get hasEnded(): boolean {
+    return this.ended;
+  }
 
   constructor(
     readonly name: string,
@@ -44,7 +50,10 @@ export class PeerProcess {
   async ask<Answer extends object>(request: object, signal?: AbortSignal): Promise<Answer> {
     this.child.stdin.write(`${JSON.stringify(request)}\n`);
     const { value, done } = await abortable(this.answers.next(), signal);
-    if (done) throw this.refusal(this.failure?.message ?? (await this.lastWords()));
+    if (done) {
+      this.ended = true;
+      throw this.refusal(this.failure?.message ?? (await this.lastWords()));
+    }
     const answer = parseAnswer(value);
     if (!answer) throw this.refusal(`it answered ${JSON.stringify(value.slice(0, 200))}`);
     if ('error' in answer) throw this.refusal(String(answer.error));

@@ -36,7 +36,7 @@ export interface PeerSetting {
 export interface SettingSpace {
   readonly batches: readonly number[];
   readonly memories: readonly PeerMemory[];
-  /** The first is tried with every batch and memory, the others with the best of these. */
+  /** The first that works is tried with every batch and memory, those behind it with the best of these. */
   readonly variants: readonly [PeerVariant, ...PeerVariant[]];
   /** Variants that are dear to set up; tried with the very best only. */
   readonly dearVariants?: (best: PeerVariant) => readonly PeerVariant[];
@@ -114,15 +114,20 @@ export async function findSetting(
   const short = (setting: PeerSetting): Promise<number> =>
     attempt(setting, Math.min(rows, Math.max(setting.batch, shortest)));
 
-  const [first, ...others] = variants;
-  for (const memory of memories) {
-    let best = Infinity;
-    for (const batch of batches) {
-      const seconds = await short({ batch, memory, variant: first });
-      if (seconds > GIVE_UP * best) break;
-      best = Math.min(best, seconds);
+  for (const variant of variants) {
+    // The others are tried with its best, where it works at all.
+    if (all.size > 0) break;
+    for (const memory of memories) {
+      let best = Infinity;
+      for (const batch of batches) {
+        const seconds = await short({ batch, memory, variant });
+        if (seconds > GIVE_UP * best) break;
+        best = Math.min(best, seconds);
+      }
     }
   }
+  const [base] = bestOf(all);
+  const others = variants.slice(variants.findIndex(({ name }) => name === base?.setting.variant.name) + 1);
   for (const { setting } of bestOf(all)) for (const variant of others) await short({ ...setting, variant });
   const [leader] = bestOf(all);
   if (leader && dearVariants)

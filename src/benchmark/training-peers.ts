@@ -154,10 +154,8 @@ class TrainingProcesses {
         { do: 'train', device, batch, ...variant.request, ...examples },
         signal,
       );
-    } catch (error) {
-      // Whether it is still alive does not show; a new one is.
-      if (error instanceof HintError && error.code === 'NOT_SUPPORTED') this.end(processKey(setting));
-      throw error;
+    } finally {
+      if (process.hasEnded) this.end(processKey(setting));
     }
   }
 

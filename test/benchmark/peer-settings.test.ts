@@ -95,6 +95,14 @@ describe('the best setting of a peer', () => {
     await expect(findSetting(SPACE, 100, peer(() => 1).trial, { signal: stopped })).rejects.toMatchObject({ code: 'ABORTED' }); // prettier-ignore
   });
 
+  it('is found where the first variant does not exist at all, as in older versions of a peer', async () => {
+    const found = await findSetting(SPACE, 100, async ({ variant, batch }, rows) => {
+      if (variant === SDPA) throw new HintError('NOT_SUPPORTED', 'no such attention');
+      return Promise.resolve(rows * (batch === 16 ? 1 : 1.5));
+    });
+    expect(found).toMatchObject({ batch: 16, variant: EAGER });
+  });
+
   it('is compiled only where that was best and pays', async () => {
     const dearVariants = ({ name, request }: PeerVariant) => [
       { name: `${name}, compiled`, request: { ...request, compile: true } },

@@ -30,13 +30,13 @@ export interface ProfileOptions extends LatencyOptions {
  * @throws HintError INVALID_ARGUMENT, also for a device or systems that have no profile; what opening the model throws; ABORTED
  */
 export async function profileLatency(options: ProfileOptions): Promise<ProfilePart> {
-  checkOptions(options);
   checkProfiled(options.systems, options.device, options.onnx);
+  checkOptions(options);
   const { signal, rounds, dtypes, shots, systems, examples, onProgress } = options;
   const moment = await describeMoment();
   using device = new Device();
   for (const dtype of dtypes) checkWeightDType(device, dtype);
-  const own = await openMeasured(device, { ...options, systems: systems.filter((name) => name !== 'hf') });
+  const own = await openMeasured(device, options);
   const plain = plainModel(own);
   const work = workload(options, own.config.vocabSize);
   const before = await profileRoofs(device, dtypes, options.roofSide);

@@ -1,5 +1,5 @@
 import { Device } from '../../tensor/device.js';
-import { throwIfAborted } from '../../util/errors.js';
+import { HintError, throwIfAborted } from '../../util/errors.js';
 import { median } from '../../util/statistics.js';
 import { describeMoment } from '../machine.js';
 import { plainModel, randomModel, uniforms } from '../random-model.js';
@@ -15,12 +15,19 @@ import { ProfileRecorder } from './recorder.js';
 /**
  * Where the time of training steps goes, by phase (forward, backward, update) and op, on this machine's CPU. Peers have no profile.
  *
- * @throws HintError INVALID_ARGUMENT for a device or systems that have no profile, OUT_OF_MEMORY, ABORTED
+ * @throws HintError INVALID_ARGUMENT for a device or systems that have no profile and options of peers, OUT_OF_MEMORY, ABORTED
  */
 export async function profileTraining(options: TrainingMeasurementOptions): Promise<ProfilePart> {
   const { config, systems, batchSize, tasks, tokenBudget, rounds, signal, onProgress } = options;
   const { computeDtype = 'f32', paramDtype = 'f32', backward = 'none' } = options;
   checkProfiled(systems, options.device);
+  for (const [option, value] of [
+    ['--hint-peer', options.hintPeer],
+    ['--peer-batch', options.peerBatch],
+    ['--autocast', options.autocast],
+  ] as const)
+    if (value !== undefined)
+      throw new HintError('INVALID_ARGUMENT', `A profile is of this engine alone; leave ${option} out.`);
   const moment = await describeMoment();
   const threads = options.threads ?? moment.cores;
   using device = new Device({ threads });
