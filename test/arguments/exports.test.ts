@@ -112,7 +112,7 @@ function refusedNumbers(kind: Kind): unknown[] {
       Infinity: /Infinity/,
       0.5: /finite/,
       [-1]: /^a finite number$|from -1/,
-      [2 ** 60]: /finite number of at least|^a finite number$/,
+      [2 ** 60]: /finite number (of at least|above)|^a finite number$/,
     };
     const allowed = Object.entries(fits).find(([number]) => number === String(value))?.[1];
     return !allowed?.test(kind.allowed);

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { HintError } from '../../src/util/errors.js';
 import { parseTrainingConfig } from '../../src/training/config/config.js';
 import { applyOverrides } from '../../src/training/config/overrides.js';
-import { learningRateAt } from '../../src/training/step/schedule.js';
+import { withSteps } from '../../src/training/run/prepare.js';
+import { learningRateAt, type Schedule } from '../../src/training/step/schedule.js';
 
 const minimal = { model: { init: 'base' }, data: { directory: 'sni' }, output: 'run' };
 
@@ -137,7 +138,7 @@ describe('--set', () => {
 });
 
 describe('learning rate', () => {
-  const rates = (kind: 'constant' | 'linear', warmupSteps: number): number[] =>
+  const rates = (kind: Schedule['kind'], warmupSteps: number): number[] =>
     Array.from({ length: 6 }, (_, step) =>
       learningRateAt({ kind, learningRate: 12, warmupSteps, steps: 6 }, step),
     );
@@ -150,5 +151,42 @@ describe('learning rate', () => {
     expect(rates('linear', 2)).toEqual([6, 12, 12, 9, 6, 3]);
     expect(rates('linear', 0)).toEqual([12, 10, 8, 6, 4, 2]);
     expect(rates('constant', 3)).toEqual([4, 8, 12, 12, 12, 12]);
+  });
+
+  it('falls along half a cosine from the warm-up to the end of the run, without a step at rate 0', () => {
+    const close = (found: number[], wanted: number[]) =>
+      found.forEach((rate, i) => expect(rate).toBeCloseTo(wanted[i]!, 12));
+    const root = Math.sqrt(2);
+    close(rates('cosine', 2), [6, 12, 12, 6 + 3 * root, 6, 6 - 3 * root]);
+    expect(rates('cosine', 0)[0]).toBe(12);
+    expect(Math.min(...rates('cosine', 0))).toBeGreaterThan(0);
+  });
+
+  it('falls with the root of the step from the warm-up on, however long the run is', () => {
+    expect(rates('inverse-sqrt', 4)).toEqual([3, 6, 9, 12, 12 * Math.sqrt(4 / 5), 12 * Math.sqrt(4 / 6)]);
+    expect(rates('inverse-sqrt', 0).slice(0, 4)).toEqual([
+      12,
+      12 * Math.sqrt(1 / 2),
+      12 * Math.sqrt(1 / 3),
+      6,
+    ]);
+  });
+});
+
+describe('the length of a run', () => {
+  const given = { steps: 1000, warmupSteps: 7, batchSize: 8 };
+
+  it('in epochs is the steps they come to, in place of those that are given', () => {
+    expect(withSteps(given, 20)).toEqual(given);
+    expect(withSteps({ ...given, epochs: 3, warmupEpochs: 0.5 }, 20)).toMatchObject({
+      steps: 8,
+      warmupSteps: 2,
+    });
+    expect(withSteps({ ...given, warmupEpochs: 0 }, 20)).toMatchObject({ steps: 1000, warmupSteps: 0 });
+  });
+
+  it('in epochs of a stream, or beyond every number of steps, is refused by what to set instead', () => {
+    expect(faultOf(() => withSteps({ ...given, epochs: 2 }, undefined)).message).toMatch(/set steps instead/);
+    expect(faultOf(() => withSteps({ ...given, epochs: 1e6 }, 1e9)).message).toMatch(/at most 2,147,483,647/);
   });
 });

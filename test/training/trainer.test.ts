@@ -8,8 +8,9 @@ import { Device } from '../../src/tensor/device.js';
 import { ADAFACTOR, Optimizer } from '../../src/training/step/optimizer.js';
 import { assignGroups } from '../../src/training/step/parameter-groups.js';
 import { trainOnBatch } from '../../src/training/step/train-on-batch.js';
-import type { StepReport, StepsOptions, Trainer } from '../../src/training/step/trainer.js';
-import { FIXTURES, SETTINGS, tinyTrainer, valuesOf } from './tiny.js';
+import { PoolSource } from '../../src/training/sources/example-source.js';
+import { Trainer, type StepReport, type StepsOptions } from '../../src/training/step/trainer.js';
+import { FIXTURES, SETTINGS, tinyPool, tinyTrainer, valuesOf } from './tiny.js';
 
 const device = new Device({ threads: 1 });
 afterAll(() => device.close());
@@ -101,6 +102,34 @@ describe('Trainer', () => {
     expect(cut!.targetTokens).toBe(whole!.targetTokens);
     expect(cut!.total / whole!.total).toBeCloseTo(1, 5);
     expect(cut!.gradientNorm / whole!.gradientNorm).toBeCloseTo(1, 5);
+  });
+
+  it('makes gradients as long as they may be together and no shorter, in the units of the mean loss', async () => {
+    const once = { ...SETTINGS, dropout: 0, schedule: { ...SETTINGS.schedule, steps: 1 } };
+    /** One step, and the length of the gradients that the optimizer was given: AdamW's first moments, a tenth of them. */
+    const stepWith = async (clipNorm?: number): Promise<{ report: StepReport; used: number }> => {
+      const { model } = tinyTrainer(device);
+      const groups = assignGroups(model.parameters.entries(), findSystem('hint').groups, {
+        firstStep: 0,
+        multiplyByParameterScale: true,
+      });
+      const adamw = { name: 'adamw', beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 } as const;
+      const optimizer = new Optimizer(device, adamw, groups);
+      const source = new PoolSource(tinyPool(), 3, 'tiny');
+      const settings = clipNorm === undefined ? once : { ...once, clipNorm };
+      const [report] = await reportsOf(new Trainer({ model, source, optimizer }, settings));
+      let squares = 0;
+      for (const [name, moment] of optimizer.state())
+        if (name.startsWith('first.')) for (const value of await moment.read()) squares += (10 * value) ** 2;
+      return { report: report!, used: Math.sqrt(squares) };
+    };
+    const free = await stepWith();
+    const mean = free.report.gradientNorm / free.report.targetTokens;
+    expect(free.used / free.report.gradientNorm).toBeCloseTo(1, 4);
+    const clipped = await stepWith(mean / 4);
+    expect(clipped.used / free.used).toBeCloseTo(1 / 4, 4);
+    expect(clipped.report.gradientNorm).toBe(free.report.gradientNorm);
+    expect((await stepWith(mean * 4)).used).toBe(free.used);
   });
 
   it('draws other masks for every microbatch and step', async () => {

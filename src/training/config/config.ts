@@ -9,10 +9,12 @@ import { checkLevels, readJson } from '../../util/read-file.js';
 import { showValue } from '../../util/show-value.js';
 import { shown } from '../../util/shown.js';
 import { SYSTEMS } from '../../systems/index.js';
+import { SCHEDULES } from './schedules.js';
 import { dataKeys, dataSchema } from './data-config.js';
 import { nearest } from '../../util/nearest.js';
 import { applyOverrides } from './overrides.js';
 import { recordOf } from '../../util/record-schema.js';
+import { validationOf, validationSchema, withValidationDefaults } from './validation-config.js';
 
 const count = (min: number, max = 2 ** 31 - 1) => z.int().min(min).max(max);
 const rate = () => z.number().min(0).lt(1);
@@ -121,12 +123,22 @@ const configSchema = z.strictObject({
   output: text(),
   /** Updates; with 0 the run only writes its starting model. */
   steps: count(0).default(1000),
+  /** Passes over the training examples, in place of `steps`, which is then what they come to. */
+  epochs: z.number().positive().max(1e6).optional(),
   batchSize: count(1).default(1024),
   /** Tokens per microbatch; bounds memory, changes results only in rounding and dropout masks. */
   tokenBudget: count(1).default(16384),
   learningRate: z.number().positive().default(1e-3),
-  schedule: z.enum(['constant', 'linear']).default('constant'),
+  schedule: z.enum(SCHEDULES).default('constant'),
+  /** Updates over which the rate rises to `learningRate`. */
   warmupSteps: count(0).default(0),
+  /** The same in passes over the training examples, in place of `warmupSteps`. */
+  warmupEpochs: z.number().min(0).max(1e6).optional(),
+  /**
+   * Largest Euclidean norm of all gradients together, of the mean loss per target token: longer ones are made as long. By
+   * default none is.
+   */
+  clipNorm: z.number().positive().optional(),
   optimizer: z.discriminatedUnion('name', [adafactorSchema, adamwSchema]).prefault({ name: 'adafactor' }),
   /**
    * What weights are kept in between updates, which are computed in f32 (method §5.6): the original keeps those it
@@ -183,6 +195,8 @@ const configSchema = z.strictObject({
   saveEvery: count(1).default(100),
   /** Checkpoints kept; older ones are deleted. */
   keepCheckpoints: count(1).default(2),
+  /** How the run is validated while it trains; by default it is not. */
+  validation: validationSchema.optional(),
   /** Steps between lines of metrics.jsonl. */
   logEvery: count(1).default(1),
   /** Where to compute: cpu, cuda or cuda:N. */
@@ -213,10 +227,13 @@ export function parseTrainingConfig(json: unknown, source = 'The training config
   checked(textKind, source, 'source');
   const prepared = z.preprocess((given) => {
     checkLevels(given, source, 'INVALID_CONFIG');
-    return withOptimizerName(withSystemDefaults(given));
+    return withValidationDefaults(withOptimizerName(withSystemDefaults(given)));
   }, configSchema);
   const { data, faults: found } = parseSafely(prepared, json, source);
-  if (!found) return data;
+  if (!found) {
+    validationOf(data);
+    return data;
+  }
   const faults = found.map((issue) => describeIssue(issue, json));
   throw new HintError('INVALID_CONFIG', `${source} cannot be used: ${faults.join('; ')}.`);
 }
@@ -299,6 +316,8 @@ function keysAt(path: readonly PropertyKey[], json: unknown): string[] {
     'model.hint': hintOptionsSchema.shape,
     'model.hint.loraRanks': { q: 0, k: 0, v: 0, o: 0 },
     data: dataKeys(isObject(json) ? json['data'] : undefined),
+    validation: validationSchema.shape,
+    'validation.data': dataKeys(valueAt(json, ['validation', 'data'])),
     optimizer: usesAdamW(json) ? adamwSchema.shape : adafactorSchema.shape,
   };
   const group = usesAdamW(json) ? groupSchema : adafactorGroupSchema;

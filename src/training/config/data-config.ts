@@ -85,8 +85,15 @@ export const dataSchema = z.discriminatedUnion('kind', [SCHEMAS.sni, SCHEMAS.p3,
   error: `must be an object whose kind is one of ${Object.keys(SCHEMAS).join(', ')}`,
 });
 
+/** Data whose examples have answers, which can be scored. */
+export const labelledDataSchema = z.discriminatedUnion('kind', [SCHEMAS.sni, SCHEMAS.p3, SCHEMAS.own], {
+  error: 'must be an object whose kind is one of sni, p3, own',
+});
+
 /** Settings of one kind of data, defaults filled in. */
 export type DataConfig = z.infer<typeof dataSchema>;
+/** Settings of data that can be validated on. */
+export type LabelledDataConfig = z.infer<typeof labelledDataSchema>;
 export type SniDataConfig = z.infer<typeof sniSchema>;
 /** What a file needs to say about SNI tasks. */
 export type SniDataInput = z.input<typeof sniSchema>;

@@ -18,6 +18,12 @@ export type MemorySettings = Pick<TrainingConfig, 'batchSize' | 'tokenBudget' | 
 /** How the learning rate changes over a run. */
 export type ScheduleSettings = Pick<TrainingConfig, 'schedule' | 'learningRate' | 'warmupSteps' | 'steps'>;
 
+/** How long a run and its warm-up are, in steps or in passes over the examples. */
+export type LengthSettings = Pick<
+  TrainingConfig,
+  'steps' | 'epochs' | 'warmupSteps' | 'warmupEpochs' | 'batchSize'
+>;
+
 /** What a step is made of. */
 export type StepSettings = ScheduleSettings &
   Pick<
@@ -28,9 +34,16 @@ export type StepSettings = ScheduleSettings &
     | 'dropout'
     | 'generatorDropout'
     | 'zLoss'
+    | 'clipNorm'
     | 'seed'
     | 'recompute'
   >;
 
 /** What a run writes while it trains, and how often. */
 export type SaveSettings = Pick<TrainingConfig, 'steps' | 'saveEvery' | 'keepCheckpoints' | 'logEvery'>;
+
+/** How a run is validated. */
+export type ValidatedSettings = Pick<
+  TrainingConfig,
+  'data' | 'validation' | 'saveEvery' | 'tokenBudget' | 'seed'
+>;

@@ -11,12 +11,16 @@ import { check } from '../../util/check.js';
 import { createYielder } from '../../util/event-loop-lag.js';
 import { parseJson, readText } from '../../util/read-file.js';
 import { ioError } from '../../util/write-error.js';
+import { VALIDATION_METRICS } from '../config/validation-config.js';
 import type { TrainerState } from '../step/trainer.js';
+import type { ValidationState } from '../validation/best.js';
 
 /** state.json of a checkpoint. */
 export interface CheckpointState extends TrainerState {
   /** That of the examples' source: a resumed run that would draw others is refused. */
   fingerprint: string;
+  /** How far its validation has come; absent where the run is not validated, or not yet. */
+  validation?: ValidationState | undefined;
 }
 
 const STATE_FILE = 'state.json';
@@ -30,6 +34,15 @@ const counters = { step: z.int().min(0), tokens: z.int().min(0) };
 const recordSchema = z.object({ bytes: z.int().min(0), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
 
 type FileRecord = z.infer<typeof recordSchema>;
+
+const validationState = z.strictObject({
+  metric: z.enum(VALIDATION_METRICS),
+  fingerprint: z.string(),
+  step: z.int().min(1),
+  bestStep: z.int().min(1),
+  bestScore: z.number(),
+  sinceBest: z.int().min(0),
+});
 
 const checkedState = z.strictObject({
   version: z.literal(3),
@@ -46,6 +59,8 @@ const checkedState = z.strictObject({
 // What runs wrote before states had checksums; strict, so that no damage makes one of these of a newer state.
 const stateSchema = z.union([
   checkedState,
+  // Of runs that are validated.
+  checkedState.extend({ version: z.literal(4), validation: validationState }),
   z.strictObject({ version: z.literal(2), ...counters, source: z.json(), fingerprint: z.string() }),
   // While examples came from a pool in memory only.
   z
@@ -61,8 +76,11 @@ const stateSchema = z.union([
 export async function writeState(directory: string, state: CheckpointState): Promise<void> {
   const files: Record<string, FileRecord> = {};
   for (const name of (await readdir(directory)).sort()) files[name] = await recordOf(join(directory, name));
-  const { step, tokens, source, fingerprint } = state;
-  const content = { version: 3, step, tokens, source, fingerprint, files };
+  const { step, tokens, source, fingerprint, validation } = state;
+  const shared = { step, tokens, source, fingerprint };
+  const content = validation
+    ? { version: 4, ...shared, validation, files }
+    : { version: 3, ...shared, files };
   await writeFileAtomic(join(directory, STATE_FILE), withChecksum(content));
 }
 
@@ -85,7 +103,7 @@ export async function readIntactState(
   if (missing !== undefined) throw damaged(`${missing} is missing`);
   const state = await readState(directory);
   if (state.step !== step) throw damaged(`${STATE_FILE} is that of step ${state.step}`);
-  if (state.version === 3) {
+  if ('files' in state) {
     for (const [name, record] of Object.entries(state.files)) {
       const found = await recordOf(join(directory, name), signal);
       if (found.bytes !== record.bytes)
@@ -97,7 +115,8 @@ export async function readIntactState(
   await checkModelConfig(directory);
   for (const name of TENSOR_FILES) await checkTensors(join(directory, name), signal);
   const { tokens, source, fingerprint } = state;
-  return { step, tokens, source, fingerprint };
+  const validation = 'validation' in state ? { validation: state.validation } : {};
+  return { step, tokens, source, fingerprint, ...validation };
 }
 
 async function readState(directory: string): Promise<z.infer<typeof stateSchema>> {
@@ -111,7 +130,7 @@ async function readState(directory: string): Promise<z.infer<typeof stateSchema>
   }
   const { data: state, faults } = check(stateSchema, json);
   if (faults) throw damaged(`${STATE_FILE} does not hold the state of a checkpoint`);
-  if (state.version === 3) {
+  if ('checksum' in state) {
     const content = { ...(json as Record<string, unknown>) };
     delete content.checksum;
     if (text !== withChecksum(content)) throw damaged(`${STATE_FILE} is not what was written`);

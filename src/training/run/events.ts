@@ -1,20 +1,27 @@
 import type { BackwardPlan } from '../../model/memory/backward-plan.js';
 import type { MemoryPlan } from '../memory/memory-plan.js';
+import type { ValidationMetric } from '../config/validation-config.js';
 import type { StepReport } from '../step/trainer.js';
+import type { ValidationReport } from '../validation/validator.js';
 
 /** The stages of a run, in order. */
 export type TrainingPhase = 'data' | 'model' | 'train' | 'save';
 
+/** What tells how far it is: a stage, or a validation between two steps. */
+export type ProgressPhase = TrainingPhase | 'validate';
+
 /** What a run tells while it works. */
 export type TrainingEvent =
   | { kind: 'phase'; phase: TrainingPhase; message: string }
-  | { kind: 'progress'; phase: TrainingPhase; done: number; total: number }
+  | { kind: 'progress'; phase: ProgressPhase; done: number; total: number }
   /** How a new run's memory was planned; not told where `recompute` says it. */
   | { kind: 'memory'; plan: MemoryPlan }
   /** Something that the run goes on from, but that a person should know: a damaged checkpoint was passed over. */
   | { kind: 'warning'; message: string }
   /** Every step, logged or not. */
   | { kind: 'step'; report: StepReport; steps: number }
+  /** After a step that was validated, before its checkpoint. */
+  | { kind: 'validation'; report: ValidationReport }
   | { kind: 'checkpoint'; step: number; path: string }
   | { kind: 'done'; summary: TrainingSummary };
 
@@ -39,8 +46,22 @@ export interface TrainingSummary {
   output: string;
   /** The latest checkpoint. */
   checkpoint: string | undefined;
-  /** The trained model's directory; undefined when stopped. */
+  /** The trained model's directory, as of the last step; undefined when stopped. */
   model: string | undefined;
+  /** The best validation so far; undefined where the run is not validated, or was not yet. */
+  best: BestModel | undefined;
+  /** Whether validations without a better score ended the run before `steps`. */
+  stoppedEarly: boolean;
+}
+
+/** The model of a run's best validation. */
+export interface BestModel {
+  /** Updates it has had. */
+  step: number;
+  metric: ValidationMetric;
+  score: number;
+  /** Its directory. */
+  path: string;
 }
 
 /** How a run is started. */
@@ -53,6 +74,6 @@ export interface TrainOptions {
 }
 
 /** Tells of the progress of a phase. */
-export function progressOf(phase: TrainingPhase, onEvent: TrainOptions['onEvent']) {
+export function progressOf(phase: ProgressPhase, onEvent: TrainOptions['onEvent']) {
   return (done: number, total: number): void => onEvent?.({ kind: 'progress', phase, done, total });
 }

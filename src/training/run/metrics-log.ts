@@ -5,6 +5,7 @@ import { appendLines, writeFileAtomically } from '../../util/atomic-file.js';
 import { readBytes } from '../../util/read-file.js';
 import { ioError } from '../../util/write-error.js';
 import type { StepReport } from '../step/trainer.js';
+import type { ValidationReport } from '../validation/validator.js';
 
 /** One line of metrics.jsonl. */
 export type MetricsLine = Omit<StepReport, 'settled'> & {
@@ -12,30 +13,57 @@ export type MetricsLine = Omit<StepReport, 'settled'> & {
   time: string;
 };
 
-// Tells a line of a step from one that a kill or a bad disk has torn.
-const lineSchema = z.looseObject({ step: z.int().min(1), loss: z.number() });
+/** A line of metrics.jsonl that tells of a validation. */
+export interface ValidationLine {
+  step: number;
+  validation: Omit<ValidationReport, 'step'>;
+  /** ISO 8601. */
+  time: string;
+}
+
+type Line = MetricsLine | ValidationLine;
+
+const step = z.int().min(1);
+// Tells a line of a step or a validation from one that a kill or a bad disk has torn.
+const lineSchema = z.union([
+  z.looseObject({ step, loss: z.number() }),
+  z.looseObject({ step, validation: z.looseObject({ loss: z.number(), score: z.number() }) }),
+]);
 
 const LINE_FEED = 0x0a;
 
 /**
- * metrics.jsonl of a run. Lines that are none of a step (cut off by a kill, binary, not JSON) are passed over when it is
- * read and stay byte for byte when it is written.
+ * metrics.jsonl of a run. Lines that are none of a step or a validation (cut off by a kill, binary, not JSON) are passed
+ * over when it is read and stay byte for byte when it is written.
  */
 export class MetricsLog {
   constructor(readonly path: string) {}
 
   /** Adds the line of a step. @throws HintError IO */
-  async append(report: StepReport): Promise<void> {
-    const line = { ...report, settled: undefined, time: new Date().toISOString() };
-    await appendLines(this.path, `${JSON.stringify(line)}\n`);
+  append(report: StepReport): Promise<void> {
+    return this.write({ ...report, settled: undefined });
+  }
+
+  /** Adds the line of a validation. @throws HintError IO */
+  appendValidation({ step, ...validation }: ValidationReport): Promise<void> {
+    return this.write({ step, validation });
+  }
+
+  private write(line: object): Promise<void> {
+    return appendLines(this.path, `${JSON.stringify({ ...line, time: new Date().toISOString() })}\n`);
   }
 
   /** The logged steps, in the file's order. @throws HintError IO, LIMIT_EXCEEDED */
   async read(): Promise<MetricsLine[]> {
-    return (await this.lines()).flatMap(({ line }) => (line ? [line] : []));
+    return (await this.lines()).flatMap(({ line }) => (line && 'loss' in line ? [line] : []));
   }
 
-  /** Drops the lines of steps behind `step`: a resumed run writes them again. @throws HintError IO */
+  /** The validations, in the file's order. @throws HintError IO, LIMIT_EXCEEDED */
+  async readValidations(): Promise<ValidationLine[]> {
+    return (await this.lines()).flatMap(({ line }) => (line && 'validation' in line ? [line] : []));
+  }
+
+  /** Drops the lines behind `step`: a resumed run writes them again. @throws HintError IO */
   async truncate(step: number): Promise<void> {
     const lines = await this.lines();
     const kept = lines.filter(({ line }) => line === undefined || line.step <= step);
@@ -45,9 +73,9 @@ export class MetricsLog {
     });
   }
 
-  private async lines(): Promise<{ bytes: Buffer; line: MetricsLine | undefined }[]> {
+  private async lines(): Promise<{ bytes: Buffer; line: Line | undefined }[]> {
     const file = await this.content();
-    const lines: { bytes: Buffer; line: MetricsLine | undefined }[] = [];
+    const lines: { bytes: Buffer; line: Line | undefined }[] = [];
     for (let begin = 0; begin < file.length;) {
       const feed = file.indexOf(LINE_FEED, begin);
       const end = feed < 0 ? file.length : feed + 1;
@@ -70,9 +98,9 @@ export class MetricsLog {
   }
 }
 
-function parseLine(bytes: Buffer): MetricsLine | undefined {
+function parseLine(bytes: Buffer): Line | undefined {
   try {
-    return lineSchema.parse(JSON.parse(bytes.toString('utf8'))) as unknown as MetricsLine;
+    return lineSchema.parse(JSON.parse(bytes.toString('utf8'))) as unknown as Line;
   } catch {
     return undefined;
   }

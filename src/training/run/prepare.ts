@@ -8,7 +8,7 @@ import type { TrainableModel } from '../../model/trainable/trainable.js';
 import { SYSTEMS, type ParameterGroup, type System } from '../../systems/index.js';
 import type { Device } from '../../tensor/device.js';
 import type { TrainingConfig } from '../config/config.js';
-import type { StartSettings, StepSettings, UpdateSettings } from '../config/parts.js';
+import type { LengthSettings, StartSettings, StepSettings, UpdateSettings } from '../config/parts.js';
 import { resolveDataPaths, type PrepareOptions } from '../sources/data-sources.js';
 import { Optimizer } from '../step/optimizer.js';
 import { keepParameters } from '../step/param-dtype.js';
@@ -116,9 +116,34 @@ function oneGroup({ groups }: System): ParameterGroup {
   return { name: 'all', takes: (name) => groups.some((group) => group.takes(name)), stepOffset: 0 };
 }
 
+/**
+ * The configuration with the steps that its epochs come to; a step that runs over the end of a pass counts for it.
+ *
+ * @param examples of one pass; undefined for a stream
+ * @throws HintError INVALID_CONFIG for epochs of a stream, or more steps than there may be
+ */
+export function withSteps<C extends LengthSettings>(config: C, examples: number | undefined): C {
+  const { epochs, warmupEpochs, batchSize } = config;
+  const stepsOf = (key: 'epochs' | 'warmupEpochs', passes: number): number => {
+    const steps = Math.ceil((passes * (examples ?? NaN)) / batchSize);
+    if (steps <= 2 ** 31 - 1) return steps;
+    throw new HintError(
+      'INVALID_CONFIG',
+      examples === undefined
+        ? `${key} is ${passes}, but how many examples a pass over this text has is not known; set ${key === 'epochs' ? 'steps' : 'warmupSteps'} instead.`
+        : `${key} is ${passes}, which are ${steps} steps; give at most 2,147,483,647.`,
+    );
+  };
+  return {
+    ...config,
+    ...(epochs === undefined ? {} : { steps: stepsOf('epochs', epochs) }),
+    ...(warmupEpochs === undefined ? {} : { warmupSteps: stepsOf('warmupEpochs', warmupEpochs) }),
+  };
+}
+
 /** The trainer's part of a configuration; a `recompute` that nothing has decided yet keeps everything. */
 export function trainerSettings(config: StepSettings): TrainerSettings {
-  const { batchSize, tokenBudget, firstStep = 0, dropout, generatorDropout, zLoss, seed } = config;
+  const { batchSize, tokenBudget, firstStep = 0, dropout, generatorDropout, zLoss, clipNorm, seed } = config;
   return {
     batchSize,
     tokenBudget,
@@ -126,6 +151,7 @@ export function trainerSettings(config: StepSettings): TrainerSettings {
     dropout,
     generatorDropout,
     zLoss,
+    ...(clipNorm === undefined ? {} : { clipNorm }),
     seed,
     backward: config.recompute === 'auto' ? 'none' : config.recompute,
     schedule: {

@@ -1,7 +1,7 @@
 import { HintError } from '../../util/errors.js';
 import type { TrainingConfig } from '../config/config.js';
 import type { SaveSettings } from '../config/parts.js';
-import type { ExampleSource } from '../sources/example-source.js';
+import type { RunData } from '../validation/validation-set.js';
 import type { TrainOptions } from './events.js';
 import type { Checkpoint, DamagedCheckpoint, RunDirectory } from './run-directory.js';
 
@@ -62,15 +62,22 @@ async function refuseToLose(
   );
 }
 
-/** @throws HintError INVALID_DATA where a run would go on with other examples */
-export function checkSameSource(
+/** @throws HintError INVALID_DATA where a run would go on with other examples, or compare scores of other ones */
+export function checkSameData(
   directory: RunDirectory,
   checkpoint: Checkpoint | undefined,
-  { fingerprint }: ExampleSource,
+  { source, validation }: RunData,
 ): void {
-  if (!checkpoint || checkpoint.state.fingerprint === fingerprint) return;
+  if (!checkpoint) return;
+  if (checkpoint.state.fingerprint !== source.fingerprint)
+    throw new HintError(
+      'INVALID_DATA',
+      `Cannot resume ${directory.path}: its training examples are not those of the run so far; give the same data directory and data settings.`,
+    );
+  const validated = checkpoint.state.validation;
+  if (!validated || !validation || validated.fingerprint === validation.fingerprint) return;
   throw new HintError(
     'INVALID_DATA',
-    `Cannot resume ${directory.path}: its training examples are not those of the run so far; give the same data directory and data settings.`,
+    `Cannot resume ${directory.path}: the examples it is validated on are not those of its best score so far (${validated.metric} ${validated.bestScore} after step ${validated.bestStep}); give the same validation settings and data.`,
   );
 }

@@ -10,10 +10,14 @@ import { ioError, makeFolder } from '../../util/write-error.js';
 import { readIntactState, writeState, type CheckpointState } from './checkpoint-integrity.js';
 import { parseTrainingConfig, type TrainingConfig } from '../config/config.js';
 import type { MemoryPlan } from '../memory/memory-plan.js';
-import { MetricsLog, type MetricsLine } from './metrics-log.js';
+import { MetricsLog, type MetricsLine, type ValidationLine } from './metrics-log.js';
 import type { StepReport } from '../step/trainer.js';
+import type { ValidationReport } from '../validation/validator.js';
 
-export type { CheckpointState, MetricsLine };
+export type { CheckpointState, MetricsLine, ValidationLine };
+
+/** What best/ says of the validation that it was the model of. */
+const BEST_FILE = 'validation.json';
 
 // What versions before temporaries named their process left in the folder of checkpoints.
 const UNMARKED_TEMPORARY = /^\.step-\d+\.[0-9a-f]{12}\.tmp$/;
@@ -38,9 +42,10 @@ export interface DamagedCheckpoint {
  *
  *     config.json                     the configuration, defaults filled in
  *     memory.json                     what every way to spend memory would take, and the one chosen
- *     metrics.jsonl                   one line per logged step
+ *     metrics.jsonl                   one line per logged step and per validation
  *     checkpoints/step-N/             config.json, model.safetensors, optimizer.safetensors, state.json
  *     model/                          the trained model and its tokenizer
+ *     best/                           the model of the best validation, its tokenizer, and validation.json: that validation
  *     lock.json                       the process at work, see `lock`
  *
  * A checkpoint is complete once it has its name; one that a killed process was writing is never seen. Its state.json
@@ -56,6 +61,11 @@ export class RunDirectory {
 
   get modelPath(): string {
     return join(this.path, 'model');
+  }
+
+  /** Of the model with the best validation. */
+  get bestPath(): string {
+    return join(this.path, 'best');
   }
 
   get metricsPath(): string {
@@ -87,10 +97,11 @@ export class RunDirectory {
       );
     const names = await readdir(this.path).catch(() => [] as string[]);
     const known = names.includes('config.json') ? await this.readConfig().catch(() => undefined) : undefined;
-    const foreign = ['config.json', 'memory.json', 'model', 'model.safetensors'].filter((name) =>
+    const foreign = ['config.json', 'memory.json', 'model', 'best', 'model.safetensors'].filter((name) =>
       names.includes(name),
     );
-    if (foreign.length === 0 || (known && !foreign.some((name) => name.startsWith('model')))) return;
+    const isModel = (name: string): boolean => name.startsWith('model') || name === 'best';
+    if (foreign.length === 0 || (known && !foreign.some(isModel))) return;
     throw new HintError(
       'INVALID_ARGUMENT',
       `${this.path} holds ${foreign.join(', ')}, which no training run of this engine left there unfinished; give a new output directory.`,
@@ -160,7 +171,45 @@ export class RunDirectory {
     return this.metrics.read();
   }
 
-  /** Drops the lines of steps behind `step`: a resumed run writes them again. @throws HintError IO */
+  /** Adds the line of a validation to metrics.jsonl. @throws HintError IO */
+  appendValidation(report: ValidationReport): Promise<void> {
+    return this.metrics.appendValidation(report);
+  }
+
+  /** The validations of the run. @throws HintError IO */
+  readValidations(): Promise<ValidationLine[]> {
+    return this.metrics.readValidations();
+  }
+
+  /**
+   * Writes best/ all or nothing.
+   *
+   * @param write puts the model's files into the folder it is given
+   * @param step after which the model was validated
+   * @throws HintError IO
+   */
+  async saveBest(step: number, write: (directory: string) => Promise<void>): Promise<void> {
+    const line = (await this.readValidations()).findLast((one) => one.step === step);
+    await writeDirectoryAtomically(this.bestPath, async (directory) => {
+      await write(directory);
+      const content = JSON.stringify({ step, ...line?.validation }, null, 2);
+      await writeFileAtomic(join(directory, BEST_FILE), `${content}\n`);
+    });
+  }
+
+  /** The step that best/ is of; undefined where there is none, or it cannot be read. */
+  async bestStep(): Promise<number | undefined> {
+    try {
+      const found = (await readJson(join(this.bestPath, BEST_FILE), 'the best validation')) as {
+        step?: unknown;
+      };
+      return typeof found.step === 'number' ? found.step : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Drops the lines of steps and validations behind `step`: a resumed run writes them again. @throws HintError IO */
   truncateMetrics(step: number): Promise<void> {
     return this.metrics.truncate(step);
   }

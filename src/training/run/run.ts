@@ -1,14 +1,11 @@
-import { writeTokenizer } from '../../formats/tokenizer/files.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import { saveModel } from '../../model/checkpoint/checkpoint.js';
 import type { AnyModel } from '../../model/family.js';
 import { checkStart, openModel } from '../../model/families/open-model.js';
 import { findSystem, type System } from '../../systems/index.js';
 import { Device } from '../../tensor/device.js';
-import { writeDirectoryAtomically } from '../../util/atomic-directory.js';
 import { describeNotice, Notices, type Notice } from '../../util/notices.js';
-import { readOptimizerState, writeTrainingCheckpoint } from './checkpoint.js';
+import { readOptimizerState } from './checkpoint.js';
 import {
   boolean,
   callback,
@@ -18,17 +15,26 @@ import {
   signal as signalKind,
 } from '../../util/arguments.js';
 import { parseTrainingConfig, type TrainingConfig } from '../config/config.js';
-import type { DeviceSettings, SaveSettings } from '../config/parts.js';
-import { dataMetadata, describeData, openSource } from '../sources/data-sources.js';
-import type { ExampleSource } from '../sources/example-source.js';
-import { continueFrom, continueRun, lineageMetadata } from './lineage.js';
+import type { DeviceSettings } from '../config/parts.js';
+import { validationOf } from '../config/validation-config.js';
+import { describeData } from '../sources/data-sources.js';
+import { openRunData, type RunData } from '../validation/validation-set.js';
+import { Validator } from '../validation/validator.js';
+import { continueFrom, continueRun } from './lineage.js';
 import type { MemoryPlan } from '../memory/memory-plan.js';
-import type { Optimizer } from '../step/optimizer.js';
 import { progressOf, type TrainingSummary, type TrainOptions } from './events.js';
 import { planRun } from './plan-run.js';
-import { createModel, createOptimizer, loadTokenizer, resolvePaths, trainerSettings } from './prepare.js';
-import { checkSameSource, openRun } from './resume.js';
+import {
+  createModel,
+  createOptimizer,
+  loadTokenizer,
+  resolvePaths,
+  trainerSettings,
+  withSteps,
+} from './prepare.js';
+import { checkSameData, openRun } from './resume.js';
 import { RunDirectory, type Checkpoint } from './run-directory.js';
+import { saveTrainedModel, takeSteps, type Run, type StepsTaken } from './take-steps.js';
 import { Trainer } from '../step/trainer.js';
 
 const TRAIN = optionsOf<TrainOptions>({
@@ -77,7 +83,7 @@ async function trainLocked(
   const checkpoint = options.resume ? await openRun(directory, config, options) : undefined;
   if (!options.resume) await directory.create(config);
   const device = openDevice(config);
-  let source: ExampleSource | undefined;
+  let data: RunData | undefined;
   const notices = new Notices();
   try {
     const { signal, onEvent } = options;
@@ -86,20 +92,22 @@ async function trainLocked(
       await checkStart(system.family, { system: system.name, init: config.model.init }, signal);
     onEvent?.({ kind: 'phase', phase: 'data', message: `Tokenising ${describeData(config.data)}` });
     const tokenizer = await loadTokenizer(config);
-    source = await openSource(config, system, tokenizer, {
+    data = await openRunData(config, validationOf(config), {
+      system,
+      tokenizer,
       signal,
       notices,
       onProgress: progressOf('data', onEvent),
     });
     const told = tellNotices(notices.list, [], onEvent);
-    checkSameSource(directory, checkpoint, source);
-    const run = await prepare({ device, config, system, directory, tokenizer, source, checkpoint }, options);
+    checkSameData(directory, checkpoint, data);
+    const run = await prepare({ device, config, system, directory, tokenizer, data, checkpoint }, options);
     const summary = await train(run, options);
     // Text is read as it is trained on.
     tellNotices(notices.list, told, onEvent);
     return summary;
   } finally {
-    await source?.close?.();
+    await data?.source.close?.();
     // Reads that an error left under way must end before the device closes.
     await device.synchronize().catch(() => undefined);
     device.close();
@@ -132,22 +140,16 @@ interface Ingredients {
   system: System;
   directory: RunDirectory;
   tokenizer: Tokenizer;
-  source: ExampleSource;
+  data: RunData;
   checkpoint: Checkpoint | undefined;
 }
 
-interface Run extends Pick<Ingredients, 'config' | 'directory' | 'tokenizer' | 'source'> {
-  model: AnyModel;
-  optimizer: Optimizer;
-  trainer: Trainer;
-  checkpoint: string | undefined;
-}
-
 async function prepare(
-  { device, config: given, system, directory, tokenizer, source, checkpoint }: Ingredients,
+  { device, config: given, system, directory, tokenizer, data, checkpoint }: Ingredients,
   { signal, onEvent }: TrainOptions,
 ): Promise<Run> {
-  let config = given;
+  const { source } = data;
+  let config = withSteps(given, source.size);
   const onProgress = progressOf('model', onEvent);
   const from = checkpoint
     ? `Resuming after step ${checkpoint.step}`
@@ -185,8 +187,27 @@ async function prepare(
     optimizer,
     trainer,
     source,
+    validator: createValidator({ config, tokenizer, data, checkpoint }, model),
     checkpoint: checkpoint?.path,
   };
+}
+
+function createValidator(
+  { config, tokenizer, data, checkpoint }: Pick<Ingredients, 'config' | 'tokenizer' | 'data' | 'checkpoint'>,
+  model: AnyModel,
+): Validator | undefined {
+  const settings = validationOf(config);
+  if (!settings || !data.validation) return undefined;
+  const shown = settings.set.kind === 'data' ? settings.set.data : config.data;
+  return new Validator({
+    model,
+    tokenizer,
+    set: data.validation,
+    settings,
+    tokenBudget: config.tokenBudget,
+    maxTokens: 'maxTargetTokens' in shown ? shown.maxTargetTokens : undefined,
+    state: checkpoint?.state.validation,
+  });
 }
 
 /** Trains, saves what is due and the model at the end, and sums up. */
@@ -195,55 +216,23 @@ async function train(run: Run, options: TrainOptions): Promise<TrainingSummary> 
   const { config, directory } = run;
   onEvent?.({ kind: 'phase', phase: 'train', message: `Training up to step ${config.steps}` });
   const started = performance.now();
-  const { status, loss } = await takeSteps(run, config, options);
+  const taken = await takeSteps(run, options);
   const seconds = (performance.now() - started) / 1000;
-  if (status === 'finished') {
+  if (taken.status === 'finished') {
     onEvent?.({ kind: 'phase', phase: 'save', message: `Writing ${directory.modelPath}` });
     await saveTrainedModel(run);
   }
-  const summary = summaryOf(run, { status, loss, seconds });
+  const summary = summaryOf(run, taken, seconds);
   onEvent?.({ kind: 'done', summary });
   return summary;
 }
 
-/** Takes the steps that are left, with a line of metrics and a checkpoint where they are due, and one where it stops. */
-async function takeSteps(
-  run: Run,
-  { steps, saveEvery, keepCheckpoints, logEvery }: SaveSettings,
-  { signal, onEvent }: TrainOptions,
-): Promise<Pick<TrainingSummary, 'status' | 'loss'>> {
-  const { directory, trainer, model, optimizer, source } = run;
-  let loss: number | undefined;
-  let saved = trainer.state.step;
-  const save = async (): Promise<void> => {
-    const state = { ...trainer.state, fingerprint: source.fingerprint };
-    if (state.step === saved) return;
-    run.checkpoint = await directory.saveCheckpoint(state, keepCheckpoints, (folder) =>
-      writeTrainingCheckpoint(folder, model, optimizer),
-    );
-    saved = state.step;
-    onEvent?.({ kind: 'checkpoint', step: saved, path: run.checkpoint });
-  };
-  const isDue = (step: number, every: number): boolean => step % every === 0 || step === steps;
-  try {
-    for await (const report of trainer.steps({ signal, settleAt: (step) => isDue(step, saveEvery) })) {
-      loss = report.loss;
-      if (isDue(report.step, logEvery)) await directory.appendMetrics(report);
-      onEvent?.({ kind: 'step', report, steps });
-      if (report.settled && isDue(report.step, saveEvery)) await save();
-    }
-  } catch (error) {
-    if (!(error instanceof HintError && error.code === 'ABORTED')) throw error;
-    await save();
-    return { status: 'stopped', loss };
-  }
-  return { status: 'finished', loss };
-}
-
 function summaryOf(
-  { config, directory, trainer, model, source, checkpoint }: Run,
-  { status, loss, seconds }: Pick<TrainingSummary, 'status' | 'loss' | 'seconds'>,
+  { config, directory, trainer, model, source, validator, checkpoint }: Run,
+  { status, loss, stoppedEarly }: StepsTaken,
+  seconds: number,
 ): TrainingSummary {
+  const best = validator?.state;
   return {
     status,
     system: config.system,
@@ -258,22 +247,14 @@ function summaryOf(
     output: directory.path,
     checkpoint,
     model: status === 'finished' ? directory.modelPath : undefined,
+    best: best && {
+      step: best.bestStep,
+      metric: best.metric,
+      score: best.bestScore,
+      path: directory.bestPath,
+    },
+    stoppedEarly,
   };
-}
-
-/** The trained model beside its tokenizer: a directory that every other command takes. */
-async function saveTrainedModel(run: Run): Promise<void> {
-  const { config, directory, model, tokenizer, optimizer, trainer } = run;
-  await writeDirectoryAtomically(directory.modelPath, async (folder) => {
-    const step = (config.firstStep ?? 0) + trainer.state.step;
-    const metadata = {
-      system: config.system,
-      ...dataMetadata(config.data),
-      ...lineageMetadata(step, optimizer.groups),
-    };
-    await saveModel(model, folder, { metadata });
-    await writeTokenizer(tokenizer.file, folder);
-  });
 }
 
 function checkVocabulary(tokenizer: Tokenizer, model: AnyModel): void {

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { TokenizedExample } from '../../data/batch.js';
 import { loadSniDataset } from '../../data/natural-instructions/dataset.js';
 import { loadOwnDataset } from '../../data/own/dataset.js';
 import { P3Source } from '../../data/p3/source.js';
@@ -18,7 +19,8 @@ export interface PrepareOptions {
   notices?: Notices | undefined;
 }
 
-interface Context extends PrepareOptions {
+/** What examples are made for. */
+export interface Context extends PrepareOptions {
   system: System;
   tokenizer: Tokenizer;
   seed: number;
@@ -48,11 +50,15 @@ export function openSource(
   }
 }
 
-async function openSni(
+async function openSni(data: SniDataConfig, context: Context): Promise<ExampleSource> {
+  return PoolSource.of(await loadSni(data, context), context.seed, context.signal);
+}
+
+function loadSni(
   data: SniDataConfig,
   { system, tokenizer, seed, notices, signal, onProgress }: Context,
-): Promise<ExampleSource> {
-  const pool = await loadSniDataset({
+): Promise<TokenizedExample[]> {
+  return loadSniDataset({
     directory: data.directory,
     split: data.split,
     track: data.track,
@@ -68,7 +74,6 @@ async function openSni(
     signal,
     onProgress: ({ tasksDone, tasksTotal }) => onProgress?.(tasksDone, tasksTotal),
   });
-  return PoolSource.of(pool, seed, signal);
 }
 
 function openP3(
@@ -90,13 +95,17 @@ function openP3(
   });
 }
 
-async function openOwn(
+async function openOwn(data: OwnDataConfig, context: Context): Promise<ExampleSource> {
+  return PoolSource.of(await loadOwn(data, context), context.seed, context.signal);
+}
+
+function loadOwn(
   data: OwnDataConfig,
   { system, tokenizer, seed, notices, signal, onProgress }: Context,
-): Promise<ExampleSource> {
+): Promise<TokenizedExample[]> {
   const { files, split, splitField, testFraction, splitBy, positives } = data;
   const { maxInstructionTokens, maxInputTokens, maxTargetTokens } = data;
-  const pool = await loadOwnDataset({
+  return loadOwnDataset({
     ...{ files, split, splitField, testFraction, splitBy },
     ...{ maxInstructionTokens, maxInputTokens, maxTargetTokens },
     setting: system.setting(positives),
@@ -108,7 +117,18 @@ async function openOwn(
     // How many records there are is known when all are read.
     onProgress: ({ examples }) => onProgress?.(examples, examples),
   });
-  return PoolSource.of(pool, seed, signal);
+}
+
+/**
+ * All examples of a dataset that fits in memory, as the system is shown them.
+ *
+ * @throws HintError as loadSniDataset and loadOwnDataset
+ */
+export function loadExamples(
+  data: SniDataConfig | OwnDataConfig,
+  context: Context,
+): Promise<TokenizedExample[]> {
+  return data.kind === 'sni' ? loadSni(data, context) : loadOwn(data, context);
 }
 
 /** The same data with absolute paths. */

@@ -99,8 +99,15 @@ export class PoolSource implements ExampleSource {
   }
 }
 
-/** A name for a pool: two pools with the same examples in the same order have the same. */
-async function poolFingerprint(pool: readonly TokenizedExample[], signal?: AbortSignal): Promise<string> {
+/**
+ * A name for a pool: two pools with the same examples in the same order have the same.
+ *
+ * @throws HintError ABORTED
+ */
+export async function poolFingerprint(
+  pool: readonly TokenizedExample[],
+  signal?: AbortSignal,
+): Promise<string> {
   const hash = createHash('sha256');
   const breathe = createYielder();
   for (const { id, instruction, input, target } of pool) {

@@ -74,6 +74,23 @@ export async function evaluateLoss(
   return readSums(await device.inSlices(device.tidied(lossSums(model, batch, { zLoss }))));
 }
 
+/**
+ * Cross entropy of every target token, forward pass only, in the order of the batch's targets. Weights that inference has
+ * packed are given back first: what is read then does not depend on what ran before.
+ */
+export async function targetLosses(model: TrainableModel, batch: RaggedBatch): Promise<Float32Array> {
+  const { device } = model;
+  model.releaseInference?.();
+  const losses = await device.inSlices(device.tidied(tokenLosses(model, batch)));
+  const read = losses[0].read();
+  losses[0].dispose();
+  return read;
+}
+
+function* tokenLosses(model: TrainableModel, batch: RaggedBatch): Sliced<[Tensor]> {
+  return [(yield* model.loss(batch, { zLoss: 0 })).loss];
+}
+
 function* lossSums(
   model: TrainableModel,
   batch: RaggedBatch,

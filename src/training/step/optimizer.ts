@@ -54,6 +54,8 @@ export interface UpdateStep {
   /** Global step: `update` and the steps the starting checkpoint was trained for. */
   readonly step: number;
   readonly learningRate: number;
+  /** What gradients are multiplied with first, as clipping does; absent: nothing. */
+  readonly gradientScale?: number;
   /** Of the draws of stochastic rounding, integer from 0 to 2^53 − 1; default 0. */
   readonly seed?: number;
 }
@@ -67,8 +69,8 @@ interface Member {
 }
 
 /**
- * Updates the parameters of its groups in place and owns their moments. Gradients are taken as they are, sums over
- * tokens (method §6), and a parameter without a gradient counts as one whose gradient is 0.
+ * Updates the parameters of its groups in place and owns their moments. Gradients are sums over tokens
+ * (method §6), and a parameter without a gradient counts as one whose gradient is 0.
  */
 export class Optimizer {
   /** Moments start at 0. */
@@ -106,7 +108,13 @@ export class Optimizer {
     for (const member of this.members) {
       this.device.tidy(() => {
         const { parameter } = member;
-        this.updateOne(member, gradients.get(parameter) ?? this.device.full(parameter.shape, 0), at);
+        const gradient = gradients.get(parameter) ?? this.device.full(parameter.shape, 0);
+        const { gradientScale } = at;
+        this.updateOne(
+          member,
+          gradientScale === undefined ? gradient : ops.scale(gradient, gradientScale),
+          at,
+        );
       });
       yield;
     }

@@ -21,6 +21,7 @@ import {
 import type { Sliced } from '../../tensor/slices.js';
 import { Gradients } from '../../tensor/tape.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { SCHEDULES } from '../config/schedules.js';
 import type { ExampleSource, SourceState } from '../sources/example-source.js';
 import { accumulateGradients, type LossSums } from './microbatch.js';
 import { Optimizer } from './optimizer.js';
@@ -42,6 +43,11 @@ export interface TrainerSettings {
   readonly generatorDropout: number;
   /** Coefficient of the z-loss, 1e-4 in the original. */
   readonly zLoss: number;
+  /**
+   * Largest norm of the gradient of the mean loss per target token; a longer one is scaled down to it. With it each step waits
+   * for its norm before it updates. Absent: gradients stay as they are.
+   */
+  readonly clipNorm?: number;
   /** Seed of dropout. */
   readonly seed: number;
   /** What the backward pass runs again: time for memory. */
@@ -65,7 +71,7 @@ export interface StepReport {
   /** The same with the z-loss. */
   total: number;
   learningRate: number;
-  /** Euclidean norm of all gradients (of the loss summed over tokens). */
+  /** Euclidean norm of all gradients (of the loss summed over tokens), before they are clipped. */
   gradientNorm: number;
   /** Tokens fed: inputs, targets, and instructions as often as they were encoded. */
   tokens: number;
@@ -106,7 +112,7 @@ const PARTS = shaped<{ model: object; source: object; optimizer: Optimizer }>(
   'an object { model, source, optimizer }',
 );
 const SCHEDULE: Members<Schedule> = {
-  kind: choice('constant', 'linear'),
+  kind: choice(...SCHEDULES),
   learningRate: number(0),
   warmupSteps: integer(0),
   steps: integer(0),
@@ -119,6 +125,7 @@ const SETTINGS = optionsOf<TrainerSettings>({
   dropout: number(0, 1, { below: true }),
   generatorDropout: number(0, 1, { below: true }),
   zLoss: number(0),
+  clipNorm: optional(number(0, Infinity, { above: true })),
   seed: integer(0),
   backward: choice(...BACKWARD_PLANS),
 });
@@ -271,7 +278,9 @@ export class Trainer {
     const norm = await model.device.inSlices(this.gradientSquareNorm(parameters));
     pending.squareNorm = this.lastNorm = handled(norm.item());
     norm.dispose();
+    const clipping = await this.clipping(pending);
     await this.optimizer.apply(this.gradients, {
+      ...clipping,
       update: step,
       step: settings.firstStep + step,
       learningRate: pending.learningRate,
@@ -280,6 +289,15 @@ export class Trainer {
     this.step = step + 1;
     this.tokens += pending.tokens;
     return pending;
+  }
+
+  /** What gradients are multiplied with so that they are no longer than allowed. */
+  private async clipping({ squareNorm, targetTokens }: Pending): Promise<{ gradientScale?: number }> {
+    const { clipNorm } = this.settings;
+    if (clipNorm === undefined) return {};
+    const norm = Math.sqrt(await squareNorm) / targetTokens;
+    // A norm that is no number is told when the step is reported.
+    return norm > clipNorm && norm < Infinity ? { gradientScale: clipNorm / norm } : {};
   }
 
   /** Waits until the device is at most one microbatch behind, and gives the event loop its turn. */

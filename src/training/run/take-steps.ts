@@ -1,0 +1,187 @@
+import { writeTokenizer } from '../../formats/tokenizer/files.js';
+import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
+import { saveModel } from '../../model/checkpoint/checkpoint.js';
+import type { AnyModel } from '../../model/family.js';
+import { writeDirectoryAtomically } from '../../util/atomic-directory.js';
+import { HintError } from '../../util/errors.js';
+import type { TrainingConfig } from '../config/config.js';
+import { dataMetadata } from '../sources/data-sources.js';
+import type { ExampleSource } from '../sources/example-source.js';
+import type { Optimizer } from '../step/optimizer.js';
+import type { Trainer } from '../step/trainer.js';
+import type { Validator } from '../validation/validator.js';
+import { writeTrainingCheckpoint } from './checkpoint.js';
+import { progressOf, type TrainOptions } from './events.js';
+import { lineageMetadata } from './lineage.js';
+import type { RunDirectory } from './run-directory.js';
+
+/** A run that is ready to train. */
+export interface Run {
+  readonly config: TrainingConfig;
+  readonly directory: RunDirectory;
+  readonly tokenizer: Tokenizer;
+  readonly source: ExampleSource;
+  readonly model: AnyModel;
+  readonly optimizer: Optimizer;
+  readonly trainer: Trainer;
+  readonly validator: Validator | undefined;
+  /** The latest checkpoint. */
+  checkpoint: string | undefined;
+}
+
+/** How training went. */
+export interface StepsTaken {
+  readonly status: 'finished' | 'stopped';
+  /** Of the last step that was taken. */
+  readonly loss: number | undefined;
+  readonly stoppedEarly: boolean;
+}
+
+/**
+ * Takes the steps that are left, with a line of metrics, a validation and a checkpoint where they are due, and a checkpoint
+ * where it stops.
+ *
+ * @throws HintError what training, validating and saving throw; an abort ends as `stopped`
+ */
+export async function takeSteps(run: Run, options: TrainOptions): Promise<StepsTaken> {
+  return new StepTaker(run, options).take();
+}
+
+class StepTaker {
+  private loss: number | undefined;
+  /** What the latest checkpoint holds. */
+  private saved: string;
+
+  constructor(
+    private readonly run: Run,
+    private readonly options: TrainOptions,
+  ) {
+    this.saved = this.place;
+  }
+
+  async take(): Promise<StepsTaken> {
+    try {
+      const stoppedEarly = await this.takeAll();
+      return { status: 'finished', loss: this.loss, stoppedEarly };
+    } catch (error) {
+      if (!(error instanceof HintError && error.code === 'ABORTED')) throw error;
+      await this.save();
+      return { status: 'stopped', loss: this.loss, stoppedEarly: false };
+    }
+  }
+
+  /** @returns whether the run's patience ended it */
+  private async takeAll(): Promise<boolean> {
+    const { directory, trainer, validator, config } = this.run;
+    const { signal, onEvent } = this.options;
+    await this.restoreBest();
+    // Where an abort or a kill came between a step and its validation.
+    if (this.isValidationDue(trainer.state.step)) await this.validate();
+    if (validator?.isExhausted) return this.stopEarly();
+    const settleAt = (step: number): boolean =>
+      this.isDue(step, config.saveEvery) || this.isValidationDue(step);
+    for await (const report of trainer.steps({ signal, settleAt })) {
+      this.loss = report.loss;
+      if (this.isDue(report.step, config.logEvery)) await directory.appendMetrics(report);
+      onEvent?.({ kind: 'step', report, steps: config.steps });
+      if (!report.settled) continue;
+      if (this.isValidationDue(report.step)) await this.validate();
+      if (this.isDue(report.step, config.saveEvery)) await this.save();
+      if (validator?.isExhausted) return await this.stopEarly();
+    }
+    return false;
+  }
+
+  private isDue(step: number, every: number): boolean {
+    return step % every === 0 || step === this.run.config.steps;
+  }
+
+  private isValidationDue(step: number): boolean {
+    const { validator } = this.run;
+    if (!validator || step === 0 || (validator.state?.step ?? 0) >= step) return false;
+    return this.isDue(step, validator.settings.every);
+  }
+
+  private async stopEarly(): Promise<boolean> {
+    await this.save();
+    return this.run.trainer.state.step < this.run.config.steps;
+  }
+
+  private async validate(): Promise<void> {
+    const { directory, trainer, validator } = this.run;
+    if (!validator) return;
+    const { signal, onEvent } = this.options;
+    const report = await validator.validate(trainer.state.step, signal, progressOf('validate', onEvent));
+    await directory.appendValidation(report);
+    onEvent?.({ kind: 'validation', report });
+    if (!report.isBest) return;
+    // The checkpoint first: where a kill leaves best/ behind it, a resumed run has the model to write it from.
+    await this.save();
+    await this.saveBest();
+  }
+
+  /** Writes best/ again where a kill came between a checkpoint and its best/. */
+  private async restoreBest(): Promise<void> {
+    const { directory, trainer, validator } = this.run;
+    const best = validator?.state?.bestStep;
+    if (best === undefined) return;
+    const written = await directory.bestStep();
+    if (written === best) return;
+    if (best === trainer.state.step) return this.saveBest();
+    const found = written === undefined ? 'is missing' : `is that of step ${written}`;
+    this.options.onEvent?.({
+      kind: 'warning',
+      message: `${directory.bestPath} ${found}, though step ${best} was the best so far; it is written again after the next better validation.`,
+    });
+  }
+
+  private saveBest(): Promise<void> {
+    const { directory, trainer } = this.run;
+    return directory.saveBest(trainer.state.step, (folder) => writeModel(this.run, folder));
+  }
+
+  private async save(): Promise<void> {
+    if (this.place === this.saved) return;
+    const { config, directory, trainer, model, optimizer, source, validator } = this.run;
+    const validation = validator?.state;
+    const state = {
+      ...trainer.state,
+      fingerprint: source.fingerprint,
+      ...(validation ? { validation } : {}),
+    };
+    const path = await directory.saveCheckpoint(state, config.keepCheckpoints, (folder) =>
+      writeTrainingCheckpoint(folder, model, optimizer),
+    );
+    this.run.checkpoint = path;
+    this.saved = this.place;
+    this.options.onEvent?.({ kind: 'checkpoint', step: state.step, path });
+  }
+
+  /** What a checkpoint of this moment would hold. */
+  private get place(): string {
+    return `${this.run.trainer.state.step} ${this.run.validator?.state?.step}`;
+  }
+}
+
+/**
+ * Writes the trained model beside its tokenizer: a directory that every other command takes.
+ *
+ * @throws HintError IO
+ */
+export async function saveTrainedModel(run: Run): Promise<void> {
+  await writeDirectoryAtomically(run.directory.modelPath, (folder) => writeModel(run, folder));
+}
+
+async function writeModel(run: Run, folder: string): Promise<void> {
+  await saveModel(run.model, folder, { metadata: modelMetadata(run) });
+  await writeTokenizer(run.tokenizer.file, folder);
+}
+
+/** What a model's file says of how it came about. */
+function modelMetadata({ config, optimizer, trainer }: Run): Record<string, string> {
+  return {
+    system: config.system,
+    ...dataMetadata(config.data),
+    ...lineageMetadata((config.firstStep ?? 0) + trainer.state.step, optimizer.groups),
+  };
+}
