@@ -25,7 +25,8 @@ export function addTrainCommand(program: Command): void {
     .summary('train a system on a dataset')
     .description(
       'Trains one system of the paper. Settings come from a JSON file, the options below and --set, the later ones winning.\n' +
-        'Ctrl-C, SIGTERM and SIGHUP save a checkpoint and stop; --resume goes on bit for bit where the run was.',
+        'Ctrl-C, SIGTERM and SIGHUP save a checkpoint and stop; --resume goes on bit for bit where the run was, and\n' +
+        'needs nothing but its folder. Settings that would make it another run are taken only from --set.',
     )
     .option(
       '--recipe <name>',
@@ -37,7 +38,7 @@ export function addTrainCommand(program: Command): void {
     .addHelpText(
       'after',
       '\nExamples:\n  $ hint train --data natural-instructions --system hint --recipe sni --init t5-base-lm-adapt --output runs/hint\n' +
-        '  $ hint train --config hint.json --set batchSize=32 --set model.hint.adapterSize=64\n  $ hint train --config hint.json --device cuda --set computeDtype=bf16\n  $ hint train --data natural-instructions --system lora --size small --set model.tokenizer=t5-base --output runs/lora\n  $ hint train --config hint.json --resume',
+        '  $ hint train --config hint.json --set batchSize=32 --set model.hint.adapterSize=64\n  $ hint train --config hint.json --device cuda --set computeDtype=bf16\n  $ hint train --data natural-instructions --system lora --size small --set model.tokenizer=t5-base --output runs/lora\n  $ hint train --resume runs/lora --set steps=2000\n  $ hint train --config hint.json --set validation.split=test --set validation.every=100 --set validation.patience=5',
     )
     .action(
       action(async (signal, options: TrainOptions) => {

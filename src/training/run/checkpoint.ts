@@ -6,13 +6,18 @@ import type { Optimizer } from '../step/optimizer.js';
 
 const OPTIMIZER_FILE = 'optimizer.safetensors';
 
-/** Writes the model's files and the optimizer's moments, all f32, so that nothing is rounded. */
+/**
+ * Writes the model's files and the optimizer's moments, all f32, so that nothing is rounded.
+ *
+ * @param metadata what the model's file says of itself
+ */
 export async function writeTrainingCheckpoint(
   directory: string,
   model: TrainableModel,
   optimizer: Optimizer,
+  metadata: Record<string, string> = {},
 ): Promise<void> {
-  await saveModel(model, directory);
+  await saveModel(model, directory, { metadata });
   const tensors = [...optimizer.state()].map(([name, tensor]) => ({
     name,
     dtype: 'F32' as const,

@@ -34,8 +34,12 @@ export interface TrainingSummary {
   steps: number;
   /** Cross entropy per target token of the last step; undefined when no step was left to do. */
   loss: number | undefined;
+  /** Steps of this call; 0 where the run had finished before. */
+  stepsTaken: number;
   /** Tokens fed since the run's start. */
   tokens: number;
+  /** Of this call, saving and validating included; undefined when no step was left to do. */
+  tokensPerSecond: number | undefined;
   parameters: number;
   /** What runs again in backward passes. */
   recompute: BackwardPlan;
@@ -68,6 +72,11 @@ export interface BestModel {
 export interface TrainOptions {
   /** Go on from the latest complete checkpoint of the output directory. */
   resume?: boolean | undefined;
+  /**
+   * Keys of settings that a resumed run may have differently though they make it another run from there on, such as
+   * `learningRate`; any other difference of that kind is refused.
+   */
+  changes?: readonly string[] | undefined;
   /** Aborting while training saves a checkpoint and ends the run as `stopped`; before, it throws ABORTED. */
   signal?: AbortSignal | undefined;
   onEvent?: ((event: TrainingEvent) => void) | undefined;

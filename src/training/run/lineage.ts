@@ -84,13 +84,21 @@ export async function continueFrom(config: TrainingConfig, system: System): Prom
 
 /**
  * Takes over from a run's own configuration what {@link continueFrom}, and a plan of its memory, filled in when it was
- * started: a run that another mode went on with would differ in rounding.
+ * started: a run that another mode went on with would differ in rounding, one with other microbatches in its masks.
+ *
+ * @param planned tokens of a microbatch as the plan made them, out of the same number or a larger one
  */
-export function continueRun(config: TrainingConfig, before: TrainingConfig): TrainingConfig {
+export function continueRun(
+  config: TrainingConfig,
+  before: TrainingConfig,
+  planned: number | undefined,
+): TrainingConfig {
+  const isPlanned = before.tokenBudget === planned && config.tokenBudget > planned;
   const continued = {
     ...config,
     firstStep: config.firstStep ?? before.firstStep,
     recompute: config.recompute === 'auto' ? before.recompute : config.recompute,
+    tokenBudget: config.recompute === 'auto' && isPlanned ? before.tokenBudget : config.tokenBudget,
   };
   if (config.optimizer.name !== 'adafactor' || before.optimizer.name !== 'adafactor') return continued;
   const groups = { ...config.optimizer.groups };

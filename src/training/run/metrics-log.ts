@@ -39,18 +39,21 @@ const LINE_FEED = 0x0a;
 export class MetricsLog {
   constructor(readonly path: string) {}
 
-  /** Adds the line of a step. @throws HintError IO */
-  append(report: StepReport): Promise<void> {
+  /** Adds the line of a step. @returns the line @throws HintError IO */
+  async append(report: StepReport): Promise<MetricsLine> {
+    // JSON leaves out what is undefined.
     return this.write({ ...report, settled: undefined });
   }
 
-  /** Adds the line of a validation. @throws HintError IO */
-  appendValidation({ step, ...validation }: ValidationReport): Promise<void> {
+  /** Adds the line of a validation. @returns the line @throws HintError IO */
+  async appendValidation({ step, ...validation }: ValidationReport): Promise<ValidationLine> {
     return this.write({ step, validation });
   }
 
-  private write(line: object): Promise<void> {
-    return appendLines(this.path, `${JSON.stringify({ ...line, time: new Date().toISOString() })}\n`);
+  private async write<L extends object>(content: L): Promise<L & { time: string }> {
+    const line = { ...content, time: new Date().toISOString() };
+    await appendLines(this.path, `${JSON.stringify(line)}\n`);
+    return line;
   }
 
   /** The logged steps, in the file's order. @throws HintError IO, LIMIT_EXCEEDED */

@@ -8,11 +8,18 @@ import type { TrainableModel } from '../../model/trainable/trainable.js';
 import { SYSTEMS, type ParameterGroup, type System } from '../../systems/index.js';
 import type { Device } from '../../tensor/device.js';
 import type { TrainingConfig } from '../config/config.js';
-import type { LengthSettings, StartSettings, StepSettings, UpdateSettings } from '../config/parts.js';
+import type {
+  LengthSettings,
+  ScheduleSettings,
+  StartSettings,
+  StepSettings,
+  UpdateSettings,
+} from '../config/parts.js';
 import { resolveDataPaths, type PrepareOptions } from '../sources/data-sources.js';
 import { Optimizer } from '../step/optimizer.js';
 import { keepParameters } from '../step/param-dtype.js';
 import { assignGroups } from '../step/parameter-groups.js';
+import type { Schedule } from '../step/schedule.js';
 import type { TrainerSettings } from '../step/trainer.js';
 
 /** The configuration with absolute paths, so that the run can be resumed from any working directory. */
@@ -30,8 +37,16 @@ export function resolvePaths(config: TrainingConfig): TrainingConfig {
   };
 }
 
-/** @throws HintError INVALID_CONFIG when the configuration names no tokenizer; those of Tokenizer.load */
-export async function loadTokenizer({ model }: Pick<StartSettings, 'model'>): Promise<Tokenizer> {
+/**
+ * The tokenizer that a configuration names.
+ *
+ * @param checkpoint a folder that has it too, for a run whose own is no longer where it was
+ * @throws HintError INVALID_CONFIG when the configuration names no tokenizer; those of Tokenizer.load
+ */
+export async function loadTokenizer(
+  { model }: Pick<StartSettings, 'model'>,
+  checkpoint?: string,
+): Promise<Tokenizer> {
   const path = model.tokenizer ?? (typeof model.init === 'string' ? model.init : undefined);
   if (path === undefined) {
     throw new HintError(
@@ -39,7 +54,15 @@ export async function loadTokenizer({ model }: Pick<StartSettings, 'model'>): Pr
       'A model that starts from nothing brings no tokenizer; set model.tokenizer to a tokenizer.json or its folder.',
     );
   }
-  return Tokenizer.load(path);
+  try {
+    return await Tokenizer.load(path);
+  } catch (error) {
+    if (checkpoint === undefined || !(error instanceof HintError && error.code === 'NOT_FOUND')) throw error;
+    // What is wrong with a checkpoint that has none is that the named one is missing.
+    return Tokenizer.load(checkpoint).catch(() => {
+      throw error;
+    });
+  }
 }
 
 /**
@@ -154,11 +177,11 @@ export function trainerSettings(config: StepSettings): TrainerSettings {
     ...(clipNorm === undefined ? {} : { clipNorm }),
     seed,
     backward: config.recompute === 'auto' ? 'none' : config.recompute,
-    schedule: {
-      kind: config.schedule,
-      learningRate: config.learningRate,
-      warmupSteps: config.warmupSteps,
-      steps: config.steps,
-    },
+    schedule: scheduleOf(config),
   };
+}
+
+/** How the learning rate changes over a run. */
+export function scheduleOf({ schedule, learningRate, warmupSteps, steps }: ScheduleSettings): Schedule {
+  return { kind: schedule, learningRate, warmupSteps, steps };
 }

@@ -2,35 +2,36 @@ import { HintError } from '../../util/errors.js';
 import type { TrainingConfig } from '../config/config.js';
 import type { SaveSettings } from '../config/parts.js';
 import type { RunData } from '../validation/validation-set.js';
+import {
+  changesOf,
+  changesScores,
+  checkFixed,
+  checkNamed,
+  describeChanges,
+  type SettingChange,
+} from './changes.js';
 import type { TrainOptions } from './events.js';
 import type { Checkpoint, DamagedCheckpoint, RunDirectory } from './run-directory.js';
+
+/** A run as it is gone on with. */
+export interface OpenedRun {
+  /** Undefined where it has taken no step yet. */
+  readonly checkpoint: Checkpoint | undefined;
+  /** What it has differently from here on, as it was asked to. */
+  readonly changes: readonly SettingChange[];
+}
 
 /** Checks that the run can go on under this configuration, and cleans up after a kill. */
 export async function openRun(
   directory: RunDirectory,
   config: TrainingConfig,
-  { signal, onEvent }: TrainOptions,
-): Promise<Checkpoint | undefined> {
+  { changes: named = [], signal, onEvent }: TrainOptions,
+): Promise<OpenedRun> {
   const before = await directory.readConfig();
-  const fixed: [string, (config: TrainingConfig) => unknown][] = [
-    ['system', (c) => c.system],
-    ['model.hint', (c) => c.model.hint],
-    ['optimizer.name', (c) => c.optimizer.name],
-    ['firstStep', (c) => c.firstStep],
-    ['paramDtype', (c) => c.paramDtype],
-    ['paramRounding', (c) => c.paramRounding],
-    ['computeDtype', (c) => c.computeDtype],
-    ['seed', (c) => c.seed],
-  ];
-  for (const [key, value] of fixed) {
-    const [old, now] = [JSON.stringify(value(before)), JSON.stringify(value(config))];
-    if (old !== now) {
-      throw new HintError(
-        'INVALID_CONFIG',
-        `Cannot resume ${directory.path} with ${key} ${now}; the run was started with ${old}. Give the same, or another output directory.`,
-      );
-    }
-  }
+  checkFixed(directory.path, before, config);
+  const [taken = 0] = await directory.checkpointSteps();
+  const changes = taken > 0 ? changesOf(before, config, taken) : [];
+  checkNamed(directory.path, changes, named);
   await directory.clean();
   const damaged: DamagedCheckpoint[] = [];
   const checkpoint = await directory.latestCheckpoint((found) => damaged.push(found), signal);
@@ -42,7 +43,14 @@ export async function openRun(
     });
   }
   if (!checkpoint) await refuseToLose(directory, before);
-  return checkpoint;
+  if (!checkpoint || changes.length === 0) return { checkpoint, changes };
+  onEvent?.({
+    kind: 'warning',
+    message: `From step ${checkpoint.step} on the run has ${describeChanges(changes)}: no run from the start with these settings, or with those before, ends in the same model. changes.jsonl says so.`,
+  });
+  const state = { ...checkpoint.state };
+  if (changesScores(changes)) delete state.validation;
+  return { checkpoint: { ...checkpoint, state }, changes };
 }
 
 /**

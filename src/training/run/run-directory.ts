@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HintError } from '../../util/errors.js';
 import { removeDirectory, writeDirectoryAtomically } from '../../util/atomic-directory.js';
-import { writeFileAtomic } from '../../util/atomic-file.js';
+import { appendLines, writeFileAtomic } from '../../util/atomic-file.js';
 import { takeLock } from '../../util/lock.js';
 import { readJson } from '../../util/read-file.js';
 import { dropTemporary, removeAbandoned } from '../../util/temporary.js';
@@ -10,6 +10,7 @@ import { ioError, makeFolder } from '../../util/write-error.js';
 import { readIntactState, writeState, type CheckpointState } from './checkpoint-integrity.js';
 import { parseTrainingConfig, type TrainingConfig } from '../config/config.js';
 import type { MemoryPlan } from '../memory/memory-plan.js';
+import type { SettingChange } from './changes.js';
 import { MetricsLog, type MetricsLine, type ValidationLine } from './metrics-log.js';
 import type { StepReport } from '../step/trainer.js';
 import type { ValidationReport } from '../validation/validator.js';
@@ -43,7 +44,8 @@ export interface DamagedCheckpoint {
  *     config.json                     the configuration, defaults filled in
  *     memory.json                     what every way to spend memory would take, and the one chosen
  *     metrics.jsonl                   one line per logged step and per validation
- *     checkpoints/step-N/             config.json, model.safetensors, optimizer.safetensors, state.json
+ *     changes.jsonl                   what resumed runs were given differently, where they were
+ *     checkpoints/step-N/             config.json, model.safetensors, tokenizer, optimizer.safetensors, state.json
  *     model/                          the trained model and its tokenizer
  *     best/                           the model of the best validation, its tokenizer, and validation.json: that validation
  *     lock.json                       the process at work, see `lock`
@@ -161,8 +163,24 @@ export class RunDirectory {
     );
   }
 
-  /** Adds a line to metrics.jsonl. @throws HintError IO */
-  appendMetrics(report: StepReport): Promise<void> {
+  /** Tokens of a microbatch as a plan made them; undefined where nothing was planned, or it cannot be read. */
+  async plannedTokenBudget(): Promise<number | undefined> {
+    try {
+      const plan = (await readJson(join(this.path, 'memory.json'), 'the plan')) as { tokenBudget?: unknown };
+      return typeof plan.tokenBudget === 'number' ? plan.tokenBudget : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Notes what a run has differently from a step on. @throws HintError IO */
+  async appendChanges(step: number, changes: readonly SettingChange[]): Promise<void> {
+    const line = { step, changes, time: new Date().toISOString() };
+    await appendLines(join(this.path, 'changes.jsonl'), `${JSON.stringify(line)}\n`);
+  }
+
+  /** Adds a line to metrics.jsonl, which it returns. @throws HintError IO */
+  appendMetrics(report: StepReport): Promise<MetricsLine> {
     return this.metrics.append(report);
   }
 
@@ -171,8 +189,8 @@ export class RunDirectory {
     return this.metrics.read();
   }
 
-  /** Adds the line of a validation to metrics.jsonl. @throws HintError IO */
-  appendValidation(report: ValidationReport): Promise<void> {
+  /** Adds the line of a validation to metrics.jsonl, and returns it. @throws HintError IO */
+  appendValidation(report: ValidationReport): Promise<ValidationLine> {
     return this.metrics.appendValidation(report);
   }
 

@@ -10,9 +10,11 @@ import {
   boolean,
   callback,
   checked,
+  list,
   optional,
   options as optionsOf,
   signal as signalKind,
+  text as textKind,
 } from '../../util/arguments.js';
 import { parseTrainingConfig, type TrainingConfig } from '../config/config.js';
 import type { DeviceSettings } from '../config/parts.js';
@@ -20,6 +22,7 @@ import { validationOf } from '../config/validation-config.js';
 import { describeData } from '../sources/data-sources.js';
 import { openRunData, type RunData } from '../validation/validation-set.js';
 import { Validator } from '../validation/validator.js';
+import type { SettingChange } from './changes.js';
 import { continueFrom, continueRun } from './lineage.js';
 import type { MemoryPlan } from '../memory/memory-plan.js';
 import { progressOf, type TrainingSummary, type TrainOptions } from './events.js';
@@ -35,10 +38,11 @@ import {
 import { checkSameData, openRun } from './resume.js';
 import { RunDirectory, type Checkpoint } from './run-directory.js';
 import { saveTrainedModel, takeSteps, type Run, type StepsTaken } from './take-steps.js';
-import { Trainer } from '../step/trainer.js';
+import { Trainer, type TrainerState } from '../step/trainer.js';
 
 const TRAIN = optionsOf<TrainOptions>({
   resume: optional(boolean),
+  changes: optional(list(textKind, 'a list of settings such as ["learningRate"]')),
   signal: optional(signalKind),
   onEvent: optional(callback()),
 });
@@ -60,7 +64,7 @@ export async function trainFromConfig(
   throwIfAborted(options.signal);
   const directory = new RunDirectory(resolved.output);
   const config = options.resume
-    ? continueRun(resolved, await directory.readConfig())
+    ? continueRun(resolved, await directory.readConfig(), await directory.plannedTokenBudget())
     : await continueFrom(resolved, system);
   if (!options.resume) {
     await directory.checkFree();
@@ -80,7 +84,9 @@ async function trainLocked(
   system: System,
   options: TrainOptions,
 ): Promise<TrainingSummary> {
-  const checkpoint = options.resume ? await openRun(directory, config, options) : undefined;
+  const { checkpoint, changes } = options.resume
+    ? await openRun(directory, config, options)
+    : { checkpoint: undefined, changes: [] };
   if (!options.resume) await directory.create(config);
   const device = openDevice(config);
   let data: RunData | undefined;
@@ -91,7 +97,7 @@ async function trainLocked(
     if (!checkpoint)
       await checkStart(system.family, { system: system.name, init: config.model.init }, signal);
     onEvent?.({ kind: 'phase', phase: 'data', message: `Tokenising ${describeData(config.data)}` });
-    const tokenizer = await loadTokenizer(config);
+    const tokenizer = await loadTokenizer(config, checkpoint?.path);
     data = await openRunData(config, validationOf(config), {
       system,
       tokenizer,
@@ -101,7 +107,10 @@ async function trainLocked(
     });
     const told = tellNotices(notices.list, [], onEvent);
     checkSameData(directory, checkpoint, data);
-    const run = await prepare({ device, config, system, directory, tokenizer, data, checkpoint }, options);
+    const run = await prepare(
+      { device, config, system, directory, tokenizer, data, checkpoint, changes },
+      options,
+    );
     const summary = await train(run, options);
     // Text is read as it is trained on.
     tellNotices(notices.list, told, onEvent);
@@ -142,10 +151,11 @@ interface Ingredients {
   tokenizer: Tokenizer;
   data: RunData;
   checkpoint: Checkpoint | undefined;
+  changes: readonly SettingChange[];
 }
 
 async function prepare(
-  { device, config: given, system, directory, tokenizer, data, checkpoint }: Ingredients,
+  { device, config: given, system, directory, tokenizer, data, checkpoint, changes }: Ingredients,
   { signal, onEvent }: TrainOptions,
 ): Promise<Run> {
   const { source } = data;
@@ -177,6 +187,8 @@ async function prepare(
   }
   // Last, so that a resume that fails changes nothing of the run.
   await directory.truncateMetrics(checkpoint?.step ?? 0);
+  // Before the configuration, in which nothing is changed any more once it is written.
+  if (checkpoint && changes.length > 0) await directory.appendChanges(checkpoint.step, changes);
   await directory.writeConfig(config);
   if (plan) await directory.writePlan(plan);
   return {
@@ -213,8 +225,13 @@ function createValidator(
 /** Trains, saves what is due and the model at the end, and sums up. */
 async function train(run: Run, options: TrainOptions): Promise<TrainingSummary> {
   const { onEvent } = options;
-  const { config, directory } = run;
-  onEvent?.({ kind: 'phase', phase: 'train', message: `Training up to step ${config.steps}` });
+  const { config, directory, trainer } = run;
+  const before = trainer.state;
+  const isDone = before.step >= config.steps || run.validator?.isExhausted;
+  const message = isDone
+    ? `The run has finished: ${before.step} of ${config.steps} steps are done`
+    : `Training up to step ${config.steps}`;
+  onEvent?.({ kind: 'phase', phase: 'train', message });
   const started = performance.now();
   const taken = await takeSteps(run, options);
   const seconds = (performance.now() - started) / 1000;
@@ -222,7 +239,7 @@ async function train(run: Run, options: TrainOptions): Promise<TrainingSummary> 
     onEvent?.({ kind: 'phase', phase: 'save', message: `Writing ${directory.modelPath}` });
     await saveTrainedModel(run);
   }
-  const summary = summaryOf(run, taken, seconds);
+  const summary = summaryOf(run, taken, { before, seconds });
   onEvent?.({ kind: 'done', summary });
   return summary;
 }
@@ -230,16 +247,19 @@ async function train(run: Run, options: TrainOptions): Promise<TrainingSummary> 
 function summaryOf(
   { config, directory, trainer, model, source, validator, checkpoint }: Run,
   { status, loss, stoppedEarly }: StepsTaken,
-  seconds: number,
+  { before, seconds }: { before: TrainerState; seconds: number },
 ): TrainingSummary {
   const best = validator?.state;
+  const { step, tokens } = trainer.state;
   return {
     status,
     system: config.system,
-    step: trainer.state.step,
+    step,
     steps: config.steps,
     loss,
-    tokens: trainer.state.tokens,
+    stepsTaken: step - before.step,
+    tokens,
+    tokensPerSecond: step > before.step ? (tokens - before.tokens) / seconds : undefined,
     parameters: model.parameters.storedEntries().reduce((sum, [, { size }]) => sum + size, 0),
     recompute: config.recompute === 'auto' ? 'none' : config.recompute,
     examples: source.size,

@@ -142,16 +142,17 @@ class StepTaker {
 
   private async save(): Promise<void> {
     if (this.place === this.saved) return;
-    const { config, directory, trainer, model, optimizer, source, validator } = this.run;
+    const { config, directory, trainer, model, optimizer, source, tokenizer, validator } = this.run;
     const validation = validator?.state;
     const state = {
       ...trainer.state,
       fingerprint: source.fingerprint,
       ...(validation ? { validation } : {}),
     };
-    const path = await directory.saveCheckpoint(state, config.keepCheckpoints, (folder) =>
-      writeTrainingCheckpoint(folder, model, optimizer),
-    );
+    const path = await directory.saveCheckpoint(state, config.keepCheckpoints, async (folder) => {
+      await writeTrainingCheckpoint(folder, model, optimizer, modelMetadata(this.run));
+      await writeTokenizer(tokenizer.file, folder);
+    });
     this.run.checkpoint = path;
     this.saved = this.place;
     this.options.onEvent?.({ kind: 'checkpoint', step: state.step, path });
