@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync, type Stats } from 'node:fs';
-import { access, chmod, chown, open, readFile, rename } from 'node:fs/promises';
+import { access, chmod, chown, open, readFile, rename, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { withStream, writeFully, type Sink } from './output-stream.js';
 import { findTarget, systemError } from './output-target.js';
@@ -123,20 +123,39 @@ export async function copyFileAtomic(from: string, to: string): Promise<void> {
  * @param lines ends with a line feed
  * @throws HintError IO
  */
-export async function appendLines(path: string, lines: string): Promise<void> {
+export function appendLines(path: string, lines: string): Promise<void> {
+  return appendTo(path, async (file, size) => {
+    const last = Buffer.alloc(1);
+    if (size > 0) await file?.read(last, 0, 1, size - 1);
+    const isTorn = size > 0 && last[0] !== 0x0a;
+    return Buffer.from(isTorn ? `\n${lines}` : lines);
+  });
+}
+
+/**
+ * Adds bytes to a file, which is made when there is none. When not all can be written, none is.
+ *
+ * @throws HintError IO
+ */
+export function appendBytes(path: string, bytes: Buffer): Promise<void> {
+  return appendTo(path, async () => bytes);
+}
+
+async function appendTo(
+  path: string,
+  content: (file: FileHandle | undefined, size: number) => Promise<Buffer>,
+): Promise<void> {
   try {
     const target = await findTarget(path);
     if (target.kind === 'folder') throw systemError('EISDIR');
     if (target.kind !== 'file') {
-      await writeFileAtomically(path, (append) => append(lines));
+      const bytes = await content(undefined, 0);
+      await writeFileAtomically(path, (append) => append(bytes));
       return;
     }
     await using file = await open(target.path, 'a+');
     const { size } = await file.stat();
-    const last = Buffer.alloc(1);
-    if (size > 0) await file.read(last, 0, 1, size - 1);
-    const isTorn = size > 0 && last[0] !== 0x0a;
-    await writeFully(file, Buffer.from(isTorn ? `\n${lines}` : lines)).catch(async (cause: unknown) => {
+    await writeFully(file, await content(file, size)).catch(async (cause: unknown) => {
       await file.truncate(size).catch(() => undefined);
       throw cause;
     });

@@ -199,6 +199,8 @@ const configSchema = z.strictObject({
   validation: validationSchema.optional(),
   /** Steps between lines of metrics.jsonl. */
   logEvery: count(1).default(1),
+  /** Whether the lines of metrics.jsonl are written as an event file for TensorBoard as well, in tensorboard/. */
+  tensorboard: z.boolean().optional(),
   /** Where to compute: cpu, cuda or cuda:N. */
   device: z
     .string()

@@ -38,6 +38,7 @@ const FREE = [
   'saveEvery',
   'keepCheckpoints',
   'logEvery',
+  'tensorboard',
   'model',
   'data',
   'validation.batchSize',

@@ -12,6 +12,7 @@ import { parseTrainingConfig, type TrainingConfig } from '../config/config.js';
 import type { MemoryPlan } from '../memory/memory-plan.js';
 import type { SettingChange } from './changes.js';
 import { MetricsLog, type MetricsLine, type ValidationLine } from './metrics-log.js';
+import { TensorBoardLog } from './tensorboard-log.js';
 import type { StepReport } from '../step/trainer.js';
 import type { ValidationReport } from '../validation/validator.js';
 
@@ -44,6 +45,7 @@ export interface DamagedCheckpoint {
  *     config.json                     the configuration, defaults filled in
  *     memory.json                     what every way to spend memory would take, and the one chosen
  *     metrics.jsonl                   one line per logged step and per validation
+ *     tensorboard/                    the same for TensorBoard, where the run is asked for it
  *     changes.jsonl                   what resumed runs were given differently, where they were
  *     checkpoints/step-N/             config.json, model.safetensors, tokenizer, optimizer.safetensors, state.json
  *     model/                          the trained model and its tokenizer
@@ -225,6 +227,12 @@ export class RunDirectory {
     } catch {
       return undefined;
     }
+  }
+
+  /** Begins the event file of TensorBoard with what metrics.jsonl has so far. @throws HintError IO */
+  async beginTensorBoard(): Promise<TensorBoardLog> {
+    const [steps, validations] = [await this.readMetrics(), await this.readValidations()];
+    return TensorBoardLog.begin(join(this.path, 'tensorboard'), steps, validations);
   }
 
   /** Drops the lines of steps and validations behind `step`: a resumed run writes them again. @throws HintError IO */

@@ -199,6 +199,7 @@ async function prepare(
     optimizer,
     trainer,
     source,
+    tensorBoard: config.tensorboard ? await directory.beginTensorBoard() : undefined,
     validator: createValidator({ config, tokenizer, data, checkpoint }, model),
     checkpoint: checkpoint?.path,
   };

@@ -14,6 +14,7 @@ import { writeTrainingCheckpoint } from './checkpoint.js';
 import { progressOf, type TrainOptions } from './events.js';
 import { lineageMetadata } from './lineage.js';
 import type { RunDirectory } from './run-directory.js';
+import type { TensorBoardLog } from './tensorboard-log.js';
 
 /** A run that is ready to train. */
 export interface Run {
@@ -25,6 +26,7 @@ export interface Run {
   readonly optimizer: Optimizer;
   readonly trainer: Trainer;
   readonly validator: Validator | undefined;
+  readonly tensorBoard: TensorBoardLog | undefined;
   /** The latest checkpoint. */
   checkpoint: string | undefined;
 }
@@ -72,7 +74,7 @@ class StepTaker {
 
   /** @returns whether the run's patience ended it */
   private async takeAll(): Promise<boolean> {
-    const { directory, trainer, validator, config } = this.run;
+    const { directory, trainer, validator, tensorBoard, config } = this.run;
     const { signal, onEvent } = this.options;
     await this.restoreBest();
     // Where an abort or a kill came between a step and its validation.
@@ -82,7 +84,10 @@ class StepTaker {
       this.isDue(step, config.saveEvery) || this.isValidationDue(step);
     for await (const report of trainer.steps({ signal, settleAt })) {
       this.loss = report.loss;
-      if (this.isDue(report.step, config.logEvery)) await directory.appendMetrics(report);
+      if (this.isDue(report.step, config.logEvery)) {
+        const line = await directory.appendMetrics(report);
+        await tensorBoard?.addStep(line);
+      }
       onEvent?.({ kind: 'step', report, steps: config.steps });
       if (!report.settled) continue;
       if (this.isValidationDue(report.step)) await this.validate();
@@ -108,11 +113,12 @@ class StepTaker {
   }
 
   private async validate(): Promise<void> {
-    const { directory, trainer, validator } = this.run;
+    const { directory, trainer, validator, tensorBoard } = this.run;
     if (!validator) return;
     const { signal, onEvent } = this.options;
     const report = await validator.validate(trainer.state.step, signal, progressOf('validate', onEvent));
-    await directory.appendValidation(report);
+    const line = await directory.appendValidation(report);
+    await tensorBoard?.addValidation(line);
     onEvent?.({ kind: 'validation', report });
     if (!report.isBest) return;
     // The checkpoint first: where a kill leaves best/ behind it, a resumed run has the model to write it from.
