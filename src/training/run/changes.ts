@@ -141,7 +141,7 @@ function isWithin(key: string, owner: string): boolean {
 }
 
 /** Every setting by its key, such as `optimizer.decayRate`, as JSON; a list is one. */
-function flattenedSettings(value: object, prefix = ''): Map<string, string> {
+export function flattenedSettings(value: object, prefix = ''): Map<string, string> {
   const all = new Map<string, string>();
   for (const [name, inner] of Object.entries(value) as [string, unknown][]) {
     if (inner === undefined) continue;

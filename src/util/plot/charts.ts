@@ -30,11 +30,15 @@ export interface LineSeries {
   readonly dashed?: boolean;
   /** Another series' name, whose colour and marker this one shares. */
   readonly like?: string;
+  /** Default true; curves of many points are lines alone. */
+  readonly markers?: boolean;
 }
 
-/** A line chart. The y axis starts at 0 unless it is logarithmic. */
+/** A line chart. The y axis starts at 0 unless it is logarithmic, or the chart says otherwise. */
 export interface LineChart extends ChartText {
   readonly series: readonly LineSeries[];
+  /** Whether the y axis has to reach 0; default true. */
+  readonly fromZero?: boolean;
   readonly logX?: boolean;
   readonly logY?: boolean;
 }
@@ -64,11 +68,11 @@ const range = (item: { low?: number; high?: number }, value: number): number[] =
  * @throws HintError INVALID_ARGUMENT for no points, values that are not finite, or values ≤ 0 on a logarithmic axis
  */
 export function lineChart(chart: LineChart): string {
-  const { series, logX = false, logY = false } = chart;
+  const { series, logX = false, logY = false, fromZero = true } = chart;
   const xs = series.flatMap(({ points }) => points.map(({ x }) => x));
   const ys = series.flatMap(({ points }) => points.flatMap((point) => range(point, point.y)));
   const scaleY = (pixels: [number, number]): Scale =>
-    logY ? logScale(ys, pixels) : linearScale(ys, pixels, true);
+    logY ? logScale(ys, pixels) : linearScale(ys, pixels, fromZero);
   const styles = looks(series);
   const legend = legendRows(styles, (chart.width ?? 720) - 60);
   const draft = scaleY([1, 0]);
@@ -82,11 +86,11 @@ export function lineChart(chart: LineChart): string {
   const y = scaleY([bottom, top]);
   return drawOn(frame(chart, legend, area, y), [
     ...horizontalTicks(x, bottom, right - left),
-    ...series.map(({ points }, i) => lineOf(points, styles[i] as Look, x, y)),
+    ...series.map((one, i) => lineOf(one, styles[i] as Look, x, y)),
   ]);
 }
 
-function lineOf(points: readonly ChartPoint[], look: Look, x: Scale, y: Scale): string {
+function lineOf({ points, markers = true }: LineSeries, look: Look, x: Scale, y: Scale): string {
   const sorted = [...points].sort((a, b) => a.x - b.x);
   const at = sorted.map((point) => [round(x.pixel(point.x)), round(y.pixel(point.y))] as const);
   const bars = sorted
@@ -97,7 +101,7 @@ function lineOf(points: readonly ChartPoint[], look: Look, x: Scale, y: Scale): 
   return [
     strokeLine(`M${at.map((pair) => pair.join(' ')).join('L')}`, look),
     ...bars,
-    ...at.map(([px, py]) => markerAt(px, py, look)),
+    ...(markers ? at.map(([px, py]) => markerAt(px, py, look)) : []),
   ].join('\n');
 }
 
@@ -114,6 +118,25 @@ function horizontalTicks(scale: Scale, bottom: number, width: number): string[] 
       ...(i % every === 0 ? [textAt(scale.pixel(tick), bottom + 20, scale.label(tick))] : []),
     ]),
   ];
+}
+
+/**
+ * Charts of one size beside and below each other, as one SVG.
+ *
+ * @param columns charts in a row
+ */
+export function chartGrid(charts: readonly string[], columns: number, width = 720, height = 440): string {
+  const across = Math.min(columns, charts.length);
+  const [wide, high] = [across * width, Math.ceil(charts.length / columns) * height];
+  const placed = charts.map((chart, i) =>
+    chart.replace('<svg ', `<svg x="${(i % columns) * width}" y="${Math.floor(i / columns) * height}" `),
+  );
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${wide}" height="${high}" viewBox="0 0 ${wide} ${high}">`,
+    `<rect width="${wide}" height="${high}" fill="#ffffff"/>`,
+    ...placed,
+    '</svg>\n',
+  ].join('\n');
 }
 
 /**

@@ -1,0 +1,111 @@
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join, relative } from 'node:path';
+import { HintError, throwIfAborted } from '../../util/errors.js';
+import { ioError } from '../../util/write-error.js';
+import type { TrainingConfig } from '../config/config.js';
+import { RunDirectory, type MetricsLine, type ValidationLine } from '../run/run-directory.js';
+import { isBetter } from '../validation/best.js';
+
+/** A training run as its folder tells of it. */
+export interface RunRecord {
+  readonly path: string;
+  readonly config: TrainingConfig;
+  /** The logged steps in order. */
+  readonly steps: readonly MetricsLine[];
+  readonly validations: readonly ValidationLine[];
+  /** Whether its model of the last step is there. */
+  readonly isFinished: boolean;
+}
+
+/**
+ * Reads what a run has logged.
+ *
+ * @throws HintError NOT_FOUND where there is no run, INVALID_JSON, INVALID_CONFIG, IO, LIMIT_EXCEEDED
+ */
+export async function readRun(path: string): Promise<RunRecord> {
+  const directory = new RunDirectory(path);
+  if (!(await isRun(path)))
+    throw new HintError(
+      'NOT_FOUND',
+      `${path} holds no training run (config.json and metrics.jsonl); give the output directory of one.`,
+    );
+  const [config, steps] = [await directory.readConfig(), await directory.readMetrics()];
+  const validations = await directory.readValidations();
+  return { path, config, steps, validations, isFinished: await isThere(join(directory.modelPath, 'config.json')) };
+}
+
+// Folders below a folder of runs that are looked into: runs of a table of the paper lie four deep.
+const DEEPEST = 4;
+
+/**
+ * The folders of runs that lie in a folder, the folder itself included, in the order of their paths. What lies inside a run
+ * is not looked into.
+ *
+ * @throws HintError NOT_FOUND, IO, ABORTED
+ */
+export async function findRuns(folder: string, signal?: AbortSignal, depth = 0): Promise<string[]> {
+  throwIfAborted(signal);
+  if (await isRun(folder)) return [folder];
+  const entries = await readdir(folder, { withFileTypes: true }).catch((cause: unknown) => {
+    throw ioError('read', folder, cause);
+  });
+  if (depth === DEEPEST) return [];
+  const found: string[] = [];
+  const inner = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'));
+  for (const { name } of inner.sort((a, b) => (a.name < b.name ? -1 : 1)))
+    found.push(...(await findRuns(join(folder, name), signal, depth + 1)));
+  return found;
+}
+
+/** Names that tell runs apart: their last folders, or as much of their paths as differs. */
+export function namesOfRuns(paths: readonly string[]): string[] {
+  const last = paths.map((path) => basename(path));
+  if (new Set(last).size === last.length) return last;
+  return paths.map((path) => relative('', path) || '.');
+}
+
+// Steps whose mean is a run's last loss: one alone is that of a single batch.
+const LAST_STEPS = 10;
+
+/** What a run has come to. */
+export interface RunResults {
+  /** Steps that are logged. */
+  step: number;
+  /** Mean training loss of its last ten logged steps. */
+  loss: number | undefined;
+  /** The best score of its validations. */
+  best: { metric: string; score: number; step: number } | undefined;
+  /** Median over its logged steps. */
+  tokensPerSecond: number | undefined;
+  peakBytes: number | undefined;
+}
+
+/** Sums up what a run has logged. */
+export function resultsOf({ steps, validations }: RunRecord): RunResults {
+  const last = steps.slice(-LAST_STEPS).map(({ loss }) => loss);
+  const rates = steps.map((line) => line.tokensPerSecond).sort((a, b) => a - b);
+  let best: RunResults['best'];
+  for (const { step, validation } of validations) {
+    const { metric, score } = validation;
+    if (best === undefined || best.metric !== metric || isBetter(metric, score, best.score))
+      best = { metric, score, step };
+  }
+  return {
+    step: steps.at(-1)?.step ?? 0,
+    loss: last.length > 0 ? last.reduce((sum, loss) => sum + loss, 0) / last.length : undefined,
+    best,
+    tokensPerSecond: rates[rates.length >> 1],
+    peakBytes: steps.length > 0 ? steps.reduce((most, line) => Math.max(most, line.peakBytes), 0) : undefined,
+  };
+}
+
+async function isRun(path: string): Promise<boolean> {
+  return (await isThere(join(path, 'metrics.jsonl'))) && (await isThere(join(path, 'config.json')));
+}
+
+function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
