@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, LoadCommand>> = {
   download: async () => (await import('./commands/download.js')).addDownloadCommand,
   pretrain: async () => (await import('./commands/pretrain.js')).addPretrainCommand,
   train: async () => (await import('./commands/train.js')).addTrainCommand,
+  sweep: async () => (await import('./commands/sweep.js')).addSweepCommand,
   plot: async () => (await import('./commands/plot.js')).addPlotCommand,
   runs: async () => (await import('./commands/runs/command.js')).addRunsCommand,
   reproduce: async () => (await import('./commands/reproduce/command.js')).addReproduceCommand,
