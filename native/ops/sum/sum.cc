@@ -1,3 +1,4 @@
+#include "native/ops/common/gpu_work.h"
 #include "native/ops/sum/sum.h"
 
 namespace hint {
