@@ -21,6 +21,7 @@ OpReference reference_linear() {
   };
   const std::string gelu = "gelu", tanh = "tanh", relu = "relu";
   reference.cases = {
+      {"bias", {{{{5, 17}}}, {{{13, 17}, {}, 0.3}}, {{{13}}}}},
       {"odd sizes", {{{{5, 17}}}, {{{13, 17}, {}, 0.3}}}},
       {"one row, gelu, alpha", {{{{1, 32}}}, {{{24, 32}, {}, 0.3}}}, {{"activation", gelu}, {"alpha", 0.5}}},
       {"tanh", {{{{9, 8}}}, {{{3, 8}}}}, {{"activation", tanh}}},
@@ -31,7 +32,6 @@ OpReference reference_linear() {
        {{{{6, 9}}}, {{{11, 9}, {}, 4.0}}},
        {{"activation", std::string("gelu_erf")}}},
       {"silu, large values saturate", {{{{6, 9}}}, {{{11, 9}, {}, 4.0}}}, {{"activation", std::string("silu")}}},
-      {"bias", {{{{5, 17}}}, {{{13, 17}, {}, 0.3}}, {{{13}}}}},
       {"bias, alpha of queries", {{{{4, 12}}}, {{{12, 12}, {}, 0.3}}, {{{12}}}}, {{"alpha", 0.25}}},
       {"bias, gelu, one row", {{{{1, 32}}}, {{{24, 32}, {}, 0.3}}, {{{24}}}}, {{"activation", gelu}}},
       {"bias, gelu, alpha, split between threads",

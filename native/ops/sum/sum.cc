@@ -1,5 +1,6 @@
-#include "native/ops/common/gpu_work.h"
 #include "native/ops/sum/sum.h"
+
+#include "native/ops/common/gpu_work.h"
 
 namespace hint {
 
