@@ -97,7 +97,7 @@ export type {
   TrainOptions,
 } from './training/run/events.js';
 export type { ValidationReport, ValidationScores } from './training/validation/validator.js';
-export { VALIDATION_METRICS, type ValidationMetric } from './training/config/validation-config.js';
+export type { ValidationMetric } from './training/config/validation-config.js';
 export { TextSource, type TextSourceOptions } from './training/sources/text-source.js';
 export { findTextFiles, type TextFile } from './data/text/files.js';
 export { PoolSource, type ExampleSource, type SourceState } from './training/sources/example-source.js';
@@ -190,7 +190,7 @@ export type { ExpectedTask, Refuse, StoredTask, StoredTaskTensor } from './infer
 export type { ScoreFileOptions, ScoreOptions } from './evaluation/score.js';
 export type { MemoryPlan } from './training/memory/memory-plan.js';
 export type { Schedule } from './training/step/schedule.js';
-export { SCHEDULES, type ScheduleKind } from './training/config/schedules.js';
+export type { ScheduleKind } from './training/config/schedules.js';
 export type { P3Template } from './data/p3/format.js';
 export type { MixtureState } from './data/p3/mixture.js';
 export type { UnusableTemplate } from './data/p3/promptsource/templates.js';

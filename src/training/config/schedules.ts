@@ -1,4 +1,9 @@
 /** How the learning rate changes behind its warm-up. */
-export const SCHEDULES = ['constant', 'linear', 'cosine', 'inverse-sqrt'] as const;
+export type ScheduleKind = 'constant' | 'linear' | 'cosine' | 'inverse-sqrt';
 
-export type ScheduleKind = (typeof SCHEDULES)[number];
+export const SCHEDULES = [
+  'constant',
+  'linear',
+  'cosine',
+  'inverse-sqrt',
+] as const satisfies readonly ScheduleKind[];

@@ -3,11 +3,15 @@ import { P3_SPLITS } from '../../data/p3/format.js';
 import { HintError } from '../../util/errors.js';
 import { labelledDataSchema, type DataConfig, type LabelledDataConfig } from './data-config.js';
 
-/** What validation can be steered by. */
-export const VALIDATION_METRICS = ['loss', 'rougeL', 'exactMatch', 'accuracy'] as const;
+/** What validation can be steered by. `loss`: cross entropy per target token; the others are percentages. */
+export type ValidationMetric = 'loss' | 'rougeL' | 'exactMatch' | 'accuracy';
 
-/** `loss`: cross entropy per target token; the others are percentages. */
-export type ValidationMetric = (typeof VALIDATION_METRICS)[number];
+export const VALIDATION_METRICS = [
+  'loss',
+  'rougeL',
+  'exactMatch',
+  'accuracy',
+] as const satisfies readonly ValidationMetric[];
 
 const count = () =>
   z
