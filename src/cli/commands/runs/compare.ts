@@ -28,7 +28,7 @@ export function addRunsCompareCommand(runs: Command): void {
         if (distinct.length < 2)
           throw new HintError(
             'INVALID_ARGUMENT',
-            `${given.join(', ')} hold ${distinct.length} training run${distinct.length === 1 ? '' : 's'}; give at least 2 to compare.`,
+            `There ${distinct.length === 1 ? 'is 1 training run' : `are ${distinct.length} training runs`} in ${given.join(', ')}; give at least 2 to compare.`,
           );
         const records: RunRecord[] = [];
         for (const path of distinct) records.push(await readRun(path));
