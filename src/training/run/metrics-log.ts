@@ -4,6 +4,7 @@ import { HintError } from '../../util/errors.js';
 import { appendLines, writeFileAtomically } from '../../util/atomic-file.js';
 import { readBytes } from '../../util/read-file.js';
 import { ioError } from '../../util/write-error.js';
+import { VALIDATION_METRICS } from '../config/validation-config.js';
 import type { StepReport } from '../step/trainer.js';
 import type { ValidationReport } from '../validation/validator.js';
 
@@ -27,7 +28,15 @@ const step = z.int().min(1);
 // Tells a line of a step or a validation from one that a kill or a bad disk has torn.
 const lineSchema = z.union([
   z.looseObject({ step, loss: z.number() }),
-  z.looseObject({ step, validation: z.looseObject({ loss: z.number(), score: z.number() }) }),
+  z.looseObject({
+    step,
+    validation: z.looseObject({
+      metric: z.enum(VALIDATION_METRICS),
+      loss: z.number(),
+      score: z.number(),
+      perTask: z.record(z.string(), z.looseObject({})),
+    }),
+  }),
 ]);
 
 const LINE_FEED = 0x0a;
