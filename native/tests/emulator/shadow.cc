@@ -65,7 +65,7 @@ struct SharedVariable {
 
 const char* kernelName = nullptr;
 thread_local bool isInKernel __attribute__((tls_model("initial-exec"))) = false;
-/// HINT_EMULATOR_SHADOW=0 looks at no access: a test of launches alone needs none, and takes a tenth of the time.
+/// HINT_EMULATOR_SHADOW=0 looks at no access: a test of launches alone needs none of it.
 bool isWatching() {
   static const char* const told = std::getenv("HINT_EMULATOR_SHADOW");
   static const bool answer = told == nullptr || std::strcmp(told, "0") != 0;
