@@ -9,7 +9,8 @@ it('lines of validations that lack what readers look into are passed over, and c
   const folder = await mkdtemp(join(tmpdir(), 'hint-metrics-'));
   try {
     const path = join(folder, 'metrics.jsonl');
-    const whole = { metric: 'loss', loss: 2, score: 2, perTask: { colour: { loss: 2, examples: 1 } } };
+    const perTask: unknown = JSON.parse('{"colour":{"loss":2},"__proto__":{"loss":2}}');
+    const whole = { metric: 'loss', loss: 2, score: 2, perTask };
     const torn = [
       { ...whole, perTask: undefined },
       { ...whole, perTask: null },
@@ -23,6 +24,7 @@ it('lines of validations that lack what readers look into are passed over, and c
     const [steps, validations] = [await log.read(), await log.readValidations()];
     expect(steps).toEqual([]);
     expect(validations.map(({ validation }) => validation)).toEqual([whole]);
+    expect(Object.keys(validations[0]!.validation.perTask)).toEqual(['colour', '__proto__']);
     await TensorBoardLog.begin(join(folder, 'tensorboard'), steps, validations);
   } finally {
     await rm(folder, { recursive: true, force: true });

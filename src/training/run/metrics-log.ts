@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { HintError } from '../../util/errors.js';
 import { appendLines, writeFileAtomically } from '../../util/atomic-file.js';
 import { readBytes } from '../../util/read-file.js';
+import { recordOf } from '../../util/record-schema.js';
 import { ioError } from '../../util/write-error.js';
 import { VALIDATION_METRICS } from '../config/validation-config.js';
 import type { StepReport } from '../step/trainer.js';
@@ -34,7 +35,7 @@ const lineSchema = z.union([
       metric: z.enum(VALIDATION_METRICS),
       loss: z.number(),
       score: z.number(),
-      perTask: z.record(z.string(), z.looseObject({})),
+      perTask: recordOf(z.looseObject({})),
     }),
   }),
 ]);

@@ -23,7 +23,7 @@ for seed in range(arguments.first, arguments.first + arguments.count):
         lines.append({**line, "time": "2026-11-29T12:00:00.500Z"})
         if draw.random() < 0.2:
             tasks = {name: {"loss": draw.random(), "rougeL": draw.uniform(0, 100), "examples": 3} for name in ["task", "Aufgäbe ☃", "__proto__"]}
-            validation = {"loss": draw.random(), "rougeL": draw.uniform(0, 100), "score": 1, "perTask": tasks}
+            validation = {"metric": "loss", "loss": draw.random(), "rougeL": draw.uniform(0, 100), "score": 1, "perTask": tasks}
             lines.append({"step": step, "validation": validation, "time": "2026-11-29T12:00:01Z"})
     folder = arguments.folder / str(seed)
     folder.mkdir(parents=True)
