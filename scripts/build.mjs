@@ -1,4 +1,4 @@
-// Builds the native engine (build/Release/hint.node) and the TypeScript (dist/).
+// Builds the native engine (build/Release/hint.node) and the TypeScript (dist/, and dist/bundle/ of it).
 //   node scripts/build.mjs [--native | --ts] [--tests] [--cuda]
 //     --tests: also the native tests and bench binaries
 //     --cuda: the CUDA back end too, where there is no NVIDIA driver; it is built unasked where there is one
@@ -48,5 +48,8 @@ if (!flags.has('--ts')) {
 if (!flags.has('--native')) {
   run('npx', ['--no-install', 'tsc', '-p', 'tsconfig.build.json']);
   removeWithoutSource();
+  // Not imported above: where only native code is built, development's packages may be absent.
+  const { bundle } = await import('./bundle.mjs');
+  await bundle(root);
   console.log('Built the TypeScript');
 }

@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh
 node scripts/build.mjs
-exec node dist/cli/main.js demo "$@"
+exec node dist/bundle/cli/main.js demo "$@"

@@ -27,7 +27,7 @@ const PARTS = {
   fuzz: { command: ['node', 'scripts/fuzz.mjs'] },
   sanitize: { command: ['node', 'scripts/test-sanitize.mjs'] },
   soak: {
-    command: ['node', 'dist/cli/main.js', 'bench', 'soak', '--json'],
+    command: ['node', 'dist/bundle/cli/main.js', 'bench', 'soak', '--json'],
     // What this command says is read here: a command for users writes no counts.
     counts: ({ requests, cancelled, memory }) => [
       { name: 'requests', count: requests },

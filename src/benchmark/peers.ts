@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { HintError } from '../util/errors.js';
 import { serializeModelConfig, type ModelConfig } from '../model/config/config.js';
 import { packageRoot } from '../util/package-root.js';
@@ -107,7 +106,7 @@ export async function startOnnx(
   config: ModelConfig,
   signal?: AbortSignal,
 ): Promise<{ peer: PeerProcess; description: PeerDescription }> {
-  const worker = fileURLToPath(new URL('onnx-worker.js', import.meta.url));
+  const worker = join(packageRoot(), 'dist', 'benchmark', 'onnx-worker.js');
   const peer = new PeerProcess('ONNX Runtime', process.execPath, [worker]);
   try {
     const description = await peer.ask<PeerDescription>({ do: 'load', directory }, signal);

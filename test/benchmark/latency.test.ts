@@ -149,7 +149,7 @@ describe('hint bench latency', () => {
   const run = (parameters: string[], onOutput?: (text: string, stop: () => void) => void) =>
     new Promise<{ code: number | null; stdout: string; stderr: string }>((done) => {
       const child = spawn(process.execPath, [
-        join(root, 'dist/cli/main.js'),
+        join(root, 'dist/bundle/cli/main.js'),
         'bench',
         'latency',
         ...parameters,

@@ -15,8 +15,11 @@ interface Outcome {
 
 function hint(...parameters: string[]): Promise<Outcome> {
   return new Promise((done) => {
-    execFile(process.execPath, [join(root, 'dist/cli/main.js'), ...parameters], (error, stdout, stderr) =>
-      done({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
+    execFile(
+      process.execPath,
+      [join(root, 'dist/bundle/cli/main.js'), ...parameters],
+      (error, stdout, stderr) =>
+        done({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
     );
   });
 }

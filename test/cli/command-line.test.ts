@@ -17,7 +17,7 @@ function hint(...parameters: string[]): Promise<Outcome> {
   return new Promise((done) => {
     const child = execFile(
       process.execPath,
-      [join(root, 'dist/cli/main.js'), ...parameters],
+      [join(root, 'dist/bundle/cli/main.js'), ...parameters],
       (error, stdout, stderr) =>
         done({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
     );

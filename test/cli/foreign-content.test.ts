@@ -29,7 +29,7 @@ function hint(...parameters: string[]): Promise<{ code: number; stderr: string }
   return new Promise((done) => {
     const child = execFile(
       process.execPath,
-      [join(root, 'dist/cli/main.js'), ...parameters],
+      [join(root, 'dist/bundle/cli/main.js'), ...parameters],
       (error, _, stderr) => done({ code: typeof error?.code === 'number' ? error.code : 0, stderr }),
     );
     child.stdin?.end();

@@ -9,8 +9,11 @@ const tokenizer = join(root, 'test/fixtures/tokenizer');
 
 function hint(...parameters: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((done) => {
-    execFile(process.execPath, [join(root, 'dist/cli/main.js'), ...parameters], (error, stdout, stderr) =>
-      done({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
+    execFile(
+      process.execPath,
+      [join(root, 'dist/bundle/cli/main.js'), ...parameters],
+      (error, stdout, stderr) =>
+        done({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
     );
   });
 }

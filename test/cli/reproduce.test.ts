@@ -13,7 +13,13 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 function reproduce(...given: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const all = [join(root, 'dist/cli/main.js'), 'reproduce', ...given, '--output', join(folder, 'figure')];
+  const all = [
+    join(root, 'dist/bundle/cli/main.js'),
+    'reproduce',
+    ...given,
+    '--output',
+    join(folder, 'figure'),
+  ];
   return new Promise((done) => {
     execFile(process.execPath, all, (error, stdout, stderr) =>
       done({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),

@@ -9,7 +9,7 @@ import { trainFromConfig } from '../../src/training/run/run.js';
 import { FIXTURES } from '../training/tiny.js';
 import { tinyRun } from '../training/run-setup.js';
 
-const main = join(import.meta.dirname, '../../dist/cli/main.js');
+const main = join(import.meta.dirname, '../../dist/bundle/cli/main.js');
 // Of util-linux: runs a command on a terminal of its own and passes its exit code on.
 const hasTerminal = spawnSync('script', ['--version']).status === 0;
 

@@ -14,7 +14,7 @@ interface Outcome {
 /** `hint tokenize ...parameters` with `input` as its standard input. */
 function tokenize(input: string, ...parameters: string[]): Promise<Outcome> {
   return new Promise((done, fail) => {
-    const child = spawn(process.execPath, [join(root, 'dist/cli/main.js'), 'tokenize', ...parameters]);
+    const child = spawn(process.execPath, [join(root, 'dist/bundle/cli/main.js'), 'tokenize', ...parameters]);
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));

@@ -80,6 +80,6 @@ export class Written {
 
 /** What the command line prints, of the compiled program. */
 export async function hint(...words: string[]): Promise<string> {
-  const program = join(root, 'dist/cli/main.js');
+  const program = join(root, 'dist/bundle/cli/main.js');
   return (await promisify(execFile)(process.execPath, [program, ...words])).stdout;
 }

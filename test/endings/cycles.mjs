@@ -1,6 +1,6 @@
 // Opens an engine, compiles, generates and closes it, again and again, and prints the memory of the process now and then.
 //   node --expose-gc cycles.mjs SETTINGS
-// SETTINGS is JSON: `library`, the address of dist/index.js; `model`, a directory; `at`, after which cycles to print.
+// SETTINGS is JSON: `library`, the address of the library; `model`, a directory; `at`, after which cycles to print.
 import { readFileSync } from 'node:fs';
 
 const { library, model, at } = JSON.parse(process.argv[2]);

@@ -1,6 +1,6 @@
 // Work that never ends by itself, to be ended at a given moment: in this process, or in worker threads of it.
 //   node work.mjs SETTINGS
-// SETTINGS is JSON: `library`, the address of dist/index.js; `model`, a directory; `training`, a training config; `kind`,
+// SETTINGS is JSON: `library`, the address of the library; `model`, a directory; `training`, a training config; `kind`,
 // what is worked on; `ending`, how it ends; `delays`, the milliseconds after the work has begun, one a round; `workers`, how many.
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,16 +14,14 @@ const program = fileURLToPath(import.meta.url);
 
 /** @param begun called when the work is under way */
 async function work(begun) {
-  // Of the library, only what works: four environments of a process read it in.
+  const { Engine, trainFromConfig } = await import(library);
   if (kind === 'train') {
-    const { trainFromConfig } = await import(new URL('training/run/run.js', library));
     await trainFromConfig(
       { ...training, output: `${training.output}-${threadId}` },
       { onEvent: (event) => event.kind === 'step' && begun() },
     );
     throw new Error('The training ended by itself.');
   }
-  const { Engine } = await import(new URL('inference/engine.js', library));
   if (kind === 'load') {
     for (;;) {
       const engine = await Engine.open(model, { threads: 2 });

@@ -1,5 +1,6 @@
-// A process that ends engines while they work: node vite-node.mjs closing-child.ts MODEL ENDING TIMES SEED. Prints one line
-// of JSON. A promise that rejects with nobody to hear it ends the process, as it would a user's.
+// A process that ends engines while they work: node vite-node.mjs closing-child.ts MODEL ENDINGS SEED. ENDINGS is JSON: how many
+// times by each. Prints JSON: what became of the work, by ending. A promise that rejects with nobody to hear it ends the process, as
+// it would a user's.
 import { Engine } from '../../src/inference/engine.js';
 import { Device } from '../../src/tensor/device.js';
 import { HintError } from '../../src/util/errors.js';
@@ -8,7 +9,7 @@ import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { join } from 'node:path';
 import { rm } from 'node:fs/promises';
 
-const [directory, ending, times, seed] = process.argv.slice(-4) as [string, string, string, string];
+const [directory, endings, seed] = process.argv.slice(-3) as [string, string, string];
 
 let state = Number(seed);
 function random(below: number): number {
@@ -19,8 +20,9 @@ function random(below: number): number {
 const sleep = (milliseconds: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** What became of the work, by how often. */
-const outcomes: Record<string, number> = {};
+let ending = '';
+/** What became of the work that this ending interrupts, by how often. */
+let outcomes: Record<string, number> = {};
 
 function watch(name: string, work: Promise<unknown>): Promise<void> {
   const count = (what: string): void => void (outcomes[what] = (outcomes[what] ?? 0) + 1);
@@ -126,5 +128,10 @@ async function once(round: number): Promise<void> {
 }
 
 process.on('warning', (warning) => (outcomes[`warning: ${warning.message}`] = 1));
-for (let round = 0; round < Number(times); round++) await once(round);
-process.stdout.write(`${JSON.stringify(outcomes)}\n`);
+const all: Record<string, typeof outcomes> = {};
+for (const [name, times] of Object.entries(JSON.parse(endings) as Record<string, number>)) {
+  ending = name;
+  all[name] = outcomes = {};
+  for (let round = 0; round < times; round++) await once(round);
+}
+process.stdout.write(`${JSON.stringify(all)}\n`);

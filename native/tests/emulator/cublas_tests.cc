@@ -41,15 +41,17 @@ class Fake {
   }
 };
 
-/// Runs every case of the ops, forward and backward, in f32 and in bf16; fails where one does not hold.
-void checkProducts(const std::vector<const char*>& ops) {
+/// Runs cases of the ops, `most` of each, forward and backward, in f32 and in bf16; fails where one does not hold.
+void checkProducts(const std::vector<const char*>& ops, size_t most = SIZE_MAX) {
   const auto stream = openEmulated();
   const testing::Target target{[&](Call& call) { testing::runOn(*stream, call); }, 10, 3};
   for (const char* name : ops) {
     const OpSpec& op = findOp(name);
     const OpReference& reference = findReference(name);
+    size_t left = most;
     for (const OpCase& example : reference.cases) {
       if (example.bench || !example.error.empty()) continue;
+      if (left-- == 0) break;
       std::vector<testing::Storage> storages = testing::bf16Storages(op, example);
       storages.emplace_back();
       for (const testing::Storage& storage : storages) {
@@ -109,12 +111,15 @@ TEST("products through cuBLASLt have the shapes, strides and transpositions that
   CHECK_EQUAL(fake->layouts, 0);
 }
 
+// Without cuBLASLt our own kernels multiply, whose every case the emulator's other tests run: a few show that they are called.
+constexpr size_t kFew = 6;
+
 TEST("products for which cuBLASLt has no algorithm are computed all the same, and that is said once") {
   const Fake fake;
   fake->hasNoAlgorithm = true;
-  const std::string said = errorOutputOf([] { checkProducts({"linear"}); });
+  const std::string said = errorOutputOf([] { checkProducts({"linear"}, kFew); });
   CHECK_EQUAL(fake->products, 0);
-  CHECK(fake->choices > 20);
+  CHECK(fake->choices > 6);
   CHECK_CONTAINS(said,
                  "cuBLASLt 13.0.0 failed to choose an algorithm for a product of [5, 17] and [17, 13] (status 15)");
   CHECK_EQUAL(said.find("hint:"), said.rfind("hint:"));
@@ -123,7 +128,7 @@ TEST("products for which cuBLASLt has no algorithm are computed all the same, an
 TEST("products that cuBLASLt refuses when they are to run are computed all the same, and not tried again") {
   const Fake fake;
   fake->refusesToMultiply = true;
-  checkProducts({"linear"});
+  checkProducts({"linear"}, kFew);
   CHECK_EQUAL(fake->products, 0);
   const auto stream = openEmulated();
   const Tensor x = zeros(*stream, {3, 8}), weight = zeros(*stream, {5, 8});
@@ -141,7 +146,7 @@ TEST("products that cuBLASLt refuses when they are to run are computed all the s
 TEST("a cuBLASLt that does not start leaves the device usable") {
   const Fake fake;
   fake->refusesToStart = true;
-  checkProducts({"linear"});
+  checkProducts({"linear"}, kFew);
   CHECK_EQUAL(fake->choices, 0);
 }
 

@@ -1,0 +1,51 @@
+// Bundles what starts a process: the library and the command line, each into a few files of dist/bundle/. Node.js reads some 300
+// files of dist/ and 95 of zod otherwise, which takes most of the time in which the library is imported or a command starts.
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+
+/** Packages that become part of the bundles; others are imported from node_modules. */
+const BUNDLED = ['zod'];
+
+/** Of zod's fifty languages only the one that it uses, which it imports by itself too. */
+const oneLanguage = {
+  name: 'one-language',
+  setup({ onLoad }) {
+    onLoad({ filter: /zod\/v4\/locales\/index\.js$/ }, () => ({
+      contents: 'export { default as en } from "./en.js";',
+    }));
+  },
+};
+
+/** @param root of the repository, whose dist/ is compiled */
+export async function bundle(root) {
+  const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const folder = join(root, 'dist', 'bundle');
+  rmSync(folder, { recursive: true, force: true });
+  // Apart from each other: what both share would be cut into a hundred pieces, at the seams of all commands.
+  const parts = { library: { index: 'dist/index.js' }, cli: { main: 'dist/cli/main.js' } };
+  for (const [part, entryPoints] of Object.entries(parts))
+    await build({
+      absWorkingDir: root,
+      entryPoints,
+      outdir: join(folder, part),
+      bundle: true,
+      splitting: true,
+      format: 'esm',
+      platform: 'node',
+      target: 'node20',
+      // Lines and names stay as they are: Node.js shows the line that throws an error which nobody catches.
+      keepNames: true,
+      external: Object.keys({ ...dependencies, ...devDependencies }).filter(
+        (name) => !BUNDLED.includes(name),
+      ),
+      plugins: [oneLanguage],
+      logLevel: 'warning',
+    });
+  const licences = BUNDLED.map((name) => {
+    const home = join(root, 'node_modules', name);
+    const file = readdirSync(home).find((one) => /^licen[cs]e/i.test(one));
+    return `${name}\n\n${readFileSync(join(home, file), 'utf8')}`;
+  });
+  writeFileSync(join(folder, 'LICENCES.txt'), licences.join('\n'));
+}
