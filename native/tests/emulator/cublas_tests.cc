@@ -111,7 +111,8 @@ TEST("products through cuBLASLt have the shapes, strides and transpositions that
   CHECK_EQUAL(fake->layouts, 0);
 }
 
-// Without cuBLASLt our own kernels multiply, whose every case the emulator's other tests run: a few show that they are called.
+// Without cuBLASLt our own kernels multiply, whose every case the emulator's other tests run: a few show that they are
+// called.
 constexpr size_t kFew = 6;
 
 TEST("products for which cuBLASLt has no algorithm are computed all the same, and that is said once") {
