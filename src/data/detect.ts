@@ -1,6 +1,5 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { glob } from 'tinyglobby';
 import { HintError } from '../util/errors.js';
 import { readError } from '../util/read-error.js';
 import { isOwnFile, OWN_ENDINGS } from './record-files.js';
@@ -38,6 +37,7 @@ export async function detectDatasetKind(directory: string): Promise<DatasetKind>
 async function holdsOwn(path: string): Promise<boolean> {
   const status = await stat(path).catch(() => undefined);
   if (!status?.isDirectory()) return status !== undefined && isOwnFile(path);
+  const { glob } = await import('tinyglobby');
   const inside = await glob('**', { cwd: path, onlyFiles: true }).catch(() => []);
   return inside.some(isOwnFile);
 }

@@ -1,6 +1,5 @@
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { escapePath, glob, isDynamicPattern } from 'tinyglobby';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import type { Notices } from '../../util/notices.js';
 import { NOTICED } from '../noticed.js';
@@ -21,6 +20,7 @@ export async function findOwnFiles(
   for (const pattern of patterns) {
     throwIfAborted(signal);
     const entry = await stat(pattern).catch(() => undefined);
+    const { escapePath, glob, isDynamicPattern } = await import('tinyglobby');
     const options = { absolute: true, onlyFiles: true, expandDirectories: false };
     if (entry?.isDirectory()) {
       const inside = await glob(`${escapePath(pattern.replaceAll('\\', '/'))}/**`, options);

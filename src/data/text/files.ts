@@ -1,6 +1,5 @@
 import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { escapePath, glob, isDynamicPattern } from 'tinyglobby';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { readError } from '../../util/read-error.js';
 import {
@@ -68,6 +67,7 @@ export async function findTextFiles(
 async function expand(pattern: string): Promise<string[]> {
   const entry = await stat(pattern).catch(() => undefined);
   if (entry?.isFile()) return [pattern];
+  const { escapePath, glob, isDynamicPattern } = await import('tinyglobby');
   const options = { absolute: true, onlyFiles: true, expandDirectories: false };
   if (entry?.isDirectory()) {
     const inside = await glob(`${escapePath(pattern.replaceAll('\\', '/'))}/**`, options);

@@ -44,7 +44,8 @@ export class Charsmap {
         'INVALID_FILE',
         `The precompiled_charsmap of the tokenizer is damaged: it announces ${trieBytes} bytes of trie and has ${blob.byteLength - 4}; fetch tokenizer.json again.`,
       );
-    this.units = Uint32Array.from({ length: trieBytes / 4 }, (_, i) => blob.readUInt32LE(4 + 4 * i));
+    this.units = new Uint32Array(trieBytes / 4);
+    for (let i = 0; i < this.units.length; i++) this.units[i] = blob.readUInt32LE(4 + 4 * i);
     this.strings = blob.subarray(4 + trieBytes);
     this.keepsPlainAscii = this.hasNoPlainKey();
     this.keepsSpace = this.longestKey(Buffer.from(' '), 0).bytes === 0 && this.isSeparator(' ');
@@ -200,7 +201,7 @@ function utf8Length(lead: number): number {
 // Characters that may join others: marks, modifiers of emoji, joiners, and what stands in front of a number.
 const JOINS =
   /[\r\p{M}\p{Emoji_Modifier}\p{Cf}\u1100-\u11ff\ua960-\ua97f\uac00-\ud7ff\u0d4e\u0e33\u0eb3\uff9e\uff9f\u{111c2}\u{111c3}\u{113d1}\u{1193f}\u{11941}\u{11a3a}\u{11a84}-\u{11a89}\u{11d46}\u{11f02}]/u;
-const SEGMENTER = new Intl.Segmenter('en', { granularity: 'grapheme' });
+let segmenter: Intl.Segmenter | undefined;
 
 // The segmenter takes time by the square of a text's length.
 const WINDOW = 1024;
@@ -211,9 +212,11 @@ function* clustersOf(text: string): Generator<string> {
     yield* text;
     return;
   }
+  // Made when it is needed: it reads tables that take as long as a tenth of the library.
+  segmenter ??= new Intl.Segmenter('en', { granularity: 'grapheme' });
   for (let start = 0, width = WINDOW; start < text.length;) {
     const end = Math.min(text.length, start + width);
-    const clusters = Array.from(SEGMENTER.segment(text.slice(start, end)), ({ segment }) => segment);
+    const clusters = Array.from(segmenter.segment(text.slice(start, end)), ({ segment }) => segment);
     // The last one of a window may go on behind it.
     if (end < text.length) clusters.pop();
     for (const cluster of clusters) {
