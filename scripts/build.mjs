@@ -28,6 +28,7 @@ function run(command, parameters) {
 /** What was compiled from a file that has moved or gone would still be imported by its old name. */
 function removeWithoutSource() {
   for (const name of readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' })) {
+    if (name.startsWith('bundle')) continue;
     const source = name.replace(/(\.d\.ts|\.js|\.js\.map)$/, '.ts');
     if (source !== name && !existsSync(join(root, 'src', source))) rmSync(join(root, 'dist', name));
   }

@@ -21,11 +21,11 @@ const oneLanguage = {
 export async function bundle(root) {
   const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const folder = join(root, 'dist', 'bundle');
-  rmSync(folder, { recursive: true, force: true });
   // Apart from each other: what both share would be cut into a hundred pieces, at the seams of all commands.
   const parts = { library: { index: 'dist/index.js' }, cli: { main: 'dist/cli/main.js' } };
-  for (const [part, entryPoints] of Object.entries(parts))
-    await build({
+  const written = new Set();
+  for (const [part, entryPoints] of Object.entries(parts)) {
+    const { metafile } = await build({
       absWorkingDir: root,
       entryPoints,
       outdir: join(folder, part),
@@ -40,8 +40,15 @@ export async function bundle(root) {
         (name) => !BUNDLED.includes(name),
       ),
       plugins: [oneLanguage],
+      metafile: true,
       logLevel: 'warning',
     });
+    for (const name of Object.keys(metafile.outputs)) written.add(join(root, name));
+  }
+  // Last, so that a process that starts meanwhile finds what it imports.
+  for (const part of Object.keys(parts))
+    for (const name of readdirSync(join(folder, part)))
+      if (!written.has(join(folder, part, name))) rmSync(join(folder, part, name));
   const licences = BUNDLED.map((name) => {
     const home = join(root, 'node_modules', name);
     const file = readdirSync(home).find((one) => /^licen[cs]e/i.test(one));
