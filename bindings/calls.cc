@@ -27,9 +27,6 @@ ProgramHandle& ownProgramOf(const Napi::Value& value, Stream& stream) {
   return handle;
 }
 
-/// More than most ops have, so that a call's list of dimensions seldom grows.
-constexpr size_t kUsualDimensions = 8;
-
 /// Whether a call is saved for its backward pass: a flag, or a handle to save it in.
 bool savesCall(const Napi::Value& save) {
   if (save.IsBoolean()) return save.As<Napi::Boolean>().Value();
@@ -47,8 +44,7 @@ Napi::Value enqueue(const Info& info) {
   Spares spares(info[5], op.outputs.size());
   const bool isSaved = savesCall(info[4]);
   Stream& stream = streamOf(info[0]);
-  auto call = std::make_unique<Call>(op);
-  call->dimensions.reserve(kUsualDimensions);
+  auto call = stream.call(op);
   readTensors(*call, inputs, op.inputs, call->inputs, call->inputPresent);
   readAttributes(*call, attributes);
   stream.requireOwn(*call);

@@ -8,30 +8,44 @@
 #include "native/core/error.h"
 #include "native/core/planted_fault.h"
 #include "native/core/table.h"
+#include "native/runtime/block_pool.h"
 
 namespace hint::binding {
 namespace {
 
-Attribute readAttribute(const Call& call, const AttributeSpec& spec, const Napi::Value& value) {
-  const napi_valuetype type = value.Type();
-  if (std::holds_alternative<int64_t>(spec.defaultValue)) {
-    if (type == napi_boolean) return int64_t{value.As<Napi::Boolean>().Value()};
+/// Writes what the value says into `attribute`, which has the kind that the declaration gives it.
+void readAttribute(const Call& call, const AttributeSpec& spec, const Napi::Value& value, napi_valuetype type,
+                   Attribute& attribute) {
+  if (auto* whole = std::get_if<int64_t>(&attribute)) {
+    if (type == napi_boolean) {
+      *whole = int64_t{value.As<Napi::Boolean>().Value()};
+      return;
+    }
     if (type == napi_number) {
       const double number = value.As<Napi::Number>().DoubleValue();
-      if (std::floor(number) == number && std::fabs(number) <= static_cast<double>(kMostWhole))
-        return static_cast<int64_t>(number);
+      if (std::floor(number) == number && std::fabs(number) <= static_cast<double>(kMostWhole)) {
+        *whole = static_cast<int64_t>(number);
+        return;
+      }
       fail("INVALID_ARGUMENT", call.spec->name, ": the attribute ", spec.name, " must be a whole number, not ", number,
            ".");
     }
-  } else if (std::holds_alternative<double>(spec.defaultValue)) {
-    if (type == napi_number) return value.As<Napi::Number>().DoubleValue();
-  } else if (std::holds_alternative<std::string>(spec.defaultValue)) {
-    if (type == napi_string) return wordOf(value, spec.name);
+  } else if (auto* number = std::get_if<double>(&attribute)) {
+    if (type == napi_number) {
+      *number = value.As<Napi::Number>().DoubleValue();
+      return;
+    }
+  } else if (auto* word = std::get_if<std::string>(&attribute)) {
+    if (type == napi_string) {
+      *word = wordOf(value, spec.name);
+      return;
+    }
   } else if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_int32_array) {
     const Bytes bytes = bytesOf(value, spec.name);
-    IntList list(bytes.size / sizeof(int32_t));
+    auto& list = std::get<IntList>(attribute);
+    list.resize(bytes.size / sizeof(int32_t));
     if (!list.empty()) std::memcpy(list.data(), bytes.data, list.size() * sizeof(int32_t));
-    return list;
+    return;
   }
   constexpr const char* kinds[] = {"a whole number", "a number", "a string", "an Int32Array"};
   fail("INVALID_ARGUMENT", call.spec->name, ": the attribute ", spec.name, " must be ",
@@ -132,9 +146,10 @@ Napi::Value wrapForBackward(Napi::Env env, Call& call, Stream& stream, const Nap
   static const auto notRun = std::make_shared<const Error>(
       "INVALID_ARGUMENT",
       "A backward pass was to run whose forward pass has not; replay what was recorded before walking back.");
-  call.forwardOutcome = std::make_shared<Outcome>(Outcome{notRun, {}});
+  call.forwardOutcome = std::allocate_shared<Outcome>(PooledAllocator<Outcome>(), Outcome{notRun, {}});
   CallHandle handle;
-  handle.call = std::make_unique<Call>(call);
+  handle.call = stream.call(*call.spec);
+  *handle.call = call;
   handle.owner = stream.sharedAllocator();
   const auto dropUnread = [](std::vector<Tensor>& tensors, const std::vector<ArgSpec>& arguments) {
     for (size_t i = 0; i < tensors.size(); ++i)
@@ -162,12 +177,12 @@ Spares::Spares(const Napi::Value& handles, size_t most) {
   }
 }
 
-Napi::Value Spares::wrap(Napi::Env env, Tensor tensor) {
-  if (left_ == 0) return binding::wrap(env, std::move(tensor));
+Napi::Value Spares::wrap(Napi::Env env, const Tensor& tensor) {
+  if (left_ == 0) return binding::wrap(env, tensor);
   const Napi::Value handle = handles_[--left_];
   Tensor& spare = *tensors_[left_];
-  if (spare) return binding::wrap(env, std::move(tensor));  // somebody uses it still
-  spare = std::move(tensor);
+  if (spare) return binding::wrap(env, tensor);  // somebody uses it still
+  spare = tensor;
   return handle;
 }
 
@@ -184,27 +199,26 @@ Napi::Value describeTensor(Napi::Env env, const Tensor& tensor, Spares& spares) 
 
 void readAttributes(Call& call, const Items& values) {
   const auto& specs = call.spec->attributes;
-  call.attributes.clear();
-  call.attributes.reserve(specs.size());
   for (size_t i = 0; i < specs.size(); ++i) {
     const Napi::Value value = values[static_cast<uint32_t>(i)];
-    if (!value.IsUndefined())
-      call.attributes.push_back(readAttribute(call, specs[i], value));
+    const napi_valuetype type = value.Type();
+    if (type != napi_undefined)
+      readAttribute(call, specs[i], value, type, call.attributes[i]);
     else if (specs[i].required)
       fail("INVALID_ARGUMENT", call.spec->name, ": the attribute ", specs[i].name, " is missing.");
-    else
-      call.attributes.push_back(specs[i].defaultValue);
   }
 }
 
 void readTensors(const Call& call, const Items& values, const std::vector<ArgSpec>& arguments,
                  std::vector<Tensor>& tensors, std::vector<bool>& present) {
-  tensors.assign(arguments.size(), Tensor{});
+  tensors.resize(arguments.size());
   present.assign(arguments.size(), false);
   for (uint32_t i = 0; i < values.size(); ++i) {
     const Napi::Value value = values[i];
-    if (isAbsent(value)) continue;
-    const auto* handle = handleOrNull<TensorHandle>(value);
+    const napi_valuetype type = value.Type();
+    if (type == napi_null || type == napi_undefined) continue;
+    const auto* handle =
+        type == napi_external ? handleOrNull<TensorHandle>(value.As<Napi::External<TensorHandle>>()) : nullptr;
     if (!handle)
       fail("INVALID_ARGUMENT", call.spec->name, ": ", arguments[i].name, " must be a Tensor of this engine.");
     if (!handle->tensor && !isPlanted(PlantedFault::released))

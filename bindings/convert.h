@@ -77,12 +77,16 @@ Napi::Value wrapHandle(Napi::Env env, Value value) {
   });
 }
 
+/// Null when the handle is of another kind, or none of this engine.
+template <typename Value>
+Value* handleOrNull(const Napi::External<Value>& external) {
+  auto* handle = external.Data();
+  return isEnrolled(handle) && handle->kind == Value::kKind ? handle : nullptr;
+}
 /// Null when the value is no such handle.
 template <typename Value>
 Value* handleOrNull(const Napi::Value& value) {
-  if (!value.IsExternal()) return nullptr;
-  auto* handle = value.As<Napi::External<Value>>().Data();
-  return isEnrolled(handle) && handle->kind == Value::kKind ? handle : nullptr;
+  return value.IsExternal() ? handleOrNull(value.As<Napi::External<Value>>()) : nullptr;
 }
 
 /// Throws INVALID_ARGUMENT with `expected` when the value is no such handle.
@@ -112,7 +116,7 @@ class Spares {
   Spares() = default;
   /// Takes `most` handles from the end of the array. Throws INVALID_ARGUMENT when it is none.
   Spares(const Napi::Value& handles, size_t most);
-  Napi::Value wrap(Napi::Env env, Tensor tensor);
+  Napi::Value wrap(Napi::Env env, const Tensor& tensor);
 
  private:
   std::array<Napi::Value, Items::kMost> handles_;
@@ -123,8 +127,8 @@ class Spares {
 /// `[handle, shape, dtype]`
 Napi::Value describeTensor(Napi::Env env, const Tensor& tensor, Spares& spares);
 
-/// Fills call.attributes from an array parallel to the spec; undefined takes the default. Throws INVALID_ARGUMENT
-/// naming op and attribute when a required one is missing or the kind is wrong.
+/// Fills call.attributes, which are the defaults, from an array parallel to the spec; undefined leaves the default.
+/// Throws INVALID_ARGUMENT naming op and attribute when a required one is missing or the kind is wrong.
 void readAttributes(Call& call, const Items& values);
 /// Reads tensors parallel to `arguments`; null is an absent one. Throws INVALID_ARGUMENT naming op and argument.
 void readTensors(const Call& call, const Items& values, const std::vector<ArgSpec>& arguments,

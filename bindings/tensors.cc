@@ -49,7 +49,7 @@ Napi::Value createTensor(const Info& info) {
       // Nobody else knows this buffer yet, so the copy needs no place in the stream.
       std::memcpy(tensor.buffer->ensure(), bytes.data, bytes.size);
   }
-  return spares.wrap(info.Env(), std::move(tensor));
+  return spares.wrap(info.Env(), tensor);
 }
 
 /// (file descriptor) -> handle, or null where the file cannot be mapped
@@ -108,7 +108,7 @@ Napi::Value viewTensor(const Info& info) {
          " does not fit into a tensor of shape ", toString(view.shape), ".");
   view.offset += offset;
   view.shape = std::move(shape);
-  return spares.wrap(info.Env(), std::move(view));
+  return spares.wrap(info.Env(), view);
 }
 
 /// (tensor): another handle to the same memory.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <sstream>
 #include <unordered_map>
 
@@ -33,16 +32,12 @@ ShapePattern parse(std::string_view text) {
   return pattern;
 }
 
-/// The parts of a declared shape. They are few, and ops are queued by the thousand: each is taken apart once a thread.
+/// The parts of a declared shape, which is a constant. They are few, and ops are queued by the thousand: each is taken
+/// apart once a thread.
 const ShapePattern& patternOf(const char* shape) {
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
-  };
-  static thread_local std::unordered_map<std::string, ShapePattern, Hash, std::equal_to<>> patterns;
-  const std::string_view text(shape);
-  const auto found = patterns.find(text);
-  return found != patterns.end() ? found->second : patterns.emplace(text, parse(text)).first->second;
+  static thread_local std::unordered_map<const char*, ShapePattern> patterns;
+  const auto found = patterns.find(shape);
+  return found != patterns.end() ? found->second : patterns.emplace(shape, parse(shape)).first->second;
 }
 
 }  // namespace

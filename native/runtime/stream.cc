@@ -10,11 +10,15 @@
 
 #include "native/core/error.h"
 #include "native/core/table.h"
+#include "native/runtime/block_pool.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/signals.h"
 
 namespace hint {
 namespace {
+
+/// More than run ahead of a device; some megabytes.
+constexpr size_t kMostSpareCalls = 4096;
 
 /// Lets the thread that runs JavaScript preempt compute threads at once, so that the event loop stays responsive when
 /// every core computes. The team's threads inherit it.
@@ -22,6 +26,23 @@ void lowerPriority() {
   const auto thread = static_cast<id_t>(syscall(SYS_gettid));
   // Whoever was started at a lower one keeps it.
   if (getpriority(PRIO_PROCESS, thread) < 5) setpriority(PRIO_PROCESS, thread, 5);
+}
+
+/// Leaves a call nothing but its op and the memory of its lists.
+void empty(Call& call) {
+  for (auto* tensors : {&call.inputs, &call.outputs})
+    for (Tensor& tensor : *tensors) {
+      tensor.buffer.reset();
+      tensor.offset = 0;
+      tensor.dtype = DType::f32;
+      tensor.shape.clear();
+    }
+  call.gradOutputs.clear();
+  call.gradInputs.clear();
+  call.betas.clear();
+  call.dimensions.clear();
+  call.backward = false;
+  call.forwardOutcome.reset();
 }
 
 template <typename Visit>
@@ -115,7 +136,7 @@ Stream::Stream(std::unique_ptr<Backend> backend, int threads, size_t memoryLimit
 Stream::~Stream() { stop(); }
 
 void Stream::stop() {
-  std::deque<std::function<void()>> dropped;
+  std::deque<Command> dropped;
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -128,7 +149,27 @@ void Stream::stop() {
   backend_.reset();
 }
 
-std::shared_ptr<Buffer> Stream::buffer(size_t bytes) { return std::make_shared<Buffer>(allocator_, bytes); }
+std::shared_ptr<Buffer> Stream::buffer(size_t bytes) {
+  return std::allocate_shared<Buffer>(PooledAllocator<Buffer>(), allocator_, bytes);
+}
+
+std::unique_ptr<Call> Stream::call(const OpSpec& op) {
+  auto& spares = spares_[&op];
+  if (spares.empty()) {
+    std::vector<std::unique_ptr<Call>> done;
+    {
+      const std::lock_guard lock(mutex_);
+      done.swap(done_);
+    }
+    for (auto& call : done) spares_[call->spec].push_back(std::move(call));
+  }
+  if (spares.empty()) spares.push_back(std::make_unique<Call>(op));
+  auto call = std::move(spares.back());
+  spares.pop_back();
+  call->attributes.resize(op.attributes.size());
+  for (size_t i = 0; i < op.attributes.size(); ++i) call->attributes[i] = op.attributes[i].defaultValue;
+  return call;
+}
 
 void Stream::requireOwn(const Tensor& tensor, const std::string& what) const {
   if (!tensor) fail("INVALID_ARGUMENT", what, " was released; keep it until its last use.");
@@ -157,12 +198,12 @@ void Stream::assign(const Tensor& destination, const Tensor& source) {
   if (destination.buffer == source.buffer && destination.offset == source.offset) return;
   if (overlap(destination, source))
     fail("INVALID_ARGUMENT", "A tensor cannot be assigned to another window of its own memory; assign a copy.");
-  auto call = std::make_unique<Call>(findOp("copy"));
-  call->inputs = {source};
-  call->inputPresent = {true};
-  call->bind();
-  call->outputs = {destination};
-  enqueue(std::move(call));
+  auto copy = call(findOp("copy"));
+  copy->inputs = {source};
+  copy->inputPresent = {true};
+  copy->bind();
+  copy->outputs = {destination};
+  enqueue(std::move(copy));
 }
 
 void Stream::enqueue(std::unique_ptr<Call> call) {
@@ -172,14 +213,16 @@ void Stream::enqueue(std::unique_ptr<Call> call) {
     recording_->calls.push_back(std::move(call));
     return;
   }
-  post([this, call = std::shared_ptr<Call>(std::move(call))] { run(*call); });
+  push({std::move(call), nullptr});
 }
 
-void Stream::post(std::function<void()> task) {
+void Stream::post(std::function<void()> task) { push({nullptr, std::move(task)}); }
+
+void Stream::push(Command command) {
   {
     std::lock_guard lock(mutex_);
     if (stopping_) return;
-    queue_.push_back(std::move(task));
+    queue_.push_back(std::move(command));
   }
   ready_.notify_one();
 }
@@ -309,16 +352,23 @@ void Stream::loop() {
   lowerPriority();
   backend_->enter(allocator_);
   setThreadCount(threads_);
-  for (;;) {
-    std::function<void()> task;
+  for (Command command;;) {
     {
       std::unique_lock lock(mutex_);
+      if (command.call && done_.size() < kMostSpareCalls) done_.push_back(std::move(command.call));
       ready_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
       if (queue_.empty()) return;
-      task = std::move(queue_.front());
+      command = std::move(queue_.front());
       queue_.pop_front();
     }
-    task();
+    if (command.call) {
+      run(*command.call);
+      // What only this call held is given back now, not when the next has come.
+      empty(*command.call);
+    } else {
+      command.task();
+      command.task = nullptr;
+    }
   }
 }
 

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -39,6 +40,9 @@ class Stream {
 
   /// A buffer whose memory is taken when the first command writes it.
   std::shared_ptr<Buffer> buffer(size_t bytes);
+  /// A call of `op` with the default attributes and nothing else, to be filled in: one that has run, where there is
+  /// one, whose lists keep their memory. Call on the thread that enqueues.
+  std::unique_ptr<Call> call(const OpSpec& op);
 
   /// Throws INVALID_ARGUMENT, naming the tensor as `what`, when it was released or is of another device.
   void requireOwn(const Tensor& tensor, const std::string& what) const;
@@ -89,6 +93,12 @@ class Stream {
   static void execute(Call& call);
 
  private:
+  /// A call to run, or anything else to do.
+  struct Command {
+    std::unique_ptr<Call> call;
+    std::function<void()> task;
+  };
+  void push(Command command);
   void loop();
   void run(Call& call);
   void collectChecks(Call& call);
@@ -98,7 +108,10 @@ class Stream {
   std::shared_ptr<Allocator> allocator_;
   mutable std::mutex mutex_;
   std::condition_variable ready_;
-  std::deque<std::function<void()>> queue_;
+  std::deque<Command> queue_;
+  std::vector<std::unique_ptr<Call>> done_;  ///< calls that have run, which are used again
+  /// Those that the thread that enqueues has taken over, by op: another op's have lists of other lengths.
+  std::unordered_map<const OpSpec*, std::vector<std::unique_ptr<Call>>> spares_;
   std::shared_ptr<Program> recording_;
   std::shared_ptr<const Error> failure_;
   Checks openChecks_;

@@ -1,7 +1,11 @@
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <thread>
+#include <vector>
 
 #include "native/runtime/allocator.h"
+#include "native/runtime/block_pool.h"
 #include "native/tests/check.h"
 
 namespace hint {
@@ -115,6 +119,29 @@ TEST("threads can share an allocator") {
     });
   for (std::thread& thread : threads) thread.join();
   CHECK_EQUAL(allocator.stats().inUse, 0u);
+}
+
+TEST("a pooled block has one owner at a time, whichever threads take it and give it back") {
+  constexpr int kThreads = 4, kRounds = 2000, kPlaces = 8;
+  std::array<std::atomic<std::atomic<int>*>, kPlaces> shared = {};
+  std::atomic<int> clashes = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t)
+    threads.emplace_back([&, t] {
+      using Pool = PooledAllocator<std::atomic<int>>;
+      for (int i = 0; i < kRounds; ++i) {
+        auto* mine = new (Pool().allocate(1)) std::atomic<int>(t * kRounds + i);
+        // Whoever finds it gives it back.
+        auto* other = shared[static_cast<size_t>(i % kPlaces)].exchange(mine);
+        if (!other) continue;
+        if (other->exchange(-1) < 0) ++clashes;
+        Pool().deallocate(other, 1);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  CHECK_EQUAL(clashes.load(), 0);
+  for (auto& left : shared)
+    if (left) PooledAllocator<std::atomic<int>>().deallocate(left, 1);
 }
 
 }  // namespace

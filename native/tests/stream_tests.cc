@@ -79,6 +79,32 @@ class Gate {
   bool isOpen_ = false;
 };
 
+TEST("a call that has run serves the next of its op, and brings nothing along") {
+  Stream stream(1);
+  const Tensor x = filled(stream, {1, 1}, 3.0f), weight = filled(stream, {1, 1}, 5.0f),
+               bias = filled(stream, {1}, 7.0f);
+  const Call* used = nullptr;
+  for (const bool isFirst : {true, false}) {
+    auto call = stream.call(findOp("linear"));
+    if (isFirst)
+      used = call.get();
+    else
+      CHECK(call.get() == used);
+    CHECK(call->dimensions.empty() && call->gradInputs.empty() && call->betas.empty() && !call->forwardOutcome);
+    call->inputs = {x, weight, isFirst ? bias : Tensor{}};
+    call->inputPresent = {true, true, isFirst};
+    for (size_t i = 0; i < call->attributes.size(); ++i)
+      if (isFirst && std::string(call->spec->attributes[i].name) == "alpha") call->attributes[i] = 2.0;
+    call->bind();
+    call->outputs[0].buffer = stream.buffer(call->outputs[0].bytes());
+    const Tensor y = call->outputs[0];
+    stream.enqueue(std::move(call));
+    CHECK(first(stream, y) == (isFirst ? 44.0f : 15.0f));
+    // What the call held is free although the call is still there.
+    CHECK(bias.buffer.use_count() == 1);
+  }
+}
+
 TEST("commands run in the order they were enqueued, tasks among ops") {
   Stream stream(1);
   Gate gate(stream);
