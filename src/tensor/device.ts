@@ -175,14 +175,15 @@ export class Device implements TensorDevice {
     const tape = this.tape?.wants(spec, given) ? this.tape : undefined;
     const save = tape ? takeSpareCall() : false;
     const results = guarded(() => native().enqueue(this.handle, index, handles, values, save, spareHandles));
+    const outputs = new Array<Tensor | null>(spec.outputs.length);
     let made = 0;
-    for (let i = 0; i < spec.outputs.length; i++) if (results[i]) made++;
+    for (let i = 0; i < outputs.length; i++) {
+      const result = results[i] as NativeOutput;
+      if (result) made++;
+      outputs[i] = result && this.adopt(new Tensor(this, result[0], result[1], result[2]));
+    }
     useSpares(made);
     for (const changed of entry.mutable) given[changed]?.onChange?.();
-    const outputs = spec.outputs.map((_, i) => {
-      const result = results[i] as NativeOutput;
-      return result ? this.adopt(new Tensor(this, result[0], result[1], result[2])) : null;
-    });
     tape?.record(spec, given, outputs, results[outputs.length] as NativeCall);
     return outputs;
   }
@@ -229,11 +230,12 @@ export class Device implements TensorDevice {
   }
 
   private leaveScope(result: unknown): void {
-    const kept = new Set<Tensor>(tensorsIn(result));
+    const kept = tensorsIn(result);
     const made = this.scopes.pop() ?? [];
+    const outer = this.scopes.at(-1);
     for (const tensor of made) {
       if (!kept.has(tensor)) tensor.dispose();
-      else this.scopes.at(-1)?.push(tensor);
+      else outer?.push(tensor);
     }
   }
 
@@ -430,17 +432,18 @@ function parseDevice(name: string): { kind: 'cpu' | 'cuda'; index: number } {
   return { kind: match[1] as 'cpu' | 'cuda', index: Number(match[2] ?? 0) };
 }
 
-/** @param seen what was looked into, so that a value that holds itself comes to an end */
-function tensorsIn(value: unknown, seen = new Set<unknown>()): Tensor[] {
-  if (value instanceof Tensor) return [value];
-  if (!value || typeof value !== 'object' || seen.has(value)) return [];
-  const within = (values: unknown[]): Tensor[] => {
+/** @param seen what was looked into, so that a value that holds itself comes to an end; tensors are what was found */
+function tensorsIn(value: unknown, seen = new Set<unknown>()): ReadonlySet<unknown> {
+  if (!value || typeof value !== 'object' || seen.has(value)) return seen;
+  if (value instanceof Tensor) return seen.add(value);
+  if (Array.isArray(value) || value instanceof Map) {
     seen.add(value);
-    return values.flatMap((part) => tensorsIn(part, seen));
-  };
-  if (Array.isArray(value)) return within(value);
-  if (value instanceof Map) return within([...value.values()]);
-  return Object.getPrototypeOf(value) === Object.prototype ? within(Object.values(value)) : [];
+    for (const part of value.values()) tensorsIn(part, seen);
+  } else if (Object.getPrototypeOf(value) === Object.prototype) {
+    seen.add(value);
+    for (const key in value) tensorsIn((value as Record<string, unknown>)[key], seen);
+  }
+  return seen;
 }
 
 /** For tests and the CLI: the native platform report. */

@@ -13,6 +13,9 @@ export interface OpEntry {
   outputs: string[];
   /** Inputs that the op changes in place. */
   mutable: number[];
+  /** As many as the op has inputs, and attributes. */
+  noInputs: undefined[];
+  noAttributes: undefined[];
 }
 
 let opEntries: Map<string, OpEntry> | undefined;
@@ -31,6 +34,8 @@ export function opEntry(name: string): OpEntry {
           attributeIndex: new Map(spec.attributes.map((attribute, i) => [attribute.name, i])),
           outputs: spec.outputs.map((output) => output.name),
           mutable: spec.inputs.flatMap(({ mutable }, i) => (mutable ? [i] : [])),
+          noInputs: spec.inputs.map(() => undefined),
+          noAttributes: spec.attributes.map(() => undefined),
         },
       ]),
   );
@@ -71,10 +76,10 @@ export function inputsOf({ spec }: OpEntry, values: readonly unknown[]): (Tensor
  * @throws HintError INVALID_ARGUMENT naming op and input when there is no such input
  */
 export function orderInputs<T>(
-  { spec, inputIndex }: OpEntry,
+  { spec, inputIndex, noInputs }: OpEntry,
   inputs: Readonly<Record<string, T>>,
 ): (T | undefined)[] {
-  const values = new Array<T | undefined>(spec.inputs.length).fill(undefined);
+  const values: (T | undefined)[] = noInputs.slice();
   for (const key in inputs) {
     const index = inputIndex.get(key);
     if (index === undefined) {
@@ -90,15 +95,18 @@ export function orderInputs<T>(
 
 /** @throws HintError INVALID_ARGUMENT naming op and input when one was disposed */
 export function handlesOf({ spec }: OpEntry, inputs: readonly (Tensor | null)[]): (NativeTensor | null)[] {
-  return inputs.map((input, i) => {
+  const handles = new Array<NativeTensor | null>(inputs.length);
+  for (let i = 0; i < handles.length; i++) {
+    const input = inputs[i];
     if (input?.disposed) {
       throw new HintError(
         'INVALID_ARGUMENT',
         `${spec.name}: ${spec.inputs[i]?.name} was used after it was disposed; keep it until its last use.`,
       );
     }
-    return input ? input.handle : null;
-  });
+    handles[i] = input ? input.handle : null;
+  }
+  return handles;
 }
 
 /**
@@ -107,7 +115,7 @@ export function handlesOf({ spec }: OpEntry, inputs: readonly (Tensor | null)[])
  * @throws HintError INVALID_ARGUMENT naming op and attribute when there is no such attribute
  */
 export function orderAttributes(
-  { spec, attributeIndex }: OpEntry,
+  { spec, attributeIndex, noAttributes }: OpEntry,
   attributes: Record<string, AttributeValue | undefined>,
 ): (AttributeValue | undefined)[] {
   if (typeof attributes !== 'object' || attributes === null) {
@@ -116,7 +124,7 @@ export function orderAttributes(
       `${spec.name}: attributes must be an object, not ${kindOf(attributes)}.`,
     );
   }
-  const values = new Array<AttributeValue | undefined>(spec.attributes.length).fill(undefined);
+  const values: (AttributeValue | undefined)[] = noAttributes.slice();
   for (const key in attributes) {
     const index = attributeIndex.get(key);
     if (index === undefined) {

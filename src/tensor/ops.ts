@@ -1,8 +1,8 @@
-import type { AttributeValue } from './native.js';
 import { objectOf, outputOf, run } from './run-op.js';
 import { tensorOf, type Tensor } from './tensor.js';
 
 export * from './decoding-ops.js';
+export * from './optimizer-ops.js';
 
 /**
  * The typed face of every native op: names and types for what `native/ops/<op>/<op>.cc` declares. Shapes are checked
@@ -20,11 +20,13 @@ export interface DropoutSite {
   site: number;
 }
 
-function dropoutAttributes(dropout: DropoutSite | undefined): Record<string, AttributeValue | undefined> {
-  if (dropout === undefined) return {};
-  const { rate, seed, site } = objectOf(dropout, 'dropout');
-  return rate === 0 ? {} : { dropoutRate: rate, dropoutSeed: seed, dropoutSite: site };
+/** Undefined where nothing is dropped. */
+function activeSite(dropout: DropoutSite | undefined): DropoutSite | undefined {
+  return dropout === undefined || objectOf(dropout, 'dropout').rate === 0 ? undefined : dropout;
 }
+
+// Attributes below are written out by name: joining objects costs more than the call. What an op does not know is in
+// `others`, and is refused.
 
 /** Whether values for a backward pass have to be kept: only while a tape records. */
 function training(x: Tensor): boolean {
@@ -51,8 +53,9 @@ export function linear(
     outputDType?: FloatDType;
   } = {},
 ): Tensor {
-  const { bias, ...attributes } = objectOf(options, 'options');
-  return outputOf(run('linear', { x, weight, bias }, { ...attributes, training: training(x) }), 'y');
+  const { bias, activation, alpha, outputDType, ...others } = objectOf(options, 'options');
+  const attributes = { activation, alpha, outputDType, training: training(x), ...others };
+  return outputOf(run('linear', { x, weight, bias }, attributes), 'y');
 }
 
 export interface GroupedLinearOptions {
@@ -74,15 +77,14 @@ export interface GroupedLinearOptions {
 export function groupedLinear(
   x: Tensor,
   weight: Tensor,
-  options: GroupedLinearOptions & { outputDType?: FloatDType } = {},
+  options: GroupedLinearOptions & { outputDType?: FloatDType | undefined } = {},
 ): Tensor {
-  const { bias, residual, ...attributes } = objectOf(options, 'options');
-  const outputs = run(
-    'grouped_linear',
-    { x, weight, bias, residual },
-    { ...attributes, training: training(x) },
+  const { bias, residual, rowOffsets, slot, activation, alpha, outputDType, ...others } = objectOf(
+    options,
+    'options',
   );
-  return outputOf(outputs, 'y');
+  const attributes = { rowOffsets, slot, activation, alpha, outputDType, training: training(x), ...others };
+  return outputOf(run('grouped_linear', { x, weight, bias, residual }, attributes), 'y');
 }
 
 /** A matrix in the order in which this machine's kernels read it; see {@link packWeight}. */
@@ -117,12 +119,11 @@ export function packWeight(
     { transposed: plain, dtype: dtype === 'int8' ? 'i8' : dtype, ...options },
   );
   const dOut = weight.shape[plain ? 0 : 3] as number;
-  const { scale, columnSum } = outputs;
   return {
     tensor: outputOf(outputs, 'packed'),
     dOut,
-    scale: scale ?? undefined,
-    columnSum: columnSum ?? undefined,
+    scale: outputs.find('scale'),
+    columnSum: outputs.find('columnSum'),
   };
 }
 
@@ -167,11 +168,19 @@ export function addRmsNorm(
   epsilon: number,
   options: { seqOffsets?: Int32Array; dropout?: DropoutSite | undefined; outputDType?: FloatDType } = {},
 ): { y: Tensor; sum: Tensor } {
-  const { seqOffsets, dropout: site, outputDType } = objectOf(options, 'options');
+  const { seqOffsets, dropout, outputDType } = objectOf(options, 'options');
+  const site = activeSite(dropout);
   const outputs = run(
     'rms_norm',
     { x, delta, weight },
-    { epsilon, outputDType, ...(site ? { seqOffsets } : {}), ...dropoutAttributes(site) },
+    {
+      epsilon,
+      outputDType,
+      seqOffsets: dropout && seqOffsets,
+      dropoutRate: site?.rate,
+      dropoutSeed: site?.seed,
+      dropoutSite: site?.site,
+    },
   );
   return { y: outputOf(outputs, 'y'), sum: outputOf(outputs, 'sum') };
 }
@@ -196,11 +205,18 @@ export function addLayerNorm(
   epsilon: number,
   options: { dropout?: DropoutSite | undefined; outputDType?: FloatDType } = {},
 ): { y: Tensor; sum: Tensor } {
-  const { outputDType, dropout: site } = objectOf(options, 'options');
+  const { outputDType, dropout } = objectOf(options, 'options');
+  const site = activeSite(dropout);
   const outputs = run(
     'layer_norm',
     { x, delta, weight, bias },
-    { epsilon, outputDType, ...dropoutAttributes(site) },
+    {
+      epsilon,
+      outputDType,
+      dropoutRate: site?.rate,
+      dropoutSeed: site?.seed,
+      dropoutSite: site?.site,
+    },
   );
   return { y: outputOf(outputs, 'y'), sum: outputOf(outputs, 'sum') };
 }
@@ -224,11 +240,18 @@ export function gatedActivation(
   value: Tensor,
   options: { activation?: Activation; seqOffsets?: Int32Array; dropout?: DropoutSite | undefined } = {},
 ): Tensor {
-  const { activation, seqOffsets, dropout: site } = objectOf(options, 'options');
+  const { activation, seqOffsets, dropout } = objectOf(options, 'options');
+  const site = activeSite(dropout);
   const outputs = run(
     'gated_activation',
     { gate, linear: value },
-    { activation, ...(site ? { seqOffsets } : {}), ...dropoutAttributes(site) },
+    {
+      activation,
+      seqOffsets: dropout && seqOffsets,
+      dropoutRate: site?.rate,
+      dropoutSeed: site?.seed,
+      dropoutSite: site?.site,
+    },
   );
   return outputOf(outputs, 'y');
 }
@@ -236,7 +259,8 @@ export function gatedActivation(
 /** Dropout whose mask is shared by all rows of a sequence, or, without offsets, drawn for each row. */
 export function dropout(x: Tensor, site: DropoutSite | undefined, seqOffsets?: Int32Array): Tensor {
   if (!site || objectOf(site, 'site').rate === 0) return tensorOf(x, 'x');
-  return outputOf(run('dropout', { x }, { seqOffsets, ...dropoutAttributes(site) }), 'y');
+  const { rate: dropoutRate, seed: dropoutSeed, site: dropoutSite } = site;
+  return outputOf(run('dropout', { x }, { seqOffsets, dropoutRate, dropoutSeed, dropoutSite }), 'y');
 }
 
 export interface AttentionOptions {
@@ -249,7 +273,7 @@ export interface AttentionOptions {
   /** Generated prefixes [tasks, slots, P, width], in front of all keys, without position bias or mask. */
   prefixKey?: Tensor | undefined;
   prefixValue?: Tensor | undefined;
-  slot?: number;
+  slot?: number | undefined;
   /** Keys and values of a segment per task, read by all its sequences: the encoded instruction of fusion. */
   sharedKey?: Tensor | undefined;
   sharedValue?: Tensor | undefined;
@@ -271,13 +295,38 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     sharedKey,
     sharedValue,
     bias,
-    dropout: site,
-    ...attributes
+    dropout,
+    numHeads,
+    qOffsets,
+    kOffsets,
+    taskIndex,
+    slot,
+    sharedOffsets,
+    maxDistance,
+    causal,
+    sharedQueries,
+    ...others
   } = objectOf(options, 'options');
+  const site = activeSite(dropout);
   const outputs = run(
     'attention',
     { q, k, v, prefixKey, prefixValue, sharedKey, sharedValue, bias },
-    { ...attributes, training: training(q), ...dropoutAttributes(site) },
+    {
+      numHeads,
+      qOffsets,
+      kOffsets,
+      taskIndex,
+      slot,
+      sharedOffsets,
+      maxDistance,
+      causal,
+      sharedQueries,
+      training: training(q),
+      dropoutRate: site?.rate,
+      dropoutSeed: site?.seed,
+      dropoutSite: site?.site,
+      ...others,
+    },
   );
   return outputOf(outputs, 'o');
 }
@@ -406,65 +455,4 @@ export function randomFill(
   options: { scale: number; seed: number; stream: number },
 ): void {
   run('random_fill', { destination }, { distribution, ...options });
-}
-
-/**
- * How optimizers round what they have computed in f32 to values that bf16 can hold. The parameter may be stored as bf16,
- * to which `none` rounds to the nearest all the same, or as f32.
- */
-export interface ParameterRounding {
-  /** `stochastic`: up or down with probabilities that keep the expectation; draws are functions of what follows. */
-  rounding?: 'none' | 'nearest' | 'stochastic';
-  /** Integer from 0 to 2^53 − 1. */
-  roundingSeed?: number;
-  /** Of the update; unsigned 32-bit integer, as the next. */
-  roundingStep?: number;
-  /** Names the parameter. */
-  roundingStream?: number;
-}
-
-export interface AdafactorAttributes extends ParameterRounding {
-  learningRate: number;
-  decay: number;
-  epsilon1?: number;
-  epsilon2?: number;
-  clippingThreshold?: number;
-  multiplyByParameterScale?: boolean;
-  gradientScale?: number;
-}
-
-/** One Adafactor update in place (method §5.1). Either row and column moments or a full one. */
-export function adafactor(
-  parameter: Tensor,
-  gradient: Tensor,
-  moments: { row?: Tensor; column?: Tensor; full?: Tensor },
-  attributes: AdafactorAttributes,
-): void {
-  const { row, column, full } = objectOf(moments, 'moments');
-  run(
-    'adafactor',
-    { parameter, gradient, rowMoment: row, columnMoment: column, fullMoment: full },
-    { ...attributes },
-  );
-}
-
-export interface AdamWAttributes extends ParameterRounding {
-  learningRate: number;
-  beta1?: number;
-  beta2?: number;
-  epsilon?: number;
-  weightDecay?: number;
-  step: number;
-  gradientScale?: number;
-}
-
-/** One AdamW update in place. */
-export function adamw(
-  parameter: Tensor,
-  gradient: Tensor,
-  moments: { first: Tensor; second: Tensor },
-  attributes: AdamWAttributes,
-): void {
-  const { first, second } = objectOf(moments, 'moments');
-  run('adamw', { parameter, gradient, firstMoment: first, secondMoment: second }, { ...attributes });
 }

@@ -1,11 +1,21 @@
 import { HintError } from '../util/errors.js';
 import type { AttributeValue } from './native.js';
-import { opEntry, orderInputs } from './op-entry.js';
+import { opEntry, orderInputs, type OpEntry } from './op-entry.js';
 import { kindOf } from './shape.js';
 import { Tensor } from './tensor.js';
 
-/** What an op computed, by the names of its declaration; null where the call has no such output. */
-export type Outputs = Readonly<Record<string, Tensor | null>>;
+/** What an op computed, by the names of its declaration. */
+export class Outputs {
+  constructor(
+    private readonly entry: OpEntry,
+    private readonly tensors: readonly (Tensor | null)[],
+  ) {}
+
+  /** Undefined where the op, or this call of it, has no such output. */
+  find(name: string): Tensor | undefined {
+    return this.tensors[this.entry.outputs.indexOf(name)] ?? undefined;
+  }
+}
 
 /**
  * Enqueues an op on the device of its tensors. Inputs, attributes and outputs go by the names of the op's declaration, so
@@ -23,11 +33,7 @@ export function run(
   const ordered = orderInputs(entry, inputs);
   for (const input of ordered) {
     if (!(input instanceof Tensor)) continue;
-    const results = input.device.apply(name, ordered, attributes);
-    const outputs: Record<string, Tensor | null> = {};
-    for (let i = 0; i < results.length; i++)
-      outputs[entry.outputs[i] as string] = results[i] as Tensor | null;
-    return outputs;
+    return new Outputs(entry, input.device.apply(name, ordered, attributes));
   }
   throw new HintError(
     'INVALID_ARGUMENT',
@@ -37,7 +43,7 @@ export function run(
 
 /** @throws HintError INTERNAL when the op has no output of that name, or the call none */
 export function outputOf(outputs: Outputs, name: string): Tensor {
-  const output = outputs[name];
+  const output = outputs.find(name);
   if (!output) throw new HintError('INTERNAL', `An op produced no output ${name}.`);
   return output;
 }

@@ -1,9 +1,9 @@
 import { HintError } from '../util/errors.js';
 import { deviceOf, type Device } from './device.js';
-import { guarded, native, type NativeCall, type OpSpec } from './native.js';
+import { guarded, native, type NativeCall, type NativeTensor, type OpSpec } from './native.js';
 import type { Sliced } from './slices.js';
 import { functionOf, kindOf } from './shape.js';
-import { giveSpareCall, Tensor, tensorOf, viewHandle, type Recorder } from './tensor.js';
+import { blankHandle, giveSpareCall, Tensor, tensorOf, viewHandle, type Recorder } from './tensor.js';
 
 /** Where gradients of parameters gather, across microbatches, until the optimiser takes them. */
 export class Gradients {
@@ -141,7 +141,9 @@ export class Tape implements Recorder {
   /** Whether an op on these inputs is to be recorded. */
   wants(spec: OpSpec, inputs: (Tensor | null | undefined)[]): boolean {
     if (this.paused || !spec.differentiable) return false;
-    return inputs.some((input, i) => input?.requiresGrad && spec.inputs[i]?.differentiable);
+    for (let i = 0; i < inputs.length; i++)
+      if (inputs[i]?.requiresGrad && spec.inputs[i]?.differentiable) return true;
+    return false;
   }
 
   /** Called by the device for every enqueued op that the tape {@link wants}. */
@@ -251,27 +253,30 @@ export class Tape implements Recorder {
   }
 
   private backwardOp(node: OpNode, gradientOf: Map<number, Tensor>, gradients: Gradients): void {
-    const gradOutputs = node.outputs.map((output) =>
-      output ? (gradientOf.get(output.id)?.handle ?? null) : null,
-    );
+    const { call, spec, inputs, outputs } = node;
+    const passing = outputs.map((output) => output && gradientOf.get(output.id));
+    const gradOutputs = passing.map((gradient) => gradient?.handle ?? null);
     if (gradOutputs.some((gradient) => gradient !== null)) {
-      const betas: number[] = [];
-      const gradInputs = node.inputs.map((input, i) => {
+      const gradInputs = new Array<NativeTensor | null>(inputs.length);
+      const betas = new Array<number>(inputs.length);
+      for (let i = 0; i < inputs.length; i++) {
+        const input = inputs[i];
+        gradInputs[i] = null;
         betas[i] = 0;
-        if (!input?.requiresGrad || !node.spec.inputs[i]?.differentiable) return null;
-        const target = this.target(input, gradientOf, gradients);
-        betas[i] = target.beta;
-        return target.gradient.handle;
-      });
-      guarded(() => native().enqueueBackward(this.device.handle, node.call, gradOutputs, gradInputs, betas));
-      giveSpareCall(node.call);
+        if (!input?.requiresGrad || !spec.inputs[i]?.differentiable) continue;
+        const { gradient, beta } = this.target(input, gradientOf, gradients);
+        gradInputs[i] = gradient.handle;
+        betas[i] = beta;
+      }
+      guarded(() => native().enqueueBackward(this.device.handle, call, gradOutputs, gradInputs, betas));
+      giveSpareCall(call);
     } else {
-      releaseCall(node.call);
+      releaseCall(call);
     }
-    for (const output of node.outputs) {
-      if (!output) continue;
-      gradientOf.get(output.id)?.dispose();
-      gradientOf.delete(output.id);
+    for (let i = 0; i < outputs.length; i++) {
+      if (!passing[i]) continue;
+      passing[i]?.dispose();
+      gradientOf.delete((outputs[i] as Tensor).id);
     }
   }
 
@@ -329,7 +334,9 @@ export class Tape implements Recorder {
     if (this.leaves.has(tensor.id)) return gradients.target(tensor.id, tensor.shape);
     const known = gradientOf.get(tensor.id);
     if (known) return { gradient: known, beta: 1 };
-    const gradient = this.device.tensor(null, tensor.shape, tensor.dtype);
+    const { shape, dtype } = tensor;
+    const blank = blankHandle(this.device.handle, shape, dtype);
+    const gradient = this.device.adopt(new Tensor(this.device, blank, shape, dtype));
     gradientOf.set(tensor.id, gradient);
     return { gradient, beta: 0 };
   }

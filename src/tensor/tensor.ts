@@ -41,9 +41,16 @@ export function giveSpareCall(call: NativeCall): void {
   if (spareCalls.length < MOST_SPARES) spareCalls.push(call);
 }
 
-/** Takes away what a native call has used of the spare handles. */
+/** Takes away what a native call has used of the spare handles. Setting the length would cost more than the call. */
 export function useSpares(count: number): void {
-  spareHandles.length -= Math.min(count, spareHandles.length);
+  for (let used = 0; used < count; used++) spareHandles.pop();
+}
+
+/** A tensor that an op will write, of a shape that another has. */
+export function blankHandle(device: NativeDevice, shape: readonly number[], dtype: DType): NativeTensor {
+  const blank = guarded(() => native().createTensor(device, dtype, shape, null, spareHandles));
+  useSpares(1);
+  return blank;
 }
 
 /** A window of another tensor's elements. */

@@ -201,7 +201,7 @@ function multiply(
 ): Tensor {
   if (packed) return packedLinear(x, packed, { ...options, slot });
   const sum = options.residual?.dtype as FloatDType | undefined;
-  return groupedLinear(x, weight, { ...options, slot, ...(sum && sum !== x.dtype && { outputDType: sum }) });
+  return groupedLinear(x, weight, { ...options, slot, outputDType: sum === x.dtype ? undefined : sum });
 }
 
 /** The prefixes of a slot, as options of attention. */

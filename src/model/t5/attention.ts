@@ -75,15 +75,19 @@ export function attendBehindPrefix(
   shared: SharedKeys | undefined,
   options: ops.AttentionOptions,
 ): Tensor {
-  const attend = ([ownQ, ownK, ownV, sharedKey, sharedValue]: Tensor[]): Tensor =>
-    ops.attention(ownQ as Tensor, ownK as Tensor, ownV as Tensor, {
+  const attend = ([ownQ, ownK, ownV, sharedKey, sharedValue]: Tensor[]): Tensor => {
+    const prefix = prefixOptions(tasks, slot);
+    return ops.attention(ownQ as Tensor, ownK as Tensor, ownV as Tensor, {
       ...options,
       taskIndex: tasks?.taskIndex,
-      ...prefixOptions(tasks, slot),
+      prefixKey: prefix.prefixKey,
+      prefixValue: prefix.prefixValue,
+      slot: prefix.slot,
       sharedKey,
       sharedValue,
       sharedOffsets: shared?.sharedOffsets,
     });
+  };
   const inputs = shared ? [q, k, v, shared.sharedKey, shared.sharedValue] : [q, k, v];
   return hasPrefix(tasks) ? readingModules(tasks, inputs, attend) : attend(inputs);
 }
