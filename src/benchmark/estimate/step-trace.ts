@@ -8,8 +8,11 @@ import { throwIfAborted } from '../../util/errors.js';
 import { randomTokens, uniforms } from '../random-model.js';
 import { EngineSteps, type StepSettings } from '../training-steps.js';
 
-/** The least of so many steps is the host's time: others may work on this machine. */
-const HOST_TRIES = 3;
+/**
+ * The least of so many steps is the host's time: others may work on this machine, and JavaScript is compiled to be fast only
+ * once it has run for some steps, of which training has a thousand.
+ */
+const HOST_TRIES = 10;
 
 /** A training batch of examples of equal lengths. */
 export interface StepBatch {
