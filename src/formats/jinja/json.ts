@@ -37,6 +37,16 @@ export function valueOfJson(text: string): Value {
   return result;
 }
 
+/** A copy of what {@link valueOfJson} gives, with lists and dicts of its own. */
+export function copyOf(value: Value): Value {
+  if (value instanceof List) return new List(value.items.map(copyOf));
+  if (!(value instanceof Dict)) return value;
+  const copy = new Dict();
+  for (const [hash, entry] of value.entries)
+    copy.entries.set(hash, { key: entry.key, value: copyOf(entry.value) });
+  return copy;
+}
+
 function* tokensOf(text: string): Generator<string> {
   for (let at = 0; ;) {
     SPACE.lastIndex = at;

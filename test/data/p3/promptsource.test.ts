@@ -108,6 +108,23 @@ describe('rendering with promptsource templates', () => {
     expect(new Set(drawn).size).toBe(2);
   });
 
+  it('leaves rows to other templates as they were, whatever a template does to their lists and dicts', async () => {
+    const rows = join(folder, 'rows.jsonl');
+    await writeFile(rows, '{"l": ["a", {"k": [1]}], "d": {"x": ["y"]}}\n');
+    const one =
+      '{% set _ = l.append(9) %}{% set _ = l[1].k.clear() %}{% set _ = d.x.pop() %}{{ l }}{{ d }} ||| t';
+    const templates = join(folder, 'own.yaml');
+    const entries = ['a', 'b'].map((name) => [
+      name,
+      { name, jinja: one, answer_choices: '{{ d.update(z=1) }}' },
+    ]);
+    await writeFile(templates, JSON.stringify({ dataset: 'shop', templates: Object.fromEntries(entries) }));
+    const prompts = (await render({ templates, rows })).map(({ prompt }) => prompt);
+    // The answers belong to the same template, and are rendered first.
+    const wanted = "['a', {'k': []}, 9]{'x': [], 'z': 1}";
+    expect(prompts).toEqual([wanted, wanted]);
+  });
+
   it('makes a directory that P3 is read from, and adds splits to it', async () => {
     await render();
     await render({ split: 'eval', limit: 2 });

@@ -1,4 +1,5 @@
 import { withoutPause, type Pausing } from '../../../formats/jinja/execute.js';
+import { copyOf } from '../../../formats/jinja/json.js';
 import { leadingSpace, stripped, trailingSpace } from '../../../formats/jinja/python/characters.js';
 import { List, type Value } from '../../../formats/jinja/python/values.js';
 import { HintError } from '../../../util/errors.js';
@@ -91,12 +92,15 @@ export class PromptRenderer {
   }
 }
 
-/** The row with P3's names of fields, and with its separators out of the way. */
+/**
+ * The row with P3's names of fields, and with its separators out of the way. Its lists are copies, because a template may change
+ * them (`{% set _ = labels.append(1) %}`), and other templates render the same row.
+ */
 function protectedRow(row: ReadonlyMap<string, Value>): Map<string, Value> {
   return new Map(
     [...row].map(([key, value]) => [
       key.replaceAll('-', '_'),
-      typeof value === 'string' ? value.replaceAll(SEPARATOR, PROTECTED) : value,
+      typeof value === 'string' ? value.replaceAll(SEPARATOR, PROTECTED) : copyOf(value),
     ]),
   );
 }
