@@ -134,9 +134,9 @@ describe('the xlingual track', () => {
     expect(() => rougeL('a', ['a'], 'english' as 'default')).toThrow(/default/);
   });
 
-  it('ends a word of a million letters with a sentence instead of taking minutes', () => {
+  it('ends a word of a million letters with a sentence where it takes longer than a record may', () => {
     const before = limits().seconds;
-    setLimits({ seconds: 0.2 });
+    setLimits({ seconds: 0.01 });
     try {
       const word = Array.from({ length: 1_000_000 }, (_, i) =>
         String.fromCharCode(97 + ((i * 7919) % 26)),
