@@ -11,8 +11,12 @@ import { PickleDict, TensorView, type PickleValue } from './values.js';
 
 const TORCH_FILE = 'file of PyTorch';
 
-/** How a file of torch before 1.6 begins: a pickle of the number 0x1950a86a20f9469cfc6c. */
-const LEGACY_START = Buffer.from([0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e]); // prettier-ignore
+/** How the pickle of the number 0x1950a86a20f9469cfc6c goes on behind its protocol, and behind its frame where there is one. */
+const LEGACY_NUMBER = Buffer.from([0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e]); // prettier-ignore
+const PROTOCOL_BYTES = 2;
+// Protocols 4 and 5 put pickles into frames: this opcode, and the length in eight bytes.
+const FRAME = 0x95;
+const FRAME_BYTES = 9;
 
 const PROTOCOL = 1001;
 
@@ -41,14 +45,15 @@ async function pickles(file: ByteFile): Promise<{ values: PickleValue[]; end: nu
 
 /** The second to the fifth: protocol, machine, the state dict, and the keys of storages in the order of their bytes. */
 function fivePickles(path: string, bytes: Uint8Array): { values: PickleValue[]; end: number } {
-  if (!LEGACY_START.equals(bytes.subarray(0, LEGACY_START.length)))
+  const number = PROTOCOL_BYTES + (bytes[PROTOCOL_BYTES] === FRAME ? FRAME_BYTES : 0);
+  let end = number + LEGACY_NUMBER.length;
+  if (!LEGACY_NUMBER.equals(bytes.subarray(number, end)))
     throw invalidWeights(
       path,
       TORCH_FILE,
       'it is a pickle that torch.save did not write; load it in Python where you trust it, and save model.state_dict() with torch.save',
     );
   const values: PickleValue[] = [];
-  let end = LEGACY_START.length;
   for (let i = 0; i < 4; i++) {
     const machine = new Unpickler(path, bytes, end);
     values.push(machine.load());
