@@ -226,7 +226,9 @@ describe('reading', () => {
       await using file = await openSafetensors(await raw(header, width + 4));
       expect(file.tensors.get('odd')).toMatchObject({ dtype, byteLength: width });
       expect(await file.read('a')).toHaveLength(4);
-      expect(() => toFloat32(new Uint8Array(width), dtype)).toThrow(`dtype ${dtype} holds no floating-point`);
+      expect(() => toFloat32(new Uint8Array(width), dtype)).toThrow(
+        `dtype ${dtype}, holds no floating-point`,
+      );
     },
   );
 

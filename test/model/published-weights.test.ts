@@ -193,6 +193,17 @@ describe('what a file holds beside what is asked for', () => {
     await expect(loadModel(device, path)).rejects.toThrow(message);
   });
 
+  it('is refused by its name and dtype where weights are asked for that are no floating-point numbers', async () => {
+    const path = await changed(values, (tensors) => {
+      const { name, shape } = tensors.get('lm_head.weight')!;
+      const data = new Uint8Array(shape.reduce((product, size) => product * size, 1));
+      tensors.set(name, { name, shape, dtype: 'I8', data });
+    });
+    await expect(openModel(device, path)).rejects.toThrow(
+      /The tensor lm_head\.weight of .*model\.safetensors, of dtype I8, holds no floating-point/,
+    );
+  });
+
   it('is the head of GPT-2 and OPT where it differs from the table, as in transformers, and the table where it is alone', async () => {
     const gpt2 = join(fixtures, 'decoder-only', 'gpt2');
     const config = JSON.parse(await readFile(join(gpt2, 'config.json'), 'utf8')) as {

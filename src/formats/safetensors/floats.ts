@@ -31,13 +31,14 @@ function aligned(bytes: Uint8Array, elementBytes: number): Uint8Array {
  * Converts a tensor's bytes to float32. F32 bytes are viewed, not copied, where their alignment allows; F64 is rounded,
  * F16 and BF16 are exact.
  *
+ * @param what names the tensor in errors
  * @throws HintError NOT_SUPPORTED for an integer dtype, INVALID_SHAPE if the bytes are not a whole number of elements
  */
-export function toFloat32(bytes: Uint8Array, dtype: string): Float32Array {
+export function toFloat32(bytes: Uint8Array, dtype: string, what = 'A tensor'): Float32Array {
   if (!FLOATS.has(dtype) || !isKnownDType(dtype)) {
     throw new HintError(
       'NOT_SUPPORTED',
-      `A tensor of dtype ${dtype} holds no floating-point weights that are read; convert it to one of ${[...FLOATS].join(', ')}.`,
+      `${what}, of dtype ${dtype}, holds no floating-point weights that are read; convert it to one of ${[...FLOATS].join(', ')}.`,
     );
   }
   const elementBytes = DTYPE_BYTES[dtype];
@@ -66,10 +67,14 @@ export function toFloat32(bytes: Uint8Array, dtype: string): Float32Array {
 const CONVERT_CHUNK = 1 << 18;
 
 /** {@link toFloat32} for large tensors: the event loop turns in between. */
-export async function toFloat32InPieces(bytes: Uint8Array, dtype: string): Promise<Float32Array> {
+export async function toFloat32InPieces(
+  bytes: Uint8Array,
+  dtype: string,
+  what?: string,
+): Promise<Float32Array> {
   const elementBytes = isKnownDType(dtype) ? DTYPE_BYTES[dtype] : 1;
   if (!FLOATS.has(dtype) || dtype === 'F32' || bytes.byteLength <= CONVERT_CHUNK * elementBytes)
-    return toFloat32(bytes, dtype);
+    return toFloat32(bytes, dtype, what);
   const values = new Float32Array(Math.ceil(bytes.byteLength / elementBytes));
   const yielded = createYielder();
   for (let begin = 0; begin < values.length; begin += CONVERT_CHUNK) {

@@ -272,8 +272,9 @@ export async function readValues(
   signal: AbortSignal | undefined,
 ): Promise<Float32Array> {
   const info = checkShape(file, name, shape);
-  const values = await toFloat32InPieces(await file.read(name, signal), info.dtype);
-  await checkFinite(values, describe(file, name), signal);
+  const what = describe(file, name);
+  const values = await toFloat32InPieces(await file.read(name, signal), info.dtype, what);
+  await checkFinite(values, what, signal);
   return values;
 }
 

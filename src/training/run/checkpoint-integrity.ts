@@ -168,8 +168,9 @@ async function recordOf(path: string, signal?: AbortSignal): Promise<FileRecord>
 async function checkTensors(path: string, signal: AbortSignal | undefined): Promise<void> {
   await using file = await openSafetensors(path);
   for (const [name, { dtype }] of file.tensors) {
-    const values = await toFloat32InPieces(await file.read(name, signal), dtype);
-    await checkFinite(values, `The tensor ${name} of ${path}`, signal);
+    const what = `The tensor ${name} of ${path}`;
+    const values = await toFloat32InPieces(await file.read(name, signal), dtype, what);
+    await checkFinite(values, what, signal);
   }
 }
 
