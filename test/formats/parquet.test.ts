@@ -16,7 +16,7 @@ describe('a parquet column', () => {
     expect(await texts(nested, 'text')).toEqual(['one', 'two', 'three']);
     await expect(texts(nested, 'id')).rejects.toThrow(/no column "id" \(it has meta, text, rows\)/);
     await expect(texts(nested, 'meta')).rejects.toThrow(/"meta" \(it holds columns of text, id\)/);
-    await expect(texts(nested, 'rows')).rejects.toThrow(/"rows" \(it holds LIST of list\)/);
+    await expect(texts(nested, 'rows')).rejects.toThrow(/"rows" \(it holds LIST of columns of text\)/);
   });
 
   it.each([
@@ -29,7 +29,7 @@ describe('a parquet column', () => {
     ['int96', 'INT64, TIMESTAMP'],
     ['date', 'INT32, DATE'],
     ['time', 'INT64, TIME'],
-    ['list', 'LIST of list'],
+    ['list', 'LIST of BYTE_ARRAY, STRING'],
     ['struct', 'columns of text, deep'],
     ['map', 'MAP of key_value'],
     ['fixed', 'FIXED_LEN_BYTE_ARRAY'],

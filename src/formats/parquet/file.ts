@@ -119,9 +119,12 @@ function levelsOf(path: readonly SchemaElement[]): Levels {
 function unreadable(file: string, cause: NodeJS.ErrnoException): unknown {
   if (cause.code === 'ENOENT') return new HintError('NOT_FOUND', `No file ${file}; it was there when the corpus was listed.`, { cause }); // prettier-ignore
   if (cause.syscall !== undefined) return readError(file, cause);
+  // What the library says of a footer without its parts is about its own code.
+  const isOfCode = cause instanceof TypeError || cause instanceof RangeError;
+  const reason = isOfCode ? 'parts of it are missing or damaged' : cause.message;
   return new HintError(
     'INVALID_FILE',
-    `${file} cannot be read as parquet (${cause.message}); fetch or write it again.`,
+    `${file} cannot be read as parquet (${reason}); fetch or write it again.`,
     { cause },
   );
 }

@@ -75,14 +75,35 @@ function isText({ type, converted_type: converted, logical_type: logical }: Sche
 }
 
 /** Why a column holds no texts: what it holds instead, by the types of the file; undefined where it holds texts. */
-export function notText({ element, inner }: TopColumn): string | undefined {
-  const { type, repetition_type: repetition, converted_type: converted, logical_type: logical } = element;
-  const meaning: string | undefined = logical?.type ?? converted;
-  if (repetition !== 'REPEATED' && isText(element)) return undefined;
-  if (type === undefined)
-    return `${meaning ?? (repetition === 'REPEATED' ? 'lists of columns' : 'columns')} of ${inner.slice(0, MOST_COLUMNS).join(', ')}`;
-  const kind = meaning === undefined || meaning === type ? type : `${type}, ${meaning}`;
-  return repetition === 'REPEATED' ? `lists of ${kind}` : kind;
+export function notText(column: TopColumn): string | undefined {
+  const { element, inner } = column;
+  const isRepeated = element.repetition_type === 'REPEATED';
+  if (!isRepeated && isText(element)) return undefined;
+  if (element.type !== undefined) return isRepeated ? `lists of ${kindOf(element)}` : kindOf(element);
+  const meaning: string | undefined = meaningOf(element);
+  if (meaning === 'LIST') return `LIST of ${inList(column)}`;
+  return `${meaning ?? (isRepeated ? 'lists of columns' : 'columns')} of ${inner.slice(0, MOST_COLUMNS).join(', ')}`;
+}
+
+/** What the lists of a column hold: values of a type, lists of them, or columns. */
+function inList({ leaves }: TopColumn): string {
+  // Below the LIST, its repeated group and the element lie the columns of the element, or the repeated group of another list.
+  const inner = leaves.map((path) => path[3]).filter((one) => one && one.repetition_type !== 'REPEATED');
+  const names = new Set(inner.map((one) => one!.name));
+  if (names.size > 0) return `columns of ${[...names].slice(0, MOST_COLUMNS).join(', ')}`;
+  const path = leaves[0]!;
+  const lists = path.filter((one) => one.repetition_type === 'REPEATED').length;
+  return 'lists of '.repeat(Math.max(0, lists - 1)) + kindOf(path.at(-1)!);
+}
+
+function meaningOf({ converted_type: converted, logical_type: logical }: SchemaElement): string | undefined {
+  return logical?.type ?? converted;
+}
+
+function kindOf(element: SchemaElement): string {
+  const { type } = element;
+  const meaning = meaningOf(element);
+  return meaning === undefined || meaning === type ? String(type) : `${type}, ${meaning}`;
 }
 
 /**

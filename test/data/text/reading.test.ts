@@ -90,6 +90,10 @@ describe('readers of text', () => {
   it('name a damaged parquet file, a missing column, and a row without text', async () => {
     const bad = await put('bad.parquet', (await readFile(fixture('text/sample.parquet'))).subarray(0, 3000));
     await expect(read([bad])).rejects.toThrow(/bad\.parquet cannot be read as parquet/);
+    const zeros = await put('zeros.parquet', Buffer.concat([Buffer.from('PAR1'), Buffer.alloc(20), Buffer.from('PAR1')])); // prettier-ignore
+    await expect(read([zeros])).rejects.toThrow(
+      /zeros\.parquet cannot be read as parquet \(parts of it are missing or damaged\)/,
+    );
     await expect(read([fixture('text/sample.parquet')], { column: 'content' })).rejects.toThrow(
       /no column "content" \(it has url, text\); set data\.column/,
     );
