@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { streamP3 } from '../../../src/data/p3/dataset.js';
 import { JinjaTemplate } from '../../../src/data/p3/promptsource/jinja.js';
 import { PromptRenderer, type RenderedPrompt } from '../../../src/data/p3/promptsource/render.js';
+import { readPromptTemplates } from '../../../src/data/p3/promptsource/templates.js';
 import { renderPromptsource, type RenderOptions } from '../../../src/data/p3/promptsource/write.js';
 import { unpackExamples } from '../../../src/data/token-cache.js';
 import { rowOf } from './jinja-rows.js';
@@ -184,6 +185,16 @@ describe('the Jinja of promptsource', () => {
     expect(fields.TEXT!.length).toBeLessThanOrEqual(2048);
     expect(prompt).toBe(`${fields.TEXT}!${fields.TEXT}`);
   });
+
+  it('stands in YAML as Python reads it: words of YAML 1.1 are booleans, octal numbers are numbers, and the rest is text', async () => {
+    const names = ['yes', 'On', 'n', 'Y', '010', '0x1F', '1:30', '1_000', '1e3', '1.0e3', '2.5e+0', '"off"'];
+    const entries = names.map((name, i) => `  t${i}: !Template\n    name: ${name}\n    jinja: 'a ||| b'\n    metadata: !TemplateMetadata\n      original_task: yes\n`);
+    const file = join(folder, 'own.yaml');
+    await writeFile(file, `dataset: shop\ntemplates:\n${entries.join('')}`);
+    const read = (await readPromptTemplates(file)).templates;
+    expect(read.map(({ name }) => name)).toEqual(['True', 'True', 'n', 'Y', '8', '31', '90', '1000', '1e3', '1.0e3', '2.5', 'off']);
+    expect(read.every(({ originalTask }) => originalTask)).toBe(true);
+  }); // prettier-ignore
 });
 
 describe('what cannot be rendered', () => {

@@ -63,8 +63,9 @@ const templateSchema = z.object({
 const YAML_FACTOR = 256;
 const MOST_ALIASES = 100;
 
-// Python's YAML is 1.1 but for a lone letter, which is text to it.
+// Python's YAML is 1.1 but for lone letters, and for exponents of numbers without a point or a sign: these are texts to it.
 const LETTER = '[YyNn]';
+const EXPONENT = /^[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)[eE][-+][0-9]+$/;
 
 // The tags only say which Python class an entry is; without them here, each would be a warning.
 const tags = ['!Template', '!TemplateMetadata'].map((tag): CollectionTag | ScalarTag => ({
@@ -145,10 +146,10 @@ async function parseYaml(text: string, file: string): Promise<unknown> {
 
 /** A tag of YAML 1.1 as Python's reader has it. */
 function asInPython(tag: Tags[number]): Tags[number] {
-  if (typeof tag === 'string' || tag.tag !== 'tag:yaml.org,2002:bool' || !('test' in tag) || !tag.test)
-    return tag;
-  const { test } = tag;
-  return { ...tag, test: new RegExp(`^(?!${LETTER}$)(?:${test.source})`) };
+  if (typeof tag === 'string' || !('test' in tag) || !tag.test) return tag;
+  if (tag.tag === 'tag:yaml.org,2002:bool')
+    return { ...tag, test: new RegExp(`^(?!${LETTER}$)(?:${tag.test.source})`) };
+  return tag.tag === 'tag:yaml.org,2002:float' && tag.format === 'EXP' ? { ...tag, test: EXPONENT } : tag;
 }
 
 function taskName(name: string): string {
