@@ -15,6 +15,9 @@ const KINDS = ['', 'unigram', 'BPE', 'word', 'character'];
 const UNIGRAM = 1;
 
 const SENTINELS = 100;
+// The character that stands for a space.
+const SPACE = '\u2581';
+const SPACE_INSIDE = /[^\u2581]\u2581/;
 const PAD = '<pad>';
 const END = '</s>';
 
@@ -33,6 +36,7 @@ interface SentencePieceModel {
   readonly removesExtraSpaces: boolean;
   readonly escapesSpaces: boolean;
   readonly spaceIsSuffix: boolean;
+  readonly splitsAtSpaces: boolean;
 }
 
 /**
@@ -68,7 +72,7 @@ export function tokenizerOfSentencePiece(bytes: Uint8Array, file: string, sentin
     const special = kind !== USER_DEFINED || /^<extra_id_\d+>$/.test(content);
     return [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special }];
   });
-  const metaspace = { type: 'Metaspace', replacement: '\u2581', prepend_scheme: 'always', split: true };
+  const metaspace = { type: 'Metaspace', replacement: SPACE, prepend_scheme: 'always', split: true };
   const end = { SpecialToken: { id: END, type_id: 0 } };
   const text = { Sequence: { id: 'A', type_id: 0 } };
   const pair = { Sequence: { id: 'B', type_id: 0 } };
@@ -119,6 +123,13 @@ function checkModel(model: SentencePieceModel, file: string): void {
   if (!model.removesExtraSpaces) refuse('that keeps runs of spaces (remove_extra_whitespaces is false)');
   if (!model.escapesSpaces) refuse('that leaves spaces as they are (escape_whitespaces is false)');
   if (model.spaceIsSuffix) refuse('that puts spaces behind words (treat_whitespace_as_suffix)');
+  const across = model.pieces.find(({ text }) => SPACE_INSIDE.test(text));
+  if (across && !model.splitsAtSpaces)
+    refuse(
+      `with pieces of several words, such as ${showValue(across.text)} (split_by_whitespace is false at training)`,
+    );
+  const spaced = model.pieces.find(({ text, kind }) => kind === USER_DEFINED && text.includes(SPACE));
+  if (spaced) refuse(`with the user-defined piece ${showValue(spaced.text)}, in which there is a space`);
   const odd = model.pieces.find(({ kind }) => ![NORMAL, UNKNOWN, CONTROL, USER_DEFINED].includes(kind));
   if (odd) refuse(`with the piece ${showValue(odd.text)} of kind ${odd.kind}`);
 }
@@ -153,6 +164,7 @@ function readModel(bytes: Uint8Array, file: string): SentencePieceModel {
     kind: trainer.get(3) ?? UNIGRAM,
     byteFallback: trainer.get(35) === 1,
     spaceIsSuffix: trainer.get(24) === 1,
+    splitsAtSpaces: trainer.get(22) !== 0,
     charsmap,
     addsDummyPrefix: normalizer.get(3) !== 0,
     removesExtraSpaces: normalizer.get(4) !== 0,

@@ -61,6 +61,25 @@ describe('a spiece.model alone', () => {
     expect(await fault(join(PIECES, model))).toMatchObject({ code: 'INVALID_FILE', message: expect.stringMatching(message) as string }); // prettier-ignore
   });
 
+  it('whose pieces have spaces inside, as no word of ours has, is refused with such a piece', async () => {
+    const path = await emptyFolder('spaces');
+    const bytes = await readFile(join(PIECES, 'spiece.model'));
+    const message = (number: number, ...parts: Uint8Array[]): Buffer => {
+      const body = Buffer.concat(parts);
+      return Buffer.concat([Buffer.of((number << 3) | 2, body.length), body]);
+    };
+    // Field 3 of a piece is its kind, of which 4 is a user's own; field 22 of the trainer is split_by_whitespace.
+    const piece = (text: string, kind: number): Buffer => message(1, message(1, Buffer.from(text)), Buffer.of(0x18, kind));
+    const acrossSpaces = message(2, Buffer.of(0xb0, 0x01, 0));
+    const load = async (...more: Buffer[]): Promise<unknown> => {
+      await writeFile(join(path, 'spiece.model'), Buffer.concat([bytes, ...more]));
+      return fault(path);
+    };
+    expect(await load(piece('of▁the', 1), acrossSpaces)).toMatchObject({ message: expect.stringMatching(/"of▁the" \(split_by_whitespace/) as string });
+    expect(await load(piece('▁own', 4))).toMatchObject({ message: expect.stringMatching(/user-defined piece "▁own"/) as string });
+    expect(await load(piece('▁the', 1), piece('own', 4), acrossSpaces)).toBeInstanceOf(Tokenizer);
+  }); // prettier-ignore
+
   it('that is cut off or something else is refused at every length', async () => {
     const bytes = await readFile(join(PIECES, 'spiece.model'));
     const file = join(await emptyFolder('cut'), 'spiece.model');
