@@ -174,7 +174,7 @@ describe('learning rate', () => {
 });
 
 describe('the length of a run', () => {
-  const given = { steps: 1000, warmupSteps: 7, batchSize: 8 };
+  const given = parseTrainingConfig({ ...minimal, steps: 1000, warmupSteps: 7, batchSize: 8 });
 
   it('in epochs is the steps they come to, in place of those that are given', () => {
     expect(withSteps(given, 20)).toEqual(given);

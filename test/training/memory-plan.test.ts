@@ -101,7 +101,14 @@ function setUp(
         model,
         optimizer,
         source: source(),
-        settings: { ...settings, tokenBudget, device: 'cpu', memoryBudget: budget },
+        settings: {
+          ...settings,
+          tokenBudget,
+          recompute: 'auto',
+          device: 'cpu',
+          threads: 0,
+          memoryBudget: budget,
+        },
       }),
   };
 }

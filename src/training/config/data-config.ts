@@ -2,18 +2,8 @@ import { z } from 'zod';
 import { SPLIT_FIELD, SPLIT_UNITS, TEST_FRACTION } from '../../data/own/dataset.js';
 import { P3_LIMITS } from '../../data/p3/forms.js';
 import { MIXTURE_CAP } from '../../data/p3/mixture.js';
+import { count, text as path } from './fields.js';
 import { textSchema } from './text-config.js';
-
-const count = (min: number) =>
-  z
-    .int()
-    .min(min)
-    .max(2 ** 31 - 1);
-const path = () =>
-  z
-    .string()
-    .min(1)
-    .refine((value) => !value.includes('\0'), { error: 'must not hold NUL' });
 
 /** Tasks of Super-NaturalInstructions. */
 const sniSchema = z.strictObject({
@@ -89,6 +79,10 @@ export const dataSchema = z.discriminatedUnion('kind', [SCHEMAS.sni, SCHEMAS.p3,
 export const labelledDataSchema = z.discriminatedUnion('kind', [SCHEMAS.sni, SCHEMAS.p3, SCHEMAS.own], {
   error: 'must be an object whose kind is one of sni, p3, own',
 });
+
+/** What a run draws its examples from. */
+export const dataPart = z.strictObject({ data: dataSchema });
+export type DataSettings = z.infer<typeof dataPart>;
 
 /** Settings of one kind of data, defaults filled in. */
 export type DataConfig = z.infer<typeof dataSchema>;

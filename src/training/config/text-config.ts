@@ -1,12 +1,8 @@
 import { z } from 'zod';
 import { MIN_SEGMENT_TOKENS, TEXT_OBJECTIVES } from '../../data/text/objective.js';
 import { DOCUMENTS_PER_GROUP } from '../../data/text/tokenized-groups.js';
+import { count } from './fields.js';
 
-const count = (min: number) =>
-  z
-    .int()
-    .min(min)
-    .max(2 ** 31 - 1);
 const path = () => z.string().min(1);
 
 /** Plain text for pretraining a hypernetwork. */

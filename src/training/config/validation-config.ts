@@ -1,7 +1,14 @@
 import { z } from 'zod';
 import { P3_SPLITS } from '../../data/p3/format.js';
 import { HintError } from '../../util/errors.js';
-import { labelledDataSchema, type DataConfig, type LabelledDataConfig } from './data-config.js';
+import {
+  labelledDataSchema,
+  type DataConfig,
+  type DataSettings,
+  type LabelledDataConfig,
+} from './data-config.js';
+import { count } from './fields.js';
+import type { CheckpointSettings } from './parts.js';
 
 /** What validation can be steered by. `loss`: cross entropy per target token; the others are percentages. */
 export type ValidationMetric = 'loss' | 'rougeL' | 'exactMatch' | 'accuracy';
@@ -12,12 +19,6 @@ export const VALIDATION_METRICS = [
   'exactMatch',
   'accuracy',
 ] as const satisfies readonly ValidationMetric[];
-
-const count = () =>
-  z
-    .int()
-    .min(1)
-    .max(2 ** 31 - 1);
 
 /** On what, how often and by which measure a run is validated while it trains. */
 export const validationSchema = z.strictObject({
@@ -30,18 +31,24 @@ export const validationSchema = z.strictObject({
   /** What `fraction` holds out: single examples, or tasks with all their examples. */
   by: z.enum(['example', 'task']).default('example'),
   /** Steps between validations, which the last step always is; by default those between checkpoints. */
-  every: count().optional(),
+  every: count(1).optional(),
   /** What decides which model is best; by default accuracy on P3 and rougeL elsewhere. `loss` alone generates nothing. */
   metric: z.enum(VALIDATION_METRICS).optional(),
   /** Validations without a better score after which the run ends; by default it goes on to its last step. */
-  patience: count().optional(),
+  patience: count(1).optional(),
   /** Most examples of each task, the first ones; by default all. */
-  instancesPerTask: count().optional(),
+  instancesPerTask: count(1).optional(),
   /** Most answers generated together. */
-  batchSize: count().default(64),
+  batchSize: count(1).default(64),
 });
 
 export type ValidationConfig = z.infer<typeof validationSchema>;
+
+/** The validation of a run, as its configuration states it. */
+export const validationPart = z.strictObject({
+  /** How the run is validated while it trains; by default it is not. */
+  validation: validationSchema.optional(),
+});
 
 /** What a run is validated on, as one value. */
 export type ValidationSet =
@@ -58,12 +65,8 @@ export interface ValidationSettings {
   readonly batchSize: number;
 }
 
-/** The part of a run's configuration that says how it is validated. */
-export interface ValidatedRun {
-  readonly data: DataConfig;
-  readonly validation?: ValidationConfig | undefined;
-  readonly saveEvery: number;
-}
+/** The settings that decide how a run is validated: by default with its training data, and where it is saved. */
+export interface ValidatedRun extends DataSettings, CheckpointSettings, z.infer<typeof validationPart> {}
 
 // How examples are shown: what a validation set takes over from training data of the same kind.
 const SHOWN_AS = ['positives', 'form', 'shots', 'maxInstructionTokens', 'maxInputTokens', 'maxTargetTokens'];

@@ -6,7 +6,7 @@ import { shapeOf, type BatchShape } from '../../model/memory/activation-memory.j
 import type { TrainableModel } from '../../model/trainable/trainable.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { createYielder } from '../../util/event-loop-lag.js';
-import type { MemorySettings } from '../config/parts.js';
+import type { BatchSettings, DeviceSettings, MemorySettings } from '../config/parts.js';
 import type { ExampleSource } from '../sources/example-source.js';
 import { planMemory, type MemoryPlan } from '../memory/memory-plan.js';
 import type { Optimizer } from '../step/optimizer.js';
@@ -14,13 +14,16 @@ import { stateMemoryOf } from '../memory/state-memory.js';
 
 const BATCHES_LOOKED_AT = { least: 2, most: 8, microbatches: 32 };
 
+/** How large a run's microbatches may be, and what memory it has for them. */
+export interface PlanSettings extends BatchSettings, MemorySettings, DeviceSettings {}
+
 /** A run before its first step. */
 export interface UnplannedRun {
   readonly model: TrainableModel;
   readonly optimizer: Optimizer;
   /** Looked ahead in, and put back. */
   readonly source: ExampleSource;
-  readonly settings: MemorySettings;
+  readonly settings: PlanSettings;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -71,7 +74,7 @@ export async function planRun({
 /** Examples of the first batches, as many as tell how large microbatches become. */
 async function firstBatches(
   source: ExampleSource,
-  { batchSize, tokenBudget }: MemorySettings,
+  { batchSize, tokenBudget }: BatchSettings,
   signal: AbortSignal | undefined,
 ): Promise<(readonly TokenizedExample[])[]> {
   const before = source.state;

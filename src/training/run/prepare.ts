@@ -8,19 +8,35 @@ import type { TrainableModel } from '../../model/trainable/trainable.js';
 import { SYSTEMS, type ParameterGroup, type System } from '../../systems/index.js';
 import type { Device } from '../../tensor/device.js';
 import type { TrainingConfig } from '../config/config.js';
+import type { ModelSettings } from '../config/model-config.js';
 import type {
+  BatchSettings,
   LengthSettings,
-  ScheduleSettings,
-  StartSettings,
-  StepSettings,
-  UpdateSettings,
+  LossSettings,
+  MemorySettings,
+  RateSettings,
+  SeedSettings,
 } from '../config/parts.js';
+import type { UpdateSettings } from '../config/update-config.js';
 import { resolveDataPaths, type PrepareOptions } from '../sources/data-sources.js';
 import { Optimizer } from '../step/optimizer.js';
 import { keepParameters } from '../step/param-dtype.js';
 import { assignGroups } from '../step/parameter-groups.js';
 import type { Schedule } from '../step/schedule.js';
 import type { TrainerSettings } from '../step/trainer.js';
+
+/** What a run's model is made from. */
+export interface StartSettings extends ModelSettings, LossSettings, SeedSettings {}
+
+/** How the learning rate changes over a run of known length. */
+export interface ScheduleSettings extends LengthSettings, RateSettings {}
+
+/** How many steps there are in a pass over the examples. */
+export interface PassSettings extends ScheduleSettings, BatchSettings {}
+
+/** What a step is taken with. */
+export interface StepSettings
+  extends PassSettings, UpdateSettings, LossSettings, SeedSettings, MemorySettings {}
 
 /** The configuration with absolute paths, so that the run can be resumed from any working directory. */
 export function resolvePaths(config: TrainingConfig): TrainingConfig {
@@ -43,10 +59,7 @@ export function resolvePaths(config: TrainingConfig): TrainingConfig {
  * @param checkpoint a folder that has it too, for a run whose own is no longer where it was
  * @throws HintError INVALID_CONFIG when the configuration names no tokenizer; those of Tokenizer.load
  */
-export async function loadTokenizer(
-  { model }: Pick<StartSettings, 'model'>,
-  checkpoint?: string,
-): Promise<Tokenizer> {
+export async function loadTokenizer({ model }: ModelSettings, checkpoint?: string): Promise<Tokenizer> {
   const path = model.tokenizer ?? (typeof model.init === 'string' ? model.init : undefined);
   if (path === undefined) {
     throw new HintError(
@@ -145,7 +158,7 @@ function oneGroup({ groups }: System): ParameterGroup {
  * @param examples of one pass; undefined for a stream
  * @throws HintError INVALID_CONFIG for epochs of a stream, or more steps than there may be
  */
-export function withSteps<C extends LengthSettings>(config: C, examples: number | undefined): C {
+export function withSteps<C extends PassSettings>(config: C, examples: number | undefined): C {
   const { epochs, warmupEpochs, batchSize } = config;
   const stepsOf = (key: 'epochs' | 'warmupEpochs', passes: number): number => {
     const steps = Math.ceil((passes * (examples ?? NaN)) / batchSize);

@@ -1,6 +1,6 @@
 import { HintError } from '../../util/errors.js';
 import type { TrainingConfig } from '../config/config.js';
-import type { SaveSettings } from '../config/parts.js';
+import type { CheckpointSettings } from '../config/parts.js';
 import type { RunData } from '../validation/validation-set.js';
 import {
   changesOf,
@@ -57,10 +57,7 @@ export async function openRun(
  * A run that has none of its checkpoints any more is not begun anew over its metrics.
  * @throws HintError INVALID_CHECKPOINT
  */
-async function refuseToLose(
-  directory: RunDirectory,
-  { saveEvery }: Pick<SaveSettings, 'saveEvery'>,
-): Promise<void> {
+async function refuseToLose(directory: RunDirectory, { saveEvery }: CheckpointSettings): Promise<void> {
   const reached = (await directory.readMetrics()).reduce((most, { step }) => Math.max(most, step), 0);
   // No step behind a save is taken before the save is done.
   if (reached <= saveEvery) return;

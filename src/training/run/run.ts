@@ -17,7 +17,7 @@ import {
   text as textKind,
 } from '../../util/arguments.js';
 import { parseTrainingConfig, type TrainingConfig } from '../config/config.js';
-import type { DeviceSettings } from '../config/parts.js';
+import type { DeviceSettings, MemorySettings } from '../config/parts.js';
 import { validationOf } from '../config/validation-config.js';
 import { describeData } from '../sources/data-sources.js';
 import { openRunData, type RunData } from '../validation/validation-set.js';
@@ -134,7 +134,7 @@ function tellNotices(
   return lines;
 }
 
-function openDevice({ device, threads, memoryBudget }: DeviceSettings): Device {
+function openDevice({ device, threads, memoryBudget }: DeviceSettings & MemorySettings): Device {
   return new Device({
     device,
     threads,

@@ -4,7 +4,10 @@ import { saveModel } from '../../model/checkpoint/checkpoint.js';
 import type { AnyModel } from '../../model/family.js';
 import { writeDirectoryAtomically } from '../../util/atomic-directory.js';
 import { HintError } from '../../util/errors.js';
-import type { TrainingConfig } from '../config/config.js';
+import type { DataSettings } from '../config/data-config.js';
+import type { ModelSettings } from '../config/model-config.js';
+import type { CheckpointSettings, LengthSettings, LogSettings, MemorySettings } from '../config/parts.js';
+import type { UpdateSettings } from '../config/update-config.js';
 import { dataMetadata } from '../sources/data-sources.js';
 import type { ExampleSource } from '../sources/example-source.js';
 import type { Optimizer } from '../step/optimizer.js';
@@ -16,9 +19,20 @@ import { lineageMetadata } from './lineage.js';
 import type { RunDirectory } from './run-directory.js';
 import type { TensorBoardLog } from './tensorboard-log.js';
 
+/** How many steps a run takes, what it writes of them and how often, and what its model's file says of it. */
+export interface RunSettings
+  extends
+    ModelSettings,
+    DataSettings,
+    LengthSettings,
+    UpdateSettings,
+    MemorySettings,
+    CheckpointSettings,
+    LogSettings {}
+
 /** A run that is ready to train. */
 export interface Run {
-  readonly config: TrainingConfig;
+  readonly config: RunSettings;
   readonly directory: RunDirectory;
   readonly tokenizer: Tokenizer;
   readonly source: ExampleSource;

@@ -6,8 +6,14 @@ import { P3Source } from '../../data/p3/source.js';
 import type { Notices } from '../../util/notices.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import type { System } from '../../systems/index.js';
-import type { DataConfig, OwnDataConfig, P3DataConfig, SniDataConfig } from '../config/data-config.js';
-import type { DataSettings } from '../config/parts.js';
+import type {
+  DataConfig,
+  DataSettings,
+  OwnDataConfig,
+  P3DataConfig,
+  SniDataConfig,
+} from '../config/data-config.js';
+import type { SeedSettings } from '../config/parts.js';
 import { PoolSource, type ExampleSource } from './example-source.js';
 import { openText, resolveTextPaths } from './text-data.js';
 
@@ -18,6 +24,9 @@ export interface PrepareOptions {
   /** Gathers what is passed over, repeated or ambiguous in the data. */
   notices?: Notices | undefined;
 }
+
+/** What a run draws its examples from, and in which order. */
+export interface ExampleSettings extends DataSettings, SeedSettings {}
 
 /** What examples are made for. */
 export interface Context extends PrepareOptions {
@@ -32,7 +41,7 @@ export interface Context extends PrepareOptions {
  * @throws HintError INVALID_CONFIG when the system cannot be shown the data as asked; as loadSniDataset and P3Source.open
  */
 export function openSource(
-  { data, seed }: DataSettings,
+  { data, seed }: ExampleSettings,
   system: System,
   tokenizer: Tokenizer,
   options: PrepareOptions,

@@ -2,10 +2,15 @@ import type { TokenizedExample } from '../../data/batch.js';
 import { loadP3Evaluation } from '../../data/p3/evaluation.js';
 import type { P3Template } from '../../data/p3/format.js';
 import { HintError } from '../../util/errors.js';
-import type { DataSettings } from '../config/parts.js';
 import type { LabelledDataConfig } from '../config/data-config.js';
 import type { ValidationSettings } from '../config/validation-config.js';
-import { loadExamples, openSource, type Context, type PrepareOptions } from '../sources/data-sources.js';
+import {
+  loadExamples,
+  openSource,
+  type Context,
+  type ExampleSettings,
+  type PrepareOptions,
+} from '../sources/data-sources.js';
 import { PoolSource, poolFingerprint, type ExampleSource } from '../sources/example-source.js';
 import { holdOut } from './held-out.js';
 
@@ -31,7 +36,7 @@ export interface RunData {
  * @throws HintError INVALID_DATA when nothing is left to validate on, or to train on; as openSource
  */
 export async function openRunData(
-  settings: DataSettings,
+  settings: ExampleSettings,
   validation: ValidationSettings | undefined,
   { system, tokenizer, ...options }: Omit<Context, 'seed'>,
 ): Promise<RunData> {
