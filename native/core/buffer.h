@@ -11,35 +11,35 @@
 
 namespace hint {
 
-/// Where buffers take their memory from and give it back to: an allocator of the runtime.
+/// Source of the memory of buffers: an allocator of the runtime. Implementations are thread-safe.
 class Memory {
  public:
   virtual ~Memory() = default;
-  /// Throws OUT_OF_MEMORY naming the bytes asked, held and cached; can be asked again afterwards.
+  /// Returns `bytes` bytes. Throws OUT_OF_MEMORY naming the bytes asked for, held and cached; a later call can succeed.
   virtual void* acquire(size_t bytes) = 0;
   virtual void release(void* pointer, size_t bytes) = 0;
-  /// Counts bytes that a buffer uses without taking memory for them.
+  /// Counts bytes that a buffer uses but that somebody else allocated; giveBack() ends the count.
   virtual void borrow(size_t bytes) = 0;
   virtual void giveBack(size_t bytes) = 0;
 };
 
-/// Whose bytes a buffer may begin with.
+/// Owner of host bytes that a buffer can use as its first values.
 class Lender {
  public:
   virtual ~Lender() = default;
-  /// Why bytes that were read up to now may not be what was lent; null when they are.
+  /// The error when bytes that were read so far may have changed since they were lent; null when they are intact.
   virtual std::shared_ptr<const Error> failure() const = 0;
 };
 
-/// How the command went that was to write some values.
+/// Result of the command that writes some values.
 struct Outcome {
-  /// Set when the command failed; commands that read the values are skipped and reading them rejects with this error,
-  /// so a failure reaches exactly those who depend on it.
+  /// Set when the command failed. Commands that read the values are then skipped, and reading them rejects with this
+  /// error, so that a failure reaches exactly what depends on it.
   std::shared_ptr<const Error> failure;
-  /// What the device has yet to say, or has said, about the commands that the values come from.
+  /// Checks of the commands that computed the values; the device may not have made all of them yet.
   Checks checks;
 
-  /// `failure`, or what a check has found by now; null when all is well so far.
+  /// `failure`, or the first error that a finished check found; null when nothing has failed so far.
   std::shared_ptr<const Error> knownFailure() const {
     if (failure) return failure;
     for (const CheckedCommands& check : checks)
@@ -59,8 +59,7 @@ struct IntegerRange {
 class Buffer : public Outcome {
  public:
   Buffer(std::shared_ptr<Memory> memory, size_t bytes) : memory_(std::move(memory)), bytes_(bytes) {}
-  /// Host bytes that `lender` holds, as values to begin with: read where they lie, copied before they are first
-  /// written.
+  /// A buffer whose first values are host bytes of `lender`. They are read in place, and copied before the first write.
   Buffer(std::shared_ptr<Memory> memory, std::shared_ptr<const Lender> lender, const void* data, size_t bytes)
       : memory_(std::move(memory)), bytes_(bytes), lender_(std::move(lender)), data_(const_cast<void*>(data)) {
     memory_->borrow(bytes_);
@@ -74,8 +73,8 @@ class Buffer : public Outcome {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
-  /// Makes the buffer ready to be written: takes memory if it has none of its own yet. Called on the stream's thread,
-  /// or before the buffer is shared. Throws OUT_OF_MEMORY, and the lender's failure.
+  /// Makes the buffer writable: takes memory if it has none of its own yet, and copies lent bytes into it. Call on the
+  /// stream's thread, or before the buffer is shared. Throws OUT_OF_MEMORY, and the lender's failure.
   void* ensure() {
     if ((data_ && !lender_) || bytes_ == 0) return data_;
     void* own = memory_->acquire(bytes_);
@@ -90,24 +89,24 @@ class Buffer : public Outcome {
     }
     return data_ = own;
   }
-  /// Whether nobody wrote to it, though there is something to write. Asked on the stream's thread.
+  /// Whether the buffer has bytes and nothing has been written to it. Call on the stream's thread.
   bool isUnwritten() const { return !data_ && bytes_ > 0; }
-  /// Gives back memory that nobody reads because the command that was to fill it failed.
+  /// Releases the memory after the command that should have filled it failed: nothing reads it any more.
   void drop() {
     if (data_ && !lender_) memory_->release(std::exchange(data_, nullptr), bytes_);
   }
-  /// Whether it belongs to the device whose memory this is.
+  /// Whether the buffer takes its memory from `memory`, and thus belongs to the same device.
   bool isOf(const Memory& memory) const { return memory_.get() == &memory; }
-  /// Whether the bytes are still the lender's. Asked on the stream's thread.
+  /// Whether the buffer still uses the lender's bytes. Call on the stream's thread.
   bool isBorrowed() const { return lender_ != nullptr; }
   void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
-  /// What the integers in it are known to be between, because the host wrote all of them and no command did since.
+  /// The range of the i32 values, known as long as the host wrote all of them and no command has written since.
   const std::optional<IntegerRange>& integers() const { return integers_; }
-  /// Whoever writes to the buffer says what is known then.
+  /// Every write to the buffer must call this, with nullopt where the range is not known.
   void setIntegers(const std::optional<IntegerRange>& range) { integers_ = range; }
 
-  /// What is known of the outcome of the commands, or what the lender has found by now; null when all is well so far.
+  /// The first error that is known by now, of the lender or of the commands; null when nothing has failed so far.
   std::shared_ptr<const Error> knownFailure() const {
     if (lender_ && !failure)
       if (auto error = lender_->failure()) return error;

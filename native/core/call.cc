@@ -32,8 +32,8 @@ ShapePattern parse(std::string_view text) {
   return pattern;
 }
 
-/// The parts of a declared shape, which is a constant. They are few, and ops are queued by the thousand: each is taken
-/// apart once a thread.
+/// The parsed form of a declared shape, which is a constant and so found by its address. Each thread parses each of the
+/// few declarations once, because every enqueued op needs it.
 const ShapePattern& patternOf(const char* shape) {
   static thread_local std::unordered_map<const char*, ShapePattern> patterns;
   const auto found = patterns.find(shape);

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-/// Arithmetic on sizes that come from outside: what 64 bits do not hold is an error and never a small number.
+/// Arithmetic on sizes that come from outside. A result beyond 64 bits is an error; it never wraps to a small number.
 namespace hint {
 
 /// Throws INVALID_SHAPE naming both factors.
@@ -16,14 +16,15 @@ inline int64_t checkedProduct(int64_t a, int64_t b) {
   return product;
 }
 
-/// The bytes that `count` things of `size` bytes take. Throws INVALID_SHAPE when they cannot be counted or `count` is
-/// negative.
+/// The bytes of `count` elements of `size` bytes each. Throws INVALID_SHAPE when the product exceeds 64 bits or `count`
+/// is negative.
 inline size_t checkedBytes(int64_t count, size_t size) {
   if (count < 0) failProduct(count, static_cast<int64_t>(size));
   return static_cast<size_t>(checkedProduct(count, static_cast<int64_t>(size)));
 }
 
-/// `bytes` rounded up to a multiple of `step`, or the largest such multiple there is: no source has that many.
+/// `bytes` rounded up to a multiple of `step`. Where that exceeds size_t, the largest multiple that fits: no allocation
+/// of it can succeed.
 inline size_t roundedUp(size_t bytes, size_t step) {
   return bytes > SIZE_MAX - step ? SIZE_MAX / step * step : (bytes + step - 1) / step * step;
 }

@@ -19,7 +19,7 @@ class Error : public std::runtime_error {
   std::string code_;
 };
 
-/// Builds the message from its parts and throws, so that call sites stay one line.
+/// Throws an Error whose message is the concatenation of `parts`.
 template <typename... Parts>
 [[noreturn]] void fail(const char* code, const Parts&... parts) {
   std::ostringstream message;
@@ -27,8 +27,8 @@ template <typename... Parts>
   throw Error(code, message.str());
 }
 
-/// The exception in hand, inside a catch block, as an Error: memory that the system did not give is OUT_OF_MEMORY, what
-/// nobody foresaw INTERNAL. `where` is put in front of the text of those that do not say it themselves.
+/// The current exception as an Error; call it inside a catch block. std::bad_alloc and std::length_error become
+/// OUT_OF_MEMORY, and every other exception that is no Error becomes INTERNAL; their messages begin with `where`.
 inline std::shared_ptr<const Error> currentError(const std::string& where) {
   try {
     throw;

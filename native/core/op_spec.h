@@ -8,8 +8,8 @@
 
 #include "native/core/dtype.h"
 
-/// What an operation is. One OpSpec drives the binding, the shape checks, autograd, the tests, the bench and the FLOP
-/// counts; docs/extend/op.md builds one from start to finish.
+/// The declaration of an op. One OpSpec drives the binding, the shape checks, autograd, the tests, the bench and the
+/// FLOP counts. docs/extend/op.md builds one from start to finish.
 namespace hint {
 
 class Call;
@@ -19,9 +19,9 @@ enum ArgFlags : unsigned {
   kOptional = 1,        ///< may be absent
   kDifferentiable = 2,  ///< inputs: can receive a gradient; outputs: can carry one
   kMutable = 4,         ///< inputs: the op updates it in place (optimiser state, caches)
-  kSaved = 8,           ///< the backward kernel reads its values; unsaved tensors are freed early
-  kWideGradient = 16,   ///< inputs that may be parameters: where they are bf16, their gradient may be f32
-  kUnwritten = 32,      ///< mutable inputs that need not have been written before: what is filled in, caches
+  kSaved = 8,           ///< the backward kernel reads the values; other tensors are freed after the forward pass
+  kWideGradient = 16,   ///< inputs that may be parameters: the gradient of a bf16 one may be f32
+  kUnwritten = 32,      ///< mutable inputs that need not have been written before, such as caches
 };
 
 /// Which dtypes an argument may have. A gradient has the dtype of its tensor, or f32 under kWideGradient.
@@ -30,7 +30,7 @@ struct Elements {
     exactly,   ///< `dtype`
     floating,  ///< f32 or bf16, whichever the caller gives
     like,      ///< that of the input `name`
-    chosen,    ///< outputs: f32 or bf16, as the attribute `name` says; that of the input `otherwise` where it is empty
+    chosen,    ///< outputs: f32 or bf16 as the attribute `name` says; when it is empty, that of the input `otherwise`
     any,       ///< every dtype; for an output, resolve calls setOutputDType
   };
   Kind kind = Kind::exactly;
@@ -45,7 +45,7 @@ struct Elements {
 constexpr Elements kFloating{Elements::Kind::floating};
 constexpr Elements kAnyDType{Elements::Kind::any};
 constexpr Elements like(const char* input) { return {Elements::Kind::like, input}; }
-/// What ops that can round their result, or not, take the attribute `outputDType` for.
+/// The dtype that a caller chooses by an attribute such as `outputDType`: ops use it to round their result or not.
 constexpr Elements chosenBy(const char* attribute, const char* otherwise = nullptr) {
   return {Elements::Kind::chosen, attribute, otherwise};
 }
@@ -57,7 +57,7 @@ struct ArgSpec {
   const char* shape;
   unsigned flags = kRequired;
   Elements elements = {};
-  /// Outputs only: whether this call produces it; absent means always.
+  /// Outputs only: whether a call produces this output. Null: every call does.
   bool (*present)(const Call&) = nullptr;
 };
 
@@ -75,14 +75,16 @@ struct AttributeSpec {
 struct Kernels {
   void (*forward)(Call&) = nullptr;
   void (*backward)(Call&) = nullptr;
-  /// CPU: they read and write bf16 themselves. Others get and give f32 only; see widened_call.h.
+  /// CPU only. true: the kernels read and write bf16. false: the runtime converts bf16 tensors to f32 and back; see
+  /// widened_call.h.
   bool readBf16 = false;
 };
 
-/// What a call takes on a GPU beside the kernel that reads its tensors once, multiplies and stores the result.
+/// The work of a call on a GPU. The default is one kernel that reads every tensor once, computes, and stores the
+/// result.
 struct GpuWork {
-  double launches = 1;   ///< all kernels, cleared memory too
-  double passBytes = 0;  ///< that other kernels read and write, before or behind that one
+  double launches = 1;   ///< of kernels, and of memsets
+  double passBytes = 0;  ///< bytes that kernels before or after that one read and write
 };
 
 enum class DeviceType : uint8_t { cpu, cuda };
@@ -92,17 +94,19 @@ struct OpSpec {
   const char* summary;
   std::vector<ArgSpec> inputs, outputs;
   std::vector<AttributeSpec> attributes;
-  Kernels cpu;   ///< every op has some
-  Kernels cuda;  ///< none before the CUDA back end is loaded, and of ops that table.def says to have none
-  /// Checks what shapes cannot say and sets dimensions of the outputs that inputs and attributes do not bind.
+  Kernels cpu;   ///< every op has a forward kernel
+  Kernels cuda;  ///< empty until the CUDA back end is loaded, and always for rows HINT_OP_CPU_ONLY
+  /// Checks conditions that the declared shapes cannot express, and sets the dimensions of outputs that neither inputs
+  /// nor attributes bind.
   void (*resolve)(Call&) = nullptr;
   /// Useful floating point operations of the forward pass (a multiply-add is two); backward is counted by
   /// backwardFlops or, when that is absent, as twice the forward.
   double (*flops)(const Call&) = nullptr;
   double (*backwardFlops)(const Call&) = nullptr;
-  /// Bytes that have to move, for ops that touch only part of their tensors or some twice; otherwise Call::bytes.
+  /// Bytes that have to move, for ops that read a part of a tensor only, or some tensor twice. Null: Call::bytes.
   double (*traffic)(const Call&) = nullptr;
-  /// Of the CUDA kernels, forward and backward; absent: one kernel. See hint estimate.
+  /// The work of the CUDA kernels, forward or backward as the call is; `hint estimate` uses it. Null: GpuWork's
+  /// default.
   GpuWork (*gpuWork)(const Call&) = nullptr;
 
   const Kernels& kernelsOn(DeviceType type) const { return type == DeviceType::cuda ? cuda : cpu; }

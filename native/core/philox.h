@@ -7,7 +7,7 @@
 #define HINT_ALWAYS_INLINE inline
 #else
 #define HINT_HOST_DEVICE
-/// Also into functions that are compiled for other instruction sets, which the compiler does not do by itself.
+/// Forces inlining into functions that are compiled for another instruction set, where the compiler would refuse it.
 #define HINT_ALWAYS_INLINE inline __attribute__((always_inline))
 #endif
 
@@ -18,7 +18,7 @@ namespace hint {
 struct Philox {
   uint32_t word[4];
 
-  /// A loop over counters on the host becomes vectors whose lanes are counters, as the rounds are unrolled into it.
+  /// The rounds are unrolled so that the compiler vectorises a host loop over counters.
   HINT_HOST_DEVICE static HINT_ALWAYS_INLINE Philox at(uint64_t seed, uint64_t counterLow, uint64_t counterHigh) {
     uint32_t c0 = static_cast<uint32_t>(counterLow), c1 = static_cast<uint32_t>(counterLow >> 32);
     uint32_t c2 = static_cast<uint32_t>(counterHigh), c3 = static_cast<uint32_t>(counterHigh >> 32);
@@ -40,8 +40,8 @@ struct Philox {
   }
 };
 
-/// A dropout mask. Unit `unit` of group `group` (a sequence, or a row) at `site` of the network is kept or not as a
-/// function of (seed, site, group, unit) alone: the same on every back end, and the same again in a recomputed forward.
+/// A dropout mask. Whether unit `unit` of group `group` (a sequence, or a row) is kept at `site` of the network depends
+/// on (seed, site, group, unit) alone. It is therefore the same on every back end and in a recomputed forward pass.
 struct Dropout {
   float rate = 0.0f;
   uint64_t seed = 0;

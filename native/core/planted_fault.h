@@ -1,7 +1,7 @@
 #pragma once
 
-/// Faults that a build for the property test of misuse has on demand, to show that the test finds what it looks for.
-/// Every other build has none of them: there isPlanted is false when it is compiled.
+/// Faults that a build with HINT_PLANTED_FAULTS commits on demand, to show that the property test of misuse finds them.
+/// In every other build isPlanted is the constant false.
 namespace hint {
 
 enum class PlantedFault { bounds, released, overflow };

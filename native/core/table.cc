@@ -26,7 +26,7 @@ constexpr Row kRows[] = {
 };
 
 std::vector<OpSpec>& mutableTable() {
-  // Never destroyed: compute threads may still run while the process ends.
+  // The table is never destroyed, because compute threads may still read it while the process ends.
   static auto& table = *new auto([] {
     std::vector<OpSpec> rows;
     for (const Row& row : kRows) rows.push_back(row.declare());

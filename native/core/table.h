@@ -11,9 +11,9 @@ namespace hint {
 const std::vector<OpSpec>& opTable();
 /// Throws INVALID_ARGUMENT when there is no such op.
 const OpSpec& findOp(std::string_view name);
-/// Gives every op its CUDA kernels, as `lookup` has them by the name of the op. Call before any CUDA stream exists.
-/// Throws INTERNAL, naming the op, and leaves the table as it was, when an op that table.def gives CUDA kernels has no
-/// forward one, or no backward one though its gradient is known on the CPU.
+/// Sets the CUDA kernels of every op to those that `lookup` returns for its name. Call before any CUDA stream exists.
+/// Throws INTERNAL naming the op, and leaves the table unchanged, when an op that is not HINT_OP_CPU_ONLY has no CUDA
+/// forward kernel, or has a CPU backward kernel and no CUDA one.
 void installCudaKernels(Kernels (*lookup)(std::string_view op));
 
 }  // namespace hint

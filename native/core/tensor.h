@@ -15,17 +15,19 @@ namespace hint {
 /// Sizes of a dense row-major tensor, outermost first.
 using Shape = std::vector<int64_t>;
 
-/// What a tensor may have: more than any machine's memory, and so few that products with other sizes fit 64 bits.
+/// The most elements of a tensor: more than any machine's memory holds, and so few that their product with an element
+/// size or a small factor fits 64 bits.
 constexpr int64_t kMostElements = int64_t{1} << 48;
-/// The product of the sides that are not 0 where one is: nothing else bounds loops over the rows of such tensors.
+/// The largest product of the other sides when one side is 0: no memory bounds loops over the rows of such a tensor.
 constexpr int64_t kMostEmptySides = int64_t{1} << 24;
 
-/// Throws INVALID_SHAPE naming the shape when a side is negative or the tensor is larger than those limits.
+/// The product of the sides. Throws INVALID_SHAPE naming the shape when a side is negative or the tensor exceeds these
+/// limits.
 int64_t elementCount(const Shape& shape);
 std::string toString(const Shape& shape);
 
-/// A dense row-major window into a buffer. Copies share the buffer. A tensor without a buffer carries a shape only:
-/// that is what backward passes see of values they declared they do not read.
+/// A dense row-major window into a buffer. Copies share the buffer. A tensor without a buffer has a shape only:
+/// backward passes get such tensors for values that the op does not declare as kSaved.
 struct Tensor {
   std::shared_ptr<Buffer> buffer;
   int64_t offset = 0;  ///< in elements
@@ -36,7 +38,7 @@ struct Tensor {
   size_t bytes() const { return checkedBytes(size(), sizeOf(dtype)); }
   explicit operator bool() const { return buffer != nullptr; }
 
-  /// The first element; null without memory, which is what a tensor without elements may be.
+  /// The first element; null when the buffer has no memory, as that of a tensor without elements.
   template <typename T>
   T* data() const {
     T* base = static_cast<T*>(buffer->data());
@@ -44,13 +46,13 @@ struct Tensor {
   }
 };
 
-/// Where the first element of a tensor is, whatever its dtype; null without memory.
+/// Address of the first element of a tensor of any dtype; null when the buffer has no memory.
 inline void* addressOf(const Tensor& tensor) {
   auto* base = static_cast<unsigned char*>(tensor.buffer->data());
   return base ? base + tensor.offset * static_cast<int64_t>(sizeOf(tensor.dtype)) : nullptr;
 }
 
-/// Whether elements of both lie in the same memory.
+/// Whether the two tensors have a byte in common.
 bool overlap(const Tensor& a, const Tensor& b);
 
 }  // namespace hint

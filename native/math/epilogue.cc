@@ -19,7 +19,7 @@ HINT_CLONES void tanhRow(float* y, int64_t n) {
 }
 
 HINT_CLONES void reluRow(float* y, int64_t n) {
-  // NaN stays.
+  // Written so that NaN stays NaN, which std::max would not guarantee.
   for (int64_t j = 0; j < n; ++j) y[j] = y[j] < 0.0f ? 0.0f : y[j];
 }
 

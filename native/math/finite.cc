@@ -9,7 +9,7 @@
 namespace hint {
 namespace {
 
-// Numbers that are none, and infinities, have an exponent of all ones.
+// The exponent bits of NaN and of infinities are all ones.
 constexpr uint32_t kExponent32 = 0x7f800000;
 constexpr uint16_t kExponent16 = 0x7f80;
 

@@ -6,10 +6,10 @@
 
 namespace hint {
 
-/// Index of the first of some f32 or bf16 values that is no finite number, -1 where all are. On several threads.
+/// Index of the first f32 or bf16 value that is infinite or NaN; -1 when there is none. Uses several threads.
 int64_t firstNonFinite(DType dtype, const void* values, int64_t count);
 
-/// The same for a tensor; -1 for dtypes that hold finite numbers only.
+/// The same for a tensor; -1 for integer dtypes.
 int64_t firstNonFinite(const Tensor& tensor);
 
 }  // namespace hint

@@ -33,7 +33,7 @@ void gemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, flo
 }
 
 const char* gemmLibraryVersion() {
-  // Never destroyed: compute threads may still run while the process ends.
+  // The text is never destroyed, because threads may still read it while the process ends.
   static const auto& text = *new auto([] {
     const dnnl_version_t* version = dnnl_version();
     return std::to_string(version->major) + "." + std::to_string(version->minor) + "." + std::to_string(version->patch);

@@ -8,7 +8,7 @@
 #define HINT_INLINE inline __attribute__((always_inline))
 
 #if defined(__GNUC__) && !defined(__clang__)
-// Vectors are passed between functions that are always inlined only.
+// Only functions that are always inlined pass vectors, so that the ABI of vector arguments does not matter.
 #pragma GCC diagnostic ignored "-Wpsabi"
 #endif
 
@@ -16,7 +16,7 @@ namespace hint {
 namespace {
 
 constexpr int64_t kLanes = 16;
-/// Sixteen values; compilers split them where registers are narrower.
+/// Sixteen values; the compiler splits them where registers are narrower.
 typedef float Vector __attribute__((vector_size(64)));
 typedef uint32_t Bits __attribute__((vector_size(64)));
 typedef uint16_t HalfBits __attribute__((vector_size(32)));
@@ -35,7 +35,7 @@ HINT_INLINE Vector widen(const uint16_t* from) {
 HINT_INLINE Vector widen(const int8_t* from) {
   Bytes steps;
   __builtin_memcpy(&steps, from, sizeof(steps));
-  // Twice as wide at a time: GCC takes longer strides value by value.
+  // Each step doubles the width, because GCC converts larger steps value by value.
   return __builtin_convertvector(__builtin_convertvector(__builtin_convertvector(steps, Halves), Integers), Vector);
 }
 
@@ -52,14 +52,14 @@ struct Product {
   Epilogue epilogue;
   float* y;
   float* sums;     ///< [m, panel width]
-  float* widened;  ///< [kWidenedRows, panel width] where there are rows enough
+  float* widened;  ///< [kWidenedRows, panel width] used from kFewRows rows on
 };
 
-/// Rows from which on a panel is widened to the cache before it is multiplied, and how much of it at a time.
+/// From kFewRows rows on, kWidenedRows rows of a panel at a time are widened into the cache before they are multiplied.
 constexpr int64_t kFewRows = 12, kWidenedRows = 1024;
 
-/// Adds the products of some rows with a part of a panel, `count` rows of it, to their sums: as many as there are
-/// registers for. Each value is summed along k, whatever rows it is computed with.
+/// Adds the products of `Rows` rows with `count` rows of a panel to their sums. `Rows` is limited by the number of
+/// registers. Each result is summed in the order of k, so that it does not depend on the rows it is computed with.
 template <int Rows, int Vectors, typename Held>
 HINT_INLINE void multiplyTile(const float* x, int64_t distance, const Held* weights, int64_t count, float* totals) {
   Vector sums[Rows][Vectors];
@@ -82,7 +82,7 @@ HINT_INLINE void multiplyTile(const float* x, int64_t distance, const Held* weig
   for (int r = 0; r < Rows; ++r) __builtin_memcpy(totals + r * kWidth, sums[r], sizeof(sums[r]));
 }
 
-/// All rows with rows [begin, begin + count) of a panel.
+/// Multiplies all rows with rows [begin, begin + count) of a panel.
 template <typename Held>
 HINT_INLINE void multiplyRows(const Product& p, const Held* weights, int64_t begin, int64_t count) {
   const float* x = p.x + begin;
@@ -129,7 +129,7 @@ HINT_CLONES void multiplyHalves(const Product& p, int64_t begin, int64_t end) {
 }
 HINT_CLONES void multiplySteps(const Product& p, int64_t begin, int64_t end) { multiplyPanels<int8_t>(p, begin, end); }
 
-/// Where and how a matrix is widened.
+/// The destination of widenPanels, and the matrix that is widened.
 struct Widening {
   int64_t k, n;
   NarrowMatrix matrix;
@@ -137,13 +137,13 @@ struct Widening {
   float* to;
 };
 
-/// Sixteen columns, rows [first, last) of the panels.
+/// Widens sixteen columns in rows [first, last) of the panels.
 template <typename Held>
 HINT_INLINE void widenColumns(const Widening& w, int64_t column, int64_t first, int64_t last) {
   const int64_t inPanel = column % w.panels.width;
   float* to = w.to + (column - inPanel) * w.panels.rows + inPanel;
   const Held* from = static_cast<const Held*>(w.matrix.values) + column / kWidth * kWidth * w.k + column % kWidth;
-  // Beyond the last narrow panel there is nothing to read.
+  // Columns beyond the last narrow panel have nothing to read and become zeros.
   const int64_t known = column < w.n ? std::min(last, w.k) : first;
   Vector scale = {};
   for (int64_t lane = 0; lane < kLanes && column + lane < w.n; ++lane)
@@ -162,7 +162,7 @@ HINT_CLONES void widenSteps(const Widening& w, int64_t column, int64_t first, in
   widenColumns<int8_t>(w, column, first, last);
 }
 
-/// Rows that a thread widens together.
+/// Rows that a thread widens as one piece of work.
 constexpr int64_t kRows = 256;
 
 }  // namespace

@@ -6,11 +6,11 @@
 #include "native/math/epilogue.h"
 #include "native/math/panels.h"
 
-/// Products of f32 rows with matrices that are held in bf16 or 8 bits on processors that multiply neither: what is read
-/// is a half or a quarter, and widened in registers. Rows are never rounded.
+/// Products of f32 rows with matrices that are stored as bf16 or i8, on processors that multiply neither. The kernel
+/// reads a half or a quarter of the bytes of an f32 matrix and widens them in registers. Rows are never rounded.
 namespace hint {
 
-/// Such a matrix: panels in its dtype.
+/// A matrix stored as bf16 or i8, in the order of narrowPanels.
 struct NarrowMatrix {
   DType dtype;  ///< bf16 or i8
   const void* values;

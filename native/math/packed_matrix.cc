@@ -26,18 +26,18 @@ using Desc = memory::desc;
 using Type = memory::data_type;
 
 const dnnl::engine& engine() {
-  // Never destroyed: compute threads may still run while the process ends.
+  // The engine is never destroyed, because compute threads may still use it while the process ends.
   static const auto& cpu = *new dnnl::engine(dnnl::engine::kind::cpu, 0);
   return cpu;
 }
 
-/// oneDNN's streams and primitives are used by one thread at a time here: each compute thread has its own.
+/// The calling thread's own stream: oneDNN's streams and primitives must not be used by two threads at once.
 dnnl::stream& stream() {
   thread_local dnnl::stream own(engine());
   return own;
 }
 
-/// What rows, weights and results are to oneDNN.
+/// oneDNN's data types of rows, weights and results.
 struct Types {
   Type x, weight, y;
 };
@@ -61,7 +61,7 @@ dnnl::matmul::primitive_desc describe(const Desc& x, const Desc& weight, const D
 #endif
 }
 
-/// Rows on whose behalf the order is chosen; oneDNN's choice depends on k and n.
+/// The number of rows for which oneDNN is asked to choose an order. Its choice depends on k and n.
 constexpr int64_t kTypicalRows = 64;
 
 const Desc& packedDesc(int64_t k, int64_t n, DType dtype) {
@@ -75,7 +75,7 @@ const Desc& packedDesc(int64_t k, int64_t n, DType dtype) {
   return known.emplace(key, chosen.weights_desc()).first->second;
 }
 
-/// The order of packed f32 matrices as panels, where it is one of panels that arrangeInPanels can fill.
+/// oneDNN's order of packed f32 matrices as Panels; nullopt when arrangeInPanels cannot produce that order.
 std::optional<Panels> panelsOf(int64_t k, int64_t n, DType held) {
   if (held != DType::f32) return std::nullopt;
   const Desc& desc = packedDesc(k, n, held);
@@ -91,7 +91,7 @@ std::optional<Panels> panelsOf(int64_t k, int64_t n, DType held) {
   const auto& padded = desc.data.padded_dims;
   const int64_t depth = layout.inner_nblks;
 #endif
-  // Blocks of columns; in them, perhaps, blocks of rows.
+  // The accepted orders have blocks of columns, with or without blocks of rows inside them.
   const bool isOfRows = depth == 2 && of[0] == 0 && of[1] == 1;
   if (!isOfRows && !(depth == 1 && of[0] == 1)) return std::nullopt;
   const int64_t width = blocks[depth - 1], rows = padded[0];
@@ -161,7 +161,8 @@ Product make(const Key& key) {
           static_cast<int>(DNNL_ARG_ATTR_MULTIPLE_POST_OP(after.len() - 1) | DNNL_ARG_SRC_1)};
 }
 
-/// Products of ragged batches have ever new row counts; what is made for them is small, but not without end.
+/// Ragged batches bring ever new row counts, each of which needs a small primitive of its own; this bounds their
+/// number.
 constexpr size_t kProductsKept = 512;
 
 Product& productOf(const Key& key) {
@@ -195,7 +196,7 @@ void multiply(int64_t m, int64_t k, int64_t n, const void* x, const PackedMatrix
   stream().wait();
 }
 
-/// Rows whose 32-bit results lie in the cache until they are scaled.
+/// Rows per product, so few that their 32-bit results are still in the cache when they are scaled.
 constexpr int64_t kQuantizedRows = 256;
 
 void multiplyQuantized(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,
@@ -227,14 +228,14 @@ void guarded(const Body& body) {
   }
 }
 
-/// Rows from which on widening a matrix for oneDNN costs less than its kernel gains over narrowProduct: more where what
-/// was widened is no longer in the cache when it is multiplied, and never for what takes more than 64 MiB.
+/// The number of rows from which widening a matrix for oneDNN's kernel is faster than narrowProduct. It is larger when
+/// the widened matrix does not fit the cache; a matrix above 64 MiB is never widened.
 int64_t manyRows(int64_t values) {
   if (values > int64_t{1} << 24) return INT64_MAX;
   return values > int64_t{1} << 20 ? 512 : 192;
 }
 
-/// Multiply-adds below which a thread more does not pay.
+/// Multiply-adds per thread below which another thread costs more than it gains.
 constexpr int64_t kGrain = 1 << 15;
 
 void multiplyNarrow(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,
@@ -294,13 +295,13 @@ void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const voi
 
 namespace {
 
-/// Room for as many values as a matrix has; not kept, as a model's matrices are packed once and of every size.
+/// Room for the values of one matrix. It is not kept, because a model's matrices are packed once and differ in size.
 template <typename Value>
 std::unique_ptr<Value[]> roomFor(int64_t count) {
   return std::make_unique_for_overwrite<Value[]>(static_cast<size_t>(count));
 }
 
-/// Packs one matrix through oneDNN's own rearranging, by way of its values in the dtype that it is held in.
+/// Packs one matrix with oneDNN's reorder, after conversion of its values to the dtype that is stored.
 void packOne(int64_t k, int64_t n, bool transposed, DType given, const void* weight, DType wanted, void* packed,
              float* scale, float* columnSum) {
   const DType held = packedDType(wanted);
@@ -338,7 +339,7 @@ bool packMatrices(const PlainMatrices& matrices, DType wanted, bool checked, voi
   const int64_t k = matrices.k, n = matrices.n;
   if (matrices.count == 0 || k == 0 || n == 0) return true;
   const DType held = packedDType(wanted);
-  // Only what oneDNN's own rearranging would take in several passes, or slowly.
+  // arrangeInPanels takes the cases that oneDNN's reorder needs several passes for, or does slowly.
   const bool isPlain = matrices.dtype == DType::f32 && wanted != DType::bf16;
   std::optional<Panels> panels;
   if (!(isPlain && matrices.transposed)) guarded([&] { panels = panelsOf(k, n, held); });

@@ -8,12 +8,11 @@
 
 namespace hint {
 
-/// A weight matrix in the order in which the kernels read it, so that a product with few rows costs one pass over it
-/// and none is spent on rearranging. The order depends on the machine and never leaves the process.
+/// A weight matrix in the order in which the kernels read it, so that a product with few rows costs one pass over the
+/// matrix and no rearranging. The order depends on the machine and never leaves the process.
 ///
-/// f32; bf16; or i8, whose columns have a scale each. Where the processor multiplies bf16 or 8 bits (hasProducts), rows
-/// are rounded to bf16 or quantised to 8 bits around zero, too; elsewhere the matrix is widened and rows are as they
-/// are.
+/// The values are f32, bf16, or i8 with one scale per column. Where the processor multiplies bf16 or i8 (hasProducts),
+/// rows are rounded to bf16 or quantised to 8 bits, too; elsewhere the matrix is widened and rows stay f32.
 struct PackedMatrix {
   DType dtype = DType::f32;
   const void* values = nullptr;
@@ -21,23 +20,23 @@ struct PackedMatrix {
   const float* columnSum = nullptr;  ///< i8: [n], the sum of each column's steps
 };
 
-/// Whether the processor multiplies in `dtype`: bf16 products would be several times slower than f32 ones without
-/// AVX-512 BF16; those of 8 bits saturate without VNNI, as oneDNN adds them up in pairs of 16 bits there.
+/// Whether the processor multiplies in `dtype`. Without AVX-512 BF16, bf16 products are several times slower than f32
+/// ones. Without VNNI, products of 8 bits saturate, because oneDNN adds pairs of them in 16 bits.
 bool hasProducts(DType dtype);
 
-/// How a matrix asked for in `wanted` is held: in f32, though rounded to bf16 where that was asked for, on processors
-/// that have neither its products nor the registers (AVX-512) to widen it in.
+/// The dtype in which a matrix is stored when `wanted` was asked for. It is f32 (with values rounded to bf16 if
+/// `wanted` is bf16) on processors that have neither products in `wanted` nor AVX-512 to widen it.
 DType packedDType(DType wanted);
 
-/// Elements of `dtype` that the packed form of a [k, n] matrix takes.
+/// Number of elements of `dtype` in the packed form of a [k, n] matrix, padding included.
 int64_t packedSize(int64_t k, int64_t n, DType dtype);
 
-/// Puts the values of a matrix, [n, k] when `transposed`, else [k, n], in the machine's order.
+/// Writes the values of a matrix, [n, k] when `transposed`, else [k, n], in the machine's order.
 void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const void* values, void* packed);
 
 /// Rounds or quantises matrices as `wanted` says, then arranges them one after the other. `scale` and `columnSum` [n]
-/// are written for i8 only. Returns false, what is packed then being of no use, where `checked` finds a value that is
-/// no finite number.
+/// are written for i8 only. Returns false when `checked` is set and a value is infinite or NaN; the packed values are
+/// then unusable.
 bool packMatrices(const PlainMatrices& matrices, DType wanted, bool checked, void* packed, float* scale,
                   float* columnSum);
 

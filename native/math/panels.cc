@@ -9,7 +9,7 @@
 #define HINT_INLINE inline __attribute__((always_inline))
 
 #if defined(__GNUC__) && !defined(__clang__)
-// Vectors are passed between functions that are always inlined only.
+// Only functions that are always inlined pass vectors, so that the ABI of vector arguments does not matter.
 #pragma GCC diagnostic ignored "-Wpsabi"
 #endif
 
@@ -17,7 +17,7 @@ namespace hint {
 namespace {
 
 constexpr int64_t kLanes = 16;
-/// Sixteen values; compilers split them where registers are narrower.
+/// Sixteen values; the compiler splits them where registers are narrower.
 typedef uint32_t Bits __attribute__((vector_size(64)));
 typedef uint16_t HalfBits __attribute__((vector_size(32)));
 typedef int8_t Bytes __attribute__((vector_size(16)));
@@ -25,10 +25,10 @@ typedef int32_t Integers __attribute__((vector_size(64)));
 
 constexpr uint32_t kExponent = 0x7f800000u, kLowestExponent = 0x00800000u, kSign = 0x80000000u;
 
-/// The sign of a lane is set where the value's exponent is all ones: it is infinite or no number.
+/// Sets the sign bit of each lane whose exponent is all ones: the value is infinite or NaN.
 HINT_INLINE Bits oddities(const Bits& bits) { return (bits & kExponent) + kLowestExponent; }
 
-/// How stored values become those of the panels; `odd` gathers oddities.
+/// Conversions of stored values to those of the panels. `odd` collects the result of oddities().
 struct Exact {
   using Stored = float;
   static HINT_INLINE Bits load(const float* from, Bits& odd) {
@@ -43,7 +43,7 @@ struct Rounded {
   using Stored = float;
   static HINT_INLINE Bits load(const float* from, Bits& odd) {
     const Bits bits = Exact::load(from, odd);
-    // As toBf16 rounds, NaN included.
+    // The same rounding as toBf16, also of NaN.
     const Bits nearest = bits + 0x7fffu + ((bits >> 16) & 1u);
     const auto isNaN = reinterpret_cast<Bits>((bits & ~kSign) > kExponent);
     return ((isNaN & (bits | 0x400000u)) | (~isNaN & nearest)) & 0xffff0000u;
@@ -70,7 +70,7 @@ struct Steps {
   }
 };
 
-/// How values of the panels are stored.
+/// Stores sixteen values in the dtype of the panels.
 HINT_INLINE void put(float* to, const Bits& bits) { __builtin_memcpy(to, &bits, sizeof(bits)); }
 HINT_INLINE void put(uint16_t* to, const Bits& bits) {
   const HalfBits halves = __builtin_convertvector(bits >> 16, HalfBits);
@@ -81,7 +81,7 @@ HINT_INLINE void put(int8_t* to, const Bits& bits) {
   __builtin_memcpy(to, &steps, sizeof(steps));
 }
 
-/// Up to sixteen values; zeros behind them.
+/// Loads `count` values, at most sixteen, and fills the other lanes with zeros.
 template <typename Source>
 HINT_INLINE Bits loadSome(const typename Source::Stored* from, int64_t count, Bits& odd) {
   if (count >= kLanes) return Source::load(from, odd);
@@ -90,7 +90,7 @@ HINT_INLINE Bits loadSome(const typename Source::Stored* from, int64_t count, Bi
   return Source::load(some, odd);
 }
 
-/// Parts of two vectors, in order: values, pairs or quarters of them, as a tile's transposition exchanges them.
+/// The exchanges of a tile's transposition: single values, pairs or quarters of two vectors, in order.
 HINT_INLINE Bits lowValues(const Bits& a, const Bits& b) {
   return __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
 }
@@ -116,7 +116,7 @@ HINT_INLINE Bits highHalves(const Bits& a, const Bits& b) {
   return __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
 }
 
-/// Changes the rows of a tile of sixteen by sixteen for its columns.
+/// Transposes a tile of sixteen by sixteen values.
 HINT_INLINE void transpose(Bits (&tile)[kLanes]) {
   Bits fours[kLanes];  // of row 4 i + c: in quarter q the values of rows 4 i … 4 i + 3 in column 4 q + c
 #pragma GCC unroll 4
@@ -139,14 +139,14 @@ HINT_INLINE void transpose(Bits (&tile)[kLanes]) {
   }
 }
 
-/// What a thread is handed: rows [begin, end) of the panels that begin at columns [first, last) of one matrix.
+/// One thread's piece of work: rows [begin, end) of the panels that begin at columns [first, last) of one matrix.
 struct Piece {
   int64_t k, n;
   Panels panels;
   int64_t begin, end, first, last;
 };
 
-/// Of a matrix [k, n]: each row goes to all panels.
+/// Arranges a piece of a matrix [k, n]: each row goes to all panels.
 template <typename Source, typename Held>
 HINT_INLINE uint32_t arrangeRows(const Piece& p, const void* values, void* panels) {
   const auto* from = static_cast<const typename Source::Stored*>(values);
@@ -167,7 +167,7 @@ HINT_INLINE uint32_t arrangeRows(const Piece& p, const void* values, void* panel
   return any & kSign;
 }
 
-/// Of a matrix [n, k]: tiles of sixteen by sixteen change their rows for columns.
+/// Arranges a piece of a matrix [n, k], by transposing tiles of sixteen by sixteen values.
 template <typename Source, typename Held>
 HINT_INLINE uint32_t arrangeColumns(const Piece& p, const void* values, void* panels) {
   const auto* from = static_cast<const typename Source::Stored*>(values);
@@ -221,8 +221,8 @@ Arrange arrangementOf(DType given, DType held, bool isRounded, bool turned) {
   return isRounded ? choose(roundedRows, roundedColumns) : choose(exactRows, exactColumns);
 }
 
-/// Rows of all panels that are handed out together where the matrix's rows are whole; rows of one panel where its
-/// columns are: either way what is read lies together.
+/// Size of a piece. For a matrix [k, n] it is kRows rows of all panels, for a matrix [n, k] kRowsOfPanel rows of one
+/// panel: in both cases what a thread reads is contiguous.
 constexpr int64_t kRows = 64, kRowsOfPanel = 512;
 
 }  // namespace

@@ -6,16 +6,15 @@
 
 namespace hint {
 
-/// The order in which oneDNN keeps most packed f32 matrices, and narrow_product its own: panels of `width` columns, one
-/// after the other, and in a panel its rows, `rows` of them; those beyond the matrix's own are zeros, as are the
-/// columns.
+/// The order of most of oneDNN's packed f32 matrices, and of narrow_product's matrices: panels of `width` columns
+/// follow one another, and each panel holds `rows` rows. Rows and columns beyond those of the matrix are zeros.
 struct Panels {
   int64_t width, rows;
 
   int64_t values(int64_t n) const { return checkedProduct(checkedProduct(n / width + (n % width != 0), width), rows); }
 };
 
-/// Matrices that lie one after the other, [n, k] each when `transposed`, else [k, n].
+/// Matrices that follow one another in memory, each [n, k] when `transposed`, else [k, n].
 struct PlainMatrices {
   int64_t count, k, n;
   bool transposed;
@@ -23,9 +22,9 @@ struct PlainMatrices {
   const void* values;
 };
 
-/// Puts matrices in panels of a width that is a multiple of 16: one pass over either memory, on several threads. What
-/// is held in fewer bits is rounded to the nearest bf16, or, like what is `isRounded` (f32 matrices held as f32), to
-/// one and widened again; i8 stays i8. Returns whether every value was a finite number.
+/// Writes matrices in panels whose width is a multiple of 16, in one pass over source and destination, on several
+/// threads. f32 values that are stored as bf16 are rounded to the nearest; with `isRounded`, f32 values that are stored
+/// as f32 are rounded to bf16 and widened again; i8 stays i8. Returns whether every value was finite.
 bool arrangeInPanels(const PlainMatrices& matrices, const Panels& panels, DType held, bool isRounded, void* to);
 
 }  // namespace hint

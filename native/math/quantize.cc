@@ -13,7 +13,7 @@ constexpr float kLimit = 127.0f;
 /// Adding 1.5 * 2^23 rounds to the nearest integer, ties to even, without a conversion instruction.
 constexpr float kRounder = 12582912.0f;
 
-/// NaN stays once it was met.
+/// The larger of both; NaN when one of them is.
 inline float larger(float magnitude, float known) {
   return magnitude > known || magnitude != magnitude ? magnitude : known;
 }
@@ -47,7 +47,7 @@ HINT_CLONES void scaleRow(const int32_t* totals, int64_t n, float step, const fl
 
 float quantizeRow(const float* x, int64_t k, uint8_t* steps) {
   const float largest = largestMagnitude(x, k);
-  // What is not finite must not look like an ordinary number in the result.
+  // An infinity or NaN in the row must not give an ordinary number in the result.
   if (!std::isfinite(largest)) {
     std::memset(steps, kZero, static_cast<size_t>(k));
     return std::nanf("");
@@ -63,7 +63,7 @@ void quantizeColumns(const float* weight, int64_t k, int64_t n, bool transposed,
     for (int64_t j = begin; j < end; ++j) {
       float largest = 0.0f;
       for (int64_t i = 0; i < k; ++i) largest = larger(std::fabs(weight[j * across + i * along]), largest);
-      // A column that is not finite gives a step of NaN, which no result hides.
+      // A column with an infinity or NaN gets the step NaN, which makes every result of the column NaN.
       const bool finite = std::isfinite(largest);
       const float inverse = finite && largest > 0.0f ? kLimit / largest : 0.0f;
       int32_t sum = 0;

@@ -15,7 +15,7 @@ float quantizeRow(const float* x, int64_t k, uint8_t* steps);
 void quantizeColumns(const float* weight, int64_t k, int64_t n, bool transposed, int8_t* steps, float* scale,
                      float* columnSum);
 
-/// One row x·w from Σ u v, and what follows.
+/// Computes one row of x·w from the integer sums Σ u v, then applies the epilogue.
 void dequantizeRow(const int32_t* totals, int64_t n, float step, const float* scale, const float* columnSum,
                    const Epilogue& epilogue, float* y);
 

@@ -10,15 +10,15 @@ namespace hint {
 namespace {
 
 constexpr int64_t kLanes = 16;
-/// Sixteen floats; compilers split them where registers are narrower.
+/// Sixteen floats; the compiler splits them where registers are narrower.
 typedef float Vector __attribute__((vector_size(64)));
 
 HINT_INLINE void load(Vector& vector, const float* from) { __builtin_memcpy(&vector, from, sizeof(Vector)); }
 HINT_INLINE void store(float* to, const Vector& vector) { __builtin_memcpy(to, &vector, sizeof(Vector)); }
 
-/// Columns of C that are handed to a thread together.
+/// Columns of C that a thread computes as one piece of work.
 constexpr int64_t kPanel = 64;
-/// Multiply-adds below which a thread more does not pay.
+/// Multiply-adds per thread below which another thread costs more than it gains.
 constexpr int64_t kGrain = 1 << 15;
 
 struct Product {
@@ -38,7 +38,7 @@ struct Product {
   }
 };
 
-/// A tile of C from rows of A and rows of B, both contiguous along k.
+/// Computes a tile of C from rows of A and rows of B, both contiguous along k.
 template <int Rows, int Columns>
 HINT_INLINE void dotTile(const Product& p, int64_t row, int64_t column) {
   const float* a = p.a + row * p.lda;

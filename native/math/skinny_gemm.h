@@ -4,7 +4,7 @@
 
 namespace hint {
 
-/// Rows of A up to which skinnyGemm beats oneDNN.
+/// The largest number of rows of A for which skinnyGemm is faster than oneDNN.
 constexpr int64_t kSkinnyRows = 32;
 
 /// C = alpha * A * B^T + beta * C for few rows of A (decoding), where reading B is most of the work: B is read once, in

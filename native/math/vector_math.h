@@ -71,7 +71,7 @@ inline float fastErf(float x) {
 constexpr float kGeluRoot = 0.7978845608028654f;  // sqrt(2 / pi)
 constexpr float kGeluCubic = 0.044715f;
 
-/// The tanh approximation of GELU, which T5 v1.1 and HINT have.
+/// The tanh approximation of GELU, which T5 v1.1 and HINT use.
 inline float gelu(float x) { return 0.5f * x * (1.0f + fastTanh(kGeluRoot * (x + kGeluCubic * x * x * x))); }
 
 inline float geluDerivative(float x) {
@@ -79,7 +79,7 @@ inline float geluDerivative(float x) {
   return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * kGeluRoot * (1.0f + 3.0f * kGeluCubic * x * x);
 }
 
-/// x times the normal distribution's integral up to x.
+/// The exact GELU: x times the probability that a standard normal variable is below x.
 inline float geluErf(float x) { return 0.5f * x * (1.0f + fastErf(x * 0.70710678118654752f)); }
 
 inline float geluErfDerivative(float x) {

@@ -14,7 +14,7 @@
 namespace hint {
 namespace {
 
-/// Eight classes per power of two: few distinct sizes, little waste.
+/// Eight size classes per power of two: few distinct sizes, and at most 12.5 % of a block unused.
 size_t sizeClass(size_t bytes) {
   if (bytes <= 256) return 256;
   size_t step = 32;
@@ -26,8 +26,8 @@ class HostMemory final : public MemorySource {
  public:
   ~HostMemory() override {
 #ifdef __GLIBC__
-    // Freed blocks lie between those of others, in arenas of threads that are gone: what nobody uses goes back to the
-    // system, or engines that are opened one after the other would each leave some of it.
+    // free() keeps blocks in the arenas of threads that have ended. Without this call, engines that are opened one
+    // after the other would each leave such memory behind.
     malloc_trim(0);
 #endif
   }
@@ -76,7 +76,8 @@ void* Allocator::acquire(size_t bytes) {
   std::lock_guard lock(mutex_);
   auto [pointer, size] = reuse(bytes);
   if (!pointer) std::tie(pointer, size) = take(bytes);
-  // One segment each time, or twice as many bytes of blocks: what is free may lie in places that are too small.
+  // Each round gives back one more segment, or twice as many bytes of blocks: the freed places may be too small for the
+  // request.
   for (size_t more = sizeClass(bytes); !pointer && stats_.cached; more = more > SIZE_MAX / 2 ? SIZE_MAX : 2 * more) {
     const size_t before = stats_.cached;
     trimLocked(segments_ ? 1 : more);

@@ -11,13 +11,14 @@
 namespace hint {
 namespace {
 
-/// The library of this process, or why there is none. Never unloaded: threads and memory of its own live as long.
+/// The library of this process, or the reason why there is none. It is never unloaded, because its threads and memory
+/// live as long as the process.
 struct Loaded {
   const CudaLibrary* library = nullptr;
   std::string reason;
 
   explicit Loaded(const std::string& folder) {
-    // Another build of the library, such as the emulator's.
+    // The folder of another build of the library, such as the emulator's.
     const char* other = std::getenv("HINT_CUDA_FOLDER");
     const std::string path = (other ? std::string(other) : folder) + "/hint_cuda.so";
     void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -46,7 +47,7 @@ struct Loaded {
 };
 
 const Loaded& load(const std::string& folder) {
-  // Never destroyed: compute threads may still run while the process ends.
+  // The mutex is never destroyed, because threads may still use it while the process ends.
   static auto& mutex = *new std::mutex;
   static const Loaded* loaded = nullptr;
   const std::lock_guard lock(mutex);

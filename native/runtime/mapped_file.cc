@@ -15,16 +15,17 @@
 
 namespace hint {
 
-/// What the signal handler knows of a mapped file. It may run on any thread at any moment, so all is lock-free.
+/// What the signal handler reads of a mapped file. The handler can run on any thread at any moment, so all fields are
+/// lock-free atomics.
 struct MappedFile::Watched {
   std::atomic<uintptr_t> begin{0};  ///< 0 where no file is watched
   std::atomic<uintptr_t> end{0};
   std::atomic<bool> isCut{false};
 
-  // Part of the process for as long as it lives, zero when it is loaded.
+  // Static storage, which is zero before any code runs and is never freed.
   static std::array<Watched, 4096> all;
 
-  /// Null when all are taken.
+  /// Takes a free entry; null when all are taken.
   static Watched* take(void* data, size_t size) {
     static std::mutex mutex;
     const std::lock_guard lock(mutex);
@@ -42,7 +43,7 @@ struct MappedFile::Watched {
  private:
   static struct sigaction before;
 
-  /// Again for each file: something else may have taken the signal since the last one.
+  /// Called for each file, because other code may have replaced the handler since the last one.
   static void installHandler() {
     struct sigaction current, own = {};
     sigaction(SIGBUS, nullptr, &current);
@@ -61,7 +62,7 @@ struct MappedFile::Watched {
       if (begin == 0 || address < begin || address >= end) continue;
       const auto page = address & ~(static_cast<uintptr_t>(getpagesize()) - 1);
       watched.isCut = true;
-      // Private and anonymous: reads see one page of zeros, so this takes no memory.
+      // A private anonymous mapping: all reads share one page of zeros, so it takes no memory.
       if (mmap(reinterpret_cast<void*>(page), end - page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
           MAP_FAILED)
         return;
@@ -71,7 +72,8 @@ struct MappedFile::Watched {
     else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN)
       before.sa_handler(signal);
     else
-      // The read is tried again and ends the process, as it would have without this handler.
+      // Not one of our files: restore the previous handler. The read is repeated and ends the process, as without this
+      // handler.
       sigaction(SIGBUS, &before, nullptr);
   }
 };
@@ -95,7 +97,7 @@ std::shared_ptr<MappedFile> MappedFile::open(int descriptor) {
 
 MappedFile::MappedFile(void* data, size_t size, int descriptor, Watched* watched)
     : data_(data), size_(size), descriptor_(descriptor), watched_(watched) {
-  // The name that the file has now; it may be another's by the time of a message.
+  // The path now, because the link in /proc follows renames until the message is made.
   std::string name(PATH_MAX, '\0');
   const ssize_t length = readlink(("/proc/self/fd/" + std::to_string(descriptor)).c_str(), name.data(), name.size());
   path_ = length > 0 ? name.substr(0, static_cast<size_t>(length)) : "a mapped file";
@@ -108,7 +110,8 @@ MappedFile::~MappedFile() {
 }
 
 std::shared_ptr<const Error> MappedFile::failure() const {
-  // Bytes between a file's end and that of its page read as zeros without a signal: the size is what tells.
+  // Bytes between the end of a file and the end of its last page read as zeros without a signal, so the size must be
+  // compared.
   struct stat status;
   const bool isKnown = fstat(descriptor_, &status) == 0;
   if (isKnown && static_cast<size_t>(status.st_size) < size_) watched_->isCut = true;
@@ -124,7 +127,7 @@ Tensor MappedFile::tensor(std::shared_ptr<Allocator> allocator, DType dtype, Sha
   tensor.dtype = dtype;
   tensor.shape = std::move(shape);
   const size_t bytes = tensor.bytes();
-  // The file may have been made shorter after its header was read.
+  // The file may have been truncated after its header was read.
   if (position < 0 || static_cast<size_t>(position) > size_ || bytes > size_ - static_cast<size_t>(position))
     fail("INVALID_FILE", "A tensor of ", bytes, " bytes at byte ", position, " does not fit into a file of ", size_,
          " bytes. If the file has been cut off, write it again and open it anew.");
@@ -138,7 +141,7 @@ Tensor MappedFile::tensor(std::shared_ptr<Allocator> allocator, DType dtype, Sha
 
 void releasePages(const Tensor& tensor) {
   if (!tensor || !tensor.buffer->isBorrowed()) return;
-  // Neighbours may share the first and the last page.
+  // The first and the last page may belong to other tensors, too, and are kept.
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)),
              begin = reinterpret_cast<uintptr_t>(addressOf(tensor));
   const uintptr_t first = (begin + page - 1) / page * page, last = (begin + tensor.bytes()) / page * page;

@@ -8,19 +8,19 @@ namespace hint {
 
 /// Number of threads that parallelFor uses when called from this thread.
 int threadCount();
-/// Sets it for the calling thread (a stream sets its own); oneDNN shares the same OpenMP team.
+/// Sets that number for the calling thread; a stream sets it for its own. oneDNN uses the same OpenMP team.
 void setThreadCount(int threads);
 /// Cores this process may use.
 int availableCores();
 
-/// Elements a thread should have at least before a second one helps a loop that is bound by memory.
+/// The fewest elements per thread with which another thread speeds up a loop that is bound by memory.
 constexpr int64_t kElementGrain = 32768;
 /// The same in rows of `width` elements.
 constexpr int64_t rowGrain(int64_t width) {
   return width >= kElementGrain ? 1 : kElementGrain / (width > 0 ? width : 1);
 }
 
-/// Takes the first exception out of a team of threads, in which it would end the process.
+/// Carries the first exception out of an OpenMP team; an exception that leaves the team would end the process.
 class TeamError {
  public:
   template <typename Body>
@@ -31,7 +31,7 @@ class TeamError {
       if (!isTaken_.exchange(true)) error_ = std::current_exception();
     }
   }
-  /// Call once the team is done.
+  /// Throws that exception, if there was one. Call after the team has ended.
   void rethrow() const {
     if (error_) std::rethrow_exception(error_);
   }

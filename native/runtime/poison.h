@@ -6,8 +6,8 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-/// Under AddressSanitizer, memory that the caching allocator holds or rounds up by is as forbidden as memory that was
-/// freed; in other builds these do nothing.
+/// Under AddressSanitizer, these functions forbid access to memory that the caching allocator holds for reuse or adds
+/// by rounding up, as if it were freed. In other builds they do nothing.
 namespace hint {
 
 #if defined(__SANITIZE_ADDRESS__)

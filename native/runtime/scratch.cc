@@ -6,7 +6,7 @@
 namespace hint {
 
 const std::shared_ptr<Allocator>& scratchAllocator() {
-  // Never destroyed: compute threads may still run while the process ends.
+  // The allocator is never destroyed, because compute threads may still use it while the process ends.
   static const auto& allocator = *new auto(std::make_shared<Allocator>(hostMemory()));
   return allocator;
 }

@@ -7,10 +7,11 @@ namespace hint {
 
 class Allocator;
 
-/// Process-wide and caching: page faults of fresh memory would cost more than most kernels.
+/// The caching allocator of scratch memory of the whole process. Without a cache, the page faults of fresh memory would
+/// cost more than most kernels.
 const std::shared_ptr<Allocator>& scratchAllocator();
 
-/// Floats a kernel needs for its own duration, from scratchAllocator(). Contents are undefined.
+/// Floats from scratchAllocator() for the duration of a kernel. Their values are undefined.
 class Scratch {
  public:
   explicit Scratch(int64_t floats);

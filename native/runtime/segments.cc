@@ -10,11 +10,12 @@
 namespace hint {
 namespace {
 
-/// Blocks are multiples of it: what every access of a device is aligned to, and the pieces that are worth keeping.
+/// Block sizes are multiples of this: enough for the alignment of every device access, and the smallest rest worth
+/// keeping.
 constexpr size_t kUnit = 512;
 constexpr size_t kMostSmall = size_t{1} << 20;
-/// A segment is a sixteenth of what there is, so that little is held in vain, within these bounds; the largest has room
-/// for a dozen of the largest activations of a large model.
+/// A segment is a sixteenth of the available memory within these bounds, so that little is held unused. The largest
+/// segment has room for a dozen of the largest activations of a large model.
 constexpr size_t kShare = 16, kSegmentUnit = size_t{2} << 20, kMostSegment = size_t{1} << 30;
 
 }  // namespace

@@ -10,9 +10,9 @@ namespace hint {
 
 class MemorySource;
 
-/// Large pieces of a source's memory, cut into blocks and joined again, so that blocks of any size follow each other in
-/// the same memory. Sizes of ragged batches hardly ever come twice: kept by size, their blocks would pile up until the
-/// source has no more. Not thread-safe.
+/// Large pieces of a source's memory (segments) that are cut into blocks. Neighbouring free blocks are joined, so that
+/// memory serves blocks of any size in turn. Ragged batches hardly ever repeat a size: blocks that were kept by size
+/// would pile up until the source is exhausted. Not thread-safe.
 class Segments {
  public:
   explicit Segments(MemorySource& source) : source_(source) {}
@@ -20,21 +20,21 @@ class Segments {
   Segments(const Segments&) = delete;
   Segments& operator=(const Segments&) = delete;
 
-  /// The smallest free place for `bytes`, and what it takes there; null when there is none.
+  /// Takes the smallest free block that holds `bytes`. Returns its address and size; null when there is none.
   std::pair<void*, size_t> place(size_t bytes);
-  /// Takes another segment, for `bytes` and more to come, of at most `most` bytes. Returns false when the source gives
-  /// none.
+  /// Takes another segment of at least `bytes` and at most `most` bytes from the source. Returns false when the source
+  /// has none.
   bool grow(size_t bytes, size_t most);
   /// Frees what place gave and returns its size.
   size_t release(void* pointer);
-  /// Gives segments in which nothing is in use back to the source, the largest first, until that are `bytes` or there
-  /// are no more.
+  /// Returns segments in which nothing is in use to the source, the largest first, until their sizes add up to `bytes`.
   void trim(size_t bytes);
   /// Bytes of all segments.
   size_t held() const { return held_; }
 
  private:
-  /// Small blocks live long more often than not: between large ones, they would keep free neighbours from joining.
+  /// Small blocks have segments of their own: they often live long, and between large blocks they would keep free
+  /// neighbours from being joined.
   enum Pool { kSmall, kLarge, kPools };
   struct Block {
     size_t bytes;
@@ -48,7 +48,7 @@ class Segments {
   void removeFree(Blocks::iterator block) { free_[block->second.pool].erase({block->second.bytes, block->first}); }
 
   MemorySource& source_;
-  Blocks blocks_;  ///< by address, free ones never next to each other in a segment
+  Blocks blocks_;  ///< by address; two free blocks of a segment are never neighbours
   std::array<std::set<std::pair<size_t, char*>>, kPools> free_;
   std::array<size_t, kPools> heldBy_ = {};
   size_t held_ = 0;

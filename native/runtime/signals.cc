@@ -11,10 +11,11 @@
 namespace hint {
 namespace {
 
-/// What the handler itself needs, beside the registers that the kernel saves (11 KB with AMX).
+/// Stack bytes of the handler itself, in addition to the registers that the kernel saves (11 KB with AMX).
 constexpr size_t kHandlerBytes = 64 * 1024;
 
-/// A thread's stack for signal handlers, from its first use to the thread's end. A thread that has one keeps it.
+/// The alternate signal stack of a thread, from its first use to the end of the thread. A thread that already has one
+/// keeps it.
 class SignalStack {
  public:
   SignalStack() {

@@ -2,12 +2,13 @@
 
 namespace hint {
 
-/// Blocks, for the calling thread and the threads that it creates, all signals but those that a fault of the thread
-/// itself raises. oneDNN's kernels keep numbers in the stack pointer, so a handler that interrupts one writes its frame
-/// into whatever lies there.
+/// Blocks all signals for the calling thread and the threads that it creates, except those that a fault of the thread
+/// itself raises. oneDNN's kernels keep other values in the stack pointer, so that a handler that interrupts one would
+/// overwrite foreign memory with its frame.
 void blockForeignSignals();
 
-/// Between its begin and its end, what this thread's commands read may be a mapped file, and so may raise SIGBUS.
+/// While an object of this class that was made with `any` lives, commands of this thread may read a mapped file and so
+/// raise SIGBUS.
 class MappedReads {
  public:
   explicit MappedReads(bool any);
@@ -16,9 +17,9 @@ class MappedReads {
   MappedReads& operator=(const MappedReads&) = delete;
 };
 
-/// Call before a kernel of oneDNN that reads what a command was given. Where that may be a mapped file, every thread of
-/// the team gets a stack of its own for the handler of SIGBUS: see blockForeignSignals. Starts the team (1 to 2 us), as
-/// OpenMP may have replaced its threads since the last time; elsewhere it costs one comparison.
+/// Call before a oneDNN kernel that reads a command's tensors. When these may be in a mapped file, every thread of the
+/// team gets an alternate stack for the handler of SIGBUS (see blockForeignSignals for the reason). That starts the
+/// team each time (1 to 2 us), because OpenMP may have replaced its threads. Otherwise it costs one comparison.
 void prepareForBusErrors();
 
 }  // namespace hint

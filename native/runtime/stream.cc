@@ -17,14 +17,14 @@
 namespace hint {
 namespace {
 
-/// More than run ahead of a device; some megabytes.
+/// The calls that wait to be used again: more than run ahead of a device. They take some megabytes.
 constexpr size_t kMostSpareCalls = 4096;
 
-/// Lets the thread that runs JavaScript preempt compute threads at once, so that the event loop stays responsive when
-/// every core computes. The team's threads inherit it.
+/// Lowers the priority of the calling thread, and of the team that it starts, so that the thread that runs JavaScript
+/// preempts them when every core computes.
 void lowerPriority() {
   const auto thread = static_cast<id_t>(syscall(SYS_gettid));
-  // Whoever was started at a lower one keeps it.
+  // A process that was started with a lower priority keeps it.
   if (getpriority(PRIO_PROCESS, thread) < 5) setpriority(PRIO_PROCESS, thread, 5);
 }
 
@@ -58,7 +58,7 @@ void forEachWritten(Call& call, const Visit& visit) {
     if (call.inputs[i] && (call.spec->inputs[i].flags & kMutable)) visit(call.inputs[i]);
 }
 
-/// Calls visit(tensor, argument, mayBeUnwritten) for what a call reads.
+/// Calls visit(tensor, argument, mayBeUnwritten) for every tensor that a call reads.
 template <typename Visit>
 void forEachRead(const Call& call, const Visit& visit) {
   const auto each = [&](const std::vector<Tensor>& tensors, const std::vector<ArgSpec>& arguments) {
@@ -71,14 +71,14 @@ void forEachRead(const Call& call, const Visit& visit) {
   each(call.outputs, call.spec->outputs);
   for (size_t i = 0; i < call.gradInputs.size(); ++i) {
     if (!call.gradInputs[i] || call.betas[i] == 0.0f) continue;
-    // The two summands of a + a have one gradient, which the first of them writes.
+    // Both inputs of a + a share one gradient: the first writes it, the second adds to it.
     const auto isWrittenHere = [&](const Tensor& earlier) { return overlap(earlier, call.gradInputs[i]); };
     const auto begin = call.gradInputs.begin();
     visit(call.gradInputs[i], call.spec->inputs[i], std::any_of(begin, begin + static_cast<int64_t>(i), isWrittenHere));
   }
 }
 
-/// Why a call cannot run: what it reads failed or was never written. Null when it can.
+/// The error of a call whose inputs failed or were never written; null when it can run.
 std::shared_ptr<const Error> failureOfInputs(const Call& call) {
   std::shared_ptr<const Error> failure;
   if (call.backward && call.forwardOutcome) failure = call.forwardOutcome->knownFailure();
@@ -93,7 +93,7 @@ std::shared_ptr<const Error> failureOfInputs(const Call& call) {
   return failure;
 }
 
-/// What a command that has run read from files that were cut off meanwhile is no value.
+/// The error of a command that has read a mapped file which was truncated meanwhile; null when there was none.
 std::shared_ptr<const Error> failureOfLenders(const Call& call) {
   std::shared_ptr<const Error> failure;
   forEachRead(call, [&](const Tensor& tensor, const ArgSpec&, bool) {
@@ -144,7 +144,7 @@ void Stream::stop() {
   }
   ready_.notify_one();
   if (worker_.joinable()) worker_.join();
-  // Tasks answer whoever waits for them when they are destroyed; the backend answers for what its device still does.
+  // Destroying a task settles whatever waits for it; the backend settles waits for work that is on its device.
   dropped.clear();
   backend_.reset();
 }
@@ -256,7 +256,7 @@ void Stream::replay(std::shared_ptr<Program> program, int times, Tensor stop) {
 
 void Stream::write(Tensor tensor, size_t offset, std::vector<uint8_t> bytes) {
   if (bytes.empty()) return;
-  // Only a device that does not see its tensors at once has something to gain from knowing.
+  // The CPU checks integers when it reads them, so only other devices need their range.
   const auto range = type_ == DeviceType::cpu ? std::nullopt : rangeOf(tensor, offset, bytes);
   post([this, tensor = std::move(tensor), offset, range, bytes = std::move(bytes)] {
     std::shared_ptr<const Error> failure;
@@ -296,7 +296,7 @@ void Stream::collectChecks(Call& call) {
 void Stream::run(Call& call) {
   std::shared_ptr<const Error> failure = failureOfInputs(call);
   if (failure) {
-    // Nothing was written: values that the op would have updated in place stay valid.
+    // The call did not start, so values that it would have updated in place stay valid.
     forEachWritten(call, [&](Tensor& tensor) {
       bool updatedInPlace = false;
       for (size_t i = 0; i < call.inputs.size() && !call.backward; ++i)
@@ -304,11 +304,11 @@ void Stream::run(Call& call) {
       if (!updatedInPlace || tensor.buffer->isUnwritten()) tensor.buffer->failure = failure;
     });
   } else {
-    uint64_t fresh = 0;  // outputs without memory so far
+    uint64_t fresh = 0;  // bit i: output i had no memory before this call
     for (size_t i = 0; i < call.outputs.size() && !call.backward; ++i)
       if (call.outputs[i] && call.outputs[i].buffer->isUnwritten()) fresh |= uint64_t{1} << i;
     try {
-      // A buffer about to be overwritten starts clean; one that is accumulated into was checked above.
+      // Clears earlier errors of buffers that the call overwrites; those it adds to were checked above.
       forEachWritten(call, [](Tensor& tensor) {
         tensor.buffer->failure = nullptr;
         tensor.buffer->setIntegers(std::nullopt);

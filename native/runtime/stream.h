@@ -17,7 +17,7 @@
 
 namespace hint {
 
-/// Counts of what a stream has executed, for tests, the bench and FLOP accounting.
+/// Counts of the commands that a stream has executed, for tests, the bench and FLOP accounting.
 struct StreamStats {
   uint64_t commands = 0;
   double flops = 0;
@@ -30,10 +30,10 @@ class Stream {
   explicit Stream(int threads = 0, size_t memoryLimit = 0);
   /// A stream of the device that `backend` drives.
   explicit Stream(std::unique_ptr<Backend> backend, int threads = 0, size_t memoryLimit = 0);
-  /// Stops.
+  /// Calls stop().
   ~Stream();
-  /// Finishes the command in hand, drops the rest of the queue and joins the thread. What is queued later is dropped at
-  /// once. Call on the thread that enqueues.
+  /// Finishes the running command, drops the rest of the queue and joins the thread. Commands that are queued later are
+  /// dropped. Call on the thread that enqueues.
   void stop();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -46,10 +46,10 @@ class Stream {
 
   /// Throws INVALID_ARGUMENT, naming the tensor as `what`, when it was released or is of another device.
   void requireOwn(const Tensor& tensor, const std::string& what) const;
-  /// Throws INVALID_ARGUMENT when something that takes part in a call is of another device.
+  /// Throws INVALID_ARGUMENT when a tensor of the call was released or belongs to another device.
   void requireOwn(const Call& call) const;
-  /// Queues destination = source, in the memory that destination has. Throws INVALID_SHAPE where dtype or shape differ,
-  /// INVALID_ARGUMENT for tensors that requireOwn refuses or different windows of the same memory.
+  /// Queues a copy of `source` into the memory of `destination`. Throws INVALID_SHAPE when dtypes or shapes differ, and
+  /// INVALID_ARGUMENT for tensors that requireOwn refuses or that overlap without being the same.
   void assign(const Tensor& destination, const Tensor& source);
   /// Queues a bound call. Output buffers are created here. While recording, the call joins the program instead.
   void enqueue(std::unique_ptr<Call> call);
@@ -57,29 +57,30 @@ class Stream {
   void post(std::function<void()> task);
   /// Queues a copy of host bytes into a tensor, from byte `offset` on.
   void write(Tensor tensor, size_t offset, std::vector<uint8_t> bytes);
-  /// Copies a tensor to `to`, which holds it by the time of a whenDone that follows. Throws the tensor's failure. Call
-  /// on the stream.
+  /// Copies a tensor to `to`; the bytes are there when the function of a later whenDone is called. Throws the tensor's
+  /// error. Call on the stream's thread.
   void read(const Tensor& tensor, void* to) {
-    // What was never written because its command failed may have no memory at all.
+    // A tensor whose command failed may have no memory.
     if (const auto failure = tensor.buffer->knownFailure()) throw Error(*failure);
     backend_->download(to, addressOf(tensor), tensor.bytes());
     if (const auto failure = tensor.buffer->knownFailure()) throw Error(*failure);
   }
-  /// Calls `then`, on some thread, once all commands so far are done, with the error of a device that was lost (null
-  /// when it was not). Call on the stream.
+  /// Calls `then`, on any thread, once all commands so far are done, with the error of a lost device or null. Call on
+  /// the stream's thread.
   void whenDone(Backend::Then then) { backend_->whenDone(std::move(then)); }
 
   void beginRecording();
   std::shared_ptr<Program> endRecording();
-  /// Goes on with a recording that endRecording gave, which recorded nothing meanwhile.
+  /// Continues a recording that endRecording returned. Nothing may be recording.
   void resumeRecording(std::shared_ptr<Program> program);
   /// Runs the program up to `times` times; stops early once the i32 scalar `stop` (if given) is non-zero. Throws
   /// INVALID_ARGUMENT while recording.
   void replay(std::shared_ptr<Program> program, int times, Tensor stop);
 
-  /// The first failure since the last call, for those who wait on no tensor; null when all is well. Call on the stream.
+  /// The first error since the last call, for callers that wait for no tensor; null when there was none. Call on the
+  /// stream's thread.
   std::shared_ptr<const Error> takeFailure();
-  /// The checks made since the last call that may still fail. Call on the stream.
+  /// The checks since the last call that can still fail. Call on the stream's thread.
   Checks takeChecks() { return std::exchange(openChecks_, {}); }
 
   void setThreads(int threads);
@@ -89,7 +90,7 @@ class Stream {
   size_t queued() const;
 
   DeviceType type() const { return type_; }
-  /// Runs one bound call now on the calling thread on the CPU, for native tests and the bench.
+  /// Runs one bound call on the CPU, on the calling thread, for native tests and the bench.
   static void execute(Call& call);
 
  private:
@@ -103,7 +104,7 @@ class Stream {
   void run(Call& call);
   void collectChecks(Call& call);
 
-  std::unique_ptr<Backend> backend_;  ///< null once stopped
+  std::unique_ptr<Backend> backend_;  ///< null after stop()
   const DeviceType type_;
   std::shared_ptr<Allocator> allocator_;
   mutable std::mutex mutex_;

@@ -5,7 +5,7 @@
 namespace hint {
 namespace {
 
-/// Addresses that differ and belong to nobody.
+/// A source of distinct addresses that no memory belongs to.
 class NoMemory final : public MemorySource {
  public:
   void* take(size_t bytes) override {
@@ -17,7 +17,7 @@ class NoMemory final : public MemorySource {
   void give(void*) override {}
 
  private:
-  uintptr_t next_ = uintptr_t{1} << 47;  ///< beyond what user space has on x86-64 and arm64
+  uintptr_t next_ = uintptr_t{1} << 47;  ///< above user space on x86-64 and arm64
 };
 
 class TracingBackend final : public Backend {

@@ -11,7 +11,7 @@
 
 namespace hint {
 
-/// Calls of one op that differ in nothing that their cost depends on, as a GPU would have run them.
+/// Calls of one op that are equal in everything that their cost on a GPU depends on.
 struct TracedCalls {
   std::string op;
   bool backward = false;
@@ -20,12 +20,12 @@ struct TracedCalls {
   double calls = 0, flops = 0, bytes = 0, passBytes = 0, launches = 0;  ///< of all of them
 };
 
-/// What a tracing device was asked to do. Thread-safe.
+/// The calls that a tracing device has received. Thread-safe.
 class Trace {
  public:
   void add(const Call& call);
   void addCopy(double bytes);
-  /// All since the last time, in the order in which each came up first.
+  /// All calls since the last take(), in the order of their first occurrence.
   std::vector<TracedCalls> take();
 
  private:
@@ -36,8 +36,8 @@ class Trace {
   std::unordered_map<std::string, size_t> places_;
 };
 
-/// A device that takes what a CUDA device takes and runs nothing: calls are noted in `trace`, memory is counted and
-/// never there, and whatever is read is zero. So a step of a model of any size can be counted on any machine.
+/// A device that accepts what a CUDA device accepts and runs nothing. Calls are noted in `trace`, memory is counted but
+/// not allocated, and every read gives zeros. It counts the step of a model of any size on any machine.
 std::unique_ptr<Backend> tracingBackend(std::shared_ptr<Trace> trace);
 
 }  // namespace hint

@@ -21,7 +21,8 @@ void resolve(Call& call) {
          call.dim("columns"), "] as its moments say, not ", toString(shape), ".");
 }
 
-/// The step depends on sums over all elements, and clipping on the moments: what is larger than a cache is read again.
+/// The step size depends on sums over all elements, and clipping on the moments, so tensors larger than a cache are
+/// read again.
 double traffic(const Call& call) {
   const Tensor &parameter = call.in(adafactor::kParameter), &gradient = call.in(adafactor::kGradient);
   const bool isScaled = call.integer("multiplyByParameterScale") != 0, isFull = call.has(adafactor::kFullMoment);
@@ -32,7 +33,8 @@ double traffic(const Call& call) {
   return bytes;
 }
 
-/// The sums that a step depends on are kernels before it, but for what one block has room for.
+/// A kernel before the update computes the sums that the step size depends on; a small tensor takes one kernel for
+/// both.
 GpuWork gpuWork(const Call& call) {
   constexpr int64_t kSmall = 16384;
   const int64_t count = call.dim("n");

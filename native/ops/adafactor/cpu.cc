@@ -14,7 +14,7 @@ namespace {
 
 /// Sums are taken in f32 over at most this many values per vector lane, and in double beyond.
 constexpr int64_t kBlock = 1024;
-/// Values below which a thread more does not pay.
+/// Values per thread below which another thread costs more than it gains.
 constexpr int64_t kGrain = 16384;
 /// Rows whose squares are summed per column in f32 before the sums move to double.
 constexpr int64_t kRowBlock = 64;
@@ -113,8 +113,8 @@ HINT_CLONES void fullStep(const Settings& s, float step, const float* __restrict
     parameter[i] -= step * (gradient[i] * s.gradientScale * (1.0f / std::sqrt(moment[i])));
 }
 
-/// Splits [0, count) as parallelFor does and also says which part a range is, so that each has sums of its own; sums
-/// are then added in the order of the parts.
+/// Splits [0, count) as parallelFor does and also gives the index of each part, so that each part has its own sums.
+/// They are added in the order of the parts.
 struct Split {
   int64_t count, parts;
 
@@ -130,7 +130,7 @@ struct Split {
 
 double total(const std::vector<double>& sums) { return std::accumulate(sums.begin(), sums.end(), 0.0); }
 
-/// What the update is multiplied with: learning rate, parameter scale and clipping.
+/// The factor of the update: learning rate, parameter scale and clipping.
 float stepSize(const Call& call, double parameterSquares, double updateSquares, double count) {
   double step = call.number("learningRate");
   if (call.integer("multiplyByParameterScale"))

@@ -6,7 +6,7 @@ namespace {
 
 constexpr int kBlock = 1024;
 
-/// A whole small tensor in one block, which leaves it in cache between its passes.
+/// Updates a small tensor in one block, whose passes find it in the cache.
 struct Small {
   int64_t rows, columns;
   float *row, *column;
@@ -45,7 +45,7 @@ __device__ void updateRows(const Update<T>& u, const Small& m) {
   }
 }
 
-/// Threads side by side have a column each, and groups of them take turns at the rows.
+/// Consecutive threads have one column each; groups of threads take the rows in turn.
 template <typename T>
 __device__ void updateColumns(const Update<T>& u, const Small& m) {
   __shared__ float sums[kBlock];
@@ -56,7 +56,7 @@ __device__ void updateColumns(const Update<T>& u, const Small& m) {
     float sum = 0;
     if (group < groups && j < m.columns)
       for (int64_t row = group; row < m.rows; row += groups) sum += u.squareOf(u.gradient[row * m.columns + j]);
-    __syncthreads();  // the last columns are done with
+    __syncthreads();  // the values of the last columns have been read
     sums[threadIdx.x] = sum;
     __syncthreads();
     if (group > 0 || j >= m.columns) continue;

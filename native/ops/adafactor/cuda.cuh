@@ -7,9 +7,9 @@
 #include "native/ops/common/cuda/rounding.cuh"
 #include "native/ops/common/rounding.h"
 
-/// What the kernels of an Adafactor update share. A tensor takes one launch where it is small, else two (full moments)
-/// or three (factored), each of which reads what it needs once. Bytes moved an element, of a parameter of `s` bytes:
-///   factored   sums s + 4, clipping 4, update 2 s + 4: 24 in f32, 18 in bf16
+/// What the kernels of an Adafactor update share. A small tensor takes one launch; others take two (full moments) or
+/// three (factored), each of which reads every element once. Bytes moved an element, of a parameter of `s` bytes:
+/// factored sums s + 4, clipping 4, update 2 s + 4: 24 in f32, 18 in bf16
 ///   full       moments s + 12, update 2 s + 8:         32 in f32, 26 in bf16
 /// Sums are taken in f32 over up to a few hundred values and in double beyond, in an order that depends on the shape
 /// alone.
@@ -18,7 +18,7 @@ namespace hint::adafactor {
 using namespace cuda;
 
 constexpr int kThreads = 256, kWarps = kThreads / 32, kEight = 8;
-/// Elements up to which one block does everything.
+/// The most elements of a tensor that one block updates.
 constexpr int64_t kSmall = 16384;
 
 /// A floor that keeps a gradient of zero at an update of zero when a moment has underflown, and keeps NaN visible.
@@ -50,7 +50,7 @@ struct Update {
         rounding(roundingOf(call)) {}
 
   HINT_HOST_DEVICE bool clips() const { return clippingThreshold > 0; }
-  /// What the update is multiplied with: learning rate, parameter scale and clipping.
+  /// The factor of the update: learning rate, parameter scale and clipping.
   __device__ float step(double parameterSquares, double updateSquares) const {
     double step = learningRate;
     if (scaled) step *= fmax(epsilon2, sqrt(parameterSquares / static_cast<double>(count)));
@@ -72,7 +72,7 @@ struct Update {
   __device__ void subtract(int64_t i, float by) const { put(parameter + i, rounding(load(parameter + i) - by, i)); }
 };
 
-/// The sum of `count` values that other blocks of this launch have written; in all threads.
+/// The sum of `count` values that other blocks of this launch have written. All threads get it.
 template <typename V>
 __device__ double sumOfOthers(const V* values, int64_t count) {
   double sum = 0;

@@ -8,12 +8,12 @@ constexpr int kStrip = 32 * kEight, kMostRows = 128;
 
 static_assert(kStrip == kThreads && kMostRows <= kThreads, "sums are finished by a thread per column, and per row");
 
-/// How a matrix is cut: `parts` of `rowsPerPart` rows by strips of columns. Block `part * strips + strip`.
+/// Division of a matrix among blocks: parts of `rowsPerPart` rows by strips of columns. Block `part * strips + strip`.
 struct Tiling {
   int64_t rows, columns, rowsPerPart, parts, strips;
 
   Tiling(int64_t rows, int64_t columns) : rows(rows), columns(columns), strips((columns + kStrip - 1) / kStrip) {
-    // Few rows a block where there would be too few blocks to fill a device; their sums cost little.
+    // A block has few rows when otherwise there were too few blocks to fill a device.
     constexpr int64_t kFewRows = 16, kBlocks = 1024;
     const int64_t wanted = rows * strips / kBlocks;
     rowsPerPart = wanted < kFewRows ? kFewRows : wanted > kMostRows ? kMostRows : wanted / kWarps * kWarps;
@@ -22,7 +22,7 @@ struct Tiling {
   HINT_HOST_DEVICE int64_t blocks() const { return parts * strips; }
 };
 
-/// Device memory of a factored update. What one block sums up is written by it and added up by the last that arrives.
+/// Device memory of a factored update. Each block writes its sums, and the last block that finishes adds them up.
 struct Moments {
   float *row, *column;
   float* rowSums;       ///< [strips, rows] of the squares
@@ -36,7 +36,7 @@ struct Moments {
 };
 enum Total { kParameterSquares, kRowMoments, kTotals };
 
-/// Where a lane's eight columns are: side by side, or, where they cannot be read at once, 32 apart.
+/// A lane's eight columns: consecutive, or 32 apart when addresses do not allow loads of 16 bytes.
 template <bool kVector>
 struct Columns {
   int64_t first, count;
@@ -45,7 +45,7 @@ struct Columns {
       : first(strip * kStrip + threadIdx.x % 32 * (kVector ? kEight : 1)), count(tiling.columns) {}
   __device__ int64_t operator[](int k) const { return first + k * (kVector ? 1 : 32); }
   __device__ bool has(int k) const { return (*this)[kVector ? 0 : k] < count; }
-  /// Zero where there is no column.
+  /// The element, or zero beyond the last column.
   template <typename T>
   __device__ Eight load(const T* row) const {
     Eight value{};
@@ -60,8 +60,7 @@ struct Columns {
   }
 };
 
-/// First launch: the moments, and the sums of squares that scale the step.
-/// What a block works on.
+/// The rows and columns of a block.
 struct Place {
   int64_t part, strip, begin, end;  ///< rows [begin, end)
 
@@ -134,11 +133,11 @@ __global__ void __launch_bounds__(kThreads) updateMoments(Update<T> u, Tiling t,
   if (threadIdx.x > 0) return;
   m.totals[kRowMoments] = total;
   m.totals[kParameterSquares] = parameterSquares;
-  // Without clipping nothing else decides the step.
+  // Without clipping the step size needs no sum over the update.
   *m.step = u.step(parameterSquares, 0.0);
 }
 
-/// Factors of a block's rows, from the second launch on; in `factors`, which holds kMostRows.
+/// Computes the factors of a block's rows into `factors`, which holds kMostRows. For the launches after the first.
 template <typename T>
 __device__ void findRowFactors(const Update<T>& u, const Tiling& t, const Moments& m, const Place& at, float* factors) {
   const float mean = floored(static_cast<float>(m.totals[kRowMoments] / static_cast<double>(t.rows)));
@@ -147,7 +146,7 @@ __device__ void findRowFactors(const Update<T>& u, const Tiling& t, const Moment
   __syncthreads();
 }
 
-/// Second launch, where updates are clipped: the squares of the unclipped one.
+/// Second launch, only when updates are clipped: the squares of the unclipped update.
 template <typename T, bool kVector>
 __global__ void __launch_bounds__(kThreads) sumUpdates(Update<T> u, Tiling t, Moments m) {
   __shared__ float rowFactors[kMostRows];
@@ -173,7 +172,7 @@ __global__ void __launch_bounds__(kThreads) sumUpdates(Update<T> u, Tiling t, Mo
   if (threadIdx.x == 0) *m.step = u.step(m.totals[kParameterSquares], updateSquares);
 }
 
-/// Last launch: the parameter.
+/// Last launch: updates the parameter.
 template <typename T, bool kVector>
 __global__ void __launch_bounds__(kThreads) updateParameter(Update<T> u, Tiling t, Moments m) {
   __shared__ float rowFactors[kMostRows];
@@ -226,7 +225,7 @@ void updateFactored(const Call& call, const Update<T>& update) {
   Moments m;
   m.row = dataOf<float>(call.in(kRowMoment));
   m.column = dataOf<float>(call.in(kColumnMoment));
-  // Read eight at a time, so first: scratch memory is aligned.
+  // First in scratch memory, because it is read eight at a time and only the start is aligned.
   m.columnFactor = sums;
   m.rowSums = m.columnFactor + tiling.strips * kStrip;
   m.columnSums = m.rowSums + tiling.strips * tiling.rows;

@@ -3,7 +3,7 @@
 namespace hint::adafactor {
 namespace {
 
-/// Elements of a block: a multiple of what its threads take at once, fewer where there would be too few blocks.
+/// Elements of a block: a multiple of what its threads process at once, and few enough that the blocks fill a device.
 struct Pieces {
   int64_t count, size;
 
@@ -13,7 +13,7 @@ struct Pieces {
     size = kStep * (wanted < 1 ? 1 : wanted > kMost ? kMost : wanted);
   }
   int64_t blocks() const { return (count + size - 1) / size; }
-  /// body(i) for the block's elements i: groups of neighbours where `kVector`, which leaves single ones at the end.
+  /// Visits the block's elements: with `kVector` groups of consecutive elements, then single ones at the end.
   template <bool kVector, typename Group, typename Single>
   __device__ void each(const Group& group, const Single& single) const {
     const int64_t begin = blockIdx.x * size, end = min(count, begin + size);
@@ -68,7 +68,7 @@ __global__ void __launch_bounds__(kThreads) updateMoments(Update<T> u, float* mo
   if (threadIdx.x == 0) *sums.step = u.step(allParameter, all);
 }
 
-/// Second launch: the parameter.
+/// Second launch: updates the parameter.
 template <typename T, bool kVector>
 __global__ void __launch_bounds__(kThreads)
     updateParameter(Update<T> u, const float* moment, Pieces pieces, const float* stepSize) {

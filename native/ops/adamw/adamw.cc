@@ -37,7 +37,7 @@ OpSpec declare_adamw() {
         fail("INVALID_ARGUMENT", call.describe(), ": ", name, " must be in [0, 1), not ", call.number(name), ".");
   };
   op.gpuWork = [](const Call& call) {
-    // Eight elements a thread, and the rest.
+    // One kernel for groups of eight elements, one for the remaining elements.
     return computing(call.dim("n") / 8) + computing(call.dim("n") % 8);
   };
   return op;

@@ -8,7 +8,7 @@
 namespace hint::adamw {
 namespace {
 
-/// Values updated before they are rounded: they are still in the first cache.
+/// Values per block, so few that they are still in the first cache level when they are rounded.
 constexpr int64_t kBlock = 4096;
 
 struct Update {

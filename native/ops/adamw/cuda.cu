@@ -32,7 +32,7 @@ struct Update {
   }
 
   bool isAligned() const { return cuda::isAligned(gradient) && cuda::isAligned(first) && cuda::isAligned(second); }
-  /// What becomes of a parameter; updates its moments.
+  /// Returns the new value of a parameter and updates its moments.
   __device__ float operator()(float parameter, float gradient, float& m, float& v) const {
     const float g = gradient * gradientScale;
     m = beta1 * m + rest1 * g;
@@ -41,7 +41,8 @@ struct Update {
   }
 };
 
-/// A thread has eight neighbours, which share a draw of words: 20 + 2 s bytes an element, of a parameter of s bytes.
+/// A thread updates eight consecutive elements, which share one Philox call. It moves 20 + 2 s bytes per element of a
+/// parameter of s bytes.
 template <typename T>
 void updateAll(const Call& call, const Update& update) {
   T* parameter = dataOf<T>(call.in(kParameter));

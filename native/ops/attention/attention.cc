@@ -80,9 +80,9 @@ void resolve(Call& call) {
   }
 }
 
-/// Forward one kernel; one query per sequence may have one more for segments that many sequences read, as the device's
-/// size decides. Backward a pass for what both others read, one over queries and one over keys, and one more over
-/// the keys that sequences share, whose sums are left in memory for a last pass.
+/// Forward: one kernel. With one query per sequence, a second one may read segments that many sequences share; the
+/// device's size decides, and it is not counted. Backward: one kernel for delta, one for gradients of queries, one for
+/// gradients of keys, and one that adds up the partial sums of keys that sequences share.
 GpuWork gpuWork(const Call& call) {
   constexpr int64_t kMultiprocessors = 132;  // of an H200
   const int64_t oRows = call.dim("oRows");
@@ -114,7 +114,7 @@ GpuWork gpuWork(const Call& call) {
   for (int64_t task = 0; task < g.tasks; ++task)
     tiles +=
         std::ceil(static_cast<double>(g.prefix) / kTile) + std::ceil(static_cast<double>(g.sharedKeys(task)) / kTile);
-  // The pass is over keys that some query sees.
+  // Keys that no query sees take no kernel.
   bool isSeen = false;
   for (const Sequence& s : g.sequences) isSeen |= s.queries > 0 && g.contextKeys(s.task) > 0;
   const double launches = (isSeen ? 1.0 : 0.0) + (tiles > 0 ? prefixes + shared : 0);

@@ -72,8 +72,8 @@ Schedule::Schedule(const Geometry& geometry, Split split, int threads) {
     byTask[static_cast<size_t>(geometry.sequences[b].task)].push_back(static_cast<int64_t>(b));
     queries += geometry.sequences[b].queries;
   }
-  // Neighbouring heads lie side by side in memory, so a unit takes as many of them as leave work for every thread. In
-  // the backward pass parts cost a partial sum of everything shared; in the forward pass they cost only packing again.
+  // Successive heads are contiguous in memory, so a unit has as many heads as leave work for every thread. A part costs
+  // a partial sum of all shared gradients in the backward pass, and only another packing in the forward pass.
   constexpr int64_t unitsPerThread = 4, backwardGroups = 4, queriesPerPart = 256;
   const int64_t groups = split == Split::rows ? 1 : geometry.tasks;
   const int64_t wanted = threads > 1 ? unitsPerThread * threads : 1;
@@ -98,7 +98,7 @@ Schedule::Schedule(const Geometry& geometry, Split split, int threads) {
         for (int64_t b : byTask[static_cast<size_t>(task)]) {
           const int64_t count = geometry.sequences[static_cast<size_t>(b)].queries;
           if (split == Split::sequences) {
-            // A sequence goes where its middle lies; the last part also takes empty ones at the very end.
+            // A sequence belongs to the part that its middle is in; empty sequences at the end belong to the last part.
             const int64_t middle = position + count / 2;
             if (middle >= from && (middle < to || part == parts - 1)) bundle.pieces.push_back({b, 0, count});
           } else {

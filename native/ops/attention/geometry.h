@@ -7,7 +7,7 @@
 
 namespace hint::attention {
 
-/// One sequence of a call: where its rows are and which task's prefix and shared segment it sees.
+/// One sequence of a call: its rows, and the task whose prefix and shared segment it sees.
 struct Sequence {
   int64_t qBegin, queries;  ///< rows of q
   int64_t oBegin;           ///< first row of o; differs from qBegin only with sharedQueries
@@ -18,7 +18,7 @@ struct Sequence {
   int64_t visible(int64_t i, bool causal) const { return causal && i + 1 < keys ? i + 1 : keys; }
 };
 
-/// A call's sizes, read once from its attributes.
+/// Sizes of a call, from its attributes.
 struct Geometry {
   explicit Geometry(const Call& call);
 
@@ -38,8 +38,8 @@ struct Geometry {
   double pairs() const;
 };
 
-/// How many sequences that share queries one block of a GPU adds up the gradient of its queries over: as many, up to
-/// 16, as leave eight blocks for each multiprocessor. The fewer runs, the less is left in memory to be summed.
+/// With shared queries, the number of sequences over which one block of a GPU sums the gradient of its queries: as
+/// many, up to 16, as leave eight blocks for each multiprocessor. Fewer runs mean fewer partial sums in memory.
 int64_t sequencesPerRun(const Geometry& geometry, int64_t multiprocessors);
 
 /// Queries [begin, end) of one sequence.
@@ -47,16 +47,16 @@ struct Piece {
   int64_t sequence, begin, end;
 };
 
-/// What one unit of work does: the pieces of tasks [firstTask, endTask), sorted by task, for some heads. Bundles with
-/// the same tasks but another `part` share the gradients of those tasks' prefixes and shared segments.
+/// One unit of work: the pieces of tasks [firstTask, endTask), sorted by task, for some heads. Bundles with the same
+/// tasks but another `part` share the gradients of those tasks' prefixes and shared segments.
 struct Bundle {
   int64_t part, firstTask, endTask;
   std::vector<Piece> pieces;
 };
 
 enum class Split {
-  queries,    ///< anywhere between queries
-  sequences,  ///< between sequences, so that a sequence's keys belong to one bundle
+  queries,    ///< at any query
+  sequences,  ///< at sequences, so that a sequence's keys belong to one bundle
   rows,       ///< by rows of q over all sequences, so that a query row belongs to one bundle (sharedQueries backward)
 };
 

@@ -2,7 +2,8 @@
 
 #include "native/core/call.h"
 
-/// y = x in the dtype `to`, between f32 and bf16. To bf16 rounds to the nearest, ties to even; NaN stays NaN.
+/// y = x in the dtype `to`, between f32 and bf16. Conversion to bf16 rounds to the nearest, ties to even; NaN stays
+/// NaN.
 namespace hint::cast {
 
 enum Input { kX };

@@ -7,7 +7,7 @@ namespace {
 
 using namespace cuda;
 
-/// Rounds to the nearest bf16, ties to even, as the CPU does; a NaN stays one.
+/// Rounds to the nearest bf16, ties to even, as the CPU does; NaN stays NaN.
 void forwardCuda(Call& call) {
   byType(call.in(kX).dtype, [&](auto from) {
     byType(call.out(kY).dtype, [&](auto to) {

@@ -17,7 +17,7 @@ HINT_CLONES void tanhRange(const float* x, float* y, int64_t count) {
   for (int64_t i = 0; i < count; ++i) y[i] = fastTanh(x[i]);
 }
 HINT_CLONES void reluRange(const float* x, float* y, int64_t count) {
-  // NaN is not above zero and has to stay visible, hence the comparison this way round.
+  // `x < 0` is false for NaN, so that NaN stays NaN.
   for (int64_t i = 0; i < count; ++i) y[i] = x[i] < 0.0f ? 0.0f : x[i];
 }
 HINT_CLONES void geluErfRange(const float* x, float* y, int64_t count) {

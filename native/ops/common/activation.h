@@ -21,7 +21,7 @@ void applyActivation(Activation activation, const float* x, float* y, int64_t co
 /// activationGradientRange, split between threads.
 void activationGradient(Activation activation, const float* x, const float* gy, float* gx, int64_t count);
 
-/// The double-precision twin, for references.
+/// f(x) in double precision, for references.
 double activationReference(Activation activation, double x);
 
 }  // namespace hint

@@ -10,13 +10,13 @@
 /// Dropout over rows whose units are dropped alike within a sequence, for dropout, gated_activation and rms_norm.
 namespace hint {
 
-/// What Dropout::fill writes, vectorised.
+/// Writes the same factors as Dropout::fill, vectorised.
 void fillMask(const Dropout& dropout, uint32_t group, int64_t count, float* mask);
 
 /// For resolve: checks the dropout attributes and, unless it is empty, `seqOffsets` against `rows`.
 void checkSequenceDropout(const Call& call, int64_t rows);
 
-/// Visits rows [begin, end) in runs that share a mask: body(firstRow, endRow, mask). A group is a sequence of
+/// Calls body(firstRow, endRow, mask) for the runs of rows in [begin, end) that share a mask. A group is a sequence of
 /// `offsets`, or a row when that is empty. `mask` has room for `units` floats; body gets nullptr when nothing drops.
 template <typename Body>
 void forEachMaskedRun(const Dropout& dropout, const IntList& offsets, int64_t units, int64_t begin, int64_t end,

@@ -4,8 +4,8 @@
 
 namespace hint {
 
-/// The sum of term(i) for i in [0, count). kLanes, a power of two, are kept apart to the end,
-/// because floats may not be reassociated: the loop becomes full-width vectors, and the order is the same in every run.
+/// The sum of term(i) for i in [0, count). It keeps kLanes partial sums, a power of two. Compilers must not reassociate
+/// floats; with these lanes the loop becomes full-width vectors, and the order of additions is the same in every run.
 /// For functions marked HINT_CLONES.
 template <int kLanes, typename Real, typename Term>
 [[gnu::always_inline]] inline Real sumInLanes(int64_t count, const Term& term) {

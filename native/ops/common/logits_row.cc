@@ -9,7 +9,7 @@ namespace hint {
 namespace {
 
 constexpr int kLanes = 64;
-/// Whole blocks are ruled out by a vectorised pass; only one that has something to find is searched singly.
+/// A vectorised pass rules out whole blocks; only a block with a match is searched element by element.
 constexpr int64_t kBlock = 1024;
 
 /// The largest value by lanes, and whether any is NaN: (x != x) is kept as a mask of ones.

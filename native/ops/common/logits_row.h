@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <vector>
 
-/// What the ops that choose tokens ask of one row of logits. All run on the calling thread, so that a row's result does
-/// not depend on how many rows or threads there are. Ties go to the lowest id.
+/// Functions of one row of logits, for the ops that choose tokens. All run on the calling thread, so that a row's
+/// result does not depend on how many rows or threads there are. Ties go to the lowest id.
 namespace hint {
 
 /// The largest logit; `nan` is set when there is a NaN. count >= 1.

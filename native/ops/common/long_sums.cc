@@ -8,9 +8,9 @@
 namespace hint {
 namespace {
 
-/// Rows whose terms are added in f32. Moving them costs as much as adding one row.
+/// Rows that are added in f32 before the sums move to double. The move costs as much as adding one row.
 constexpr int64_t kFewRows = 64;
-/// Floats of a cache line: vectors that cross one take twice as long.
+/// Floats per cache line. Sums are aligned to it, because accesses that cross a line take twice as long.
 constexpr int64_t kLine = 16;
 
 HINT_CLONES void addDoubles(double* sums, const double* others, int64_t count) {

@@ -5,7 +5,7 @@
 
 #include "native/runtime/scratch.h"
 
-/// Sums over rows, of which there may be any number: tokens, tasks, occurrences of an id.
+/// Sums over any number of rows: tokens, tasks, occurrences of an id.
 namespace hint {
 
 /// Adds `few` to `sums` and clears them.
@@ -15,10 +15,10 @@ void moveToDouble(float* few, double* sums, int64_t count);
 class LongSums {
  public:
   explicit LongSums(int64_t columns);
-  /// What the terms of one more row are to be added to.
+  /// Array to which the caller adds the terms of the next row.
   float* nextRow();
   void addRow(const float* row);
-  /// Adds those of another, for sums that threads have shared.
+  /// Adds the sums of `other`, for sums that are divided among threads.
   void add(LongSums& other);
   /// The sums, rounded once. Nothing can be added afterwards.
   const float* rounded();

@@ -4,8 +4,8 @@
 
 #include "native/ops/common/gpu_work.h"
 
-/// How rms_norm and layer_norm are spread over a GPU, and what they take there. Their inputs begin with x, delta and
-/// weight, their outputs with y.
+/// Division of rms_norm and layer_norm among the blocks of a GPU, and their GpuWork. Their inputs begin with x, delta
+/// and weight, their outputs with y.
 namespace hint {
 
 constexpr int kMostNormThreads = 512;
@@ -15,16 +15,16 @@ inline int normThreads(int64_t d) {
   return static_cast<int>(std::clamp<int64_t>((d + 255) / 256 * 32, 32, kMostNormThreads));
 }
 
-/// Rows that a block of the backward pass takes one after the other, whose gradients of weight and bias it adds up: few
-/// enough for sums in f32, and for blocks that fill a device. The shape alone decides, so that sums run in one order
-/// everywhere.
+/// Rows per block of the backward pass, over which it sums the gradients of weight and bias: few enough for sums in f32
+/// and for blocks to fill a device. It depends on the shape alone, so that the order of sums is the same on every
+/// device.
 inline int64_t normRowsPerPart(int64_t rows, int64_t d) {
   constexpr int64_t kThreads = int64_t{1} << 17, kMost = 64;
   return std::clamp<int64_t>((rows * normThreads(d) + kThreads - 1) / kThreads, 1, kMost);
 }
 
-/// One kernel forward. Backward one too, whose sums over the rows of a part are added up by one for every parameter;
-/// `bias` is the input that has it, -1 for none.
+/// One kernel forward. One kernel backward, and one per parameter that adds up the sums of the parts. `bias` is the
+/// index of that input, -1 for none.
 inline GpuWork normGpuWork(const Call& call, int bias) {
   constexpr int kX = 0, kDelta = 1, kWeight = 2, kY = 0;
   const int64_t rows = call.dim("rows"), d = call.dim("d");

@@ -7,8 +7,8 @@
 
 namespace hint {
 
-/// For references: where a packed matrix keeps the value [in, out], read off matrices of digits, as the order is the
-/// machine's. Digits below 100 are exact in every dtype.
+/// For references: the index of value [in, out] in a packed matrix. The order depends on the machine, so this packs
+/// matrices of known digits and reads the order off the result. Digits below 100 are exact in every dtype.
 inline std::vector<int64_t> packedOrder(int64_t dIn, int64_t dOut, DType dtype) {
   const int64_t count = dIn * dOut, size = packedSize(dIn, dOut, dtype);
   std::vector<int64_t> numbers(static_cast<size_t>(size), 0), order(static_cast<size_t>(count), 0);

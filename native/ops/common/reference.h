@@ -17,24 +17,24 @@ struct CaseInput {
   IntList integers = {};
   double scale = 1.0;
   double shift = 0.0;
-  DType dtype = DType::f32;  ///< where the spec accepts several; floating inputs given as f32 are tried as bf16 too
+  DType dtype = DType::f32;  ///< where the spec accepts several; f32 is also tried as bf16
 };
 
 struct OpCase {
-  std::string name;                              ///< the fear: "length-1 sequences", "empty prefix"
+  std::string name;                              ///< what could go wrong: "length-1 sequences", "empty prefix"
   std::vector<std::optional<CaseInput>> inputs;  ///< parallel to the spec; nullopt: absent
   std::vector<std::pair<std::string, Attribute>> attributes = {};
   bool bench = false;      ///< timed by the bench, not run by the tests
   std::string error = {};  ///< code of the error that binding or running must raise; empty: it must succeed
-  /// Long sums: mean of the gradients of outputs, so that terms have one sign and their error grows with their number,
-  /// and the bounds of gradients in f32 and in bf16 in place of the op's.
+  /// For cases with long sums: the mean of the gradients of outputs, so that terms have one sign and their error grows
+  /// with their number; then the bounds of gradients in f32 and bf16 that replace the op's.
   double gradientShift = 0.0, gradientTolerance = 0.0, bf16GradientTolerance = 0.0;
 };
 
 using Doubles = std::vector<double>;
 
-/// What a reference sees: the bound call (dimensions, attributes, integer inputs) and every tensor in double.
-/// It fills `outputs`, which come sized and zeroed, and changes mutable inputs in place.
+/// Arguments of a reference: the bound call (dimensions, attributes, integer inputs) and every tensor in double. The
+/// reference fills `outputs`, which have their size and are zero, and changes mutable inputs in place.
 struct ReferenceCall {
   const Call& call;
   std::vector<Doubles> inputs;
@@ -50,7 +50,7 @@ struct OpReference {
   std::vector<OpCase> cases;
   double forwardTolerance = 2e-6;  ///< max |a-b| / max |b|
   double gradientTolerance = 2e-5;
-  double bf16GradientTolerance = 1e-2;  ///< added to it where tensors are bf16, for what was saved rounded
+  double bf16GradientTolerance = 1e-2;  ///< added for tensors of bf16, because saved values are rounded
 };
 
 /// The reference of an op of the table; throws INVALID_ARGUMENT when there is none.

@@ -22,7 +22,7 @@ RelativeBuckets::RelativeBuckets(int64_t buckets, int64_t maxDistance, bool caus
          " buckets and maxDistance is ", maxDistance, ".");
   ahead_ = causal ? 0 : static_cast<int32_t>(magnitudes);
   magnitudes_.resize(static_cast<size_t>(maxDistance) + 1);
-  // Single precision throughout: the published models round bucket borders this way.
+  // Single precision throughout, because the published models round the borders of buckets so.
   const float scale = std::log(static_cast<float>(maxDistance) / static_cast<float>(exact));
   for (int64_t distance = 0; distance <= maxDistance; ++distance) {
     int64_t bucket = distance;
@@ -36,7 +36,7 @@ RelativeBuckets::RelativeBuckets(int64_t buckets, int64_t maxDistance, bool caus
 }
 
 const RelativeBuckets& relativeBuckets(int64_t buckets, int64_t maxDistance, bool causal) {
-  // Never destroyed: compute threads may still run while the process ends.
+  // The mutex is never destroyed, because compute threads may still use it while the process ends.
   static auto& mutex = *new std::mutex;
   static auto& known = *new std::map<std::tuple<int64_t, int64_t, bool>, RelativeBuckets>;
   const std::lock_guard lock(mutex);

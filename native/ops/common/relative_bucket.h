@@ -11,7 +11,7 @@ namespace hint {
 /// after the query; causal attention has no such keys and uses all buckets for the past.
 class RelativeBuckets {
  public:
-  /// Each distance has an entry of a table that is kept.
+  /// The limit of maxDistance: each distance takes an entry of a table.
   static constexpr int64_t kMostDistance = 1 << 20;
   /// `buckets` at least 2 (causal) or 4 (bidirectional), `maxDistance` larger than the distances with a bucket each
   /// (half of the magnitudes) and at most kMostDistance; otherwise throws INVALID_ARGUMENT naming the values.
@@ -30,8 +30,8 @@ class RelativeBuckets {
   std::vector<int32_t> magnitudes_;  ///< bucket by distance; the last entry holds for everything beyond
 };
 
-/// The same, computed once per process and kept: a model uses one or two of them, in every layer of every step.
-/// Thread-safe; throws what the constructor throws.
+/// The buckets for these arguments, computed once per process, because a model uses the same one or two in every layer
+/// of every step. Thread-safe; throws what the constructor throws.
 const RelativeBuckets& relativeBuckets(int64_t buckets, int64_t maxDistance, bool causal);
 
 }  // namespace hint

@@ -9,7 +9,7 @@
 namespace hint {
 namespace {
 
-/// Values rounded before the next ones are drawn for: draws stay in the first cache.
+/// Values per block, so few that their random draws stay in the first cache level.
 constexpr int64_t kBlock = 2048;
 
 HINT_CLONES void roundNearest(float* values, int64_t count) {
@@ -20,7 +20,7 @@ HINT_CLONES void roundStochastic(const uint16_t* draws, float* values, int64_t c
   for (int64_t i = 0; i < count; ++i) values[i] = Rounding::stochastic(values[i], draws[i]);
 }
 
-/// The draws of `groups` groups of elements from group `first` on.
+/// Writes the draws of `groups` groups of elements from group `first` on.
 HINT_CLONES void drawGroups(const Rounding& rounding, int64_t first, int64_t groups, uint16_t* draws) {
   for (int64_t group = 0; group < groups; ++group) {
     const Philox words = Philox::at(rounding.seed, static_cast<uint64_t>(first + group), rounding.stream);

@@ -6,11 +6,10 @@
 #include "native/core/call.h"
 #include "native/core/philox.h"
 
-/// How optimisers round parameters that are kept in bf16, the same way on every back end.
+/// Rounding of parameters that an optimiser keeps in bf16, with the same results on every back end.
 namespace hint {
 
-/// Rounds a value to one that bf16 can hold, which stays a float. NaN stays NaN, infinity stays what it is, and a value
-/// that bf16 holds is not changed.
+/// Rounds a float to a value that bf16 can represent. NaN, infinities and values that bf16 can represent do not change.
 struct Rounding {
   enum class Kind : uint8_t { none, nearest, stochastic };
   /// Elements whose draws, of 16 bits each, come from one Philox call.
@@ -62,8 +61,8 @@ void roundValues(const Rounding& rounding, float* values, int64_t first, int64_t
 /// The attributes of ops that round: `rounding`, none, nearest or stochastic, and what the draws are a function of
 /// beside the element: `roundingSeed`, `roundingStep` and `roundingStream`, which names the parameter.
 std::vector<AttributeSpec> withRounding(std::vector<AttributeSpec> attributes);
-/// Reads them. Throws INVALID_ARGUMENT for another word, a seed that is no integer in [0, 2^53), or a step or stream
-/// that is not in [0, 2^32).
+/// Reads these attributes. Throws INVALID_ARGUMENT for another word, a seed that is no integer in [0, 2^53), or a step
+/// or stream that is not in [0, 2^32).
 Rounding roundingOf(const Call& call);
 
 /// For references: rounds what the call rounds.

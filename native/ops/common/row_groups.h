@@ -2,8 +2,8 @@
 
 #include "native/core/call.h"
 
-/// What ops share whose weights, [groups, slots, ...], belong to the group of a row: the attributes `rowOffsets`
-/// (empty: one group of all rows) and `slot`.
+/// Shared by ops whose weights [groups, slots, ...] belong to the group of a row: the attributes `rowOffsets` (empty:
+/// one group of all rows) and `slot`.
 namespace hint {
 
 struct RowGroups {

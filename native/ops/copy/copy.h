@@ -2,14 +2,14 @@
 
 #include "native/core/call.h"
 
-/// y = x in memory of its own, for any dtype.
+/// y = x in new memory, for any dtype.
 namespace hint::copy {
 
 enum Input { kX };
 enum Output { kY };
 
 void forward(Call& call);
-/// Floats only.
+/// For floating dtypes only.
 void backward(Call& call);
 
 }  // namespace hint::copy

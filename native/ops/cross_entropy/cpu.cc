@@ -14,7 +14,7 @@
 namespace hint::cross_entropy {
 namespace {
 
-/// Logits of one tile: rows enough to use a tile of the weight well, and 4 MiB in all, which the caches hold.
+/// Size of a tile of logits: enough rows to reuse a tile of the weight, and 4 MiB together, which the caches hold.
 constexpr int64_t kTileRows = 512, kTileColumns = 2048;
 
 /// Adds the logits of a tile to the running maximum and the running sum of exp(logit - maximum) of one row.

@@ -11,14 +11,15 @@ namespace {
 
 double productFlops(const Call& call) { return 2.0 * call.dim("rows") * call.dim("d") * call.dim("vocab"); }
 
-/// For every chunk of rows: the logits and a pass over them; backward, also their gradient and its products.
+/// For each chunk of rows: a product for the logits and a pass over them; in the backward pass also the products of
+/// their gradient.
 GpuWork gpuWork(const Call& call) {
   using namespace cross_entropy;
   const auto rows = static_cast<double>(call.dim("rows"));
   if (rows == 0) return call.backward ? clearing(call, kWeight) : GpuWork{0, 0};
   const double chunks = std::ceil(rows / static_cast<double>(gpuChunkRows(call)));
   const double values = rows * static_cast<double>(call.dim("vocab"));
-  // The product leaves logits in f32, of which no tensor is made.
+  // The product writes f32 logits to scratch memory, which is no tensor of the call.
   if (!call.backward) return {2 * chunks, 2 * bytesOf(values, DType::f32)};
   const int products = wantsGradient(call, kHidden) + wantsGradient(call, kWeight);
   return {chunks * (2 + products),
@@ -52,7 +53,7 @@ OpSpec declare_cross_entropy() {
            call.integer("chunkRows"), ".");
   };
   op.flops = productFlops;
-  // The logits are computed again.
+  // The backward pass computes the logits again.
   op.backwardFlops = [](const Call& call) {
     return productFlops(call) * (1 + (call.gradInputs[kHidden] ? 1 : 0) + (call.gradInputs[kWeight] ? 1 : 0));
   };

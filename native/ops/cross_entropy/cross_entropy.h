@@ -9,10 +9,11 @@ namespace hint::cross_entropy {
 enum Input { kHidden, kWeight, kTargets };
 enum Output { kLoss, kZTerm, kLogSumExp };
 
-/// Throws INVALID_TOKEN when a target is not a row of `weight`.
-/// Rows whose logits exist at a time on a GPU: enough to fill it, at most 1/4 GiB of floats for a large vocabulary.
+/// The number of rows whose logits exist at the same time on a GPU: enough to fill it, and at most 1/4 GiB of floats
+/// for a large vocabulary.
 int64_t gpuChunkRows(const Call& call);
 
+/// Throws INVALID_TOKEN when a target is not a row of `weight`.
 void forward(Call& call);
 /// Computes the tiles of logits again from hidden and weight, and their softmax from logSumExp.
 void backward(Call& call);

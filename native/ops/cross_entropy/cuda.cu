@@ -21,7 +21,7 @@ __global__ void __launch_bounds__(kThreads)
   float maximum = -INFINITY, sum = 0;
   for (int64_t i = threadIdx.x; i < vocab; i += kThreads) {
     const float x = logits[i];
-    if (x == -INFINITY) continue;  // adds nothing, but has no difference to a maximum that is not finite either
+    if (x == -INFINITY) continue;  // it adds nothing, and its difference to an infinite maximum is NaN
     if (x > maximum) {
       sum = sum * expf(maximum - x) + 1.0f;
       maximum = x;
@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kThreads)
     __syncthreads();
   }
   const float largest = maxima[0];
-  // A thread without columns has no maximum; NaN logits reach the sum through `x - maximum`.
+  // A thread without columns has the maximum -INFINITY. NaN logits make the sum NaN through `x - maximum`.
   sum = blockSum(maximum == -INFINITY ? sum : sum * expf(maximum - largest));
   if (threadIdx.x > 0) return;
   const float logZ = largest + logf(sum);
@@ -50,8 +50,8 @@ __global__ void __launch_bounds__(kThreads)
     loss[row] = logZ - logits[target];
 }
 
-/// gradient = (softmax - onehot(target)) * gLoss + softmax * 2 zLoss logZ gZ. The blocks with one blockIdx.x have a
-/// row: there may be more rows than a grid's y and z have blocks.
+/// gradient = (softmax - onehot(target)) * gLoss + softmax * 2 zLoss logZ gZ. blockIdx.x is the row, because there may
+/// be more rows than a grid's y and z have blocks.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     gradientOfRows(const float* logits, int64_t vocab, const int32_t* targets, int64_t firstRow, float zLoss,
@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(kThreads)
     put(gradient + at + i, factor * expf(logits[at + i] - logZ) - (i == target ? g : 0.0f));
 }
 
-/// The logits of rows [first, first + height), as floats.
+/// Computes the f32 logits of rows [first, first + height).
 void project(const Call& call, int64_t first, int64_t height, float* logits) {
   const int64_t d = call.dim("d"), vocab = call.dim("vocab");
   const Tensor &hidden = call.in(kHidden), &weight = call.in(kWeight);

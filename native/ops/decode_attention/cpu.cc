@@ -41,7 +41,7 @@ void forward(Call& call) {
   int64_t allKeys = rows * (position + 1);
   for (int64_t row = 0; row < rows; ++row) allKeys += fixedKeys(call, row);
 
-  // With few rows the heads are divided too.
+  // With few rows, heads are divided among threads, too.
   const int64_t groups = std::clamp<int64_t>(2 * threadCount() / std::max<int64_t>(rows, 1), 1, heads);
   const double flops = 4.0 * static_cast<double>(width) * static_cast<double>(allKeys);
   attention::runUnits(rows * groups, flops, [&](int64_t unit) {

@@ -13,7 +13,7 @@ void requirePair(const Call& call, int key, int value) {
          call.spec->inputs[static_cast<size_t>(value)].name, " come together; pass both or neither.");
 }
 
-/// One entry per row below `count`; none: every row has entry 0.
+/// Checks that the attribute has one entry below `count` per row, or is empty, which means entry 0 for every row.
 void checkIndex(const Call& call, const char* name, int64_t count, const char* what) {
   const IntList& index = call.list(name);
   const int64_t rows = call.dim("rows");
@@ -44,7 +44,7 @@ void checkTasks(const Call& call) {
            segments, "; they must agree.");
     tasks = segments;
   }
-  // Without anything of a task the index only has to be one entry per row.
+  // Without prefix and shared segment there is no number of tasks to check against.
   checkIndex(call, "taskIndex", tasks >= 0 ? tasks : INT32_MAX, "tasks");
 }
 
@@ -105,7 +105,7 @@ OpSpec declare_decode_attention() {
                    {"contextIndex", IntList{}}};
   op.cpu = {forward, nullptr};
   op.resolve = resolve;
-  // The position is known to the device only: counts half the cache, the mean over a decode that fills it.
+  // Only the device knows the position; half the cache is the mean over a decode that fills it.
   op.flops = [](const Call& call) {
     const double cache = static_cast<double>(call.dim("capacity") + 1) / 2;
     double keys = 0;

@@ -13,10 +13,10 @@
 namespace hint::embedding {
 namespace {
 
-/// Occurrences of an id that are added up in the gradient itself.
+/// The most occurrences of an id that are added in the gradient itself; more are summed in double first.
 constexpr int64_t kFewOccurrences = 8;
 
-/// Rows of no elements have null pointers, which memcpy may not be given.
+/// Rows without elements have null pointers, which memcpy must not get.
 template <typename Word>
 void copyRow(const Word* from, Word* to, int64_t count) {
   std::copy_n(from, count, to);
@@ -31,7 +31,7 @@ void checkIds(const Call& call) {
            vocab, " rows; encode the text with this model's tokenizer.");
 }
 
-/// Only the rows that are asked for are touched, as a table is large.
+/// Converts the rows of the ids only, because a table is large.
 template <typename From, typename To>
 void gather(const Call& call, void (*convert)(const From*, To*, int64_t)) {
   const int64_t d = call.dim("d");
@@ -51,9 +51,9 @@ void backwardOfFloats(Call& call) {
   const float* gy = call.go(kY);
   if (!gy || rows == 0) return;
 
-  // Rows sorted by id make the occurrences of an id one run, so that threads own whole table rows.
+  // Sorted by id, the occurrences of an id are one run, so that each thread owns whole rows of the table.
   const int32_t* ids = call.ids(kIds);
-  // Again: they may have been written to since the forward pass.
+  // Checked again, because the ids may have been written since the forward pass.
   checkIds(call);
   std::vector<std::pair<int32_t, int32_t>> order(static_cast<size_t>(rows));
   for (int64_t row = 0; row < rows; ++row) order[static_cast<size_t>(row)] = {ids[row], static_cast<int32_t>(row)};

@@ -9,7 +9,7 @@ using namespace cuda;
 
 constexpr int kThreads = 256;
 
-/// One row per block. A row of an id outside the table stays as it is and is reported.
+/// One row per block. A row whose id is outside the table is not written, and is reported.
 template <typename T, typename Y>
 __global__ void __launch_bounds__(kThreads)
     gather(const int32_t* ids, int64_t vocab, int64_t d, const T* table, Y* y, FaultWord* fault) {

@@ -20,7 +20,7 @@ OpSpec declare_embedding() {
     if (!call.backward) return bytes(call.in(kTable)) + bytes(call.out(kY));
     const Tensor& gradient = call.gradInputs[kTable];
     if (!gradient) return 0.0;
-    // Gradients of the rows are read and added to the table, which is zeroed first unless it is accumulated into.
+    // The gradients of the rows are read and added to the table's gradient, which is zeroed first when its beta is 0.
     return bytes(call.out(kY)) + 2 * bytes(gradient) + (call.beta(kTable) == 0.0f ? gradient.bytes() : 0.0);
   };
   op.gpuWork = [](const Call& call) {

@@ -11,9 +11,9 @@
 namespace hint::gated_activation {
 namespace {
 
-// Elements worth a thread: fewer than for plain loops because each costs a tanh.
+// The fewest elements per thread: fewer than in plain loops, because each element costs a tanh.
 constexpr int64_t kGrain = 8192;
-// Gradients that are not wanted, or that are added to old ones, go through a buffer this long.
+// Length of the buffer for gradients that are not wanted or that are added to old ones.
 constexpr int64_t kTile = 1024;
 
 HINT_CLONES void gate(const float* g, const float* l, float* y, int64_t count) {
@@ -45,8 +45,8 @@ HINT_CLONES void multiply(const float* a, const float* b, float* y, int64_t coun
   for (int64_t i = 0; i < count; ++i) y[i] = a[i] * b[i];
 }
 
-/// y = activation(g) * l * mask, mask null where there is none. A GELU is fused, as it is what most models have; the
-/// others go through y.
+/// y = activation(g) * l * mask, mask is null when nothing drops. GELU, which most models use, is one pass; other
+/// activations are computed into y first.
 void gateRange(Activation activation, const float* g, const float* l, const float* mask, float* y, int64_t count) {
   if (activation == Activation::gelu) {
     if (mask)
@@ -63,7 +63,7 @@ void gateRange(Activation activation, const float* g, const float* l, const floa
   }
 }
 
-/// The gradients of up to kTile elements; `space` holds as many.
+/// The gradients of up to kTile elements; `space` has room for kTile floats.
 void gradientRange(Activation activation, const float* g, const float* l, const float* gy, const float* mask, float* gg,
                    float* gl, float* space, int64_t count) {
   if (activation == Activation::gelu) {

@@ -22,7 +22,7 @@ OpSpec declare_gated_activation() {
   };
   op.gpuWork = [](const Call& call) {
     const int64_t elements = call.dim("rows") * call.dim("dFf");
-    // Both gradients are one kernel's.
+    // One kernel computes both gradients.
     if (!call.backward || call.gradOutputs[kY]) return computing(elements);
     return computingEach(call, elements, {kGate, kLinear});
   };

@@ -22,7 +22,7 @@ OpSpec declare_greedy() {
       fail("INVALID_SHAPE", call.describe(), ": there is no token to choose from; logits need at least one column.");
   };
   op.gpuWork = [](const Call& call) {
-    // The tokens of the rows, and what follows from them.
+    // One kernel chooses the tokens, one advances the state.
     return computing(call.dim("rows")) + GpuWork{1, 0};
   };
   return op;

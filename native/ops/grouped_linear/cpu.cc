@@ -29,7 +29,8 @@ struct Shape : RowGroups {
   explicit Shape(const Call& call) : RowGroups(call), dIn(call.dim("dIn")), dOut(call.dim("dOut")) {}
 };
 
-/// Groups side by side when they are many and of similar size, otherwise one after the other with all threads in each.
+/// Runs groups in parallel when they are many and of similar size, otherwise one after the other with all threads in
+/// each.
 template <typename Body>
 void forEachGroup(const Shape& shape, const Body& body) {
   if (shape.groups > 1 && shape.largest() * threadCount() <= shape.rows)
@@ -38,7 +39,7 @@ void forEachGroup(const Shape& shape, const Body& body) {
     for (int64_t group = 0; group < shape.groups; ++group) body(group);
 }
 
-/// Gradient of [groups, slots, size]: zeroes what no row of this call reaches, when it is to be overwritten.
+/// Zeroes the parts of a gradient [groups, slots, size] that no row of this call contributes to, when beta is 0.
 void zeroOtherSlots(const Shape& shape, float* gradient, float beta, int64_t size) {
   if (beta != 0.0f || shape.slots == 1) return;
   parallelFor(shape.groups * shape.slots, 1, [&](int64_t begin, int64_t end) {

@@ -88,7 +88,7 @@ void biasGradient(const Groups& g, const T* gradient, G* gb, float beta) {
   });
 }
 
-/// Of x and weight stored as T, and y as Y.
+/// The forward pass for x and weight stored as T, and y as Y.
 template <typename T, typename Y>
 void backwardOf(const Call& call) {
   const Groups g(call);
@@ -101,7 +101,7 @@ void backwardOf(const Call& call) {
            [&](auto type) { storeElements(g.rows * g.dOut, gy, dataOf<decltype(type)>(gr), call.beta(kResidual)); });
   const Tensor &gx = inputGradient(call, kX), &gw = inputGradient(call, kWeight), &gb = inputGradient(call, kBias);
   if (!gx && !gw && !gb) return;
-  // What x and weight are multiplied with has their storage type.
+  // The product needs operands of one storage type, so the gradient is converted to that of x and weight.
   const bool direct = activation == Activation::none && std::is_same_v<T, Y>;
   const Scratch<T> scratch(direct ? 0 : g.rows * g.dOut);
   if (!direct) multiplyBySlope(activation, output<Y>(call, kPreActivation), gy, scratch.get(), g.rows * g.dOut);
@@ -121,7 +121,7 @@ void backwardOf(const Call& call) {
     p.beta = call.beta(kX);
     groupedGemm(p);
   }
-  // Slots that this call does not use get a zero gradient when it is to be overwritten.
+  // With a beta of 0, slots that this call does not use get a gradient of zeros.
   if (gw) {
     if (g.slots > 1) zeroGradient(call, kWeight);
     GroupedGemm p = productOf(call, g, GroupedGemm::Ragged::depth);

@@ -12,8 +12,8 @@ void resolve(Call& call) {
   checkRowGroups(call, "weight");
 }
 
-/// One launch for a product; a pass before the gradients where they do not multiply gy itself, and the other slots
-/// cleared.
+/// One launch per product. The backward pass has one more before its products when they do not use gy itself, and one
+/// that zeroes the other slots.
 GpuWork gpuWork(const Call& call) {
   using namespace grouped_linear;
   const int64_t rows = call.dim("rows"), dIn = call.dim("dIn"), dOut = call.dim("dOut"), groups = call.dim("groups");

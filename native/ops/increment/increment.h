@@ -2,8 +2,8 @@
 
 #include "native/core/call.h"
 
-/// x = min(x + by, limit) for integers, in place: counts the positions of rows in a recorded decoding step, and keeps
-/// those of rows that are done inside the table.
+/// x = min(x + by, limit) for integers, in place: it counts the positions of rows in a recorded decoding step, and
+/// keeps those of finished rows inside the position table.
 namespace hint::increment {
 
 enum Input { kX };

@@ -10,7 +10,8 @@ HINT_CLONES float sumOf(const float* s, int64_t d) {
   return rowSum(d, [=](int64_t i) { return s[i]; });
 }
 
-/// Of the differences, in a second pass: the difference of two large sums would lose the variance of a row far from 0.
+/// A second pass over differences to the mean: the difference of two large sums would lose the variance of a row far
+/// from 0.
 HINT_CLONES float sumOfSquaredDifferences(const float* s, float mean, int64_t d) {
   return rowSum(d, [=](int64_t i) { return (s[i] - mean) * (s[i] - mean); });
 }
@@ -19,7 +20,7 @@ HINT_CLONES float sumOfProducts(const float* a, const float* b, int64_t d) {
   return rowSum(d, [=](int64_t i) { return a[i] * b[i]; });
 }
 
-/// The sum of a * b * normalised s.
+/// The sum of a * b * (s - mean) * rstd.
 HINT_CLONES float sumAlong(const float* a, const float* b, const float* s, float mean, float rstd, int64_t d) {
   return rowSum(d, [=](int64_t i) { return a[i] * b[i] * ((s[i] - mean) * rstd); });
 }

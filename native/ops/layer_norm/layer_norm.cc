@@ -15,7 +15,7 @@ OpSpec declare_layer_norm() {
                {"bias", "d", kDifferentiable}};
   op.outputs = {
       {"y", "rows d", kDifferentiable, chosenBy("outputDType", "x")},
-      // The residual stream: what is added up over all layers stays f32, whatever is added.
+      // The residual stream is f32 for every dtype of delta, because it accumulates over all layers.
       {"sum", "rows d", kDifferentiable | kSaved, DType::f32, [](const Call& call) { return call.has(kDelta); }},
       {"mean", "rows", kSaved},
       {"rstd", "rows", kSaved}};

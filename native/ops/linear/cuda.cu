@@ -15,7 +15,7 @@ Matrix matrixOf(const Tensor& tensor, int64_t stride, bool transposed = false) {
   return {addressOf(tensor), tensor.dtype, stride, transposed};
 }
 
-/// preActivation = product + alpha * bias where it is kept, y = activation of it.
+/// preActivation = product + alpha * bias (stored when it is kept), y = activation(preActivation).
 template <typename P, typename Y>
 void finish(const Call& call, Activation activation, const P* product) {
   const int64_t dOut = call.dim("dOut");
@@ -43,7 +43,7 @@ void forwardCuda(Call& call) {
   const Activation activation = activationOf(call);
   const DType type = call.in(kX).dtype;
   const Tensor& kept = call.hasOut(kPreActivation) ? call.out(kPreActivation) : call.out(kY);
-  // A product of f32 is f32; where less is to be kept of it, the pass behind it rounds.
+  // An f32 product can only be stored as f32; for bf16 results, the pass after it rounds.
   const bool direct = type == DType::bf16 || kept.dtype == DType::f32;
   const Scratch<float> scratch(direct ? 0 : rows * dOut);
   void* product = direct ? addressOf(kept) : scratch.get();
@@ -65,7 +65,7 @@ void backwardCuda(Call& call) {
   if (activation != Activation::none && !call.hasOut(kPreActivation))
     fail("INVALID_ARGUMENT", call.describe(), ": a call with training 0 keeps nothing for a backward pass.");
   const Tensor& gy = call.gradOutputs[kY];
-  // What x and weight are multiplied with has their storage type.
+  // The product needs operands of one storage type, so the gradient is converted to that of x and weight.
   const DType type = call.in(kX).dtype;
   const bool direct = activation == Activation::none && gy.dtype == type;
   const Scratch<unsigned char> scratch(direct ? 0 : rows * dOut * static_cast<int64_t>(sizeOf(type)));

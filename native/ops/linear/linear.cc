@@ -6,8 +6,8 @@
 namespace hint {
 namespace {
 
-/// The product; behind it a pass where there is more to do, before its gradients one where they do not multiply gy
-/// itself.
+/// Forward: the product, and a pass after it when there is a bias or an activation that the product cannot apply.
+/// Backward: a pass before the products when they do not use gy itself.
 GpuWork gpuWork(const Call& call) {
   using namespace linear;
   const int64_t rows = call.dim("rows"), dIn = call.dim("dIn"), dOut = call.dim("dOut");
@@ -39,7 +39,7 @@ OpSpec declare_linear() {
                {"weight", "dOut dIn", kDifferentiable | kSaved | kWideGradient, like("x")},
                {"bias", "dOut", kDifferentiable | kOptional}};
   op.outputs = {{"y", "rows dOut", kDifferentiable, chosenBy("outputDType", "x")},
-                // Kept for the backward pass only, and only when there is an activation to differentiate.
+                // Only the backward pass of an activation reads it.
                 {"preActivation", "rows dOut", kSaved, chosenBy("outputDType", "x"), [](const Call& call) {
                    return call.integer("training") != 0 && activationOf(call) != Activation::none;
                  }}};

@@ -46,7 +46,7 @@ OpSpec declare_packed_linear() {
   op.cpu = {forward, nullptr, true};
   op.resolve = resolve;
   op.flops = [](const Call& call) { return 2.0 * call.dim("rows") * call.dim("dIn") * call.dim("dOut"); };
-  // One matrix a group is read, whatever the slots.
+  // Each group reads one matrix, however many slots there are.
   op.traffic = [](const Call& call) {
     const double width = static_cast<double>(call.dim("dIn") + call.dim("dOut") * (call.has(kResidual) ? 2 : 1));
     const auto matrix = static_cast<double>(call.dim("values") * static_cast<int64_t>(sizeOf(call.in(kPacked).dtype)));

@@ -6,7 +6,7 @@
 namespace hint::random_fill {
 namespace {
 
-/// Four elements per counter, from counter `first` on.
+/// Draws four elements per counter, from counter `first` on.
 HINT_CLONES void drawQuads(uint64_t seed, uint64_t stream, int64_t first, int64_t quads, float* out) {
   for (int64_t quad = 0; quad < quads; ++quad) {
     const Philox random = Philox::at(seed, static_cast<uint64_t>(first + quad), stream);
@@ -22,7 +22,7 @@ HINT_CLONES void toNormal(float share, float scale, int64_t count, float* values
   for (int64_t i = 0; i < count; ++i) values[i] = normalDeviate(values[i] * share) * scale;
 }
 
-/// Elements drawn before they are transformed: both passes stay in the first cache.
+/// Elements per block, so few that drawing and transforming them both stay in the first cache level.
 constexpr int64_t kBlock = 4096;
 
 void draw(Distribution distribution, float scale, uint64_t seed, uint64_t stream, int64_t first, int64_t count,

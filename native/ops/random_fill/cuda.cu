@@ -8,7 +8,7 @@ namespace {
 
 using namespace cuda;
 
-/// A thread has the four elements of a counter.
+/// Each thread computes the four elements of one counter.
 void forwardCuda(Call& call) {
   auto* destination = dataOf<float>(call.in(kDestination));
   const int64_t count = call.dim("n");

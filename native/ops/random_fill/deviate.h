@@ -6,7 +6,7 @@
 
 #include "native/core/philox.h"
 
-/// How a random word becomes a deviate, the same way on every back end.
+/// Conversion of a random word to a deviate, with the same result on every back end.
 namespace hint::random_fill {
 
 /// The share of a standard normal within two deviations: erf(sqrt 2).

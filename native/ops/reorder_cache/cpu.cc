@@ -8,7 +8,7 @@
 namespace hint::reorder_cache {
 namespace {
 
-/// Floats of each row that are moved at a time: a group of them stays in the nearest cache.
+/// Floats of each row that are moved at a time, so few that those of a group stay in the first cache level.
 constexpr int64_t kChunk = 1024;
 
 void checkParents(const Call& call, int64_t groupSize) {
@@ -37,7 +37,7 @@ void forward(Call& call) {
       const int64_t first = unit / chunks * groupSize, from = unit % chunks * kChunk;
       const int64_t length = std::min(kChunk, position * width - from);
       const auto at = [&](int64_t row) { return cache + row * capacity * width + from; };
-      // All sources are put aside before the first row is overwritten.
+      // All sources are copied before the first row is overwritten.
       for (int64_t i = 0; i < groupSize; ++i)
         if (parents[first + i] != first + i) std::copy_n(at(parents[first + i]), length, old + i * kChunk);
       for (int64_t i = 0; i < groupSize; ++i)

@@ -31,8 +31,8 @@ __global__ void __launch_bounds__(kThreads)
   if (threadIdx.x == 0) *filled = wrong ? -1 : at * width;
 }
 
-/// A block has a group of rows, a thread columns of it: all of a column's sources are put aside, in shared memory that
-/// only this thread sees, before the first is overwritten.
+/// Each block has a group of rows, each thread some columns. A thread copies all sources of a column to shared memory
+/// that only it uses before it overwrites the first.
 template <typename T>
 __global__ void moveRows(T* cache, const int32_t* parents, int64_t groupSize, int64_t rowLength,
                          const int64_t* filled) {

@@ -20,10 +20,10 @@ OpSpec declare_reorder_cache() {
     if (size < 1 || rows % size != 0)
       fail("INVALID_ARGUMENT", call.describe(), ": groupSize is ", size, ", which must divide the ", rows, " rows.");
   };
-  // Which rows move and how far they are filled is known to the device only: counts half of all.
+  // Only the device knows which rows move and how much of them is filled; half of everything is counted.
   op.traffic = [](const Call& call) { return static_cast<double>(call.inputs[kCache].bytes()); };
   op.gpuWork = [](const Call& call) {
-    // What is wrong with the parents, and the rows.
+    // One kernel checks the parents, one moves the rows.
     return GpuWork{1, 0} + computing(call.dim("rows") * call.dim("width"));
   };
   return op;

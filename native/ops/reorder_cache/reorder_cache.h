@@ -2,8 +2,8 @@
 
 #include "native/core/call.h"
 
-/// Beams change places between two steps: row i of a cache becomes what row parents[i] was, in place. Only the first
-/// `position` entries hold anything, and only rows that move are copied.
+/// Reorders beams between two steps, in place: row i of a cache gets the old values of row parents[i]. Only the first
+/// `position` entries are filled, and only rows that move are copied.
 namespace hint::reorder_cache {
 
 enum Input { kCache, kParents, kPosition };

@@ -14,7 +14,7 @@ OpSpec declare_rms_norm() {
                {"weight", "d", kDifferentiable | kSaved}};
   op.outputs = {
       {"y", "rows d", kDifferentiable, chosenBy("outputDType", "x")},
-      // The residual stream: what is added up over all layers stays f32, whatever is added.
+      // The residual stream is f32 for every dtype of delta, because it accumulates over all layers.
       {"sum", "rows d", kDifferentiable | kSaved, DType::f32, [](const Call& call) { return call.has(kDelta); }},
       {"rstd", "rows", kSaved}};
   op.attributes = withDropout({{"epsilon", 1e-6}, {"seqOffsets", IntList{}}, {"outputDType", std::string()}});

@@ -36,7 +36,7 @@ int64_t pick(const Row& row, const std::vector<int32_t>& tokens, size_t count, d
   return tokens[count - 1];
 }
 
-/// The same over the whole vocabulary, in the order of the ids.
+/// The same for the whole vocabulary, in the order of the ids.
 int64_t pickOfAll(const Row& row, double target) {
   constexpr int64_t kBlock = 1024;
   double passed = 0;
@@ -80,7 +80,7 @@ int64_t draw(const Row& row, int64_t topK, double topP, double uniform) {
     if (topP < 1) count = std::min(count, reach(row, tokens, topP * sumOf(row, tokens, count)));
     return pick(row, tokens, count, uniform * sumOf(row, tokens, count));
   }
-  // Few tokens hold most of the mass as a rule: sorting all of them is the exception.
+  // Few tokens usually hold most of the mass, so sorting all of them is rare.
   const double mass = topP * row.total();
   for (int64_t tried = 64;; tried *= 8) {
     const std::vector<int32_t> tokens = largestLogits(row.logits, row.vocab, std::min(tried, row.vocab));
@@ -123,7 +123,7 @@ void forward(Call& call) {
       if (temperature == 0) {
         choice.id = firstEqual(x, maximum, vocab);
       } else {
-        // Below this temperature nothing but the maximum is left; its inverse must stay finite.
+        // Below this temperature only the maximum has a probability; the bound keeps the inverse finite.
         const Row row{x, vocab, maximum, static_cast<float>(1 / std::max(temperature, 1e-30))};
         choice.id = draw(row, topK, topP, uniform(seed, call.ids(kStream) + 2 * i, *position));
       }

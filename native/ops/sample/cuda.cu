@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(kChooseThreads)
   }
   int32_t id = best.id;
   if (how.temperature > 0) {
-    // The CPU's temperature, rounded as there.
+    // The inverse temperature, rounded as on the CPU.
     const auto inverse = static_cast<float>(1 / max(how.temperature, 1e-30));
     id = draw(WeightedRow<T>{logits, vocab, best.value, inverse}, how, uniform(how.seed, stream + 2 * row, *position));
   }

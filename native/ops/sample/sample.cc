@@ -37,7 +37,7 @@ OpSpec declare_sample() {
       fail("INVALID_ARGUMENT", call.describe(), ": seed is ", seed, ", but must be an integer from 0 to 2^53 - 1.");
   };
   op.gpuWork = [](const Call& call) {
-    // The tokens of the rows, and what follows from them.
+    // One kernel chooses the tokens, one advances the state.
     return computing(call.dim("rows")) + GpuWork{1, 0};
   };
   return op;

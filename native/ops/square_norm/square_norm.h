@@ -2,7 +2,8 @@
 
 #include "native/core/call.h"
 
-/// total += sum(x²), accumulated in double; NaN and infinity stay visible. For the global norm of all gradients.
+/// total += sum(x²), accumulated in double; a NaN or an infinity in x makes total NaN or infinite. It computes the norm
+/// of all gradients.
 namespace hint::square_norm {
 
 enum Input { kX, kTotal };

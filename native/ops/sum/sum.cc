@@ -13,7 +13,7 @@ OpSpec declare_sum() {
   op.outputs = {{"y", "1", kDifferentiable}};
   op.attributes = {{"factor", 1.0}};
   op.cpu = {forward, backward};
-  // Partial sums, then their sum.
+  // One kernel computes partial sums, one adds them up.
   op.gpuWork = [](const Call& call) {
     return call.backward ? computingEach(call, call.dim("n"), {kX}) : GpuWork{2, 0};
   };

@@ -9,7 +9,7 @@ namespace {
 
 using namespace cuda;
 
-/// One row per block, one pass over the row for each of the k, which beam search keeps below a few dozen.
+/// One row per block, and one pass over the row for each of the k tokens: beam search uses a k below a few dozen.
 template <typename T>
 __global__ void __launch_bounds__(kChooseThreads)
     largestOfRows(const T* allLogits, int64_t vocab, int64_t k, float* logProbs, int32_t* ids, FaultWord* fault) {

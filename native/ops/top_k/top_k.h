@@ -2,7 +2,7 @@
 
 #include "native/core/call.h"
 
-/// The k most probable tokens of every row and their log-probabilities, what beam search chooses from: only 2k numbers
+/// The k most probable tokens of every row and their log-probabilities, from which beam search chooses: only 2k numbers
 /// of a row leave the device.
 namespace hint::top_k {
 

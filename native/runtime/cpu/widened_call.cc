@@ -26,7 +26,7 @@ void narrow(const Tensor& from, const Tensor& to) {
               [&](int64_t begin, int64_t end) { toBf16(x + begin, y + begin, end - begin); });
 }
 
-/// The tensor as f32, in memory of its own.
+/// An f32 tensor of the same shape, with new memory.
 Tensor wideLike(const Tensor& tensor) {
   Tensor wide{nullptr, 0, DType::f32, tensor.shape};
   wide.buffer = std::make_shared<Buffer>(scratchAllocator(), wide.bytes());

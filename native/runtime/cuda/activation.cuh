@@ -23,7 +23,7 @@ __device__ inline float activate(Activation activation, float x) {
   if (activation == Activation::tanh) return tanhf(x);
   if (activation == Activation::geluErf) return 0.5f * x * (1.0f + erff(x * kHalfRoot));
   if (activation == Activation::silu) return x * sigmoid(x);
-  // NaN is not above zero and has to stay visible, hence the comparison this way round.
+  // `x < 0` is false for NaN, so that NaN stays NaN.
   return activation == Activation::relu && x < 0.0f ? 0.0f : x;
 }
 

@@ -52,7 +52,7 @@ class CudaBackend final : public Backend {
     try {
       onDevice([&] { context_.publishFaults(); });
     } catch (const Error&) {
-      // What was not published is not known to be right; a device that is lost is told by the wait.
+      // Checks that could not be published stay unsettled; the following wait reports a lost device.
     }
     completions_.add(std::move(then));
   }
@@ -65,7 +65,7 @@ class CudaBackend final : public Backend {
     onDevice([&] {
       if (!program.compiled) {
         const HeldTables held(context_);
-        // The first round runs call by call: it uploads tables, chooses algorithms and finds failures.
+        // The first round runs call by call, because it uploads tables, chooses algorithms and finds errors.
         auto recorded = std::make_shared<Recorded>(program);
         for (const auto& call : program.calls) runCall(*call);
         if (recorded->failure()) return;
@@ -88,7 +88,7 @@ class CudaBackend final : public Backend {
   }
 
  private:
-  /// What is known of a program once its first round has run. It is asked before every replay, so all is there once.
+  /// What the backend keeps of a program after its first round.
   struct Recorded {
     std::shared_ptr<ReplayGraph> graph;  ///< null: the program runs call by call
     Checks checks;                       ///< of the graph's commands
@@ -121,7 +121,8 @@ class CudaBackend final : public Backend {
     Context& context;
   };
 
-  /// Runs what calls CUDA. A device that turns out to be lost is told to all who wait for it, then and later.
+  /// Runs `work`, which calls CUDA. When it finds the device lost, everybody who waits for the device now or later gets
+  /// that error.
   template <typename Work>
   void onDevice(const Work& work) {
     completions_.requireDevice();
@@ -134,7 +135,7 @@ class CudaBackend final : public Backend {
   }
 
   void copyBack(unsigned char* to, const unsigned char* from, size_t bytes) {
-    // Copies to ordinary memory would wait for the stream; these go through pinned memory, piece by piece when large.
+    // A copy from the device to pageable memory blocks, so it goes through pinned memory, in pieces of this many bytes.
     constexpr size_t kPiece = size_t{64} << 20;
     for (size_t at = 0; at < bytes; at += kPiece) {
       const size_t count = std::min(kPiece, bytes - at);
@@ -153,8 +154,8 @@ class CudaBackend final : public Backend {
     }
   }
 
-  /// Makes the program's graph, unless HINT_CUDA_GRAPHS=0 forbids graphs or the driver refuses this one: the same
-  /// commands run one by one then, which costs the host's time but no result.
+  /// Captures the program as a graph. When HINT_CUDA_GRAPHS=0 forbids graphs or the driver refuses this one, the
+  /// commands run one by one, with the same results and more time of the host.
   void capture(const Program& program, const Tensor& stop, Recorded& recorded) {
     const char* graphs = std::getenv("HINT_CUDA_GRAPHS");
     if (graphs && std::string_view(graphs) == "0") return;
@@ -167,7 +168,7 @@ class CudaBackend final : public Backend {
       if (recorded.graph) addOpen(recorded.checks, {one});
   }
 
-  /// Whether the program has a graph and the driver takes it.
+  /// Replays the graph. Returns false when the program has none or the driver refuses it.
   bool runGraph(Recorded& recorded, int times) {
     if (!recorded.graph) return false;
     try {
@@ -186,7 +187,7 @@ class CudaBackend final : public Backend {
     return true;
   }
 
-  /// Goes on without a graph. Throws the error of a device that is lost.
+  /// Accepts that there is no graph. Throws the error when it says that the device is lost.
   static void refuse(const Error& error) {
     if (error.code() == "DEVICE_LOST") throw Error(error);
     static std::once_flag said;
@@ -195,7 +196,7 @@ class CudaBackend final : public Backend {
                 error.what() + " HINT_CUDA_GRAPHS=0 does the same without trying.");
   }
 
-  /// The stop flag as the commands so far leave it. Waits for the stream.
+  /// The value of the stop flag after all commands so far. Waits for the stream.
   bool isSet(const Tensor& stop) {
     const std::shared_ptr<void> value(pinned_->acquire(sizeof(int32_t)),
                                       [this](void* p) { pinned_->release(p, sizeof(int32_t)); });
@@ -218,14 +219,14 @@ class CudaBackend final : public Backend {
   Context context_;
   std::shared_ptr<Allocator> pinned_;
   Completions completions_;
-  Checks checks_;  ///< of the command in hand
+  Checks checks_;  ///< of the running command
 };
 
 std::string versionText(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
-/// Why CUDA finds no GPU, and what to do about it.
+/// A sentence that says why CUDA finds no GPU, and what to do about it.
 std::string reasonOf(cudaError_t found, const CudaStatus& status) {
   if (status.driver == 0) return "no NVIDIA driver is installed; install one where there is an NVIDIA GPU";
   if (found == cudaErrorInsufficientDriver)
@@ -237,7 +238,7 @@ std::string reasonOf(cudaError_t found, const CudaStatus& status) {
          "; see what nvidia-smi says, and restart the machine where the driver was updated";
 }
 
-/// Why this GPU cannot be used; empty when it can.
+/// A sentence that says why this GPU cannot be used; empty when it can.
 std::string reasonAgainst(int ordinal, cudaError_t found, const cudaDeviceProp& properties) {
   if (found != cudaSuccess)
     return "GPU " + std::to_string(ordinal) + " does not answer: " + cudaGetErrorString(found) +

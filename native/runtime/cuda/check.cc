@@ -36,7 +36,7 @@ Error lostDevice(cudaError_t code) {
 }
 
 void failCall(cudaError_t code, const char* what) {
-  cudaGetLastError();  // errors that can be recovered from must not be reported again
+  cudaGetLastError();  // clears a recoverable error, so that a later call does not report it
   if (isFatal(code)) throw lostDevice(code);
   if (code == cudaErrorMemoryAllocation)
     fail("OUT_OF_MEMORY", "CUDA has no memory to ", what,

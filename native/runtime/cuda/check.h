@@ -6,21 +6,21 @@
 
 namespace hint::cuda {
 
-/// Whether CUDA can do nothing more in this process after that error, by its documentation.
+/// Whether CUDA's documentation says that no CUDA call can succeed in this process after that error.
 bool isFatal(cudaError_t code);
 
-/// What to tell when a device can no longer be used.
+/// The DEVICE_LOST error for a device that can no longer be used.
 Error lostDevice(cudaError_t code);
 
-/// Throws the error of a call of the CUDA runtime that failed: DEVICE_LOST after one that is fatal, which any call may
-/// return for an earlier one, OUT_OF_MEMORY for that one, otherwise INTERNAL.
+/// Throws the error of a failed CUDA call: DEVICE_LOST for a fatal error, which any call may return on behalf of an
+/// earlier one; OUT_OF_MEMORY when memory was exhausted; otherwise INTERNAL.
 [[noreturn]] void failCall(cudaError_t code, const char* what);
 
 inline void check(cudaError_t code, const char* what) {
   if (code != cudaSuccess) failCall(code, what);
 }
 
-/// Throws when the launch in front of it was refused.
+/// Throws when the last kernel launch was refused.
 inline void launched() { check(cudaGetLastError(), "launch a kernel"); }
 
 }  // namespace hint::cuda

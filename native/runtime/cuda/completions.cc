@@ -43,7 +43,7 @@ cudaEvent_t Completions::record() {
 
 void Completions::add(Backend::Then then) {
   cudaEvent_t event = record();
-  // That there is no event says nothing about the device. In its turn all the same: copies before it come first.
+  // Without an event, wait for the whole stream. `then` still joins the queue, so that functions are called in order.
   const cudaError_t result = event ? cudaSuccess : cudaStreamSynchronize(stream_);
   {
     std::lock_guard lock(mutex_);
@@ -63,8 +63,8 @@ void Completions::loop() {
       item = std::move(queue_.front());
       queue_.pop_front();
     }
-    // A kernel that faults is first seen here: its launch had succeeded, and so had the copy of its results behind it.
-    // After that the wait fails at once; whoever waits must be called all the same.
+    // A fault of a kernel first shows here, because the launch and the copy of its results had been accepted. Every
+    // later wait fails at once; `then` must be called nevertheless.
     item.then(note(item.event ? cudaEventSynchronize(item.event) : item.result));
     item.then = nullptr;
     std::lock_guard lock(mutex_);

@@ -14,34 +14,35 @@
 
 namespace hint::cuda {
 
-/// Runs functions on a thread of its own once a stream has come so far: how promises settle without anybody polling.
+/// Calls functions on its own thread once a stream has done the work queued before them, so that promises settle
+/// without polling.
 class Completions {
  public:
-  /// `faults` are told when the device is lost: their checks are never settled by it.
+  /// `faults` gets the error when the device is lost, because the device then never settles its checks.
   Completions(int device, cudaStream_t stream, std::shared_ptr<Faults> faults);
-  /// Waits for the stream and runs what is left.
+  /// Waits for the stream and calls the remaining functions.
   ~Completions();
   Completions(const Completions&) = delete;
   Completions& operator=(const Completions&) = delete;
 
-  /// Calls `then` once all work now on the stream is done, at once when the device is lost. Never throws, and waits
-  /// only where the runtime has no event.
+  /// Calls `then` once all work that is on the stream now is done, or at once when the device is lost. Never throws.
+  /// Waits for the stream only when CUDA cannot create an event.
   void add(Backend::Then then);
-  /// Throws DEVICE_LOST once a wait for the device has failed: no command can run there any more.
+  /// Throws DEVICE_LOST when a wait for the device has failed, because no command can run there any more.
   void requireDevice();
-  /// The device is lost, as a call other than a wait has found.
+  /// Notes that a call other than a wait has found the device lost.
   void lose(const Error& error);
 
  private:
   struct Item {
-    cudaEvent_t event;  ///< null: what is waited for was waited for already, with this result
+    cudaEvent_t event;  ///< null: the wait is over, with this result
     cudaError_t result;
     Backend::Then then;
   };
   void loop();
-  /// Keeps the first error for good and gives it; null when there was none.
+  /// Notes the result of a wait. Returns the first error that was ever noted; null when there was none.
   std::shared_ptr<const Error> note(cudaError_t code);
-  /// An event behind what is on the stream; null where the runtime gives none.
+  /// An event recorded on the stream now; null when CUDA cannot create one.
   cudaEvent_t record();
 
   const int device_;

@@ -96,7 +96,7 @@ size_t Context::Hash::operator()(const IntList& values) const {
 }
 
 void Context::beginCommand() {
-  // Words of a command that failed after it took them.
+  // Drops the words that a failed command took.
   checks_.clear();
   while (!tablesAreHeld_ && (tables_.size() > kTables || tableBytes_ > kTableBytes))
     tableBytes_ -= tables_.takeOldest()->bytes();
@@ -141,7 +141,7 @@ uint32_t* Context::counters(int64_t count) {
 
 void* Context::productWorkspace(size_t bytes) {
   if (!productWorkspace_ || productWorkspace_->bytes() < bytes) productWorkspace_ = scratch(bytes);
-  // A graph may be launched after a larger one has taken the place of this.
+  // A graph keeps its workspace, because it may be launched after a larger one has replaced it.
   if (keep_) keep_->push_back(productWorkspace_);
   return productWorkspace_->data();
 }
@@ -164,7 +164,7 @@ void Context::publishFaults() {
 }
 
 void Context::beginKeeping(std::vector<std::shared_ptr<Buffer>>* keep) {
-  // Commands of a graph have groups of their own, which are published whenever it has run.
+  // Commands of a graph use groups of their own, which are published after each of its runs.
   publishFaults();
   keep_ = keep;
 }

@@ -17,7 +17,7 @@ namespace hint::cuda {
 
 class Gemm;
 
-/// A stream of a device, as long as this lives.
+/// Owns a CUDA stream of one device.
 class OwnStream {
  public:
   explicit OwnStream(int device);
@@ -30,8 +30,8 @@ class OwnStream {
   cudaStream_t stream_ = nullptr;
 };
 
-/// Host memory through which bytes go to the device: two halves in turn, so that copying in never waits for more than
-/// the half before the last.
+/// Pinned host memory through which bytes go to the device. It has two halves that are used in turn, so that one can be
+/// filled while the other is copied.
 class Staging {
  public:
   explicit Staging(cudaStream_t stream);
@@ -50,7 +50,8 @@ class Staging {
   int half_ = 0;
 };
 
-/// What the kernels of one stream share. Lives on the stream's thread; current() is the one of the calling thread.
+/// State that the kernels of one stream share. It is used on the stream's thread only; current() returns the context of
+/// the calling thread.
 class Context {
  public:
   explicit Context(int device);
@@ -69,39 +70,40 @@ class Context {
   Gemm& gemm() { return *gemm_; }
   Staging& staging() { return staging_; }
 
-  /// Called before each command: forgets the tables that were not read for longest when there are too many.
+  /// Call before each command. Drops the least recently used tables when there are too many.
   void beginCommand();
-  /// The integers on the device, until the command ends. Equal lists, such as the offsets
-  /// of a batch, are copied once.
+  /// The integers in device memory, valid until the command ends. Equal lists, such as the offsets of a batch, are
+  /// copied once.
   const int32_t* table(const IntList& values);
-  /// Between these, no table is forgotten: what commands read in the first round of a program must be there when the
-  /// program is captured.
+  /// Between these two calls no table is dropped: the tables that a program's first round reads must exist when it is
+  /// captured.
   void holdTables() { tablesAreHeld_ = true; }
   void letTablesGo() { tablesAreHeld_ = false; }
 
-  /// Memory for the kernels of the command in hand; what is captured into a graph keeps it as long as the graph.
+  /// Memory for the kernels of the running command. Memory of a captured command lives as long as its graph.
   std::shared_ptr<Buffer> scratch(size_t bytes);
 
-  /// Words that are zero, for kernels that count in them and leave them zero.
+  /// `count` words that are zero. A kernel that counts in them must leave them zero.
   uint32_t* counters(int64_t count);
 
   /// Memory in which matrix products keep partial sums: one for the stream, because its products run one after the
   /// other, in a graph too.
   void* productWorkspace(size_t bytes);
 
-  /// A word in which the command's kernels report values they cannot accept.
+  /// A word in which the kernels of the command report values that they cannot accept.
   FaultWord* faultWord(FaultText text);
-  /// Whether the host wrote these integers and all are in [0, count): then kernels have nothing to report about them.
-  /// Not while commands are captured, because when they run again the integers may be others.
+  /// Whether the host wrote these integers and all are in [0, count), so that kernels need not check them. False while
+  /// commands are captured, because the integers may differ when the graph runs.
   bool areBelow(const Tensor& integers, int64_t count) const;
-  /// The words taken since the last call.
+  /// The checks of all fault words that were taken since the last call.
   Checks takeChecks() { return std::exchange(checks_, {}); }
-  /// Publishes the words of commands that were queued since the last call: whoever waits behind this sees them.
+  /// Queues a copy to the host of the fault words of all commands since the last call. Everybody who waits for later
+  /// work sees them.
   void publishFaults();
   Faults& faults() { return *faults_; }
   const std::shared_ptr<Faults>& sharedFaults() { return faults_; }
 
-  /// Between these, commands are captured instead of run, and tables and scratch memory stay alive in `keep`.
+  /// Between these two calls commands are captured instead of run, and `keep` holds their tables and scratch memory.
   void beginKeeping(std::vector<std::shared_ptr<Buffer>>* keep);
   void endKeeping();
 
@@ -127,8 +129,8 @@ class Context {
   std::vector<std::shared_ptr<Buffer>>* keep_ = nullptr;
 };
 
-/// Typed scratch memory of the command in hand. It may be handed out again once the command's kernels are queued: what
-/// comes later on the stream runs later.
+/// Typed scratch memory of the running command. It can be reused as soon as the command's kernels are queued, because
+/// later work on the stream runs later.
 template <typename T>
 class Scratch {
  public:

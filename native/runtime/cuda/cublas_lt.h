@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <string>
 
-/// What the engine uses of cuBLASLt, declared by hand: its header comes with half a gigabyte of library, and code that
-/// only some machines can compile would be tested by nobody. native/tests/cublas_lt_check.cc holds all of this to the
-/// real header where there is one. cuBLASLt thinks in columns: a matrix is [rows, columns] with `leading` elements from
-/// one column to the next.
+/// The part of cuBLASLt that the engine uses, declared by hand. The real header comes with half a gigabyte of library,
+/// and code that includes it could be compiled and tested on few machines only. native/tests/cublas_lt_check.cc
+/// compares these declarations with the real header where it is installed. cuBLASLt is column-major: a matrix is [rows,
+/// columns] with `leading` elements from one column to the next.
 namespace hint::cuda::lt {
 
 using Handle = struct HandleData*;
@@ -84,7 +84,7 @@ struct Library {
   Functions functions = {};
 };
 
-/// The library at the path in HINT_CUBLASLT, else the first that is found of the names of this build. Loads it.
+/// Loads the library at the path in HINT_CUBLASLT, otherwise the first of this build's names that is found.
 const Library& library();
 
 }  // namespace hint::cuda::lt

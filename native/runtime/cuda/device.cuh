@@ -8,7 +8,7 @@
 #include "native/core/philox.h"
 #include "native/runtime/cuda/context.h"
 
-/// What kernels are made of: storage types, launches over elements, reductions inside a block, dropout.
+/// Building blocks of kernels: storage types, launches over elements, reductions inside a block, dropout.
 namespace hint::cuda {
 
 using bf16 = __nv_bfloat16;
@@ -23,8 +23,8 @@ __device__ inline void store(T* p, float beta, float value) {
   put(p, beta == 0.0f ? value : beta * load(p) + value);
 }
 
-/// Blocks of `threads` that give each of `count` elements a thread, at most enough to fill the device several times:
-/// kernels loop over what is left.
+/// Number of blocks of `threads` threads for `count` elements. It is limited to what fills the device several times;
+/// kernels loop over the remaining elements.
 inline unsigned gridOf(int64_t count, int threads) {
   const int64_t blocks = (count + threads - 1) / threads, most = int64_t{Context::current().multiprocessors()} * 16;
   return static_cast<unsigned>(blocks < most ? (blocks > 0 ? blocks : 1) : most);
@@ -169,7 +169,7 @@ const T* outputGradient(const Call& call, int i) {
 }
 inline const Tensor& inputGradient(const Call& call, int i) { return call.gradInputs[static_cast<size_t>(i)]; }
 
-/// Zeroes a gradient that is to be overwritten by nothing; one that is accumulated into stays.
+/// Sets a gradient that has no contribution to zero when its beta is 0; with a beta of 1 it stays as it is.
 inline void zeroGradient(const Call& call, int input) {
   const Tensor& gradient = call.gradInputs[static_cast<size_t>(input)];
   if (gradient && call.beta(input) == 0.0f && gradient.bytes() > 0)

@@ -4,10 +4,10 @@
 
 namespace hint::cuda {
 
-/// Whether 16 bytes at a time can be read and written here.
+/// Whether `address` allows loads and stores of 16 bytes.
 inline bool isAligned(const void* address) { return reinterpret_cast<uintptr_t>(address) % 16 == 0; }
 
-/// Eight neighbours at 16-byte aligned addresses.
+/// Eight consecutive elements at a 16-byte aligned address.
 struct Eight {
   float v[8];
 };

@@ -5,13 +5,13 @@
 #include "native/runtime/cuda/activation.cuh"
 #include "native/runtime/cuda/eight.cuh"
 
-/// Kernels that compute every element of their results from one element of each input. A thread has two pieces of eight
-/// neighbours. It loads all that they need before it stores anything, because the compiler cannot move a load before a
-/// store that may be to the same place; a result may therefore be stored over an input. Where sizes or addresses are no
-/// multiples of eight elements, a thread has one element at a time.
+/// Kernels that compute every element of their results from one element of each input. A thread computes two pieces of
+/// eight consecutive elements. It loads all inputs before it stores anything, because the compiler cannot move a load
+/// before a store to an address that may be the same; a result may therefore overwrite an input. When a size or an
+/// address is no multiple of eight elements, a thread computes one element at a time.
 namespace hint::cuda {
 
-/// Up to kCount tensors of one storage type that a kernel writes: to = beta * to + value; null is left out.
+/// Up to kCount tensors of one storage type that a kernel writes: to = beta * to + value; a null tensor is not written.
 template <int kCount, typename Y>
 struct Results {
   Y* to[kCount];
@@ -61,8 +61,8 @@ __device__ inline void applyBody(std::index_sequence<kIndex...>, const Body& bod
   body(value, unit, kept, piece.from[kIndex].v[i]...);
 }
 
-/// kPieces pieces of eight that lie `apart` elements from each other, as far as they begin before `end`. `unitOf(at)`
-/// is what the body is told about an element, `keptOf(at)` the factors of eight.
+/// Computes kPieces pieces of eight that are `apart` elements from each other, except those that begin at or after
+/// `end`. `unitOf(at)` gives the body's argument for an element, `keptOf(at)` the dropout factors of eight.
 template <int kCount, typename Y, typename UnitOf, typename KeptOf, typename Body, typename... In>
 __device__ inline void computePieces(int64_t first, int64_t apart, int64_t end, const UnitOf& unitOf,
                                      const KeptOf& keptOf, const Results<kCount, Y>& results, const Body& body,
@@ -115,7 +115,7 @@ __global__ void __launch_bounds__(kElementThreads)
   for (int64_t i = 8 * eights + thread; i < count; i += step) computeOne(i, i, 1.0f, results, body, in...);
 }
 
-/// A row has the threads of one x, so that neither is divided by its length, and its sequence is looked for once.
+/// Blocks of one row share blockIdx.x, so that no index is divided by the row's length and the sequence is found once.
 template <int kCount, typename Y, typename Body, typename... In>
 __global__ void __launch_bounds__(kElementThreads) rowsKernel(int64_t rows, int64_t d, bool byEight, RowMask mask,
                                                               Results<kCount, Y> results, Body body, const In*... in) {
@@ -140,7 +140,7 @@ __global__ void __launch_bounds__(kElementThreads) rowsKernel(int64_t rows, int6
 
 }  // namespace detail
 
-/// body(value, i, 1, inputs of element i...) gives value[k] of result k, for every i in [0, count).
+/// Runs body(value, i, 1, inputs of element i...) for every i in [0, count); it sets value[k] for result k.
 template <int kCount, typename Y, typename Body, typename... In>
 void eachElement(int64_t count, const Results<kCount, Y>& results, Body body, const In*... in) {
   if (count == 0) return;
@@ -152,7 +152,7 @@ void eachElement(int64_t count, const Results<kCount, Y>& results, Body body, co
   launched();
 }
 
-/// The same of the elements of rows: body(value, unit, factor of dropout, inputs...).
+/// The same for the elements of rows: body(value, unit, dropout factor, inputs...).
 template <int kCount, typename Y, typename Body, typename... In>
 void eachOfRows(int64_t rows, int64_t d, const RowMask& mask, const Results<kCount, Y>& results, Body body,
                 const In*... in) {
@@ -173,8 +173,8 @@ void storeElements(int64_t count, const From* from, To* to, float beta = 0.0f) {
       count, result(to, beta), [] __device__(float* value, int64_t, float, float x) { value[0] = x; }, from);
 }
 
-/// gradient = gy times the slope of the activation at x: the gradient of a product, as `gradient` stores it. x is null
-/// without an activation.
+/// gradient = gy times the slope of the activation at x: the gradient of a product, in the dtype of `gradient`. x is
+/// null when there is no activation.
 template <typename Y, typename G>
 void multiplyBySlope(Activation activation, const Y* x, const Y* gy, G* gradient, int64_t count) {
   if (!x) return storeElements(count, gy, gradient);

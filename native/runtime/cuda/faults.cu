@@ -4,7 +4,7 @@
 namespace hint::cuda {
 namespace {
 
-/// A thread a word.
+/// Copies fault words to host memory, one per thread.
 __global__ void publishKernel(const FaultWord* words, volatile FaultWord* published, volatile uint32_t* anyFault,
                               volatile uint32_t* sequence, uint32_t number) {
   const FaultWord word = words[threadIdx.x];
@@ -68,7 +68,7 @@ std::shared_ptr<Faults::Group> Faults::take(bool capturing) {
     return std::make_shared<Group>(shared_from_this(), index);
   };
   if (auto taken = tryTake()) return taken;
-  // The words of earlier commands come back when the device is done with them.
+  // After this wait the groups of earlier commands can be reused.
   if (!capturing) check(cudaStreamSynchronize(stream_), "wait for the stream");
   if (auto taken = tryTake()) return taken;
   fail("OUT_OF_MEMORY", "All ", kGroups, " groups of fault words of the device are in use; dispose results of earlier ",
@@ -108,7 +108,7 @@ bool Faults::Group::settled() { return faults_->isLost_ || published().sequence 
 
 std::shared_ptr<const Error> Faults::Group::error(uint64_t commands) {
   const bool isPublished = published().sequence == expected_;
-  // What follows the sequence number was written before it.
+  // The device writes the words before the sequence number, so they must be read after it.
   std::atomic_thread_fence(std::memory_order_acquire);
   if (isPublished && !published().anyFault) return nullptr;
   if (!isPublished && !faults_->isLost_) return nullptr;

@@ -20,7 +20,7 @@ namespace hint::cuda {
 using FaultWord = unsigned long long;
 constexpr FaultWord kNoFault = ~FaultWord{0};
 
-/// For kernels; a template so that host code, which has no atomicMin, can include this.
+/// Reports a fault from a kernel. It is a template so that host code, which has no atomicMin, can include this header.
 template <typename Word>
 __device__ inline void reportFault(Word* word, uint32_t position, int32_t value) {
   atomicMin(word, (Word{position} << 32) | static_cast<uint32_t>(value));
@@ -29,9 +29,9 @@ __device__ inline void reportFault(Word* word, uint32_t position, int32_t value)
 /// Turns a report into the sentence that the CPU's kernel would have thrown.
 using FaultText = std::function<Error(int64_t position, int32_t value)>;
 
-/// Fault words of a stream and the host's view of them. A group has words for 64 commands, whose kernels may write
-/// them; `publish` copies all of a group into memory that the host sees, behind the kernels on the stream. Nobody ever
-/// waits. On the stream's thread, but for what is asked of a group.
+/// The fault words of a stream and their copies in host memory. A group has one word for each of 64 commands. `publish`
+/// queues a copy of all words of a group to host memory after the kernels on the stream, so that the host reads them
+/// without waiting. All members are called on the stream's thread; those of a group on any thread.
 class Faults : public std::enable_shared_from_this<Faults> {
  public:
   class Group;
@@ -40,14 +40,13 @@ class Faults : public std::enable_shared_from_this<Faults> {
   Faults(const Faults&) = delete;
   Faults& operator=(const Faults&) = delete;
 
-  /// A group without commands. Waits for the stream only when all are taken. While a graph is captured, nothing is
-  /// queued for it.
+  /// Takes a group without commands. Waits for the stream only when all groups are taken. With `capturing`, queues
+  /// nothing on the stream.
   std::shared_ptr<Group> take(bool capturing);
-  /// Queues the copy behind what is on the stream; until it is done, the group is not settled. A group whose commands
-  /// run again, in a graph, is published again.
+  /// Queues the copy of a group's words; the group is settled when the copy is done. Each run of a graph must publish
+  /// the groups of its commands again.
   void publish(Group& group);
-  /// Settles what the device has not published and never will: those commands have failed with the error of a lost
-  /// device.
+  /// Settles all groups that a lost device did not publish: their commands have failed with `error`.
   void lose(std::shared_ptr<const Error> error);
 
  private:
@@ -61,7 +60,7 @@ class Faults : public std::enable_shared_from_this<Faults> {
   };
   struct Returned {
     int index;
-    uint32_t expected;  ///< its last publication; 0: there was none
+    uint32_t expected;  ///< number of its last publication; 0: none
   };
 
   const cudaStream_t stream_;
@@ -70,9 +69,9 @@ class Faults : public std::enable_shared_from_this<Faults> {
   std::mutex mutex_;
   std::shared_ptr<const Error> lost_;
   std::atomic<bool> isLost_{false};
-  /// Groups in use by nobody. Those with a fault, or of which nobody knows, are cleared before their next use.
+  /// Free groups. The words of stained ones hold a fault, or may hold one, and are cleared before the next use.
   std::vector<int> clean_, stained_;
-  std::vector<Returned> returned_;  ///< groups that nobody looks at any more, but that the device may still write
+  std::vector<Returned> returned_;  ///< groups that nothing reads any more but that the device may still write
 };
 
 class Faults::Group final : public DeferredCheck {
@@ -83,7 +82,7 @@ class Faults::Group final : public DeferredCheck {
   std::shared_ptr<const Error> error(uint64_t commands) override;
 
   bool isFull() const { return count_ == kCommands; }
-  /// The word of another command, and its bit.
+  /// Adds a command to the group. Returns its word and its bit.
   std::pair<FaultWord*, uint64_t> add(FaultText text);
 
  private:
@@ -94,7 +93,7 @@ class Faults::Group final : public DeferredCheck {
   const int index_;
   int count_ = 0;
   std::array<FaultText, kCommands> texts_;
-  std::array<std::shared_ptr<const Error>, kCommands> errors_;  ///< those asked for so far
+  std::array<std::shared_ptr<const Error>, kCommands> errors_;  ///< errors that were asked for so far
   std::atomic<uint32_t> expected_{1};                           ///< number of the publication that settles it
   bool isPublished_ = false;
 };

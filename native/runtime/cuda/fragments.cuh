@@ -3,7 +3,7 @@
 #include "native/runtime/cuda/eight.cuh"
 #include "native/runtime/cuda/mma.cuh"
 
-/// Matrices of bf16 in shared memory, and the pieces of them that the lanes of a warp hold for the tensor cores.
+/// bf16 matrices in shared memory, and the fragments of them that the lanes of a warp hold for the tensor cores.
 ///
 /// Of a 16x8 result, a lane has elements 0 and 1 in row `fragmentRow()` at columns `fragmentColumn()` and the next, and
 /// elements 2 and 3 eight rows further down. Wider results are arrays of these, 8 columns each.
@@ -12,7 +12,7 @@ namespace hint::cuda {
 __device__ inline int fragmentRow() { return static_cast<int>(threadIdx.x % 32 / 4); }
 __device__ inline int fragmentColumn() { return static_cast<int>(threadIdx.x % 4 * 2); }
 
-/// Two numbers side by side, as bf16.
+/// Two numbers rounded to bf16, `low` in the lower half.
 __device__ inline uint32_t packPair(float low, float high) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
   uint32_t bits;
@@ -20,7 +20,7 @@ __device__ inline uint32_t packPair(float low, float high) {
   return bits;
 }
 
-/// Two neighbours at once: to[i] = beta * to[i] + new; beta 0 never reads. `to` is aligned to the pair.
+/// to[i] = beta * to[i] + new for two consecutive elements; with beta 0, `to` is not read. `to` is aligned to the pair.
 __device__ inline void storePair(bf16* to, float beta, float low, float high) {
   auto* pair = reinterpret_cast<__nv_bfloat162*>(to);
   if (beta != 0.0f) {

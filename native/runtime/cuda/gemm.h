@@ -19,8 +19,9 @@ struct Matrix {
   bool transposed = false;
 };
 
-/// C = alpha * op(A) * op(B) + beta * C with f32 accumulation, without TF32: through cuBLASLt where it can be loaded,
-/// otherwise through groupedGemm. op(A) is [m, k], op(B) is [k, n]; A and B have one dtype, C f32 or the same.
+/// C = alpha * op(A) * op(B) + beta * C with f32 accumulation, without TF32: through cuBLASLt when it can be loaded and
+/// accepts the product, otherwise through groupedGemm. op(A) is [m, k], op(B) is [k, n]; A and B have one dtype, C f32
+/// or the same.
 class Gemm {
  public:
   Gemm();
@@ -39,17 +40,18 @@ std::string gemmLibrary();
 /// Products of many groups in one launch. Group g multiplies rows rowOffsets[g]..rowOffsets[g+1] of the ragged side:
 ///   raggedRows (M):  C[rows, n] = op(A)[rows, k] B_g[k, n]
 ///   raggedDepth (K): C_g[m, n] = A[rows, m]^T B[rows, n]
-/// `bStep` and `cStep` are elements between the matrices of successive groups. On its way out,
-///   C = beta * C + residual + activation(alpha * product + bias)
-/// with the argument of the activation kept in `preActivation`; what is null is left out. Bias [groups, n] has steps of
-/// `biasStep` and A's dtype; residual and preActivation lie as C does, and the latter has its dtype. Products of bf16
-/// run on tensor cores where sizes and addresses are multiples of eight elements.
+/// `bStep` and `cStep` are elements between the matrices of successive groups. Each result is C = beta * C + residual +
+///   activation(alpha * product + bias)
+/// and the argument of the activation is stored in `preActivation`; null tensors are left out. Bias [groups, n] has A's
+/// dtype and `biasStep` elements between groups. Residual and preActivation have the layout of C, and preActivation has
+/// its dtype. Products of bf16 run on tensor cores where sizes and addresses are multiples of eight elements.
 struct GroupedGemm {
   enum class Ragged { rows, depth } ragged = Ragged::rows;
-  int64_t m, n, k;  ///< of the largest group on the ragged side
+  int64_t m, n, k;  ///< the ragged one is that of the largest group
   int64_t groups = 1;
   const int32_t* rowOffsets = nullptr;  ///< on the device; null: one group of all rows
-  /// Of ragged rows: pieces of 64 and of 128 rows that hold those of all groups, where the host knows.
+  /// For ragged rows: the number of tiles of 64 and of 128 rows that cover all groups; 0 when the host does not know
+  /// it.
   int64_t tilesOf64 = 0, tilesOf128 = 0;
   Matrix a, b;
   int64_t bStep = 0, cStep = 0;

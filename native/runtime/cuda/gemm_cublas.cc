@@ -13,7 +13,7 @@ namespace {
 
 const lt::Functions& call() { return lt::library().functions; }
 
-/// What cuBLASLt would not do. Never leaves this file: the engine's own product does it.
+/// Thrown within this file when cuBLASLt refuses a product, which groupedGemm then computes.
 struct Refused {
   const char* what;
   lt::Status status;
@@ -31,7 +31,7 @@ uint32_t alignmentOf(const void* pointer) {
   return static_cast<uint32_t>(address & (~address + 1));
 }
 
-/// A product whose algorithm was chosen, or one that cuBLASLt refuses.
+/// The algorithm that was chosen for a product, or the fact that cuBLASLt refuses it.
 struct Plan {
   lt::Description description = nullptr;
   lt::Layout a = nullptr, b = nullptr, c = nullptr;
@@ -49,7 +49,7 @@ struct Plan {
 };
 
 constexpr size_t kWorkspace = size_t{32} << 20;
-/// Plans that are kept: ragged batches bring new numbers of rows for ever.
+/// The most plans that are kept: ragged batches bring ever new numbers of rows.
 constexpr size_t kPlans = 4096;
 
 void sayRefused(const Refused& refused, const std::string& product) {
@@ -64,7 +64,7 @@ void sayRefused(const Refused& refused, const std::string& product) {
 
 class Gemm::Library {
  public:
-  /// Null where there is no cuBLASLt or it cannot be used.
+  /// Null when cuBLASLt is not found or cannot be used.
   static std::unique_ptr<Library> open() {
     if (!lt::library().ready) return nullptr;
     auto library = std::make_unique<Library>();
@@ -80,7 +80,7 @@ class Gemm::Library {
     if (handle_) call().destroy(handle_);
   }
 
-  /// False where cuBLASLt refuses the product: nothing was computed then.
+  /// Returns false, and computes nothing, when cuBLASLt refuses the product.
   bool run(int64_t m, int64_t n, int64_t k, float alpha, const Matrix& a, const Matrix& b, float beta, void* c,
            DType cType, int64_t cStride) {
     const Key key(m, n, k, a.transposed, b.transposed, a.dtype, cType, a.stride, b.stride, cStride, beta == 0.0f,
@@ -89,7 +89,7 @@ class Gemm::Library {
     if (plan.refused) return false;
     void* workspace = Context::current().productWorkspace(kWorkspace);
     try {
-      // The library thinks in columns: C^T = op(B)^T op(A)^T, so B goes first.
+      // cuBLASLt is column-major: C^T = op(B)^T op(A)^T, so B is the first operand.
       ok(call().multiply(handle_, plan.description, &alpha, b.data, plan.a, a.data, plan.b, &beta, c, plan.c, c, plan.c,
                          &plan.algorithm, workspace, kWorkspace, Context::current().stream()),
          "compute");
@@ -119,7 +119,7 @@ class Gemm::Library {
 
   static void refuse(Plan& plan, const Key& key, const Refused& refused) {
     plan.refused = true;
-    // The launch that follows must not be blamed for what failed here.
+    // Clears the error, or the next launch would report it.
     cudaGetLastError();
     std::ostringstream product;
     product << " a product of [" << std::get<0>(key) << ", " << std::get<2>(key) << "] and [" << std::get<2>(key)

@@ -5,7 +5,7 @@ namespace {
 
 __global__ void setRounds(int* rounds, int times) { *rounds = times; }
 
-/// Counts a round and decides whether there is another.
+/// Counts a round down and sets whether the loop goes on.
 __global__ void decide(cudaGraphConditionalHandle handle, int* rounds, const int32_t* stop, int done) {
   *rounds -= done;
   cudaGraphSetConditional(handle, *rounds > 0 && (stop == nullptr || *stop == 0) ? 1 : 0);
@@ -40,7 +40,7 @@ cudaGraph_t addLoop(cudaGraph_t graph, cudaGraphNode_t after, cudaGraphCondition
 class LoopGraph final : public ReplayGraph {
  public:
   LoopGraph(Context& context, const Program& program, const Tensor& stop, const std::function<void(Call&)>& run);
-  /// Waits for the last launch; who changes from one graph to the next has waited for its results already.
+  /// Waits for the last launch. It has usually ended, because a caller reads its results before it drops the graph.
   ~LoopGraph() override;
   LoopGraph(const LoopGraph&) = delete;
   LoopGraph& operator=(const LoopGraph&) = delete;
@@ -54,7 +54,7 @@ class LoopGraph final : public ReplayGraph {
   const int device_;
   cudaGraph_t graph_ = nullptr;
   cudaGraphExec_t executable_ = nullptr;
-  cudaEvent_t done_ = nullptr;  ///< behind the last launch
+  cudaEvent_t done_ = nullptr;  ///< recorded after the last launch
   std::vector<std::shared_ptr<Buffer>> kept_;
   int* rounds_ = nullptr;  ///< rounds left, on the device
 };
@@ -89,7 +89,7 @@ void LoopGraph::capture(const Program& program, const Tensor& stop, const std::f
   void* arguments[] = {&handle, &rounds_, &flag, &none};
   const cudaGraphNode_t first = addKernel(graph_, reinterpret_cast<void*>(decide), arguments);
   const cudaGraph_t body = addLoop(graph_, first, handle);
-  // Relaxed: scratch memory may have to be allocated.
+  // Relaxed mode, because kernels may allocate scratch memory during the capture.
   check(cudaStreamBeginCaptureToGraph(stream, body, nullptr, nullptr, 0, cudaStreamCaptureModeRelaxed),
         "begin a capture");
   for (const auto& call : program.calls) run(*call);
@@ -102,7 +102,7 @@ void LoopGraph::capture(const Program& program, const Tensor& stop, const std::f
 }
 
 void LoopGraph::destroy() {
-  // An event that was never recorded counts as done.
+  // Waiting for an event that was never recorded returns at once.
   if (done_) cudaEventSynchronize(done_);
   if (done_) cudaEventDestroy(done_);
   if (executable_) cudaGraphExecDestroy(executable_);
@@ -118,7 +118,7 @@ void LoopGraph::launch(int times) {
   setRounds<<<1, 1, 0, context_.stream()>>>(rounds_, times);
   launched();
   check(cudaGraphLaunch(executable_, context_.stream()), "launch a graph");
-  // The rounds are queued whatever becomes of the event.
+  // The rounds are queued already, so a failure to record must not be reported as theirs.
   if (cudaEventRecord(done_, context_.stream()) == cudaSuccess) return;
   cudaGetLastError();
   cudaStreamSynchronize(context_.stream());

@@ -7,15 +7,15 @@ namespace {
 
 constexpr int kTile = 64, kDepth = 16, kThreads = 256, kPerThread = 4;
 
-/// Strides of the two sides of a matrix as the product sees it.
+/// Strides of a matrix along the two dimensions of op(matrix).
 struct View {
   int64_t row, column;
   explicit View(const Matrix& matrix)
       : row(matrix.transposed ? 1 : matrix.stride), column(matrix.transposed ? matrix.stride : 1) {}
 };
 
-/// One 64x64 tile of C per block, a 4x4 piece of it per thread, f32 arithmetic. Tiles of A and B pass through shared
-/// memory, loaded along whichever side is contiguous.
+/// One 64x64 tile of C per block, a 4x4 piece of it per thread, f32 arithmetic. Tiles of A and B are loaded into shared
+/// memory along their contiguous dimension.
 template <typename T, typename C>
 __global__ void __launch_bounds__(kThreads)
     product(GroupedArguments g, View viewA, View viewB, const T* a, const T* b, GroupedOutput<T, C> out) {
@@ -29,7 +29,8 @@ __global__ void __launch_bounds__(kThreads)
 
   __shared__ float tileA[kDepth][kTile + 1], tileB[kDepth][kTile + 1];
   const int thread = threadIdx.x, x = thread % 16, y = thread / 16;
-  // Sums over the rows of a task are long: `part` is added to `sum` now and then, so that their error grows little.
+  // Sums over the rows of a task have many terms. Adding a partial sum to the total every kPart terms keeps their
+  // rounding error small.
   constexpr int64_t kPart = 8 * kDepth;
   float sum[kPerThread][kPerThread] = {}, part[kPerThread][kPerThread] = {};
   for (int64_t depth = 0; depth < k; depth += kDepth) {
@@ -89,7 +90,7 @@ void advance(Pointer& pointer, int64_t elements, DType dtype) {
     pointer = const_cast<char*>(static_cast<const char*>(pointer)) + elements * static_cast<int64_t>(sizeOf(dtype));
 }
 
-/// The groups [first, first + count) of a product, as a product.
+/// The product of groups [first, first + count) alone.
 GroupedGemm partOf(const GroupedGemm& problem, int64_t first, int64_t count) {
   GroupedGemm part = problem;
   part.groups = count;
@@ -109,7 +110,7 @@ GroupedGemm partOf(const GroupedGemm& problem, int64_t first, int64_t count) {
 
 void groupedGemm(const GroupedGemm& problem) {
   if (problem.m == 0 || problem.n == 0 || problem.groups == 0) return;
-  // A grid has at most so many blocks along z.
+  // The most blocks of a grid along z.
   constexpr int64_t kGroups = 65535;
   if (problem.groups > kGroups) {
     for (int64_t first = 0; first < problem.groups; first += kGroups)

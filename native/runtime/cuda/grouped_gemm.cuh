@@ -4,8 +4,7 @@
 #include "native/runtime/cuda/eight.cuh"
 #include "native/runtime/cuda/gemm.h"
 
-/// What the kernels of grouped products share: which part of the matrices is a group's, and what happens to a sum on
-/// its way out.
+/// What the kernels of grouped products share: the part of the matrices that belongs to a group, and the epilogue.
 namespace hint::cuda {
 
 struct GroupedArguments {
@@ -26,8 +25,8 @@ struct GroupedArguments {
         cStep(p.cStep),
         cStride(p.cStride) {}
 
-  /// Where the block's tile of a product begins. Tiles lie along a grid's x alone, which is the one side that is never
-  /// too short, those of a row next to each other; z has the groups.
+  /// First row and column of the block's tile. All tiles are along the grid's x, the only dimension without a small
+  /// limit, tiles of one row after each other; the groups are along z.
   struct Place {
     int64_t row, column;
   };
@@ -54,8 +53,8 @@ struct GroupedArguments {
   }
 };
 
-/// Where sums go: c = beta * c + residual + activation(alpha * sum + bias). `at` is the element's place in c and in all
-/// that is laid out like it, `inBias` its place in the bias.
+/// The epilogue: c = beta * c + residual + activation(alpha * sum + bias). `at` is the index in c and in the tensors of
+/// the same layout, `inBias` the index in the bias.
 template <typename T, typename C>
 struct GroupedOutput {
   C* c;
@@ -88,7 +87,7 @@ struct GroupedOutput {
     store(c + at, beta, value);
   }
 
-  /// The same of eight neighbours.
+  /// The same for eight consecutive elements.
   __device__ void eight(int64_t at, int64_t inBias, Eight value) const {
 #pragma unroll
     for (int i = 0; i < 8; ++i) value.v[i] *= alpha;

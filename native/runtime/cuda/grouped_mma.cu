@@ -5,8 +5,8 @@
 namespace hint::cuda {
 namespace {
 
-/// Elements of the inner dimension per stage, and stages on their way: three copies in flight cover the latency of
-/// device memory while one is computed on.
+/// Elements of the inner dimension per stage, and number of stages: three copies in flight hide the latency of device
+/// memory while the fourth stage is multiplied.
 constexpr int kDepth = 32, kStages = 4;
 
 /// A stage of one operand in shared memory: kSize rows or columns of the product by kDepth of the inner dimension, laid
@@ -17,7 +17,8 @@ struct Stage {
   using Rows = MmaTile<kDepthIsRow ? kSize : kDepth>;
   static constexpr int kBytes = Rows::bytes(kRows);
 
-  /// From `first` on of `size`, and from `depth` on of `k`. `matrix` has rows of `stride`.
+  /// Begins to copy a stage: rows or columns from `first` on of `size`, and the inner dimension from `depth` on of `k`.
+  /// Rows of `matrix` are `stride` elements apart.
   __device__ static void fill(Rows tile, const bf16* matrix, int64_t stride, int64_t first, int64_t size, int64_t depth,
                               int64_t k, int threads) {
     const int64_t row0 = kDepthIsRow ? depth : first, column0 = kDepthIsRow ? first : depth;
@@ -28,8 +29,8 @@ struct Stage {
   }
 };
 
-/// A tile of C per block, 2 x kWarps warps with 16 kRowTiles x 32 of it each; f32 sums leave through shared memory, so
-/// that whatever is done to them reads and writes 16 bytes at a time.
+/// Each block computes one tile of C with 2 x kWarps warps, each of 16 kRowTiles x 32 elements. The f32 sums pass
+/// through shared memory, so that the epilogue reads and writes 16 bytes at a time.
 template <int kRowTiles, int kWarps, bool kLeftTransposed, bool kRightTransposed, typename C>
 __global__ void __launch_bounds__(64 * kWarps, 2)
     mmaProduct(GroupedArguments g, const bf16* a, const bf16* b, GroupedOutput<bf16, C> out) {
@@ -60,7 +61,7 @@ __global__ void __launch_bounds__(64 * kWarps, 2)
       Left::fill(left(step % kStages), a, g.aStride, row0, part.m, depth, part.k, kThreads);
       Right::fill(right(step % kStages), b, g.bStride, column0, g.n, depth, part.k, kThreads);
     }
-    commitCopies();  // also without copies: what is waited for is counted in groups
+    commitCopies();  // also when there was nothing to copy, because waits count groups
   };
 
   float sum[kRowTiles][4][4] = {};
@@ -68,7 +69,7 @@ __global__ void __launch_bounds__(64 * kWarps, 2)
   for (int step = 0; step < kStages - 1; ++step) fetch(step);
   for (int step = 0; step < steps; ++step) {
     awaitCopies<kStages - 2>();
-    // Behind it the stage before this one is read by nobody.
+    // After the barrier no warp reads the stage before this one, so it can be filled again.
     __syncthreads();
     fetch(step + kStages - 1);
     const auto tileA = left(step % kStages);
@@ -98,7 +99,7 @@ __global__ void __launch_bounds__(64 * kWarps, 2)
   awaitCopies<0>();
   __syncthreads();
 
-  constexpr int kStride = kN + 8;  // of f32: eight banks from row to row, so that the pairs of half a warp do not meet
+  constexpr int kStride = kN + 8;  // of f32: eight banks per row, against conflicts of the pairs of half a warp
 #pragma unroll
   for (int m = 0; m < kRowTiles; ++m)
 #pragma unroll
@@ -131,13 +132,12 @@ void launch(const GroupedGemm& p) {
   launched();
 }
 
-/// Whether tiles of 128 rows are worth it: not where the last tiles of the groups, whose rows are not all used, make
-/// them multiply a fifth more rows than tiles of 64 do. All groups decide, because one large one says nothing of the
-/// others.
+/// Whether tiles of 128 rows are used. They are not when the partly used last tiles of the groups make them multiply a
+/// fifth more rows than tiles of 64. All groups are counted, because one large group says nothing about the others.
 bool areRowsMany(const GroupedGemm& p) { return p.tilesOf64 > 0 ? 2 * p.tilesOf128 * 5 <= p.tilesOf64 * 6 : p.m > 64; }
 
-/// 128x128 where that gives every multiprocessor two blocks to alternate between, else 64x64: adapters are narrow and
-/// tasks have few rows, and a small tile that runs beats a large one that others wait for.
+/// Tiles are 128x128 when that gives every multiprocessor two blocks, otherwise 64x64. Adapters are narrow and tasks
+/// have few rows, and with large tiles most multiprocessors would have no work.
 template <bool kLeftTransposed, bool kRightTransposed, typename C>
 void choose(const GroupedGemm& p) {
   const int64_t rowTiles = p.tilesOf64 > 0 ? p.tilesOf128 : (p.m + 127) / 128 * p.groups;
@@ -157,11 +157,11 @@ bool groupedMma(const GroupedGemm& p) {
     if (!isAligned(address)) return false;
   for (int64_t size : {p.a.stride, p.b.stride, p.cStride, p.bStep, p.cStep, p.biasStep, p.n})
     if (size % 8 != 0) return false;
-  // The inner dimension is copied in pieces of 8 where it runs along rows, and so are the rows of a transposed A.
+  // Copies are of 8 elements along the stored rows, which the inner dimension and the rows of a transposed A must fill.
   if (!p.a.transposed && p.k % 8 != 0) return false;
   if (p.a.transposed && p.m % 8 != 0) return false;
   const bool isWide = p.cType == DType::f32;
-  // Gradients of what rows are multiplied with are wanted in f32, and results, but never those of rows.
+  // Results and gradients of B can be f32; the gradient of A never is, so that case is not compiled.
   if (isWide && p.b.transposed) return false;
   if (isWide && p.a.transposed)
     choose<true, false, float>(p);

@@ -2,7 +2,7 @@
 
 namespace hint {
 
-// A row of the table whose function does not exist, or is spelt otherwise, ends the link.
+// A row of the table whose function does not exist or is spelt differently is a link error.
 #define HINT_OP(name) Kernels cuda_##name();
 #define HINT_OP_CPU_ONLY(name)
 #include "native/core/table.def"

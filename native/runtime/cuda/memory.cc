@@ -15,7 +15,7 @@ class DeviceMemory final : public MemorySource {
     return nullptr;
   }
   void give(void* pointer) override {
-    // Also where the first of them fails: an address says which device it is of.
+    // Ignores a failure, because an address alone tells CUDA its device.
     cudaSetDevice(device_);
     cudaFree(pointer);
     cudaGetLastError();

@@ -9,7 +9,7 @@
 namespace hint::cuda {
 
 int64_t mostSharedMemory(const void* kernel) {
-  // Never destroyed: compute threads may still run while the process ends.
+  // The mutex is never destroyed, because threads may still use it while the process ends.
   static auto& mutex = *new std::mutex;
   static auto& reserved = *new std::map<std::pair<int, const void*>, int>;
   const Context& context = Context::current();

@@ -3,14 +3,15 @@
 #include <cstddef>
 #include <cstdint>
 
-/// Dynamic shared memory beyond what kernels have without asking. It is reserved once per kernel and device, to the
-/// most that the device gives: were it set to what each launch uses, another stream could lower it in between.
+/// Dynamic shared memory above the default limit of a kernel. The limit is raised once per kernel and device, to the
+/// device's maximum. If each launch set its own limit, another stream could lower it before the launch.
 namespace hint::cuda {
 
-/// Bytes that a block of the kernel may have on the current device.
+/// The most dynamic shared memory, in bytes, that a block of the kernel can have on the current device.
 int64_t mostSharedMemory(const void* kernel);
 
-/// `bytes` for the launch of a kernel. Throws NOT_SUPPORTED, with `remedy` as the next step, when the device has less.
+/// Raises the kernel's limit and returns `bytes`. Throws NOT_SUPPORTED, with `remedy` as the next step, when the device
+/// has less.
 size_t sharedMemory(const void* kernel, int64_t bytes, const char* remedy = "use a newer GPU");
 
 template <typename... Arguments>

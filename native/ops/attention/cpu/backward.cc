@@ -25,12 +25,12 @@ struct Backward {
   int64_t parts = 1;
   Target targetQ, targetK[kMaxSegments], targetV[kMaxSegments];
   std::vector<double> biasSums;  ///< [bundles, heads, buckets]
-  std::vector<double> sumsQ;     ///< [qRows, width] where more than a few sequences share q
+  std::vector<double> sumsQ;     ///< [qRows, width] used when more than a few sequences share q
 
   void unit(const Bundle& bundle, int64_t bundleIndex, int64_t firstHead, int64_t endHead);
 };
 
-/// One unit at work: its heads are counted from 0 here.
+/// The backward pass of one unit. Heads are counted from the unit's first.
 class UnitPass {
  public:
   UnitPass(Backward& pass, const Bundle& bundle, int64_t firstHead, int64_t endHead)
@@ -69,7 +69,8 @@ class UnitPass {
   }
 
  private:
-  /// How far gradients of keys have got: queries that are in f32, and whether earlier ones are in double.
+  /// State of the gradients of keys: the number of queries that are summed in f32, and whether earlier ones are in
+  /// double.
   struct Progress {
     int64_t queries = 0;
     bool moved = false;
@@ -86,7 +87,7 @@ class UnitPass {
     std::memset(s.gradientV, 0, static_cast<size_t>(keys * b_.wide) * sizeof(float));
   }
 
-  /// Moves gradients of keys to their sums in double.
+  /// Adds gradients of keys to their sums in double and clears them.
   void move(const SegmentRows& segments, int i, int64_t h, const Progress& progress) {
     const int64_t count = segments.keys[i] * b_.wide;
     if (count == 0) return;

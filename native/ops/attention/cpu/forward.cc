@@ -50,7 +50,7 @@ struct Buffers {
     logs = slices.take(block);
     dense = slices.take(columns);
   }
-  /// Where segment i keeps its panels and its rows.
+  /// Panels and rows of segment i.
   float* keys(int i, int64_t head, int64_t column) const {
     return i == kOwn ? own.at(head, 0, dim, 0) : context.at(head, 0, dim, column);
   }
@@ -110,7 +110,7 @@ void Forward::unit(const Bundle& bundle, int64_t firstHead, int64_t endHead) con
   }
 }
 
-/// One query at a time, reading keys and values in place: decoding would not repay packing them.
+/// Attends one query at a time and reads keys and values in place: packing them costs more than one query gains.
 void Forward::single(const Sequence& s, int64_t sequence, int64_t query, int64_t firstHead, int64_t endHead) const {
   const Geometry& g = geometry;
   const SegmentRows segments(g, s);
@@ -152,7 +152,7 @@ void forward(Call& call) {
   constexpr int64_t fewQueries = 2;
   if (g.maxQueries <= fewQueries && !g.sharedQueries) {
     const auto count = static_cast<int64_t>(g.sequences.size());
-    // With few sequences the heads are divided too.
+    // With few sequences, heads are divided among threads, too.
     const int64_t groups = std::clamp<int64_t>(2 * threadCount() / std::max<int64_t>(count, 1), 1, g.heads);
     runUnits(count * groups, flops, [&](int64_t unit) {
       const int64_t b = unit / groups, group = unit % groups;

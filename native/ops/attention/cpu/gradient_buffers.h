@@ -6,17 +6,18 @@
 #include "native/ops/attention/cpu/workspace.h"
 #include "native/runtime/scratch.h"
 
-/// What the backward pass computes in.
+/// Buffers of the backward pass.
 namespace hint::attention {
 
-/// One segment of keys of one head, in the layouts that its five products read and write. Gradients are added up over a
-/// few hundred queries, and in `sums` over all of them: their error would grow with what shares the keys.
+/// One segment of keys of one head, in the layouts that its five products read and write. Gradients are summed in f32
+/// over a few hundred queries, and in double, in `sums`, over all of them, so that their error does not grow with the
+/// number of queries.
 struct Segment {
   float *keyPanels, *valuePanels, *keyRows, *gradientK, *gradientV;
   double *sumsK, *sumsV;
 };
 
-/// Floats for each key of a head, in the order of Segment; those of sums only where they are needed.
+/// Floats per key of a head, in the order of Segment; with `sums`, those of its sums, too.
 constexpr int64_t floatsPerKey(int64_t dim, bool sums) { return 2 * dim + (sums ? 7 : 3) * padded(dim); }
 
 /// Own keys handled at once, at least. Their packed forms and gradients, 1.25 KiB a key at T5's head width, stay in the

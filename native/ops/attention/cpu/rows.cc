@@ -13,7 +13,8 @@ namespace {
 /// Far below every score, yet finite: exp of it is negligible beside the row's maximum.
 constexpr float kHidden = -1e30f;
 
-/// exp of a difference to a maximum or a logSumExp: never above 0 but for rounding, which saves fastExp's upper clamp.
+/// exp of a difference to a maximum or a logSumExp. It is at most 0 up to rounding, so fastExp's upper clamp is not
+/// needed.
 inline float expBelow(float x) {
   const float clamped = -86.0f > x ? -86.0f : x;
   // Adding 1.5 * 2^23 rounds to the nearest integer without a conversion instruction.
@@ -78,7 +79,7 @@ inline float sumOfLanes(float (&lanes)[kLanes]) {
   return lanes[0];
 }
 
-/// Three passes over the rows rather than three over each row: the reductions of neighbouring rows then overlap.
+/// Each of the three passes goes over all rows, so that the reductions of successive rows overlap.
 HINT_CLONES void softmaxRowsLoop(const ScoreBlock& block, float* inverseSum, float* logSumExp) {
   for (int64_t row = 0; row < block.rows; ++row) {
     float* s = block.scores + row * block.rowStride;
@@ -147,22 +148,23 @@ HINT_CLONES void softmaxGradientLoop(const ScoreBlock& block, float* dP, const f
         for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += s[c + lane] * d[c + lane];
     }
   }
-  // In passes of their own, as softmaxRows does: the reductions of neighbouring rows then overlap.
+  // A pass of its own over all rows, so that the reductions of successive rows overlap.
   for (int64_t row = 0; row < block.rows; ++row) {
     float* s = block.scores + row * block.rowStride;
     float* d = dP + row * block.rowStride;
     float *own = s + block.column[kOwn], *ownGradient = d + block.column[kOwn];
     const int64_t visible = block.visible(row), count = block.column[kOwn] + padded(visible);
     if (!block.mask) {
-      // The mean comes from the rounded o. What is left of it would be an error of one sign in all of the row; where v
-      // hardly differs between keys, as it does in padding, that is more than the gradient itself.
+      // delta comes from the rounded o, so the gradients of a row do not sum to 0 exactly. The remainder has one sign
+      // in the whole row; when v hardly differs between keys, as in padding, it exceeds the gradient itself. Subtract
+      // it.
       float rest = 0.0f;
       if (allKeys) rest = sumOfLanes(rests[row]);
 #pragma omp simd
       for (int64_t c = 0; c < count; ++c) d[c] = s[c] * (d[c] - rest);
     }
     for (int64_t c = visible; c < block.keys[kOwn]; ++c) own[c] = ownGradient[c] = 0.0f;
-    // The only key has all the weight whatever its score: rounding must not make a gradient of that.
+    // With a single key the weight is 1 whatever the score, so the gradient is exactly 0.
     if (allKeys && block.keys[0] + block.keys[1] + visible == 1) std::fill(d, d + count, 0.0f);
   }
 }

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-/// What happens to rows of scores between the matrix products, and attention of single queries.
+/// The softmax of rows of scores and its gradient, and attention of single queries.
 namespace hint::attention {
 
 constexpr int kMaxSegments = 3;  ///< prefix, shared, own
@@ -34,9 +34,9 @@ struct ScoreBlock {
 /// Changes padding columns.
 void softmaxRows(const ScoreBlock& block, float* inverseSum, float* logSumExp);
 
-/// From scores and dP (same layout): scores become p * mask, dP becomes the gradient of the scores,
-/// p * (mask * dP - delta[row]) with p = exp(score - logSumExp[row]); both 0 for masked keys. delta is the mean of dP
-/// by p but for rounding; `allKeys` says that the block has all keys of its queries, by which it is made exact.
+/// From scores and dP (same layout): scores become p * mask, dP becomes the gradient of the scores, p * (mask * dP -
+/// delta[row]) with p = exp(score - logSumExp[row]); both 0 for masked keys. delta is the mean of dP weighted by p, up
+/// to rounding. `allKeys` says that the block has all keys of its queries; the rounding of delta is then corrected.
 void softmaxGradientRows(const ScoreBlock& block, float* dP, const float* logSumExp, const float* delta, bool allKeys);
 
 /// relativeGradient[key - query] += gradient for own visible keys.
@@ -45,13 +45,13 @@ void addRelativeGradient(const ScoreBlock& block, const float* gradient, float* 
 /// out[row] = sum_d a[row, d] * b[row, d].
 void rowDots(const float* a, const float* b, int64_t rows, int64_t stride, int64_t dim, float* out);
 
-/// Keys and values of one segment as they lie in memory, all heads side by side.
+/// Keys and values of one segment in memory: the heads of a row follow one another.
 struct KeyRows {
   const float *k, *v;
   int64_t count;
 };
 
-constexpr int kMaxQuerySegments = 4;  ///< what decoding reads: prefix, shared, the row's context, its cache
+constexpr int kMaxQuerySegments = 4;  ///< the segments of a decoded row: prefix, shared, context, cache
 
 /// Attention of one query for heads [firstHead, endHead): reads keys and values once, in place, row by row.
 struct SingleQuery {

@@ -8,7 +8,7 @@
 
 namespace hint::attention {
 
-/// Where the gradient of one input's rows goes: the gradient itself, or one of several partial sums when bundles share
+/// Destination of the gradient of one input's rows: the gradient itself, or partial sums when several bundles share
 /// those rows.
 struct Target {
   float* gradient = nullptr;

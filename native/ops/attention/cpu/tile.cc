@@ -5,7 +5,7 @@
 namespace hint::attention {
 namespace {
 
-/// As many floats as a register of each instruction set holds.
+/// Vectors as wide as the registers of each instruction set.
 typedef float Vector16 __attribute__((vector_size(64)));
 typedef float Vector8 __attribute__((vector_size(32)));
 typedef float Vector4 __attribute__((vector_size(16)));
@@ -14,7 +14,7 @@ typedef float Vector4 __attribute__((vector_size(16)));
 
 template <typename Vector>
 constexpr int lanes = sizeof(Vector) / sizeof(float);
-// Through memcpy because rows start anywhere: a cast would promise an alignment that they do not have.
+// memcpy, because rows have no alignment, which a cast would promise.
 template <typename Vector>
 HINT_INLINE void load(Vector& x, const float* from) {
   __builtin_memcpy(&x, from, sizeof x);
@@ -42,7 +42,7 @@ HINT_INLINE void tile(const TileProduct& p, const float* a, const float* b, floa
     a += aDepth;
     b += bDepth;
   }
-  // What c holds comes last: a chain of additions is as long as the depth here, not as all that was summed up before.
+  // The old value of c is added last, so that the chain of additions is only as long as this depth.
   for (int r = 0; r < Rows; ++r)
     for (int v = 0; v < vectors; ++v) {
       Vector before{};
@@ -70,7 +70,7 @@ HINT_INLINE void rowTiles(const TileProduct& p, const float* a, const float* b, 
 /// `Widest` and the heights are chosen so that the sums fill the registers but for the operands: 24 of 32, 12 of 16.
 template <typename Vector, int Widest>
 HINT_INLINE void multiplyTiles(const TileProduct& p) {
-  // 8 KiB of b at a time stay in the first cache level while the rows of a pass over them.
+  // 8 KiB of b at a time stay in the first cache level while all rows of a are multiplied with them.
   constexpr int64_t kDepth = 32;
   constexpr bool wide = lanes<Vector> == kLanes;
   constexpr int narrowRows = wide ? 12 : lanes<Vector> == 8 ? 6 : 3;
@@ -214,7 +214,7 @@ struct TileKernels {
   decltype(&attention::addWeightedRows) weightedSum;
 };
 
-// Not HINT_CLONES: the best shape of a tile differs between instruction sets, not only its code.
+// HINT_CLONES would not do: the shape of a tile differs between instruction sets, not only its code.
 #define HINT_TILE_KERNELS(name, target, Vector, widest)                                                        \
   target void multiply##name(const TileProduct& p) { multiplyTiles<Vector, widest>(p); }                       \
   target void packPanels##name(const float* rows, int64_t count, int64_t stride, int64_t dim, float* panels) { \

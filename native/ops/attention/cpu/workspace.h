@@ -12,7 +12,7 @@
 
 namespace hint::attention {
 
-/// Runs body(unit) for every unit, on all threads when `flops` repay waking them.
+/// Runs body(unit) for every unit, on all threads when `flops` are enough to be worth waking them.
 template <typename Body>
 void runUnits(int64_t units, double flops, const Body& body) {
   constexpr double worthWaking = 3e5;
@@ -39,7 +39,8 @@ class Slices {
   int64_t used_ = 0;
 };
 
-/// The bias of every relative position that occurs, per head: one bucket look-up per call instead of one per score.
+/// The bias of every relative position that occurs, per head: one bucket look-up per position and call instead of one
+/// per score.
 class RelativeBias {
  public:
   /// Reads bias [buckets, heads] and maxDistance from the call; empty without a bias.
@@ -72,7 +73,8 @@ struct SegmentRows {
         column{0, padded(keys[0]), padded(keys[0]) + padded(keys[1])},
         index{0, keys[0], keys[0] + keys[1]} {}
 
-  /// Own keys [begin, end) only, with the other segments when begin is 0: tiles of a sequence cover it once.
+  /// The part with own keys [begin, end), and with the other segments when begin is 0, so that the tiles of a sequence
+  /// cover every key once.
   SegmentRows tile(int64_t begin, int64_t end) const {
     SegmentRows result = *this;
     if (begin > 0) {
@@ -97,17 +99,17 @@ inline ScoreBlock scoreBlock(const SegmentRows& segments, const Geometry& g, flo
   return block;
 }
 
-/// Rows of queries handled at once: as many as keep their scores in the second cache level.
+/// Rows of queries per block: as many as keep their scores in the second cache level.
 inline int64_t blockRows(int64_t columns, int64_t queries) {
   constexpr int64_t scores = 12 * 1024, step = 12;
   const int64_t rows = std::clamp(scores / std::max<int64_t>(columns, 1) / step * step, step, kMostRows);
   return std::max<int64_t>(1, std::min(rows, queries));
 }
 
-/// Queries after which a unit turns to its next head: their rows of q and o are still near for it.
+/// Queries after which a unit continues with its next head, while the rows of q and o are still in a cache.
 constexpr int64_t kChunk = 192;
 
-/// Per-head arrays with some number of floats per key column, one array after the other.
+/// Arrays of each head with a number of floats per key column, one array after the other.
 class HeadArrays {
  public:
   /// `floatsPerColumn` of all arrays together; with `reuse` every head has the same memory.
@@ -127,7 +129,7 @@ class HeadArrays {
   float* base_ = nullptr;
 };
 
-/// Whether every piece is done in one chunk, so that heads can take turns with one set of buffers for own keys.
+/// Whether every piece fits one chunk, so that all heads can use the same buffers for own keys in turn.
 inline bool oneChunkEach(const Bundle& bundle) {
   return std::all_of(bundle.pieces.begin(), bundle.pieces.end(),
                      [](const Piece& piece) { return piece.end - piece.begin <= kChunk; });

@@ -15,12 +15,13 @@ namespace hint::attention::tiles {
 using namespace cuda;
 
 constexpr int kTile = 32, kThreads = 128, kPerRow = kThreads / kTile;
-/// Queries whose gradients of a context key one block adds up; more queries mean more blocks and partial sums.
+/// The most queries over which one block sums the gradient of a context key; for more queries there are several blocks,
+/// and partial sums.
 constexpr int kQueriesPerPart = 512;
-/// What to do where the sums of a bias gradient do not fit a block's shared memory.
+/// The next step in the error when the sums of a bias gradient exceed a block's shared memory.
 constexpr const char* kFewerBuckets = "use fewer buckets of relative positions";
 
-/// A sequence as kernels read it; the host writes its fields as integers.
+/// A sequence in the form that kernels read; the host writes its fields as integers.
 struct DeviceSequence {
   int32_t qBegin, queries, oBegin, kBegin, keys, task;
 };
@@ -72,14 +73,14 @@ struct Segments {
   }
 };
 
-/// A tile in shared memory; rows are padded so that threads of a warp that read neighbouring rows use other banks.
+/// A tile in shared memory. Rows are padded so that threads of a warp that read successive rows have no bank conflict.
 template <int kDim>
 struct Tile {
   static constexpr int kStride = kDim + 1, kFloats = kTile * kStride;
   float* data;
   __device__ float* row(int r) const { return data + r * kStride; }
 
-  /// Fills from `rowOf(r)`, null for a row of zeros; columns beyond `dim` are zero.
+  /// Fills the tile from `rowOf(r)`, null for a row of zeros. Columns beyond `dim` become zero.
   template <typename RowOf>
   __device__ void fill(int dim, const RowOf& rowOf) const {
     for (int i = threadIdx.x; i < kTile * kDim; i += kThreads) {
@@ -108,9 +109,9 @@ __device__ inline float rowMaximum(float value) {
   return fmaxf(value, __shfl_xor_sync(0xFFFFFFFFu, value, 2));
 }
 
-/// The tables of a call, made on the host and kept on the device while equal ones are used.
+/// The tables of a call. They are made on the host; equal tables are copied to the device once.
 struct Plan {
-  /// Tiles have `tile` queries.
+  /// Plans tiles of `tile` queries.
   Plan(const Call& call, int tile);
 
   Geometry geometry;
@@ -137,8 +138,8 @@ void byHeadDim(const Call& call, int64_t dim, Body body) {
 
 void backwardCuda(Call& call);
 
-/// Runs what decoding asks for, one query per sequence and nothing but keys to look at, with the kernels of
-/// decode_attention, which need no tile of queries. Returns false when the call is another.
+/// Runs calls with one query per sequence and without bias or dropout, as decoding makes them, with the kernels of
+/// decode_attention, which need no tile of queries. Returns false, and runs nothing, for other calls.
 bool attendDecoding(const Call& call);
 
 }  // namespace hint::attention::tiles

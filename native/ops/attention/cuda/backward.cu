@@ -67,7 +67,7 @@ void reduceBias(const float* partial, int64_t tiles, int heads, int buckets, G* 
   });
 }
 
-/// The kernels of a call: on tensor cores where the plan is made for them.
+/// Launches the kernels of a call: on tensor cores when the plan has tiles for them.
 template <typename T, int kDim>
 void queryGradientsOf(const Call& call, const Plan& plan, const BackwardInputs<T>& inputs, QueryGradient<T> gradient,
                       float* biasSums, int buckets) {
@@ -103,7 +103,7 @@ void gradients(Call& call, const Plan& plan) {
   if (gq || gb) {
     const int buckets = gb ? static_cast<int>(call.dim("buckets")) : 0;
     const bool divided = gq && geometry.sharedQueries;
-    // Sums of biases are kept for each sequence, and so is what the scalar kernels make.
+    // Bias gradients and the scalar kernels need the gradient of each sequence by itself.
     const int64_t run =
         divided && !gb && g.tile == kMmaTile ? sequencesPerRun(geometry, Context::current().multiprocessors()) : 1;
     const int64_t runs = (static_cast<int64_t>(geometry.sequences.size()) + run - 1) / run;
@@ -137,7 +137,7 @@ void gradients(Call& call, const Plan& plan) {
     byType(gradient.dtype,
            [&](auto type) { reduceContext(plan, segment, partial, dataOf<decltype(type)>(gradient), beta); });
   };
-  // Only one slot of a prefix is written here; the others are zero when the gradient is to be overwritten.
+  // This call writes one slot of a prefix; with a beta of 0 the others must be zero.
   zeroGradient(call, kPrefixKey);
   zeroGradient(call, kPrefixValue);
   reduce(prefixK, kPrefixSegment, partialK, 1.0f);

@@ -14,7 +14,7 @@ struct QueryGradient {
   int run = 1;
 };
 
-/// What both backward kernels read.
+/// Inputs of both backward kernels.
 template <typename T>
 struct BackwardInputs {
   const T* q;

@@ -24,7 +24,7 @@ void attend(const Call& call, const Geometry& geometry) {
   g.dim = static_cast<int>(geometry.headDim);
   g.o = output<T>(call, kO);
   g.logSumExp = output<float>(call, kLogSumExp);
-  // A row for each sequence that has a query; its own keys are the row's context.
+  // Each sequence that has a query becomes a row; its own keys become the row's context.
   IntList tasks, sequences;
   for (size_t b = 0; b < geometry.sequences.size(); ++b) {
     if (geometry.sequences[b].queries == 0) continue;

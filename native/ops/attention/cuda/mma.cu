@@ -46,7 +46,7 @@ __global__ void __launch_bounds__(kMmaThreads)
   for (int base = 0; base < end; base += kKeys) {
     const int turn = base / kKeys % 2;
     awaitCopies<0>();
-    // Behind it the other tiles, of the turn before, are read by nobody.
+    // After the barrier no warp reads the tiles of the previous turn, so they can be filled again.
     __syncthreads();
     if (base + kKeys < end) fetch(base + kKeys);
 
@@ -91,7 +91,8 @@ __global__ void __launch_bounds__(kMmaThreads)
     multiplyWeights<kKeys>(result, scores, values(turn));
   }
 
-  // Through the warp's own rows of the queries, which only it has read, to 16 bytes a lane.
+  // The results pass through the warp's own rows of the query tile, which no other warp reads, so that each lane stores
+  // 16 bytes.
   __syncwarp();
 #pragma unroll
   for (int n = 0; n < kDim / 8; ++n)

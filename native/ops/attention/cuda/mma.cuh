@@ -17,14 +17,14 @@ constexpr int kMmaTile = 64, kMmaThreads = 128;
 /// Rows of the other side's tiles.
 template <int kDim>
 constexpr int kMmaOther = kDim <= 64 ? 64 : 32;
-/// Exponentials are taken in base 2, which is what the hardware has.
+/// Exponentials are computed in base 2, for which the hardware has an instruction.
 constexpr float kLog2E = 1.4426950408889634f;
 
 /// Whether a call can run on tensor cores: bf16, heads of a multiple of 8 units up to 128, all rows on 16 bytes.
 bool fitsTensorCores(const Call& call);
 
-/// The biases of a tile of queries against a tile of keys, times log2(e): one per diagonal, since only the distance
-/// between key and query counts.
+/// The biases of a tile of queries against a tile of keys, times log2(e): one per diagonal, because a bias depends on
+/// the distance between key and query only.
 template <int kQueries, int kKeys>
 struct Diagonals {
   static constexpr int kCount = kQueries + kKeys - 1;
@@ -43,7 +43,7 @@ struct Diagonals {
 template <int kDim>
 void mmaForward(const Call& call, const Plan& plan);
 
-/// As queryGradients and keyGradients, for plans of tiles of kMmaTile.
+/// queryGradients and keyGradients on tensor cores, for plans with tiles of kMmaTile.
 template <int kDim>
 void mmaQueryGradients(const Call& call, const Plan& plan, const BackwardInputs<bf16>& inputs,
                        QueryGradient<bf16> gradient, float* biasSums, int buckets);

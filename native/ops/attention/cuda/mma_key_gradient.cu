@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(kMmaThreads, kDim <= 64 ? 3 : 2)
     if (threadIdx.x < kQueries) {
       const int r = threadIdx.x;
       const int64_t at = (int64_t{s.oBegin} + first + r) * g.heads + head;
-      // A query that is not there has probabilities of zero.
+      // Rows beyond the last query get an infinite log-sum-exp, which makes their probabilities zero.
       statistics[turn * kQueries + r] =
           r < rows ? make_float2(kLog2E * in.logSumExp[at], in.delta[at]) : make_float2(INFINITY, 0.0f);
     }
@@ -88,7 +88,7 @@ __global__ void __launch_bounds__(kMmaThreads, kDim <= 64 ? 3 : 2)
   for (; step < steps; turn ^= 1) {
     const int following = next(step + 1), first = tileOf(step).first;
     awaitCopies<0>();
-    // Behind it the other tiles, of the turn before, are read by nobody.
+    // After the barrier no warp reads the tiles of the previous turn, so they can be filled again.
     __syncthreads();
     if (following < steps) fetch(following, turn ^ 1);
 

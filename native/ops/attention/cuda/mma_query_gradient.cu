@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(kMmaThreads)
                     masks + turn * kKeys + 4 * threadIdx.x);
       if (in.bias && base + kKeys > context) diagonals(turn).fill(g, in.bias, head, base - context - first);
     };
-    // The tiles of the sequence before are read by nobody any more.
+    // After the barrier no warp reads the tiles of the previous sequence.
     if (sequence > tile.sequence) __syncthreads();
     gradients.fill(kMmaTile, g.dim, kMmaThreads, in.q,
                    [&](int r) { return r < count ? in.gradientO + (s.oBegin + first + r) * g.width + unit : nullptr; });
@@ -98,14 +98,14 @@ __global__ void __launch_bounds__(kMmaThreads)
     for (int half = 0; half < 2; ++half) {
       const int r = row + 8 * half;
       const int64_t at = (int64_t{s.oBegin} + first + r) * g.heads + head;
-      // A row that is not there has probabilities of zero.
+      // Rows beyond the last query get an infinite log-sum-exp, which makes their probabilities zero.
       logSumExp[half] = r < count ? kLog2E * in.logSumExp[at] : INFINITY;
       delta[half] = r < count ? in.delta[at] : 0.0f;
     }
     for (int base = 0; base < end; base += kKeys) {
       const int turn = base / kKeys % 2;
       awaitCopies<0>();
-      // Behind it the other tiles, of the turn before, are read by nobody.
+      // After the barrier no warp reads the tiles of the previous turn, so they can be filled again.
       __syncthreads();
       if (base + kKeys < end) fetch(base + kKeys);
 
@@ -173,8 +173,8 @@ __global__ void __launch_bounds__(kMmaThreads)
   }
 }
 
-/// For each bucket the first and the last relative position in it; what is beyond the last distance belongs to the
-/// outermost ones.
+/// The first and the last relative position of each bucket; positions beyond the last distance belong to the outermost
+/// buckets.
 IntList bucketRanges(const Call& call) {
   const int64_t buckets = call.dim("buckets"), last = call.integer("maxDistance");
   const RelativeBuckets& table = relativeBuckets(buckets, last, call.integer("causal") != 0);

@@ -12,7 +12,7 @@ Plan::Plan(const Call& call, int tile) : geometry(call) {
     for (int64_t field : {s.qBegin, s.queries, s.oBegin, s.kBegin, s.keys, s.task})
       sequences.push_back(static_cast<int32_t>(field));
 
-  // Tiles of a task are neighbours, and so are those of a sequence.
+  // The tiles of a task follow one another, and so do those of a sequence.
   IntList order(static_cast<size_t>(count));
   for (int32_t b = 0; b < count; ++b) order[static_cast<size_t>(b)] = b;
   const auto taskOf = [&](int32_t b) { return g.sequences[static_cast<size_t>(b)].task; };

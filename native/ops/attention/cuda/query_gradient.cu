@@ -73,7 +73,8 @@ __global__ void __launch_bounds__(kThreads)
     __syncthreads();
     const int nearest = base - context - first - (kTile - 1);
     for (int b = threadIdx.x; b < buckets; b += kThreads) {
-      // Most of a long sequence falls into one bucket: a tile is summed up before it is added to those before it.
+      // Most of a long sequence falls into one bucket. Each tile is summed before it is added to the total, which keeps
+      // the rounding error small.
       float sum = 0;
       for (int e = 0; e < kDiagonals; ++e)
         if (g.buckets.of(nearest + e) == b) sum += diagonal[e];

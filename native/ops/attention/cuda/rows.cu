@@ -10,7 +10,7 @@ constexpr int kThreads = 128, kWarps = kThreads / 32;
 
 /// One row and head per block: stores this token's key and value, scores of all keys into shared memory (a warp per
 /// key), softmax, then the weighted sum of values, with a thread per unit of the head and the keys divided among groups
-/// of threads. Segments that were read apart join with the maxima and sums of their parts.
+/// of threads. Segments that another kernel has read are joined by the maxima and sums of their parts.
 template <typename T>
 __global__ void __launch_bounds__(kThreads) attend(RowArguments<T> g) {
   extern __shared__ float memory[];
@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(kThreads) attend(RowArguments<T> g) {
   }
   const int dim = g.dim, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int64_t task = g.taskIndex ? g.taskIndex[row] : 0, context = g.contextIndex ? g.contextIndex[row] : 0;
-  // Where the keys of each segment end among all keys: prefix, shared, context, cache.
+  // The end of each segment among all keys: prefix, shared, context, cache.
   const int prefix = static_cast<int>(g.prefix);
   const int64_t sharedBegin = g.sharedKey ? g.sharedOffsets[task] : 0;
   const int sharedKeys = g.sharedKey ? static_cast<int>(g.sharedOffsets[task + 1] - sharedBegin) : 0;
@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(kThreads) attend(RowArguments<T> g) {
     }
   }
   __syncthreads();
-  // Four keys at a time, so that their loads are on their way together.
+  // Four keys at a time, so that their loads overlap.
   for (int base = warp; base < keys; base += 4 * kWarps) {
     const T* key[4];
     float score[4] = {};
@@ -97,7 +97,7 @@ __global__ void __launch_bounds__(kThreads) attend(RowArguments<T> g) {
       total += g.parts.sums[partOf(part) * dim + d] * expf(g.parts.statistics[partOf(part)].x - maximum);
     put(g.o + own + d, total / sum);
   };
-  // Groups of `dim` threads, as many as fit, each with every groups-th key.
+  // As many groups of `dim` threads as fit; each group has every groups-th key.
   const int groups = dim <= kThreads ? kThreads / dim : 1, group = threadIdx.x / dim;
   for (int d = dim <= kThreads ? threadIdx.x % dim : threadIdx.x; d < dim; d += kThreads) {
     float total = 0;
@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(kThreads) attend(RowArguments<T> g) {
   }
 }
 
-/// Keys of the longest row in front of its cache, without the segments that are read apart.
+/// Keys of the longest row before its cache, without the segments that another kernel reads.
 template <typename T>
 int64_t mostKeys(const RowArguments<T>& g, const RowLists& lists, const SegmentPass<T>& apart) {
   const auto length = [](const IntList& offsets, const IntList& index, int64_t row) {

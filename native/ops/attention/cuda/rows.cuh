@@ -19,44 +19,44 @@ struct KeyParts {
   static constexpr __host__ __device__ int count(int keys) { return (keys + kKeys - 1) / kKeys; }
 };
 
-/// What the kernels read. Absent: null.
+/// Arguments of the kernels; absent tensors are null.
 template <typename T>
 struct RowArguments {
   const T *q, *k, *v;
   T *keyCache, *valueCache;
-  const int32_t* position;  ///< of this token in the caches, where its key and value are put
+  const int32_t* position;  ///< index of this token in the caches, at which its key and value are stored
   const T *prefixKey, *prefixValue, *bias, *sharedKey, *sharedValue, *contextKey, *contextValue;
   const int32_t *taskIndex, *sharedOffsets, *contextOffsets, *contextIndex;
   KeyParts parts;
   Buckets buckets;
-  int64_t width, capacity, prefix, slots, slot, mostFixed;  ///< mostFixed: keys in front of the cache, of any row
+  int64_t width, capacity, prefix, slots, slot, mostFixed;  ///< mostFixed: the most keys of a row before its cache
   int heads, dim;
   T* o;
   float* logSumExp;  ///< [rows, heads]
   FaultWord* fault;
 };
 
-/// Which segments the rows read; empty lists: none, or entry 0 for all.
+/// The segments that rows read. An empty list means no segments, or entry 0 for all rows.
 struct RowLists {
   int64_t rows;
   const IntList &taskIndex, &sharedOffsets, &contextOffsets, &contextIndex;
 };
 
-/// Fills in the lists and what depends on them, and runs. Throws NOT_SUPPORTED when the keys of a row exceed the
-/// device's shared memory; `call` is for its message.
+/// Completes the arguments from the lists, and launches the kernels. Throws NOT_SUPPORTED when the keys of a row exceed
+/// the device's shared memory; `call` is for its message.
 template <typename T>
 void attendRows(const Call& call, RowArguments<T> g, const RowLists& lists);
 
-/// A pass of its own over segments that are long and read by many rows, the instruction of a task for instance: it
-/// reads them once for 64 rows instead of once a row. And over long segments when there are so few rows that most of
-/// the device would be idle: their parts are blocks of their own.
+/// A separate kernel for long segments. When many rows read a segment, such as the instruction of a task, it reads the
+/// segment once per 64 rows instead of once per row. When there are so few rows that most of the device would be idle,
+/// it gives each part of a segment a block.
 template <typename T>
 class SegmentPass {
  public:
   SegmentPass(const RowArguments<T>& g, const RowLists& lists);
   bool ofShared() const { return ofShared_; }
   bool ofContext() const { return ofContext_; }
-  /// The parts live as long as this.
+  /// Launches the kernel. The parts are valid as long as this object.
   KeyParts run(const RowArguments<T>& g);
 
  private:

@@ -21,8 +21,8 @@ struct Ragged {
   int32_t begin(int32_t row) const { return offsets[of(row)]; }
   int32_t keys(int32_t row) const { return offsets[of(row) + 1] - offsets[of(row)]; }
 
-  /// Whether to read them apart: below two parts, or four rows a key on a busy device, a second pass and its partial
-  /// sums cost more than reading again from L2.
+  /// Whether a separate kernel is worth it. Below two parts, or below four rows per key on a busy device, its partial
+  /// sums cost more than reading the segment again from L2.
   bool worthwhile(int64_t rows, bool idle) const {
     std::vector<bool> seen(offsets.size(), false);
     int64_t distinct = 0, read = 0, longest = 0;
@@ -36,8 +36,8 @@ struct Ragged {
   }
 };
 
-/// One item of one head per block. Keys and values stay in shared memory while the rows pass, a warp a row and a lane a
-/// key.
+/// One item of one head per block. Keys and values stay in shared memory for all rows; each row has a warp, and each
+/// key a lane.
 template <typename T>
 __global__ void __launch_bounds__(kThreads) segmentPart(RowArguments<T> g, const Item* items, const int32_t* order,
                                                         const int32_t* rowBegin, float2* statistics, float* sums) {
@@ -89,7 +89,7 @@ SegmentPass<T>::SegmentPass(const RowArguments<T>& g, const RowLists& lists) {
   ofShared_ = g.sharedKey && shared.worthwhile(lists.rows, idle);
   ofContext_ = g.contextKey && context.worthwhile(lists.rows, idle);
   if (!ofShared_ && !ofContext_) return;
-  IntList contextPart;  // of each row, the first of its context's among its parts
+  IntList contextPart;  // for each row, the index of its context's first part
   for (int32_t row = 0; row < lists.rows; ++row) {
     rowBegin_.push_back(static_cast<int32_t>(parts_));
     contextPart.push_back(ofShared_ ? KeyParts::count(shared.keys(row)) : 0);
@@ -103,7 +103,8 @@ SegmentPass<T>::SegmentPass(const RowArguments<T>& g, const RowLists& lists) {
     const auto end = static_cast<int32_t>(order_.size());
     for (int32_t from = begin, to; from < end; from = to) {
       const int32_t row = order_[static_cast<size_t>(from)];
-      // Rows of one segment; their parts begin at one place, or they would not have the same shared segment.
+      // A run of rows that read the same segment. Their parts begin at the same index, because rows with the same
+      // context have the same shared segment.
       for (to = from; to < end && to < from + kRowsPerItem; ++to) {
         const int32_t other = order_[static_cast<size_t>(to)];
         if (segments.of(other) != segments.of(row)) break;

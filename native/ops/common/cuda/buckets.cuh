@@ -5,7 +5,7 @@
 
 namespace hint::cuda {
 
-/// Relative-position buckets as kernels look them up: by distance, with the far side of the table beyond the last.
+/// Relative-position buckets by distance, for kernels. Distances beyond the last entry have its bucket.
 struct Buckets {
   const int32_t* forward = nullptr;   ///< of relative = 0, 1, ..., last
   const int32_t* backward = nullptr;  ///< of relative = 0, -1, ..., -last

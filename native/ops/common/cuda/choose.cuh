@@ -4,12 +4,12 @@
 
 #include "native/runtime/cuda/device.cuh"
 
-/// Choosing among the logits of a row, one row per block of kChooseThreads: the largest, and how far down the order of
-/// the logits something reaches. Every function must be called by all threads of the block.
+/// Choices among the logits of a row, with one block of kChooseThreads per row: the largest logit, and the most
+/// probable tokens up to a number or a probability. Every function must be called by all threads of the block.
 namespace hint::cuda {
 
 constexpr int kChooseThreads = 512;
-/// What stands for the token of a row that has none: NaN, or no probabilities.
+/// The token of a row whose logits have NaN or give no probabilities.
 constexpr int32_t kNoToken = -1;
 
 /// A token and its logit; larger logits come first, among equal ones the smaller id.
@@ -22,7 +22,7 @@ struct Candidate {
   }
 };
 
-/// The first of all threads' candidates, in all threads.
+/// The first in that order among the candidates of all threads. All threads get it.
 __device__ inline Candidate firstOfBlock(Candidate mine) {
   __shared__ float values[kChooseThreads];
   __shared__ int32_t ids[kChooseThreads];
@@ -57,7 +57,7 @@ __device__ Candidate firstAfter(const T* logits, int64_t vocab, const Candidate&
   return firstOfBlock(best);
 }
 
-/// Comes before every token.
+/// A candidate that comes before every token.
 __device__ inline Candidate beforeAll() { return {INFINITY, -1}; }
 
 /// Sum over a row of exp(scale * (logit - maximum)).
@@ -69,7 +69,7 @@ __device__ double sumOfWeights(const T* logits, int64_t vocab, float maximum, do
   return blockSum(sum);
 }
 
-/// The order of floats as that of unsigned integers; both zeros are one.
+/// Unsigned integers in the order of the floats; both zeros have the same one.
 __device__ inline uint32_t keyOf(float value) {
   value += 0.0f;
   uint32_t bits;
@@ -139,7 +139,7 @@ struct WeightedRow {
     const double one = weight(valueOf(key)), better = above(key).mass;
     const int64_t most = key == set.key ? set.ties : from(key).count - above(key).count;
     int64_t ties = 1, none = 0;
-    // Doubling, then halving: the ties may be the whole vocabulary.
+    // Doubling, then halving the range, because all tokens of the vocabulary may be ties.
     while (ties < most && !reached(better + static_cast<double>(ties) * one)) {
       none = ties;
       ties = min(most, 2 * ties);
@@ -158,7 +158,8 @@ struct WeightedRow {
     return walk([&](int64_t id) { return keyOf(load(logits + id)) == set.key ? 1.0 : 0.0; },
                 static_cast<double>(set.ties) - 0.5);
   }
-  /// The first token, by ids, at which the cumulative amount passes `target`; the last that has any when none does.
+  /// The first token, by ids, at which the cumulative amount exceeds `target`; when none does, the last token with an
+  /// amount.
   template <typename Amount>
   __device__ int32_t walk(const Amount& amount, double target) const {
     __shared__ double sums[kChooseThreads];

@@ -39,7 +39,7 @@ __global__ void partSums(const float* partial, int64_t parts, int64_t columns, F
 
 }  // namespace detail
 
-/// gradient = beta * gradient + alpha * sum: what sums over rows are mostly for.
+/// A `finish` that stores gradient = beta * gradient + alpha * sum.
 template <typename T>
 struct StoreColumn {
   T* gradient;
@@ -61,7 +61,7 @@ void sumOfParts(const float* partial, int64_t parts, int64_t columns, Finish fin
 template <typename Body, typename Finish>
 void columnSums(int64_t rows, int64_t columns, Body body, Finish finish) {
   if (columns == 0) return;
-  // Parts are long enough to repay their place in the second pass and short enough to fill the device.
+  // Parts are short enough to fill a device, and long enough that their second pass is small.
   constexpr int64_t kRowsPerPart = 128;
   const int64_t rowsPerPart = rows > 60000 * kRowsPerPart ? (rows + 59999) / 60000 : kRowsPerPart;
   const int64_t parts = (rows + rowsPerPart - 1) / rowsPerPart;

@@ -4,7 +4,7 @@
 
 #include "native/ops/common/cuda/choose.cuh"
 
-/// The state of a decoding loop, that greedy and sample advance alike.
+/// The state of a decoding loop, which greedy and sample advance in the same way.
 namespace hint::cuda {
 
 struct DecodingState {
@@ -12,7 +12,7 @@ struct DecodingState {
   int64_t rows, capacity;
   int32_t eos;
 
-  /// Of a call, whose inputs of these names stand at the indices given.
+  /// Reads the state from a call whose inputs have the given indices.
   DecodingState(const Call& call, int tokenInput, int finishedInput, int tokensInput, int positionInput, int stopInput)
       : token(dataOf<int32_t>(call.in(tokenInput))),
         finished(dataOf<int32_t>(call.in(finishedInput))),
@@ -26,7 +26,7 @@ struct DecodingState {
 
 namespace detail {
 
-/// A fault's position when it is the decoding position, not a row, that is wrong.
+/// The position of a fault that concerns the decoding position and not a row.
 constexpr uint32_t kPositionFault = 0xFFFFFFFEu;
 
 /// One block: stores the tokens, and their log-probabilities where there are any, and advances the state; on a fault

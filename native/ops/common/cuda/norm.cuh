@@ -8,19 +8,19 @@
 /// rms_norm. Both may begin with a residual addition: s = x + dropout(delta), kept in f32. Their inputs begin with x,
 /// delta, weight and bias, their outputs with y and sum. X, D and Y are the storage types of x, delta and y.
 ///
-/// A block has a row, or some one after the other, and a thread eight neighbours of it, which stay in its registers:
-/// what it is given is read once. Rows of more units than kMostNormThreads threads have leave a rest, which is read
+/// A block has one row at a time, and a thread eight consecutive units of it, which stay in its registers, so that
+/// inputs are read once. Rows with more than eight units for each of kMostNormThreads threads have a rest that is read
 /// again.
 namespace hint::cuda {
 
-/// Up to eight neighbours of a row, and which they are.
+/// Up to eight consecutive units of a row.
 struct NormPiece {
-  int64_t at;  ///< in the tensor
+  int64_t at;  ///< index in the tensor
   int64_t unit;
   int count;
 };
 
-/// Visits the pieces of a row that are this thread's: visit(piece, isFirst).
+/// Calls visit(piece, isFirst) for this thread's pieces of a row.
 template <typename Visit>
 __device__ inline void eachPiece(int64_t row, int64_t d, const Visit& visit) {
   const int64_t first = 8 * int64_t{threadIdx.x};
@@ -29,7 +29,7 @@ __device__ inline void eachPiece(int64_t row, int64_t d, const Visit& visit) {
     visit(NormPiece{row * d + unit, unit, static_cast<int>(min(d - unit, int64_t{8}))}, false);
 }
 
-/// The values of a piece, zeros behind its end. With kByEight pieces are whole and addresses aligned.
+/// The values of a piece, with zeros beyond its end. With kByEight, pieces are full and addresses aligned.
 template <bool kByEight, typename T>
 __device__ inline Eight loadPiece(const T* from, int count) {
   if constexpr (kByEight) {
@@ -42,7 +42,7 @@ __device__ inline Eight loadPiece(const T* from, int count) {
     return value;
   }
 }
-/// to = beta * to + value; beta 0 never reads.
+/// to = beta * to + value; with beta 0, `to` is not read.
 template <bool kByEight, typename T>
 __device__ inline void storePiece(T* to, int count, float beta, Eight value) {
   if constexpr (kByEight) {
@@ -59,7 +59,7 @@ __device__ inline void storePiece(T* to, int count, float beta, Eight value) {
   }
 }
 
-/// Whether all of these can be read and written by eight.
+/// Whether all of these addresses allow loads and stores of eight elements.
 template <typename... Pointers>
 bool normByEight(int64_t d, const Pointers*... pointers) {
   return d % 8 == 0 && (isAligned(pointers) && ...);
@@ -93,7 +93,7 @@ struct NormForward {
   bool byEight() const { return normByEight(d, x, delta, weight, bias, sum, y); }
 };
 
-/// One row a block.
+/// One row per block.
 template <bool kCentred, bool kByEight, typename X, typename D, typename Y>
 __global__ void __launch_bounds__(kMostNormThreads) normForward(NormForward<X, D, Y> of) {
   const int64_t row = blockIdx.x;
@@ -114,7 +114,7 @@ __global__ void __launch_bounds__(kMostNormThreads) normForward(NormForward<X, D
 #pragma unroll
     for (int i = 0; i < 8; ++i) total += kCentred ? s.v[i] : s.v[i] * s.v[i];
   });
-  // What is read again the same thread has written.
+  // Values that are read again were written by the same thread, so no barrier is needed.
   const auto valuesOf = [&](const NormPiece& piece, bool isFirst) {
     if (isFirst) return held;
     return of.delta ? loadPiece<kByEight>(of.sum + piece.at, piece.count)
@@ -124,7 +124,8 @@ __global__ void __launch_bounds__(kMostNormThreads) normForward(NormForward<X, D
   float mean = 0, squares = blockSum(total);
   if (kCentred) {
     mean = squares / units;
-    // Of the differences: the difference of two large sums would lose the variance of a row far from 0.
+    // The variance is summed from differences to the mean: the difference of two large sums would lose it for a row far
+    // from 0.
     float differences = 0;
     eachPiece(row, of.d, [&](const NormPiece& piece, bool isFirst) {
       const Eight s = valuesOf(piece, isFirst);
@@ -149,7 +150,7 @@ __global__ void __launch_bounds__(kMostNormThreads) normForward(NormForward<X, D
   });
 }
 
-/// Arguments of a backward pass. The gradient of s is what comes through y and through sum; null where there is none.
+/// Arguments of a backward pass. The gradient of s comes through y and through sum; an absent gradient is null.
 template <typename X, typename D, typename Y>
 struct NormBackward {
   int64_t rows, d, rowsPerPart;
@@ -162,7 +163,7 @@ struct NormBackward {
   D* gdelta;
   float betaX, betaDelta;
   RowMask mask;
-  /// Sums over the rows of a part, [parts, d]: for the gradients of weight and bias.
+  /// [parts, d]: sums over the rows of a part for the gradients of weight and bias; null when they are not wanted.
   float *weightParts = nullptr, *biasParts = nullptr;
 
   NormBackward(const Call& call, const float* means, const float* rstd)
@@ -185,7 +186,8 @@ struct NormBackward {
   bool byEight() const { return normByEight(d, x, sum, weight, gy, gsum, gx, gdelta, weightParts, biasParts); }
 };
 
-/// One part a block. Sums of a thread's first piece stay in registers until the part ends, those of the rest in memory.
+/// One part per block. The sums of a thread's first piece stay in registers until the part ends, those of other pieces
+/// are in memory.
 template <bool kCentred, bool kByEight, typename X, typename D, typename Y>
 __global__ void __launch_bounds__(kMostNormThreads) normBackward(NormBackward<X, D, Y> of) {
   const int64_t part = blockIdx.x, begin = part * of.rowsPerPart, end = min(of.rows, begin + of.rowsPerPart);
@@ -194,7 +196,7 @@ __global__ void __launch_bounds__(kMostNormThreads) normBackward(NormBackward<X,
   for (int64_t row = begin; row < end; ++row) {
     const float r = of.rstd[row], mean = kCentred ? of.means[row] : 0.0f;
     Eight heldValues{}, heldGradients{};
-    // s without its mean and divided by its deviation, and the gradient of y.
+    // Reads s, normalised, and the gradient of y.
     const auto readPiece = [&](const NormPiece& piece, Eight& values, Eight& gradients) {
       values = of.sum ? loadPiece<kByEight>(of.sum + piece.at, piece.count)
                       : loadPiece<kByEight>(of.x + piece.at, piece.count);
@@ -259,13 +261,13 @@ __global__ void __launch_bounds__(kMostNormThreads) normBackward(NormBackward<X,
   if (kCentred && of.biasParts) storePiece<kByEight>(of.biasParts + part * of.d + first, count, 0.0f, biasSums);
 }
 
-/// The backward pass; `bias` is the input whose gradient is that of the bias, -1 for rms_norm.
+/// The backward pass; `bias` is the index of the input `bias`, -1 for rms_norm.
 template <bool kCentred, typename X, typename D, typename Y>
 void runNormBackward(const Call& call, int bias, const float* means, const float* rstd) {
   NormBackward<X, D, Y> of(call, means, rstd);
   float *gw = dataOf<float>(inputGradient(call, 2)),
         *gb = bias < 0 ? nullptr : dataOf<float>(inputGradient(call, bias));
-  // Without a gradient of y nothing reaches weight and bias.
+  // Without a gradient of y, weight and bias get no gradient.
   const int64_t parts = of.gy ? of.parts() : 0;
   const Scratch<float> weightParts(gw ? parts * of.d : 0), biasParts(gb ? parts * of.d : 0);
   if (gw && parts > 0) of.weightParts = weightParts;

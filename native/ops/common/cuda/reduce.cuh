@@ -27,8 +27,8 @@ __global__ void sumFinish(const double* partial, int parts, Finish finish) {
 
 }  // namespace detail
 
-/// Whether this block is the last of `blocks` that counts itself here, which may then read, by __ldcg, what the others
-/// have written. The counter is zero again afterwards. Every thread of the block must call it.
+/// Whether this block is the last of `blocks` blocks that call this function. The last one may read, with __ldcg, what
+/// the others have written. The counter is zero again afterwards. Every thread of the block must call it.
 __device__ inline bool isLastBlock(uint32_t* counter, int64_t blocks) {
   __shared__ bool last;
   __threadfence();

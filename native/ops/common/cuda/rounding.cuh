@@ -5,7 +5,7 @@
 
 namespace hint::cuda {
 
-/// Rounds eight neighbours, the first of which is element `first`, a multiple of eight: one draw of words for all.
+/// Rounds eight consecutive elements from element `first` on, a multiple of eight, with one Philox call.
 __device__ inline void roundEight(const Rounding& rounding, Eight& value, int64_t first) {
   if (rounding.kind == Rounding::Kind::none) return;
   const bool stochastic = rounding.kind == Rounding::Kind::stochastic;
