@@ -10,7 +10,7 @@
 namespace hint::bench {
 namespace {
 
-/// Integer inputs that the op updates, with the values they had.
+/// Integer inputs that the op updates, with their values before the first run.
 std::vector<std::pair<Tensor, std::vector<uint8_t>>> integerState(const Call& call, const Call& onDevice) {
   std::vector<std::pair<Tensor, std::vector<uint8_t>>> state;
   for (size_t i = 0; i < call.inputs.size() && !call.backward; ++i) {
@@ -50,7 +50,7 @@ double secondsOnDevice(Stream& stream, const Call& call, int samples) {
           for (const auto& [tensor, bytes] : state) stream.write(tensor, 0, bytes);
           testing::waitFor(stream);
         });
-  // Enough runs that the wait at the end does not matter.
+  // Enough runs that the wait at the end is a negligible part.
   const double single = medianSeconds(3, [&] { run(10); }) / 10;
   const auto times = static_cast<int64_t>(std::max(10.0, std::min(1e4, 0.02 / single)));
   return medianSeconds(samples, [&] { run(times); }) / static_cast<double>(times);

@@ -1,6 +1,6 @@
 // Times every bench case of every op, forward and backward, against roofs measured in the same run.
 //   hint_op_bench [--op NAME]... [--dtype f32|bf16] [--device cpu|cuda|cuda:N] [--threads N] [--samples N] [--json]
-//     --dtype bf16: cases with all the bf16 that their op's declaration admits; those that admit none are left out. On
+//     --dtype bf16: cases with every tensor in bf16 that may be; ops without such tensors are left out. On
 //     the CPU, whose kernels are f32, matrix products are compared with f32 ones.
 //     Ops without a kernel for the device are left out.
 //     --samples 0, on a device: one run of everything, to see that it runs
@@ -38,11 +38,11 @@ struct Row {
   std::string op, name;
   bool backward;
   double seconds, gflops, gigabytes;  ///< rates per second
-  bool compute;                       ///< which roof binds
+  bool compute;                       ///< whether the roof of compute, not of memory, is the limit
   double share;                       ///< of that roof
 };
 
-/// Integer state that an op advances, put back in front of every run so that each run does the same work.
+/// Integer state that an op advances. It is restored before every run, so that each run does the same work.
 class IntegerState {
  public:
   explicit IntegerState(const Call& call) {
@@ -78,7 +78,7 @@ Row measure(Call& call, const std::string& name, const bench::Roofs& roofs, int 
           computing > moving,     std::max(computing, moving) / seconds};
 }
 
-/// A call that keeps nothing for a backward pass has none to time.
+/// Whether a call keeps nothing for a backward pass; then only the forward pass is timed.
 bool isInference(const Call& call) {
   const auto& attributes = call.spec->attributes;
   for (size_t i = 0; i < attributes.size(); ++i)
@@ -86,7 +86,7 @@ bool isInference(const Call& call) {
   return false;
 }
 
-/// What a case stores as bf16; nullopt where that should be something and cannot.
+/// The tensors of a case that are bf16; nullopt when bf16 was asked for and no tensor can have it.
 std::optional<testing::Storage> storageOf(const OpSpec& op, const OpCase& example, DType dtype) {
   if (dtype == DType::f32) return testing::Storage{};
   std::vector<testing::Storage> storages = testing::bf16Storages(op, example);
@@ -104,7 +104,7 @@ std::vector<Row> measureOp(const OpSpec& op, const bench::Roofs& roofs, const Op
     Call forward = testing::makeCall(op, example, *storage);
     rows.push_back(measure(forward, example.name, roofs, samples, device));
     if (op.cpu.backward && !isInference(forward)) {
-      // A backward pass reads what the forward pass left on the host.
+      // The backward pass reads the forward pass's results in host memory.
       if (device) Stream::execute(forward);
       const auto inputs = testing::differentiableInputs(forward);
       // Parameters have f32 gradients, whatever they are stored as.

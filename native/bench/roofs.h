@@ -7,21 +7,22 @@
 #include <utility>
 #include <vector>
 
-/// What this machine can do at best, measured in the same run as what is compared with it.
+/// The best rates of this machine, measured in the same run as the ops that are compared with them.
 namespace hint::bench {
 
 struct Roofs {
   double gflops = 0;                              ///< the fastest of several large square f32 matrix products
   std::vector<std::pair<double, double>> copies;  ///< (bytes read and written, GB/s) of parallel copies, ascending
 
-  /// GB/s of copies that move at least `bytes`: small ones stay in cache, and so do the ops compared with them.
+  /// GB/s of copies that move at least `bytes`: small copies stay in the cache, as do small ops.
   double bandwidth(double bytes) const;
 };
 
 Roofs measureRoofs();
 
 /// Median seconds of one call of `body` over `samples` samples after a warm-up. Short bodies are repeated within a
-/// sample so that the clock does not matter; `before` runs untimed in front of each sample, and then there is one call.
+/// sample, so that the clock's resolution does not matter. With `before`, which runs untimed before each sample, a
+/// sample is one call.
 template <typename Body, typename Before = void (*)()>
 double medianSeconds(int samples, const Body& body, const Before& before = nullptr) {
   using Clock = std::chrono::steady_clock;

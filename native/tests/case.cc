@@ -25,7 +25,7 @@ constexpr size_t kGuard = 64;
 constexpr unsigned char kGuardByte = 0xFF;
 int64_t caseOffset = 0;
 
-/// Bytes in front of a tensor.
+/// Bytes between the start of the guarded memory and the tensor.
 size_t lead(const Tensor& tensor) { return static_cast<size_t>(tensor.offset) * sizeOf(tensor.dtype); }
 
 unsigned char* start(const Tensor& tensor) { return static_cast<unsigned char*>(tensor.buffer->data()); }

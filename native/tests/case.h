@@ -8,19 +8,19 @@
 #include "native/ops/common/reference.h"
 #include "native/runtime/allocator.h"
 
-/// Turns the cases of references into bound calls on guarded memory, for the tests and the bench.
+/// Makes bound calls on guarded memory from the cases of references, for the tests and the bench.
 namespace hint::testing {
 
-/// Memory of all cases.
+/// The allocator of all cases.
 const std::shared_ptr<Allocator>& caseAllocator();
 
-/// Tensors that are made from now on begin so many elements behind where their memory is aligned.
+/// Makes later tensors begin `elements` elements after an aligned address.
 void setCaseOffset(int64_t elements);
 
-/// A tensor with at least 64 bytes on either side that no kernel may touch; the bytes of tensor and guards are all ones
-/// (NaN). A tensor without elements has no memory at all, as on a stream.
+/// A tensor with a guard of at least 64 bytes on either side, which no kernel may touch. All bits of tensor and guards
+/// are ones (NaN). A tensor without elements has no memory, as on a stream.
 Tensor guardedTensor(DType dtype, const Shape& shape);
-/// Whether the guards of a tensor made by guardedTensor still hold what was put there.
+/// Whether the guards of a tensor from guardedTensor are unchanged.
 bool guardsIntact(const Tensor& tensor);
 
 /// While it lives, AddressSanitizer (when built in) reports any access to the guards of the call's tensors.
@@ -36,29 +36,29 @@ class PoisonedGuards {
   std::vector<Tensor> tensors_;
 };
 
-/// Values as doubles, whatever the dtype.
+/// The values of a tensor of any dtype as doubles.
 Doubles toDoubles(const Tensor& tensor);
-/// Normal noise, the same for equal seeds.
+/// Fills a tensor with normal noise that depends on the seed alone.
 void fillNoise(const Tensor& tensor, uint64_t seed, double scale = 1.0, double shift = 0.0);
 
-/// What is stored as bf16 where the declaration leaves a choice: names of inputs, and kOutputs for those outputs whose
-/// dtype the attribute outputDType chooses. Everything else that has a choice is f32.
+/// The tensors of a case that are bf16: names of inputs, and kOutputs for the outputs whose dtype the attribute
+/// outputDType chooses. All others whose dtype can be chosen are f32.
 using Storage = std::vector<std::string>;
 constexpr const char* kOutputs = "outputs";
 
-/// Every storage of a case but the one that is all f32; last the one with all the bf16 there can be.
+/// Every storage of a case except the one without bf16; the last has all the tensors in bf16 that can be.
 std::vector<Storage> bf16Storages(const OpSpec& op, const OpCase& example);
 
 /// A forward call with its inputs filled and its outputs allocated, ready to execute. Throws what Call::bind throws
 /// and INVALID_ARGUMENT when the case does not fit the op's declaration.
 Call makeCall(const OpSpec& op, const OpCase& example, const Storage& storage = {});
 
-/// What one backward call is asked for.
+/// The gradients that a backward call gets and gives.
 struct BackwardRequest {
   std::vector<bool> wanted;       ///< parallel to the inputs
   std::vector<bool> gradPresent;  ///< parallel to the outputs
   float beta = 0.0f;
-  bool wide = false;           ///< gradients are f32 where they may be
+  bool wide = false;           ///< gradients are f32 when the declaration allows it
   double gradientShift = 0.0;  ///< mean of the gradients of outputs
 };
 

@@ -15,10 +15,11 @@
 namespace hint::testing {
 namespace {
 
-// Elements of an input whose derivative is checked singly: fewer of large ones, which exist to split between threads.
+// Elements of an input whose derivative is checked one by one; fewer for large inputs, which are there to test the
+// split among threads.
 constexpr size_t kSamples = 24, kSamplesOfLarge = 4, kLarge = 20000;
 constexpr double kStep = 1e-5;
-// Half a unit in the last of bf16's eight places, relative to the largest value there can be in a binade.
+// The largest relative rounding error of bf16, which has eight significant bits.
 constexpr double kRounding = 1.0 / 256;
 
 double largest(const Doubles& values) {
@@ -27,7 +28,7 @@ double largest(const Doubles& values) {
   return result;
 }
 
-/// max |a-b| / max |b|; equal non-finite values agree, a NaN against a number is infinitely wrong.
+/// max |a-b| / max |b|; equal non-finite values have no error, a NaN against a number an infinite one.
 double relativeError(const Doubles& actual, const Doubles& expected) {
   double difference = 0, scale = 0;
   for (size_t i = 0; i < expected.size(); ++i) {
@@ -113,7 +114,7 @@ class Check {
 
   Call forward() {
     Call call = makeCall(op_, example_, storage_);
-    // The reference looks at a call of its own, so that inputs the kernel updates in place do not reach it.
+    // The reference has a call of its own, so that it does not see inputs that the kernel updates in place.
     referenceCall_ = std::make_unique<Call>(makeCall(op_, example_, storage_));
     for (const Tensor& tensor : referenceCall_->inputs)
       referenceInputs_.push_back(tensor ? toDoubles(tensor) : Doubles());
@@ -232,7 +233,7 @@ class Check {
     return total;
   }
 
-  /// Single elements show where a gradient is wrong; one random direction through all elements shows that none is.
+  /// Single elements show where a gradient is wrong; one random direction shows whether any element is.
   void againstDifferences(const Call& forward, const std::string& what, const std::vector<bool>& outputs,
                           const Gradients& gradients) {
     const Call shapes =

@@ -14,21 +14,21 @@ struct CaseResult {
   std::vector<std::string> failures;
 };
 
-/// Where a case runs: how a call is executed, and how much looser its bounds are than those of the CPU.
+/// A device on which cases run: how it executes a call, and the factor of its bounds over those of the CPU.
 struct Target {
   std::function<void(Call&)> execute;
   double slack = 1;
-  /// In calls with bf16 tensors: how often a value may have been rounded to bf16 on its way to a result. The CPU rounds
-  /// what it stores.
+  /// In calls with bf16 tensors: the most roundings to bf16 from an input to a result. The CPU rounds once, when it
+  /// stores.
   double roundings = 1;
 };
 
 /// Runs one case of an op on `threads` threads: parity with the double reference, equality of two runs, guards, and,
-/// when the op is differentiable, its gradients against central finite differences of the reference. What `storage`
-/// names is bf16; the reference then starts from the rounded inputs.
+/// when the op is differentiable, its gradients against central finite differences of the reference. Tensors that
+/// `storage` names are bf16; the reference then gets the rounded inputs.
 CaseResult checkCase(const OpSpec& op, const OpReference& reference, const OpCase& example, int threads,
                      const Storage& storage = {});
-/// The same wherever `target` runs it.
+/// The same on the device of `target`.
 CaseResult checkCase(const OpSpec& op, const OpReference& reference, const OpCase& example, const Target& target,
                      const Storage& storage = {});
 

@@ -1,5 +1,5 @@
-// Holds what native/runtime/cuda/cublas_lt.h declares by hand to the real header, where one is installed: it compiles,
-// or it does not. Links with nothing.
+// Compares the hand-written declarations of native/runtime/cuda/cublas_lt.h with the real header, where that is
+// installed. A difference is a compile error; the file is not linked.
 #include <cublasLt.h>
 
 #include <type_traits>
@@ -9,7 +9,7 @@
 namespace hint::cuda::lt {
 namespace {
 
-/// Whether values of both types are passed alike: pointers as pointers, integers and enumerations by their size.
+/// Whether both types are passed in the same way: both are pointers, or both are integers or enumerations of one size.
 template <typename Ours, typename Theirs>
 constexpr bool alike =
     std::is_pointer_v<Ours> ? std::is_pointer_v<Theirs>

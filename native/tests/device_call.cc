@@ -45,7 +45,7 @@ std::unique_ptr<Call> mirror(Stream& stream, const Call& call, Copies& copies) {
 
 using LaunchCounter = int64_t (*)();
 
-/// That of the emulated device, null of others.
+/// The counter of launches of the emulated device; null for other devices.
 LaunchCounter launchCounter() {
   static const LaunchCounter counter = [] {
     const char* folder = std::getenv("HINT_CUDA_FOLDER");
@@ -90,7 +90,7 @@ int64_t runOn(Stream& stream, Call& call) {
   auto mirrored = mirror(stream, call, copies);
   const LaunchCounter counter = launchCounter();
   int64_t before = 0, after = -1;
-  // On the stream's thread, just before the command and behind it.
+  // Counts on the stream's thread, directly before and after the command.
   if (counter) stream.post([&] { before = counter(); });
   stream.enqueue(std::move(mirrored));
   if (counter) stream.post([&] { after = counter(); });
@@ -108,7 +108,7 @@ void replayOn(Stream& stream, Call& call) {
   stream.enqueue(std::move(mirrored));
   const auto program = stream.endRecording();
   stream.replay(program, 1, {});
-  // What the recording did not keep for itself goes to these.
+  // Memory that the recording does not hold is handed out to these buffers.
   constexpr uint8_t kByte = 0x5A;
   std::vector<Tensor> others;
   for (size_t size : {256, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 32768, 65536, 131072})

@@ -21,12 +21,12 @@
 namespace hint {
 namespace {
 
-/// A file that goes with its descriptor.
+/// An unlinked file, which is deleted when its descriptor is closed.
 class TemporaryFile {
  public:
   explicit TemporaryFile(const std::vector<float>& values) : file_(std::tmpfile()) {
     CHECK(file_ != nullptr);
-    if (values.empty()) return;  // data() may be null, which fwrite must not be given
+    if (values.empty()) return;  // data() may be null, which fwrite must not get
     CHECK_EQUAL(std::fwrite(values.data(), sizeof(float), values.size(), file_), values.size());
     std::fflush(file_);
   }
@@ -99,7 +99,7 @@ TEST("a mapped tensor that is written becomes memory; the file and other tensors
   CHECK_EQUAL(other.data<float>()[95], 95.0f);
   CHECK(!tensor.buffer->isBorrowed());
   CHECK_EQUAL(allocator->stats().borrowed, 400u);
-  // Not the file's any more: letting go of its pages must not lose what was written.
+  // The tensor now has memory of its own, so releasePages must not lose what was written.
   releasePages(tensor);
   CHECK_EQUAL(tensor.data<float>()[95], -1.0f);
 }
@@ -120,7 +120,7 @@ TEST("every thread that computes has a stack of its own for the fault of a mappe
   std::promise<std::pair<int, int>> promise;
   stream.post([&] {
     std::atomic<int> threads = 0, good = 0;
-    // A smaller team between two large ones ends threads, and the next one starts others.
+    // A small team between two large ones makes OpenMP end threads and start new ones.
     for (const int size : {3, 1, 2, 3}) {
       setThreadCount(size);
       const MappedReads reads(true);

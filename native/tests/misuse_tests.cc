@@ -56,13 +56,13 @@ auto on(Stream& stream, const Task& task) {
   return result.get();
 }
 
-/// Code and text of a tensor's failure, once everything queued has run.
+/// Code and message of a tensor's error, after all queued commands have run.
 std::string failureOf(Stream& stream, const Tensor& tensor) {
   const auto failure = on(stream, [&] { return tensor.buffer->knownFailure(); });
   return failure ? failure->code() + ": " + failure->what() : "";
 }
 
-/// A call with the backward pass behind it that inherits how it goes, as the binding makes them.
+/// A call and its backward pass, which inherits its outcome, as the binding makes them.
 struct Pair {
   std::unique_ptr<Call> forward, backward;
   Tensor gradient;

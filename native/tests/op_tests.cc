@@ -2,7 +2,7 @@
 //   hint_op_tests [--op NAME]... [--device cpu|cuda|cuda:N] [--dtype f32|bf16] [--offset N] [--replay] [--first]
 //   [--list]
 //                 [--json]
-//     --offset N   tensors begin N elements behind an aligned address
+//     --offset N tensors begin N elements after an aligned address
 //     --replay     calls are recorded, run once and replayed once
 //     --first      the first case of each op only, with and without bf16
 
@@ -40,21 +40,21 @@ std::string number(double value) {
   return value == value && value < 1e300 ? text : "null";
 }
 
-/// Bounds of f32 on a GPU over those on the CPU: its sums run in another order, its exponentials are less exact.
+/// Factor of the f32 bounds on a GPU, because its sums have another order and its exponentials are less exact.
 constexpr double kDeviceSlack = 10;
 
-/// On a GPU results of matrix products and slopes may be rounded to bf16 before what follows in the same op.
+/// On a GPU, results of matrix products and slopes may be rounded to bf16 before the next step of the same op.
 constexpr double kDeviceRoundings = 3;
 
-/// Runs calls and holds the launches that their ops declare to those that the emulated device counts. A call is held to
-/// it when it runs again: the first may have to clear memory for what comes later, too.
+/// Runs calls and compares the launches that their ops declare with those that the emulated device counts. Only the
+/// second run of a call counts, because the first may zero memory that later calls use, too.
 class DeclaredLaunches {
  public:
   void run(Stream& stream, Call& call) {
     const int64_t taken = testing::runOn(stream, call);
     const std::string key = keyOf(call);
     const bool isAgain = std::exchange(last_, key) == key;
-    // Those of decode_attention depend on the device, and in part those of attention forward.
+    // Launches of decode_attention, and some of attention's forward pass, depend on the device and are not compared.
     if (taken < 0 || !isAgain || !call.spec->gpuWork) return;
     const double declared = call.gpuWork().launches, more = static_cast<double>(taken) - declared;
     const bool mayHaveOneMore = std::string(call.spec->name) == "attention" && !call.backward;
@@ -99,7 +99,7 @@ int run(const Options& options) {
       if (options.replay)
         testing::replayOn(*stream, call);
       else if (options.offset > 0)
-        testing::runOn(*stream, call);  // kernels for aligned addresses are others
+        testing::runOn(*stream, call);  // unaligned tensors use other kernels
       else
         launches.run(*stream, call);
     };

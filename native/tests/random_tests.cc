@@ -53,7 +53,7 @@ TEST("masks of other seeds, sites and groups are unrelated") {
                             maskOf({0.5f, uint64_t{1} << 40 | 1, 1}, 1)}) {
     int equal = 0;
     for (size_t i = 0; i < base.size(); ++i) equal += base[i] == other[i];
-    // Half of the units agree by chance; the deviation is 50.
+    // Half of the units agree by chance, with a standard deviation of 50.
     CHECK(equal > 4700 && equal < 5300);
   }
 }

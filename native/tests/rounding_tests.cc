@@ -35,7 +35,7 @@ TEST("rounded to the nearest is what storing as bf16 gives") {
 }
 
 TEST("rounded by chance, a value comes out as one of its neighbours and is kept in the mean") {
-  // Across a binade's end, near zero, far from it, and one whose share is a single draw of 2^16.
+  // Values at the end of a binade, near zero, far from zero, and one that a single draw in 2^16 rounds up.
   for (float value : {1.00390625f + 0.001f, 1.9990234f, -0.3f, 1e-30f, -3e4f, 1.0f + 0x1p-23f * 2}) {
     const int64_t count = 1 << 20;
     std::vector<float> values(static_cast<size_t>(count), value);
@@ -106,7 +106,7 @@ TEST("other seeds, updates, parameters and elements draw unrelated numbers") {
         halves(stochastic(1, 1), 8), halves(stochastic(1, 1), 1)}) {
     int equal = 0;
     for (size_t i = 0; i < base.size(); ++i) equal += base[i] == other[i];
-    // Half of them agree by chance; the deviation is 50.
+    // Half of them agree by chance, with a standard deviation of 50.
     CHECK(equal > 4700 && equal < 5300);
   }
 }

@@ -1,4 +1,4 @@
-// Memory of a device, cut from segments: what the steps of a large model with ragged batches make of it.
+// Tests the use of segments by training steps of a large model with ragged batches.
 #include <algorithm>
 #include <cstdint>
 #include <map>
@@ -13,8 +13,8 @@
 namespace hint {
 namespace {
 
-/// Addresses without memory behind them, of a device of `size` bytes. Places are never used twice, so that segments are
-/// neighbours by address as often as on a device.
+/// A source of addresses without memory, as if of a device with `size` bytes. No address is given twice, so that
+/// segments are adjacent as often as on a device.
 class Addresses final : public MemorySource {
  public:
   struct Counts {
@@ -44,7 +44,7 @@ class Addresses final : public MemorySource {
   std::map<void*, size_t> blocks_;
 };
 
-/// Tensors that a step allocates and frees, with the bytes alive counted as they were asked for.
+/// Allocates and frees the tensors of a step, and counts the live bytes that were asked for.
 class Tensors {
  public:
   explicit Tensors(Allocator& allocator) : allocator_(allocator) {}
@@ -79,7 +79,8 @@ constexpr int64_t kNarrow = 2, kWide = 4;
 
 using Kept = std::vector<Tensors::Tensor>;
 
-/// What training holds all the time: f32 masters, their bf16 copies, gradients and factored moments.
+/// Allocates the tensors that live for the whole training: f32 weights, their bf16 copies, gradients and factored
+/// moments.
 Kept parameters(Tensors& tensors) {
   Kept kept;
   const auto parameter = [&](int64_t rows, int64_t columns) {
@@ -99,7 +100,7 @@ Kept parameters(Tensors& tensors) {
   return kept;
 }
 
-/// One layer forward over `rows` tokens. Returns what the backward pass needs; what else it makes is freed.
+/// One layer forward over `rows` tokens. Returns the tensors that the backward pass needs and frees the others.
 Kept forward(Tensors& tensors, int64_t rows, bool isDecoder) {
   Kept kept;
   const auto keep = [&](int64_t elements, int64_t size) { kept.push_back(tensors.make(elements, size)); };
@@ -124,7 +125,7 @@ Kept forward(Tensors& tensors, int64_t rows, bool isDecoder) {
   return kept;
 }
 
-/// The same layer backward: each gradient lives until the one before it exists.
+/// The same layer backward: each gradient lives until the next one has been computed from it.
 void backward(Tensors& tensors, int64_t rows, Kept& kept, Tensors::Tensor& gradient) {
   const auto step = [&](Tensors::Tensor& current, int64_t elements, int64_t size) {
     const auto next = tensors.make(elements, size);
@@ -169,7 +170,7 @@ void microbatch(Tensors& tensors, int64_t tasks, int64_t inputs, int64_t instruc
   }
   pass(inputs, false);
   pass(targets, true);
-  // The logits exist a chunk at a time.
+  // Logits exist for one chunk of rows at a time.
   const auto logits = tensors.make(2048 * kVocabulary, kWide), narrow = tensors.make(2048 * kVocabulary, kNarrow);
   auto gradient = tensors.make(targets * kWidth, kWide);
   tensors.free(logits);
@@ -194,7 +195,7 @@ void microbatch(Tensors& tensors, int64_t tasks, int64_t inputs, int64_t instruc
   tensors.free(gradient);
 }
 
-/// Steps of eight microbatches, each with its own numbers of tasks and tokens. Returns the most bytes alive at a time.
+/// Steps of eight microbatches, each with its own numbers of tasks and tokens. Returns the peak of live bytes.
 size_t raggedSteps(Allocator& allocator, int steps) {
   Tensors tensors(allocator);
   Kept held = parameters(tensors);

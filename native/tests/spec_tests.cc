@@ -10,7 +10,7 @@
 namespace hint {
 namespace {
 
-/// A bound call on tensors without memory; absent inputs are given no shape.
+/// A bound call on tensors without memory; absent inputs have no shape.
 Call bound(const char* op, std::vector<std::optional<Tensor>> inputs,
            const std::vector<std::pair<std::string, Attribute>>& attributes = {}) {
   Call call(findOp(op));
@@ -181,7 +181,7 @@ TEST("an op without CUDA kernels on purpose is not asked for them") {
     asked.emplace(op);
     return op == "reorder_cache" ? Kernels{} : Kernels{noKernel, noKernel};
   };
-  // The last row is refused, so that the table stays as it was.
+  // The last op is refused, and the table must stay as it was.
   CHECK_CONTAINS(ERROR_OF("INTERNAL", installCudaKernels(lookup)).what(), "reorder_cache");
   CHECK_EQUAL(asked.size() + 2, opTable().size());
   for (const char* op : {"pack_weight", "packed_linear"}) CHECK(!asked.contains(op));

@@ -24,7 +24,7 @@ Tensor integers(Stream& stream, Shape shape, const IntList& values) {
   return tensor;
 }
 
-/// Enqueues an op whose inputs are all present; its first output, if it has one.
+/// Enqueues an op whose inputs are all present. Returns its first output, if it has one.
 Tensor enqueue(Stream& stream, const char* op, std::vector<Tensor> inputs,
                const std::vector<std::pair<std::string, Attribute>>& attributes = {}) {
   auto call = std::make_unique<Call>(findOp(op));
@@ -43,7 +43,7 @@ Tensor enqueue(Stream& stream, const char* op, std::vector<Tensor> inputs,
   return output;
 }
 
-/// Runs `task` on the stream behind everything queued and waits for it.
+/// Runs `task` on the stream after everything that is queued, and waits for it.
 template <typename Task>
 auto on(Stream& stream, const Task& task) {
   std::promise<decltype(task())> promise;
@@ -63,7 +63,7 @@ std::shared_ptr<const Error> failureOf(Stream& stream, const Tensor& tensor) {
   return on(stream, [&] { return tensor.buffer->failure; });
 }
 
-/// Keeps the stream busy until it is released or destroyed, so that commands pile up behind it.
+/// Blocks the stream until it is released or destroyed, so that later commands stay in the queue.
 class Gate {
  public:
   explicit Gate(Stream& stream) {

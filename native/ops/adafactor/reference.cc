@@ -108,7 +108,7 @@ OpReference reference_adafactor() {
       {"a matrix rounded by chance",
        {{{{13, 11}}}, {{{13, 11}}}, moment({13}), moment({11}), none},
        {{"learningRate", 0.1}, {"decay", 0.9}, {"rounding", std::string("stochastic")}, {"roundingSeed", 3.0}}},
-      // Nothing is updated, so that the draw of every element shows.
+      // The gradient is 0, so that the result shows the draw of every element.
       {"draws do not depend on how work is split",
        {{{{131, 251}}}, zeros({131, 251}), zeros({131}), zeros({251}), none},
        {{"learningRate", 0.1},

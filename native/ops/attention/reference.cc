@@ -11,7 +11,7 @@ namespace {
 
 using namespace attention;
 
-/// One query of one head: every key in order, exactly as the contract words it.
+/// One query of one head over every key in order, as the contract in attention.h defines it.
 void attendReference(ReferenceCall& r, const Geometry& g, size_t b, int64_t query, int64_t head) {
   const Sequence& s = g.sequences[b];
   std::vector<const double*> keys, values;
@@ -55,7 +55,7 @@ void attendReference(ReferenceCall& r, const Geometry& g, size_t b, int64_t quer
 
 using Attributes = std::vector<std::pair<std::string, Attribute>>;
 
-/// A case in terms of sequences: offsets of queries and keys, and what else there is to attend to.
+/// A case in terms of sequences: offsets of queries and keys, and the optional segments.
 struct Setup {
   std::string name;
   int64_t heads = 1, headDim = 8;
@@ -71,7 +71,8 @@ struct Setup {
 
 OpCase caseOf(const Setup& s, bool bench) {
   const int64_t width = s.heads * s.headDim;
-  // Scores of order 1, as trained models have them: products of two noisy vectors grow with the head's width.
+  // Scales q and k so that scores have the order of 1, as in trained models; products of noise grow with the head's
+  // width.
   const double small = 1.0 / std::sqrt(std::sqrt(static_cast<double>(s.headDim)));
   const auto floats = [](Shape shape, double scale) { return CaseInput{std::move(shape), {}, scale}; };
   OpCase c;
@@ -102,13 +103,13 @@ OpCase caseOf(const Setup& s, bool bench) {
       if (c.inputs[value]) c.inputs[value]->shift = 2.0;
     c.gradientShift = 1.0;
     c.gradientTolerance = 2e-6;
-    // The rounded o is as large as its values, and gradients of scores are what the values differ by.
+    // The rounding of o is relative to its values, but gradients of scores are relative to the differences of values.
     c.bf16GradientTolerance = 6e-2;
   }
   return c;
 }
 
-/// Offsets of `count` sequences whose lengths walk through [shortest, longest].
+/// Offsets of `count` sequences whose lengths go through [shortest, longest] in turn.
 IntList lengths(int32_t count, int32_t shortest, int32_t longest) {
   IntList offsets = {0};
   for (int32_t b = 0; b < count; ++b) offsets.push_back(offsets.back() + shortest + b * 37 % (longest - shortest + 1));
@@ -125,7 +126,7 @@ IntList steps(int32_t count, int32_t step) {
 
 OpReference reference_attention() {
   OpReference reference;
-  // The backward pass subtracts sums over a row of the rounded o, which may be larger than what is left.
+  // The backward pass subtracts sums over a row of the rounded o, which can exceed the difference.
   reference.bf16GradientTolerance = 3e-2;
   reference.forward = [](ReferenceCall& r) {
     const Geometry g(r.call);

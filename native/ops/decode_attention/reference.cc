@@ -63,7 +63,7 @@ void decodeReference(ReferenceCall& r) {
   }
 }
 
-/// `tasks` and `buckets` 0: without a prefix, without a bias.
+/// `tasks` 0 means no prefix, `buckets` 0 no bias.
 OpCase caseOf(const std::string& name, int64_t rows, int64_t capacity, int32_t position, int64_t heads, int64_t dim,
               int64_t tasks, int64_t prefix, int64_t buckets, IntList taskIndex = {}, std::string error = {}) {
   const int64_t width = heads * dim;

@@ -32,7 +32,7 @@ void forward(ReferenceCall& r) {
       };
       double largest = 0, sum = 0;
       for (int64_t in = 0; in < dIn; ++in) largest = std::fmax(largest, std::fabs(weight(in)));
-      // Which of two steps a value in the middle becomes depends on the product's own rounding.
+      // In f32 as in the kernel, because the rounding of this product decides the step of a value between two steps.
       const float inverse = largest > 0 ? 127.0f / static_cast<float>(largest) : 0.0f;
       for (int64_t in = 0; in < dIn; ++in) {
         double value = weight(in);

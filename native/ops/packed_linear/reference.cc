@@ -11,8 +11,8 @@
 namespace hint {
 namespace {
 
-/// Makes of a row what the kernel multiplies by: itself, or, where the processor has such products, rounded to bf16 or
-/// quantised; returns its step.
+/// Converts a row to the values that the kernel multiplies: unchanged, or, where the processor has such products,
+/// rounded to bf16 or quantised. Returns the step of a quantised row.
 double roundRow(DType dtype, double* x, int64_t count) {
   float step = 0.0f;
   if (!hasProducts(dtype)) return step;
@@ -49,7 +49,7 @@ void forward(ReferenceCall& r) {
         sum += r.in(kX)[i * dIn + k] * weight;
         columnSum += weight;
       }
-      // The kernel takes the sum of a column as it is given; pack_weight gives the true one.
+      // The kernel uses the given sum of a column as it is; pack_weight computes the true one.
       if (dtype == DType::i8)
         sum = r.in(kScale)[block * dOut + j] *
               (sum + step * 128.0 * (columnSum - std::trunc(r.in(kColumnSum)[block * dOut + j])));
@@ -60,7 +60,7 @@ void forward(ReferenceCall& r) {
   }
 }
 
-/// Packed matrices; their values are as good as any.
+/// Packed matrices with arbitrary values.
 CaseInput packed(int64_t groups, int64_t slots, int64_t dIn, int64_t dOut, DType dtype = DType::f32) {
   return {{groups, slots, packedSize(dIn, dOut, dtype)}, {}, 0.2, 0.0, dtype};
 }

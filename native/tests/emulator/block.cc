@@ -24,7 +24,7 @@ namespace {
 constexpr int kWarp = 32, kMostThreads = 1024;
 
 enum class State { fresh, waitingBlock, waitingWarp, ready, done };
-/// What a warp waits for; all of its lanes must wait for the same.
+/// What the lanes of a warp wait for; all must wait for the same.
 enum class Meeting { values, memory };
 
 struct Worker {
@@ -37,7 +37,7 @@ struct Thread {
   State state = State::fresh;
   Meeting meeting = Meeting::values;
   Worker* worker = nullptr;
-  int operations = 0;  ///< warp operations so far: two sets of slots take turns
+  int operations = 0;  ///< warp operations so far; two sets of slots are used in turn
 };
 
 /// An asynchronous copy into shared memory.
@@ -48,7 +48,7 @@ struct Copy {
   int group;
 };
 
-/// Copies of one thread that have not arrived, in order.
+/// Copies of one thread that have not been done, in order.
 struct Copies {
   std::deque<Copy> pending;
   int group = 0;  ///< groups committed so far
@@ -61,16 +61,16 @@ struct Block {
   int votes = 0, result = 0;
   void (*body)(const void*) = nullptr;
   const void* argument = nullptr;
-  std::vector<int> order;  ///< in which threads begin: warps in any order, and the lanes of each
-  size_t next = 0;         ///< first fresh thread in it
+  std::vector<int> order;  ///< in which threads begin: warps in random order, and the lanes of each warp
+  size_t next = 0;         ///< first thread in it that has not begun
   std::vector<std::pair<void*, size_t>> shared;
-  size_t sharedBytes = 0, mostShared = 0;  ///< static and dynamic, and how much there may be
+  size_t sharedBytes = 0, mostShared = 0;  ///< static and dynamic bytes, and the limit of both together
 };
 
-/// Static, so that it is known as no memory of the host.
+/// Static, so that the checks know that it is not host memory of the program.
 Slot slots[2][kMostThreads];
 
-// Never destroyed: a block may still run when the process ends.
+// Never destroyed, because a block may still run when the process ends.
 Block& current = *new Block;
 std::vector<std::unique_ptr<Worker>>& workers = *new std::vector<std::unique_ptr<Worker>>;
 std::vector<Worker*>& idle = *new std::vector<Worker*>;
@@ -87,7 +87,8 @@ void select(int index) {
   shadow::enterThread(index, running->fiber.stack(), Fiber::kStack);
 }
 
-/// What a worker does: runs fresh threads one after the other; one that waits takes the worker with it.
+/// Body of a worker: runs threads that have not begun, one after the other. A thread that waits keeps the worker's
+/// stack.
 void work() {
   for (;;) {
     while (current.next < current.order.size()) {
@@ -138,8 +139,8 @@ void shuffle(T* values, size_t count) {
   for (size_t i = count; i > 1; --i) std::swap(values[i - 1], values[chance(i)]);
 }
 
-/// Runs what can run of these threads of a warp until all of them wait for the block or are done. Between two meetings
-/// of the warp its lanes run in any order.
+/// Runs these threads of a warp until all of them wait for the block or are done. Between two synchronisations of the
+/// warp, its lanes run in random order.
 void runWarp(int* lanes, int count) {
   for (;;) {
     for (int i = 0; i < count; ++i) {
@@ -173,7 +174,7 @@ void runBlock() {
   current.votes = 0;
   current.next = 0;
   current.order.resize(static_cast<size_t>(count));
-  std::vector<int*> order(static_cast<size_t>(warps));  // of warps: the lanes of each
+  std::vector<int*> order(static_cast<size_t>(warps));  // the lanes of each warp, in the order of the warps
   std::vector<int> turn(static_cast<size_t>(warps));
   for (int warp = 0; warp < warps; ++warp) turn[static_cast<size_t>(warp)] = warp;
   shuffle(turn.data(), turn.size());
@@ -186,7 +187,7 @@ void runBlock() {
     shuffle(order[i], static_cast<size_t>(sizeOf(turn[i])));
   }
   for (;;) {
-    // A warp at a time up to the next barrier of the block: its threads and their stacks stay in the cache.
+    // One warp after the other up to the next barrier of the block, so that its threads and stacks stay in the cache.
     for (int* lanes : order) runWarp(lanes, sizeOf(lanes[0] / kWarp));
     int alive = 0;
     for (Thread& one : current.threads)
@@ -219,14 +220,16 @@ void run(const Kernel& kernel, const Configuration& configuration, void (*body)(
   current.mostShared = mostShared(kernel.identity);
   kernelName = kernel.name;
   shadow::beginKernel(kernel.name, state, bytes);
-  // Each launch begins at another block, and goes on in either direction: nothing may depend on the order.
+  // Each launch begins at another block and continues in a random direction, because results must not depend on the
+  // order.
   const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z, first = chance(blocks);
   const bool backwards = chance(2) == 1;
   for (uint64_t i = 0; i < blocks; ++i) {
     const uint64_t at = (first + (backwards ? blocks - i : i)) % blocks;
     blockIdx = {static_cast<unsigned>(at % grid.x), static_cast<unsigned>(at / grid.x % grid.y),
                 static_cast<unsigned>(at / grid.x / grid.y)};
-    // NaN, not what the last block left: kernels must write shared memory before they read it.
+    // Filled with NaN instead of the values of the last block, because kernels must write shared memory before they
+    // read it.
     std::memset(dynamicMemory, 0xFF, configuration.sharedBytes);
     current.shared.clear();
     current.sharedBytes = configuration.sharedBytes;
@@ -236,7 +239,7 @@ void run(const Kernel& kernel, const Configuration& configuration, void (*body)(
   shadow::endKernel();
 }
 
-/// Appends what has run to the file HINT_EMULATOR_STATS when the process ends.
+/// Appends counts of what has run to the file HINT_EMULATOR_STATS when the process ends.
 struct Statistics {
   std::set<std::string> kernels;
   uint64_t launches = 0;
@@ -326,7 +329,7 @@ unsigned ballot(bool predicate) {
 
 void copyAsync(void* to, const void* from, size_t bytes, size_t zeros) {
   Copies& copies = current.copies[static_cast<size_t>(running->thread)];
-  // Until it arrives, nothing can be read there: neither the new bytes nor the old.
+  // Until the copy is done, neither the new bytes nor the old can be read.
   std::memset(to, 0xFF, bytes + zeros);
   shadow::beginCopy(to, from, bytes, bytes + zeros, __builtin_return_address(0));
   copies.pending.push_back({to, from, bytes, zeros, copies.group});

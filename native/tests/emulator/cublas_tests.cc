@@ -1,4 +1,4 @@
-// Matrix products through cuBLASLt, and what happens when it refuses one, in the emulator with fake_cublas.cc.
+// Tests matrix products through cuBLASLt, and its refusals, in the emulator with fake_cublas.cc.
 #include <dlfcn.h>
 #include <unistd.h>
 
@@ -24,7 +24,7 @@ const int chosen = setenv("HINT_CUBLASLT", HINT_FAKE_CUBLAS, 1);
 
 std::unique_ptr<Stream> openEmulated() { return std::make_unique<Stream>(cudaBackend(HINT_CUDA_FOLDER, 0)); }
 
-/// The fake library's counts from zero, and its refusals until this goes out of scope.
+/// Resets the counts of the fake library, and ends its refusals when it goes out of scope.
 class Fake {
  public:
   Fake() { *state() = {}; }
@@ -41,7 +41,7 @@ class Fake {
   }
 };
 
-/// Runs cases of the ops, `most` of each, forward and backward, in f32 and in bf16; fails where one does not hold.
+/// Checks cases of the ops, at most `most` of each, forward and backward, in f32 and in bf16.
 void checkProducts(const std::vector<const char*>& ops, size_t most = SIZE_MAX) {
   const auto stream = openEmulated();
   const testing::Target target{[&](Call& call) { testing::runOn(*stream, call); }, 10, 3};
@@ -137,7 +137,7 @@ TEST("products that cuBLASLt refuses when they are to run are computed all the s
   testing::waitFor(*stream);
   fake->refusesToMultiply = false;
   const int choices = fake->choices;
-  // The output lies where the first one lay, which was freed: the same product.
+  // The output gets the address of the first one, which was freed, so this is the same product.
   enqueueLinear(*stream, x, weight);
   testing::waitFor(*stream);
   CHECK_EQUAL(fake->choices, choices);

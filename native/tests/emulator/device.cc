@@ -27,7 +27,7 @@ char* reserve() {
 }
 
 std::mutex mutex;
-/// Never destroyed: other threads may still run when a process ends.
+/// Never destroyed, because other threads may still run when the process ends.
 auto& held = *new std::map<const char*, Allocation>;  // by the first byte of the first page
 auto& allowed = *new std::map<const void*, size_t>;   // by kernel
 size_t next = 0, inUse = 0;
@@ -81,7 +81,8 @@ void* take(size_t bytes, bool isPinned) {
   const size_t rounded = (bytes + 255) / 256 * 256, pages = (rounded + kPage - 1) / kPage * kPage;
   const std::lock_guard lock(mutex);
   if (pages > kMemory - inUse) return nullptr;
-  // Behind the last one, so that what was given back stays forbidden for long; at the end of the arena from its start.
+  // Memory is taken after the last allocation, and from the start of the arena at its end, so that freed memory stays
+  // inaccessible for long.
   if (next + pages + kPage > kArena) next = 0;
   for (auto one = held.begin(); one != held.end(); ++one) {
     const size_t begin = arenaOffset(one->first), end = arenaOffset(one->second.begin) + one->second.bytes;

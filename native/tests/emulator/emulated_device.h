@@ -10,11 +10,10 @@
 #include "native/runtime/stream.h"
 #include "native/tests/device_call.h"
 
-/// What tests of the host side share: the emulated device, calls of its runtime that fail, and tensors there.
+/// Shared by tests of the host side: the emulated device, failing calls of its runtime, and tensors on it.
 namespace hint::testing {
 
-/// Lets calls of the emulated CUDA runtime fail until it goes out of scope: those of the name `call`, from the one
-/// behind `after` others on.
+/// Until it goes out of scope, calls of the emulated CUDA function `call` fail, after `after` of them have succeeded.
 class Refusal {
  public:
   Refusal(const char* call, int code, int after = 0);
@@ -23,8 +22,8 @@ class Refusal {
   Refusal& operator=(const Refusal&) = delete;
 };
 
-/// Lets the emulated runtime say, until it goes out of scope, that the driver is for another CUDA (12020: 12.2; 0:
-/// there is none) and the device of another compute capability.
+/// Until it goes out of scope, the emulated runtime reports another CUDA version of the driver (12020: 12.2; 0: no
+/// driver) and another compute capability.
 class Pretence {
  public:
   Pretence(int driver, int major, int minor);
@@ -51,7 +50,7 @@ Tensor written(Stream& stream, DType dtype, T value) {
 }
 Tensor filled(Stream& stream, Shape shape, float value);
 
-/// The first element, once the device has got there. Throws what its commands failed with.
+/// Waits for the first element and returns it. Throws the error of the commands that compute it.
 template <typename T>
 T valueOf(Stream& stream, const Tensor& tensor) {
   std::vector<T> values(static_cast<size_t>(tensor.size()));
@@ -72,7 +71,7 @@ T valueOf(Stream& stream, const Tensor& tensor) {
 std::unique_ptr<Call> callOf(Stream& stream, const char* op, std::vector<Tensor> inputs,
                              const std::vector<std::pair<std::string, Attribute>>& attributes = {});
 
-/// Queues the call of an op and gives its first output.
+/// Queues the call of an op and returns its first output.
 Tensor enqueue(Stream& stream, const char* op, std::vector<Tensor> inputs,
                const std::vector<std::pair<std::string, Attribute>>& attributes = {});
 

@@ -15,10 +15,10 @@
 
 /// Runs CUDA kernels on the CPU, so that they are tested on machines without a GPU. The kernels' sources are compiled
 /// as C++ after scripts/emulate-cuda.mjs has turned launches into calls of launch(); every thread of a block is a
-/// coroutine that yields where the kernel synchronises. One block runs at a time: what it shares is static memory.
-///   runtime.cc, stream.h   launches and copies are queued and run later, on another thread
-///   device.h               a launch beyond the limits of the device is refused
-///   shadow.h               in the library "checked": races, misaligned and stray accesses, with their lines
+/// coroutine that yields where the kernel synchronises. One block runs at a time, so shared memory is static.
+/// runtime.cc, stream.h launches and copies are queued and run later, on another thread device.h a launch beyond the
+/// limits of the device is refused shadow.h in the library "checked": races, misaligned and stray accesses, with their
+/// lines
 #undef __shared__
 #define __shared__ static
 #undef __launch_bounds__
@@ -31,53 +31,53 @@ extern dim3 blockDim, gridDim;
 
 /// Dynamic shared memory of the block that runs.
 float* sharedMemory();
-/// Tells that the block has this variable in shared memory. It is all ones (NaN) when a block first comes here.
+/// Declares a variable in the block's shared memory. Its bits are all ones (NaN) at the first declaration in a block.
 void declareShared(void* variable, size_t bytes);
 template <typename T>
 void declareShared(T& variable) {
   declareShared(&variable, sizeof variable);
 }
 
-/// Waits for the block; the bitwise or of all threads' values.
+/// Waits for the block. Returns the bitwise or of all threads' values.
 int waitBlock(int value);
-/// What one lane of a warp shows the others.
+/// The value of one lane that the others of its warp read.
 struct alignas(8) Slot {
   unsigned char bytes[64];
 };
-/// Waits for the warp; the slots of its 32 lanes, each beginning with the `bytes` that lane gave. They hold until the
-/// thread's next call but one.
+/// Waits for the warp. Returns the slots of its 32 lanes; each begins with the `bytes` bytes of that lane. They are
+/// valid until the next call but one of the thread.
 const Slot* gather(const void* value, size_t bytes);
-/// The thread's place in its warp.
+/// Index of the thread in its warp.
 unsigned lane();
-/// Waits for the warp; bit i is lane i's predicate.
+/// Waits for the warp. Bit i of the result is the predicate of lane i.
 unsigned ballot(bool predicate);
-/// Waits for the warp. What its lanes wrote before is seen by all of them behind it; no other operation promises that.
+/// Waits for the warp. Afterwards all lanes see what the others wrote before; no other warp operation guarantees that.
 void waitWarp();
-/// The warp reads shared memory together, each lane for all.
+/// Notes that the warp reads shared memory together, each lane on behalf of all.
 void warpReads(const void* from, size_t bytes);
-/// What the thread wrote before is seen by whoever sees what it writes behind this.
+/// A fence: whoever sees a later write of this thread sees its earlier writes, too.
 void fence();
-/// An atomic operation on the word.
+/// Notes an atomic operation on the word.
 void atomic(void* word, size_t bytes);
 
-/// Reports an address that no copy or matrix load takes.
+/// Reports an address that is not aligned as asynchronous copies and matrix loads need.
 void requireAligned(const void* address);
 
-/// Begins a copy that arrives when it is waited for; `zeros` bytes behind it are cleared.
+/// Begins a copy that is done when the thread waits for it; the `zeros` bytes after it become 0.
 void copyAsync(void* to, const void* from, size_t bytes, size_t zeros);
-/// Ends a group of copies of this thread.
+/// Ends a group of this thread's copies.
 void commitCopies();
-/// Waits until at most `allowed` of the thread's groups have not arrived.
+/// Waits until at most `allowed` of the thread's groups are unfinished.
 void awaitCopies(int allowed);
 
-/// What `source` lane of the warp gave.
+/// The value of lane `source` of the warp.
 template <typename T>
 T exchange(T value, unsigned source) {
   std::memcpy(&value, gather(&value, sizeof value)[source].bytes, sizeof value);
   return value;
 }
 
-/// What a launch says in <<<>>>.
+/// The arguments of a launch in <<<>>>.
 struct Configuration {
   dim3 grid, threads;
   size_t sharedBytes = 0;
@@ -85,14 +85,16 @@ struct Configuration {
 };
 struct Kernel {
   const char* name;
-  const void* identity;  ///< by which cudaFuncSetAttribute knows it; null where its launch deduces its types
+  const void* identity;  ///< address under which cudaFuncSetAttribute knows the kernel; null when the launch deduces
+                         ///< template arguments
 };
 
-/// Queues body(state), once per thread of the grid. `bytes` of the state are the arguments, which kernels may read.
+/// Queues body(state), once per thread of the grid. The arguments are `bytes` bytes of the state, which kernels may
+/// read.
 void submit(const Kernel& kernel, const Configuration& configuration, std::shared_ptr<void> state, size_t bytes,
             void (*body)(const void*));
 
-/// What a kernel is given: memory that converts to its address when a GPU's launch copies it must do so here.
+/// The argument of a kernel. Scratch memory converts to its address here, as in the launch on a GPU.
 template <typename T>
 auto argumentOf(const T& argument) {
   if constexpr (requires { argument.get(); })
@@ -103,7 +105,7 @@ auto argumentOf(const T& argument) {
 
 template <typename Body, typename... Arguments>
 void launch(const Kernel& kernel, const Configuration& configuration, const Body& body, const Arguments&... arguments) {
-  // Arguments are copied as a launch copies them; the kernel sees them unchanged until the last thread.
+  // Arguments are copied, as a launch does, so that the kernel sees them unchanged to the end.
   using Copies = std::tuple<Body, decltype(argumentOf(arguments))...>;
   auto copies = std::make_shared<Copies>(body, argumentOf(arguments)...);
   submit(kernel, configuration, std::move(copies), sizeof(Copies), [](const void* state) {
@@ -111,13 +113,13 @@ void launch(const Kernel& kernel, const Configuration& configuration, const Body
   });
 }
 
-/// Null, by substitution failure, where `kernel` is a template whose types are yet to be deduced.
+/// The address of `kernel`; null, by substitution failure, when it is a template whose arguments are not deduced yet.
 template <typename, typename... Arguments>
 const void* identityOf(void (*kernel)(Arguments...)) {
   return reinterpret_cast<const void*>(kernel);
 }
 
-/// A kernel that is added to a graph by its address: how it is launched from an array of pointers to its arguments.
+/// Launches a kernel that is added to a graph by its address, from an array of pointers to its arguments.
 using Unpack = void (*)(const Kernel&, const Configuration&, void** arguments);
 void* registered(const char* name, void* kernel, Unpack unpack);
 template <typename... Arguments>
@@ -135,7 +137,7 @@ void setCondition(cudaGraphConditionalHandle handle, unsigned value);
 
 }  // namespace hint::emulator
 
-/// In front of the runtime's declarations, which nobody defines.
+/// These precede the declarations of the CUDA runtime, which have no definitions here.
 namespace hint {
 using emulator::blockDim;
 using emulator::blockIdx;
@@ -169,7 +171,7 @@ cudaError_t cudaFuncSetAttribute(void (*kernel)(Arguments...), cudaFuncAttribute
   return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), attribute, value);
 }
 
-/// Not instrumented: atomic() says what they access.
+/// Not instrumented, because atomic() notes the access.
 #define HINT_ATOMIC __attribute__((no_sanitize("thread"))) inline
 HINT_ATOMIC unsigned atomicAdd(unsigned* address, unsigned value) {
   ::hint::emulator::atomic(address, sizeof *address);

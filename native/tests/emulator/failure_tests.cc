@@ -1,4 +1,4 @@
-// What the user is told when CUDA cannot be used, runs out of memory or fails, and what still works behind it.
+// Tests what the user is told when CUDA cannot be used, runs out of memory or fails, and what still works afterwards.
 #include <future>
 #include <string>
 
@@ -13,7 +13,7 @@ using namespace testing;
 
 constexpr int kInvalidValue = 1, kOutOfMemory = 2, kUnknownDevice = 100, kIllegalAddress = 700, kNotSupported = 801;
 
-/// Why CUDA cannot be used, as opening a device says it.
+/// The message of the error when a device is opened.
 std::string refusalText() { return ERROR_OF("NOT_SUPPORTED", openEmulated()).what(); }
 
 TEST("a driver that is too old is told with its version, the one needed and what to do") {
@@ -67,7 +67,7 @@ TEST("a device that a command finds lost stays lost for every later call") {
   const Tensor one = filled(*stream, {1}, 1.0f);
   CHECK_EQUAL(valueOf<float>(*stream, one), 1.0f);
   {
-    // A fault of an earlier kernel is returned by whatever call comes next.
+    // The next CUDA call, whichever it is, returns the fault of an earlier kernel.
     const Refusal refusal("cudaMemcpyAsync", kIllegalAddress);
     const auto error = ERROR_OF("DEVICE_LOST", valueOf<float>(*stream, one));
     CHECK_CONTAINS(error.what(), "start the process again");
@@ -89,7 +89,7 @@ TEST("a call that is refused without harm fails its own command and nothing else
 }
 
 TEST("without events results still arrive, in their order, and the device is not taken as lost") {
-  // Two events are those of uploads.
+  // The first two events are those of uploads.
   Refusal creation("cudaEventCreateWithFlags", kOutOfMemory, 2);
   const auto stream = openEmulated();
   const Tensor one = filled(*stream, {1}, 1.0f);
@@ -129,7 +129,7 @@ TEST("a refused graph leaves nothing behind") {
     const Refusal refusal("cudaGraphInstantiate", kNotSupported);
     for (int i = 0; i < 3; ++i) CHECK_EQUAL(fiveRounds(*stream), 5.0f);
   }
-  // The last command's closure goes when the stream has taken the next.
+  // The closure of the last command is destroyed when the stream takes the next.
   waitFor(*stream);
   CHECK_EQUAL(stream->allocator().stats().inUse, before);
 }

@@ -1,6 +1,5 @@
 // cuBLASLt over host memory, as far as the engine calls it: the CUDA back end in the emulator opens it through
-// HINT_CUBLASLT. Every product is checked for what the real library demands, so that a wrong shape, stride or alignment
-// is refused here as it is there.
+// HINT_CUBLASLT. It checks every product as the real library does, and refuses a wrong shape, stride or alignment.
 #include "native/tests/emulator/fake_cublas.h"
 
 #include <dlfcn.h>
@@ -56,7 +55,7 @@ void store(void* data, cudaDataType type, int64_t at, float value) {
   static_cast<uint16_t*>(data)[at] = static_cast<uint16_t>(bits >> 16);
 }
 
-/// A matrix as the product sees it.
+/// A matrix operand of the product.
 struct Operand {
   const void* data;
   LayoutData layout;
@@ -76,13 +75,14 @@ void multiply(const Operand& left, const Operand& right, float factor, float kep
       double sum = 0;
       for (uint64_t depth = 0; depth < left.columns(); ++depth) sum += left.at(row, depth) * right.at(depth, column);
       const int64_t at = static_cast<int64_t>(row) + static_cast<int64_t>(column) * result.leading;
-      // What is not kept is not read: it may be anything.
+      // With a factor of 0 the old value is not read, because it may be uninitialised.
       const double before = kept == 0 ? 0 : static_cast<double>(kept) * valueOf(d, result.type, at);
       store(d, result.type, at, static_cast<float>(static_cast<double>(factor) * sum + before));
     }
 }
 
-/// How the emulator queues work on a stream, or captures it; null where another library than the emulator's is loaded.
+/// The emulator's function that queues work on a stream or captures it; null when the loaded library is not the
+/// emulator's.
 decltype(&hint_emulator_queue) queueOfEmulator() {
   void* library = dlopen(HINT_EMULATED, RTLD_NOW | RTLD_NOLOAD);
   return library ? reinterpret_cast<decltype(&hint_emulator_queue)>(dlsym(library, "hint_emulator_queue")) : nullptr;
@@ -154,7 +154,7 @@ HINT_EXPORTED Status cublasLtMatmulAlgoGetHeuristic(Handle, Description, Layout,
   if (most < 1 || preference->attributes.size() != 5) return kInvalid;
   if (state.hasNoAlgorithm) return kNotSupported;
   *found = {};
-  // The alignments that the algorithm counts on.
+  // The alignments that the algorithm was chosen for.
   for (int attribute = kMinAlignmentA; attribute <= kMinAlignmentD; ++attribute)
     found->algorithm.data[attribute - kMinAlignmentA] = preference->attributes.at(attribute);
   *count = 1;
@@ -182,7 +182,7 @@ HINT_EXPORTED Status cublasLtMatmul(Handle, Description description, const void*
   std::memcpy(&kept, beta, sizeof kept);
   const LayoutData result = *dLayout;
   queue(stream, [=] {
-    // Partial sums of one product mean nothing to the next.
+    // Overwritten, because a product must not read the partial sums of another.
     std::memset(workspace, 0xFF, std::min(workspaceBytes, size_t{4096}));
     multiply(left, right, factor, kept, d, result);
     __atomic_fetch_add(&state.products, 1, __ATOMIC_RELAXED);

@@ -2,11 +2,11 @@
 
 #include <set>
 
-/// What the cuBLASLt of the emulator was asked for, and what it is to refuse.
+/// Counts of the calls of the fake cuBLASLt, and the calls that it refuses.
 struct FakeCublas {
   bool refusesToStart = false, hasNoAlgorithm = false, refusesToMultiply = false;
   int products = 0;  ///< computed
-  int choices = 0;   ///< times that it was asked for an algorithm
+  int choices = 0;   ///< number of requests for an algorithm
   int layouts = 0;   ///< that exist now
   std::set<void*> workspaces;
 };

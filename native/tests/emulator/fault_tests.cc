@@ -1,4 +1,4 @@
-// What becomes of values that only the device sees: which tensors fail, and what the host has to look through.
+// Tests errors in values that only the device sees: which tensors fail, and how many checks the host has to read.
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -15,7 +15,7 @@ constexpr int64_t kRows = 4;
 
 Tensor idOf(Stream& stream, int32_t id) { return written<int32_t>(stream, DType::i32, id); }
 
-/// The same id, by a command: the host does not know what it is.
+/// The same id, computed by a command, so that the host does not know its value.
 Tensor unknown(Stream& stream, const Tensor& id) {
   Tensor copy = tensorOf(stream, DType::i32, {1});
   stream.assign(copy, id);
@@ -26,7 +26,7 @@ Tensor rowOf(Stream& stream, const Tensor& table, const Tensor& id) {
   return enqueue(stream, "embedding", {id, table});
 }
 
-/// How many checks a tensor's contents depend on.
+/// Number of checks that the values of a tensor depend on.
 size_t checksOf(Stream& stream, const Tensor& tensor) {
   size_t count = 0;
   stream.post([&] { count = tensor.buffer->checks.size(); });
@@ -120,7 +120,7 @@ TEST("a program that reads more lists of integers than are kept finds all of the
   const auto program = stream->endRecording();
   stream->replay(program, 2, {});
   CHECK_EQUAL(valueOf<float>(*stream, last), 2.0f);
-  // And they are let go behind it.
+  // They are released afterwards.
   for (int32_t i = 1; i < 10; ++i)
     last = enqueue(*stream, "segment_mean", {x}, {{"offsets", IntList{0, i, i + 1, kLists}}});
   CHECK_EQUAL(valueOf<float>(*stream, last), 2.0f);

@@ -4,7 +4,7 @@
 
 #if defined(__x86_64__)
 
-// The registers a function must keep, on the stack that is left; its return address is already there.
+// Saves the callee-saved registers on the stack of `from`, which has the return address already.
 extern "C" void hintChangeFiber(void** from, void* to);
 asm(R"(
 .text
@@ -33,7 +33,7 @@ namespace hint::emulator {
 Fiber::Fiber(void (*main)()) : stack_(std::make_unique_for_overwrite<char[]>(kStack)) {
   const auto end = reinterpret_cast<uintptr_t>(stack_.get() + kStack) / 16 * 16;
   auto* top = reinterpret_cast<uintptr_t*>(end);
-  // A function is entered with its return address 8 bytes off a multiple of 16; nobody reads this one.
+  // At the entry of a function the stack pointer is 8 bytes off a multiple of 16. This return address is never used.
   *--top = 0;
   *--top = reinterpret_cast<uintptr_t>(main);
   for (int registers = 0; registers < 6; ++registers) *--top = 0;

@@ -9,9 +9,9 @@
 
 namespace hint::emulator {
 
-/// A stack on which code runs until it lets another go on. The default one stands for the stack of the caller.
-/// Kernels change threads tens of millions of times, hence an own switch on x86-64: ucontext asks the system to save
-/// the signal mask each time.
+/// A stack on which code runs until it switches to another fiber. A default-constructed fiber is the stack of the
+/// caller. x86-64 has a switch of its own, because kernels switch tens of millions of times and ucontext makes a system
+/// call for the signal mask each time.
 class Fiber {
  public:
   Fiber() = default;
@@ -20,17 +20,17 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  /// Leaves `from`, which runs now, for `to`; returns when something switches to `from` again.
+  /// Switches from `from`, the running fiber, to `to`. Returns when something switches to `from` again.
   static void change(Fiber& from, Fiber& to);
 
   static constexpr size_t kStack = size_t{256} << 10;
-  /// Where its stack begins; null for the caller's.
+  /// Start of the stack; null for the caller's.
   const void* stack() const { return stack_.get(); }
 
  private:
   std::unique_ptr<char[]> stack_;
 #if defined(__x86_64__)
-  void* top_ = nullptr;  ///< where the saved registers are
+  void* top_ = nullptr;  ///< address of the saved registers
 #else
   ucontext_t context_;
 #endif

@@ -1,5 +1,5 @@
-// What the host side of the CUDA back end does when the CUDA runtime refuses a call, in the emulator.
-//   hint_cuda_host_tests [WORDS]   runs the tests whose name contains WORDS
+// Tests the host side of the CUDA back end when the CUDA runtime refuses a call, in the emulator. hint_cuda_host_tests
+//   [WORDS] runs the tests whose name contains WORDS
 #include <cstdlib>
 #include <utility>
 
@@ -21,13 +21,13 @@ TEST("a kernel that faults after its copy was queued is not read as if it had ru
     const Refusal refusal("cudaEventSynchronize", kIllegalAddress);
     ERROR_OF("DEVICE_LOST", valueOf<float>(*stream, x));
   }
-  // A lost device stays lost, whatever the runtime says of later calls.
+  // A lost device stays lost, even when later CUDA calls succeed.
   ERROR_OF("DEVICE_LOST", valueOf<float>(*stream, x));
   enqueueIncrement(*stream, x, x);
   ERROR_OF("DEVICE_LOST", waitFor(*stream));
 }
 
-/// x after five rounds of x = x + 1, in two replays, and how many commands ran call by call.
+/// x after five rounds of x = x + 1 in two replays, and the number of commands that ran without a graph.
 std::pair<float, uint64_t> replayed() {
   const auto stream = openEmulated();
   const Tensor x = written(*stream, DType::f32, 0.0f), one = written(*stream, DType::f32, 1.0f);
@@ -56,7 +56,7 @@ TEST("HINT_CUDA_GRAPHS=0 replays without graphs") {
   setenv("HINT_CUDA_GRAPHS", "0", 1);
   const uint64_t calls = replayed().second;
   unsetenv("HINT_CUDA_GRAPHS");
-  // Of five rounds of two commands, a graph runs four without being counted.
+  // Commands of a graph are not counted: with one, only the first of the five rounds of two commands is.
   CHECK_EQUAL(calls, uint64_t{10});
   CHECK_EQUAL(replayed().second, uint64_t{2});
 }

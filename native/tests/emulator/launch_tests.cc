@@ -1,4 +1,4 @@
-// What launches ask of a device: shared memory and sizes of grids.
+// Tests the shared memory and grid sizes of launches.
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -27,7 +27,7 @@ Tensor decodeToken(Stream& stream, int64_t capacity) {
 TEST("a short launch takes no shared memory away from a long one of another stream") {
   const auto first = openEmulated(), second = openEmulated();
   CHECK_EQUAL(valueOf<float>(*first, decodeToken(*first, 14000)), 1.0f);
-  // Between the launches of one stream, nothing that another does may change what the kernel was given.
+  // The limit is set once per kernel: another stream must not be able to change it between two launches.
   const Refusal refusal("cudaFuncSetAttribute", kInvalidValue);
   CHECK_EQUAL(valueOf<float>(*second, decodeToken(*second, 10)), 1.0f);
   CHECK_EQUAL(valueOf<float>(*first, decodeToken(*first, 14000)), 1.0f);
@@ -36,7 +36,7 @@ TEST("a short launch takes no shared memory away from a long one of another stre
 
 TEST("more keys than shared memory holds are refused with what to do, the kernel's own variables counted") {
   const auto stream = openEmulated();
-  // The emulated device gives a block 99 KiB, of which every kernel's variables take one.
+  // The emulated device has 99 KiB of shared memory per block, of which a kernel's variables take one.
   const int64_t beyond = (98 << 10) / 4;
   const auto error = ERROR_OF("NOT_SUPPORTED", valueOf<float>(*stream, decodeToken(*stream, beyond)));
   CHECK_CONTAINS(error.what(), "decode fewer tokens");
@@ -49,7 +49,7 @@ TEST("a loss over more rows than a grid is high has all its gradients") {
   const Tensor hidden = filled(*stream, {kRows, 1}, 1.0f), weight = filled(*stream, {2, 1}, 1.0f);
   const Tensor targets = written<int32_t>(*stream, DType::i32, {kRows}, std::vector<int32_t>(kRows, 1));
   auto backward = callOf(*stream, "cross_entropy", {hidden, weight, targets});
-  // The forward pass would take the emulator a minute: what it would have kept is known.
+  // The forward pass would take the emulator a minute, and the values that it saves are known.
   backward->outputs = {{}, {}, filled(*stream, {kRows}, 1.0f + std::log(2.0f))};
   backward->backward = true;
   backward->gradOutputs = {filled(*stream, {kRows}, 1.0f), {}, {}};
@@ -57,7 +57,7 @@ TEST("a loss over more rows than a grid is high has all its gradients") {
   backward->gradInputs = {ofHidden, gradient, {}};
   backward->betas = {0.0f, 0.0f, 0.0f};
   stream->enqueue(std::move(backward));
-  // Hidden states of one give each of two tokens one half, and a gradient to their weights.
+  // Hidden states of ones give each of the two tokens the probability 1/2, from which the gradients follow.
   const float ofWeight = valueOf<float>(*stream, gradient), all = 0.5f * static_cast<float>(kRows);
   CHECK(std::abs(ofWeight - all) < 1e-3f * all);
   CHECK(std::abs(valueOf<float>(*stream, ofHidden)) < 1e-5f);

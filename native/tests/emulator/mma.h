@@ -2,12 +2,12 @@
 
 #include "native/runtime/cuda/device.cuh"
 
-/// What stands in for native/runtime/cuda/mma.cuh in the emulator: the warp's lanes show each other their registers,
-/// and each computes its part by the layouts of the PTX ISA.
+/// Replaces native/runtime/cuda/mma.cuh in the emulator: the lanes of a warp exchange their registers, and each
+/// computes its part by the layouts of the PTX ISA.
 namespace hint::cuda {
 namespace detail {
 
-/// The rows of the four matrices as they were when their lanes came here.
+/// The rows of the four matrices, copied when their lanes arrive.
 inline const emulator::Slot* gatherRows(const bf16* row) {
   emulator::requireAligned(row);
   emulator::warpReads(row, 16);

@@ -1,4 +1,4 @@
-// The part of the CUDA runtime that the back end uses: one device, whose work is done later, on another thread.
+// The part of the CUDA runtime that the back end uses, for one device whose work another thread does later.
 #include <cuda_runtime.h>
 #include <unistd.h>
 
@@ -17,21 +17,22 @@
 namespace hint::emulator {
 namespace {
 
-/// The calls that fail, and with what.
+/// The calls that fail, and their error.
 struct Refusals {
   std::mutex mutex;
-  std::string call;  ///< of that name; `after` more go well before
+  std::string call;  ///< function that fails, after `after` calls have succeeded
   int after = 0;
   cudaError_t code = cudaSuccess;
-  int64_t calls = 0, first = -1, last = -1;  ///< or those counted first to last
-  std::string refused;                       ///< the first of those
+  int64_t calls = 0, first = -1, last = -1;  ///< or the range of calls that fail, counted over all functions
+  std::string refused;                       ///< name of the first of these that failed
 };
 Refusals& refusals = *new Refusals;
 
-/// What the driver is for, 0 where there is none, and what the device can do; of the device itself below 0.
+/// CUDA version of the driver, 0 without a driver, and compute capability; a negative number means the device's own.
 int driverVersion = CUDART_VERSION, major = -1, minor = 0;
 
-/// For processes that a test starts: HINT_EMULATOR_TOLD="refuse CALL AFTER CODE" or "pretend DRIVER MAJOR MINOR".
+/// Settings of a process that a test starts: HINT_EMULATOR_TOLD="refuse CALL AFTER CODE" or "pretend DRIVER MAJOR
+/// MINOR".
 [[maybe_unused]] const bool isTold = [] {
   const char* told = std::getenv("HINT_EMULATOR_TOLD");
   char call[64];
@@ -52,7 +53,7 @@ void endWithFindings() {
   std::fflush(nullptr);
   _exit(kFound);
 }
-/// Registered before all others, so that it comes last.
+/// Registered before all other functions, so that it runs last.
 [[maybe_unused]] const int registered = std::atexit(endWithFindings);
 
 }  // namespace
@@ -97,7 +98,7 @@ void report(const char* kind, const void* place, const char* format, ...) {
 
 namespace {
 
-/// An event stands for the works of a stream up to its record.
+/// An event: the number of works of a stream when it was recorded.
 struct Event {
   Stream* stream = nullptr;
   uint64_t count = 0;
@@ -112,7 +113,7 @@ cudaError_t allocate(const char* call, void** pointer, size_t bytes, bool isPinn
 cudaError_t release(const char* call, void* pointer) {
   const cudaError_t code = outcome(call);
   if (!pointer) return code;
-  // As the CUDA runtime does, and as programs count on.
+  // The CUDA runtime waits here, too, and programs depend on it.
   waitForAll();
   return give(pointer) ? code : returned(cudaErrorInvalidValue);
 }
@@ -172,14 +173,14 @@ using namespace hint::emulator;
 
 #define HINT_EXPORTED extern "C" __attribute__((visibility("default")))
 
-/// For tests: from the call of that name behind `after` others on, it fails with `code`; an empty name ends it.
+/// For tests: after `after` calls of that name, all further ones fail with `code`. An empty name ends it.
 HINT_EXPORTED void hint_emulator_refuse(const char* call, int after, int code) {
   const std::lock_guard lock(refusals.mutex);
   refusals.call = call;
   refusals.after = after;
   refusals.code = static_cast<cudaError_t>(code);
 }
-/// For tests: CUDA calls number `first` to `last` from now on fail with `code`, whatever they are.
+/// For tests: the CUDA calls number `first` to `last` from now on fail with `code`, whatever their names.
 HINT_EXPORTED void hint_emulator_refuse_calls(int64_t first, int64_t last, int code) {
   const std::lock_guard lock(refusals.mutex);
   refusals.calls = 0;
@@ -187,23 +188,23 @@ HINT_EXPORTED void hint_emulator_refuse_calls(int64_t first, int64_t last, int c
   refusals.last = last;
   refusals.code = static_cast<cudaError_t>(code);
 }
-/// For tests: what driver there is, as 13000 for 13.0, 0 for none and -1 for the usual one, and what the device can do;
-/// its own with -1.
+/// For tests: sets the driver's version (13000 for 13.0, 0 for none, -1 for the usual one) and the device's compute
+/// capability (-1 for its own).
 HINT_EXPORTED void hint_emulator_pretend(int driver, int toMajor, int toMinor) {
   driverVersion = driver >= 0 ? driver : CUDART_VERSION;
   major = toMajor;
   minor = toMinor;
 }
-/// CUDA calls since then.
+/// Number of CUDA calls since the last hint_emulator_refuse_calls.
 HINT_EXPORTED int64_t hint_emulator_calls() {
   const std::lock_guard lock(refusals.mutex);
   return refusals.calls;
 }
-/// The name of the first of them that failed.
+/// Name of the first of them that failed.
 HINT_EXPORTED const char* hint_emulator_refused() { return refusals.refused.c_str(); }
-/// Allocations, streams, events and graphs that nobody has given back.
+/// Number of allocations, streams, events and graphs that have not been given back.
 HINT_EXPORTED int64_t hint_emulator_live() { return liveObjects(); }
-/// Kernels, cleared memory and copies inside the device so far.
+/// Number of kernels, memsets and copies inside the device so far.
 HINT_EXPORTED int64_t hint_emulator_launches() { return launches; }
 void hint_emulator_queue(cudaStream_t stream, const std::function<void()>& work) { enqueue(streamOf(stream), work); }
 
@@ -303,7 +304,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
   if (const cudaError_t code = outcome("cudaFuncGetAttributes")) return code;
   *attributes = {};
-  // Known once it has run; as much as any kernel has.
+  // Static shared memory is known only after a run, so this is the most that any kernel has.
   attributes->sharedSizeBytes = size_t{1} << 10;
   return cudaSuccess;
 }

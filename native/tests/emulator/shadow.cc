@@ -21,24 +21,25 @@
 /// The compiler calls __tsan_read and __tsan_write at every access of the kernels, and __ubsan_handle_type_mismatch
 /// where an address does not suit its type: -fsanitize=thread,alignment without its libraries.
 ///
-/// Two accesses of which one writes are a race unless something orders them. Inside a block that is a barrier between
-/// them, or __syncwarp where both are of one warp. Between blocks it is a fence, an atomic operation behind it, one of
-/// the other block on the same word behind that, and its barrier. Numbers of barriers passed are epochs.
+/// Two accesses of which one writes are a race unless something orders them. Inside a block, a barrier between them
+/// orders them, or __syncwarp when both threads are in one warp. Between blocks, this sequence does: a fence, then an
+/// atomic operation, then an atomic operation of the other block on the same word, then a barrier of that block. An
+/// epoch is the number of barriers passed.
 namespace hint::emulator::shadow {
 namespace {
 
 constexpr uint32_t kWarp = 32;
 
-/// An access, in 64 bits that compare as one where nothing changed.
+/// An access, in 64 bits, so that two are compared at once.
 struct Access {
   uint64_t thread : 10, warpEpoch : 11, epoch : 17, block : 21;
   uint64_t isSet : 1, isAtomic : 1;
-  uint64_t isPending : 1;  ///< a copy that has not arrived
+  uint64_t isPending : 1;  ///< an asynchronous copy that is not done
   uint64_t otherLanes : 1, otherWarps : 1;
 };
 static_assert(sizeof(Access) == 8);
 
-/// What is known of two bytes of memory.
+/// The last accesses of two bytes of memory.
 struct Cell {
   Access write, read;
   const void *writePlace, *readPlace;
@@ -46,8 +47,8 @@ struct Cell {
 };
 constexpr size_t kGrain = 2;
 
-/// What another block has let this one see: what it wrote up to an epoch. Seen from the next epoch on, or by the
-/// thread.
+/// What another block has made visible to this one: its writes up to an epoch. The acquiring thread sees them at once,
+/// the others from the next epoch on.
 struct Acquired {
   uint64_t epoch, atEpoch;
   uint32_t byThread;
@@ -65,7 +66,7 @@ struct SharedVariable {
 
 const char* kernelName = nullptr;
 thread_local bool isInKernel __attribute__((tls_model("initial-exec"))) = false;
-/// HINT_EMULATOR_SHADOW=0 looks at no access: a test of launches alone needs none of it.
+/// HINT_EMULATOR_SHADOW=0 turns the checks off, for tests of launches alone.
 bool isWatching() {
   static const char* const told = std::getenv("HINT_EMULATOR_SHADOW");
   static const bool answer = told == nullptr || std::strcmp(told, "0") != 0;
@@ -75,16 +76,16 @@ uint64_t launches = 0, block = 0, epoch = 0;
 std::array<uint32_t, 32> warpEpochs;
 uint32_t current = 0;  ///< thread
 Range stack, arguments, dynamic, ownImage;
-// Never destroyed: a kernel may still run when the process ends.
+// Never destroyed, because a kernel may still run when the process ends.
 auto& variables = *new std::vector<SharedVariable>;
 auto& cellsOfVariables = *new std::unordered_map<uintptr_t, std::vector<Cell>>;
 auto& dynamicCells = *new std::vector<Cell>;
-/// Epoch in which each thread called a fence behind its last write, plus one.
+/// For each thread, one plus the epoch in which it called a fence after its last write.
 std::array<uint64_t, 1024> fenced;
 int fences = 0;
 uint64_t fencedEpoch = 0;  ///< epochs before it were closed by a fence of every thread
 auto& acquired = *new std::unordered_map<uint64_t, Acquired>;
-/// By word: what blocks have released there.
+/// For each word, the writes that blocks have released with it.
 auto& released = *new std::unordered_map<uintptr_t, std::unordered_map<uint64_t, uint64_t>>;
 Allocation recent[4];
 
@@ -101,7 +102,7 @@ Cell* globalCells() {
   return cells;
 }
 
-/// Where this library lies, for constants and emulator variables that kernels read.
+/// Address range of this library, whose constants and variables kernels may read.
 Range imageOf(const void* inside) {
   struct Search {
     uintptr_t at;
@@ -136,7 +137,7 @@ std::string lineOf(const void* place) {
     char text[512];
     while (std::fgets(text, sizeof text, pipe)) {
       text[std::strcspn(text, " \n")] = 0;
-      // From the root of the repository on, where it is one of its files.
+      // Paths of this repository are given from its root.
       const std::string line = text;
       const size_t own = line.rfind("/native/"), base = line.rfind('/');
       lines += (lines.empty() ? "" : " < ") + line.substr(own != line.npos    ? own + 1
@@ -158,7 +159,7 @@ Access here() {
   return access;
 }
 
-/// Whether what was done then is seen by the thread that runs.
+/// Whether the running thread sees the effect of that access.
 bool isOrdered(const Access& then) {
   if (then.block == (block & 0x1FFFFF)) {
     if (then.thread == current && !then.otherLanes && !then.otherWarps) return true;
@@ -190,7 +191,7 @@ void visit(Cell& cell, int flags, const void* place, const char* memory) {
   const char* now = flags & kPending ? "copies to" : flags & kWrite ? "writes" : "reads";
   if (cell.write.isSet && !(cell.write.isAtomic && access.isAtomic)) {
     Access then = cell.write;
-    // The lanes read for one another: for each of them the writer may be another.
+    // The lanes read on behalf of each other, so the writer may be another lane for each.
     if (flags & kByWarp) then.otherLanes = 1;
     if (cell.write.isPending && then.block == (block & 0x1FFFFF))
       conflict(now, place, "a copy that nobody has waited for began", then, cell.writePlace, memory);
@@ -205,7 +206,7 @@ void visit(Cell& cell, int flags, const void* place, const char* memory) {
     return;
   }
   if (flags & kByWarp) access.otherLanes = 1;
-  // Readers of one epoch are remembered together.
+  // The readers of one epoch are noted as one.
   if (cell.read.isSet && cell.read.block == access.block && cell.read.epoch == access.epoch) {
     if (cell.read.thread / kWarp != access.thread / kWarp || cell.read.otherWarps)
       access.otherWarps = 1;
@@ -282,7 +283,7 @@ void beginKernel(const char* name, const void* given, size_t bytes) {
 
 void endKernel() {
   isInKernel = false;
-  // What the last launches touched is of no use to the next.
+  // The cells of the last launches are not needed by the next.
   constexpr uint64_t kKept = 256;
   if (launches % kKept == 0) madvise(globalCells(), kArena / kGrain * sizeof(Cell), MADV_DONTNEED);
 }
@@ -334,7 +335,8 @@ void atomic(const void* word, size_t bytes, const void* place) {
   if (!isInKernel) return;
   access(word, bytes, kWrite | kAtomic, place);
   auto& blocks = released[reinterpret_cast<uintptr_t>(word)];
-  // Behind a fence of its own, all that the block did before its last barrier; otherwise what all threads have fenced.
+  // After a fence of this thread: everything that the block wrote before its last barrier. Otherwise: what all threads
+  // have fenced.
   const uint64_t seen = fenced[current] ? epoch : fencedEpoch;
   for (const auto& [other, until] : blocks)
     if (other != (block & 0x1FFFFF)) {
@@ -342,7 +344,7 @@ void atomic(const void* word, size_t bytes, const void* place) {
       if (until > entry.epoch) entry = {until, epoch, current};
     }
   if (seen == 0) return;
-  // With it goes what the block has seen of others.
+  // It also releases what the block has acquired from others.
   for (const auto& [other, entry] : acquired)
     if (epoch > entry.atEpoch || current == entry.byThread) blocks[other] = std::max(blocks[other], entry.epoch);
   blocks[block & 0x1FFFFF] = std::max(blocks[block & 0x1FFFFF], seen);
@@ -359,7 +361,7 @@ void endCopy(const void* to, size_t written, const void*) {
   if (!isInKernel) return;
   const auto address = reinterpret_cast<uintptr_t>(to);
   if (!dynamic.has(address)) return;
-  // It is a write of this moment: what reads it must be behind a barrier from here.
+  // The copy counts as a write at this time: a barrier must separate it from every reader.
   for (size_t at = (address - dynamic.begin) / kGrain; at * kGrain < address - dynamic.begin + written; ++at) {
     Cell& cell = dynamicCells[at];
     if (cell.launch != launches || cell.write.thread != current || !cell.write.isPending) continue;
@@ -398,7 +400,7 @@ void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_init() {}
 
-// Atomic operations of the host code beside the kernels. The order asked for is never weaker than what is done.
+// Atomic operations of host code. They are at least as strongly ordered as was asked for.
 #define HINT_ATOMICS(bits, type)                                                                                \
   type __tsan_atomic##bits##_load(const volatile type* p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); } \
   void __tsan_atomic##bits##_store(volatile type* p, type v, int) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); } \
@@ -423,7 +425,7 @@ HINT_ATOMICS(64, uint64_t)
 #undef HINT_ATOMICS
 void __tsan_atomic_thread_fence(int) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
-/// What GCC says of a type and a place in the source, for -fsanitize=alignment.
+/// GCC's description of a type and a source location, for -fsanitize=alignment.
 struct TypeMismatch {
   const char* file;
   uint32_t line, column;

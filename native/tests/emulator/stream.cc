@@ -12,7 +12,7 @@
 namespace hint::emulator {
 namespace {
 
-/// Never destroyed: the thread may still run when the process ends.
+/// Never destroyed, because the thread may still run when the process ends.
 struct State {
   std::mutex mutex;
   std::condition_variable changed;
@@ -87,7 +87,7 @@ void enqueue(Stream& stream, Work work) {
   }
   stream.queue.push_back(std::move(work));
   ++stream.queued;
-  // Most of it waits until somebody needs it, as on a device that is behind.
+  // Most work is done only when something waits for it, as on a device that is behind the host.
   if (chance(4) == 0) {
     stream.allowed = std::max(stream.allowed, stream.done + chance(stream.queued - stream.done + 1));
     state.changed.notify_all();
@@ -179,7 +179,7 @@ void deleteGraph(cudaGraph_t graph) {
   count(-1);
 }
 
-/// How kernels that are added by their address are launched.
+/// Launch functions of kernels that are added to graphs by their address.
 struct Registered {
   const char* name;
   Unpack unpack;
@@ -224,7 +224,7 @@ cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t* node, cudaGraph_t graph, con
   if (const cudaError_t code = outcome("cudaGraphAddKernelNode")) return code;
   const auto found = registeredKernels().find(parameters->func);
   if (found == registeredKernels().end()) return returned(cudaErrorInvalidDeviceFunction);
-  // Launched into a stream of its own that captures: its arguments are copied there.
+  // The kernel is launched into a capturing stream of its own, which copies its arguments.
   Stream stream;
   stream.capture = *reinterpret_cast<std::shared_ptr<GraphBody>*>(graph);
   const Configuration configuration{parameters->gridDim, parameters->blockDim, parameters->sharedMemBytes,
@@ -273,7 +273,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
   if (const cudaError_t code = outcome("cudaGraphInstantiate")) return code;
-  // Bodies of loops are shared: nobody adds to them any more.
+  // Bodies of loops are shared, because nothing is added to them any more.
   *executable = reinterpret_cast<cudaGraphExec_t>(
       new std::shared_ptr<GraphBody>(std::make_shared<GraphBody>(GraphBody{bodyOf(graph).nodes, {}})));
   count(1);

@@ -8,13 +8,13 @@
 #include <memory>
 #include <vector>
 
-/// Streams whose work is queued and done by one thread, in random batches, or at last when somebody waits for it; and
-/// graphs, into which work is captured instead. HINT_EMULATOR_SEED chooses among the orders.
+/// Streams and graphs. Work of streams is queued; one thread does it in random batches, at the latest when something
+/// waits for it. HINT_EMULATOR_SEED chooses the random numbers. Work of a capturing stream goes into a graph instead.
 namespace hint::emulator {
 
 using Work = std::function<void()>;
 
-/// Work in order; `body` is repeated while the condition holds.
+/// A step of a graph; `body` is repeated while the condition holds.
 struct GraphNode {
   Work run;
   cudaGraphConditionalHandle condition = 0;
@@ -22,13 +22,13 @@ struct GraphNode {
 };
 struct GraphBody {
   std::vector<GraphNode> nodes;
-  std::vector<cudaGraph_t> bodies;  ///< handles of what loops repeat
+  std::vector<cudaGraph_t> bodies;  ///< handles of the bodies of its loops
 };
 
 struct Stream {
   std::deque<Work> queue;
   uint64_t queued = 0, done = 0;
-  uint64_t allowed = 0;  ///< so much of it may be done by now
+  uint64_t allowed = 0;  ///< number of works that may be done by now
   std::shared_ptr<GraphBody> capture;
   bool isCaptureLost = false;
 };
@@ -44,26 +44,24 @@ void enqueue(Stream& stream, Work work);
 /// Waits until the first `count` works of the stream are done.
 void wait(Stream& stream, uint64_t count);
 void waitForAll();
-/// Whether they are done; lets them be done some day.
+/// Whether they are done; if not, allows the thread to do them.
 bool isDone(Stream& stream, uint64_t count);
 uint64_t queuedOn(Stream& stream);
-/// Whether work of the stream is captured; if so, that a call came which no capture may see.
+/// Whether the stream is capturing. If so, the capture becomes invalid, because it must not see this call.
 bool spoilsCapture(Stream& stream);
 bool isAnyCapturing();
 
 void runGraph(const GraphBody& graph);
 
-/// A number below `bound` that differs from call to call, of a sequence of the calling thread's own.
+/// A random number below `bound`, from a sequence of the calling thread.
 uint64_t chance(uint64_t bound);
 
-/// The error that the CUDA call of that name is to return: what a test wants, or none.
+/// The result of the CUDA call of that name: the error that a test asked for, or success.
 cudaError_t outcome(const char* call);
 /// The same, also kept for cudaGetLastError.
 cudaError_t returned(cudaError_t code);
 
-/// Says once for each `place` what is wrong; the process will end with kFound, at once where
-/// HINT_EMULATOR_STOP is 1. Whoever takes long to find the words may
-/// ask before.
+/// Notes a finding once for each `place`. The process then ends with kFound, at once when HINT_EMULATOR_STOP is 1.
 bool isReported(const char* kind, const void* place);
 void report(const char* kind, const void* place, const char* format, ...) __attribute__((format(printf, 3, 4)));
 constexpr int kFound = 66;

@@ -1,5 +1,5 @@
-// Lets every CUDA call of a piece of work fail in turn, in the emulator. Each time the work must end, in a value or in
-// an Error, and nothing may be left behind.
+// Makes each CUDA call of a piece of work fail in turn, in the emulator. Each time the work must end with a value or an
+// Error, and must give back all objects.
 //   hint_cuda_sweep [EVERY]   only every EVERY-th call
 #include <dlfcn.h>
 #include <signal.h>
@@ -22,7 +22,7 @@ namespace {
 constexpr int kOutOfMemory = 2, kIllegalAddress = 700, kUnknown = 999;
 constexpr unsigned kMostSeconds = 120;
 
-/// What the emulated library offers to tests.
+/// Functions of the emulated library for tests.
 struct Emulator {
   void (*refuseCalls)(int64_t first, int64_t last, int code);
   int64_t (*calls)();
@@ -50,8 +50,8 @@ Call firstCall(const char* op) {
   fail("INTERNAL", "The op ", op, " has no case.");
 }
 
-/// A stream is opened, commands with tables, counters, fault words and shared memory run on it, some replayed from a
-/// graph, their results are read, and it is closed.
+/// Opens a stream, runs commands with tables, counters, fault words and shared memory, some of them replayed from a
+/// graph, reads their results, and closes the stream.
 void work() {
   const auto stream = testing::openDevice("cuda");
   for (const char* op : {"embedding", "attention", "grouped_linear", "adafactor", "rms_norm", "sum"}) {
@@ -92,7 +92,7 @@ int sweep(int every) {
       ++total;
       callInHand = call;
       alarm(kMostSeconds);
-      // An illegal address stays; the others are of one call.
+      // After an illegal address all calls fail; other errors concern one call.
       emulator.refuseCalls(call, code == kIllegalAddress ? INT64_MAX : call, code);
       try {
         work();

@@ -1,5 +1,5 @@
-// Calls of every op with any shapes, dtypes and attributes are bound or refused with an Error, as are their gradients.
-// Only the declarations are linked: a kernel that ran here would have no address.
+// Calls of every op with any shapes, dtypes and attributes must be bound or refused with an Error, and so must their
+// gradients. Only the declarations of ops are linked, not their kernels.
 #include <algorithm>
 #include <exception>
 
@@ -13,10 +13,10 @@
 
 namespace hint {
 
-// What kernels would use, of OpenMP, which is not linked either.
+// Stands in for the function of parallel.h: OpenMP is not linked.
 int threadCount() { return 1; }
 
-// The order of packed weights is oneDNN's, which is not linked: here they are as large as they were.
+// Stands in for packed_matrix.h: oneDNN, which sets the packed size, is not linked.
 DType packedDType(DType wanted) { return wanted; }
 int64_t packedSize(int64_t k, int64_t n, DType) { return elementCount({k, n}); }
 
@@ -34,7 +34,7 @@ Tensor tensorOf(Input& input) {
   Tensor tensor;
   tensor.dtype = kDTypes[input.byte() % 4];
   for (int rank = input.byte() % 5; rank > 0; --rank) tensor.shape.push_back(input.integer());
-  // As the binding makes them: a size is checked before there is a buffer, which takes memory only when it is written.
+  // As in the binding, the size is checked before the buffer is made; a buffer takes memory only when it is written.
   tensor.buffer = std::make_shared<Buffer>(allocator(), tensor.bytes());
   return tensor;
 }

@@ -6,7 +6,7 @@
 
 namespace hint::fuzz {
 
-/// The bytes of an input, taken one value at a time; zeros once they are used up.
+/// Takes values from the bytes of a fuzzer's input; zeros after the last byte.
 class Input {
  public:
   Input(const uint8_t* data, size_t size) : data_(data), size_(size) {}
@@ -14,7 +14,7 @@ class Input {
   uint8_t byte() { return at_ < size_ ? data_[at_++] : 0; }
   bool isUsedUp() const { return at_ >= size_; }
 
-  /// Small as often as not; otherwise at the edges of integer types, or anything.
+  /// A small integer half of the time; otherwise one at the limit of an integer type, or any.
   int64_t integer() {
     static constexpr int64_t kEdges[] = {0,
                                          1,

@@ -1,5 +1,5 @@
-// Windows of a mapped file at any place, of any shape and dtype, and names of dtypes: a tensor that lies in the file,
-// or an Error.
+// Tensors of a mapped file at any position, of any shape and dtype name, must lie in the file or be refused with an
+// Error.
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -34,7 +34,7 @@ void readWindow(Input& input) {
   for (int rank = input.byte() % 6; rank > 0; --rank) shape.push_back(input.integer());
   const int64_t position = input.byte() % 2 ? input.integer() : 4 * (input.byte() + 256 * (input.byte() % 8));
   const hint::Tensor tensor = file()->tensor(allocator, dtype, shape, position);
-  // Every byte of the window is in the file, or the sanitizer ends this.
+  // Reads every byte, so that the sanitizer finds those outside the file.
   const auto* bytes = static_cast<const unsigned char*>(addressOf(tensor));
   unsigned sum = 0;
   for (size_t i = 0; i < tensor.bytes(); ++i) sum += bytes[i];
