@@ -8,7 +8,7 @@ import { nominalParameters, paperFlops, PAPER_LENGTHS, paperShape } from './pape
 /** The quantity on the x axis of a curve. */
 export type CurveAxis = 'instruction' | 'shots' | 'examples';
 
-/** Costs at one place of the axis, 1 being Tk-Instruct of T5-base with the median definition and 100 examples. */
+/** Costs at one point of the axis, relative to Tk-Instruct of T5-base with the median definition and 100 examples. */
 export interface CurvePoint {
   readonly x: number;
   /** By the paper's formulas. */
@@ -42,7 +42,7 @@ const SHOT = (sni.twoPositive.instruction - DEFINITION) / 2;
 
 /**
  * Relative FLOPs of HINT and of Tk-Instruct at SNI's median lengths along instruction tokens, shots, or examples per
- * task. Over examples the costs are those of one example, the task's share included.
+ * task. Over examples, costs are per example, with its share of the task's cost.
  *
  * @throws HintError INVALID_ARGUMENT for an axis or size that there is not
  */

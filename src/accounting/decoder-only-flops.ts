@@ -1,6 +1,6 @@
 import type { DecoderOnlyConfig } from '../model/decoder-only/config.js';
 
-/** Multiply-adds of the layers over `tokens` that come behind `before` others, of which keys and values are there. */
+/** Multiply-adds of the layers over `tokens` tokens after `before` others, whose keys and values are cached. */
 function layers(config: DecoderOnlyConfig, tokens: number, before: number): number {
   const { dModel: d, dFf, numLayers, embeddingSize } = config;
   const keys = tokens * before + (tokens * (tokens + 1)) / 2;
@@ -18,7 +18,7 @@ export function decoderOnlyTaskMultiplyAdds(config: DecoderOnlyConfig, instructi
 }
 
 /**
- * Multiply-adds of one example behind its instruction: the rest of the prompt, and one step per generated token.
+ * Multiply-adds of one example after its instruction: the rest of the prompt, and one step per generated token.
  *
  * @param lengths tokens as fed: `input` has at least one
  */

@@ -13,10 +13,10 @@ import { slotsOf } from '../model/modules/slots.js';
 import { boolean, checked, integer, options as optionsOf } from '../util/arguments.js';
 
 /**
- * What is counted: the multiply-adds of every matrix product of inference, as the engine carries them out (no padding,
- * causal attention over what exists, key/value caches, components that are never read left out where they are). It is
- * what the native op table counts of the ops executed (Device.statistics). Element-wise work, norms, softmax, biases and
- * table look-ups are not counted. One multiply-add is two FLOPs.
+ * The multiply-adds of every matrix product of inference, as the engine executes them: no padding, causal attention
+ * over existing keys, key/value caches, no components that are never read. The native op table counts the same of the
+ * executed ops (Device.statistics). Element-wise work, norms, softmax, biases and table look-ups are not counted. One
+ * multiply-add is two FLOPs.
  */
 export interface MultiplyAdds {
   /** Attention projections q, k, v, o, in the model, the hyperencoder and the component attention. */
@@ -126,7 +126,7 @@ function encode(
   feedForward(counter, config, adapted, layers, tokens * sequences);
 }
 
-/** Adds `steps` cached decoder steps over a cross-attention memory whose keys and values are there already. */
+/** Adds `steps` cached decoder steps over a cross-attention memory whose keys and values exist already. */
 function decode(
   counter: Counter,
   config: ModelConfig,
@@ -145,9 +145,9 @@ function decode(
   counter.lmHead += steps * config.dModel * config.vocabSize;
 }
 
-/** Which part of generating modules is counted; absent: all of it. */
+/** The part of the generation that is counted; absent: all of it. */
 interface GeneratedPart {
-  /** Leave out keys and values of the instructions, which are made once, however many modules are generated. */
+  /** Do not count keys and values of the instructions, which are computed once for all modules. */
   readonly withoutKeys?: boolean;
   /** Only these kinds, and slots of each. */
   readonly table?: readonly Adaptation[];
@@ -168,7 +168,7 @@ function generate(
   // Without an instruction every task has the same modules.
   const generated = hint.generator === 'embedding' ? 1 : tasks;
   const width = attentionWidth(config);
-  // Side-by-side embeddings feed every slot, so that none of them can be left out.
+  // Without generators per layer, all embeddings feed every slot, so none can be left out.
   const rows = hint.perLayerGenerators
     ? hint.embeddingSlots * componentsPerSlot(config)
     : table.reduce((sum, adaptation) => sum + adaptation.components * slotsOfKind(adaptation), 0);
@@ -203,7 +203,7 @@ export function checkLengths(lengths: Readonly<Record<string, number>>): void {
   }
 }
 
-/** What compiling tasks is made of. */
+/** Multiply-adds of compiling tasks, by phase. */
 export interface CompileMultiplyAdds {
   /** The hyperencoder over the instructions. */
   readonly encode: MultiplyAdds;
@@ -213,11 +213,11 @@ export interface CompileMultiplyAdds {
   readonly fuse: MultiplyAdds;
 }
 
-/** What one example is made of, its task being compiled. */
+/** Multiply-adds of one example of a compiled task, by phase. */
 export interface ExampleMultiplyAdds {
   /** The encoder, and the cross-attention keys and values of its output. */
   readonly encode: MultiplyAdds;
-  /** `output` cached decoder steps; a teacher-forced pass over as many tokens does the same products. */
+  /** `output` cached decoder steps; a teacher-forced pass over the same number of tokens has the same count. */
   readonly decode: MultiplyAdds;
 }
 
@@ -271,7 +271,7 @@ export function compileMultiplyAdds(
 }
 
 /**
- * Multiply-adds of generating modules for `tasks` tasks from keys and values that are there.
+ * Multiply-adds of generating modules for `tasks` tasks from existing keys and values.
  *
  * @param part which kinds of modules, for which slots (default: every kind for every slot that reads it)
  */
@@ -288,7 +288,7 @@ export function generateMultiplyAdds(
 }
 
 /**
- * {@link compileMultiplyAdds} of one task, summed up.
+ * The sum of {@link compileMultiplyAdds} of one task.
  *
  * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
  */
@@ -298,7 +298,7 @@ export function taskMultiplyAdds(config: ModelConfig, instruction: number): Mult
 }
 
 /**
- * Multiply-adds of one example, the task being compiled, by phase.
+ * Multiply-adds of one example of a compiled task, by phase.
  *
  * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
  */
@@ -322,7 +322,7 @@ export function examplePhases(
 }
 
 /**
- * {@link examplePhases}, summed up.
+ * The sum of {@link examplePhases}.
  *
  * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
  */

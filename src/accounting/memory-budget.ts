@@ -1,14 +1,14 @@
 import { totalmem } from 'node:os';
 import { cudaReport } from '../tensor/device.js';
 
-// What is left goes to CUDA's context, to libraries with their work space, and to kernels while they run.
+// The rest is for CUDA's context, for libraries and their workspaces, and for kernels while they run.
 const SHARE_OF_GPU = 0.9;
-// What is left goes to the system, to examples in memory, and to JavaScript.
+// The rest is for the system, for examples in memory, and for JavaScript.
 const SHARE_OF_MACHINE = 0.8;
 
 /**
- * Bytes that tensors may take where nothing is said: a share of the memory that the GPU, or the machine or the container
- * around this process, has in all. It is no share of what is free, because a run would then depend on what else runs.
+ * The default limit of tensor memory, in bytes: a share of the total memory of the GPU, or of the machine or the
+ * container of this process. It is no share of the free memory, because a run would then depend on other processes.
  *
  * @param device cpu, cuda or cuda:N
  */
@@ -18,7 +18,7 @@ export function defaultMemoryBudget(device: string): number {
     const memory = devices[Number(device.split(':')[1] ?? 0)]?.memory ?? Infinity;
     return Math.floor(memory * SHARE_OF_GPU);
   }
-  // Where the process has no limit, Node.js gives 0, or more than the machine has.
+  // Without a limit of the process, Node.js returns 0, or more than the machine has.
   const constrained = process.constrainedMemory() || Infinity;
   return Math.floor(Math.min(totalmem(), constrained) * SHARE_OF_MACHINE);
 }

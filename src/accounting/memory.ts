@@ -23,16 +23,19 @@ interface Line {
   readonly perToken: number;
 }
 
-/** One way to count what a task takes, beside decoder-only caches of the same width. */
+/** The memory of a task by one way of counting, compared with decoder-only caches of the same width. */
 export interface MemoryRow {
   readonly name: string;
   readonly values: number;
   readonly bytes: number;
-  /** Instruction tokens from which it takes less than a decoder-only cache of that many layers; null: never. */
+  /**
+   * The number of instruction tokens from which the task takes less than a decoder-only cache with the layers of one
+   * stack, or of both; null: never.
+   */
   readonly crossover: { readonly oneStack: number | null; readonly bothStacks: number | null };
 }
 
-/** What a task of `instruction` tokens takes, by the paper and as held. */
+/** The memory of a task of `instruction` tokens, by the paper's formula and in the engine. */
 export interface MemoryReport {
   readonly instruction: number;
   readonly bytesPerValue: number;
@@ -41,7 +44,7 @@ export interface MemoryReport {
   readonly rows: readonly MemoryRow[];
   /** Bytes of a decoder-only key/value cache over the instruction, with the layers of one stack and of both. */
   readonly decoderOnly: { readonly oneStack: number; readonly bothStacks: number };
-  /** Bytes that one input being answered takes for a token read and for a token generated. */
+  /** Bytes per token that an input takes while it is answered: for a token read, and for a token generated. */
   readonly perInputToken: number;
   readonly perOutputToken: number;
 }
@@ -70,7 +73,7 @@ export function taskValues(config: ModelConfig, instruction: number): TaskValues
 }
 
 /**
- * Memory of a compiled task by the formula of paper §C.2 and as the engine holds it, against key/value caches of
+ * Memory of a compiled task by the formula of paper §C.2 and in the engine, compared with key/value caches of
  * decoder-only models.
  *
  * @param instruction tokens, s
@@ -124,7 +127,7 @@ function lineOf(valuesOf: (tokens: number) => number): Line {
   return { fixed: valuesOf(0), perToken: valuesOf(1) - valuesOf(0) };
 }
 
-/** The least whole number of tokens at which the line lies below a cache of `cachePerToken` values a token. */
+/** The smallest number of tokens at which the line is below a cache of `cachePerToken` values per token. */
 function crossover({ fixed, perToken }: Line, cachePerToken: number): number | null {
   const gained = cachePerToken - perToken;
   return gained <= 0 ? null : Math.floor(fixed / gained) + 1;

@@ -1,11 +1,11 @@
-/** A printed relative-FLOPs figure of the paper and how closely a stated formula can meet it. */
+/** A relative-FLOPs figure of the paper, and how closely the paper's formulas give it. */
 export interface PaperCell {
   readonly table: 1 | 2 | 3 | 9;
   readonly row: string;
   readonly column: string;
   /** As printed. */
   readonly value: number;
-  /** Whether the figure can be read beyond doubt in the paper's file. */
+  /** Whether the figure is legible without doubt in the paper's file. */
   readonly legible: boolean;
   /** Largest difference, absolute or as a share of `value`; both null: no stated formula gives the figure. */
   readonly toleranceAbs: number | null;

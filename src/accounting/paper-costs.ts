@@ -1,6 +1,6 @@
 /**
- * The cost formulas of the HINT paper (method §9.3), which count parameters per token. They serve to reproduce the
- * paper's relative numbers; what a model really computes is counted in flops.ts.
+ * The cost formulas of the HINT paper (method §9.3), which count parameters per token. They reproduce the paper's
+ * relative numbers; flops.ts counts what a model really computes.
  */
 
 /** Median token counts of a dataset, and how often a task is run. */
@@ -31,7 +31,7 @@ export function paperFlopsHint(
   );
 }
 
-/** What the paper's generated modules are sized by: adapters of 512 and prefixes of 30. */
+/** The sizes of a model that determine the paper's generated modules: adapters of 512 and prefixes of 30. */
 export interface PaperShape {
   /** d: model width. */
   readonly width: number;

@@ -43,7 +43,7 @@ export const PAPER_LENGTHS = {
   tokensPerShot: 81,
 } as const;
 
-/** Sizes as the paper names them; the T5 ones with the shape that A and G are counted from. */
+/** Sizes by the paper's names. Those of T5 have the shape from which A and G are counted. */
 const NOMINAL: Readonly<Record<string, { readonly parameters: number; readonly shape?: PaperShape }>> = {
   '250M': { parameters: 2.5e8, shape: paperShape(modelOfSize('base')) },
   '1.5B': { parameters: 1.5e9 },
@@ -58,7 +58,7 @@ export function nominalParameters(size: string): number | undefined {
   return name === undefined ? undefined : nominal(name).parameters;
 }
 
-/** A printed cell beside what the stated conventions give. */
+/** A printed cell with the value that the paper's conventions give. */
 export interface ReproducedCell extends PaperCell {
   readonly computed: number;
   readonly formula: string;
@@ -66,7 +66,7 @@ export interface ReproducedCell extends PaperCell {
   readonly within: boolean | null;
 }
 
-/** How a system is run: token counts, f for those that read the instruction with every input. */
+/** Token counts of a system: f for systems that read the instruction with every input. */
 export interface SystemLengths extends Omit<PaperLengths, 'instruction'> {
   /** t: tokens read once per task. */
   readonly instruction: number;
@@ -74,7 +74,7 @@ export interface SystemLengths extends Omit<PaperLengths, 'instruction'> {
   readonly full: number;
 }
 
-/** What the formulas need of a T5 model. */
+/** The sizes of a T5 model that the formulas use. */
 export function paperShape(config: ModelConfig): PaperShape {
   return {
     width: config.dModel,
@@ -134,7 +134,7 @@ const P3 = {
   examples: PAPER_LENGTHS.examples,
 };
 
-/** What 1.0 stands for in Table 1: Tk-Instruct of 250M parameters that reads the definition alone. */
+/** The cost that is 1.0 in Table 1: Tk-Instruct of 250M parameters that reads the definition alone. */
 export const SNI_BASELINE = paperFlops('tk-instruct', nominal('250M'), { ...SNI, ...PAPER_LENGTHS.sni.def });
 
 /**
@@ -147,7 +147,7 @@ export function reproducePaperTables(kappa = 3): ReproducedCell[] {
     const { computed, formula } = cell.table === 3 ? fewShot(cell) : relative(cell, kappa);
     const { value, toleranceAbs, toleranceRel } = cell;
     const tolerance = toleranceAbs ?? (toleranceRel === null ? null : toleranceRel * value);
-    // A figure of one decimal has no digit beyond; the sum of a decimal and a tolerance may be off by a rounding.
+    // The allowance covers the rounding error of adding a decimal and a tolerance.
     const within = tolerance === null ? null : Math.abs(computed - value) <= tolerance + 1e-9;
     return { ...cell, computed, formula, within };
   });

@@ -3,10 +3,10 @@ import { sizeOf } from '../model/modules/adaptations.js';
 import { momentShapes } from '../tensor/moments.js';
 import type { FloatDType } from '../tensor/ops.js';
 
-/** Bytes that training holds from the first update on, whatever the size of the batch. */
+/** Bytes that training holds from the first update on; they do not depend on the batch. */
 export interface StateMemory {
   readonly parameters: number;
-  /** Copies of matrices in the dtype of products, where parameters are held in another. */
+  /** Copies of matrices in the dtype of products, when parameters have another. */
   readonly copies: number;
   /** Gradients of the parameters that are trained, in f32. */
   readonly gradients: number;
@@ -14,7 +14,7 @@ export interface StateMemory {
   readonly total: number;
 }
 
-/** One parameter, as far as its memory goes. */
+/** The properties of a parameter that determine its memory. */
 export interface ParameterMemory {
   readonly name: string;
   readonly shape: readonly number[];
@@ -25,7 +25,7 @@ export interface ParameterMemory {
 
 const BYTES = { f32: 4, bf16: 2 } as const;
 
-/** What parameters take, with their copies, gradients and the optimizer's moments. */
+/** Bytes of parameters with their copies, gradients and the optimizer's moments. */
 export function stateMemory(
   parameters: Iterable<ParameterMemory>,
   computeDtype: FloatDType,
@@ -45,7 +45,7 @@ export function stateMemory(
   return { ...bytes, total: bytes.parameters + bytes.copies + bytes.gradients + bytes.moments };
 }
 
-/** Tables that are read row by row as they are held, so that no copy of them is made. */
+/** Tables that are read by rows in their own dtype, so that no copy of them is made. */
 const READ_BY_ROW = new Set(['shared.weight', 'positions.weight', 'hypernetwork.embedding.weight']);
 
 function isCopied(name: string, shape: readonly number[]): boolean {

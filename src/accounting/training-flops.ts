@@ -30,17 +30,17 @@ export interface TrainingCost {
   readonly forward: MultiplyAdds;
   /** Twice the forward (one product for the input's gradient, one for the weight's), and the logits computed again. */
   readonly backward: MultiplyAdds;
-  /** What runs again in the backward pass; all 0 where that is nothing. */
+  /** Multiply-adds that run again in the backward pass; all 0 when nothing does. */
   readonly recomputed: MultiplyAdds;
-  /** Multiply-adds that are not executed because two products of the generators are made one. */
+  /** Multiply-adds that are saved because two products of the generators are folded into one. */
   readonly folded: number;
-  /** What is executed, in FLOPs (two per multiply-add). */
+  /** The executed FLOPs (two per multiply-add). */
   readonly flops: number;
 }
 
 /**
- * Multiply-adds of forward and backward over a batch, every parameter being trained; a system that freezes some of them
- * leaves out some of the backward products, so that this is an upper bound there.
+ * Multiply-adds of the forward and backward pass over a batch when every parameter is trained. A system that freezes
+ * parameters executes fewer backward products, so that this is an upper bound for it.
  *
  * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
  */
@@ -75,8 +75,9 @@ export function trainingFlops(config: ModelConfig, lengths: TrainingLengths): Tr
 }
 
 /**
- * FLOPs of forward and backward pass over a batch, whatever an engine does to get there: work that runs again, logits that are
- * computed again, and what tasks share and a microbatch repeats are not counted; products that are folded into one are.
+ * Useful FLOPs of the forward and backward pass over a batch, independent of how an engine computes them. Work and
+ * logits that are computed again, and shared work that each microbatch repeats, are not counted; products that are
+ * folded into one are.
  */
 export function usefulFlops(
   config: ModelConfig,
@@ -91,7 +92,7 @@ export function usefulFlops(
   );
   let flops = tasks.reduce((total, lengths) => total + useful(lengths), 0);
   const [first] = tasks;
-  // What all tasks share, such as the components' queries, is computed once a batch.
+  // Work that all tasks share, such as the components' queries, counts once per batch.
   if (first) flops -= (tasks.length - 1) * (2 * useful(first) - useful({ ...first, tasks: 2 }));
   for (const [i, index] of taskIndex.entries()) {
     const task = tasks[index] ?? ofTask(0);
@@ -112,13 +113,13 @@ function ofTask(instruction: number): TrainingLengths {
 
 const NOTHING = addMultiplyAdds();
 
-/** What reads generated modules: adapters, LoRA, and attention behind prefixes. */
+/** Multiply-adds of the products that read generated modules: adapters, LoRA, and attention over prefixes. */
 function sites({ hint }: ModelConfig, stacks: MultiplyAdds, { adaptations }: MultiplyAdds): MultiplyAdds {
   const attention = hint && hint.prefixLength > 0 ? stacks.attention : 0;
   return { ...NOTHING, attention, adaptations, total: attention + adaptations };
 }
 
-/** LoRA of cross-attention's keys and values: made for the inputs, and once more for fused instructions. */
+/** LoRA of cross-attention's keys and values, which is applied to the inputs and again to fused instructions. */
 function generatedTwice(config: ModelConfig, instruction: number, tasks: number): MultiplyAdds {
   if (!config.hint?.instructionFusion) return NOTHING;
   const table = adaptationTable(config).filter(isLoraOfKeys);
@@ -143,7 +144,7 @@ function foldedAway(config: ModelConfig, tasks: number, plan: BackwardPlan | und
   return saved;
 }
 
-/** Multiply-adds that folding saves in a forward pass of so many rows of a generator; 0 where it does not pay. */
+/** Multiply-adds that folding saves in a forward pass of `rows` rows of a generator; 0 when it saves nothing. */
 export function foldedForward(config: ModelConfig, rows: number): number {
   if (!foldsWhileTraining(config, rows)) return 0;
   return (rows - config.dModel) * config.dModel * attentionWidth(config);

@@ -10,10 +10,10 @@ import { parameterShapes } from '../model/parameters/parameter-shapes.js';
 import type { FloatDType } from '../tensor/ops.js';
 import { stateMemory, type ParameterMemory, type StateMemory } from './state-memory.js';
 
-/** What a backward plan takes. */
+/** Memory of training with one backward plan, in bytes. */
 export interface ModeMemory {
   readonly mode: BackwardPlan;
-  /** Those of the microbatch that takes most. */
+  /** The activations of the microbatch that takes most. */
   readonly activations: ActivationMemory;
   /** State and activations, with a margin of a tenth of the latter. */
   readonly required: number;
@@ -28,20 +28,20 @@ export interface ModeInput {
   costOfRunningAgain(shape: BatchShape): { readonly layers: number; readonly modules: number };
 }
 
-/** Room above the estimated activations: later batches may be larger than those that were looked at. */
+/** Factor on the estimated activations, because later batches may be larger than those that were examined. */
 export const MARGIN = 1.1;
 
-/** Parts of a token budget that microbatches are made smaller to before anything runs again. */
+/** Shares of a token budget that are tried before anything runs again in the backward pass. */
 const SMALLER = [7 / 8, 3 / 4, 5 / 8, 1 / 2, 3 / 8, 1 / 4];
-/** Tokens below which a microbatch has too few rows to fill a device. */
+/** The fewest tokens of a microbatch that fill a device. */
 const LEAST_TOKENS = 2048;
 
-/** Token budgets to try where one leaves no room to keep everything, the largest first. */
+/** Smaller token budgets to try when memory does not suffice to keep everything, the largest first. */
 export function smallerBudgets(tokenBudget: number): number[] {
   return SMALLER.map((part) => Math.floor(part * tokenBudget)).filter((tokens) => tokens >= LEAST_TOKENS);
 }
 
-/** What each backward plan takes for the largest of some microbatches; the plan that runs least again comes first. */
+/** Memory of each backward plan for the largest microbatch; the plan that runs least again is the first. */
 export function modeMemory({ state, batches, ...model }: ModeInput): ModeMemory[] {
   const costs = batches.map((shape) => model.costOfRunningAgain(shape));
   const layers = costs.reduce((total, cost) => total + cost.layers, 0);
@@ -69,15 +69,15 @@ export const PRECISIONS: readonly Precision[] = [
   { weights: 'bf16', compute: 'bf16' },
 ];
 
-/** What training a model takes in one precision. */
+/** Memory of training a model in one precision. */
 export interface TrainingMemory extends Precision {
   readonly state: StateMemory;
   readonly modes: readonly ModeMemory[];
-  /** The first backward plan that stays within the budget; undefined where none does. */
+  /** The first backward plan within the budget; undefined when there is none. */
   readonly chosen: BackwardPlan | undefined;
 }
 
-/** What of a training's settings decides how much memory it takes. */
+/** The settings that determine the memory of training. */
 export interface TrainingMemoryInput extends Precision {
   /** Whether the parameter of a name is trained. */
   readonly isTrained: (parameter: string) => boolean;
@@ -86,7 +86,7 @@ export interface TrainingMemoryInput extends Precision {
   readonly optimizer: 'adafactor' | 'adamw';
 }
 
-/** What training a model of this configuration takes. */
+/** Memory of training a model of this configuration in every precision. */
 export function trainingMemory(
   config: ModelConfig,
   { weights, compute, isTrained, batch, budget, optimizer }: TrainingMemoryInput,

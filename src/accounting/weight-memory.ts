@@ -10,9 +10,9 @@ import { slotsOf } from '../model/modules/slots.js';
 
 /** Bytes of a model's weights in an engine. */
 export interface WeightMemory {
-  /** The parameters in f32, or in bf16: where a checkpoint is mapped, these lie in its file. */
+  /** The parameters in f32 or bf16. When a checkpoint is mapped, they are in its file. */
   readonly parameters: { readonly f32: number; readonly bf16: number };
-  /** What inference reads beside them, once packed. */
+  /** The packed copies that inference reads in addition. */
   readonly packed: {
     readonly matrices: number;
     /** The generators' matrices, in f32 in every engine. */
@@ -28,10 +28,10 @@ const BYTES = { f32: 4, bf16: 2, int8: 1 } as const;
 const BYTES_OF_QUANTISED_OUTPUT = 8;
 
 /**
- * What the weights of an engine take. Padding is not counted: matrices whose sides are no multiples of 64 take a little
+ * Bytes of the weights of an engine. Padding is not counted: matrices whose sides are no multiples of 64 take a little
  * more.
  *
- * @param dtype what the engine is opened with
+ * @param dtype the dtype that the engine is opened with
  * @param heldAs the dtype in which the machine holds matrices of a dtype
  */
 export function weightMemory(
@@ -70,8 +70,8 @@ export function weightMemory(
 }
 
 /**
- * What the weights of an engine take on CUDA, which reads them as they are: parameters in f32, or matrices and tables in
- * bf16 with what inference derives of them.
+ * Bytes of the weights of an engine on CUDA, which does not pack them: parameters in f32, or matrices and tables in
+ * bf16 with the values that inference derives from them.
  */
 export function unpackedWeightMemory(config: ModelConfig, dtype: 'f32' | 'bf16'): number {
   const shapes = [...parameterShapes(config)];
@@ -100,7 +100,8 @@ function queryValues(config: ModelConfig, adaptation: Adaptation): number {
 }
 
 /**
- * The dtype in which matrices are held here: with AVX-512, bf16 and int8 are multiplied as they are or widened in registers; without it, all are f32.
+ * The dtype in which this machine holds matrices. With AVX-512, bf16 and int8 matrices are multiplied directly or
+ * widened in registers; without it, all are f32.
  *
  * @param isa as platformReport gives it
  */
@@ -117,7 +118,7 @@ export interface EngineWeights {
   readonly cuda: { readonly f32: number; readonly bf16: number };
 }
 
-/** What a model's weights take in the engines of this machine. */
+/** Bytes of a model's weights in the engines of this machine. */
 export function engineWeights(config: ModelConfig): EngineWeights {
   const held = heldOn(platformReport().isa);
   const of = (dtype: WeightDType): WeightMemory => weightMemory(config, dtype, held);

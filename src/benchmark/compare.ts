@@ -5,14 +5,14 @@ import { checkLevels } from '../util/read-file.js';
 import { spread, type Spread } from '../util/statistics.js';
 import { recordOf } from '../util/record-schema.js';
 
-/** Samples of one measurement: seconds, or a single figure that a bench has taken together. */
+/** The samples of one measurement in seconds, or its single figure when a bench kept no samples. */
 export interface BenchmarkSeries {
   readonly name: string;
   /** All times: less is better. */
   readonly samples: readonly number[];
   /** Half the width of its range as a share of the figure, where a bench kept that instead of samples. */
   readonly relativeError?: number;
-  /** Something measured beside the engine: a peer, or what the machine can do. */
+  /** Whether this is a measurement of something else than the engine: a peer, or the machine's limits. */
   readonly control: boolean;
 }
 
@@ -64,7 +64,7 @@ const fileSchema = z.looseObject({ parts: recordOf(partSchema) });
 const SINGLE_FIGURE_MARGIN = 3;
 
 /**
- * Every timed series of a results file of `npm run bench` or `hint bench`.
+ * Reads every timed series of a results file of `npm run bench` or `hint bench`.
  *
  * @param source named in errors
  * @throws HintError INVALID_FILE when it is no results file, or has nothing timed

@@ -24,12 +24,12 @@ interface Running<DType> {
 }
 
 /**
- * A peer that generates, in a process for each kind of memory: what it holds is loaded when it is first asked for, and a process
- * that died is started anew.
+ * A peer that generates, with one process for each kind of memory. A model is loaded at its first use, and a process
+ * that has died is started again.
  */
 export class GenerationPeer<DType extends string = string> {
   private readonly running = new Map<PeerMemory, Running<DType>>();
-  /** What the peer says of itself. */
+  /** The peer's description of itself. */
   description: PeerDescription = {};
 
   private constructor(private readonly kind: GenerationPeerKind<DType>) {}
@@ -63,7 +63,7 @@ export class GenerationPeer<DType extends string = string> {
   ): Promise<FoundSetting> {
     const warm = new Set<string>();
     const trial = async (setting: PeerSetting, rows: number): Promise<number> => {
-      // The first call of a kind also makes kernels.
+      // The first call of a kind also compiles kernels, so it is not timed.
       const kind = `${setting.memory} ${setting.variant.name}`;
       if (!warm.has(kind)) await this.generate(inputs.slice(0, 2), tokens, dtype, setting, signal);
       warm.add(kind);

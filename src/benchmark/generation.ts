@@ -8,11 +8,11 @@ import { watchEventLoopLag, type EventLoopLag } from '../util/event-loop-lag.js'
 import { OUTPUT_TOKENS } from './lengths.js';
 import { secondsOf } from './turns.js';
 
-/** What was seen while a sample was taken. */
+/** The observations of one sample. */
 export interface Observation {
   readonly seconds: number;
   readonly eventLoopLag: EventLoopLag;
-  /** Tensor memory at its peak beyond what was held before, bytes. */
+  /** Peak tensor memory above that before the sample, bytes. */
   readonly workingBytes: number;
 }
 
@@ -78,7 +78,7 @@ async function observed(device: Device, work: () => Promise<void>): Promise<Obse
   }
 }
 
-/** @throws HintError INTERNAL where less, or more, was generated than is timed */
+/** @throws HintError INTERNAL when the number of generated tokens is not the one that is timed */
 export function checkWork(generated: readonly { readonly tokens: Int32Array }[]): void {
   const wrong = generated.find(({ tokens }) => tokens.length !== OUTPUT_TOKENS);
   if (!wrong) return;

@@ -12,7 +12,7 @@ import { peerGeneration, type PeerGeneration } from './peers.js';
 import { plainModel } from './random-model.js';
 import type { MeasurementGroup } from './turns.js';
 
-// Enough rows for every kernel to have run once; weights were packed just before.
+// Enough rows that every kernel runs once.
 const WARM_UP_ROWS = 4;
 
 /**
@@ -125,7 +125,7 @@ function sampleOf({ seconds, residentBytes }: PeerGeneration): Sample {
   return { seconds, memoryBytes: residentBytes };
 }
 
-/** What a peer is measured in beside a dtype of the engine: the same, and f32 in any case. */
+/** The dtypes of a peer beside a dtype of the engine: the same, and always f32. */
 function peerDTypes(
   { dtypes: held }: MeasuredPeer,
   dtypes: readonly WeightDType[],
@@ -144,7 +144,7 @@ async function pack(model: EncoderDecoderModel, dtype: WeightDType): Promise<num
   await model.prepareInference();
   await device.synchronize();
   if (device.packsWeights) return device.statistics().bytesInUse - bytesInUse;
-  // There may be no weights of inference: parameters are then read in place, and both models share them.
+  // A device without packed weights reads the parameters in place, and both models share them.
   return [...parameterShapes(model.config).keys()]
     .map((name) => model.inferenceWeights?.table(name) ?? model.parameters.stored(name))
     .reduce((total, { bytes }) => total + bytes, 0);

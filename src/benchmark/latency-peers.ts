@@ -9,10 +9,10 @@ import { cTranslate2Kind, huggingFaceKind, type PeerPlace } from './peer-kinds.j
 import { settingWords, type FoundSetting } from './peer-settings.js';
 import { startOnnx, type PeerDescription } from './peers.js';
 
-/** What a peer is measured in. */
+/** A dtype of a peer. */
 export type PeerDType = 'f32' | 'bf16' | 'int8';
 
-/** A peer that is there, and how it is run. */
+/** An installed peer and its settings. */
 export interface MeasuredPeer {
   readonly peer: GenerationPeer<PeerDType>;
   readonly dtypes: readonly PeerDType[];
@@ -20,7 +20,7 @@ export interface MeasuredPeer {
   readonly settings: ReadonlyMap<string, FoundSetting>;
 }
 
-/** The peers of a run that are there. */
+/** The installed peers of a run. */
 export interface Peers {
   readonly generating: Partial<Record<GeneratingPeerName, MeasuredPeer>>;
   readonly onnx?: { readonly peer: PeerProcess; readonly weights: string };

@@ -113,7 +113,7 @@ export function latencyChart(part: LatencyPart, logarithmic = false): string {
     if (GENERATING_PEERS.some((peer) => peer === system)) likes.set(name, `${NAMES.t5}, ${dtype}`);
     lines.set(name, [...(lines.get(name) ?? []), { x: shots, y: median, low: p10, high: p90 }]);
   }
-  // A peer's line shares the colour of the engine's, which must be known first.
+  // The engine's lines come first, because a peer's line takes the colour of one.
   const names = [...lines.keys()].sort((a, b) => Number(likes.has(a)) - Number(likes.has(b)));
   return lineChart({
     title: `Time of 100 examples, ${part.model}`,

@@ -21,7 +21,10 @@ export const LATENCY_DTYPES = ['f32', 'bf16', 'int8'] as const satisfies readonl
 export interface LatencyOptions {
   /** A T5 v1.1 size with random weights, or `model`. */
   readonly size?: string | undefined;
-  /** A model directory; a plain T5 leaves HINT out. Its weights stand for themselves here, for their shape in HF. */
+  /**
+   * A model directory; with a plain T5, HINT is not measured. The engine uses its weights, Hugging Face random ones of
+   * its shape.
+   */
   readonly model?: string | undefined;
   /** With a size: the width of HINT's adapters. */
   readonly adapterSize: number;
@@ -37,7 +40,7 @@ export interface LatencyOptions {
   /** A directory with an exported T5 of the same shape. */
   readonly onnx?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Told what is left out, and why. */
+  /** Called with what is left out, and why. */
   readonly note?: ((text: string) => void) | undefined;
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
 }
@@ -66,7 +69,7 @@ export interface LatencyPoint extends LatencyCase, Spread {
   readonly memoryBytes: number;
   /** FLOPs of one example of plain T5. */
   readonly flopsPerExample?: number;
-  /** The worst of all samples; of this process, so that peers have none. */
+  /** The worst lag of all samples, of this process; peers have none. */
   readonly eventLoopLag?: EventLoopLag;
 }
 

@@ -1,7 +1,7 @@
 import { slope } from '../util/statistics.js';
 import type { LatencyPart, LatencyPoint, LatencySystem } from './latency-run.js';
 
-/** How systems are called in reports. */
+/** Names of systems in reports. */
 export const NAMES: Readonly<Record<LatencySystem, string>> = {
   hint: 'HINT',
   t5: 'plain T5',
@@ -10,20 +10,20 @@ export const NAMES: Readonly<Record<LatencySystem, string>> = {
   onnx: 'ONNX T5',
 };
 
-/** A peer whose seconds a token grow more than so many times with length is not quoted without saying so. */
+/** When a peer's seconds per token grow by more than this factor with length, the report says so. */
 const MOST_GROWTH = 1.3;
 
-/** How much longer a system takes for a token of a longer input. */
+/** How the seconds per token of a system grow with the input's length. */
 export interface Growth {
   /** Seconds an input token, over those at the shortest input that was measured. */
   readonly seconds: number;
-  /** The same of FLOPs: what the longer input explains; NaN in results of older versions. */
+  /** The same ratio of FLOPs, which the longer input explains; NaN in results of older versions. */
   readonly flops: number;
   readonly from: number;
   readonly to: number;
 }
 
-/** A ratio that the engine is to reach. */
+/** A ratio that is a target of the engine. */
 export interface LatencyTarget {
   readonly name: string;
   /** `least`: at or above the limit is reached; `most`: at or below. */
@@ -31,7 +31,7 @@ export interface LatencyTarget {
   readonly limit: number;
   readonly measured: number;
   readonly reached: boolean;
-  /** What must be known of the peer to read the ratio. */
+  /** A remark about the peer that a reader of the ratio needs. */
   readonly note?: string;
 }
 
@@ -44,10 +44,7 @@ type Add = (
   peer?: LatencyPoint,
 ) => void;
 
-/**
- * The ratios that a run allows to state, of medians. They are set for the T5-base shape with 100 examples; what was not
- * measured is left out.
- */
+/** The targets that a run measured, as ratios of medians. They are set for the T5-base shape with 100 examples. */
 export function latencyTargets(part: LatencyPart): LatencyTarget[] {
   const { points } = part;
   const targets: LatencyTarget[] = [];
@@ -71,7 +68,7 @@ export function latencyTargets(part: LatencyPart): LatencyTarget[] {
   return targets;
 }
 
-/** HINT, in the dtype that it is fastest in, against plain T5 elsewhere. */
+/** Adds targets of HINT, in its fastest dtype, against plain T5 in peers. */
 function addHintTargets(add: Add, at: At): void {
   for (const [shots, dtype, limit] of [
     [0, 'f32', 13],
@@ -111,7 +108,7 @@ function addPlainTargets(add: Add, at: At): void {
   }
 }
 
-/** Of this engine alone. */
+/** Adds targets within this engine. */
 function addOwnTargets(add: Add, at: At, { points, dtypes }: LatencyPart): void {
   for (const system of ['hint', 't5'] as const)
     add(`${NAMES[system]} in int8 against bf16, 0 shots`, 'least', 1.5, ratio(at(system, 0, 'bf16'), at(system, 0, 'int8'))); // prettier-ignore
@@ -126,7 +123,7 @@ function addOwnTargets(add: Add, at: At, { points, dtypes }: LatencyPart): void 
   }
 }
 
-/** How a peer's seconds a token grow up to this length; undefined where none shorter was measured. */
+/** How a peer's seconds per token grow up to this length; undefined when no shorter one was measured. */
 export function growthOf(points: readonly LatencyPoint[], point: LatencyPoint): Growth | undefined {
   const shortest = points
     .filter(

@@ -4,7 +4,7 @@ import { PAPER_LENGTHS } from '../accounting/paper-tables.js';
 export interface ExampleLengths {
   /** The bare input, which HINT and systems without instruction read. */
   readonly input: number;
-  /** What HINT's hypernetwork reads once a task. */
+  /** Tokens that HINT's hypernetwork reads once per task. */
   readonly instruction: number;
   /** Instruction and input together, which plain T5 reads with every input. */
   readonly full: number;
@@ -16,9 +16,9 @@ export const OUTPUT_TOKENS = PAPER_LENGTHS.p3.output;
 export const MOST_SHOTS = 20;
 
 /**
- * Lengths with a definition and `shots` positive examples. The paper gives medians for none and for two (Table 7), and
- * each column goes on by what it gains from one to the other: 33 tokens a shot with the input, 64 without. A median of
- * sums is not the sum of medians, so the two differ; taken as they are, they put HINT's instruction at its longest.
+ * Lengths with a definition and `shots` positive examples. The paper gives medians for 0 and 2 shots (Table 7); each
+ * column is extended linearly, by 33 tokens per shot with the input and 64 without. The two differ because a median of
+ * sums is not the sum of medians. Taken together they make HINT's instruction as long as possible.
  */
 export function sniLengths(shots: number): ExampleLengths {
   const perShot = (none: number, two: number): number => (two - none) / 2;

@@ -14,7 +14,7 @@ export interface MachineDescription {
   readonly oneDNN: string;
 }
 
-/** What belongs to one measurement: when, of which state of the sources, under which load. */
+/** The circumstances of one measurement: time, commit, load. */
 export interface MomentDescription {
   readonly started: string;
   /** `unknown` outside a repository. */
@@ -37,7 +37,7 @@ export function describeMachine(): MachineDescription {
   };
 }
 
-/** To be called before measuring: the load average is that of others then. */
+/** Call before measuring, so that the load average is that of other processes. */
 export async function describeMoment(): Promise<MomentDescription> {
   const git = (...words: string[]): Promise<string> =>
     promisify(execFile)('git', words, { cwd: packageRoot() }).then(

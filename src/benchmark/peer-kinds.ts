@@ -3,9 +3,9 @@ import type { GenerationPeerKind } from './generation-peer.js';
 import { peerBatches, peerMemories, type PeerVariant } from './peer-settings.js';
 import { loadPeer, startCTranslate2, startHuggingFace } from './peers.js';
 
-/** What Hugging Face can hold weights in. */
+/** The dtypes of weights in Hugging Face. */
 export type HfDType = 'f32' | 'bf16';
-/** What CTranslate2 is measured with. */
+/** The dtypes of CTranslate2. */
 export type CTranslate2DType = 'f32' | 'int8';
 
 /** The shape and the machine of peers. */
@@ -17,7 +17,7 @@ export interface PeerPlace {
 
 const ATTENTIONS = ['sdpa', 'eager'] as const;
 
-/** Attention of both kinds; for bf16, weights in bf16 and f32 weights whose products are in bf16. */
+/** Hugging Face with both kinds of attention; for bf16, with weights in bf16, and with f32 weights and autocast. */
 export function huggingFaceKind({ config, threads, device }: PeerPlace): GenerationPeerKind<HfDType> {
   return {
     start: startHuggingFace,
@@ -40,7 +40,7 @@ export function huggingFaceKind({ config, threads, device }: PeerPlace): Generat
   };
 }
 
-/** All threads in one batch, or a batch a thread. */
+/** CTranslate2 with all threads in one batch, or with one batch per thread. */
 export function cTranslate2Kind({ config, threads }: PeerPlace): GenerationPeerKind<CTranslate2DType> {
   return {
     start: startCTranslate2,

@@ -16,7 +16,7 @@ export class PeerProcess {
   private failure: Error | undefined;
   private ended = false;
 
-  /** Whether the process answers no more; an error that it answered with leaves it of use. */
+  /** Whether the process has ended. After an answer that is an error it is still usable. */
   get hasEnded(): boolean {
     return this.ended;
   }

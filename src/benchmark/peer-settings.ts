@@ -2,17 +2,20 @@ import { HintError, throwIfAborted } from '../util/errors.js';
 
 /** Inputs of one batch that peers are tried with. */
 const BATCHES = [1, 2, 4, 8, 16, 25, 50, 100];
-/** Inputs of a short trial at least: one batch of these takes part, or several small ones. */
+/** The fewest inputs of a short trial: one large batch, or several small ones. */
 const TRIAL_ROWS = 4;
-/** Larger batches are not tried behind one that takes so many times as long an input as the best of the same memory. */
+/**
+ * Larger batches are not tried after one that takes this many times the seconds per input of the best with the same
+ * memory.
+ */
 const GIVE_UP = 2;
-/** So many of the short trials' best are tried further. */
+/** Number of the best short trials that are tried with all inputs. */
 const FINALISTS = 2;
 
-/** Whether glibc gives memory back to the system as it does by itself, or keeps it for its next use. */
+/** Whether glibc returns memory to the system, its default, or keeps it for its next use. */
 export type PeerMemory = 'system' | 'kept';
 
-/** What tells glibc so, in the environment of a process. Other C libraries take no notice. */
+/** The environment variables that make glibc do so. Other C libraries ignore them. */
 export const MEMORY_ENVIRONMENT: Readonly<Record<PeerMemory, Readonly<Record<string, string>>>> = {
   system: {},
   kept: { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_MAX_: '0', MALLOC_TRIM_THRESHOLD_: '20000000000' },
@@ -36,9 +39,9 @@ export interface PeerSetting {
 export interface SettingSpace {
   readonly batches: readonly number[];
   readonly memories: readonly PeerMemory[];
-  /** The first that works is tried with every batch and memory, those behind it with the best of these. */
+  /** The first that works is tried with every batch and memory, later ones with the best of these only. */
   readonly variants: readonly [PeerVariant, ...PeerVariant[]];
-  /** Variants that are dear to set up; tried with the very best only. */
+  /** Variants that take long to set up; they are tried with the best setting only. */
   readonly dearVariants?: (best: PeerVariant) => readonly PeerVariant[];
 }
 
@@ -56,11 +59,11 @@ export interface FoundSetting extends PeerSetting {
 export interface MeasuredSetting {
   readonly batch: number;
   readonly memory: PeerMemory;
-  /** What else was chosen: kind of attention, what products are in, how threads are used. */
+  /** The other choices: kind of attention, dtype of products, use of threads. */
   readonly how: string;
   /** Settings that were tried and worked. */
   readonly tried: number;
-  /** Settings that did not, and why. */
+  /** Why other settings failed. */
   readonly failed: readonly string[];
 }
 
@@ -81,8 +84,9 @@ export function peerBatches(rows: number): number[] {
 }
 
 /**
- * Finds what a peer is fastest with, economically: every batch and memory in a short trial, the best of them with every other
- * variant, and the best two of all with all inputs. A setting that the peer refuses, or dies of, is left out.
+ * Finds the fastest setting of a peer in few trials: every batch and memory in a short trial, then the best of them
+ * with every other variant, then the best two with all inputs. A setting that the peer refuses or that kills it is left
+ * out.
  *
  * @param rows how many inputs there are
  * @param shortest inputs of a trial at least
@@ -167,7 +171,7 @@ export function settingWords({ batch, memory, variant }: PeerSetting): string {
   return `batches of ${batch}, ${MEMORY_WORDS[memory]}${variant.name ? `, ${variant.name}` : ''}`;
 }
 
-/** The kinds of memory that there are to try: on a CPU under Linux both. */
+/** The kinds of memory to try: both on a CPU under Linux. */
 export function peerMemories(device: string): readonly PeerMemory[] {
   return process.platform === 'linux' && device === 'cpu' ? ['kept', 'system'] : ['system'];
 }

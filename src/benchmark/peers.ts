@@ -126,7 +126,7 @@ export async function startOnnx(
 }
 
 /**
- * Seconds of a generation in a peer; the caller's own measurement would hold the way there and back.
+ * Seconds of a generation, measured in the peer, so that sending the request and the answer does not count.
  *
  * @throws HintError NOT_SUPPORTED when the peer fails or does other work than it was asked for; ABORTED
  */

@@ -66,8 +66,8 @@ export function endless(config: ModelConfig): ModelConfig {
 }
 
 /**
- * A model with random weights of the original's scales. Speed does not depend on the values, so one block of normals
- * is laid out again and again: drawing every number would take longer than the measurement.
+ * A model with random weights of the original's scales. Speed does not depend on the values, so one block of normal
+ * numbers is repeated: drawing every number would take longer than the measurement.
  *
  * @throws HintError OUT_OF_MEMORY, ABORTED
  */

@@ -15,7 +15,7 @@ import { describeMoment, type MomentDescription } from './machine.js';
 import { randomModel, randomTokens, uniforms } from './random-model.js';
 import { alternate, secondsOf } from './turns.js';
 
-/** What is measured of tasks. */
+/** Options of the measurement of tasks. */
 export interface TaskMeasurementOptions {
   /** The shape of the HINT model, whose weights are random; as benchConfig gives it. */
   readonly config: ModelConfig;
@@ -54,13 +54,13 @@ export interface TaskPart extends MomentDescription {
 }
 
 const LENGTHS = sniLengths(0);
-/** A cached task is found too quickly to be timed once. */
+/** Look-ups per sample, because finding one cached task is too quick to be timed. */
 const SWAPS = 100;
 
 /**
- * What a task costs around its generation: compiling, saving, loading, finding it in the cache; and what inputs cost
- * whose tasks differ: `single` is one call with inputs of one task, `scheduled` the same requests through the
- * scheduler, `mixed` requests of many tasks through it. Files are read from the operating system's cache.
+ * Measures compiling, saving and loading a task and finding it in the cache, and requests of one and of many tasks:
+ * `single` is one call with inputs of one task, `scheduled` the same requests through the scheduler, `mixed` requests
+ * of many tasks through it. Files are read from the operating system's cache.
  *
  * @throws HintError OUT_OF_MEMORY, IO, ABORTED
  */
@@ -146,7 +146,7 @@ function measurementsOf(
     save: () => secondsOf(() => first.save(path, { signal })),
     load: async () => {
       const load = async (): Promise<void> => (await engine.loadTask(path, { signal })).dispose();
-      // The first load would also pay for collecting the buffers of saving.
+      // The first load would include the garbage collection of the buffers of saving.
       await load();
       return secondsOf(load);
     },
@@ -174,7 +174,7 @@ function measurementsOf(
 
 const WORDS = ['Name', 'the', 'colour', 'of', 'every', 'fruit', 'in', 'this', 'list', 'and', 'count', 'them'];
 
-/** A definition of as many tokens as the median instruction has, or a few more; another for every number. */
+/** A definition of about the median instruction's length, at least as long; every number gives another one. */
 function definitionOf(tokenizer: Tokenizer, number: number): string {
   let text = `Task ${number}:`;
   for (let i = 0; tokenizer.tokenLength(text) < LENGTHS.instruction; i++)

@@ -2,8 +2,8 @@ import { buildBatch, type TokenizedExample } from '../data/batch.js';
 import { normal, randomTokens } from './random-model.js';
 
 /**
- * Lengths of training examples: log-normal around the medians of Super-NaturalInstructions, cut where the systems cut.
- * With this spread the longest of a batch is about three times the mean.
+ * Lengths of training examples: log-normal around the medians of Super-NaturalInstructions, truncated at the systems'
+ * limits. With this spread the longest of a batch is about three times the mean.
  */
 export const TRAINING_LENGTHS = {
   fullMedian: 133,
@@ -24,7 +24,8 @@ export interface DrawnBatch {
 }
 
 /**
- * A batch of random tokens. An example's instance is as much of its full input as the medians have: 44 of 133 tokens.
+ * A batch of random tokens. The instance is the same share of an example's full input as in the medians: 44 of 133
+ * tokens.
  *
  * @param uniform numbers in [0, 1)
  */

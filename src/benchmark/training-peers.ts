@@ -20,10 +20,10 @@ import { loadPeer, peerPython, startHuggingFace, type PeerDescription } from './
 import type { DrawnBatch } from './training-examples.js';
 import type { TrainingMeasurementOptions, TrainingPeerName } from './training-run.js';
 
-/** A peer that is there. */
+/** An installed peer. */
 export interface TrainingPeer {
   readonly description: PeerDescription;
-  /** What it trains fastest with. */
+  /** The setting with which it trains fastest. */
   readonly setting: FoundSetting;
   /** Share of the tokens of all its steps that were not padding. */
   readonly usefulShare: number;
@@ -38,12 +38,12 @@ interface StepAnswer {
   readonly usefulTokens: number;
 }
 
-/** Steps of a variant that warm up: the first makes kernels, and, compiled, what other lengths need. */
+/** Warm-up steps of a variant: the first step compiles kernels, also for other lengths. */
 const WARM_UP_STEPS = 1;
 
 /**
- * Starts a peer, loads the measured shape into it and finds what it trains fastest with: microbatch, memory, attention, products
- * in f32 or bf16, compiled or not.
+ * Starts a peer, loads the measured shape into it and finds its fastest setting: microbatch, memory, attention,
+ * products in f32 or bf16, compiled or not.
  *
  * @param first the batch that trials are taken with
  * @returns the peer, or why it is left out
@@ -61,7 +61,7 @@ export async function startTrainingPeer(
     // What is not installed shows at once.
     await runs.ready({ batch: 1, memory: space.memories[0] as PeerMemory, variant: space.variants[0] });
     const setting = await findSetting(space, options.batchSize, (tried) => runs.trial(tried, first), {
-      // A trial is a whole step: its update takes as long for one example.
+      // A trial is a whole step, because the update takes the same time for any number of examples.
       ...{ shortest: options.batchSize, signal: options.signal },
     });
     runs.keepOnly(setting);
@@ -91,8 +91,8 @@ export async function startTrainingPeer(
 }
 
 /**
- * What a training peer can be run with. A microbatch or products that the caller named are the only ones; a model is compiled
- * with the best of the rest only, as that takes minutes.
+ * The settings of a training peer. A microbatch or dtype of products that the caller names is the only one.
+ * Compilation, which takes minutes, is tried with the best of the other settings only.
  */
 export function trainingSpace(
   name: TrainingPeerName,

@@ -20,7 +20,7 @@ const AGAIN: Readonly<Record<BackwardPlan, string>> = {
   both: 'runs layers and makes modules again in the backward pass (no useful work)',
 };
 
-/** What each peer does the same work as. */
+/** The system of the engine that does the same work as each peer. */
 const LIKE = { hf: 't5', 'hint-torch': 'hint' } as const;
 
 /** Rates of one system over all steps of a run. */
@@ -82,7 +82,10 @@ export function trainingMarkdown(part: TrainingPart): string {
   ].join('\n\n');
 }
 
-/** What the engine was told, up to the word "roof", as far as the results say it: those of older versions lack some of these fields. */
+/**
+ * The engine's settings as a clause that ends with the word "roof". Results of older versions lack some of them, which
+ * are left out.
+ */
 function settingsOf(part: Partial<TrainingPart>): string {
   const { computeDtype, paramDtype, runAgain } = part;
   const told = [

@@ -14,7 +14,7 @@ export type TrainingPeerName = (typeof TRAINING_PEERS)[number];
 export const TRAINING_SYSTEMS = ['hint', 't5', ...TRAINING_PEERS] as const;
 export type TrainingSystem = (typeof TRAINING_SYSTEMS)[number];
 
-/** What is measured of training. */
+/** Options of the measurement of training. */
 export interface TrainingMeasurementOptions {
   /** The shape, whose weights are random; with a hypernetwork where HINT is measured. */
   readonly config: ModelConfig;
@@ -25,17 +25,17 @@ export interface TrainingMeasurementOptions {
   readonly tasks: number;
   /** Most tokens of a microbatch of the engine. */
   readonly tokenBudget: number;
-  /** What the engine computes in, and the roof is measured in; f32 unless said otherwise. */
+  /** The dtype in which the engine computes and the roof is measured; default: f32. */
   readonly computeDtype?: FloatDType | undefined;
-  /** What the engine keeps matrices in: f32, or bf16 with stochastic rounding. */
+  /** The dtype in which the engine keeps matrices: f32, or bf16 with stochastic rounding. */
   readonly paramDtype?: FloatDType | undefined;
-  /** What the engine's backward pass runs again; nothing unless said otherwise. */
+  /** What the engine's backward pass runs again; default: nothing. */
   readonly backward?: BackwardPlan | undefined;
-  /** Examples that a peer takes at a time; absent: as many as it is fastest with. */
+  /** Examples per microbatch of a peer; absent: the fastest number. */
   readonly peerBatch?: number | undefined;
-  /** What peers multiply in, with f32 weights; absent: f32 or bf16, whichever is faster. */
+  /** The dtype of peers' products with f32 weights; absent: f32 or bf16, whichever is faster. */
   readonly autocast?: 'bf16' | undefined;
-  /** Steps measured of each system, behind one that warms up. */
+  /** Measured steps of each system, after one that warms up. */
   readonly rounds: number;
   /** Rows and columns of the matrix product that is the roof; as many as fill the device unless said otherwise. */
   readonly roofSide?: number | undefined;
@@ -44,7 +44,7 @@ export interface TrainingMeasurementOptions {
   /** A Python file that builds HINT in PyTorch; see bench/peers/hint_torch.py. */
   readonly hintPeer?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Told what is left out, and why. */
+  /** Called with what is left out, and why. */
   readonly note?: ((text: string) => void) | undefined;
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
 }
@@ -61,7 +61,7 @@ export interface MeasuredSystem {
   /** Of the engine: the worst p99 of the event-loop lag of all steps, milliseconds. */
   readonly lagP99?: number;
   readonly peer?: PeerDescription;
-  /** Of a peer: what it trained fastest with. */
+  /** Of a peer: its fastest setting. */
   readonly setting?: MeasuredSetting;
   /** Of a peer: the share of its tokens that is not padding. */
   readonly usefulShare?: number;
@@ -85,7 +85,7 @@ export interface TrainingPart extends MomentDescription {
   /** By batch, tokens that are not padding; HINT reads every instruction of a batch once. */
   readonly usefulTokens: readonly { readonly t5: number; readonly hint: number }[];
   readonly systems: readonly MeasuredSystem[];
-  /** Peers that were asked for and are not there, and why. */
+  /** Peers that were asked for and not measured, and why. */
   readonly skipped: Readonly<Record<string, string>>;
   /** Seconds by system, as measured; `roof`: seconds per FLOP of a large matrix product. */
   readonly samples: Readonly<Record<string, readonly number[]>>;

@@ -23,15 +23,15 @@ export interface StepSettings {
   /** Most tokens of a microbatch. */
   readonly tokenBudget: number;
   readonly computeDtype: FloatDType;
-  /** What matrices are kept in; bf16 is rounded stochastically. */
+  /** The dtype in which matrices are kept; bf16 is rounded stochastically. */
   readonly paramDtype: FloatDType;
   /** What the backward pass runs again. */
   readonly backward: BackwardPlan;
 }
 
-/** What was seen of an engine's steps, in their order. */
+/** Observations of an engine's steps, in their order. */
 export interface ObservedSteps {
-  /** Useful ones: nothing counts twice. */
+  /** Useful FLOPs, without work that is computed again. */
   readonly flops: number[];
   /** Most tensor memory of all steps, bytes. */
   peakBytes: number;

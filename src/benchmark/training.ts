@@ -20,7 +20,8 @@ import { alternate } from './turns.js';
 /**
  * Whole training steps (forward, backward, Adafactor on every parameter) on batches of mixed tasks whose lengths are
  * spread as in Super-NaturalInstructions. All systems get the same examples in turns: plain T5 reads the instruction
- * with every input, HINT reads every different instruction once. A large matrix product takes its turn with them.
+ * with every input, HINT reads every different instruction once. A large matrix product, the roof, is measured in turns
+ * with them.
  *
  * @throws HintError OUT_OF_MEMORY, NOT_SUPPORTED when a named peer cannot be loaded or one fails on the way, ABORTED
  */

@@ -1,6 +1,6 @@
 import { throwIfAborted } from '../util/errors.js';
 
-/** Measurements that need something set up before they take their turns, such as weights in one dtype. */
+/** Measurements with a common preparation, such as weights in one dtype. */
 export interface MeasurementGroup {
   /** Not timed; runs in every round. */
   readonly prepare?: () => Promise<void>;
@@ -8,11 +8,11 @@ export interface MeasurementGroup {
   readonly measurements: Readonly<Record<string, () => Promise<number>>>;
 }
 
-/** How often and under whose control measurements take turns. */
+/** Options of taking turns. */
 export interface TurnOptions {
   /** Samples of each measurement. */
   readonly rounds: number;
-  /** One more round in front, which is not kept. */
+  /** Whether another round before the first is measured and discarded. */
   readonly warmUp?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
@@ -26,7 +26,7 @@ export async function secondsOf(work: () => Promise<unknown>): Promise<number> {
 }
 
 /**
- * Samples of several measurements, taken in turns: what else the machine does falls on all of them alike.
+ * Takes samples of several measurements in turns, so that other load of the machine affects all of them alike.
  *
  * @returns by name, seconds in the order of the rounds
  * @throws HintError ABORTED, and what a measurement throws

@@ -54,7 +54,7 @@ export interface DemoDatasetOptions {
   readonly testInstances?: number;
 }
 
-/** Training operations and those kept back: each half of a test combination is known, the combination is not. */
+/** Operations of training and of test. Each half of a test combination occurs in training, the combination does not. */
 export interface OperationPlan {
   readonly train: readonly Operation[];
   readonly test: readonly Operation[];

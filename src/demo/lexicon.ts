@@ -21,7 +21,10 @@ export const NAMES: readonly string[] =
 export const NUMBER_WORDS: readonly string[] =
   'one two three four five six seven eight nine ten eleven twelve'.split(' ');
 
-/** Words an instruction asks to add to the answer. They occur in no input, so that only who reads the instruction can answer. */
+/**
+ * Words an instruction asks to add to the answer. They occur in no input, so that no system can answer without the
+ * instruction.
+ */
 export const LABELS: readonly string[] = 'done okay thanks please sure indeed stop hello maybe finally'.split(
   ' ',
 );

@@ -1,7 +1,7 @@
 import { CATEGORIES, FIELDS, NUMBER_WORDS, article } from './lexicon.js';
 import { SENTENCE_ROLES, type Scene, type SceneItem, type Shape } from './scenes.js';
 
-/** Points at one item of an input. `phrases` are noun phrases that name it, all meaning the same. */
+/** Selects one item of an input. `phrases` are noun phrases that name it and mean the same. */
 export interface Selector {
   readonly key: string;
   readonly shape: Shape;
@@ -116,7 +116,7 @@ export const SELECTORS: readonly Selector[] = [
 
 /**
  * Whether a selector needs two steps, finding one item and then the one beside it. The pretraining text states such
- * facts, but two encoder layers have not learned them when the demo needs them, so no task asks for them.
+ * facts, but the demo's two encoder layers do not learn them from it, so no task asks for them.
  */
 export function isNeighbour({ key }: Selector): boolean {
   return /^(after|before)-/.test(key);

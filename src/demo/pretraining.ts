@@ -36,7 +36,7 @@ const PLAIN_SHARE = 0.5;
 const DEFINITION_SHARE = 0.1;
 const LISTING_SHARE = 0.2;
 const STATEMENTS_PER_TEXT = 3;
-/** Share of texts cut right behind the input; the others are cut anywhere in the statements. */
+/** Share of texts that are cut directly after the input; the others are cut anywhere in the statements. */
 const CUT_BEHIND_INPUT_SHARE = 0.5;
 
 function stateFact(operation: Operation, scene: Scene, random: SeededRandom): string | undefined {
@@ -74,7 +74,7 @@ function splitAt(words: readonly string[], at: number): TextPair {
 
 /**
  * The text that the demo's small T5 is pretrained on, as prefix and continuation (prefix LM): inputs followed by
- * statements about them, cut at a random place behind the input, and wordings of training tasks. No request is ever
+ * statements about them, cut at a random place after the input, and wordings of training tasks. No request is ever
  * answered in it, and neither combinations nor sentences of the test tasks of the same seed occur.
  */
 export function* generatePretrainingPairs(options: { seed: number; documents: number }): Generator<TextPair> {

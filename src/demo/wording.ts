@@ -179,7 +179,7 @@ export const REQUESTS: Readonly<Record<Format, Wordings>> = {
   },
 };
 
-/** Sentences that change nothing. */
+/** Sentences without influence on the answer. */
 export const REMARKS: readonly string[] = [
   'Do not write anything else.',
   'Keep the answer short.',

@@ -23,7 +23,7 @@ import { scorePredictions, type ScoreReport } from './score.js';
 export interface EvaluateOptions extends GenerateOptions {
   /** Also write the predictions here, as JSON lines that `hint score` reads, all or nothing. */
   predictionsFile?: string | undefined;
-  /** What ROUGE takes for a word (default `default`). */
+  /** The track, which decides what a word is for ROUGE (default `default`). */
   track?: ScoreTrack | undefined;
 }
 
@@ -38,7 +38,7 @@ const EVALUATE = optionsOf<EvaluateOptions>({
   track: optional(TRACK),
 });
 
-/** What evaluating a model on a dataset gave. */
+/** Result of evaluating a model on a dataset. */
 export interface Evaluation {
   /** In the order of the examples. */
   predictions: Prediction[];

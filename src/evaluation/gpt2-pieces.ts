@@ -13,7 +13,7 @@ const END_OF_TEXT = '<|endoftext|>';
 // Looking at the clock takes longer than a short word.
 const LONG_WORD = 1000;
 const PLACES_PER_LOOK = 10_000;
-// Marks pieces of bytes that are no UTF-8, so that they equal no text.
+// Prefix of pieces that are not UTF-8, so that they equal no text.
 const BYTES = '\uffff';
 
 /**

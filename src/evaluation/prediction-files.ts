@@ -106,7 +106,7 @@ function describeFault([{ path, message }]: Faults): string {
 
 const PREDICTION_LINE = '{"id": "…", "prediction": "…", "task"?: "…", "references"?: ["…"]}';
 
-/** A line in the form that has most to say: with an `Instance` it is Tk-Instruct's, whatever else it has. */
+/** Parses a line. One with an `Instance` has Tk-Instruct's form, whatever other fields it has. */
 function parsePrediction(value: unknown, where: string): Prediction {
   const isTkInstruct = typeof value === 'object' && value !== null && Object.hasOwn(value, 'Instance');
   const expected = isTkInstruct

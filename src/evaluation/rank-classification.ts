@@ -40,7 +40,7 @@ const EVALUATE = optionsOf<P3EvaluateOptions>({
   maxTokens: optional(count),
   predictionsFile: optional(path),
 });
-// Only what a model generates needs a tokenizer.
+// Only generated answers need a tokenizer.
 const RANKED = shaped<{ model: AnyModel; tokenizer?: Tokenizer | undefined }>(
   { model: anyModel, tokenizer: optional(instance(Tokenizer, 'a Tokenizer, such as engine.tokenizer')) },
   EVALUATED.allowed,
@@ -66,7 +66,7 @@ export interface P3Scores {
   readonly count: number;
 }
 
-/** What evaluating a model on P3 gave. */
+/** Result of evaluating a model on P3. */
 export interface P3Evaluation {
   predictions: P3Prediction[];
   templates: (P3Scores & { dataset: string; template: string })[];
@@ -76,7 +76,7 @@ export interface P3Evaluation {
   average: number | undefined;
   /** Ranked examples whose target is none of their choices: always wrong. */
   unanswerable: number;
-  /** Wall time, tokenising left out. */
+  /** Wall time in seconds, without tokenising. */
   seconds: number;
 }
 

@@ -6,13 +6,13 @@ import { stem } from './stemmer.js';
 /** The accepted answers. */
 export const REFERENCE_LIST = list(textKind, 'a list of texts');
 
-/** The tracks of Super-NaturalInstructions, which differ in what ROUGE takes for a word. */
+/** The tracks of Super-NaturalInstructions, which differ in what a word is for ROUGE. */
 export const SCORE_TRACKS = ['default', 'xlingual'] as const;
 
 /** `default`: English words; `xlingual`: GPT-2's pieces, which texts of any language have. */
 export type ScoreTrack = (typeof SCORE_TRACKS)[number];
 
-/** How answers of a track are scored: any track but `xlingual` is scored as the English one. */
+/** The track by whose rules answers are scored: `xlingual`, or `default` for every other. */
 export function scoredAs(track: string | undefined): ScoreTrack {
   return track === 'xlingual' ? track : 'default';
 }
@@ -20,7 +20,7 @@ export function scoredAs(track: string | undefined): ScoreTrack {
 /** The values of an argument `track`. */
 export const TRACK = choice(...SCORE_TRACKS);
 
-/** What ROUGE compares in a track. @throws HintError LIMIT_EXCEEDED as {@link gpt2Pieces} */
+/** The tokens that ROUGE compares in a track. @throws HintError LIMIT_EXCEEDED as {@link gpt2Pieces} */
 export function trackTokens(text: string, track: ScoreTrack): string[] {
   return track === 'xlingual' ? gpt2Pieces(text) : rougeTokens(text);
 }
@@ -34,7 +34,7 @@ export function rougeTokens(text: string): string[] {
   return words.map((word) => (word.length > 3 ? stem(word) : word));
 }
 
-// Some milliseconds of work between two looks at the clock.
+// Cells between two checks of the time limit: some milliseconds of work.
 const CELLS_PER_LOOK = 4_000_000;
 
 /** Length of the longest common subsequence, in O(|a| |b|) time and O(|b|) memory. @throws HintError LIMIT_EXCEEDED */

@@ -32,7 +32,7 @@ export interface ScoreReport extends Scores {
 
 /** Options of {@link scorePredictions}. */
 export interface ScoreOptions {
-  /** What ROUGE takes for a word (default `default`, English words). */
+  /** The track, which decides what a word is for ROUGE (default `default`: English words). */
   readonly track?: ScoreTrack | undefined;
 }
 
@@ -156,7 +156,7 @@ export interface ScoreFileOptions extends ScoreOptions {
 }
 
 /**
- * What `hint score PREDICTIONS [--references PATH]` computes.
+ * Scores a file of predictions, as `hint score PREDICTIONS [--references PATH]` does.
  *
  * @param predictionsPath JSON lines of {id, prediction, task?, references?}, or as Tk-Instruct writes them
  * @param options.references JSON lines of {id, references, track?}, or a Super-NaturalInstructions directory; without it

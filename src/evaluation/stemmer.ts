@@ -92,7 +92,7 @@ function removePastOrGerund(word: string): string {
   return hasVowel(stem) ? restoreEnding(stem) : word;
 }
 
-/** Undoes what -ed and -ing did to the word in front of them: hopp(ing) → hop, fil(ing) → file. */
+/** Restores the word before -ed or -ing: hopp(ing) → hop, fil(ing) → file. */
 function restoreEnding(stem: string): string {
   if (stem.endsWith('at') || stem.endsWith('bl') || stem.endsWith('iz')) return stem + 'e';
   if (endsDouble(stem)) return 'lsz'.includes(stem.at(-1)!) ? stem : stem.slice(0, -1);
@@ -131,7 +131,7 @@ const DOUBLE_SUFFIXES: readonly Rule[] = [
 ];
 
 function shortenDoubleSuffix(word: string): string {
-  // -alli may hide another double suffix (…ationalli), so it goes before the others, not in its turn.
+  // -alli may follow another double suffix (…ationalli), so it is removed first.
   const isAdverb = word.endsWith('alli') && hasMeasure(word.slice(0, -4));
   return applyFirst(isAdverb ? word.slice(0, -2) : word, DOUBLE_SUFFIXES);
 }

@@ -18,7 +18,7 @@ export interface SystemDescription {
   readonly options: readonly string[];
 }
 
-/** What a system feeds, generates and trains, read off its definition. */
+/** Describes from its definition what a system feeds, generates and trains. */
 export function describeSystem(system: System): SystemDescription {
   const hint = system.hypernetwork?.defaults;
   const { format } = system.setting(0);

@@ -18,7 +18,7 @@ export const PAPER_HYPERNETWORK: HintConfig = {
   prefixActivation: 'gelu',
 };
 
-/** What of a cross-attention hypernetwork a run may choose besides sizes. */
+/** Fields of a cross-attention hypernetwork, besides sizes, that a run may set. */
 export const HYPERNETWORK_OPTIONS = ['instructionPaddingMask', 'generatorLayerNorm'] as const;
 
 /** HINT (paper §3): the instruction goes to the hypernetwork only, everything is trained. */

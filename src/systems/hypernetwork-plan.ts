@@ -10,18 +10,18 @@ import {
 /** The fields of a hypernetwork that a run sets differently from its system. */
 export type HintOptions = { readonly [K in keyof HintConfig]?: HintConfig[K] | undefined };
 
-/** The hypernetwork of a system, and what of it a run may choose. */
+/** The hypernetwork of a system, and the fields of it that a run may set. */
 export interface HypernetworkPlan {
   readonly defaults: HintConfig;
-  /** Fields a run may set; the others are what makes the system this system. */
+  /** Fields that a run may set; the others define the system. */
   readonly options: readonly (keyof HintConfig)[];
   /** Generators to choose from, where that is an option. */
   readonly generators?: readonly GeneratorKind[];
 }
 
-/** What a system says about its hypernetwork; see System. */
+/** The members of a System about its hypernetwork. */
 export interface HypernetworkPart {
-  /** T5: what a hypernetwork stands beside. */
+  /** The family of the models with hypernetworks. */
   readonly family: 't5';
   readonly hypernetwork: HypernetworkPlan | undefined;
   hint(base: ModelConfig, options: HintOptions): HintConfig | undefined;

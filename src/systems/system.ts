@@ -17,11 +17,14 @@ export interface ParameterGroup {
   readonly stepOffset: number | 'first-step';
 }
 
-/** What a run may ask of a system on P3. */
+/** Settings of P3 that a run may choose. */
 export interface P3Request {
-  /** What the model reads beside the hypernetwork: the whole prompt (default) or the instance's fields. */
+  /**
+   * What the model reads as input when a hypernetwork reads the prompt: the whole prompt (default) or the instance's
+   * fields.
+   */
   form?: 'joint' | 'split' | undefined;
-  /** Worked examples in front of the instruction, or of the prompt where there is no instruction (default 0). */
+  /** Worked examples before the instruction, or before the prompt when there is no instruction (default 0). */
   shots?: number | undefined;
 }
 
@@ -37,7 +40,7 @@ export interface System {
   readonly paper: string;
   /** How a task is shown to the model, in training and in evaluation. `positives`: examples in the instruction. */
   setting(positives: number): PromptSetting;
-  /** The hypernetwork it puts beside T5, and what a run may choose of it; undefined: plain T5. */
+  /** The hypernetwork beside T5, and the fields of it that a run may set; undefined: plain T5. */
   readonly hypernetwork: HypernetworkPlan | undefined;
   /**
    * The same for the prompts of P3. A system reads the instruction apart from the fields, the whole prompt, or the fields alone.
@@ -52,9 +55,11 @@ export interface System {
   hint(base: ModelConfig, options: HintOptions): HintConfig | undefined;
   /** The family of the models that it trains, by its name. */
   readonly family: string;
-  /** What a training configuration says where the run does not; else the paper's settings of T5. */
+  /** Training settings of this system that replace the defaults, which are the paper's for T5. */
   readonly training?: Readonly<Record<string, unknown>>;
-  /** Optimiser groups, in the order they are asked. A parameter that no group takes is not trained. */
+  /**
+   * Optimiser groups. The first group that takes a parameter gets it; a parameter that no group takes is not trained.
+   */
   readonly groups: readonly ParameterGroup[];
 }
 

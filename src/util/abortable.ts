@@ -2,8 +2,8 @@ import { throwIfAborted } from './errors.js';
 
 /**
  * Waits for `promise`, or until `signal` is aborted. Work that is already queued on a device cannot be taken back; this
- * lets the caller go on at once while that work runs out. When nobody waits for `promise` any more, or `signal` was aborted
- * before the call, its rejection does not count as unhandled.
+ * lets the caller go on at once while that work runs out. A later rejection of `promise` never counts as unhandled,
+ * also when `signal` was aborted before the call.
  *
  * @throws HintError `ABORTED`, or what `promise` rejects with
  */
@@ -26,11 +26,11 @@ export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | un
 }
 
 /**
- * Runs several works at once. When one fails, the others are aborted, and this rejects only when all have ended: what they
- * work on can then be given back.
+ * Runs several tasks at once. When one fails, the others are aborted. The promise rejects only after all have ended, so
+ * that what they use can then be released.
  *
- * @returns in the order of the works
- * @throws what the first work to fail does; HintError `ABORTED`
+ * @returns the results, in the order of the tasks
+ * @throws the error of the first task that failed; HintError `ABORTED`
  */
 export async function allOrNone<T extends readonly unknown[]>(
   signal: AbortSignal | undefined,

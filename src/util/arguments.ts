@@ -5,13 +5,17 @@ import { showValue } from './show-value.js';
 import { shown } from './shown.js';
 
 /**
- * What an argument may be. One declaration gives the check, its message and what tests make wrong values from. Kinds are
- * made by the functions of this file and put to use by {@link checked}, once where a public function is entered.
+ * The values that an argument may have. One declaration serves the check, its message, and the tests that derive wrong
+ * values from it. The functions of this file make kinds; every public function applies them with {@link checked} when
+ * it is entered.
  */
 export interface Kind<T = unknown> {
-  /** What may be given, as it stands behind "give" in a message. */
+  /** The allowed values, as they follow "give" in a message. */
   readonly allowed: string;
-  /** The value as the function uses it. Objects and lists of options are copied, so that the caller cannot change them afterwards. */
+  /**
+   * Checks a value and returns it as the function uses it. Objects and lists of options are copied, so that the caller
+   * cannot change them afterwards.
+   */
   read(value: unknown): T;
   /** Whether it may be left out. */
   readonly optional?: true;
@@ -33,12 +37,12 @@ export type Members<T> = {
   readonly [K in keyof T]-?: undefined extends T[K] ? OptionalKind<Exclude<T[K], undefined>> : Kind<T[K]>;
 };
 
-/** What is wrong with a value; whoever catches it knows the value's name and makes the sentence. */
+/** The fault of a value. The catching function knows the name of the argument and makes the sentence. */
 class Fault extends Error {
   readonly path: (string | number)[] = [];
 }
 
-/** `text` and where in it: `options`, `.serving`, `[3]`. */
+/** The path of a member in an argument, such as `options.serving[3]`. */
 function pathOf(name: string, path: readonly (string | number)[]): string {
   return path.reduce<string>((whole, key) => {
     if (typeof key === 'number') return `${whole}[${key}]`;
@@ -54,9 +58,9 @@ function refusal(value: unknown, allowed: string): Fault {
 }
 
 /**
- * An argument as it is used.
+ * Checks an argument and returns it as the function uses it.
  *
- * @param name what the argument is called; its members are told of as `name.member`
+ * @param name name of the argument; errors call its members `name.member`
  * @throws HintError INVALID_ARGUMENT naming argument, value and what may be given
  */
 export function checked<T>(kind: Kind<T>, value: unknown, name: string): T {
@@ -75,7 +79,7 @@ export function checked<T>(kind: Kind<T>, value: unknown, name: string): T {
   }
 }
 
-/** {@link checked} for what may be left out as a whole. */
+/** {@link checked} for an argument that may be undefined. */
 export function checkedIfGiven<T>(kind: Kind<T>, value: unknown, name: string): T | undefined {
   return value === undefined ? undefined : checked(kind, value, name);
 }
@@ -166,7 +170,7 @@ export const name: Kind<string> = where(
   (value) => typeof value === 'string' && value !== '',
 );
 
-/** The path of a file or folder, or a pattern for them: what the system would cut short or change is refused. */
+/** The path of a file or folder, or a pattern for them. Text that the system would cut off or change is refused. */
 export const path: Kind<string> = where(
   'a path: a text that is not empty, without NUL and halves of characters',
   (value) => typeof value === 'string' && value !== '' && !/\0|\p{Surrogate}/u.test(value),
@@ -177,7 +181,7 @@ export const signal: Kind<AbortSignal> = where(
   (value) => value instanceof AbortSignal,
 );
 
-/** Functions, whatever they take. */
+/** Functions with any parameters. */
 export function callback<T>(): Kind<T> {
   return where('a function', (value) => typeof value === 'function');
 }
@@ -209,7 +213,7 @@ export const numberedTasks: Kind<ArrayLike<number>> = where(
     ),
 );
 
-/** A value of the first kind whose type it has. */
+/** A value of either kind; the first kind that fits reads it. */
 export function either<T>(
   allowed: string,
   ...kinds: readonly [isOne: (value: unknown) => boolean, kind: Kind<T>][]
@@ -250,7 +254,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   );
 }
 
-/** Reads members one by one, and tells of a wrong one where it is. */
+/** Reads members one by one; the fault of a wrong one has the path to it. */
 function memberReader(
   members: Readonly<Record<string, Kind>>,
 ): (value: Record<string, unknown>) => Record<string, unknown> {

@@ -7,11 +7,11 @@ import { dropTemporary, forgetTemporary, removeAbandoned, temporaryPath } from '
 import { ioError, makeMissingFolders } from './write-error.js';
 
 /**
- * Makes a folder all or nothing: `write` fills a temporary folder beside `path`, which then takes its name, also from a
- * folder that is there already, whose mode and owner it takes over. Symbolic links are followed. Whatever fails, `path`
- * is as it was, and the temporary folder is removed.
+ * Makes a folder all or nothing: `write` fills a temporary folder beside `path`, which is then renamed to `path`. When
+ * a folder of that name exists, it is replaced, and the new one gets its mode and owner. Symbolic links are followed.
+ * When anything fails, `path` is unchanged and the temporary folder is removed.
  *
- * @throws HintError IO; what `write` throws is passed on
+ * @throws HintError IO; what `write` throws
  */
 export async function writeDirectoryAtomically(
   path: string,
@@ -67,7 +67,10 @@ function renameIfThere(from: string, to: string): boolean {
   }
 }
 
-/** Deletes a folder; it is gone under its name before the first of its files is. @throws HintError IO */
+/**
+ * Deletes a folder. It is renamed first, so that nobody sees it under its name with some of its files missing. @throws
+ * HintError IO
+ */
 export async function removeDirectory(path: string): Promise<void> {
   const temporary = temporaryPath(path);
   try {

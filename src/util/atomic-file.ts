@@ -6,10 +6,13 @@ import { findTarget, systemError } from './output-target.js';
 import { dropTemporary, forgetTemporary, removeAbandoned, temporaryPath } from './temporary.js';
 import { ioError, makeMissingFolders } from './write-error.js';
 
-/** Adds bytes, or text in UTF-8, to what is being written; the bytes must stay as they are until it resolves. */
+/**
+ * Appends bytes, or text as UTF-8, to the file that is written. The caller must not change the bytes before the promise
+ * resolves.
+ */
 export type Append = (data: Uint8Array | string) => Promise<void>;
 
-/** Makes a rename survive a power cut, on the systems where directories can be synced. */
+/** Syncs a folder, so that a rename in it survives a power cut, on systems where folders can be synced. */
 export async function syncFolder(path: string): Promise<void> {
   const directory = await open(path, 'r').catch(() => undefined);
   await directory?.sync().catch(() => undefined);
@@ -22,7 +25,7 @@ export async function syncFolder(path: string): Promise<void> {
  * removed, after a kill by the next process that writes into the folder.
  *
  * Symbolic links are followed, dangling ones too. A new file replaces the old one with its mode and, where the system
- * allows, its owner. What is no regular file (a device, a pipe, /dev/stdout) is opened and written to as data comes.
+ * allows, its owner. A device, a pipe or /dev/stdout is opened, and written as data comes.
  *
  * @param signal ends the waiting for a pipe's reader
  * @throws HintError IO if the file cannot be written (full disk, no permission, no such directory, …), ABORTED; what
@@ -75,7 +78,7 @@ async function replaceFile(
   await syncFolder(dirname(path));
 }
 
-/** Gives a temporary the mode of the file or folder that it is about to replace and, as far as this user may, its owner. */
+/** Gives a temporary file or folder the mode of the one that it will replace and, where this user may, its owner. */
 export async function takeOver(temporary: string, existing: Stats): Promise<void> {
   const { uid, gid, mode } = existing;
   await chown(temporary, uid, gid)
@@ -99,7 +102,7 @@ export async function writeFileAtomic(
   signal?: AbortSignal,
 ): Promise<void> {
   try {
-    // In the folder where the file really lies, to which a link may lead.
+    // The temporary file must be in the real folder of the target, to which a link may lead.
     const target = await findTarget(file);
     if (target.kind === 'file') await makeMissingFolders(dirname(target.path));
   } catch (error) {
@@ -117,8 +120,8 @@ export async function copyFileAtomic(from: string, to: string): Promise<void> {
 }
 
 /**
- * Adds whole lines to a file of lines, which is made when there is none. A last line that a kill cut off is
- * ended first, so that it stays a line of its own. When not all lines can be written, none is.
+ * Appends whole lines to a file, which is created when it is missing. When a kill has cut off the last line, a line
+ * feed is written first. When not all lines can be written, none is.
  *
  * @param lines ends with a line feed
  * @throws HintError IO
@@ -133,7 +136,7 @@ export function appendLines(path: string, lines: string): Promise<void> {
 }
 
 /**
- * Adds bytes to a file, which is made when there is none. When not all can be written, none is.
+ * Appends bytes to a file, which is created when it is missing. When not all can be written, none is.
  *
  * @throws HintError IO
  */
@@ -165,8 +168,8 @@ async function appendTo(
 }
 
 /**
- * Refuses an output before the work whose result it should hold: a folder, a place without permission, a name that
- * cannot be. What changes meanwhile is told when it is written.
+ * Refuses an impossible output path before the work: a folder, a place without permission, an impossible name. Later
+ * changes show as errors when the output is written.
  *
  * @throws HintError IO as {@link writeFileAtomic}
  */

@@ -8,7 +8,7 @@ export type Faults = readonly [z.core.$ZodIssue, ...z.core.$ZodIssue[]];
 export type Checked<T> =
   { readonly data: T; readonly faults?: undefined } | { readonly data?: undefined; readonly faults: Faults };
 
-// Nobody reads more of them.
+// The most faults that are described.
 const MOST_FAULTS = 100;
 
 /**
@@ -29,7 +29,8 @@ export function check<Schema extends z.ZodType>(schema: Schema, value: unknown):
   } catch (cause) {
     if (cause instanceof Enough)
       return { faults: faults.map((fault) => z.core.util.finalizeIssue(fault, { error: schemaSentence }, z.config())) as unknown as Faults }; // prettier-ignore
-    // zod ran out of stack: it passes faults on as arguments, of which there may be too many, or the value is nested too deeply.
+    // zod ran out of stack, because it passes faults as arguments and there were too many, or because the value is
+    // nested too deeply.
     if (!(cause instanceof RangeError)) throw cause;
     return { faults: [{ code: 'custom', path: [], message: 'it has too many faults', input: undefined }] };
   }

@@ -5,8 +5,8 @@ const W0 = 0x9e3779b9;
 const W1 = 0xbb67ae85;
 
 /**
- * Philox4x32-10: four random words from a 128-bit counter and a 64-bit key. A pure function, which is what makes
- * a resumed run draw the same numbers without saving a generator's state.
+ * Philox4x32-10: four random words from a 128-bit counter and a 64-bit key. A pure function, so that a resumed run
+ * draws the same numbers without a saved generator's state.
  */
 export function philox4x32(
   counter: readonly [number, number, number, number],
@@ -41,7 +41,7 @@ export class CounterRng {
 
   /**
    * @param seed a non-negative safe integer, the run's seed
-   * @param stream what the numbers are for within the run, e.g. the epoch
+   * @param stream the use of the numbers within the run, such as the epoch
    * @param substream a further 32-bit name, e.g. a purpose or a hash of an example's id
    */
   constructor(seed: number, stream = 0, substream = 0) {

@@ -23,7 +23,7 @@ export type HintErrorCode =
   | 'NATIVE_MISSING'
   | 'INTERNAL';
 
-// Values from files stand in messages; a hundredth of the largest of them would fill a screen.
+// Messages name values from files, which may be megabytes long.
 const LONGEST_MESSAGE = 4000;
 
 /**

@@ -11,8 +11,8 @@ export interface EventLoopLag {
 const INTERVAL_MS = 1;
 
 /**
- * Watches the event loop of this thread: a timer asks to be called every millisecond, and what it comes too late by is
- * the lag. Returns a function that ends the watch and gives the result.
+ * Measures the lag of this thread's event loop: a timer is set to every millisecond, and its delay is the lag. Returns
+ * a function that ends the measurement and returns the result.
  */
 export function watchEventLoopLag(): () => EventLoopLag {
   const lags: number[] = [];
@@ -24,7 +24,7 @@ export function watchEventLoopLag(): () => EventLoopLag {
   }, INTERVAL_MS);
   timer.unref();
   return () => {
-    // A loop that has been blocked until now has had no turn in which the timer could fire.
+    // When the event loop was blocked until now, the timer could not fire; its delay counts, too.
     if (performance.now() > due) lags.push(performance.now() - due);
     clearInterval(timer);
     lags.sort((a, b) => a - b);
@@ -34,8 +34,8 @@ export function watchEventLoopLag(): () => EventLoopLag {
 }
 
 /**
- * Keeps a long synchronous loop from holding the event loop: call it once per item. It waits for the loop's next turn
- * only when this turn has taken longer than `milliseconds`.
+ * Keeps a long loop from blocking the event loop. Call the returned function once per item: it waits for the event
+ * loop's next turn when this turn has taken longer than `milliseconds`.
  */
 export function createYielder(milliseconds = 2): () => Promise<void> | undefined {
   let began = performance.now();

@@ -3,11 +3,11 @@ import { dirname } from 'node:path';
 import { HintError } from './errors.js';
 import { checkOutput } from './atomic-file.js';
 
-/** A kind of file that a command replaces, and how an earlier one of the kind is told from a file of somebody else. */
+/** A kind of file that a command may replace, and a test that tells such a file from other files. */
 export interface ReplaceableKind {
   /** With its article: `a predictions file`. */
   readonly name: string;
-  /** Whether a file that begins so, read byte by byte as Latin-1, is of the kind. */
+  /** Whether a file with this beginning, decoded as Latin-1, is of the kind. */
   readonly fits: (head: string) => boolean;
 }
 
@@ -31,23 +31,23 @@ export const TASK: ReplaceableKind = {
   fits: (head) => /^.{8}\{.*"format"\s*:\s*"hint-task-\d/s.test(head),
 };
 
-/** A picture, by what its name ends in. */
+/** A picture of the format that the ending of the path names. */
 export function picture(path: string): ReplaceableKind {
   return path.toLowerCase().endsWith('.svg')
     ? { name: 'an SVG picture', fits: (head) => /<svg[\s>]/.test(head) }
     : { name: 'a PNG picture', fits: (head) => head.startsWith('\u0089PNG\r\n') };
 }
 
-/** A Markdown report of the engine's, by its first line. */
+/** A Markdown report of the engine, whose first line is the title. */
 export function report(title: string): ReplaceableKind {
   return { name: `the report "${title}"`, fits: (head) => head.startsWith(Buffer.from(`# ${title}\n`).toString('latin1')) }; // prettier-ignore
 }
 
 /**
- * Checks, before the work whose result goes there, that writing a file would destroy nothing but an earlier result of the
- * same kind. Empty files, and devices and pipes, hold nothing to be lost.
+ * Checks, before the work, that writing the output would replace only an earlier output of the same kind. Empty files,
+ * devices and pipes may always be written.
  *
- * @param options.inFolder whether the folder has to be there already; default: it is made
+ * @param options.inFolder whether the folder must exist; by default it is created
  * @throws HintError INVALID_ARGUMENT for a folder or a file of another kind, IO for one that cannot be read or whose folder
  *   is missing
  */

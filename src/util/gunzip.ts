@@ -3,9 +3,9 @@ import { createGunzip } from 'node:zlib';
 
 /** Options of {@link gunzip}. */
 export interface GunzipOptions {
-  /** Bytes that are given out at a time. */
+  /** Bytes per chunk of the output. */
   chunkSize?: number;
-  /** Told once for each run of zeros between two members, which other programs end at. */
+  /** Called once for each run of zeros between two members. Other programs stop there. */
   onPadding?: ((bytes: number) => void) | undefined;
 }
 
@@ -53,7 +53,7 @@ async function feed(input: Input, unpacker: ReturnType<typeof createGunzip>): Pr
     for (let chunk = await input.next(); chunk; chunk = await input.next()) {
       given += chunk.length;
       await new Promise<void>((resolve) => unpacker.write(chunk, () => resolve()));
-      // The bytes that were consumed; the type knows them as what was written.
+      // The number of consumed input bytes, which Node.js calls bytesWritten.
       const left = given - unpacker.bytesWritten;
       if (unpacker.destroyed && left === 0) return;
       if (left > 0) return input.giveBack(chunk.subarray(chunk.length - left));
@@ -64,7 +64,7 @@ async function feed(input: Input, unpacker: ReturnType<typeof createGunzip>): Pr
   }
 }
 
-/** Chunks of a stream, of which a part can be given back. */
+/** Chunks of a stream; the unread part of a chunk can be put back. */
 class Input {
   private left: Buffer | undefined;
   private ended = false;

@@ -3,9 +3,9 @@ import { HintError } from './errors.js';
 import { checked, integer, number, optional, options } from './arguments.js';
 import { formatBytes, parseBytes } from './bytes.js';
 
-/** What reading one file, or one record of a file that is read as a stream, may take. */
+/** Limits of reading one file, or one record of a file that is read as a stream. */
 export interface Limits {
-  /** Bytes of memory: of what is read, of what it unpacks to, and an estimate of the values it is parsed into. */
+  /** Bytes of memory: of the file, of its unpacked content, and an estimate of the parsed values. */
   readonly bytes: number;
   readonly seconds: number;
 }
@@ -14,7 +14,7 @@ const BYTES_VARIABLE = 'HINT_FILE_MEMORY';
 const SECONDS_VARIABLE = 'HINT_FILE_SECONDS';
 const DEFAULT_BYTES = 2 ** 28;
 const DEFAULT_SECONDS = 10;
-// A timer of Node.js cannot wait longer.
+// The longest time of a Node.js timer.
 const MOST_SECONDS = 2_000_000;
 
 /** Bytes that a parsed value (a number, an object, an entry of either) is estimated to take. */
@@ -31,7 +31,7 @@ const LIMITS = options<Partial<Limits>>(
  * The limits in force: 256 MiB and 10 seconds, unless the environment sets HINT_FILE_MEMORY (such as "1GiB") or
  * HINT_FILE_SECONDS when the first file is read, or {@link setLimits} does.
  *
- * @throws HintError INVALID_ARGUMENT for a variable that is neither
+ * @throws HintError INVALID_ARGUMENT for a variable without such a value
  */
 export function limits(): Limits {
   return (inForce ??= readLimits());
@@ -50,7 +50,7 @@ export function setLimits(changed: Partial<Limits>): void {
     [BYTES_VARIABLE]: process.env[BYTES_VARIABLE],
     [SECONDS_VARIABLE]: process.env[SECONDS_VARIABLE],
   };
-  // Set in the environment, of which threads that are started later get a copy.
+  // The environment holds the value, because threads that are started later get a copy of it.
   if (changed.bytes !== undefined) process.env[BYTES_VARIABLE] = String(changed.bytes);
   if (changed.seconds !== undefined) process.env[SECONDS_VARIABLE] = String(changed.seconds);
   try {
@@ -82,10 +82,10 @@ function readLimits(): Limits {
 }
 
 /**
- * Refuses what would take more memory than a file may.
+ * Throws when `bytes` × `factor` exceeds the memory that a file may take.
  *
  * @param where the file, and the line in it where there is one
- * @param what what was found or claimed, as half a sentence: `it unpacks to`, `line 3 has at least`
+ * @param what the beginning of a sentence that the bytes complete: `it unpacks to`, `line 3 has at least`
  * @param factor bytes of memory for each of `bytes`
  * @throws HintError LIMIT_EXCEEDED
  */
@@ -101,13 +101,13 @@ export function checkBytes(where: string, what: string, bytes: number, factor = 
   );
 }
 
-// A line's bytes, its text, the words of that and their ids are held beside one another.
+// A line's bytes, text, words and ids are in memory at the same time.
 const LINE_FACTOR = 4;
 
 /**
  * Refuses a line, or a document that is a file, that is too long: a quarter of the limit, 64 MiB by default.
  *
- * @param bytes those of it that were read so far
+ * @param bytes its bytes that were read so far
  * @param line its number, or that of an earlier one where lines are read in blocks
  * @throws HintError LIMIT_EXCEEDED
  */
@@ -116,8 +116,8 @@ export function checkLine(file: string, bytes: number, line: number): void {
 }
 
 /**
- * Runs work that cannot be interrupted otherwise, such as a library's parser or a regular expression, and ends it after
- * the limit's seconds. Work that is ended runs no `finally`, so that it must not leave anything shared half changed.
+ * Runs work that cannot be interrupted otherwise, such as a library's parser or a regular expression, and terminates it
+ * after the limit's seconds. Terminated work runs no `finally` block, so it must not change shared state.
  *
  * @param where names the file in the error
  * @throws HintError LIMIT_EXCEEDED; what the work throws
@@ -138,8 +138,9 @@ export function withinSeconds<T>(where: string, work: () => T): T {
   }
 }
 
-// Only a script can be ended after a time, and a script can call only what is global, so that the work is put there. A context of its
-// own would not need that, but a worker that is terminated while vm.createContext runs ends the whole process (Node.js 20).
+// Node.js can only end a script after a time, and a script reaches only globals, so the work is stored in one. A
+// context of its own would not need that, but terminating a worker during vm.createContext ends the whole process
+// (Node.js 20).
 const WORK = Symbol.for('hint-engine: work within seconds');
 const callWork = new Script(`globalThis[Symbol.for(${JSON.stringify(Symbol.keyFor(WORK))})]()`);
 
@@ -154,7 +155,8 @@ export function tooSlow(where: string, cause?: unknown): HintError {
 }
 
 /**
- * A clock for loops of our own: call it once a step of some microseconds, with the milliseconds of a pause that do not count.
+ * A clock for the engine's own loops. Call it about every few microseconds; `idle` are milliseconds of a pause that do
+ * not count.
  *
  * @throws HintError LIMIT_EXCEEDED
  */

@@ -12,7 +12,10 @@ import { ioError } from './write-error.js';
 const ownerSchema = z.object({
   pid: z.int().positive(),
   host: z.string(),
-  /** When the machine and the process started, which tells it from a later process with its number; null where the system does not say. */
+  /**
+   * When the machine and the process started, to tell the process from a later one with the same number; null where the
+   * system does not say.
+   */
   processStart: z.string().nullable(),
   /** The namespace of its process number; absent in locks of earlier versions. */
   namespace: z.string().nullable().optional(),
@@ -24,22 +27,22 @@ type Owner = z.infer<typeof ownerSchema>;
 
 const ATTEMPTS = 50;
 const RETRY_MILLISECONDS = 20;
-// Taking over a lock lasts milliseconds; a guard older than this was left by a process that was killed meanwhile.
+// Taking over a lock takes milliseconds; an older guard was left by a process that was killed meanwhile.
 const GUARD_MILLISECONDS = 10_000;
 
-/** What a lock keeps to one process, in the words of the sentence that refuses a second one. */
+/** The locked work, in words for the error that refuses a second process. */
 export interface LockedWork {
   /** What the process that has the lock is doing, as in "training in runs/hint". */
   readonly doing: string;
-  /** What may be given in place of what is locked, as in "another output directory". */
+  /** What the user can give instead, as in "another output directory". */
   readonly instead: string;
 }
 
 /**
- * Keeps work on a folder to one process: two would write over each other's files. The lock is a file that names its process;
- * one whose process is gone, as after a kill, is taken over.
+ * Locks a folder for this process, because two would overwrite each other's files. The lock is a file that names its
+ * process; the lock of a process that has ended is taken over.
  *
- * @returns gives the lock back
+ * @returns a function that releases the lock
  * @throws HintError INVALID_ARGUMENT naming the process that works there, IO
  */
 export async function takeLock(path: string, work: LockedWork): Promise<() => Promise<void>> {
@@ -105,8 +108,8 @@ async function createWhole(path: string, text: string): Promise<boolean> {
 }
 
 /**
- * Removes the lock of a process that is gone. Only who makes the guard beside it may, so that nobody removes the lock
- * that another has put in its place meanwhile.
+ * Removes the lock of a process that has ended. A process must create the guard file beside it first, so that it cannot
+ * remove the lock that another process has made meanwhile.
  */
 async function takeAway(path: string, text: string): Promise<void> {
   const guard = `${path}.takeover`;

@@ -1,11 +1,11 @@
 import { shown } from './shown.js';
 
-/** Something about data that a person should know and that stops nothing, however often it was met. */
+/** A remark about data that a person should see and that is no error. */
 export interface Notice {
-  /** What was met, in the plural: `empty files`. */
+  /** What was found, in the plural: `empty files`. */
   readonly what: string;
   readonly count: number;
-  /** The first places where it was met. */
+  /** The first places where it was found. */
   readonly places: readonly string[];
 }
 
@@ -14,7 +14,7 @@ const MOST_PLACES = 3;
 // Kinds of notices come from code, but their number must not grow with what a caller adds.
 const MOST_KINDS = 1000;
 
-/** Gathers what was met while data were read: each kind once, with its count and its first places. */
+/** Collects remarks while data are read: each kind once, with its count and its first places. */
 export class Notices {
   private readonly found = new Map<string, { count: number; places: string[] }>();
   private readonly once = new Set<string>();
@@ -28,7 +28,7 @@ export class Notices {
     } else if (this.found.size < MOST_KINDS) this.found.set(what, { count, places: [place] });
   }
 
-  /** {@link add} for what may be met again at the same place, such as a file that is read in every pass. */
+  /** {@link add}, but counts each place once, such as a file that is read in every pass. */
   addOnce(what: string, place: string): void {
     const key = `${what}\n${place}`;
     if (this.once.has(key)) return;
@@ -36,7 +36,7 @@ export class Notices {
     this.add(what, place);
   }
 
-  /** Adds what another place gathered, such as a worker thread. */
+  /** Adds the notices of another collection, such as a worker thread's. */
   addAll(notices: Iterable<Notice>): void {
     for (const { what, count, places } of notices) {
       const [first = ''] = places;

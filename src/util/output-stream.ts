@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { throwIfAborted } from './errors.js';
 
-// One write call holds a thread of libuv's pool until it is done; larger pieces gain no speed and starve other files.
+// A write call occupies a thread of libuv's pool until it ends. Larger pieces are no faster and delay other files.
 const WRITE_CHUNK_BYTES = 16 * 1024 * 1024;
 const READER_WAIT_MILLISECONDS = 10_000;
 const READER_POLL_MILLISECONDS = 20;
@@ -12,10 +12,10 @@ const FULL_PIPE_MILLISECONDS = 1;
 
 const writeToDescriptor = promisify(write);
 
-/** What can be written to: an opened file, or a descriptor that somebody else has opened. */
+/** A destination: an opened file, or a descriptor that other code has opened. */
 export type Sink = FileHandle | number;
 
-/** Writes all of `bytes`, in order, whatever their number; a full pipe is waited for. */
+/** Writes all of `bytes` in order; waits while a pipe is full. */
 export async function writeFully(sink: Sink, bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
   for (let start = 0; start < bytes.byteLength;) {
     const length = Math.min(WRITE_CHUNK_BYTES, bytes.byteLength - start);
@@ -33,8 +33,8 @@ export async function writeFully(sink: Sink, bytes: Uint8Array, signal?: AbortSi
 }
 
 /**
- * Opens a device or pipe and hands it over. Opening a pipe never waits inside the system, where neither an abort nor the
- * end of the process could end it: one that nobody reads is tried again for ten seconds.
+ * Opens a device or pipe and passes it to `use`. A pipe without a reader is tried again for ten seconds; a blocking
+ * open would wait inside the system, where neither an abort nor the end of the process can end it.
  *
  * @throws the system's error (ENXIO: nobody reads), ABORTED
  */

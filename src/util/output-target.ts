@@ -2,7 +2,7 @@ import { fstatSync, type Stats } from 'node:fs';
 import { lstat, readlink, realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
-/** Where an output goes, with every symbolic link on the way followed. */
+/** The destination of an output path, after all symbolic links. */
 export type OutputTarget =
   /** A regular file, or none yet: a new one takes its name when it is whole. */
   | { readonly kind: 'file'; readonly path: string; readonly existing: Stats | undefined }
@@ -14,11 +14,11 @@ export type OutputTarget =
   | { readonly kind: 'descriptor'; readonly descriptor: number };
 
 const MOST_LINKS = 40;
-/** What /dev/stdout, /dev/fd/N and /proc/self/fd/N lead to. */
+/** The target of the links /dev/stdout, /dev/fd/N and /proc/self/fd/N. */
 const DESCRIPTOR = /^\/proc\/(\d+)(?:\/task\/\d+)?\/fd\/(\d+)$/;
 
 /**
- * Finds out what an output path leads to.
+ * Finds the destination of an output path.
  *
  * @throws the system's error: ELOOP, EACCES, ENOTDIR, …
  */

@@ -1,11 +1,11 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-/** What identifies a process to other processes, also of other containers and hosts. */
+/** The identity of a process, also for processes of other containers and hosts. */
 export interface ProcessOwner {
   readonly pid: number;
   readonly host: string;
-  /** The namespace of its number, because each container counts processes from 1. Null where the system does not say. */
+  /** The PID namespace, because each container counts processes from 1. Null where the system does not say. */
   readonly namespace: string | null;
   /** Changes with every start of the machine; null where the system does not say. */
   readonly boot: string | null;
@@ -13,7 +13,7 @@ export interface ProcessOwner {
   readonly start: string | null;
 }
 
-/** The process that runs this. */
+/** The calling process. */
 export function thisProcess(): ProcessOwner {
   return {
     pid: process.pid,
@@ -25,8 +25,8 @@ export function thisProcess(): ProcessOwner {
 }
 
 /**
- * Whether a process has certainly ended. One of another host or container cannot be asked, so that it counts as
- * running; so does one that nobody can tell from a later process with its number.
+ * Whether a process has certainly ended. A process of another host or container counts as running, because it cannot be
+ * checked; so does one that cannot be told from a later process with the same number.
  *
  * @param seen {@link thisProcess}, in the form (whole or shortened) that `owner` has
  */

@@ -14,10 +14,10 @@ const NEXT_STEP: Readonly<Record<string, string>> = {
 };
 
 /**
- * The sentence for an error of the system in reading a file.
+ * Makes the error for a failed read of a file.
  *
- * @param what what the file is, e.g. `the task file`; left out where the path says it
- * @returns HintError NOT_FOUND or IO; errors that are none of the system's are given back as they are
+ * @param what the role of the file, such as `the task file`; absent when the path says it
+ * @returns HintError NOT_FOUND or IO; other errors than the system's are returned unchanged
  */
 export function readError(path: string, cause: unknown, what?: string): unknown {
   const { code, message } = (cause ?? {}) as NodeJS.ErrnoException;

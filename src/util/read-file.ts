@@ -4,10 +4,10 @@ import { HintError, throwIfAborted, type HintErrorCode } from './errors.js';
 import { checkBytes, limits, VALUE_BYTES } from './limits.js';
 import { readError } from './read-error.js';
 
-/** Levels of lists and objects within one another that a document may have. */
+/** The most levels of nested lists and objects in a document. */
 export const MOST_LEVELS = 256;
 
-// How much of a file that does not say its size, such as a pipe, is read at a time.
+// Bytes that are read at a time from a file of unknown size, such as a pipe.
 const CHUNK_BYTES = 1 << 20;
 
 const LFS_POINTER = 'version https://git-lfs';
@@ -44,7 +44,7 @@ async function readWhole(handle: FileHandle, file: string, signal: AbortSignal |
     checkBytes(file, 'it has', stat.size);
     return await handle.readFile(signal ? { signal } : {});
   }
-  // A device or a pipe does not say its size, and may have no end.
+  // A device or a pipe has no known size, and may have no end.
   const parts: Buffer[] = [];
   for (let total = 0; ;) {
     throwIfAborted(signal);
@@ -95,7 +95,7 @@ export function decodeText(bytes: Uint8Array, where: string): string {
   try {
     return Buffer.from(bytes.buffer, bytes.byteOffset + start, bytes.byteLength - start).toString('utf8');
   } catch (cause) {
-    // A string of JavaScript cannot be as long, whatever the limit was set to.
+    // JavaScript strings have a maximum length, which applies whatever the limit is.
     throw new HintError(
       'LIMIT_EXCEEDED',
       `${where} was not read: its ${bytes.byteLength} bytes are more than a text can have; split it.`,
@@ -130,7 +130,7 @@ export function parseJson(text: string, file: string, what: string): unknown {
 }
 
 /**
- * Refuses what is nested so deeply that functions which call themselves for each level would fail on it.
+ * Refuses a value that is nested so deeply that recursive functions would exhaust the stack.
  *
  * @throws HintError `code`
  */
@@ -173,7 +173,10 @@ function holdsWithin(value: object, levels: number, seen: Map<object, number> | 
   return true;
 }
 
-/** A text of `[],[],…` takes ten times its size once parsed: values are counted where a text is large enough for that. */
+/**
+ * Refuses a text whose parsed values would exceed the limit: `[],[],…` takes ten times its size. Small texts are not
+ * counted.
+ */
 function checkValues(text: string, file: string): void {
   const most = limits().bytes;
   if (text.length < most / 32) return;

@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { schemaSentence } from './schema-sentences.js';
 
 /**
- * An object whose keys a file chooses, as zod's `record`, but with every key: zod drops one that is named `__proto__`.
- * Checking ends at the first wrong value. The result has no prototype, so that looking `constructor` up in it finds nothing that the file does not hold.
+ * An object with any keys, as zod's `record`, but with every key: zod drops a key named `__proto__`. Checking ends at
+ * the first wrong value. The result has no prototype, so that looking `constructor` up in it finds nothing that the
+ * file does not hold.
  */
 export function recordOf<Value extends z.ZodType>(
   value: Value,
@@ -26,7 +27,7 @@ export function recordOf<Value extends z.ZodType>(
     });
 }
 
-/** Whether a value is what JSON calls an object. */
+/** Whether a value is an object in the sense of JSON. */
 export function isPlainObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

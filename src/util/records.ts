@@ -11,12 +11,12 @@ export function recordsOf(text: string): string[] {
   return records.map(withoutReturn);
 }
 
-/** A record whose line feed was taken off, without the carriage return that belongs to it. */
+/** Removes the carriage return before the removed line feed of a record. */
 export function withoutReturn(record: string): string {
   return record.endsWith('\r') ? record.slice(0, -1) : record;
 }
 
-/** The records of a stream of UTF-8, each as soon as it is there, as two processes send them to one another. */
+/** The records of a stream in UTF-8, each as soon as it is complete, for messages between processes. */
 export async function* streamRecords(stream: AsyncIterable<Buffer>): AsyncGenerator<string, void, undefined> {
   const decoder = new StringDecoder('utf8');
   let rest = '';
@@ -30,8 +30,8 @@ export async function* streamRecords(stream: AsyncIterable<Buffer>): AsyncGenera
 }
 
 /**
- * A value as a line of a JSON-lines file. What other programs take for the end of a line is escaped, which is the same
- * JSON.
+ * A value as a line of a JSON-lines file. Characters that other programs read as the end of a line are escaped, which
+ * does not change the JSON.
  */
 export function jsonRecord(value: unknown): string {
   const json = JSON.stringify(value).replace(/[\u0085\u2028\u2029]/g, (end) =>
@@ -40,7 +40,7 @@ export function jsonRecord(value: unknown): string {
   return `${json}\n`;
 }
 
-/** Whether a record holds nothing but spaces and the controls from tab to carriage return. */
+/** Whether a record has only spaces and the controls from tab to carriage return. */
 export function isBlankRecord(record: string): boolean {
   return /^[\t-\r ]*$/.test(record);
 }

@@ -15,9 +15,9 @@ const KINDS: Readonly<Record<string, string>> = {
 const UNITS: Readonly<Record<string, string>> = { string: ' characters', array: ' entries', set: ' entries' };
 
 /**
- * What a value must be that a schema refuses, to stand behind its name and value: `must be at least 1`.
+ * The requirement that a value violates, as a clause after its name and value: `must be at least 1`.
  *
- * @returns undefined where the schema's own sentence is the one
+ * @returns undefined when the schema has a sentence of its own
  */
 export function schemaSentence(fault: z.core.$ZodRawIssue): string | undefined {
   switch (fault.code) {
@@ -53,7 +53,9 @@ function oneOf(values: readonly string[]): string {
   return `${values.slice(0, -1).join(', ')} or ${values.at(-1)}`;
 }
 
-/** What the forms of a union say: the faults inside the value where one form takes it, else what each form asks of it. */
+/**
+ * The faults of a union: those inside the value when one form fits its type, otherwise the requirement of each form.
+ */
 function forms(errors: readonly (readonly z.core.$ZodIssue[])[]): string {
   const first = errors.flatMap(([issue]) => (issue ? [issue] : []));
   const inside = first.filter(({ path }) => path.length > 0);

@@ -5,8 +5,8 @@ const LONGEST_TEXT = 60;
 const MOST_MEMBERS = 3;
 
 /**
- * Any value for an error message: one short line, without control characters. Runs no code of the value but traps of a
- * proxy, and never throws.
+ * Any value for an error message: one short line, without control characters. Runs no code of the value except traps of
+ * a proxy, and never throws.
  */
 export function showValue(value: unknown): string {
   let text: string;

@@ -1,5 +1,5 @@
 /**
- * What a terminal, a log or a report would act on instead of showing it: controls (C0, DEL, C1), line and paragraph
+ * Characters that change how a terminal, a log or a report shows text: controls (C0, DEL, C1), line and paragraph
  * separators, marks that turn the direction of the text around them, and halves of surrogate pairs.
  */
 const UNSHOWABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/gu;
@@ -13,14 +13,14 @@ const NAMED: ReadonlyMap<string, string> = new Map([
   ['\t', '\\t'],
 ]);
 
-/** A character as JSON writes it, so that JSON text with it replaced means the same. */
+/** A character as a JSON escape, so that JSON text with the escape means the same. */
 function escape(character: string): string {
   return NAMED.get(character) ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 /**
- * Text of unknown origin as it can be shown within a line: what would move the cursor, end the line, change colours or
- * turn the direction of the text is written as JSON would (`\u001b`, `\n`).
+ * Text of unknown origin, safe to show within a line. Characters that would move the cursor, end the line, change
+ * colours or the direction of the text become JSON escapes (`\u001b`, `\n`).
  */
 export function shown(text: string): string {
   return text.replace(UNSHOWABLE, escape);
@@ -32,8 +32,8 @@ export function shownText(text: string): string {
 }
 
 /**
- * Text of at most about `most` characters: the middle of a longer one is left out, and the gap says how much that is.
- * Beginning and end stay, as the end of a message is what to do next.
+ * Text of at most about `most` characters: of a longer one, a note with the number of omitted characters replaces the
+ * middle. The end stays, because it is the next step in a message.
  */
 export function shortened(text: string, most: number): string {
   if (text.length <= most) return text;
@@ -42,14 +42,14 @@ export function shortened(text: string, most: number): string {
   return `${text.slice(0, begin)} … (${text.length - most} characters left out) … ${text.slice(-end)}`;
 }
 
-/** {@link shown} as text of Markdown and of the HTML in it: what either would read as markup stands for itself. */
+/** {@link shown}, with the markup of Markdown and HTML escaped. */
 export function shownMarkdown(text: string): string {
   return shown(text)
     .replace(/[\\`*_[\]|~]/g, (character) => `\\${character}`)
     .replace(/[&<>]/g, (character) => ENTITIES.get(character) ?? character);
 }
 
-/** {@link shown} as text or attribute value of XML, such as SVG; XML has no way to write most controls. */
+/** {@link shown}, escaped as text or attribute value of XML, such as SVG, which has no escape for most controls. */
 export function shownXml(text: string): string {
   return shown(text).replace(/[&<>"']/g, (character) => ENTITIES.get(character) ?? character);
 }

@@ -6,7 +6,7 @@ export interface Spread {
   readonly samples: number;
 }
 
-/** With linear interpolation between the neighbouring samples; NaN for none. */
+/** The value at a share of sorted samples, with linear interpolation; NaN for no samples. */
 export function percentile(sorted: readonly number[], share: number): number {
   const at = share * (sorted.length - 1);
   const low = sorted[Math.floor(at)] ?? NaN;
@@ -30,7 +30,7 @@ export function median(values: readonly number[]): number {
   return spread(values).median;
 }
 
-/** What a line through the points rises by per unit of x, by least squares; NaN for fewer than two places. */
+/** The slope of the least-squares line through the points; NaN for fewer than two different x. */
 export function slope(points: readonly { readonly x: number; readonly y: number }[]): number {
   const mean = (of: (point: { x: number; y: number }) => number): number =>
     points.reduce((sum, point) => sum + of(point), 0) / points.length;

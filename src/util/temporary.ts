@@ -7,22 +7,22 @@ import { fnv1a32 } from './hash.js';
 import { hasEnded, thisProcess, type ProcessOwner } from './process-owner.js';
 import { ioError } from './write-error.js';
 
-// A name has 255 bytes at most; the rest is for the mark of the owner.
+// A file name has at most 255 bytes, of which the mark of the owner takes the rest.
 const MOST_NAME_BYTES = 160;
 
 /**
- * What a temporary is for: `tmp` is worth nothing without the process that makes it; `old` is what is being replaced,
- * and takes its name back when nothing came in its place.
+ * The use of a temporary file or folder. `tmp` is new and is removed when its process has ended. `old` is being
+ * replaced, and gets its name back when the replacement did not happen.
  */
 type Use = 'tmp' | 'old';
 
 const MARKED = /^\.(.*)\.([0-9a-f]{8})-([0-9a-f]{8})-([0-9a-f]{8})-(\d+)-(\d+)-[0-9a-f]{8}\.(tmp|old)$/s;
 
 let own: ProcessOwner | undefined;
-/** Temporaries of this thread that are not done with. */
+/** Temporary files and folders of this thread that are in use. */
 const live = new Set<string>();
 
-/** This process as the names of its temporaries have it: texts are shortened to hashes. */
+/** The identity of this process as it is in the names of temporary files: texts are shortened to hashes. */
 function ownMark(): ProcessOwner {
   if (own?.pid !== process.pid) {
     const { pid, host, namespace, boot, start } = thisProcess();
@@ -38,9 +38,9 @@ function short(text: string | null): string {
 }
 
 /**
- * A new hidden name beside `path`, on its file system, that says which process it belongs to. What lies there is
- * removed when the process exits, also by `process.exit` or an error, unless {@link forgetTemporary} came first; what a
- * killed process leaves is found by {@link removeAbandoned}.
+ * A new hidden path beside `path`, on the same file system, whose name identifies this process. The file or folder
+ * there is removed when the process exits, also by `process.exit` or an error, unless {@link forgetTemporary} was
+ * called. {@link removeAbandoned} removes those of killed processes.
  */
 export function temporaryPath(path: string, use: Use = 'tmp'): string {
   const { pid, host, namespace, boot, start } = ownMark();
@@ -62,13 +62,13 @@ export function removeAtExit(path: string): void {
   live.add(path);
 }
 
-/** The temporary has its place, or is gone: nothing is removed at exit. */
+/** Ends the removal at exit, because the temporary file was renamed or removed. */
 export function forgetTemporary(path: string): void {
   live.delete(path);
   if (live.size === 0) process.off('exit', removeLive);
 }
 
-/** Removes a temporary now. What cannot be removed is left to the next process. */
+/** Removes a temporary file or folder now. If that fails, a later process removes it. */
 export async function dropTemporary(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true }).catch(() => undefined);
   forgetTemporary(path);
@@ -79,14 +79,14 @@ function removeLive(): void {
     try {
       rmSync(path, { recursive: true, force: true, maxRetries: 3 });
     } catch {
-      // The next process removes it; at an exit nobody can be told.
+      // A later process removes it; at an exit an error could not be reported.
     }
   }
 }
 
 /**
- * Removes what ended processes left in a folder. What belongs to a running process stays, and so does what belongs to
- * another host or container, of whose processes nothing is known.
+ * Removes the temporary files that ended processes left in a folder. Those of running processes stay, and so do those
+ * of other hosts or containers, whose processes cannot be checked.
  */
 export async function removeAbandoned(folder: string): Promise<void> {
   const names = await readdir(folder).catch(() => [] as string[]);

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** CPU seconds that the calling thread has taken so far; where the system does not say, those of the whole process. */
+/** CPU seconds of the calling thread so far; those of the whole process where the system does not count threads. */
 export function threadCpuSeconds(): number {
   try {
     return Number.parseInt(readFileSync('/proc/thread-self/schedstat', 'utf8'), 10) / 1e9;

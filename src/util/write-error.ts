@@ -29,10 +29,10 @@ const NEXT_STEP: Readonly<Record<string, string>> = {
 };
 
 /**
- * What the system said about a path, as one sentence.
+ * Makes the error for a failed operation on a path.
  *
  * @param doing the verb: "write", "delete", …
- * @returns HintError IO; errors that are none of the system's are given back as they are
+ * @returns HintError IO; other errors than the system's are returned unchanged
  */
 export function ioError(doing: string, path: string, cause: unknown): unknown {
   const { code, message } = cause as NodeJS.ErrnoException;
@@ -43,7 +43,7 @@ export function ioError(doing: string, path: string, cause: unknown): unknown {
   });
 }
 
-/** Makes a folder and what leads to it. @throws HintError IO */
+/** Creates a folder and its parents. @throws HintError IO */
 export async function makeFolder(path: string): Promise<void> {
   try {
     await makeMissingFolders(path);
@@ -53,8 +53,9 @@ export async function makeFolder(path: string): Promise<void> {
 }
 
 /**
- * {@link makeFolder} for what is written into it: the error is the system's, for a sentence that names the output.
- * Node's own recursive `mkdir` never returns on file systems that refuse new entries with "no such file", as /proc does.
+ * {@link makeFolder} for an output's folder: it throws the system's error, so that the caller's sentence can name the
+ * output. Node's own recursive `mkdir` never returns on file systems that refuse new entries with "no such file", as
+ * /proc does.
  */
 export async function makeMissingFolders(path: string): Promise<void> {
   if (existsSync(path)) return;

@@ -5,7 +5,7 @@ import type { StepSettings } from '../training-steps.js';
 import { roofSeconds, type Roofs, type RoofSeconds } from './roofs.js';
 import { examplesOf, traceStep, type StepBatch } from './step-trace.js';
 
-/** What one op takes of a step, forward or backward. */
+/** Estimated time of one op in a step, forward or backward. */
 export interface EstimatedOp {
   /** Of the op table, or `host copy`. */
   readonly op: string;
@@ -15,13 +15,13 @@ export interface EstimatedOp {
   /** Read and written. */
   readonly bytes: number;
   readonly launches: number;
-  /** Where products and memory are at their roofs. */
+  /** Seconds at the roofs of products and memory, without launches. */
   readonly roofSeconds: number;
   /** With the launches. */
   readonly seconds: number;
   /** Of all ops' seconds, 0–1. */
   readonly share: number;
-  /** What most of its time goes to. */
+  /** The largest part of its time. */
   readonly bound: 'products' | 'memory' | 'launches';
 }
 
@@ -30,20 +30,20 @@ interface Summed extends Pick<EstimatedOp, 'op' | 'pass' | 'calls' | 'flops' | '
 }
 const NO_SECONDS: RoofSeconds = { products: 0, memory: 0, launches: 0 };
 
-/** What a training step is estimated to take. */
+/** The estimate of a training step. */
 export interface StepEstimate {
   /** The slower of device and host, which work at the same time. */
   readonly seconds: number;
   readonly deviceSeconds: number;
-  /** That this machine takes to queue the step. */
+  /** Seconds that this machine takes to queue the step. */
   readonly hostSeconds: number;
   /** CPU time that the thread of JavaScript takes for a command of the step, microseconds. */
   readonly hostMicrosecondsPerCommand: number;
   /** Commands of the step: calls of ops, forward and backward, and copies from the host. */
   readonly commands: number;
-  /** FLOPs of forward and backward pass, nothing counted twice. */
+  /** FLOPs of the forward and backward pass, without work that is computed again. */
   readonly usefulFlops: number;
-  /** Of the peak, 0–1: useful FLOPs over what the device could do in that time. */
+  /** Useful FLOPs divided by the device's peak in that time, 0–1. */
   readonly utilization: number;
   readonly launches: number;
   readonly bytes: number;
@@ -54,8 +54,8 @@ export interface StepEstimate {
 }
 
 /**
- * Estimates a training step (forward, backward, the update of every parameter) on a device from what it asks of it: every call
- * is under the roof of its products or its memory traffic, whichever is lower, and every kernel has a launch.
+ * Estimates a training step (forward, backward, the update of every parameter) on a device: every call takes the time
+ * of its products or of its memory traffic, whichever is longer, and every kernel takes a launch.
  */
 export async function estimateStep(
   config: ModelConfig,

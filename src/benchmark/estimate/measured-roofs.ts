@@ -16,8 +16,8 @@ const MOVED = 1 << 24;
 const TINY_CALLS = 1000;
 
 /**
- * Measures what this machine's CPU reaches: large products, those of small groups, attention, a pass over memory that is larger
- * than the caches, and the least time of a call. Takes some seconds.
+ * Measures the rates of this machine's CPU: large products, products of small groups, attention, a pass over memory
+ * larger than the caches, and the shortest time of a call. Takes some seconds.
  *
  * @throws HintError OUT_OF_MEMORY, ABORTED
  */
@@ -60,7 +60,7 @@ export async function measureRoofs(threads: number, signal: AbortSignal): Promis
   };
 }
 
-/** Seconds of the fastest of some tries. */
+/** Seconds of the fastest of some runs. */
 async function fastest(device: Device, work: () => Tensor | void): Promise<number> {
   let best = Infinity;
   for (let i = 0; i < TRIES; i++) {

@@ -9,9 +9,9 @@ import { examplesOf, type StepBatch } from './step-trace.js';
 const STEPS = 3;
 
 /**
- * Takes the steps that an estimate is about on this machine's CPU, with random weights.
+ * Measures the step of an estimate on this machine's CPU, with random weights.
  *
- * @returns seconds of the median of three steps behind a first one
+ * @returns the median seconds of three steps after a first one
  * @throws HintError OUT_OF_MEMORY, ABORTED
  */
 export async function measureStep(

@@ -1,14 +1,16 @@
 import type { TracedCalls } from '../../tensor/tracing-device.js';
 
-/** What a device reaches at best, per second unless said otherwise. */
+/** The best rates of a device, per second unless stated otherwise. */
 export interface Roofs {
   /** For titles. */
   readonly name: string;
   /** Whether the figures are assumed, not measured. */
   readonly isAssumed: boolean;
-  /** Whether what a GPU does in passes of its own before and behind a product takes time; a CPU does it on the way. */
+  /**
+   * Whether extra passes before and after a product take time, as on a GPU; a CPU does that work within the product.
+   */
   readonly hasPasses: boolean;
-  /** FLOP/s that shares of the peak are of. */
+  /** FLOP/s of the peak, to which shares refer. */
   readonly peak: number;
   /** FLOP/s of large matrix products. */
   readonly product: number;
@@ -26,12 +28,12 @@ export interface Roofs {
   readonly capacity: number;
 }
 
-/** Rows from which on a product of groups is as fast as a large one. */
+/** Rows per group from which a grouped product is as fast as a large one. */
 export const SMALL_ROWS = 256;
 
 /**
- * Devices by name. Of the H200's 989 TFLOP/s in bf16 a large product reaches 790, of its 4.8 TB/s kernels 85 %; both are
- * assumed, not measured.
+ * Devices by name. A large product is assumed to reach 790 of the H200's 989 TFLOP/s in bf16, and kernels 85 % of its
+ * 4.8 TB/s; neither is measured.
  */
 export const ROOFS: Readonly<Record<string, Roofs>> = {
   h200: {
@@ -49,24 +51,24 @@ export const ROOFS: Readonly<Record<string, Roofs>> = {
   },
 };
 
-/** Which roof the products of a call are under. */
+/** The roof of a call's products, FLOP/s. */
 export function productRoof(roofs: Roofs, { op, dimensions }: TracedCalls): number {
   if (op === 'attention') return roofs.attention;
   const { rows = 0, groups = 1 } = dimensions;
   return op === 'grouped_linear' && rows / groups < SMALL_ROWS ? roofs.smallProduct : roofs.product;
 }
 
-/** Seconds of calls, by what they are spent on. */
+/** Seconds of calls, by their cause. */
 export interface RoofSeconds {
-  /** Where products take longer than reading and writing beside them. */
+  /** Seconds of products that take longer than the memory traffic of their kernel. */
   readonly products: number;
   readonly memory: number;
   readonly launches: number;
 }
 
 /**
- * Seconds of a row's calls. Products overlap with the memory traffic of their own kernel, so that the slower of the two counts;
- * other passes come on top, and so do launches, because a kernel starts after the one before it has ended.
+ * Seconds of a row's calls. Products overlap with the memory traffic of their own kernel, so the slower of the two
+ * counts. Other passes are added, and so are launches, because a kernel starts after the previous one has ended.
  */
 export function roofSeconds(roofs: Roofs, calls: TracedCalls): RoofSeconds {
   const { op, flops, bytes, passBytes } = calls;

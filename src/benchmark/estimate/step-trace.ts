@@ -9,15 +9,15 @@ import { randomTokens, uniforms } from '../random-model.js';
 import { EngineSteps, type StepSettings } from '../training-steps.js';
 
 /**
- * The least of so many steps is the host's time: others may work on this machine, and JavaScript is compiled to be fast only
- * once it has run for some steps, of which training has a thousand.
+ * The host's time is the minimum over this many steps, because other processes may use the machine, and because JavaScript is
+ * compiled to be fast only once it has run for some steps, of which training has a thousand.
  */
 const HOST_TRIES = 10;
 
 /** A training batch of examples of equal lengths. */
 export interface StepBatch {
   readonly examples: number;
-  /** Different instructions among them, each with as many examples as the others or one more. */
+  /** Number of different instructions; their numbers of examples differ by at most one. */
   readonly tasks: number;
   /** Tokens of an instruction, an input and a target; an instruction of 0 tokens is none. */
   readonly instruction: number;
@@ -25,20 +25,23 @@ export interface StepBatch {
   readonly output: number;
 }
 
-/** What a training step asks of a device. */
+/** The calls and copies of a training step. */
 export interface StepTrace {
   readonly calls: readonly TracedCalls[];
   /** Seconds that this machine takes to queue the step on a device that computes nothing, the least of some. */
   readonly hostSeconds: number;
-  /** CPU seconds that the thread of JavaScript takes for it, the least of some: they grow less on a busy machine. */
+  /**
+   * CPU seconds of JavaScript's thread for it, the minimum of some steps; a busy machine changes them less than wall
+   * time.
+   */
   readonly hostCpuSeconds: number;
   /** Most tensor memory at a time, bytes. */
   readonly peakBytes: number;
 }
 
 /**
- * Counts what one training step asks of a CUDA device: forward and backward pass of every microbatch and the update of every
- * parameter, by running it on a device that computes nothing.
+ * Traces one training step (forward and backward pass of every microbatch, update of every parameter) by running it on
+ * a device that takes what CUDA takes and computes nothing.
  *
  * @throws HintError ABORTED, between two steps, and what the step throws: NOT_SUPPORTED, INVALID_ARGUMENT
  */
@@ -56,7 +59,7 @@ export async function traceStep(
     const model = buildModel(device, config, new ParameterStore(new Map(parameters)));
     const steps = await EngineSteps.create(model, settings);
     const examples = examplesOf(config, batch);
-    // The first step also makes what all later ones find: moments, gradients, compiled functions.
+    // The first step also makes what later steps reuse: moments, gradients, compiled functions.
     await steps.step(examples);
     throwIfAborted(signal);
     await device.takeTrace();

@@ -5,17 +5,17 @@ import type { Tensor } from '../../tensor/tensor.js';
 type Tensors = readonly (Tensor | null | undefined)[];
 type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
 
-/** What a call takes, however it is computed. */
+/** The work of a call, independent of its implementation. */
 export interface Work {
   readonly flops: number;
-  /** Read and written at least: every argument once, of what has slots one. */
+  /** The fewest bytes read and written: every argument once, of arguments with slots one slot. */
   readonly bytes: number;
 }
 
 /** A call of an op, as work and as what its backward pass needs to know. */
 export interface DescribedCall {
   readonly op: string;
-  /** What the products are in: of a packed matrix its own, else the first input's. */
+  /** The dtype of the products: that of the packed matrix, otherwise that of the first input. */
   readonly dtype: DType;
   readonly work: Work;
   /** The same of the backward pass, by which inputs want a gradient and to which it is added. */
@@ -58,7 +58,7 @@ export function describeCall(
   };
 }
 
-/** Bytes where they are not those of all arguments; undefined where they are. */
+/** Bytes of ops that do not move all arguments; undefined for the others. */
 function ownBytes(
   name: string,
   input: (argument: string) => Tensor | null,
@@ -124,7 +124,7 @@ function attendedPairs(input: (argument: string) => Tensor | null, attributes: A
   return pairs;
 }
 
-/** The position is known to the device only: half the cache counts, the mean over a decode that fills it. */
+/** Only the device knows the position, so half the cache counts: the mean over a decode that fills it. */
 function decodedPairs(input: (argument: string) => Tensor | null, attributes: Attributes): number {
   const rows = input('q')?.shape[0] ?? 0;
   const cache = ((input('keyCache')?.shape[1] ?? 0) + 1) / 2;
@@ -145,7 +145,7 @@ function sharedKeys(keys: Tensor | null, offsets: ArrayLike<number>): (segment: 
   return (segment) => (offsets[segment + 1] ?? 0) - (offsets[segment] ?? 0);
 }
 
-/** Backward FLOPs over forward ones. */
+/** Backward FLOPs divided by forward FLOPs. */
 function backwardFactor(name: string, wants: readonly boolean[]): number {
   const products = Number(wants[0] ?? false) + Number(wants[1] ?? false);
   if (name === 'linear' || name === 'grouped_linear') return products;

@@ -4,7 +4,7 @@ import { Tape } from '../../tensor/tape.js';
 import { Optimizer } from '../../training/step/optimizer.js';
 import type { ProfileRecorder } from './recorder.js';
 
-/** The phase of what no other phase is of. */
+/** The phase of calls that belong to no other phase. */
 export const REST = 'rest';
 export const COMPILING = 'compile';
 export const FORWARD = 'forward';

@@ -18,14 +18,14 @@ import { bestRoofs, profileRoofs } from './profile-roofs.js';
 import { profileOf, type Profile, type ProfilePart } from './profile-table.js';
 import { ProfileRecorder } from './recorder.js';
 
-/** What a profile takes of the options of a measurement. */
+/** Options of a profile. */
 export interface ProfileOptions extends LatencyOptions {
   /** Rows and columns of the products that are the roof; large ones unless said otherwise. */
   readonly roofSide?: number;
 }
 
 /**
- * Where the time of 100 examples goes, by phase and op, of compiled HINT and plain T5 on this machine's CPU. Peers have no profile.
+ * Profiles 100 examples of compiled HINT and of plain T5 on this machine's CPU, by phase and op. Peers have no profile.
  *
  * @throws HintError INVALID_ARGUMENT, also for a device or systems that have no profile; what opening the model throws; ABORTED
  */

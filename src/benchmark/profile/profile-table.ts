@@ -10,18 +10,21 @@ export interface ProfileRow {
   /** Of the op table; absent in the sum of a phase. */
   readonly op?: string;
   readonly pass?: ProfiledCall['pass'];
-  /** Of one sample, as all that follows. */
+  /** Per sample, as are all following members. */
   readonly calls: number;
   readonly seconds: number;
-  /** Of the whole sample, 0–1. */
+  /** Share of the whole sample, 0–1. */
   readonly share: number;
   readonly flops: number;
   /** Read and written at least. */
   readonly bytes: number;
-  /** How long its roofs take over how long it takes: of each call the slower of products and memory. */
+  /**
+   * Time at the roofs divided by the measured time; the time at the roofs is, for each call, the longer of products and
+   * memory.
+   */
   readonly shareOfRoof: number;
   readonly bound: 'products' | 'memory';
-  /** Of the time of all threads, 0–1, those in which none of this process ran. */
+  /** Share of the time of all threads, 0–1, in which no thread of this process ran. */
   readonly idle: number;
   /** Before its calls, with nothing for the device to do. */
   readonly waitSeconds: number;
@@ -41,7 +44,7 @@ export interface Profile {
   readonly ops: readonly ProfileRow[];
 }
 
-/** Everything that a profile gave. */
+/** The results of a profile. */
 export interface ProfilePart extends MomentDescription {
   readonly model: string;
   readonly threads: number;

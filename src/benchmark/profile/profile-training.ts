@@ -13,7 +13,7 @@ import { profileOf, type ProfilePart } from './profile-table.js';
 import { ProfileRecorder } from './recorder.js';
 
 /**
- * Where the time of training steps goes, by phase (forward, backward, update) and op, on this machine's CPU. Peers have no profile.
+ * Profiles training steps on this machine's CPU, by phase (forward, backward, update) and op. Peers have no profile.
  *
  * @throws HintError INVALID_ARGUMENT for a device or systems that have no profile and options of peers, OUT_OF_MEMORY, ABORTED
  */

@@ -8,11 +8,11 @@ export interface ProfiledCall extends Work {
   readonly op: string;
   readonly pass: 'forward' | 'backward';
   readonly dtype: string;
-  /** From the end of the call before it, or from when it was asked for where that was later, to its own end. */
+  /** From the end of the previous call, or from its own enqueuing if that was later, to its end. */
   readonly seconds: number;
-  /** Before it, with nothing to do: the device waited for JavaScript. */
+  /** Time before it in which the device had nothing to do and waited for JavaScript. */
   readonly waitSeconds: number;
-  /** Of processor time of this process in all of these seconds. */
+  /** CPU time of this process during these seconds and the wait. */
   readonly cpuSeconds: number;
 }
 
@@ -23,17 +23,17 @@ interface Part {
 }
 
 /**
- * Times every call that a device runs. Behind each call a mark is queued, and the time between two marks is the call's; a recorded
- * program is recorded as programs of one call each, so that each repetition of each call has its mark.
+ * Times every call that a device runs. After each call a mark is queued, and the time between two marks is the call's.
+ * A recorded program is recorded as programs of one call each, so that each repetition of each call has its mark.
  *
- * Marks arrive on the event loop: of calls that end while JavaScript works, the first is given the time of all. Slices of JavaScript
- * take about 1 ms, so that this matters where calls take less.
+ * Marks arrive on the event loop. When several calls end while JavaScript is busy, the first gets the time of all.
+ * Slices of JavaScript take about 1 ms, so this affects calls that take less.
  */
 export class ProfileRecorder {
   readonly calls: ProfiledCall[] = [];
   /** Of what is enqueued now. */
   phase: string;
-  /** To be told of the call that is being enqueued. */
+  /** Receives the call that is being enqueued. */
   private enqueued: { told?: (call: DescribedCall) => void } | undefined;
   private readonly described = new WeakMap<NativeCall, DescribedCall>();
   private readonly parts = new WeakMap<NativeProgram, Part[]>();
@@ -151,7 +151,7 @@ export class ProfileRecorder {
           inner.replay(device, program, times, stop);
           return;
         }
-        // Whether the program would end early shows on the device only; what is profiled never does.
+        // Only the device knows whether a program ends early; the profiled ones never do.
         for (let round = 0; round < times; round++)
           for (const { program: one, call } of parts) {
             inner.replay(device, one, 1, null);

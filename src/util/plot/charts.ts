@@ -16,7 +16,7 @@ import {
 } from './frame.js';
 import { linearScale, logScale, type Scale } from './scale.js';
 
-/** A point with, where measured, the range its value lay in. */
+/** A point and, where it was measured, the range of its values. */
 export interface ChartPoint {
   readonly x: number;
   readonly y: number;
@@ -28,7 +28,7 @@ export interface LineSeries {
   readonly name: string;
   readonly points: readonly ChartPoint[];
   readonly dashed?: boolean;
-  /** Another series' name, whose colour and marker this one shares. */
+  /** The name of a series whose colour and marker this one shares. */
   readonly like?: string;
   /** Default true; curves of many points are lines alone. */
   readonly markers?: boolean;
@@ -37,13 +37,13 @@ export interface LineSeries {
 /** A line chart. The y axis starts at 0 unless it is logarithmic, or the chart says otherwise. */
 export interface LineChart extends ChartText {
   readonly series: readonly LineSeries[];
-  /** Whether the y axis has to reach 0; default true. */
+  /** Whether the y axis includes 0; default true. */
   readonly fromZero?: boolean;
   readonly logX?: boolean;
   readonly logY?: boolean;
 }
 
-/** A bar's value with, where measured, the range it lay in. */
+/** The value of a bar and, where it was measured, its range. */
 export interface BarValue {
   readonly value: number;
   readonly low?: number;
@@ -140,7 +140,7 @@ export function chartGrid(charts: readonly string[], columns: number, width = 72
 }
 
 /**
- * Grouped bars with error bars as SVG; group names that are too wide for their place are broken at spaces.
+ * Grouped bars with error bars as SVG; group names that are too wide are broken at spaces.
  *
  * @throws HintError INVALID_ARGUMENT for no bars, values that are not finite, or a series without a value per group
  */

@@ -1,10 +1,10 @@
 import { shortened, shownXml } from '../shown.js';
 import type { Scale } from './scale.js';
 
-/** What every chart has. */
+/** The texts and the size of every chart. */
 export interface ChartText {
   readonly title: string;
-  /** A second, smaller line, such as what was held fixed. */
+  /** A second, smaller line, such as the settings that all series share. */
   readonly subtitle?: string;
   readonly xLabel?: string;
   readonly yLabel: string;
@@ -37,7 +37,7 @@ const GRID = '#e3e3e3';
 const FONT_SIZE = 12;
 const LEGEND_ROW = 20;
 const SWATCH = 30;
-// Names come from files; a longer one would not fit anyway.
+// The longest text that is drawn: names come from files, and longer ones would not fit.
 const LONGEST_TEXT = 500;
 
 /** Colours and markers of the series with these names; series of the same `like` share both and differ by dashes. */
@@ -52,7 +52,10 @@ export function looks(
   });
 }
 
-/** Width of a text in pixels, estimated: DejaVu Sans is wide, and room too much is better than too little. */
+/**
+ * Estimated width of a text in pixels. It is that of DejaVu Sans, a wide font, because too much room does less harm
+ * than too little.
+ */
 export function textWidth(text: string, size = FONT_SIZE): number {
   return [...text].length * size * 0.61;
 }
@@ -107,13 +110,13 @@ export function legendRows(entries: readonly Look[], width: number): Look[][] {
     if (last && widthOf([...last, entry]) <= width) last.push(entry);
     else rows.push([entry]);
   }
-  // Rows get equally many entries: four in two rows stand two and two.
+  // Rows get equally many entries: four entries in two rows are two and two.
   const even = Math.ceil(entries.length / rows.length);
   const balanced = rows.map((_, i) => entries.slice(i * even, (i + 1) * even));
   return balanced.every((row) => row.length > 0 && widthOf(row) <= width) ? balanced : rows;
 }
 
-/** Where data goes once title, legend, labels and ticks have their room. */
+/** The area for the data, after title, legend, labels and ticks have their room. */
 export function layout(
   text: ChartText,
   legend: readonly Look[][],

@@ -1,6 +1,6 @@
 import { HintError } from '../errors.js';
 
-/** Maps values of an axis to pixels, and says where its ticks stand. */
+/** Maps values of an axis to pixels, and lists its ticks. */
 export interface Scale {
   readonly ticks: readonly number[];
   /** Smaller divisions between ticks, without labels. */
