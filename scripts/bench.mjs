@@ -70,7 +70,7 @@ function readOptions() {
   return { ...values, part, samples, adapterSize, shots, dtypes };
 }
 
-/** The newest file below some paths, in ms since 1970. */
+/** Modification time of the newest file below some paths, in ms since 1970. */
 function newest(paths) {
   const times = paths.flatMap((path) =>
     statSync(join(root, path)).isDirectory()
@@ -191,7 +191,7 @@ for (const part of parts) {
     process.exitCode = 1;
     continue;
   }
-  // After every part: an interruption costs one part, not all.
+  // Written after every part, so that an interruption costs one part and not all.
   if (file) await writeFileAtomic(file, `${JSON.stringify(results)}\n`);
 }
 console.log(renderReport(results));

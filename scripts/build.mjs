@@ -25,7 +25,7 @@ function run(command, parameters) {
   process.exit(1);
 }
 
-/** What was compiled from a file that has moved or gone would still be imported by its old name. */
+/** Removes outputs whose source was moved or deleted: they could still be imported by their old name. */
 function removeWithoutSource() {
   for (const name of readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' })) {
     if (name.startsWith('bundle')) continue;
@@ -37,7 +37,7 @@ function removeWithoutSource() {
 if (!flags.has('--ts')) {
   const tests = flags.has('--tests') ? 'ON' : 'OFF';
   const started = Date.now();
-  // Configured each time: cmake-js itself would keep what an earlier build was configured for.
+  // Configured each time, because cmake-js keeps the configuration of an earlier build.
   const cuda = flags.has('--cuda') ? 'ON' : 'AUTO';
   const options = ['-O', 'build', '-G', 'Unix Makefiles', `--CDBUILD_TESTING=${tests}`, `--CDHINT_CUDA=${cuda}`];
   for (const name of ['HINT_CUBLAS_ROOT', 'HINT_CUDA_ARCHITECTURES'])

@@ -37,7 +37,7 @@ if (mode === '--write') {
   process.exit(result.status ?? 1);
 }
 
-// One run per file: clang-format's own --dry-run reports every replacement, where the names are what is needed.
+// One run per file, because clang-format's --dry-run lists every replacement and not the names of files.
 const different = files.filter((file) => {
   const result = spawnSync('clang-format', ['--dry-run', '--Werror', file], { cwd: root });
   return result.status !== 0;

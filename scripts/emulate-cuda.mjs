@@ -10,7 +10,7 @@ if (!input || !output) {
   process.exit(2);
 }
 
-/** The index behind the bracket that closes the one at `open`. */
+/** The index after the bracket that closes the one at `open`. */
 function closing(text, open) {
   let depth = 0;
   for (let i = open; i < text.length; i++) {
@@ -48,7 +48,7 @@ let text = readFileSync(input, 'utf8')
   })
   .replace(/reinterpret_cast<void\*>\((\w+)\)(?=, arguments)/g, '::hint::emulator::registered("$1", $1)');
 for (let at = text.indexOf('<<<'); at >= 0; at = text.indexOf('<<<')) {
-  // The kernel may stand on a line of its own, and its name end with a bracket.
+  // The kernel may be on a line of its own, and its name may end with a bracket.
   const named = text.slice(0, at).trimEnd().length;
   const begin = Math.max(...[';', '{', '}', '>\n'].map((mark) => text.lastIndexOf(mark, named - 2))) + 1;
   const configuration = text.indexOf('>>>', at);
@@ -70,7 +70,7 @@ for (let at = text.indexOf('<<<'); at >= 0; at = text.indexOf('<<<')) {
     `${condition}\n  ::hint::emulator::launch({"${kernel}", ${identity}}, ` +
     `{dim3(${grid}), dim3(${threads}), static_cast<size_t>(${shared}), ${stream}}, ` +
     `[](const auto&... given) { ${kernel}(given...); }${given ? `, ${given}` : ''})`;
-  // Lines behind it keep their numbers.
+  // Later lines keep their numbers.
   const missing = lines - (lineAt(call, call.length) - 1);
   text =
     text.slice(0, begin) +

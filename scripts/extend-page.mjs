@@ -1,5 +1,5 @@
-// Reads a page of docs/extend as steps that can be followed. The sentence that ends right before a block says what is done
-// with it; scripts/test-extend.mjs has the list.
+// Reads a page of docs/extend as a list of steps. The sentence directly before a block says what to do with it;
+// scripts/test-extend.mjs lists these sentences.
 
 /** A text in one or more backticks. */
 const TICKED = '(`+)(.+?)';

@@ -1,5 +1,5 @@
-// Every parser of foreign files, and the native targets where clang is there, on inputs that are changed at random.
-//   node scripts/fuzz.mjs [--minutes N] [--parser NAME]... [--seed S] [--record FILE]     needs a build
+// Runs every parser of foreign files, and the native targets where clang is installed, on inputs that are changed at
+//   random. node scripts/fuzz.mjs [--minutes N] [--parser NAME]... [--seed S] [--record FILE] needs a build
 //     --minutes   in all (default 10)
 //     --record    writes date, commit, machine and counts as JSON
 // Findings are minimised and put into test/fuzz/corpus, and end it with 1.
@@ -67,7 +67,7 @@ for (const name of chosen) {
     );
 }
 const inputs = Object.values(counts).reduce((sum, one) => sum + one.inputs, 0);
-// What scripts/test-long.mjs writes into docs/reliability.md.
+// Counts for the record that scripts/test-long.mjs writes into docs/reliability.md.
 if (process.env.HINT_TEST_COUNTS) {
   const rows = [['inputs', inputs], ['parsers', Object.keys(counts).length], ['findings', failed]]; // prettier-ignore
   for (const [name, count] of rows)

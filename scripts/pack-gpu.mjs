@@ -13,7 +13,7 @@ import { ARCHIVE_MOST, trackedBytes, TREE_MOST } from './gpu/travel.mjs';
 /** The bundles, as tests and benchmarks take single files of dist/. Of packages: other forms of the same code, sources, fonts that no chart uses, and what only downloads need. */
 const LEFT_OUT =
   /\/dist\/bundle(\/|$)|\.(map|md|d\.ts|d\.mts|d\.cts|flow)$|\/(cmake-js|tar|node-api-headers|node-addon-api)(\/|$)|\/node_modules\/@huggingface(\/|$)|dejavu-fonts-ttf\/ttf\/(?!DejaVuSans(-Bold)?\.ttf)|zod\/src\/|\/\.package-lock\.json$/;
-/** Of npm: what people read. It wants to find node-gyp before it runs anything. */
+/** Documentation of npm. node-gyp stays, because npm looks for it before it runs anything. */
 const LEFT_OUT_OF_NPM = /\/npm\/(docs|man)(\/|$)|\.(md|map)$/;
 const NPM = '.gpu/node/lib/node_modules';
 
@@ -57,7 +57,7 @@ try {
   for (const path of ['native/tests/hint_op_tests', 'native/bench/hint_op_bench'])
     putStripped(built(path), join('build', path));
   put(built('libhint_native.a'), 'build/libhint_native.a');
-  // The C and C++ libraries are the machine's own: what CUDA's compiler needs is newer than ours or as new.
+  // The C and C++ libraries are not packed: those of a machine with CUDA's compiler are at least as new.
   for (const [, name, path] of (ask('ldd', [addon]) ?? '').matchAll(/(\S+) => (\/\S+)/g))
     if (/^lib(dnnl|OpenCL|gomp)\./.test(name)) putStripped(realpathSync(path), join('.gpu/lib', name));
   const dnnl = ask('sh', ['-c', `ls ${join(stage, '.gpu/lib')} | grep dnnl`]);

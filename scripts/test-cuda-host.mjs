@@ -1,13 +1,14 @@
-// The host side of the CUDA back end, in the emulator: builds its library and tests, and runs them; then processes of
-// hint whose driver or device fails. Needs CUDA's headers and, for the processes, dist/ and the addon.
-//   node scripts/test-cuda-host.mjs [FOLDER]     a folder that CMake has configured; build/ without it
+// Tests the host side of the CUDA back end in the emulator: builds its library and tests and runs them, then runs hint
+// with a driver or device that fails. Needs CUDA's headers and, for the processes, dist/ and the addon. node
+// scripts/test-cuda-host.mjs [FOLDER] a folder that CMake has configured; build/ without it
 import { spawnSync } from 'node:child_process';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const build = resolve(root, process.argv[2] ?? 'build');
-// The library that finds races is built for the kernels' tests too. These look at calls and launches, not at accesses.
+// The library with access checks is built for the kernels' tests. These tests concern calls and launches, so the checks
+// are off.
 const environment = { HINT_EMULATOR_SHADOW: '0', HINT_CUDA_FOLDER: join(build, 'emulated', 'checked') };
 
 function run(command, given, more = {}) {

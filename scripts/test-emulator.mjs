@@ -16,7 +16,7 @@ import { globSync } from 'tinyglobby';
 import { FAULTS } from './emulator/faults.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-/** With which the process ends when the emulator found something. */
+/** Exit code of a process in which the emulator found something. */
 const FOUND = 66;
 
 const { values } = parseArgs({
@@ -62,7 +62,7 @@ function mustRun(title, command, parameters, options) {
   console.log(`${title}: ok (${seconds} s)`);
 }
 
-/** Says how it went; findings and failures are shown. */
+/** Prints the result; shows findings and failures. */
 function tell(title, isGood, seconds, said, summary) {
   console.log(`${title}: ${isGood ? (summary ?? 'ok') : 'FAILED'} (${seconds} s)`);
   if (isGood) return;
@@ -120,7 +120,7 @@ function plant({ file, from, to }, index) {
   const unit = commands.find(({ command }) => command.includes('hint_cuda_checked_kernels.dir'));
   const compile = unit.command.replace(/ -o .*$/, ` -o ${source}.o -c ${source}.cc`);
   steps.push(['sh', ['-c', compile], unit.directory]);
-  // The planted file stands before the unit that has it too.
+  // The planted file precedes the original, so that the linker takes it.
   const link = readFileSync(join(EMULATOR, 'CMakeFiles', 'hint_cuda_checked.dir', 'link.txt'), 'utf8');
   steps.push([
     'sh',
@@ -156,7 +156,7 @@ function cases() {
       HINT_EMULATOR_DEVICE: 'h200',
       HINT_EMULATOR_SMS: '2',
     });
-    // Ops whose first cases leave out kernels for other sizes.
+    // Ops whose first cases do not run all of their kernels.
     for (const op of ['adafactor', 'decode_attention'])
       opTests(`All cases of ${op}`, ['--op', op, '--dtype', 'f32'], { HINT_EMULATOR_DEVICE: 'h200' });
   } else {

@@ -30,7 +30,7 @@ import { parseArgs, stripVTControlCharacters } from 'node:util';
 import { applied, PageError, stepsOf } from './extend-page.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-/** What a copy has of its own. */
+/** Folders of a copy that are not taken from the checkout. */
 const KEPT = /^(node_modules|dist|build.*)$/;
 
 const { values: flags, positionals } = parseArgs({
@@ -64,7 +64,7 @@ function follow(page) {
   if (!steps.some(({ kind }) => kind === 'run')) throw new PageError(`${page} runs nothing.`);
   const scratch = join(root, 'build-extend', basename(page, '.md'));
   if (!flags.apply) prepare(scratch);
-  /** What the page has made of files so far, and what they were before. */
+  /** Files that the page has changed so far, with their contents before. */
   const made = new Map();
   const original = (file) =>
     existsSync(join(root, file)) ? readFileSync(join(root, file), 'utf8') : undefined;
@@ -86,7 +86,7 @@ function follow(page) {
   }
 }
 
-/** Makes the scratch copy what the checkout is, changes that are not committed included. */
+/** Makes the scratch copy equal to the checkout, uncommitted changes included. */
 function prepare(scratch) {
   const listed = spawnSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], {
     cwd: root,
@@ -166,7 +166,7 @@ function runAll(page, { body, failure, line }, scratch) {
   );
 }
 
-/** The objects of other checkouts serve a copy's build, where ccache keeps them. */
+/** With ccache, a copy's build reuses objects of other checkouts. */
 function compilerCache(scratch) {
   if (process.env.CMAKE_CXX_COMPILER_LAUNCHER || spawnSync('ccache', ['--version']).status !== 0)
     return { CCACHE_BASEDIR: scratch };

@@ -28,7 +28,7 @@ const PARTS = {
   sanitize: { command: ['node', 'scripts/test-sanitize.mjs'] },
   soak: {
     command: ['node', 'dist/bundle/cli/main.js', 'bench', 'soak', '--json'],
-    // What this command says is read here: a command for users writes no counts.
+    // The counts are read from the command's output, because a command for users writes no file of counts.
     counts: ({ requests, cancelled, memory }) => [
       { name: 'requests', count: requests },
       { name: 'of them cancelled', count: cancelled },

@@ -1,5 +1,5 @@
-// The test suite under every version of Node.js that is supported: npm's package `node` brings each into a folder of its
-// own. The native build serves all of them, since it uses N-API 9.
+// Runs the test suite under every supported version of Node.js. npm's package `node` installs each into its own folder.
+// One native build serves all of them, because it uses N-API 9.
 //
 //   npm run test:nodes                            the whole suite, version by version
 //   npm run test:nodes -- test/data test/util     only these tests
@@ -14,10 +14,10 @@ const folder = join(root, 'build-nodes');
 const versions = (process.env.NODES ?? '20,22,24').split(',');
 const tests = process.argv.slice(2);
 
-/** The Node.js of a version, fetched unless it is there. */
+/** Path of the Node.js of a version, which is installed when it is missing. */
 function nodeOf(version) {
   const home = join(folder, version);
-  // The package `node` runs a script on installation, which only links what this package brings.
+  // The package `node` has an install script that only links the binary of this package.
   const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
   const binary = join(home, 'node_modules', name, 'bin', 'node');
   if (existsSync(binary)) return binary;
@@ -45,7 +45,7 @@ for (const version of versions) {
   const node = nodeOf(version);
   const said = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim();
   console.log(`== Node.js ${said}`);
-  // Tests start `node` by its name too.
+  // Tests also start `node` by its name.
   const env = { ...process.env, PATH: `${join(node, '..')}${delimiter}${process.env.PATH}` };
   run(node, [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...tests], { cwd: root, env });
 }

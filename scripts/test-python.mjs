@@ -1,8 +1,8 @@
-// What the engine makes of files that Python's packages write, and they of its files: random cases, new with every --first.
-//   node scripts/test-python.mjs [PART…] [--first N] [--count N]    all parts when none is named; a part is a folder of test/python
-// make_cases.py of a part writes cases, compare.mjs compares, and check_cases.py, where there is one, opens what compare.mjs wrote.
-// Needs dist/. A virtual environment is made in build-python/, from test/python/requirements.txt; HINT_TEST_PYTHON names a Python to
-// use instead, which has the packages.
+// Tests that the engine reads files of Python's packages and that they read its files, with random cases that --first
+//   chooses. node scripts/test-python.mjs [PART…] [--first N] [--count N] all parts when none is named; a part is a
+//   folder of test/python make_cases.py of a part writes cases, compare.mjs compares, and check_cases.py, where there
+//   is one, opens what compare.mjs wrote. Needs dist/. A virtual environment is made in build-python/, from
+//   test/python/requirements.txt; HINT_TEST_PYTHON names a Python to use instead, which has the packages.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -30,7 +30,7 @@ for (const part of positionals.length > 0 ? positionals : parts) {
   const scratch = mkdtempSync(join(tmpdir(), `hint-test-${part}-`));
   const at = (name) => join(folder, part, name);
   run(python, at('make_cases.py'), scratch, ...range);
-  // Both comparisons are made, so that one fault does not hide another.
+  // Both comparisons run, so that one fault does not hide another.
   const steps = [
     [process.execPath, at('compare.mjs')],
     ...(existsSync(at('check_cases.py')) ? [[python, at('check_cases.py')]] : []),

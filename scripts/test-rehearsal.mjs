@@ -1,6 +1,6 @@
-// Rehearses what scripts/gpu.mjs does on a bare GPU machine: a Debian made by debootstrap, without Node.js, compiler and
-// network, gets the tracked files and .gpu/kit.tar.xz, and runs every step there in small sizes on the emulated CUDA
-// library. Needs root, debootstrap and unshare.
+// Rehearses scripts/gpu.mjs on a bare GPU machine: a Debian from debootstrap, without Node.js, compiler and network,
+// gets the tracked files and .gpu/kit.tar.xz, and runs every step in small sizes on the emulated CUDA library. Needs
+// root, debootstrap and unshare.
 //   node scripts/test-rehearsal.mjs [FOLDER OF THE EMULATED LIBRARY]     default: build-emulator/emulated
 // HINT_BARE_DEBIAN: a folder with such a system that is kept between runs; HINT_OUTPUT: where the record goes.
 import { spawnSync } from 'node:child_process';
@@ -58,7 +58,7 @@ try {
     'PATH=/project/.gpu/node/bin:$PATH HINT_CUDA_FOLDER=/project/emulated HINT_GPU_SCALE=rehearsal HINT_OUTPUT=/project/record',
     'npm run gpu',
   ].join(' ');
-  // A network namespace of its own has no network.
+  // A new network namespace has no network.
   const namespaces = ['--net', '--mount', '--pid', '--fork', '--kill-child'];
   const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root' };
   const { status } = spawnSync('unshare', [...namespaces, 'chroot', bare, 'sh', '-c', inside], {

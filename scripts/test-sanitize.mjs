@@ -24,7 +24,7 @@ const limits =
     ? ['iterations', 'seconds'].flatMap((name) => (values[name] ? [`--${name}`, values[name]] : []))
     : ['--seconds', values.quick ? '20' : '120'];
 
-/** Ends with what the command said when it fails. */
+/** Ends the script with the command's output when it fails. */
 function run(title, command, parameters, options = {}) {
   const started = Date.now();
   const result = spawnSync(command, parameters, {
@@ -91,12 +91,13 @@ function nativeTests(title, folder, name, environment) {
   });
   count(title, /of (\d+) /.exec(lastLine(said))?.[1] ?? 0);
 }
-// Node itself keeps memory for the life of the process; sizes that no machine has must come back as null pointers.
+// Node.js holds memory to the end of the process, so leaks are not reported; allocations that are too large must return
+// null.
 const sanitizers = {
   ASAN_OPTIONS: 'detect_leaks=0:allocator_may_return_null=1:detect_stack_use_after_return=0',
   UBSAN_OPTIONS: 'print_stacktrace=1',
 };
-// oneDNN writes its code at run time; what it computes with is checked where the kernels hand it over.
+// Code that oneDNN generates at run time is not instrumented; its arguments are checked where kernels pass them.
 const addon = {
   ...sanitizers,
   HINT_NATIVE: join(root, 'build-asan', 'Release', 'hint.node'),
@@ -136,8 +137,8 @@ if (!values.quick) {
       .find((line) => /ERROR: AddressSanitizer|runtime error|went wrong/.test(line));
     console.log(`The planted fault ${fault} was found: ${report?.slice(0, 160) ?? found.signal}`);
   }
-  // GCC's OpenMP synchronises in ways that TSan does not know, so every barrier would be reported: teams have one thread here.
-  // What is looked for is between threads of the engine: the one that enqueues, the stream's, those of other streams.
+  // TSan does not know how GCC's OpenMP synchronises and would report every barrier, so teams have one thread. The
+  // races of interest are between threads of the engine: the one that enqueues, and those of streams.
   build('build-tsan', 'thread', ['hint_runtime_tests']);
   nativeTests('hint_runtime_tests under TSan', 'build-tsan', 'hint_runtime_tests', {
     OMP_NUM_THREADS: '1',

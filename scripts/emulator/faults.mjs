@@ -1,5 +1,5 @@
-// Faults that are planted into copies of kernels, three of each kind; the checked emulator must find each. `run` are options of
-// hint_op_tests, `found` what its output must say.
+// Faults that are planted into copies of kernels, three of each kind; the checked emulator must find each. `run` has
+// the options of hint_op_tests, `found` the text that its output must contain.
 
 const READS = /CUDA emulator: race: .* (?:reads|writes) shared memory/;
 const PENDING = /CUDA emulator: race: .* a copy that nobody has waited for/;

@@ -1,4 +1,4 @@
-// What a GPU machine has: the Python wheels' folders, compiler and architecture, and where kept libraries lie.
+// Finds what a GPU machine has: the Python wheels' folders, compiler, architecture, and unpacked libraries.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
@@ -6,13 +6,13 @@ import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Where the packed archive puts what a bare machine lacks. */
+/** The folder of the unpacked archive, which has what a bare machine lacks. */
 export const KIT = join(root, '.gpu');
 
-/** Whether the packed archive is unpacked here: its machine can build nothing but the CUDA library. */
+/** Whether the archive is unpacked here. Such a machine can build nothing but the CUDA library. */
 export const unpacked = () => existsSync(join(KIT, 'node/bin/node'));
 
-/** What a program prints, without spaces around it; undefined where it is missing or fails. */
+/** The trimmed output of a program; undefined when it is missing or fails. */
 export function ask(command, parameters) {
   const { status, stdout } = spawnSync(command, parameters, { encoding: 'utf8' });
   return status === 0 ? stdout.trim() : undefined;
@@ -72,7 +72,7 @@ export function environment() {
   const packed = join(KIT, 'lib');
   const paths = [process.env.LD_LIBRARY_PATH, existsSync(packed) && packed].filter(Boolean);
   const compiler = nvcc();
-  // compute-sanitizer lies beside nvcc, which may be on no path.
+  // compute-sanitizer is beside nvcc, whose folder may not be in PATH.
   const tools = compiler && existsSync(compiler) ? [dirname(realpathSync(compiler))] : [];
   return {
     PATH: [process.env.PATH, dirname(process.execPath), ...tools].join(delimiter),

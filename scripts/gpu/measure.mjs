@@ -1,4 +1,4 @@
-// One measurement alone on the GPU, written as JSON.
+// Makes one measurement on the GPU and writes it as JSON.
 //   node scripts/gpu/measure.mjs hint SIZE BATCH ROUNDS FILE [DTYPE OF PARAMETERS [WHAT RUNS AGAIN]]   a HINT step, bf16
 //   node scripts/gpu/measure.mjs torch SIZE BATCHES ROUNDS FILE [compile]     PyTorch's plain T5 step, with the first of
 //                                                    the batches, such as 64,32,16, that fits at a time
@@ -18,7 +18,7 @@ const [what, size, count, roundsText, output, ...more] = process.argv.slice(2);
 const rounds = Number(roundsText);
 const toy = size === 'tiny';
 const peerDevice = process.env.HINT_PEER_DEVICE ?? 'cuda';
-// Those of the paper's HINT; the toy size takes what fits it.
+// The paper's adapter size; the toy size has a smaller one.
 const adapterSize = toy ? 8 : 512;
 
 function write(result) {
@@ -53,7 +53,7 @@ async function torch() {
   const batches = count.split(',').map(Number);
   const failures = {};
   for (const batch of batches) {
-    // A process for each, so that one that ran out of memory leaves nothing behind.
+    // A process for each batch, so that one that ran out of memory does not affect the next.
     const peer = await startHuggingFace('system');
     try {
       const description = await loadPeer(peer, config, {

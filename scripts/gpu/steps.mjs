@@ -1,5 +1,5 @@
-// Runs a table of steps one after the other, each in a process group of its own and within a time limit of its own. What
-// was found is written after every step, so that a run that is cut off leaves the record of the steps before.
+// Runs a table of steps one after the other, each in its own process group and with its own time limit. Results are
+// written after every step, so that a run that is cut off leaves the record of earlier steps.
 import { spawn, spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -94,7 +94,7 @@ const OUT_OF_TIME = 'its time was up, it was ended';
 /** @returns {Promise<string | undefined>} why it did not succeed */
 function runCommand(command, parameters, options, milliseconds, keep) {
   return new Promise((resolve) => {
-    // In a group of its own, so that what it started ends with it.
+    // In its own process group, so that its children end with it.
     const child = spawn(command, parameters, {
       ...options,
       detached: true,
@@ -140,7 +140,7 @@ function writeSummary(folder, steps, outcomes, facts) {
   );
   writeFileSync(join(folder, 'summary.txt'), `${summaryText(outcomes, waiting)}\n`);
   const results = join(folder, 'results');
-  // One file for all: some machines give back only a few.
+  // One archive, because some machines return only a few files.
   if (existsSync(results) && readdirSync(results).length > 0)
     spawnSync('tar', ['-czf', join(folder, 'results.tar.gz'), '-C', folder, 'results']);
 }

@@ -1,4 +1,4 @@
-// What is run on a GPU, the most telling first.
+// The steps that run on a GPU, the most important first.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ask, python, root } from './machine.mjs';
@@ -203,12 +203,12 @@ export function gpuSteps({ scale, build, results }) {
       skip: noVitest,
     },
   ];
-  // The native tests and the bench know no folder of the library on another machine than that they were built on.
+  // On another machine than that of the build, the native tests and the bench need the folder of the library.
   const env = {
     HINT_CUDA_FOLDER: process.env.HINT_CUDA_FOLDER || join(root, 'build/Release'),
     HINT_PEER_DEVICE: peerDevice,
   };
-  // A bare machine is lent for a quarter of an hour. One that builds everything is somebody's own.
+  // The limits suit a machine that is available for a quarter of an hour. One that builds everything gets more time.
   const times = build ? 5 : 1;
   return steps.map((step, index) => ({
     ...step,

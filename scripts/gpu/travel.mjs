@@ -1,4 +1,4 @@
-// What travels to a machine with a GPU: the tracked files as they are, and the archive of scripts/pack-gpu.mjs.
+// Sizes of what is copied to a GPU machine: the tracked files, and the archive of scripts/pack-gpu.mjs.
 import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
