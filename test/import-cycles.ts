@@ -1,5 +1,5 @@
 /**
- * A cycle in a graph of things that name other things.
+ * Finds a cycle in a directed graph.
  *
  * @returns the names along the first cycle that is found, its first one again at the end; empty when there is none
  */

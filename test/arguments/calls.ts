@@ -6,11 +6,11 @@ import { openModel } from '../../src/model/families/open-model.js';
 import { createOptimizer } from '../../src/training/run/prepare.js';
 import { FULL_HINT, removeAll, tinyConfig, TOKENIZER, writeModel } from '../inference/models.js';
 
-/** A function, and arguments that it has nothing against; of files that do not exist. */
+/** A public function with valid arguments; files that they name do not exist. */
 export interface Call {
   args: Record<string, unknown>;
   run: (args: never[]) => unknown;
-  /** Names of arguments that are looked at in another way than by a declaration. */
+  /** Names of arguments that are checked without a declaration. */
   undeclared?: readonly string[];
 }
 
@@ -54,7 +54,10 @@ const call = (
 
 export const first = async (generator: unknown): Promise<unknown> => (generator as AsyncGenerator).next();
 
-/** For every export its functions, or why it has none here. Made when a test runs, for the engine to be there. */
+/**
+ * For every export its functions, or the reason why it has none here. Made when a test runs, because the engine must be
+ * built.
+ */
 /** A family that owns no model and recognises no directory. */
 function noFamily(): object {
   const never = (): boolean => false;

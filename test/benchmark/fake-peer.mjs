@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Stands for the Python of the peers: answers their requests with seconds that follow from the setting, not from a clock.
+// Replaces the Python of the peers: answers their requests with seconds that depend on the setting and not on a clock.
 import { createInterface } from 'node:readline';
 
 const kept = process.env.MALLOC_ARENA_MAX === '1';

@@ -1,5 +1,6 @@
-// A command that writes until it is told to end: node ended-writer.mjs FOLDER. With every write the content grows by one, and
-// every file says how it ought to look; "hang" as a second argument: stops in the middle of the first file and folder.
+// A command that writes until it is told to end: node ended-writer.mjs FOLDER. With every write the content grows by
+// one, and every file states its own expected content. With "hang" as a second argument it stops in the middle of the
+// first file and folder.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { untilAsked, watchForEnding } from '../../dist/cli/support/ending.js';

@@ -8,7 +8,7 @@ import { expect } from 'vitest';
 const root = resolve(import.meta.dirname, '../..');
 const WRITTEN = join(root, 'test/fixtures/version-0.1.0');
 
-/** What the version that wrote the files made of a compiled task. */
+/** Answers of a compiled task in the version that wrote the files. */
 interface TaskAnswers {
   readonly definition: string;
   readonly examples: { input: string; output: string }[];
@@ -39,11 +39,11 @@ export class Written {
   private constructor(
     readonly folder: string,
     readonly expected: Expected,
-    /** Whether the same arithmetic has the same bits here as where the files were written. */
+    /** Whether arithmetic here gives the same bits as on the machine that wrote the files. */
     readonly sameMachine: boolean,
   ) {}
 
-  /** Copies them to a temporary folder, which the caller removes: runs are gone on with, caches are added to. */
+  /** Copies the files to a temporary folder, because tests resume runs and add to caches. The caller removes it. */
   static async copy(): Promise<Written> {
     const folder = await mkdtemp(join(tmpdir(), 'hint-compatibility-'));
     await cp(WRITTEN, folder, { recursive: true });
@@ -69,7 +69,10 @@ export class Written {
     return text.replaceAll(this.expected.root, this.folder);
   }
 
-  /** Holds results of f32 arithmetic to those of the writer: the same bits on such a processor, elsewhere to 1e-5. */
+  /**
+   * Compares results of f32 arithmetic with those of the writer: equal bits on the same kind of machine, elsewhere
+   * within 1e-5.
+   */
   expectNumbers(actual: readonly number[], expected: readonly number[]): void {
     if (this.sameMachine) return expect(actual).toEqual(expected);
     expect(actual).toHaveLength(expected.length);

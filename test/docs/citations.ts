@@ -3,7 +3,10 @@ import { extname, join, relative, resolve } from 'node:path';
 
 export const root = resolve(import.meta.dirname, '..', '..');
 
-/** What a person writes and reads. Fixtures are data, and these tests hold the very words that they refuse. */
+/**
+ * Files that people write. Fixtures are left out because they are data, and these tests because they contain what they
+ * refuse.
+ */
 const PLACES = ['.ci', 'CMakeLists.txt', 'README.md', 'bench', 'bindings', 'docs', 'native', 'package.json', 'scripts', 'src', 'test']; // prettier-ignore
 const ENDINGS = new Set(['', '.ts', '.mjs', '.js', '.json', '.md', '.h', '.cc', '.cu', '.cuh', '.def', '.txt', '.sh', '.py', '.html', '.css']); // prettier-ignore
 const LEFT_OUT = ['test/docs', 'test/fixtures', 'docs/api', 'bench/results'];
@@ -41,7 +44,7 @@ interface Known {
   own: boolean;
 }
 
-/** The citations of a text that have another form than theirs or lead nowhere. */
+/** The citations of a text that have a wrong form or no target. */
 export function findCitations(text: string, known: Known): { line: number; problem: string }[] {
   return text
     .split('\n')
@@ -61,7 +64,7 @@ function problemsOf(line: string, { headings, laws, own }: Known): string[] {
         problems.push(`paper §${cited} is no section of the paper`);
     } else if (!headings.has(cited)) problems.push(`method §${cited} is no heading of docs/method.md`);
   }
-  // A section named without its sign is not found by anyone who looks for the sign.
+  // A citation without the section sign would be missed by a search for the sign.
   for (const { index } of line.matchAll(
     /\b(?:Section|Sec\.|Appendix|App\.) (?:\d|[A-H]\b)|\bhint-method\b|\bmethod document\b/g,
   ))

@@ -3,9 +3,9 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { globSync } from 'tinyglobby';
 import { root } from './citations.js';
 
-/** What a build or a run makes. */
+/** Paths that a build or a run makes. */
 const MADE = /^docs\/api$/;
-/** On the page of the method, scripts of these languages are those of the programs it was taken from. */
+/** On the page of the method, scripts in these languages belong to the original's repository. */
 const ORIGINAL = /\.(?:py|sh)$/;
 
 /** The folders a path of the repository begins with. */
@@ -33,9 +33,9 @@ function anchorsOf(file: string): Set<string> {
 }
 
 /**
- * Paths of the repository and relative links on a page that lead nowhere. `*` and `{a,b}` are a glob, which has to
- * match something; `<name>` stands for one name, so that `native/ops/<op>/cpu.cc` has to exist for some op. A path that
- * the page has the reader make, by the words "New file `PATH`", need not exist.
+ * Paths and relative links on a page that do not exist. `*` and `{a,b}` are a glob, which must match something;
+ * `<name>` stands for one name, so that `native/ops/<op>/cpu.cc` has to exist for some op. A path that the page has the
+ * reader make, by the words "New file `PATH`", need not exist.
  *
  * @param name where the page lies, from the root
  */

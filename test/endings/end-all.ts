@@ -11,7 +11,10 @@ const KINDS = ['generate', 'submit', 'compile', 'embed', 'train', 'load'];
 let folder: string;
 let programs = 0;
 
-/** For the tests of a file: the model that is worked on, and time for processes that take seconds on a slow machine. */
+/**
+ * Prepares the tests of a file: writes the model, and sets time limits for processes that take seconds on a slow
+ * machine.
+ */
 export function prepareEndings(): void {
   vi.setConfig({ testTimeout: 3_600_000 });
   beforeAll(async () => {
@@ -32,7 +35,7 @@ function end(ending: string, kind: string, delays: number[]): Promise<{ code: un
     kind,
     ending,
     delays,
-    // Each reads in the library, which takes longer than all it does.
+    // Each worker loads the library, which takes longer than its work.
     workers: rounds() >= 200 ? 3 : 2,
   });
 }
@@ -63,5 +66,5 @@ export async function endAll(
   recordCount(`endings: ${ending}`, total);
 }
 
-/** What is said by a process that ends without a word. */
+/** The output of a process that ends silently. */
 export const SILENT = /^$/;

@@ -22,7 +22,9 @@ export async function writeWideModel(directory: string, tokenizer = SMALL_TOKENI
   await copyFile(tokenizer, join(directory, 'tokenizer.json'));
 }
 
-/** Runs a program of this folder to its end, with flags for Node: what it ended with, and what it said on both streams. */
+/**
+ * Runs a program of this folder to its end, with flags for Node: returns how it ended, and its output on both streams.
+ */
 export async function runProgram(
   name: string,
   settings: unknown,

@@ -28,7 +28,7 @@ async function cutAll({ library, model, cuts }) {
       engine = await Engine.open(copy, { threads: 2 });
       let isCut = false;
       void cut.then(() => (isCut = true));
-      // Once more after the cut: the engine must not go on with zeros for weights.
+      // Also once after the cut: the engine must not continue with zeros as weights.
       for (let last = false; !last;) {
         last = isCut;
         const task = await engine.compile({ definition: 'Name the colour.' });

@@ -1,4 +1,4 @@
-/** Runs parsers on inputs, one after the other, in a process that may be lost to them. */
+/** Runs parsers on inputs, one after the other, in a process of its own, which an input may end. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { PARSERS } from './parsers.mjs';
@@ -26,7 +26,10 @@ process.on('message', ({ name, bytes }) => {
   );
 });
 
-/** A parser gives a value or one of our errors, in one line of bounded length without control characters. */
+/**
+ * A parser must return a value or throw a HintError whose message is one line of bounded length without control
+ * characters.
+ */
 async function judge(name, bytes) {
   const parser = PARSERS[name];
   const directory = join(folder, name);

@@ -9,17 +9,19 @@ import { corpusOf, PARSERS } from './parsers.mjs';
 /** The limits in the child: an eighth of the default memory and a fifth of its time, so that many inputs reach them. */
 const FILE_MEMORY = '32MiB';
 const FILE_SECONDS = '2';
-/** Processor time that an input may take in all, the parser's own modules and fixtures included: other work on the machine
- * is no finding. */
+/**
+ * The most processor time of an input, including loading the parser's modules and fixtures. Processor time, because a
+ * busy machine is no finding.
+ */
 const MOST_SECONDS = 10;
-/** What waits without working is one too. */
+/** The most wall time: an input that waits without computing is a finding, too. */
 const MOST_WAIT_SECONDS = 120;
 const MOST_RSS = 900 * 2 ** 20;
 const OLD_SPACE_MIB = 700;
-// A fresh process now and then, so that what one input leaves behind is not blamed on another.
+// The process is restarted after this many inputs, so that effects of one input are not attributed to another.
 const INPUTS_PER_CHILD = 1500;
 const WATCH_MILLISECONDS = 50;
-// What an input is changed from grows with outcomes that are new.
+// The most inputs that are changed further; inputs with new outcomes join them.
 const MOST_POOL = 200;
 const MOST_INPUT = 4_000_000;
 const MOST_KEPT_BYTES = 2048;
@@ -117,7 +119,7 @@ function secondsOf(pid) {
 /**
  * Fuzzes one parser.
  *
- * @param options.seed of what is changed; the same seed and number of inputs give the same inputs
+ * @param options.seed of the random changes; the same seed and number of inputs give the same inputs
  * @param options.inputs most inputs, those of the corpus not counted
  * @param options.milliseconds most time
  * @param options.runner is shared by several parsers and closed by its owner; absent: one of its own
@@ -180,7 +182,7 @@ function signature(fault) {
   return fault.replace(/\d+/g, '#').split('\n').slice(0, 3).join(' ').slice(0, 160);
 }
 
-/** Takes parts out of an input as long as it fails alike. */
+/** Removes parts of an input as long as it fails in the same way. */
 async function minimised(runner, name, bytes, fault) {
   let smallest = bytes;
   let runs = 0;

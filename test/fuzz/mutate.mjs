@@ -30,7 +30,7 @@ const INTERESTING_INTEGERS = [0, 1, -1, 2, 127, 128, 255, 256, 65535, 2 ** 24, 2
 
 const nested = (levels, open, close) => open.repeat(levels) + close.repeat(levels);
 
-/** JSON values that parsers have been known to fall over, as text: some are too deep to be made of objects. */
+/** JSON values on which parsers have failed, as text, because some are too deep to be built as objects. */
 const JSON_VALUES = [
   'null', 'true', '0', '-1', '1.5', '1e308', '1e999', '-0', '4294967296', '9007199254740993', '""', '"a"', '[]', '{}', '[null]', // prettier-ignore
   '"\\u0000\\u001b[2J\\u2028\\ud800"', '"__proto__"', '"constructor"', '{"__proto__":{"a":1}}', '{"constructor":1,"toString":2,"length":-1}', // prettier-ignore
@@ -113,7 +113,7 @@ function editJson(random, bytes, dictionary) {
   let text = JSON.stringify(root.value) ?? 'null';
   const marks = /"\\u0001mark\\u0001(\d+)\\u0001mark\\u0001"/g;
   text = text.replace(marks, (_, number) => raw[Number(number)]);
-  // What JSON.parse takes in silence.
+  // A duplicate key, which JSON.parse accepts.
   if (random.below(20) === 0) text = text.replace(/"([^"\\]+)":/, '"$1":0,"$1":');
   return Buffer.from(text);
 }

@@ -6,11 +6,11 @@ import { join, resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '..', '..');
 
-// Kernels are named by the declarations of ops and never called: they need no address, nothing else goes without one.
+// The declarations of ops refer to kernels, which are never called and not linked; all other symbols must be defined.
 const WITHOUT_KERNELS = ['-no-pie', '-Wl,--warn-unresolved-symbols'];
 const KERNEL = /forwardERNS_4CallE|backwardERNS_4CallE|::(forward|backward)\(hint::Call&\)/;
 
-/** libFuzzer targets of what native code takes from callers and files. */
+/** libFuzzer targets of native functions that take input from callers and files. */
 const TARGETS = {
   'native-bind': {
     source: 'native/tests/fuzz/bind_fuzz.cc',

@@ -1,6 +1,6 @@
 /**
- * Every parser of foreign files: what it starts from, how its inputs are changed, and what is called with one. `run` gets a
- * folder of its own in which the input lies as `file`; whatever it returns counts as read.
+ * Every parser of foreign files: its first inputs, how they are changed, and the function that is called. `run` gets a
+ * folder with the input as `file`; any returned value counts as success.
  */
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -59,7 +59,7 @@ function safetensors(metadata) {
 
 const CACHE_KEY = Buffer.alloc(32, 7);
 
-/** Makes the checksum right, as a program that forges a cache would. */
+/** Corrects the checksum, as a program that forges a cache would. */
 function withChecksum(bytes) {
   const forged = Buffer.from(bytes);
   if (forged.length < 72) return forged;
@@ -468,7 +468,7 @@ async function readCorpus(file) {
   return groups;
 }
 
-/** The fixture's tokenizer with few pieces, so that a change meets something that matters. */
+/** The fixture's tokenizer with few pieces, so that a random change often hits a relevant part. */
 function smallUnigram() {
   const json = JSON.parse(fixture('tokenizer', 'tokenizer.json'));
   const model = { ...json.model, vocab: json.model.vocab.slice(0, 300) };
@@ -482,7 +482,7 @@ function splitTokenizer() {
   return Buffer.from(JSON.stringify({ ...json, normalizer, pre_tokenizer: { type: 'Sequence', pretokenizers: [split, json.pre_tokenizer] } })); // prettier-ignore
 }
 
-/** Inputs that were found, and are kept: names of files of test/fuzz/corpus. */
+/** Inputs that were found and kept: names of files in test/fuzz/corpus. */
 export function corpusOf(name) {
   const folder = join(import.meta.dirname, 'corpus', name);
   if (!existsSync(folder)) return [];

@@ -1,4 +1,4 @@
-/** A parquet file of one unpacked page, written by hand: its claims are where a change finds them. */
+/** A parquet file of one uncompressed page, written by hand, so that a random change often hits a size or a count. */
 export function plainParquet(rows, values, { unpacked, packed, levels = [] } = {}) {
   const zigzag = (n) => {
     const out = [];

@@ -26,7 +26,7 @@ function difference(actual: ArrayLike<number>, expected: ArrayLike<number>): num
   return gap / Math.max(...values.map(Math.abs));
 }
 
-/** How the memory of an engine's device stands. */
+/** Bytes in use on an engine's device. */
 async function bytesInUse({ model: { device } }: Engine): Promise<number> {
   await device.synchronize();
   return device.statistics().bytesInUse;
@@ -49,7 +49,7 @@ async function overwrite(
 }
 
 /**
- * What inference in bf16 must do on a device that reads weights as they are.
+ * Tests of bf16 inference on a device that does not pack weights.
  *
  * @param open such a device, which the engine closes
  */

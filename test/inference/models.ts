@@ -34,7 +34,7 @@ export function tinyConfig(
 /** A HINT with every kind of module. */
 export const FULL_HINT = { adapter_size: 4, prefix_length: 3, lora_ranks: [2, 0, 2, 0] };
 
-/** A model of random weights, spread so wide that its outputs differ from input to input. */
+/** A model of random weights that are large enough for outputs to differ between inputs. */
 export function randomModel(device: Device, config: ModelConfig, seed = 1): EncoderDecoderModel {
   return buildModel(device, config, initialiseParameters(device, config, seed));
 }

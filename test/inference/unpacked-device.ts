@@ -1,6 +1,6 @@
 import { Device } from '../../src/tensor/device.js';
 
-/** Reads weights as they are, as a GPU does. */
+/** A CPU device that does not pack weights, like a GPU. */
 export class UnpackedDevice extends Device {
   override get packsWeights(): boolean {
     return false;

@@ -60,7 +60,7 @@ export function tinyExamples(system: System): TokenizedExample[] {
   });
 }
 
-/** Everything a run is made of, made as a run makes it. */
+/** Makes the parts of a run with the functions that a run uses. */
 export async function tinyRun(
   device: Device,
   system: System,

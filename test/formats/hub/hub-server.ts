@@ -7,7 +7,7 @@ export const COMMIT = 'c'.repeat(40);
 /** What a test changes about the hub's behaviour. */
 export interface HubBehaviour {
   files: Record<string, Buffer>;
-  /** Needed for everything, where it is set. */
+  /** When it is set, every request needs it. */
   token?: string;
   /** Files whose bytes come from the other host, by a redirect, as large ones do. */
   onOtherHost?: (path: string) => boolean;
@@ -16,11 +16,11 @@ export interface HubBehaviour {
   ignoresRanges?: boolean;
   /** Every page of the listing is empty and names a next one. */
   pagesWithoutEnd?: boolean;
-  /** Answers with these before any other, one a request. */
+  /** The first answers, one per request. */
   refusals?: { status: number; headers?: Record<string, string> }[];
   /** Changes an entry of the listing. */
   listing?: (entry: Record<string, unknown>) => Record<string, unknown>;
-  /** Other bytes than were announced. */
+  /** Sends other bytes than it announces. */
   spoils?: boolean;
   redirectTo?: string;
 }

@@ -1,5 +1,5 @@
-// Opens the models that make_cases.py has written, compares what they answer with what transformers says, and writes each after a
-// step of training, with its answers, for check_cases.py.
+// Opens the models that make_cases.py has written, compares their answers with those of transformers, and writes each
+// model after a step of training, with its answers, for check_cases.py.
 //   node test/python/models/compare.mjs FOLDER
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -8,10 +8,10 @@ import type { World } from './world.js';
 
 type Loose = (...given: unknown[]) => unknown;
 
-/** How likely one argument of a call is exchanged for something else. */
+/** Probability that one argument of a call is exchanged for another value. */
 const ODD = 0.25;
 
-/** Random calls of `Device`, `Tensor`, `Tape` and of every function of `ops`, as users make them and as they should not. */
+/** Random calls of `Device`, `Tensor`, `Tape` and of every function of `ops`, valid and invalid ones. */
 export class FaceCalls {
   private readonly device = new Device({ threads: 2, memoryLimit: 48 << 20 });
   private readonly foreign = new Device({ threads: 1, memoryLimit: 1 << 20 });
@@ -66,7 +66,7 @@ export class FaceCalls {
     return this.judge.call(name, () => body(...args));
   }
 
-  /** A function of `ops` with arguments of which few fit. */
+  /** Calls a function of `ops` with random arguments, few of which are valid. */
   private callOp(world: World): void {
     const { random } = world;
     const [name, body] = random.pick(Object.entries(ops));
@@ -88,7 +88,7 @@ export class FaceCalls {
         this.oddity(world),
       ]);
     const args = Array.from({ length: Math.max(1, body.length) + random.below(2) }, argument);
-    // What is refused here says nothing of how well calls fit; they are not counted among those that should run.
+    // Most of these calls are refused, so they are not counted among those that should run.
     this.judge.call(`search.ops.${name}`, () => (body as Loose)(...args));
   }
 
@@ -152,7 +152,7 @@ export class FaceCalls {
     ])();
   }
 
-  /** A forward and a backward pass with things wrong at times: what is asked for, in which order, of which device. */
+  /** A forward and a backward pass, sometimes with a wrong request, order or device. */
   private train(world: World): void {
     const { random } = world;
     const { device } = this;

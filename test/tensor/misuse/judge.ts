@@ -1,6 +1,6 @@
 import { HintError } from '../../../src/util/errors.js';
 
-/** Codes that a misuse may end in: all but the one that means that nobody foresaw it. */
+/** Codes with which a misuse may end: all except INTERNAL. */
 const CODES = new Set([
   'INVALID_ARGUMENT',
   'INVALID_SHAPE',
@@ -11,16 +11,16 @@ const CODES = new Set([
   'ABORTED',
 ]);
 
-/** A place outside the mapped file is the file's fault: it has been cut off since its header was read. */
+/** A position outside the mapped file is an error of the file, which was truncated after its header was read. */
 const CODES_OF_A_CALL: Readonly<Record<string, string>> = {
   'native.mapTensor': 'INVALID_FILE',
   'MappedFile.tensor': 'INVALID_FILE',
 };
 
-/** What the traps throw that callers put into their arguments: theirs to get back. */
+/** The error that traps in arguments throw; the call must pass it to the caller. */
 export const TRAP = new Error('thrown by a trap of the test');
 
-/** Longest that work which is enqueued may take before it counts as a hang. */
+/** Milliseconds after which enqueued work counts as a hang. */
 const PATIENCE_MILLISECONDS = 60_000;
 
 export interface Tally {
@@ -29,10 +29,10 @@ export interface Tally {
   refused: number;
 }
 
-/** Counts calls by name and keeps what must not be: errors that are not the engine's own. */
+/** Counts calls by name and keeps errors that are not the engine's own, which are failures. */
 export class Judge {
   readonly byName = new Map<string, Tally>();
-  /** What refusals said. */
+  /** Called with the messages of refusals. */
   onRefusal: ((message: string) => void) | undefined;
   private pending: Promise<void>[] = [];
 
@@ -46,13 +46,13 @@ export class Judge {
     return total;
   }
 
-  /** Names among `names` that were never done. */
+  /** The names among `names` of which no call succeeded. */
   missing(names: readonly string[]): string[] {
     return names.filter((name) => !this.byName.get(name)?.done);
   }
 
   /**
-   * Runs a call, which counts as done when it returns and what it promises comes true.
+   * Runs a call. It counts as done when it returns and its promise, if any, resolves.
    *
    * @param proof of work that was only enqueued: resolves when it has run
    */
@@ -88,13 +88,13 @@ export class Judge {
     const { code, message, stack } = error as Error & { code?: string };
     const isOurs =
       error instanceof Error && code !== undefined && (CODES.has(code) || CODES_OF_A_CALL[name] === code);
-    // Through Device and Tensor also the class is the engine's.
+    // Calls of Device and Tensor must throw the engine's error class, too.
     const isClass = /^(native|op|try|backward|search)\.(?!ops\.)/.test(name) || error instanceof HintError;
     if (!isOurs || !isClass) this.faults.push(`${name}: ${code ?? 'no code'}: ${stack ?? String(error)}`);
     else this.onRefusal?.(message);
   }
 
-  /** Waits for everything enqueued; throws when something was no refusal of the engine's, or does not end. */
+  /** Waits for all enqueued work. Throws when it does not end, or when an error was no refusal of the engine. */
   async settle(): Promise<void> {
     const pending = this.pending;
     this.pending = [];

@@ -5,10 +5,10 @@ import { sizeOf, type World } from './world.js';
 
 type Export = keyof NativeModule;
 
-/** How likely one argument of a call is exchanged for something else. */
+/** Probability that one argument of a call is exchanged for another value. */
 const ODD = 0.12;
 
-/** Random calls of every export of the native module but those that {@link OpCalls} makes. */
+/** Random calls of every export of the native module except those that {@link OpCalls} makes. */
 export class NativeCalls {
   constructor(
     private readonly judge: Judge,
@@ -147,7 +147,7 @@ export class NativeCalls {
     const value = world.tensor([4], 'f32');
     this.judge.call('native.enqueue', () => native.enqueue(device, fill, [value.handle], [1], false, []));
     if (random.chance(0.1)) {
-      // What is left open is given up with its device.
+      // An open recording ends with its device.
       world.replaceDevice();
       return;
     }
@@ -155,7 +155,7 @@ export class NativeCalls {
     try {
       program = native.endRecording(device);
     } catch {
-      // An exchanged argument began it elsewhere, or not at all.
+      // With an exchanged argument, the recording began on another device or not at all.
       return;
     }
     this.judge.call('native.endRecording', () => program);

@@ -2,7 +2,7 @@ import type { AttributeValue, DType, NativeCall, NativeOutput, OpSpec } from '..
 import type { Judge } from './judge.js';
 import { sizeOf, type Made, type World } from './world.js';
 
-/** A call of an op that was seen to run. */
+/** A call of an op that has succeeded. */
 interface Recipe {
   inputs: ({ shape: number[]; dtype: DType } | null)[];
   attributes: (AttributeValue | undefined)[];
@@ -13,8 +13,9 @@ const MOST_RECIPES = 24;
 const MOST_RESULTS = 64;
 
 /**
- * Random calls of the ops in the table. It knows none of them: it tries shapes and attributes until a call runs, learns words
- * from what refusals say may be given, and varies what ran. So an op is covered as soon as the table has it.
+ * Random calls of the ops in the table. It has no knowledge of single ops: it tries shapes and attributes until a call
+ * succeeds, learns words from the messages of refusals, and varies successful calls. An op is therefore covered as soon
+ * as the table has it.
  */
 export class OpCalls {
   /** Kept from episode to episode. */
@@ -41,7 +42,7 @@ export class OpCalls {
     const spec = unknown.length > 0 && random.chance(0.1) ? random.pick(unknown) : random.pick(this.specs);
     const known = this.recipes.get(spec.name);
     if (!known) {
-      // Trying costs little and is no call that anybody would make: it is counted only when it runs.
+      // An attempt is counted only when it succeeds, because most are not calls that a user would make.
       for (let attempt = 0; attempt < 20; attempt++)
         this.enqueue(world, spec, this.invent(world, spec), 'try');
       return;
@@ -78,7 +79,7 @@ export class OpCalls {
       const isAnyShape = argument.shape.startsWith('*');
       return { shape: isAnyShape ? [any ?? side('any')] : names.map(side), dtype };
     });
-    // One parameter may be factored by others: a matrix then, of sides that are known.
+    // Other inputs may give the sides of a parameter, which is then a matrix of these sides.
     const whole = [...sides.keys()].filter((name) => name !== 'any');
     if (whole.length === 2 && inputs.length > 0 && random.chance(0.5)) {
       const shape = whole.map(side);
@@ -119,7 +120,7 @@ export class OpCalls {
       );
       return own ?? world.tensor(shape, dtype);
     });
-    // The same tensor twice is fine where nothing is updated in place.
+    // The same tensor may be given twice when nothing is updated in place.
     const distinct = made.map((input, i) =>
       input && made.indexOf(input) !== i ? world.tensor(input.shape, input.dtype) : input,
     );
@@ -164,7 +165,7 @@ export class OpCalls {
     else known[known.length - 1] = recipe;
   }
 
-  /** One thing wrong. */
+  /** Changes one thing so that the call is invalid. */
   private spoil(
     world: World,
     spec: OpSpec,
@@ -182,7 +183,7 @@ export class OpCalls {
       () => (inputs[at] = null),
       () => (inputs[at] = inputs[random.below(inputs.length)]),
       () => {
-        // Of so many elements that their number has no bits left.
+        // So many elements that their number overflows.
         const sides = tensor.shape.map((size, i) => (i < 2 ? 2 ** 32 : size));
         const none = world.data(tensor.dtype, 0);
         const huge = this.judge.call('search.createTensor', () =>
@@ -233,7 +234,7 @@ export class OpCalls {
     ])();
   }
 
-  /** Walks one saved call backwards, or gives it back. */
+  /** Runs the backward pass of a saved call, or releases the call. */
   backward(world: World): void {
     const { random, native } = world;
     const saved = world.saved.splice(random.below(world.saved.length), 1)[0];

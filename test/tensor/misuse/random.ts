@@ -1,4 +1,4 @@
-/** Draws that a seed repeats. */
+/** Random numbers that depend on a seed alone. */
 export class Random {
   private state: number;
 

@@ -15,7 +15,7 @@ export interface MisuseOptions {
 
 export interface MisuseReport {
   episodes: number;
-  /** Calls that were meant to run or to be spoilt; the search for calls that run is not among them. */
+  /** Valid and deliberately invalid calls; attempts to find valid calls are not counted. */
   total: Tally;
   /** Ops, backward passes and exports of the native module that never ran. */
   missing: string[];
@@ -25,9 +25,9 @@ export interface MisuseReport {
 const CALLS_PER_EPISODE = 150;
 
 /**
- * Random calls with random arguments of everything that tensors are made and changed with. Throws, naming the seed of the
- * episode, for any error that is not one of the engine's refusals; what ends the process is for the caller to see. Afterwards
- * this thread can open no device any more.
+ * Makes random calls with random arguments of all functions that make or change tensors. Throws, naming the seed of the
+ * episode, for any error that is no refusal of the engine; the caller must notice when the process ends. Afterwards
+ * this thread cannot open a device.
  */
 export async function misuse(native: NativeModule, options: MisuseOptions): Promise<MisuseReport> {
   const judge = new Judge();
@@ -65,7 +65,7 @@ export async function misuse(native: NativeModule, options: MisuseOptions): Prom
     }
   }
   faces.close();
-  // The last thing of all: no device can be opened after it.
+  // Called last, because no device can be opened afterwards.
   judge.call('native.stopDevices', () => native.stopDevices());
   const names = [
     ...Object.keys(native).map((name) => `native.${name}`),

@@ -35,12 +35,12 @@ export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, side) => product * side, 1);
 }
 
-/** What one episode has at hand: two devices and a closed one, tensors in every state, and handles of every kind. */
+/** The objects of one episode: two devices and a closed one, tensors in every state, and handles of every kind. */
 export class World {
   device: NativeDevice;
   foreign: NativeDevice;
   readonly closed: NativeDevice;
-  /** Results of ops, for others to take. */
+  /** Results of ops, which later calls use. */
   results: Made[] = [];
   saved: Saved[] = [];
   programs: NativeProgram[] = [];
@@ -67,7 +67,7 @@ export class World {
     return this.native.createDevice(2, LIMIT, 'cpu', 0);
   }
 
-  /** Closes the device in use; a new one takes its place, on which nothing of the old one is of use. */
+  /** Closes the device and opens a new one, on which tensors of the old one are invalid. */
   replaceDevice(): void {
     this.native.closeDevice(this.device);
     this.renew();
@@ -100,13 +100,13 @@ export class World {
     rmSync(this.folder, { recursive: true });
   }
 
-  /** Small numbers, and now and then one that is none. */
+  /** A small number, sometimes NaN or infinite. */
   private number(): number {
     if (this.random.chance(0.001)) return this.random.pick([NaN, Infinity, -Infinity, 1e38, -1e-40]);
     return this.random.next() * 2 - 1;
   }
 
-  /** As indices mostly valid. */
+  /** An integer that is usually a valid index. */
   private integer(): number {
     return this.random.chance(0.002)
       ? this.random.pick([-1, 7, 1000, 2 ** 31 - 1, -(2 ** 31)])
@@ -115,7 +115,7 @@ export class World {
 
   data(dtype: DType, size: number): TypedArray {
     if (dtype === 'f32') return Float32Array.from({ length: size }, () => this.number());
-    // As many indices are zero as not, so that positions and flags of single elements mostly are what an op can start with.
+    // Half of the integers are zero, so that positions and flags of one element are usually valid.
     if (dtype === 'i32') return Int32Array.from({ length: size }, () => this.integer());
     if (dtype === 'i8') return Int8Array.from({ length: size }, () => this.random.below(256) - 128);
     const words = new Uint32Array(Float32Array.from({ length: size }, () => this.number()).buffer);
