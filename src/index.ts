@@ -101,14 +101,13 @@ export type { ValidationMetric } from './training/config/validation-config.js';
 export { TextSource, type TextSourceOptions } from './training/sources/text-source.js';
 export { findTextFiles, type TextFile } from './data/text/files.js';
 export { PoolSource, type ExampleSource, type SourceState } from './training/sources/example-source.js';
-export {
-  Trainer,
-  type StepReport,
-  type StepsOptions,
-  type TrainerParts,
-  type TrainerSettings,
-  type TrainerState,
-} from './training/step/trainer.js';
+export { Trainer, type StepReport } from './training/step/trainer.js';
+export type {
+  StepsOptions,
+  TrainerParts,
+  TrainerSettings,
+  TrainerState,
+} from './training/step/trainer-arguments.js';
 export {
   findSystem,
   type HintOptions,

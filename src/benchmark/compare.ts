@@ -76,7 +76,7 @@ export function benchmarkSeries(json: unknown, source: string): BenchmarkSeries[
     const { path, message } = faults[0];
     throw new HintError(
       'INVALID_FILE',
-      `${source} is no benchmark result: ${path.join('.') || 'the file'} ${message}.`,
+      `${source} is no benchmark result: ${path.join('.') || 'the file'} ${message}; give a file that "npm run bench" or "hint bench" wrote.`,
     );
   }
   const series = Object.entries(data.parts).flatMap(([part, value]) => seriesOf(part, value));

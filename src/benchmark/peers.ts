@@ -143,7 +143,7 @@ export async function peerGeneration(
   if (answer.tokens !== run.tokens) {
     throw new HintError(
       'NOT_SUPPORTED',
-      `${peer.name} gave ${answer.tokens} new tokens, not ${run.tokens}: that is not the same work.`,
+      `${peer.name} gave ${answer.tokens} new tokens, not ${run.tokens}, so that its time cannot be compared; leave this peer out.`,
     );
   }
   return answer;

@@ -212,7 +212,7 @@ async function readTaskReferences(
       const [issue] = faults;
       throw new HintError(
         'INVALID_DATA',
-        `${file} is not a Super-NaturalInstructions task: ${issue.path.join('.')} ${issue.message}.`,
+        `${file} is not a Super-NaturalInstructions task: ${issue.path.join('.')} ${issue.message}. Mend the field or take the file from the original checkout.`,
       );
     }
     for (const { id, output } of data.Instances) {

@@ -11,7 +11,8 @@ import { PoolSource } from '../../src/training/sources/example-source.js';
 import { ADAFACTOR, Optimizer } from '../../src/training/step/optimizer.js';
 import { assignGroups } from '../../src/training/step/parameter-groups.js';
 import { sha256Hex } from '../../src/util/hash.js';
-import { Trainer, type TrainerSettings } from '../../src/training/step/trainer.js';
+import { Trainer } from '../../src/training/step/trainer.js';
+import type { TrainerSettings } from '../../src/training/step/trainer-arguments.js';
 
 export const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
 

@@ -9,7 +9,8 @@ import { ADAFACTOR, Optimizer } from '../../src/training/step/optimizer.js';
 import { assignGroups } from '../../src/training/step/parameter-groups.js';
 import { trainOnBatch } from '../../src/training/step/train-on-batch.js';
 import { PoolSource } from '../../src/training/sources/example-source.js';
-import { Trainer, type StepReport, type StepsOptions } from '../../src/training/step/trainer.js';
+import { Trainer, type StepReport } from '../../src/training/step/trainer.js';
+import type { StepsOptions } from '../../src/training/step/trainer-arguments.js';
 import { FIXTURES, SETTINGS, tinyPool, tinyTrainer, valuesOf } from './tiny.js';
 
 const device = new Device({ threads: 1 });

@@ -12,7 +12,7 @@ import { createYielder } from '../../util/event-loop-lag.js';
 import { parseJson, readText } from '../../util/read-file.js';
 import { ioError } from '../../util/write-error.js';
 import { VALIDATION_METRICS } from '../config/validation-config.js';
-import type { TrainerState } from '../step/trainer.js';
+import type { TrainerState } from '../step/trainer-arguments.js';
 import type { ValidationState } from '../validation/best.js';
 
 /** state.json of a checkpoint. */

@@ -23,7 +23,7 @@ import { Optimizer } from '../step/optimizer.js';
 import { keepParameters } from '../step/param-dtype.js';
 import { assignGroups } from '../step/parameter-groups.js';
 import type { Schedule } from '../step/schedule.js';
-import type { TrainerSettings } from '../step/trainer.js';
+import type { TrainerSettings } from '../step/trainer-arguments.js';
 
 /** What a run's model is made from. */
 export interface StartSettings extends ModelSettings, LossSettings, SeedSettings {}

@@ -38,7 +38,8 @@ import {
 import { checkSameData, openRun } from './resume.js';
 import { RunDirectory, type Checkpoint } from './run-directory.js';
 import { saveTrainedModel, takeSteps, type Run, type StepsTaken } from './take-steps.js';
-import { Trainer, type TrainerState } from '../step/trainer.js';
+import { Trainer } from '../step/trainer.js';
+import type { TrainerState } from '../step/trainer-arguments.js';
 
 const TRAIN = optionsOf<TrainOptions>({
   resume: optional(boolean),

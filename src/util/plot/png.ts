@@ -27,7 +27,7 @@ export async function svgToPng(svg: string, scale = 2): Promise<Buffer> {
   } catch (cause) {
     throw new HintError(
       'INVALID_ARGUMENT',
-      `The picture cannot be drawn: ${cause instanceof Error ? cause.message : String(cause)}.`,
+      `The picture cannot be drawn (${cause instanceof Error ? cause.message : String(cause)}); give a whole SVG, or write the chart as .svg.`,
       { cause },
     );
   }
