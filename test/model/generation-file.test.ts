@@ -54,6 +54,20 @@ describe('settings of generation in the files of a model', () => {
     expect(await unappliedGeneration(model)).toEqual([]);
   });
 
+  it('that name a token by something else than an id are refused, and not passed over', async () => {
+    await cp(join(import.meta.dirname, '../fixtures/families/t5-v1.0'), model, { recursive: true });
+    for (const [field, value] of [
+      ['eos_token_id', '1'],
+      ['decoder_start_token_id', 0.5],
+    ] as const) {
+      // prettier-ignore
+      await write('generation_config.json', { [field]: value });
+      await expect(Engine.open(model)).rejects.toThrow(
+        `generation_config.json has the ${field} ${JSON.stringify(value)}, which is no token id`,
+      );
+    }
+  });
+
   it('stand in an engine that was opened, which answers as if they were not there', async () => {
     const fixture = join(import.meta.dirname, '../fixtures/families/t5-v1.0');
     await cp(fixture, model, { recursive: true });

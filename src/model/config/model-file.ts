@@ -1,3 +1,6 @@
+import { join } from 'node:path';
+import { HintError } from '../../util/errors.js';
+import { showValue } from '../../util/show-value.js';
 import { isObject, readBeside, type Fields } from './beside.js';
 import { readConfigFile } from './config-file.js';
 import { GENERATION_FILE } from './generation-file.js';
@@ -7,15 +10,23 @@ import { GENERATION_FILE } from './generation-file.js';
  * generates: generation_config.json goes before config.json; where neither says how a sequence ends,
  * special_tokens_map.json does.
  *
- * @throws HintError as {@link readConfigFile}
+ * @throws HintError as {@link readConfigFile}; INVALID_CONFIG for an id in generation_config.json that is none
  */
 export async function readModelFile(directory: string): Promise<{ config: unknown; path: string }> {
   const { config, path } = await readConfigFile(directory);
   if (!isObject(config)) return { config, path };
   const generation = (await readBeside(directory, GENERATION_FILE)) ?? {};
   const completed = { ...config };
-  for (const key of ['eos_token_id', 'decoder_start_token_id'])
-    if (Number.isInteger(generation[key]) || Array.isArray(generation[key])) completed[key] = generation[key];
+  for (const key of ['eos_token_id', 'decoder_start_token_id']) {
+    const value = generation[key];
+    if (value === null || value === undefined) continue;
+    if (!Number.isInteger(value) && !Array.isArray(value))
+      throw new HintError(
+        'INVALID_CONFIG',
+        `${join(directory, GENERATION_FILE)} has the ${key} ${showValue(value)}, which is no token id; correct it, or take the file away.`,
+      );
+    completed[key] = value;
+  }
   // What transformers begins with where no other token is named.
   const begin = generation['bos_token_id'] ?? config['bos_token_id'];
   if (Number.isInteger(begin)) completed['decoder_start_token_id'] ??= begin;
