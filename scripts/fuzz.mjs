@@ -1,5 +1,6 @@
 // Runs every parser of foreign files, and the native targets where clang is installed, on inputs that are changed at
-//   random. node scripts/fuzz.mjs [--minutes N] [--parser NAME]... [--seed S] [--record FILE] needs a build
+// random.
+//   node scripts/fuzz.mjs [--minutes N] [--parser NAME]... [--seed S] [--record FILE]     needs a build
 //     --minutes   in all (default 10)
 //     --record    writes date, commit, machine and counts as JSON
 // Findings are minimised and put into test/fuzz/corpus, and end it with 1.

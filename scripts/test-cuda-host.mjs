@@ -1,6 +1,6 @@
 // Tests the host side of the CUDA back end in the emulator: builds its library and tests and runs them, then runs hint
-// with a driver or device that fails. Needs CUDA's headers and, for the processes, dist/ and the addon. node
-// scripts/test-cuda-host.mjs [FOLDER] a folder that CMake has configured; build/ without it
+// with a driver or device that fails. Needs CUDA's headers and, for the processes, dist/ and the addon.
+//   node scripts/test-cuda-host.mjs [FOLDER]     a folder that CMake has configured; build/ without it
 import { spawnSync } from 'node:child_process';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,8 +1,9 @@
 // Tests that the engine reads files of Python's packages and that they read its files, with random cases that --first
-//   chooses. node scripts/test-python.mjs [PART…] [--first N] [--count N] all parts when none is named; a part is a
-//   folder of test/python make_cases.py of a part writes cases, compare.mjs compares, and check_cases.py, where there
-//   is one, opens what compare.mjs wrote. Needs dist/. A virtual environment is made in build-python/, from
-//   test/python/requirements.txt; HINT_TEST_PYTHON names a Python to use instead, which has the packages.
+// chooses.
+//   node scripts/test-python.mjs [PART…] [--first N] [--count N]    all parts when none is named; a part is a folder of test/python
+// make_cases.py of a part writes cases, compare.mjs compares, and check_cases.py, where there is one, opens the files that
+// compare.mjs wrote. Needs dist/. A virtual environment is made in build-python/, from test/python/requirements.txt;
+// HINT_TEST_PYTHON names a Python with these packages to use instead.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -2,7 +2,7 @@
 //   hint_op_tests [--op NAME]... [--device cpu|cuda|cuda:N] [--dtype f32|bf16] [--offset N] [--replay] [--first]
 //   [--list]
 //                 [--json]
-//     --offset N tensors begin N elements after an aligned address
+//     --offset N   tensors begin N elements after an aligned address
 //     --replay     calls are recorded, run once and replayed once
 //     --first      the first case of each op only, with and without bf16
 

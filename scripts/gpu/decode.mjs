@@ -1,5 +1,6 @@
 // Compares greedy decoding on the GPU with that on the CPU, token by token: `generateTokens` records a step and replays
-//   it. node scripts/gpu/decode.mjs with graphs; HINT_CUDA_GRAPHS=0 replays call by call instead
+// it.
+//   node scripts/gpu/decode.mjs      with graphs; HINT_CUDA_GRAPHS=0 replays call by call instead
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { generateTokens } from '../../dist/inference/decode/generate.js';

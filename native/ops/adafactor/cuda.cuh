@@ -9,7 +9,7 @@
 
 /// What the kernels of an Adafactor update share. A small tensor takes one launch; others take two (full moments) or
 /// three (factored), each of which reads every element once. Bytes moved an element, of a parameter of `s` bytes:
-/// factored sums s + 4, clipping 4, update 2 s + 4: 24 in f32, 18 in bf16
+///   factored   sums s + 4, clipping 4, update 2 s + 4: 24 in f32, 18 in bf16
 ///   full       moments s + 12, update 2 s + 8:         32 in f32, 26 in bf16
 /// Sums are taken in f32 over up to a few hundred values and in double beyond, in an order that depends on the shape
 /// alone.

@@ -40,8 +40,8 @@ std::string gemmLibrary();
 /// Products of many groups in one launch. Group g multiplies rows rowOffsets[g]..rowOffsets[g+1] of the ragged side:
 ///   raggedRows (M):  C[rows, n] = op(A)[rows, k] B_g[k, n]
 ///   raggedDepth (K): C_g[m, n] = A[rows, m]^T B[rows, n]
-/// `bStep` and `cStep` are elements between the matrices of successive groups. Each result is C = beta * C + residual +
-///   activation(alpha * product + bias)
+/// `bStep` and `cStep` are elements between the matrices of successive groups. Each result is
+///   C = beta * C + residual + activation(alpha * product + bias)
 /// and the argument of the activation is stored in `preActivation`; null tensors are left out. Bias [groups, n] has A's
 /// dtype and `biasStep` elements between groups. Residual and preActivation have the layout of C, and preActivation has
 /// its dtype. Products of bf16 run on tensor cores where sizes and addresses are multiples of eight elements.

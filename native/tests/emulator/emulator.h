@@ -16,9 +16,9 @@
 /// Runs CUDA kernels on the CPU, so that they are tested on machines without a GPU. The kernels' sources are compiled
 /// as C++ after scripts/emulate-cuda.mjs has turned launches into calls of launch(); every thread of a block is a
 /// coroutine that yields where the kernel synchronises. One block runs at a time, so shared memory is static.
-/// runtime.cc, stream.h launches and copies are queued and run later, on another thread device.h a launch beyond the
-/// limits of the device is refused shadow.h in the library "checked": races, misaligned and stray accesses, with their
-/// lines
+///   runtime.cc, stream.h   launches and copies are queued and run later, on another thread
+///   device.h               a launch beyond the limits of the device is refused
+///   shadow.h               in the library "checked": races, misaligned and stray accesses, with their lines
 #undef __shared__
 #define __shared__ static
 #undef __launch_bounds__

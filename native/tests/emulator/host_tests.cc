@@ -1,5 +1,5 @@
-// Tests the host side of the CUDA back end when the CUDA runtime refuses a call, in the emulator. hint_cuda_host_tests
-//   [WORDS] runs the tests whose name contains WORDS
+// Tests the host side of the CUDA back end when the CUDA runtime refuses a call, in the emulator.
+//   hint_cuda_host_tests [WORDS]   runs the tests whose name contains WORDS
 #include <cstdlib>
 #include <utility>
 

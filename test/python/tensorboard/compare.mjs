@@ -1,5 +1,5 @@
 // Writes the event file of each case of make_cases.py, half of it at once and half line by line, as a resumed run does.
-//   node compare.mjs FOLDER needs a build
+//   node compare.mjs FOLDER             needs a build
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
