@@ -22,15 +22,17 @@ size_t sizeClass(size_t bytes) {
   return roundedUp(bytes, step);
 }
 
+/// free() keeps blocks in the arenas of threads that have ended. Without this call, engines that are opened one after
+/// the other would each leave such memory behind.
+void returnToSystem() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 class HostMemory final : public MemorySource {
  public:
-  ~HostMemory() override {
-#ifdef __GLIBC__
-    // free() keeps blocks in the arenas of threads that have ended. Without this call, engines that are opened one
-    // after the other would each leave such memory behind.
-    malloc_trim(0);
-#endif
-  }
+  ~HostMemory() override { returnToSystem(); }
   void* take(size_t bytes) override { return std::aligned_alloc(64, roundedUp(bytes, 64)); }
   void give(void* pointer) override { std::free(pointer); }
   bool isHost() const override { return true; }
@@ -111,6 +113,7 @@ void Allocator::release(void* pointer, size_t bytes) {
   }
   stats_.inUse -= size;
   stats_.cached += size;
+  if (closed_) trimLocked(SIZE_MAX);
 }
 
 void Allocator::borrow(size_t bytes) {
@@ -126,6 +129,13 @@ void Allocator::giveBack(size_t bytes) {
 void Allocator::trim() {
   std::lock_guard lock(mutex_);
   trimLocked(SIZE_MAX);
+}
+
+void Allocator::close() {
+  std::lock_guard lock(mutex_);
+  closed_ = true;
+  trimLocked(SIZE_MAX);
+  if (source_->isHost()) returnToSystem();
 }
 
 void Allocator::trimLocked(size_t bytes) {

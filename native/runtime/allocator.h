@@ -51,6 +51,9 @@ class Allocator final : public Memory {
   void giveBack(size_t bytes) override;
   /// Returns all free memory to the source: cached blocks, and segments in which nothing is in use.
   void trim();
+  /// Ends reuse: free memory goes back to the source now, and all other memory as soon as it is released. For a device
+  /// that is closed while tensors of it are still referenced.
+  void close();
   void resetPeak();
   AllocatorStats stats() const;
 
@@ -65,6 +68,7 @@ class Allocator final : public Memory {
   mutable std::mutex mutex_;
   std::unique_ptr<MemorySource> source_;
   size_t limit_;
+  bool closed_ = false;
   std::map<size_t, std::vector<void*>> cache_;
   std::unique_ptr<Segments> segments_;  ///< null when the source is not slow: each block is then taken by itself
   AllocatorStats stats_;

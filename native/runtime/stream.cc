@@ -146,7 +146,11 @@ void Stream::stop() {
   if (worker_.joinable()) worker_.join();
   // Destroying a task settles whatever waits for it; the backend settles waits for work that is on its device.
   dropped.clear();
+  spares_.clear();
+  done_.clear();
   backend_.reset();
+  // A tensor that somebody still refers to keeps the allocator, which must not keep the memory of all others.
+  allocator_->close();
 }
 
 std::shared_ptr<Buffer> Stream::buffer(size_t bytes) {

@@ -51,6 +51,19 @@ TEST("allocator statistics follow what is held, cached and the peak") {
   allocator.release(b, 8192);
 }
 
+TEST("an allocator that is closed keeps no free memory, now or later, though some is still in use") {
+  Allocator allocator(hostMemory());
+  void* free = allocator.acquire(8192);
+  void* used = allocator.acquire(16384);
+  allocator.release(free, 8192);
+  allocator.close();
+  CHECK_EQUAL(allocator.stats().cached, 0u);
+  CHECK_EQUAL(allocator.stats().inUse, 16384u);
+  allocator.release(used, 16384);
+  CHECK_EQUAL(allocator.stats().cached, 0u);
+  CHECK_EQUAL(allocator.stats().inUse, 0u);
+}
+
 TEST("rounding to size classes wastes at most an eighth above 4 KiB") {
   Allocator allocator(hostMemory());
   for (size_t bytes = 4097; bytes < 40000000; bytes += bytes / 3 + 1) {
