@@ -60,6 +60,8 @@ function allPages() {
 }
 
 function follow(page) {
+  if (!existsSync(join(root, page)))
+    throw new PageError(`There is no page ${page}; give its path, such as docs/extend/op.md.`);
   const steps = stepsOf(page, readFileSync(join(root, page), 'utf8'));
   if (!steps.some(({ kind }) => kind === 'run')) throw new PageError(`${page} runs nothing.`);
   const scratch = join(root, 'build-extend', basename(page, '.md'));
