@@ -8,8 +8,8 @@ import { note, writeError, writeOutput } from './support/output.js';
 type LoadCommand = () => Promise<(program: Command) => void>;
 
 /**
- * Commands by name, in the order of `hint --help`. Each is read in when it is asked for: all of them together take a
- * second to start.
+ * Commands by name, in the order of `hint --help`. Each is read in when it is asked for: all of them together take
+ * most of the time of a start.
  */
 const COMMANDS: Readonly<Record<string, LoadCommand>> = {
   demo: async () => (await import('./commands/demo/command.js')).addDemoCommand,

@@ -9,7 +9,7 @@ import { recordCount, rounds, TIME_LIMIT } from './rounds.js';
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hint-cycles-'));
-  // A tokenizer as people have them takes half the time of a cycle.
+  // Reading a tokenizer as people have them takes much of a cycle: the short form does without.
   await writeWideModel(join(folder, 'model'), rounds() >= 200 ? TOKENIZER : undefined);
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));

@@ -11,7 +11,7 @@ import { FULL_HINT, randomModel, tinyConfig } from '../inference/models.js';
 /** The address of the compiled library, for programs in processes of their own. */
 export const LIBRARY = pathToFileURL(join(packageRoot(), 'dist', 'bundle', 'library', 'index.js')).href;
 
-/** A tokenizer of 60 pieces, which a new thread reads in a tenth of the time of one of 32,000. */
+/** A tokenizer of 424 pieces: every new thread reads one, and one of 32,000 takes longer than most work here. */
 const SMALL_TOKENIZER = join(packageRoot(), 'test/fixtures/version-0.1.0/data/tokenizers/t5/tokenizer.json');
 
 /** Writes a HINT whose layers are wide enough that most interruptions find an op running. */

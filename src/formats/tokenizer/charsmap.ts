@@ -212,7 +212,7 @@ function* clustersOf(text: string): Generator<string> {
     yield* text;
     return;
   }
-  // Made when it is needed: it reads tables that take as long as a tenth of the library.
+  // Made when it is needed, because making it reads large tables.
   segmenter ??= new Intl.Segmenter('en', { granularity: 'grapheme' });
   for (let start = 0, width = WINDOW; start < text.length;) {
     const end = Math.min(text.length, start + width);
