@@ -1,4 +1,3 @@
-#include <dlfcn.h>
 #include <napi.h>
 
 #include <cstdlib>
@@ -27,15 +26,6 @@ Napi::Value guarded(const Info& info) {
   } catch (...) {
     throw toJavaScript(info.Env(), *currentError("in the native engine"));
   }
-}
-
-/// Where this module lies, which is where its companion for CUDA is.
-std::string moduleFolder() {
-  Dl_info where;
-  if (!dladdr(reinterpret_cast<void*>(&moduleFolder), &where) || !where.dli_fname) return ".";
-  const std::string path = where.dli_fname;
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
 /// Of a team. OpenMP ends the process when the system gives it no more threads.
@@ -205,6 +195,14 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   HINT_EXPORT(ops);
   HINT_EXPORT(platform);
   HINT_EXPORT(cuda);
+  HINT_EXPORT(mpi);
+  HINT_EXPORT(joinGroup);
+  HINT_EXPORT(exchangeBytes);
+  HINT_EXPORT(startCollective);
+  HINT_EXPORT(finishCollectives);
+  HINT_EXPORT(interruptGroup);
+  HINT_EXPORT(groupActivity);
+  HINT_EXPORT(closeGroup);
 #undef HINT_EXPORT
   return exports;
 }

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "bindings/arguments.h"
+#include "native/collectives/group.h"
 #include "native/core/call.h"
 #include "native/core/error.h"
 #include "native/runtime/mapped_file.h"
@@ -21,7 +22,8 @@ struct Handle {
     device = 0x5b0e3c52a7a74f0d,
     call = 0xa2c4e0f31b6d9e22,
     file = 0x3d71f6c8905be41a,
-    program = 0xe60b92d47ac1358f
+    program = 0xe60b92d47ac1358f,
+    group = 0x7fd2419b60c8ae35
   };
   Kind kind;
 };
@@ -56,6 +58,12 @@ struct ProgramHandle : Handle {
 struct FileHandle : Handle {
   static constexpr Kind kKind = Kind::file;
   std::shared_ptr<MappedFile> file;
+};
+
+/// This process among those of its run.
+struct GroupHandle : Handle {
+  static constexpr Kind kKind = Kind::group;
+  std::shared_ptr<Group> group;
 };
 
 /// The handles that this copy of the engine has made on the calling thread and that are not collected yet. Whatever

@@ -1,5 +1,7 @@
 #include "bindings/environment.h"
 
+#include <dlfcn.h>
+
 #include <utility>
 
 namespace hint::binding {
@@ -40,15 +42,24 @@ std::shared_ptr<Stream> Environment::adopt(std::unique_ptr<Stream> stream) {
 
 void Environment::stopStreams() {
   ending_ = true;
+  // First, because a stream may wait for one.
+  for (const auto& known : std::exchange(groups_, {}))
+    if (const auto group = known.lock())
+      group->interrupt(std::make_shared<Error>("ABORTED", "This thread or process is ending."));
   for (const auto& known : std::exchange(streams_, {}))
     if (const auto stream = known.lock()) stream->stop();
 }
 
-Napi::Promise Environment::promise(Napi::Env env, const std::shared_ptr<Stream>& stream, std::function<Finish()> work) {
-  const auto pending = std::make_shared<Pending>(
+std::shared_ptr<Environment::Pending> Environment::expect(Napi::Env env) {
+  auto pending = std::make_shared<Pending>(
       toJavaScript_, std::make_unique<Answer>(Napi::Promise::Deferred::New(env), nullptr, nullptr));
-  const Napi::Promise promise = pending->answer->deferred.Promise();
   if (pending_++ == 0) toJavaScript_.Ref(env);
+  return pending;
+}
+
+Napi::Promise Environment::promise(Napi::Env env, const std::shared_ptr<Stream>& stream, std::function<Finish()> work) {
+  const auto pending = expect(env);
+  const Napi::Promise promise = pending->answer->deferred.Promise();
   // The stream runs this, so it is there; a reference of its own would let its thread be the one that joins it.
   stream->post([on = stream.get(), pending, work = std::move(work)] {
     try {
@@ -62,6 +73,18 @@ Napi::Promise Environment::promise(Napi::Env env, const std::shared_ptr<Stream>&
       if (lost) pending->answer->error = lost;
       pending->send();
     });
+  });
+  return promise;
+}
+
+Napi::Promise Environment::promise(Napi::Env env, const std::shared_ptr<Group>& group, std::string what,
+                                   std::function<void(Communicator&)> work, Finish finish) {
+  const auto pending = expect(env);
+  const Napi::Promise promise = pending->answer->deferred.Promise();
+  pending->answer->finish = std::move(finish);
+  group->post(std::move(what), std::move(work), [pending](const std::shared_ptr<const Error>& error) {
+    pending->answer->error = error;
+    pending->send();
   });
   return promise;
 }
@@ -88,6 +111,14 @@ void Environment::deliver(Napi::Env env, Answer& answer) {
   } catch (const Error& error) {
     answer.deferred.Reject(toJavaScript(env, error).Value());
   }
+}
+
+std::string moduleFolder() {
+  Dl_info where;
+  if (!dladdr(reinterpret_cast<void*>(&moduleFolder), &where) || !where.dli_fname) return ".";
+  const std::string path = where.dli_fname;
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
 Napi::Error toJavaScript(Napi::Env env, const Error& error) {

@@ -30,4 +30,14 @@ Napi::Value resumeRecording(const Info& info);
 Napi::Value releaseProgram(const Info& info);
 Napi::Value replay(const Info& info);
 
+// groups.cc
+Napi::Value mpi(const Info& info);
+Napi::Value joinGroup(const Info& info);
+Napi::Value exchangeBytes(const Info& info);
+Napi::Value startCollective(const Info& info);
+Napi::Value finishCollectives(const Info& info);
+Napi::Value interruptGroup(const Info& info);
+Napi::Value groupActivity(const Info& info);
+Napi::Value closeGroup(const Info& info);
+
 }  // namespace hint::binding

@@ -10,6 +10,7 @@ const root = resolve(import.meta.dirname, '..');
 const levels: Record<string, number> = {
   'native/core': 0,
   'native/runtime': 1,
+  'native/collectives': 2,
   'native/math': 2,
   'native/runtime/cpu': 3,
   'native/runtime/cuda': 3,

@@ -11,6 +11,8 @@ export type NativeTensor = object & { readonly __tensor: unique symbol };
 export type NativeCall = object & { readonly __call: unique symbol };
 export type NativeFile = object & { readonly __file: unique symbol };
 export type NativeProgram = object & { readonly __program: unique symbol };
+/** This process among those that a launcher has started together. */
+export type NativeGroup = object & { readonly __group: unique symbol };
 
 export type DType = 'f32' | 'bf16' | 'i32' | 'i8';
 export type AttributeValue = number | boolean | string | Int32Array;
@@ -80,6 +82,21 @@ export interface CudaReport {
   runtime: number;
   driver: number;
 }
+
+/** Implementations of MPI that the engine has code for. */
+export const MPI_IMPLEMENTATIONS = ['openmpi', 'mpich'] as const;
+export type MpiImplementation = (typeof MPI_IMPLEMENTATIONS)[number];
+
+/** What there is of an implementation of MPI. */
+export interface MpiReport {
+  /** As it says itself; empty: it cannot be used, */
+  version: string;
+  /** and this says why, and what to do about it. */
+  reason: string;
+}
+
+/** What ranks do together with tensors: sums at one rank or at all, and what one has given to all or all to one. */
+export type Collective = 'reduce' | 'allReduce' | 'broadcast' | 'gather';
 
 export type NativeOutput = [NativeTensor, number[], DType] | null;
 
@@ -153,6 +170,32 @@ export interface NativeModule {
   ops(): OpSpec[];
   platform(): { oneDNN: string; cores: number; isa: string[] };
   cuda(): CudaReport;
+  mpi(implementation: MpiImplementation): MpiReport;
+  /**
+   * Begins to join the processes that a launcher has started together with this one; all else waits for it. `alone` is a
+   * group of one.
+   */
+  joinGroup(implementation: MpiImplementation | 'alone'): NativeGroup;
+  /** What every rank gives. Not while collectives of a device are under way, to which it has no order. */
+  exchangeBytes(group: NativeGroup, bytes: Uint8Array, what: string): Promise<ArrayBuffer[]>;
+  /** Queues a collective, whose tensors are not to be written until {@link finishCollectives}. */
+  startCollective(
+    device: NativeDevice,
+    group: NativeGroup,
+    kind: Collective,
+    tensors: readonly NativeTensor[],
+    owners: readonly number[],
+    root: number,
+    what: string,
+  ): void;
+  /** Makes the device wait for what was started. */
+  finishCollectives(device: NativeDevice, group: NativeGroup): void;
+  /** Ends all waits for other ranks, now and later, with this error. */
+  interruptGroup(group: NativeGroup, message: string): void;
+  /** What is waited for, and for how long; null: nothing. */
+  groupActivity(group: NativeGroup): { what: string; seconds: number } | null;
+  /** Takes leave of the others, which do the same; the handle is of no use any more. */
+  closeGroup(group: NativeGroup): Promise<void>;
 }
 
 let loaded: NativeModule | undefined;

@@ -15,6 +15,7 @@ export type HintErrorCode =
   | 'NUMERIC'
   | 'OUT_OF_MEMORY'
   | 'DEVICE_LOST'
+  | 'RANK_LOST'
   | 'LIMIT_EXCEEDED'
   | 'BUSY'
   | 'IO'

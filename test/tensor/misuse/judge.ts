@@ -9,6 +9,7 @@ const CODES = new Set([
   'NUMERIC',
   'OUT_OF_MEMORY',
   'ABORTED',
+  'RANK_LOST',
 ]);
 
 /** A position outside the mapped file is an error of the file, which was truncated after its header was read. */

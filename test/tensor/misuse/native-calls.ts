@@ -129,6 +129,13 @@ export class NativeCalls {
     cuda: (world) => {
       this.invoke(world, 'cuda');
     },
+    mpi: (world) => {
+      this.invoke(world, 'mpi', world.random.pick(['openmpi', 'mpich']));
+    },
+    joinGroup: (world) => {
+      const group = this.invoke(world, 'joinGroup', 'alone');
+      if (group) this.share(world, group);
+    },
   };
 
   /** A recording with ops in it, closed or left open, replayed, gone on with and disposed in any order. */
@@ -174,6 +181,22 @@ export class NativeCalls {
     if (random.chance(0.3)) native.releaseTensor(value.handle);
     else this.invoke(world, 'readTensor', device, value.handle);
     this.invoke(world, 'releaseProgram', device, random.pick(world.programs));
+  }
+
+  /** Collectives of a group of one, which may be interrupted, and closed before they are done. */
+  private share(world: World, group: unknown): void {
+    const { random, device } = world;
+    this.invoke(world, 'exchangeBytes', group, new Uint8Array(random.below(9)), 'say hello');
+    for (let i = random.below(4); i > 0; i--) {
+      const kind = random.pick(['reduce', 'allReduce', 'broadcast', 'gather']);
+      const { handle } = world.tensor(world.shape(), random.chance(0.8) ? 'f32' : 'bf16');
+      this.invoke(world, 'startCollective', device, group, kind, [handle], [0], 0, 'share');
+      if (random.chance(0.1)) this.invoke(world, 'interruptGroup', group, 'Rank 1 has ended.');
+      this.invoke(world, 'finishCollectives', device, group);
+      this.invoke(world, 'readTensor', device, handle);
+      this.invoke(world, 'groupActivity', group);
+    }
+    if (random.chance(0.8)) this.invoke(world, 'closeGroup', group);
   }
 
   /** One output's handle in a call that was given spares, live ones among them. */

@@ -1,0 +1,208 @@
+#include "native/collectives/group.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "native/collectives/abandoned.h"
+#include "native/core/error.h"
+#include "native/runtime/signals.h"
+
+namespace hint {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+bool isRead(Collective kind, bool isOwner) {
+  return kind == Collective::reduce || kind == Collective::allReduce || isOwner;
+}
+
+void perform(Communicator& communicator, Collective kind, const std::vector<SharedTensor>& tensors, int root) {
+  std::vector<Part> parts;
+  for (const auto& [tensor, owner] : tensors)
+    if (tensor.bytes() > 0) parts.push_back({addressOf(tensor), tensor.bytes(), owner});
+  switch (kind) {
+    case Collective::reduce:
+      return communicator.reduce(parts);
+    case Collective::allReduce:
+      return communicator.allReduce(parts);
+    case Collective::broadcast:
+      return communicator.broadcast(parts);
+    case Collective::gather:
+      return communicator.gather(parts, root);
+  }
+}
+
+}  // namespace
+
+struct Group::State {
+  struct Job {
+    std::string what;
+    std::function<void(Communicator&)> work;
+    Then then;
+  };
+
+  mutable std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<Job> queue;
+  uint64_t queued = 0, done = 0;
+  std::string what;
+  Clock::time_point since;
+  int rank = 0, size = 0;
+  bool isEnding = false;
+  Interrupt interrupt;
+  std::thread thread;
+  /// Of the stream that enqueues: what was started there and not finished.
+  std::vector<SharedTensor> underWay;
+
+  void push(Job job) {
+    {
+      const std::lock_guard lock(mutex);
+      queue.push_back(std::move(job));
+      ++queued;
+    }
+    changed.notify_all();
+  }
+  void wait(uint64_t until) {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return done >= until || isEnding; });
+  }
+};
+
+Group::Group(Join join) : state_(std::make_shared<State>()) {
+  // The thread keeps the state: it may be left waiting for processes that never join.
+  state_->thread = std::thread([state = state_, join = std::move(join)] { run(*state, join); });
+}
+
+Group::~Group() {
+  interrupt(std::make_shared<Error>("ABORTED", "The group of this process was closed."));
+  bool hasJoined;
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->isEnding = true;
+    hasJoined = state_->size > 0;
+  }
+  state_->changed.notify_all();
+  if (hasJoined)
+    state_->thread.join();
+  else
+    state_->thread.detach();
+}
+
+void Group::run(State& state, const Join& join) {
+  blockForeignSignals();
+  std::unique_ptr<Communicator> communicator;
+  try {
+    communicator = join(state.interrupt);
+    const std::lock_guard lock(state.mutex);
+    state.rank = communicator->rank();
+    state.size = communicator->size();
+  } catch (...) {
+    state.interrupt.raise(currentError("joining the ranks of this run"));
+    const std::lock_guard lock(state.mutex);
+    state.size = 1;
+  }
+  for (State::Job job;;) {
+    {
+      std::unique_lock lock(state.mutex);
+      state.what.clear();
+      state.changed.wait(lock, [&] { return state.isEnding || !state.queue.empty(); });
+      if (state.queue.empty()) return;
+      job = std::move(state.queue.front());
+      state.queue.pop_front();
+      state.what = job.what;
+      state.since = Clock::now();
+    }
+    auto error = state.interrupt.raised();
+    if (!error) try {
+        job.work(*communicator);
+      } catch (...) {
+        error = currentError("working together with the other ranks");
+        state.interrupt.raise(error);
+        abandon(std::make_shared<std::function<void(Communicator&)>>(std::move(job.work)));
+      }
+    if (job.then) job.then(error);
+    job = {};
+    {
+      const std::lock_guard lock(state.mutex);
+      ++state.done;
+    }
+    state.changed.notify_all();
+  }
+}
+
+void Group::post(std::string what, std::function<void(Communicator&)> work, Then then) {
+  state_->push({std::move(what), std::move(work), std::move(then)});
+}
+
+void Group::start(Stream& stream, Collective kind, std::vector<SharedTensor> tensors, int root, std::string what) {
+  if (stream.type() != DeviceType::cpu)
+    fail("NOT_SUPPORTED", "Several ranks compute on CPUs only; give the device \"cpu\", or start one process.");
+  const int ranks = size();
+  if (ranks == 0) fail("INVALID_ARGUMENT", "This process has not joined its ranks yet; wait until it has.");
+  const bool isSum = kind == Collective::reduce || kind == Collective::allReduce;
+  for (const auto& [tensor, owner] : tensors) {
+    stream.requireOwn(tensor, "A tensor that ranks share");
+    if (owner < 0 || owner >= ranks || root < 0 || root >= ranks)
+      fail("INVALID_ARGUMENT", "Rank ", owner < 0 || owner >= ranks ? owner : root, " is none of ", ranks, ".");
+    if (isSum && tensor.dtype != DType::f32)
+      fail("INVALID_ARGUMENT", "Ranks sum f32 values, not ", nameOf(tensor.dtype), "; cast the tensor first.");
+  }
+  stream.post([state = state_, kind, tensors = std::move(tensors), root, what = std::move(what)]() mutable {
+    std::shared_ptr<const Error> failure;
+    try {
+      for (const auto& [tensor, owner] : tensors) {
+        if (isRead(kind, owner == state->rank)) {
+          if (const auto known = tensor.buffer->knownFailure()) throw Error(*known);
+          if (tensor.bytes() > 0 && tensor.buffer->isUnwritten())
+            fail("INVALID_ARGUMENT", "A tensor that ranks share was never written; write it before.");
+        }
+        tensor.buffer->ensure();
+        tensor.buffer->failure = nullptr;
+        tensor.buffer->setIntegers(std::nullopt);
+      }
+    } catch (...) {
+      failure = currentError("sharing tensors with the other ranks");
+    }
+    state->underWay.insert(state->underWay.end(), tensors.begin(), tensors.end());
+    // The others wait for what this rank cannot give.
+    if (failure) state->interrupt.raise(failure);
+    state->push({std::move(what),
+                 [kind, tensors = std::move(tensors), root](Communicator& communicator) {
+                   perform(communicator, kind, tensors, root);
+                 },
+                 nullptr});
+  });
+}
+
+void Group::finish(Stream& stream) {
+  stream.post([state = state_] {
+    uint64_t queued;
+    {
+      const std::lock_guard lock(state->mutex);
+      queued = state->queued;
+    }
+    state->wait(queued);
+    if (const auto failure = state->interrupt.raised())
+      for (const auto& [tensor, _] : state->underWay) tensor.buffer->failure = failure;
+    state->underWay.clear();
+  });
+}
+
+void Group::interrupt(std::shared_ptr<const Error> error) { state_->interrupt.raise(std::move(error)); }
+
+int Group::size() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->size;
+}
+
+Group::Activity Group::activity() const {
+  const std::lock_guard lock(state_->mutex);
+  if (state_->what.empty()) return {};
+  return {state_->what, std::chrono::duration<double>(Clock::now() - state_->since).count()};
+}
+
+}  // namespace hint
