@@ -19,6 +19,7 @@ const levels: Record<string, number> = {
   systems: 3,
   model: 3,
   data: 2,
+  distributed: 2,
   formats: 1,
   tensor: 1,
   util: 0,

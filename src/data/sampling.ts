@@ -115,6 +115,19 @@ export function splitByTokens(
   return bins.map((bin) => bin.examples);
 }
 
+/** What a microbatch of these examples has of tokens: all, each distinct instruction once, and of targets alone. */
+export function countTokens(examples: readonly TokenizedExample[]): { tokens: number; targetTokens: number } {
+  const rows = new InstructionRows();
+  let [tokens, targetTokens] = [0, 0];
+  for (const { instruction, input, target } of examples) {
+    if (instruction.length > 0) rows.row(instruction);
+    tokens += input.length + target.length;
+    targetTokens += target.length;
+  }
+  for (const { length } of rows.distinct) tokens += length;
+  return { tokens, targetTokens };
+}
+
 interface Chunk {
   tokens: number;
   examples: TokenizedExample[];

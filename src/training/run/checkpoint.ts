@@ -7,7 +7,8 @@ import type { Optimizer } from '../step/optimizer.js';
 const OPTIMIZER_FILE = 'optimizer.safetensors';
 
 /**
- * Writes the model's files and the optimizer's moments, all f32, so that nothing is rounded.
+ * Writes the model's files and the optimizer's moments, all f32, so that nothing is rounded. Where several ranks train, rank 0
+ * writes, and all others give it the moments that they have meanwhile.
  *
  * @param metadata what the model's file says of itself
  */
@@ -18,12 +19,7 @@ export async function writeTrainingCheckpoint(
   metadata: Record<string, string> = {},
 ): Promise<void> {
   await saveModel(model, directory, { metadata });
-  const tensors = [...optimizer.state()].map(([name, tensor]) => ({
-    name,
-    dtype: 'F32' as const,
-    shape: tensor.shape,
-    data: async () => new Uint8Array(await tensor.readBytes()),
-  }));
+  const tensors = optimizer.savedState().map((moment) => ({ ...moment, dtype: 'F32' as const }));
   await writeSafetensors(join(directory, OPTIMIZER_FILE), tensors, { optimizer: optimizer.settings.name });
 }
 

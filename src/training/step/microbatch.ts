@@ -16,6 +16,8 @@ export interface MicrobatchOptions {
   readonly dropout?: DropoutPlan | undefined;
   /** What the backward pass runs again; absent: nothing. */
   readonly backward?: BackwardPlan | undefined;
+  /** Given the sums where they are on the device, [1] each: cross entropy and z-loss. They end with the call. */
+  readonly onSums?: ((crossEntropy: Tensor, zLoss: Tensor) => void) | undefined;
 }
 
 /** Sums over the target tokens of one or several microbatches. */
@@ -46,6 +48,8 @@ export async function accumulateGradients(
   // Packed weights of earlier inference would take memory, and would stand in for the parameters in a layer that runs again.
   model.releaseInference?.();
   const roots = await device.inSlices(device.tidied(forwardAndBackward(model, batch, gradients, options)));
+  const [crossEntropy, zLoss] = roots as [Tensor, Tensor];
+  options.onSums?.(crossEntropy, zLoss);
   const sums = readSums(roots);
   // The caller awaits the sums and gets their error; until then a failure must not count as unhandled.
   sums.catch(() => undefined);

@@ -1,3 +1,5 @@
+import type { Group } from '../../distributed/group.js';
+import { balanced, inBuckets } from '../../distributed/shares.js';
 import { HintError } from '../../util/errors.js';
 import type { Device } from '../../tensor/device.js';
 import { momentShapes } from '../../tensor/moments.js';
@@ -64,36 +66,84 @@ interface Member {
   readonly name: string;
   readonly parameter: Tensor;
   readonly group: OptimizerGroup;
-  /** By moment; see {@link momentShapes}. */
+  /** The rank that updates it and has its moments; undefined: this process, which is alone. */
+  readonly owner: number | undefined;
+  /** By moment; see {@link momentShapes}. None where another rank has them. */
   readonly moments: Readonly<Record<string, Tensor>>;
 }
 
+/** A moment in a checkpoint. */
+export interface SavedMoment {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly data: () => Promise<Uint8Array>;
+}
+
+/** Gradients and weights travel together up to so many bytes. */
+const BUCKET_BYTES = 25 * 2 ** 20;
+
 /**
  * Updates the parameters of its groups in place and owns their moments. Gradients are sums over tokens
- * (method §6), and a parameter without a gradient counts as one whose gradient is 0.
+ * (method §6), and a parameter without a gradient counts as one whose gradient is 0. Where several ranks train, each
+ * parameter has an owner among them, which keeps its moments, updates it and gives the result to the others.
  */
 export class Optimizer {
+  private readonly buckets: readonly (readonly Member[])[];
+
   /** Moments start at 0. */
   constructor(
     private readonly device: Device,
     readonly settings: OptimizerSettings,
     readonly groups: readonly OptimizerGroup[],
-    private readonly members: readonly Member[] = device.now(startMembers(device, settings, groups)),
-  ) {}
+    /** The ranks that train; undefined: one process. */
+    readonly ranks?: Group | undefined,
+    private readonly members: readonly Member[] = device.now(startMembers(device, settings, groups, ranks)),
+  ) {
+    this.buckets = ranks ? inBuckets(members, ({ parameter }) => parameter.bytes, BUCKET_BYTES) : [members];
+  }
 
   /** An optimizer of a large model, whose moments are enqueued in slices. */
   static async create(
     device: Device,
     settings: OptimizerSettings,
     groups: readonly OptimizerGroup[],
+    ranks?: Group,
   ): Promise<Optimizer> {
-    const members = await device.inSlices(startMembers(device, settings, groups));
-    return new Optimizer(device, settings, groups, members);
+    const members = await device.inSlices(startMembers(device, settings, groups, ranks));
+    return new Optimizer(device, settings, groups, ranks, members);
   }
 
   /** The parameters it trains. */
   parameters(): Tensor[] {
     return this.members.map(({ parameter }) => parameter);
+  }
+
+  /** Those of them that this rank updates. */
+  ownParameters(): Tensor[] {
+    return this.members.filter((member) => this.isOwn(member)).map(({ parameter }) => parameter);
+  }
+
+  private isOwn({ owner }: Member): boolean {
+    return owner === this.ranks?.rank;
+  }
+
+  /** Enqueues the sums of the gradients over all ranks, each at its parameter's owner; the last parameters come first. */
+  *sumOverRanks(gradients: Gradients, { update }: Pick<UpdateStep, 'update'>): Sliced<void> {
+    if (!this.ranks) return;
+    for (const bucket of this.buckets.toReversed()) {
+      const tensors: Tensor[] = [];
+      for (const { parameter } of bucket) {
+        let gradient = gradients.get(parameter);
+        if (!gradient) {
+          ({ gradient } = gradients.target(parameter.id, parameter.shape));
+          this.device.apply('fill', [gradient], { value: 0 });
+        }
+        tensors.push(gradient);
+        yield;
+      }
+      this.ranks.reduce(tensors, ownersOf(bucket), `sum the gradients of step ${update + 1}`);
+    }
+    this.ranks.finish(this.device);
   }
 
   /**
@@ -105,19 +155,24 @@ export class Optimizer {
   }
 
   private *updateAll(gradients: Gradients, at: UpdateStep): Sliced<void> {
-    for (const member of this.members) {
-      this.device.tidy(() => {
-        const { parameter } = member;
-        const gradient = gradients.get(parameter) ?? this.device.full(parameter.shape, 0);
-        const { gradientScale } = at;
-        this.updateOne(
-          member,
-          gradientScale === undefined ? gradient : ops.scale(gradient, gradientScale),
-          at,
-        );
-      });
-      yield;
+    for (const bucket of this.buckets) {
+      for (const member of bucket) {
+        if (this.isOwn(member)) this.updateMember(member, gradients, at);
+        yield;
+      }
+      const parameters = bucket.map(({ parameter }) => parameter);
+      this.ranks?.broadcast(parameters, ownersOf(bucket), `get the weights of step ${at.update + 1}`);
     }
+    this.ranks?.finish(this.device);
+  }
+
+  private updateMember(member: Member, gradients: Gradients, at: UpdateStep): void {
+    this.device.tidy(() => {
+      const { parameter } = member;
+      const gradient = gradients.get(parameter) ?? this.device.full(parameter.shape, 0);
+      const { gradientScale } = at;
+      this.updateOne(member, gradientScale === undefined ? gradient : ops.scale(gradient, gradientScale), at);
+    });
   }
 
   private updateOne(member: Member, gradient: Tensor, at: UpdateStep): void {
@@ -149,13 +204,67 @@ export class Optimizer {
     }
   }
 
-  /** Every moment under `<moment>.<parameter>`, for a checkpoint. */
+  /** Every moment that this rank has, under `<moment>.<parameter>`. */
   state(): Map<string, Tensor> {
     return new Map(
       this.members.flatMap(({ name, moments }) =>
         Object.entries(moments).map(([moment, tensor]): [string, Tensor] => [`${moment}.${name}`, tensor]),
       ),
     );
+  }
+
+  /**
+   * Every moment, those of other ranks too, in the order in which they must be read: rank 0 asks for them while all others
+   * {@link giveMoments}.
+   */
+  savedState(): SavedMoment[] {
+    return this.allMoments().map(({ name, shape, member, own }) => ({
+      name,
+      shape,
+      data: async () => new Uint8Array(await (own ? own.readBytes() : this.momentOf(member, shape))),
+    }));
+  }
+
+  /** A moment that another rank has, at rank 0. */
+  private async momentOf({ owner }: Member, shape: readonly number[]): Promise<ArrayBuffer> {
+    const copy = this.device.keep(this.device.full(shape, 0));
+    try {
+      this.ranks?.gather([copy], [owner ?? 0], WANT_MOMENTS);
+      this.ranks?.finish(this.device);
+      return await copy.readBytes();
+    } finally {
+      copy.dispose();
+    }
+  }
+
+  /** Gives rank 0 the moments that this rank has, for a checkpoint; resolves when it has them. */
+  async giveMoments(): Promise<void> {
+    for (const { own, member } of this.allMoments()) {
+      if (!own) continue;
+      this.ranks?.gather([own], ownersOf([member]), WANT_MOMENTS);
+      this.ranks?.finish(this.device);
+      // One at a time: rank 0 writes a file meanwhile.
+      await this.device.synchronize();
+    }
+  }
+
+  /** In the order of their names. */
+  private allMoments(): {
+    name: string;
+    shape: readonly number[];
+    member: Member;
+    own: Tensor | undefined;
+  }[] {
+    return this.members
+      .flatMap((member) =>
+        Object.entries(momentShapes(this.settings.name, member.parameter.shape)).map(([moment, shape]) => ({
+          name: `${moment}.${member.name}`,
+          shape,
+          member,
+          own: member.moments[moment],
+        })),
+      )
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /**
@@ -181,20 +290,37 @@ export class Optimizer {
   }
 }
 
+const WANT_MOMENTS = "collect the optimizer's moments for a checkpoint";
+
+function ownersOf(members: readonly Member[]): number[] {
+  return members.map(({ owner }) => owner ?? 0);
+}
+
 function* startMembers(
   device: Device,
   settings: OptimizerSettings,
   groups: readonly OptimizerGroup[],
+  ranks: Group | undefined,
 ): Sliced<Member[]> {
+  const all = groups.flatMap((group) =>
+    [...group.parameters].map(([name, parameter]) => ({ name, parameter, group })),
+  );
+  const owners =
+    ranks &&
+    balanced(
+      all.map(({ parameter }) => parameter.bytes),
+      ranks.size,
+    );
   const members: Member[] = [];
-  for (const group of groups) {
-    for (const [name, parameter] of group.parameters) {
-      const moments = Object.entries(momentShapes(settings.name, parameter.shape)).map(
-        ([moment, shape]): [string, Tensor] => [moment, device.keep(device.full(shape, 0))],
-      );
-      members.push({ name, parameter, group, moments: Object.fromEntries(moments) });
-      yield;
-    }
+  for (const [i, member] of all.entries()) {
+    const owner = owners?.[i];
+    const shapes = owner === ranks?.rank ? momentShapes(settings.name, member.parameter.shape) : {};
+    const moments = Object.entries(shapes).map(([moment, shape]): [string, Tensor] => [
+      moment,
+      device.keep(device.full(shape, 0)),
+    ]);
+    members.push({ ...member, owner, moments: Object.fromEntries(moments) });
+    yield;
   }
   return members;
 }

@@ -1,5 +1,5 @@
 import { buildBatch } from '../../data/batch.js';
-import { splitByTokens } from '../../data/sampling.js';
+import { countTokens, splitByTokens } from '../../data/sampling.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { DropoutPlan } from '../../model/trainable/dropout.js';
 import type { TrainableModel } from '../../model/trainable/trainable.js';
@@ -13,6 +13,7 @@ import { accumulateGradients, type LossSums } from './microbatch.js';
 import type { Optimizer } from './optimizer.js';
 import { learningRateAt } from './schedule.js';
 import { dropoutSeed } from './seeds.js';
+import { SharedStep, type StepNumbers } from './shared-step.js';
 import {
   PARTS,
   SETTINGS,
@@ -45,6 +46,8 @@ export interface StepReport {
   peakBytes: number;
   /** Nothing of a later step is under way: the trainer and its model are exactly as this step left them. */
   settled: boolean;
+  /** Processes that took the step together; absent: one. */
+  ranks?: number;
 }
 
 // Most microbatches under way: one runs, and the next is ready. More would only delay stopping.
@@ -53,8 +56,10 @@ const RUN_AHEAD = 2;
 interface Pending {
   step: number;
   learningRate: number;
+  /** Of the microbatches of this process. */
   sums: Promise<LossSums>[];
-  squareNorm: Promise<number>;
+  /** Of all. */
+  numbers: Promise<StepNumbers>;
   tokens: number;
   targetTokens: number;
   started: number;
@@ -75,7 +80,9 @@ export class Trainer {
   private lastDone = 0;
   /** Microbatches that the device has not been seen to finish. */
   private underWay: Promise<unknown>[] = [];
-  private lastNorm: Promise<number> = Promise.resolve(0);
+  private lastNumbers: Promise<unknown> = Promise.resolve();
+  /** Ranks stop together: a step tells all of them that one was asked to, and none begins the step after the next. */
+  private isStopping = false;
 
   readonly settings: TrainerSettings;
 
@@ -129,9 +136,12 @@ export class Trainer {
         pending = undefined;
         yield await this.report(last, true);
       }
-      if (this.step < this.settings.schedule.steps) throwIfAborted(signal);
+      if (this.step < this.settings.schedule.steps) {
+        if (this.isStopping) throw new HintError('ABORTED', 'The run was asked to stop.');
+        throwIfAborted(signal);
+      }
     } finally {
-      await Promise.allSettled([...this.underWay, this.lastNorm]);
+      await Promise.allSettled([...this.underWay, this.lastNumbers]);
       this.underWay = [];
     }
   }
@@ -142,6 +152,7 @@ export class Trainer {
 
   /** The next step, or undefined when aborted, with nothing of the step done. */
   private async nextStep(signal: AbortSignal | undefined): Promise<Pending | undefined> {
+    if (this.isStopping) return undefined;
     const before = this.source.state;
     try {
       return await this.enqueueStep(signal);
@@ -153,28 +164,42 @@ export class Trainer {
   }
 
   /** Enqueues forward, backward and update of one step. @throws HintError ABORTED before the model has changed */
-  private async enqueueStep(signal: AbortSignal | undefined): Promise<Pending> {
+  private async enqueueStep(asked: AbortSignal | undefined): Promise<Pending> {
     const { settings, model } = this;
+    const { ranks } = this.optimizer;
+    // A step that ranks take together is not given up by one of them.
+    const signal = ranks ? undefined : asked;
     const examples = await this.source.next(settings.batchSize, signal);
     const step = this.step;
     const pending: Pending = {
       step: step + 1,
       learningRate: learningRateAt(settings.schedule, step),
       sums: [],
-      squareNorm: Promise.resolve(0),
+      numbers: Promise.reject(new HintError('INTERNAL', 'A step has no numbers yet.')),
       tokens: 0,
       targetTokens: 0,
       started: performance.now(),
     };
+    handled(pending.numbers);
     this.gradients.reset();
     const parameters = this.optimizer.parameters();
-    for (const [index, microbatch] of splitByTokens(examples, settings.tokenBudget).entries()) {
+    const microbatches = splitByTokens(examples, settings.tokenBudget);
+    const counts = microbatches.map(countTokens);
+    const shared =
+      ranks &&
+      new SharedStep(
+        ranks,
+        model.device,
+        step + 1,
+        counts.map(({ tokens }) => tokens),
+      );
+    for (const [index, microbatch] of microbatches.entries()) {
+      pending.tokens += counts[index]!.tokens;
+      pending.targetTokens += counts[index]!.targetTokens;
+      if (shared && !shared.isOwn(index)) continue;
       await this.makeRoom();
       throwIfAborted(signal);
-      const batch = buildBatch(microbatch);
-      pending.tokens += batch.instructions.ids.length + batch.inputs.ids.length + batch.targets.ids.length;
-      pending.targetTokens += batch.targets.ids.length;
-      const { sums } = await accumulateGradients(model, batch, this.gradients, {
+      const { sums } = await accumulateGradients(model, buildBatch(microbatch), this.gradients, {
         parameters,
         zLoss: settings.zLoss,
         backward: settings.backward,
@@ -183,12 +208,17 @@ export class Trainer {
           dropoutSeed(settings.seed, step, index),
           settings.generatorDropout,
         ),
+        onSums: shared && ((crossEntropy, zLoss) => shared.addSums(index, crossEntropy, zLoss)),
       });
       pending.sums.push(sums);
       this.underWay.push(sums);
     }
-    const norm = await model.device.inSlices(this.gradientSquareNorm(parameters));
-    pending.squareNorm = this.lastNorm = handled(norm.item());
+    await model.device.inSlices(this.optimizer.sumOverRanks(this.gradients, { update: step }));
+    const norm = await model.device.inSlices(this.gradientSquareNorm(this.optimizer.ownParameters()));
+    pending.numbers = handled(
+      shared ? shared.share(norm, asked?.aborted === true) : numbersOf(pending.sums, norm.item()),
+    );
+    this.lastNumbers = pending.numbers;
     norm.dispose();
     const clipping = await this.clipping(pending);
     await this.optimizer.apply(this.gradients, {
@@ -204,10 +234,10 @@ export class Trainer {
   }
 
   /** What gradients are multiplied with so that they are no longer than allowed. */
-  private async clipping({ squareNorm, targetTokens }: Pending): Promise<{ gradientScale?: number }> {
+  private async clipping({ numbers, targetTokens }: Pending): Promise<{ gradientScale?: number }> {
     const { clipNorm } = this.settings;
     if (clipNorm === undefined) return {};
-    const norm = Math.sqrt(await squareNorm) / targetTokens;
+    const norm = Math.sqrt((await numbers).squareNorm) / targetTokens;
     // A norm that is no number is told when the step is reported.
     return norm > clipNorm && norm < Infinity ? { gradientScale: clipNorm / norm } : {};
   }
@@ -229,10 +259,14 @@ export class Trainer {
   }
 
   private async report(pending: Pending, settled: boolean): Promise<StepReport> {
-    const sums = await Promise.all(pending.sums);
+    // What went wrong here is told before what follows from it.
+    await Promise.all(pending.sums);
+    const { sums, squareNorm, isStopping } = await pending.numbers;
+    this.isStopping ||= isStopping;
+    const { ranks } = this.optimizer;
     const crossEntropy = sums.reduce((sum, part) => sum + part.crossEntropy, 0);
     const zLoss = sums.reduce((sum, part) => sum + part.zLoss, 0);
-    const gradientNorm = Math.sqrt(await pending.squareNorm);
+    const gradientNorm = Math.sqrt(squareNorm);
     const loss = crossEntropy / pending.targetTokens;
     const total = (crossEntropy + zLoss) / pending.targetTokens;
     checkFinite(pending, total, gradientNorm);
@@ -254,8 +288,17 @@ export class Trainer {
       bytesInUse,
       peakBytes: peakBytesInUse,
       settled,
+      ...(ranks ? { ranks: ranks.size } : {}),
     };
   }
+}
+
+async function numbersOf(
+  sums: readonly Promise<LossSums>[],
+  squareNorm: Promise<number>,
+): Promise<StepNumbers> {
+  handled(squareNorm);
+  return { sums: await Promise.all(sums), squareNorm: await squareNorm, isStopping: false };
 }
 
 /** Whoever awaits a promise gets its error; until then the error is not unhandled. */

@@ -1,0 +1,236 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Device } from '../tensor/device.js';
+import {
+  asHintError,
+  guarded,
+  native,
+  type Collective,
+  type MpiImplementation,
+  type NativeGroup,
+} from '../tensor/native.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { HintError } from '../util/errors.js';
+import { Watch, type Hub, type Loss, type RankPlace } from './watch.js';
+
+/** How long other ranks are waited for. */
+export interface GroupLimits {
+  /** Seconds without a sign of life after which a rank counts as lost; default 8. */
+  readonly silence?: number;
+  /** Seconds for all ranks to start; default 120. */
+  readonly start?: number;
+}
+
+const SILENCE_SECONDS = 8;
+const START_SECONDS = 120;
+
+/**
+ * The processes that a launcher has started together, as one of them sees them. Every rank makes the same calls in the same
+ * order. Collectives are commands of a device: they are enqueued, and tensors they write have their values once what
+ * {@link Group.finish} was enqueued with has run. When a rank is lost, all that waits for it rejects with RANK_LOST.
+ */
+export class Group {
+  private loss: (Loss & { message: string }) | undefined;
+  private onLoss: (() => void) | undefined;
+
+  private constructor(
+    private readonly handle: NativeGroup,
+    /** Of this process, from 0. */
+    readonly rank: number,
+    /** Of every rank. */
+    readonly places: readonly RankPlace[],
+  ) {}
+
+  private watch: Watch | undefined;
+
+  /**
+   * Joins the other processes.
+   *
+   * @throws HintError NOT_SUPPORTED when the implementation cannot be used, RANK_LOST when not all join in time
+   */
+  static async join(
+    implementation: MpiImplementation | 'alone',
+    { silence = SILENCE_SECONDS, start = START_SECONDS }: GroupLimits = {},
+  ): Promise<Group> {
+    const handle = guarded(() => native().joinGroup(implementation));
+    const own = { host: hostname(), pid: process.pid, id: randomUUID() };
+    const met = await inTime(exchange(handle, own, 'meet the other ranks'), start);
+    const places = met.map(({ host, pid }, rank): RankPlace => ({ rank, host, pid }));
+    const rank = met.findIndex(({ id }) => id === own.id);
+    const group = new Group(handle, rank, places);
+    if (places.length > 1) {
+      const share = async (hub: Hub | undefined): Promise<Hub> =>
+        (await exchange<Hub | null>(handle, hub ?? null, 'learn where rank 0 listens'))[0] as Hub;
+      group.watch = await Watch.start({ places, rank, limit: silence * 1000 }, share, (loss) =>
+        group.lose(loss),
+      );
+    }
+    return group;
+  }
+
+  get size(): number {
+    return this.places.length;
+  }
+
+  /** Ranks on this host, */
+  get localSize(): number {
+    return this.places.filter(({ host }) => host === this.places[this.rank]?.host).length;
+  }
+
+  /** and this one's place among them, from 0. */
+  get localRank(): number {
+    const { host } = this.places[this.rank]!;
+    return this.places.filter((other) => other.host === host && other.rank < this.rank).length;
+  }
+
+  /** A rank as messages name it. */
+  describe(rank: number): string {
+    return `rank ${rank} on ${this.places[rank]?.host}`;
+  }
+
+  /** Sums f32 tensors over the ranks, each to its owner, in the order of ranks. @param what completes "waits to ..." */
+  reduce(tensors: readonly Tensor[], owners: readonly number[], what: string): void {
+    this.start('reduce', tensors, owners, what);
+  }
+
+  /** {@link reduce}, with the sums at every rank. */
+  allReduce(tensors: readonly Tensor[], what: string): void {
+    this.start(
+      'allReduce',
+      tensors,
+      tensors.map(() => 0),
+      what,
+    );
+  }
+
+  /** Gives every rank the values of each tensor's owner. */
+  broadcast(tensors: readonly Tensor[], owners: readonly number[], what: string): void {
+    this.start('broadcast', tensors, owners, what);
+  }
+
+  /** Gives rank 0 the values of each tensor's owner. */
+  gather(tensors: readonly Tensor[], owners: readonly number[], what: string): void {
+    this.start('gather', tensors, owners, what);
+  }
+
+  private start(kind: Collective, tensors: readonly Tensor[], owners: readonly number[], what: string): void {
+    const [first] = tensors;
+    if (!first) return;
+    const handles = tensors.map(({ handle }) => handle);
+    guarded(() => native().startCollective(first.device.handle, this.handle, kind, handles, owners, 0, what));
+    for (const tensor of tensors) tensor.onChange?.();
+  }
+
+  /** Makes a device wait for the collectives that were started on it. */
+  finish(device: Device): void {
+    guarded(() => native().finishCollectives(device.handle, this.handle));
+  }
+
+  /**
+   * What every rank gives, in their order. No collective of a device may be under way.
+   *
+   * @param value what JSON keeps
+   */
+  exchange<T>(value: T, what: string): Promise<T[]> {
+    return exchange(this.handle, value, what);
+  }
+
+  /**
+   * Checks that all ranks have the same values.
+   *
+   * @param values by what they are called
+   * @param next what to do where they differ, as the end of a sentence
+   * @throws HintError INVALID_CONFIG, at every rank, naming what differs between which
+   */
+  async requireSame(values: Readonly<Record<string, unknown>>, next: string): Promise<void> {
+    const all = await this.exchange(values, 'compare what the ranks were given');
+    const [first = {}] = all;
+    for (const [rank, others] of all.entries()) {
+      const names = [...new Set([...Object.keys(first), ...Object.keys(others)])];
+      const show = (value: unknown): string => JSON.stringify(value) ?? 'nothing';
+      const differing = names.filter((name) => show(first[name]) !== show(others[name]));
+      const [name] = differing;
+      if (name === undefined) continue;
+      const more = differing.length > 1 ? ` (${differing.slice(1).join(', ')} differ too)` : '';
+      throw new HintError(
+        'INVALID_CONFIG',
+        `The ranks of this run differ: ${name} is ${show(first[name])} for ${this.describe(0)} and ${show(others[name])} for ${this.describe(rank)}${more}; ${next}`,
+      );
+    }
+  }
+
+  private lose(loss: Loss): void {
+    const activity = guarded(() => native().groupActivity(this.handle));
+    const waiting = activity ? `, while ${this.describe(this.rank)} waited to ${activity.what}` : '';
+    const message = `${loss.what}${waiting}. All ranks end; what the last checkpoint holds is not lost, and the run can be resumed.`;
+    this.loss = { ...loss, message };
+    guarded(() => native().interruptGroup(this.handle, message));
+    this.onLoss?.();
+  }
+
+  /** Rejects with RANK_LOST once a rank is lost. */
+  untilLoss(): Promise<never> {
+    return new Promise((_, reject) => {
+      const tell = (): void => reject(new HintError('RANK_LOST', this.loss?.message ?? 'A rank was lost.'));
+      if (this.loss) tell();
+      else this.onLoss = tell;
+    });
+  }
+
+  /** Whether it is for this rank to tell the user that one was lost; exactly one rank tells. */
+  get tellsOfLoss(): boolean {
+    return this.loss?.isTeller ?? false;
+  }
+
+  /**
+   * Tells the other ranks, which end, that this one ends with an error.
+   *
+   * @returns whether another rank tells the user
+   */
+  async fail(message: string): Promise<boolean> {
+    return (await this.watch?.fail(message)) ?? false;
+  }
+
+  /** Takes leave of the others once all do; nothing can be done together afterwards. */
+  async close(): Promise<void> {
+    // Before the lines break as each process ends in its own time.
+    await exchange(this.handle, null, 'end together with the others');
+    this.watch?.leave();
+    await native()
+      .closeGroup(this.handle)
+      .catch((error: unknown) => {
+        throw asHintError(error);
+      });
+  }
+}
+
+async function exchange<T>(handle: NativeGroup, value: T, what: string): Promise<T[]> {
+  try {
+    const bytes = new TextEncoder().encode(JSON.stringify(value));
+    const all = await native().exchangeBytes(handle, bytes, what);
+    return all.map((one) => JSON.parse(new TextDecoder().decode(one)) as T);
+  } catch (error) {
+    throw asHintError(error);
+  }
+}
+
+async function inTime<T>(work: Promise<T>, seconds: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () =>
+        reject(
+          new HintError(
+            'RANK_LOST',
+            `Not all ranks of this run have started within ${seconds} s; look at what the launcher says of the others.`,
+          ),
+        ),
+      seconds * 1000,
+    );
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
