@@ -24,6 +24,7 @@ export {
   type TaskInputs,
   type TaskScoreOptions,
   type TaskSource,
+  type TaskStreamOptions,
 } from './inference/task/task.js';
 export type { ServingOptions, ServingStatistics, SubmitRequest } from './inference/serving/requests.js';
 export type { EngineTasks } from './inference/serving/engine-tasks.js';

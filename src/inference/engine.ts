@@ -46,7 +46,9 @@ import { loadTaskFile } from './task/load-task.js';
 import { ENGINE_OPTIONS, SHARED_OPTIONS, SUBMIT_REQUEST, type EngineOptions } from './engine-arguments.js';
 import { ONLY_SIGNAL } from './task/task-arguments.js';
 import { instructionIds, requireTokenizer } from './task/task-source.js';
-import { Task, type Generation, type TaskHost } from './task/task.js';
+import type { GeneratedTokens } from './decode/row-watch.js';
+import type { QueuedInput } from './task/queued-input.js';
+import { Task, type Generation, type TaskHold, type TaskHost } from './task/task.js';
 
 /** What {@link Engine.memory} tells. */
 export interface EngineMemory {
@@ -342,6 +344,11 @@ export class Engine implements TaskHost {
       this.running.delete(running);
       for (const source of signals) source.removeEventListener('abort', abort);
     }
+  }
+
+  /** @internal */
+  enqueue(hold: TaskHold, queued: QueuedInput): Promise<GeneratedTokens> {
+    return this.scheduler.enqueue(hold, queued);
   }
 
   /** Aborts what still runs and gives model and device back. Resolves when that is done, however often it is called. */

@@ -49,6 +49,9 @@ export type Decoding =
   | { kind: 'beam'; numBeams: number; brevityExponent: number }
   | { kind: 'sample'; temperature: number; topK: number; topP: number; seed: number };
 
+/** Ways in which each row chooses its next token by itself. */
+export type TokenDecoding = Exclude<Decoding, { kind: 'beam' }>;
+
 const OPTIONS_OF: Record<DecodeStrategy, readonly (keyof DecodingOptions)[]> = {
   greedy: [],
   't5x-beam1': ['brevityExponent'],

@@ -13,8 +13,8 @@ export interface MixedGenerateOptions extends Omit<SubmitRequest, 'task' | 'inpu
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-const { temperature, topK, topP, seed, logProbs, maxTokens, maxInputTokens, input, signal } = REQUEST;
-const ofEach = { temperature, topK, topP, seed, logProbs, maxTokens, maxInputTokens };
+const { temperature, topK, topP, seed, logProbs, maxTokens, maxInputTokens, stop, input, signal } = REQUEST;
+const ofEach = { temperature, topK, topP, seed, logProbs, maxTokens, maxInputTokens, stop };
 
 export const MIXED_REQUESTS = list(
   options<MixedRequest>(

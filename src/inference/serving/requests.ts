@@ -1,5 +1,14 @@
-import { choice, integer, optional, options, signal, type Members } from '../../util/arguments.js';
-import { DECODING, resolveDecoding, type DecodingOptions } from '../decode/decoding.js';
+import {
+  choice,
+  integer,
+  list,
+  optional,
+  options,
+  signal,
+  text,
+  type Members,
+} from '../../util/arguments.js';
+import { DECODING, type DecodingOptions, type TokenDecoding } from '../decode/decoding.js';
 import { count } from '../decode/task-batches.js';
 import { oneInput } from '../task/task-arguments.js';
 import type { Task } from '../task/task.js';
@@ -44,6 +53,8 @@ export interface SubmitRequest extends Pick<
   maxTokens?: number;
   /** A longer input is refused (default 1,024). */
   maxInputTokens?: number;
+  /** Ends the output before the first of these strings in its text. */
+  stop?: readonly string[];
   signal?: AbortSignal | undefined;
   /** What to do when as many requests wait as may: reject with BUSY (the default), or wait for a place. */
   whenFull?: 'reject' | 'wait';
@@ -59,6 +70,7 @@ export const REQUEST: Members<Omit<SubmitRequest, 'task'>> = {
   input: oneInput,
   maxTokens: optional(count),
   maxInputTokens: optional(count),
+  stop: optional(list(text)),
   signal: optional(signal),
   whenFull: optional(choice('reject', 'wait')),
 };
@@ -74,11 +86,10 @@ export interface ServingStatistics {
   cancelled: number;
 }
 
-/** How the tokens of a request are chosen. @throws HintError INVALID_ARGUMENT naming what contradicts what */
-export function choiceOf({ temperature, topK, topP, seed, logProbs }: SubmitRequest): RowChoice {
-  const decoding = resolveDecoding({ temperature, topK, topP, seed });
+/** How the tokens of a row are chosen. */
+export function choiceOf(decoding: TokenDecoding, logProbs: boolean): RowChoice {
   if (decoding.kind === 'sample') return { ...decoding, key: JSON.stringify(decoding) };
-  if (logProbs !== true) return { kind: 'greedy', key: 'greedy' };
+  if (!logProbs) return { kind: 'greedy', key: 'greedy' };
   // At temperature 0 the most probable token is drawn, and its log-probability is known.
   return { kind: 'sample', temperature: 0, topK: 0, topP: 1, seed: 0, key: 'greedy with log-probabilities' };
 }

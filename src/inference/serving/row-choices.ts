@@ -2,9 +2,10 @@ import type { Device, Program } from '../../tensor/device.js';
 import * as ops from '../../tensor/ops.js';
 import type { AnyModel } from '../../model/family.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { createYielder } from '../../util/event-loop-lag.js';
 import { endsOf } from '../contract/decode-network.js';
 import type { Cohort } from './cohort.js';
-import { isActive, type Row, type RowChoice } from './row.js';
+import { addToken, isActive, type Row, type RowChoice } from './row.js';
 
 /** Most steps replayed natively before newcomers can join and ended rows leave. */
 export const MOST_STEPS = 16;
@@ -60,7 +61,17 @@ export class RowChoices {
     }
     // A stop flag says that one stretch has ended; the others may go on.
     program.replay(steps, this.stretches.length === 1 ? this.stretches[0]?.state.stop : undefined);
-    await Promise.all(this.stretches.map((stretch) => this.deliver(stretch, steps)));
+    // All of them before any is told: after a command that failed, what the others hold may not be written.
+    const read = await Promise.all(
+      this.stretches.map(({ state, drawn }) =>
+        Promise.all([state.tokens.readIntegers(), drawn?.logProbs.read()]),
+      ),
+    );
+    const breathe = createYielder();
+    for (const [i, stretch] of this.stretches.entries()) {
+      const [tokens, logProbs] = read[i] as (typeof read)[number];
+      await this.deliver(stretch, steps, tokens, logProbs, breathe);
+    }
   }
 
   dispose(): void {
@@ -71,16 +82,21 @@ export class RowChoices {
     this.finished.dispose();
   }
 
-  private async deliver(stretch: Stretch, steps: number): Promise<void> {
-    const { rows, state, drawn, capacity } = stretch;
-    const [tokens, logProbs] = await Promise.all([state.tokens.readIntegers(), drawn?.logProbs.read()]);
+  private async deliver(
+    stretch: Stretch,
+    steps: number,
+    tokens: Int32Array,
+    logProbs: Float32Array | undefined,
+    breathe: () => Promise<void> | undefined,
+  ): Promise<void> {
+    const { rows, capacity } = stretch;
     for (const [i, row] of rows.entries()) {
+      const pause = breathe();
+      if (pause) await pause;
       const first = i * capacity + stretch.position;
       for (let at = first; at < first + steps && isActive(row); at++) {
         const token = tokens[at] as number;
-        row.tokens.push(token);
-        if (logProbs) row.logProbs.push(logProbs[at] as number);
-        row.finished = this.ends.has(token);
+        addToken(row, token, logProbs?.[at], this.ends.has(token));
       }
     }
     stretch.position += steps;

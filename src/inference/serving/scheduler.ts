@@ -4,10 +4,14 @@ import { HintError, throwIfAborted } from '../../util/errors.js';
 import { abortable } from '../../util/abortable.js';
 import type { CompiledTasks } from '../contract/compiled-tasks.js';
 import type { Family, JointDecoding } from '../contract/family.js';
-import { defaultMaxTokens } from '../decode/decoding.js';
+import { defaultMaxTokens, resolveDecoding, type TokenDecoding } from '../decode/decoding.js';
+import type { GeneratedTokens } from '../decode/row-watch.js';
 import { hashTokens } from '../decode/sample-streams.js';
 import { familyOf } from '../families/registry.js';
-import type { Generation, Task, TaskHold, TaskHost } from '../task/task.js';
+import { checkStops, TextWatch, type Generation } from '../task/generation.js';
+import type { QueuedInput } from '../task/queued-input.js';
+import { requireTokenizer } from '../task/task-source.js';
+import type { TaskHold, TaskHost } from '../task/task.js';
 import type { Newcomers } from './cohort.js';
 import { FairQueue } from './fair-queue.js';
 import { Places } from './places.js';
@@ -24,7 +28,7 @@ interface Pending extends Row {
   queued: boolean;
   /** Whether something failed in its batch, so that it is tried by itself. */
   alone: boolean;
-  resolve(generation: Generation): void;
+  resolve(generated: GeneratedTokens): void;
   reject(error: unknown): void;
 }
 
@@ -68,44 +72,62 @@ export class Scheduler {
    *   request only; NUMERIC, OUT_OF_MEMORY, ABORTED (its signal, or the engine was closed)
    */
   async submit(request: SubmitRequest): Promise<Generation> {
-    const { task, maxInputTokens, signal, whenFull = 'reject' } = request;
+    const { task, maxInputTokens, stop = [], signal, whenFull = 'reject', logProbs = false } = request;
     throwIfAborted(signal);
     task.checkUsable(this.host);
-    const { maxTokens = defaultMaxTokens({}) } = request;
-    const choice = choiceOf(request);
+    const { maxTokens = defaultMaxTokens({}), temperature, topK, topP, seed } = request;
+    // No request asks for beams.
+    const decoding = resolveDecoding({ temperature, topK, topP, seed }) as TokenDecoding;
+    const { tokenizer } = this.host;
+    const texts = new TextWatch(stop.length > 0 ? requireTokenizer(tokenizer) : tokenizer, checkStops(stop));
     const input = task.encodeInput(request.input, maxInputTokens);
-    if (input.length === 0)
-      throw new HintError('INVALID_DATA', 'The input has no token; give at least the end-of-sequence token.');
-    checkTokenIds(input, this.host.model.config.vocabSize);
+    if (!this.family.joint) return this.answerAlone(request);
     const hold = task.hold();
     try {
-      await this.enter(whenFull, signal);
-      if (!this.family.joint) return await this.answerAlone(task, request);
-      const logs = request.logProbs === true;
-      return await this.enqueue({ hold, input, maxTokens, choice, logs }, signal);
+      const generated = await this.enqueue(hold, {
+        ...{ input, maxTokens, decoding, logProbs, signal, whenFull },
+        // Of inputs that are alone the first of its kind, as in Task.generate.
+        stream: [hashTokens(input), 0],
+        watch: stop.length > 0 ? (token) => texts.token(0, token, undefined) : undefined,
+      });
+      if (stop.length === 0)
+        return { text: tokenizer ? tokenizer.decodeAnswer(generated.tokens) : '', ...generated };
+      texts.end(0, generated);
+      return texts.generations[0] as Generation;
     } finally {
       hold.release();
     }
+  }
+
+  /**
+   * Queues an input as the model reads it.
+   *
+   * @param hold kept by the caller until this has ended
+   * @throws HintError as {@link submit}
+   */
+  async enqueue(hold: TaskHold, queued: QueuedInput): Promise<GeneratedTokens> {
+    const { input, signal } = queued;
+    if (input.length === 0)
+      throw new HintError('INVALID_DATA', 'The input has no token; give at least the end-of-sequence token.');
+    checkTokenIds(input, this.host.model.config.vocabSize);
+    await this.enter(queued.whenFull, signal);
+    return this.wait(hold, queued);
   }
 
   private get family(): Family {
     return familyOf(this.host.model);
   }
 
-  private async answerAlone(
-    task: Task,
-    { temperature, topK, topP, seed, logProbs, input, maxTokens, maxInputTokens, signal }: SubmitRequest,
-  ): Promise<Generation> {
+  /** Of families whose rows cannot share a batch. */
+  private async answerAlone(request: SubmitRequest): Promise<Generation> {
+    const { task, input, whenFull = 'reject', ...options } = request;
+    await this.enter(whenFull, options.signal);
     try {
-      const [answer] = await task.generate(input, {
-        ...{ temperature, topK, topP, seed, logProbs, signal },
-        ...(maxTokens === undefined ? {} : { maxTokens }),
-        ...(maxInputTokens === undefined ? {} : { maxInputTokens }),
-      });
+      const [answer] = await task.generate(input, options);
       this.counts.completed++;
       return answer as Generation;
     } catch (error) {
-      if (signal?.aborted) this.counts.cancelled++;
+      if (options.signal?.aborted) this.counts.cancelled++;
       else this.counts.failed++;
       throw error;
     } finally {
@@ -122,25 +144,23 @@ export class Scheduler {
     );
   }
 
-  private async enqueue(
-    request: Pick<Pending, 'hold' | 'input' | 'maxTokens' | 'choice' | 'logs'>,
-    signal: AbortSignal | undefined,
-  ): Promise<Generation> {
+  private async wait(hold: TaskHold, queued: QueuedInput): Promise<GeneratedTokens> {
+    const { input, maxTokens, stream, watch, signal, logProbs } = queued;
     let cancel = (): void => undefined;
     try {
-      return await new Promise<Generation>((resolve, reject) => {
+      return await new Promise<GeneratedTokens>((resolve, reject) => {
         const pending: Pending = {
-          ...request,
-          // Of inputs that are alone the first of its kind, as in Task.generate.
-          stream: [hashTokens(request.input), 0],
+          ...{ hold, input, maxTokens, stream, watch, resolve, reject },
+          choice: choiceOf(queued.decoding, logProbs),
+          logs: logProbs,
+          told: 0,
+          endsAt: undefined,
           tokens: [],
           logProbs: [],
           finished: false,
           dropped: false,
           queued: true,
           alone: false,
-          resolve,
-          reject,
         };
         // One signal may cancel hundreds of requests; Node would warn of a leak at eleven listeners.
         if (signal) setMaxListeners(0, signal);
@@ -264,15 +284,12 @@ export class Scheduler {
   }
 
   private deliver(): void {
-    const { tokenizer } = this.host;
     this.running = this.running.filter((row) => {
       if (isActive(row)) return true;
       if (row.dropped) return false;
-      const tokens = Int32Array.from(row.tokens);
-      const text = tokenizer ? tokenizer.decodeAnswer(tokens) : '';
       this.counts.completed++;
       const logProbs = row.logs ? { logProbs: Float32Array.from(row.logProbs) } : {};
-      row.resolve({ text, tokens, finished: row.finished, ...logProbs });
+      row.resolve({ tokens: Int32Array.from(row.tokens), finished: row.finished, ...logProbs });
       return false;
     });
   }

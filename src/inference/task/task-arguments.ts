@@ -1,5 +1,6 @@
 import {
   boolean,
+  choice,
   either,
   ids,
   list,
@@ -11,9 +12,11 @@ import {
   type Members,
 } from '../../util/arguments.js';
 import type { EmbedOptions } from '../contract/family.js';
+import { DECODING } from '../decode/decoding.js';
 import { GENERATING, type GenerateOptions } from '../decode/generate.js';
 import { SCORING, type ScoreChoicesOptions } from '../decode/score-choices.js';
 import { count } from '../decode/task-batches.js';
+import type { QueuedInput } from './queued-input.js';
 
 /** Options of {@link Task.generate}. */
 export interface TaskGenerateOptions extends GenerateOptions {
@@ -21,6 +24,12 @@ export interface TaskGenerateOptions extends GenerateOptions {
   maxInputTokens?: number;
   /** Ends an output before the first of these strings in its text; beam search is cut there when it is done. */
   stop?: readonly string[];
+}
+
+/** Options of {@link Task.stream}. How much is decoded together is said when the engine is opened. */
+export interface TaskStreamOptions extends Omit<TaskGenerateOptions, 'batchSize' | 'tokenBudget'> {
+  /** What to do when as many inputs wait as may: reject with BUSY, or wait for a place (the default). */
+  whenFull?: QueuedInput['whenFull'];
 }
 
 /** Options of {@link Task.scoreChoices}. */
@@ -59,10 +68,15 @@ export const CHOICES = list(
   'a list of answers such as ["yes", "no"], or one such list per input',
 );
 
-export const GENERATE = options<TaskGenerateOptions>({
-  ...GENERATING,
-  maxInputTokens: optional(count),
-  stop: optional(list(text)),
+const ofTask = { maxInputTokens: optional(count), stop: optional(list(text)) };
+export const GENERATE = options<TaskGenerateOptions>({ ...GENERATING, ...ofTask });
+export const STREAM = options<TaskStreamOptions>({
+  ...DECODING,
+  ...ofTask,
+  maxTokens: GENERATING.maxTokens,
+  signal: GENERATING.signal,
+  onProgress: GENERATING.onProgress,
+  whenFull: optional(choice('reject', 'wait')),
 });
 export const SCORE = options<TaskScoreOptions>({ ...SCORING, maxInputTokens: optional(count) });
 const EMBEDDING: Members<EmbedOptions> = { pooled: optional(boolean), signal: optional(signal) };

@@ -3,6 +3,7 @@ import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import type { AnyModel } from '../../model/family.js';
 import { anyModel } from '../../model/families/registry.js';
+import { allOrNone } from '../../util/abortable.js';
 import { checked, path as pathKind, shaped } from '../../util/arguments.js';
 import { createYielder } from '../../util/event-loop-lag.js';
 import { disposeTasks, type CompiledTasks } from '../contract/compiled-tasks.js';
@@ -10,9 +11,12 @@ import type { Embedder, EmbedOptions } from '../contract/family.js';
 import type { TaskSource } from '../contract/task-metadata.js';
 import { familyOf } from '../families/registry.js';
 import { EventQueue } from './event-queue.js';
+import { defaultMaxTokens, resolveDecoding, type TokenDecoding } from '../decode/decoding.js';
 import { generateWithTask } from '../decode/generate.js';
+import { sampleStreams } from '../decode/sample-streams.js';
 import { checkStops, TextWatch, type Generation, type GenerationEvent } from './generation.js';
 import type { GeneratedTokens } from '../decode/row-watch.js';
+import { checkInputs } from '../decode/task-batches.js';
 import { scoreChoicesWithTask, type ChoiceScores } from '../decode/score-choices.js';
 import {
   CHOICES,
@@ -22,16 +26,24 @@ import {
   INPUTS,
   ONLY_SIGNAL,
   SCORE,
+  STREAM,
   type TaskGenerateOptions,
   type TaskInputs,
   type TaskScoreOptions,
+  type TaskStreamOptions,
 } from './task-arguments.js';
+import type { QueuedInput } from './queued-input.js';
 import { saveTaskFile } from './task-file.js';
 import { promptTokenizer, requireTokenizer } from './task-source.js';
 
 export type { TaskSource } from '../contract/task-metadata.js';
 export type { Generation, GenerationEvent } from './generation.js';
-export type { TaskGenerateOptions, TaskInputs, TaskScoreOptions } from './task-arguments.js';
+export type {
+  TaskGenerateOptions,
+  TaskInputs,
+  TaskScoreOptions,
+  TaskStreamOptions,
+} from './task-arguments.js';
 
 /** A use of a compiled task, which stays on the device until it is released. */
 export interface TaskHold {
@@ -50,6 +62,8 @@ export interface TaskHost {
   checkOpen(): void;
   /** Runs work that closing the engine aborts. */
   run<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  /** Decodes an input in the running batch; the hold is kept by the caller until that has ended. */
+  enqueue(hold: TaskHold, queued: QueuedInput): Promise<GeneratedTokens>;
 }
 
 const ENGINE = shaped<Pick<TaskHost, 'model'>>(
@@ -119,20 +133,23 @@ export class Task {
 
   /**
    * {@link generate}, told as it happens: `for await (const event of task.stream('…')) process.stdout.write(event.text)`.
-   * Generating does not wait for the reader. Leaving the loop, or an abort, ends it and gives its memory back. With beam
-   * search an output comes when its search is done.
+   * Generating does not wait for the reader. Leaving the loop, or an abort, ends it, and its memory is given back after the
+   * next few tokens. Inputs join the running batch of their engine, with whatever else was submitted; `engine.serving` counts them.
+   * Beam search, and families whose rows cannot share a batch, run by themselves; an output of beam search comes
+   * when its search is done.
    *
    * @param inputs one or several, as for {@link generate}; events of several interleave and say whose they are
-   * @throws HintError as {@link generate}
+   * @throws HintError as {@link generate}, BUSY with `whenFull: 'reject'`
    */
   async *stream(
     inputs: TaskInputs,
-    options: TaskGenerateOptions = {},
+    options: TaskStreamOptions = {},
   ): AsyncGenerator<GenerationEvent, void, undefined> {
     const list = checked(INPUTS, inputs, 'inputs');
-    const given = checked(GENERATE, options, 'options');
+    const given = checked(STREAM, options, 'options');
     this.checkUsable();
     const { signal, stop = [] } = given;
+    const decoding = resolveDecoding(given);
     if (stop.length > 0) requireTokenizer(this.host.tokenizer);
     const queue = new EventQueue<GenerationEvent>();
     const watch = new TextWatch(this.host.tokenizer, checkStops(stop), (event) => queue.push(event));
@@ -140,7 +157,11 @@ export class Task {
     const abort = (): void => leaving.abort(signal?.reason);
     throwIfAborted(signal);
     signal?.addEventListener('abort', abort);
-    const work = this.runInputs(list, { ...given, signal: leaving.signal }, watch).then(
+    const followed = { ...given, signal: leaving.signal };
+    const joins = decoding.kind !== 'beam' && familyOf(this.host.model).joint !== undefined;
+    const work = (
+      joins ? this.join(list, followed, decoding, watch) : this.runInputs(list, followed, watch)
+    ).then(
       () => queue.close(),
       (reason: unknown) => queue.fail(reason),
     );
@@ -150,6 +171,41 @@ export class Task {
       signal?.removeEventListener('abort', abort);
       leaving.abort();
       await work;
+    }
+  }
+
+  /** Decodes inputs in the running batch of the engine. */
+  private async join(
+    inputs: readonly (string | Int32Array)[],
+    options: TaskStreamOptions,
+    decoding: TokenDecoding,
+    watch: TextWatch,
+  ): Promise<void> {
+    const { maxInputTokens, logProbs = false, whenFull = 'wait', onProgress } = options;
+    const { maxTokens = defaultMaxTokens({}) } = options;
+    const hold = this.hold();
+    try {
+      await this.host.run(options.signal, async (signal) => {
+        const ids = await this.tokenize(inputs, maxInputTokens ?? 1024, signal);
+        checkInputs(ids);
+        const streams = sampleStreams(ids, () => 0);
+        let done = 0;
+        const decode = async (i: number, signal: AbortSignal): Promise<void> => {
+          const generated = await this.host.enqueue(hold, {
+            ...{ input: ids[i] as Int32Array, maxTokens, decoding, logProbs, whenFull, signal },
+            stream: [streams[2 * i] as number, streams[2 * i + 1] as number],
+            watch: (token, logProb) => watch.token(i, token, logProbs ? logProb : undefined),
+          });
+          watch.end(i, generated);
+          onProgress?.(++done, ids.length);
+        };
+        await allOrNone(
+          signal,
+          ids.map((_, i) => (stop) => decode(i, stop)),
+        );
+      });
+    } finally {
+      hold.release();
     }
   }
 
