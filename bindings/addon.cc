@@ -1,7 +1,10 @@
 #include <napi.h>
 
+#include <climits>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -28,6 +31,33 @@ Napi::Value guarded(const Info& info) {
   }
 }
 
+/// Of the process, as the CUDA library is: where it lies when that is not beside this module.
+struct CudaFolder {
+  std::mutex mutex;
+  std::string path;
+};
+
+CudaFolder& cudaFolderSet() {
+  // Never destroyed, because other environments may still ask while the process ends.
+  static auto& folder = *new CudaFolder;
+  return folder;
+}
+
+std::string cudaFolder() {
+  CudaFolder& folder = cudaFolderSet();
+  const std::lock_guard lock(folder.mutex);
+  return folder.path.empty() ? moduleFolder() : folder.path;
+}
+
+/// (folder)
+Napi::Value setCudaFolder(const Info& info) {
+  std::string path = wordOf(info[0], "folder", PATH_MAX);
+  CudaFolder& folder = cudaFolderSet();
+  const std::lock_guard lock(folder.mutex);
+  folder.path = std::move(path);
+  return info.Env().Undefined();
+}
+
 /// Of a team. OpenMP ends the process when the system gives it no more threads.
 int threadsOf(const Napi::Value& value) { return static_cast<int>(wholeNumberOf(value, "threads", 0, 256)); }
 
@@ -39,7 +69,7 @@ Napi::Value createDevice(const Info& info) {
   DeviceHandle device;
   std::unique_ptr<Backend> backend;
   if (kind == "cuda")
-    backend = cudaBackend(moduleFolder(), static_cast<int>(wholeNumberOf(info[3], "index", 0, INT32_MAX)));
+    backend = cudaBackend(cudaFolder(), static_cast<int>(wholeNumberOf(info[3], "index", 0, INT32_MAX)));
   else if (kind == "cpu")
     backend = hostBackend();
   else if (kind == "trace")
@@ -143,7 +173,7 @@ Napi::Value platform(const Info& info) {
 
 /// What CUDA offers here: devices, versions, or the reason why there is none.
 Napi::Value cuda(const Info& info) {
-  const CudaStatus status = cudaStatus(moduleFolder());
+  const CudaStatus status = cudaStatus(cudaFolder());
   Napi::Object object = Napi::Object::New(info.Env());
   Napi::Array devices = Napi::Array::New(info.Env(), status.devices.size());
   for (uint32_t i = 0; i < status.devices.size(); ++i) {
@@ -165,6 +195,7 @@ Napi::Value cuda(const Info& info) {
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Environment(env));
 #define HINT_EXPORT(name) exports.Set(#name, Napi::Function::New<guarded<name>>(env, #name))
+  HINT_EXPORT(setCudaFolder);
   HINT_EXPORT(createDevice);
   HINT_EXPORT(closeDevice);
   HINT_EXPORT(stopDevices);

@@ -37,12 +37,11 @@ int64_t wholeNumberOf(const Napi::Value& value, const char* name, int64_t least,
   return static_cast<int64_t>(number);
 }
 
-std::string wordOf(const Napi::Value& value, const char* name) {
+std::string wordOf(const Napi::Value& value, const char* name, size_t most) {
   if (!value.IsString()) refuse(value, name, "a string");
   size_t length = 0;
-  constexpr size_t kMostLength = 64;
-  if (napi_get_value_string_utf8(value.Env(), value, nullptr, 0, &length) != napi_ok || length > kMostLength)
-    fail("INVALID_ARGUMENT", name, " must be a word of at most ", kMostLength, " bytes, not of ", length, ".");
+  if (napi_get_value_string_utf8(value.Env(), value, nullptr, 0, &length) != napi_ok || length > most)
+    fail("INVALID_ARGUMENT", name, " must be a word of at most ", most, " bytes, not of ", length, ".");
   return value.As<Napi::String>().Utf8Value();
 }
 

@@ -35,7 +35,7 @@ class Items {
 /// Each throws INVALID_ARGUMENT, naming the argument as `name`, when the value is of another kind or out of range.
 double numberOf(const Napi::Value& value, const char* name);
 int64_t wholeNumberOf(const Napi::Value& value, const char* name, int64_t least, int64_t most);
-std::string wordOf(const Napi::Value& value, const char* name);
+std::string wordOf(const Napi::Value& value, const char* name, size_t most = 64);
 bool flagOf(const Napi::Value& value, const char* name);
 DType dtypeOf(const Napi::Value& value);
 inline bool isAbsent(const Napi::Value& value) {

@@ -1,11 +1,15 @@
-// Bundles what starts a process: the library and the command line, each into a few files of dist/bundle/. Node.js reads some 300
-// files of dist/ and 95 of zod otherwise, which takes most of the time in which the library is imported or a command starts.
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+// Bundles what starts a process or thread: the library, the command line and their workers, each into a few files of dist/bundle/.
+// Node.js reads some 300 files of dist/ and 95 of zod otherwise, which takes most of the time in which the library is imported or a
+// command starts. What lies in dist/bundle/ is all that an installed package runs.
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
-/** Packages that become part of the bundles; others are imported from node_modules. */
+/** Packages that become part of the bundles; others are imported from node_modules. Types of the library still name zod's. */
 const BUNDLED = ['zod'];
+
+/** Of a package's fonts, the two that charts use: the others would be 10 MB of every installation. */
+const FONTS = { package: 'dejavu-fonts-ttf', files: ['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf'] };
 
 /** Of zod's fifty languages only the one that it uses, which it imports by itself too. */
 const oneLanguage = {
@@ -22,7 +26,11 @@ export async function bundle(root) {
   const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const folder = join(root, 'dist', 'bundle');
   // Apart from each other: what both share would be cut into a hundred pieces, at the seams of all commands.
-  const parts = { library: { index: 'dist/index.js' }, cli: { main: 'dist/cli/main.js' } };
+  const parts = {
+    library: { index: 'dist/index.js' },
+    cli: { main: 'dist/cli/main.js' },
+    workers: { tokenize: 'dist/data/worker/tokenize-worker.js', onnx: 'dist/benchmark/onnx-worker.js' },
+  };
   const written = new Set();
   for (const [part, entryPoints] of Object.entries(parts)) {
     const { metafile } = await build({
@@ -49,7 +57,10 @@ export async function bundle(root) {
   for (const part of Object.keys(parts))
     for (const name of readdirSync(join(folder, part)))
       if (!written.has(join(folder, part, name))) rmSync(join(folder, part, name));
-  const licences = BUNDLED.map((name) => {
+  mkdirSync(join(folder, 'fonts'), { recursive: true });
+  for (const name of FONTS.files)
+    copyFileSync(join(root, 'node_modules', FONTS.package, 'ttf', name), join(folder, 'fonts', name));
+  const licences = [...BUNDLED, FONTS.package].map((name) => {
     const home = join(root, 'node_modules', name);
     const file = readdirSync(home).find((one) => /^licen[cs]e/i.test(one));
     return `${name}\n\n${readFileSync(join(home, file), 'utf8')}`;

@@ -10,9 +10,9 @@ import { basename, dirname, join } from 'node:path';
 import { ask, KIT, root } from './gpu/machine.mjs';
 import { ARCHIVE_MOST, trackedBytes, TREE_MOST } from './gpu/travel.mjs';
 
-/** The bundles, as tests and benchmarks take single files of dist/. Of packages: other forms of the same code, sources, fonts that no chart uses, and what only downloads need. */
+/** The bundles but those of workers, as tests and benchmarks take single files of dist/. Of packages: other forms of the same code, sources, and what only downloads need. */
 const LEFT_OUT =
-  /\/dist\/bundle(\/|$)|\.(map|md|d\.ts|d\.mts|d\.cts|flow)$|\/(cmake-js|tar|node-api-headers|node-addon-api)(\/|$)|\/node_modules\/@huggingface(\/|$)|dejavu-fonts-ttf\/ttf\/(?!DejaVuSans(-Bold)?\.ttf)|zod\/src\/|\/\.package-lock\.json$/;
+  /\/dist\/bundle\/(library|cli)(\/|$)|\.(map|md|d\.ts|d\.mts|d\.cts|flow)$|\/(cmake-js|tar|node-api-headers|node-addon-api)(\/|$)|\/node_modules\/@huggingface(\/|$)|zod\/src\/|\/\.package-lock\.json$/;
 /** Documentation of npm. node-gyp stays, because npm looks for it before it runs anything. */
 const LEFT_OUT_OF_NPM = /\/npm\/(docs|man)(\/|$)|\.(md|map)$/;
 const NPM = '.gpu/node/lib/node_modules';

@@ -106,7 +106,7 @@ export async function startOnnx(
   config: ModelConfig,
   signal?: AbortSignal,
 ): Promise<{ peer: PeerProcess; description: PeerDescription }> {
-  const worker = join(packageRoot(), 'dist', 'benchmark', 'onnx-worker.js');
+  const worker = join(packageRoot(), 'dist', 'bundle', 'workers', 'onnx.js');
   const peer = new PeerProcess('ONNX Runtime', process.execPath, [worker]);
   try {
     const description = await peer.ask<PeerDescription>({ do: 'load', directory }, signal);

@@ -36,6 +36,7 @@ const COMMANDS: Readonly<Record<string, LoadCommand>> = {
   estimate: async () => (await import('./commands/estimate/command.js')).addEstimateCommand,
   bench: async () => (await import('./commands/bench/command.js')).addBenchCommand,
   doctor: async () => (await import('./commands/doctor.js')).addDoctorCommand,
+  build: async () => (await import('./commands/build.js')).addBuildCommand,
 };
 
 /**

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { HintError, type HintErrorCode } from '../util/errors.js';
-import { packageRoot } from '../util/package-root.js';
+import { cudaPackageFolder, findBinary } from './binary/find.js';
+import { probeBinary } from './binary/probe.js';
 
 /** Opaque handles of the native engine. */
 export type NativeDevice = object & { readonly __device: unique symbol };
@@ -196,26 +197,24 @@ export interface NativeModule {
   groupActivity(group: NativeGroup): { what: string; seconds: number } | null;
   /** Takes leave of the others, which do the same; the handle is of no use any more. */
   closeGroup(group: NativeGroup): Promise<void>;
+  /** Where the CUDA library is looked for, instead of beside this module; of effect until it is first needed. */
+  setCudaFolder(folder: string): void;
 }
 
 let loaded: NativeModule | undefined;
 
 /**
- * Loads the native engine once per environment; HINT_NATIVE names another file than the one that was built here, such as one
- * with sanitizers.
- * @throws HintError NATIVE_MISSING when it is not built or a system library is missing.
+ * Loads the native engine once per environment: the one that HINT_NATIVE names, that was built here, or that npm installed for this
+ * platform, which a child process tries first.
+ *
+ * @throws HintError NATIVE_MISSING when there is none for this machine, or a system library is missing
  */
 export function native(): NativeModule {
   if (loaded) return loaded;
   // The OpenMP team must not spin while JavaScript has work: two cores are all some machines have.
   process.env['GOMP_SPINCOUNT'] ??= '20000';
-  const path = process.env['HINT_NATIVE'] ?? join(packageRoot(), 'build', 'Release', 'hint.node');
-  if (!existsSync(path)) {
-    throw new HintError(
-      'NATIVE_MISSING',
-      `The native engine is not built (${path} is missing); run "npm run build".`,
-    );
-  }
+  const { path, origin } = findBinary();
+  if (origin === 'package') probeBinary(path);
   try {
     loaded = createRequire(import.meta.url)(path) as NativeModule;
   } catch (cause) {
@@ -225,6 +224,8 @@ export function native(): NativeModule {
       { cause },
     );
   }
+  const cuda = existsSync(join(dirname(path), 'hint_cuda.so')) ? undefined : cudaPackageFolder();
+  if (cuda !== undefined) loaded.setCudaFolder(cuda);
   // Where a process ends while a device works, its threads would see the process's static objects destroyed.
   process.once('exit', loaded.stopDevices);
   return loaded;

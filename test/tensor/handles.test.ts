@@ -47,7 +47,15 @@ const CALLS: [keyof NativeModule, ...unknown[]][] = [
   ['setThreads', device, 1],
 ];
 /** Exports that take none. */
-const WITHOUT_HANDLES = ['createDevice', 'stopDevices', 'mapFile', 'ops', 'platform', 'cuda'];
+const WITHOUT_HANDLES = [
+  'createDevice',
+  'stopDevices',
+  'mapFile',
+  'ops',
+  'platform',
+  'cuda',
+  'setCudaFolder',
+];
 
 function savedCall(module: NativeModule, on: object, made: object): object {
   const [device, tensor] = [on as NativeDevice, made as NativeTensor];

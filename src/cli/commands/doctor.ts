@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import type { Command } from 'commander';
 import { HintError } from '../../util/errors.js';
 import { cudaReport, platformReport } from '../../tensor/device.js';
+import { isClone } from '../../tensor/binary/host.js';
 import { action, EXIT, print, printJson } from '../support/context.js';
 import { jsonOption } from '../support/options.js';
 
@@ -61,17 +62,14 @@ function examine(): Finding[] {
     findings.push({
       what: 'instruction set',
       found: isa.join(', ') || 'baseline only',
-      ok: isa.includes('avx2'),
+      ok: process.arch !== 'x64' || isa.includes('avx2'),
       advice: 'Without AVX2 everything works, several times slower.',
     });
   } catch (error) {
     const message = error instanceof HintError ? error.message : String(error);
-    findings.push({
-      what: 'native engine',
-      found: message,
-      ok: false,
-      advice: 'Run scripts/setup.sh, then npm run build.',
-    });
+    // The message says what to do where npm installed the package.
+    const advice = isClone() ? { advice: 'Run scripts/setup.sh, then npm run build.' } : {};
+    findings.push({ what: 'native engine', found: message, ok: false, ...advice });
   }
   for (const [what, command] of [
     ['CMake', 'cmake'],

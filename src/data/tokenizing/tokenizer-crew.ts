@@ -130,7 +130,7 @@ export class TokenizerCrew {
 
 /** A worker runs compiled JavaScript only, also when this file runs from source. */
 function workerScript(): string {
-  const script = join(packageRoot(), 'dist', 'data', 'worker', 'tokenize-worker.js');
+  const script = join(packageRoot(), 'dist', 'bundle', 'workers', 'tokenize.js');
   if (existsSync(script)) return script;
   throw new HintError('NOT_FOUND', `No compiled worker ${script}; run \`npm run build:ts\` and start again.`);
 }

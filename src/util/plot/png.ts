@@ -1,7 +1,7 @@
-import { createRequire } from 'node:module';
-import { dirname, extname, join } from 'node:path';
+import { extname, join } from 'node:path';
 import { HintError } from '../errors.js';
 import { writeFileAtomic } from '../atomic-file.js';
+import { packageRoot } from '../package-root.js';
 import { FONT } from './frame.js';
 
 /**
@@ -13,7 +13,7 @@ import { FONT } from './frame.js';
  */
 export async function svgToPng(svg: string, scale = 2): Promise<Buffer> {
   const { renderAsync } = await import('@resvg/resvg-js');
-  const fonts = join(dirname(createRequire(import.meta.url).resolve('dejavu-fonts-ttf/package.json')), 'ttf');
+  const fonts = join(packageRoot(), 'dist', 'bundle', 'fonts');
   try {
     const image = await renderAsync(svg, {
       fitTo: { mode: 'zoom', value: scale },

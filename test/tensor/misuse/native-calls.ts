@@ -126,6 +126,11 @@ export class NativeCalls {
     platform: (world) => {
       this.invoke(world, 'platform');
     },
+    // After the CUDA library was looked for, it is of no effect.
+    setCudaFolder: (world) => {
+      this.invoke(world, 'cuda');
+      this.invoke(world, 'setCudaFolder', '/nowhere');
+    },
     cuda: (world) => {
       this.invoke(world, 'cuda');
     },
