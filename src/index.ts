@@ -18,6 +18,7 @@ export type { EngineOptions } from './inference/engine-arguments.js';
 export type { CompileRequest } from './inference/compile/compile-request.js';
 export {
   Task,
+  type TaskExample,
   type Generation,
   type GenerationEvent,
   type TaskGenerateOptions,
@@ -25,6 +26,9 @@ export {
   type TaskScoreOptions,
   type TaskSource,
   type TaskStreamOptions,
+  type TaskTraining,
+  type TaskTrainingProgress,
+  type TaskTrainOptions,
 } from './inference/task/task.js';
 export type { ServingOptions, ServingStatistics, SubmitRequest } from './inference/serving/requests.js';
 export type { EngineTasks } from './inference/serving/engine-tasks.js';
@@ -186,6 +190,7 @@ export type { T5Variant } from './model/config/variant.js';
 export type { BatchShape } from './model/memory/activation-memory.js';
 export type { TensorSummary } from './model/parameters/tensor-summary.js';
 export type { EncodedInstructions } from './model/hint/hypernetwork.js';
+export type { TaskTuning } from './inference/contract/task-tuning.js';
 export type { ExpectedTask, Refuse, StoredTask, StoredTaskTensor } from './inference/contract/family.js';
 export type { ScoreFileOptions, ScoreOptions } from './evaluation/score.js';
 export type { MemoryPlan } from './training/memory/memory-plan.js';

@@ -30,6 +30,7 @@ import {
   MAX_INSTRUCTION_TOKENS,
   readTaskMetadata,
   type TaskSource,
+  type TaskTraining,
 } from './contract/task-metadata.js';
 import { familyOf } from './families/registry.js';
 import {
@@ -110,7 +111,8 @@ export class Engine implements TaskHost {
         sourceOfFile: async (path) => {
           const metadata = await readTaskMetadata(path);
           checkFingerprint(path, metadata, await this.fingerprint());
-          return metadata.source;
+          // What was trained is not what compiling its definition gives.
+          return metadata.training ? undefined : metadata.source;
         },
       },
       taskCache,
@@ -240,8 +242,8 @@ export class Engine implements TaskHost {
     checked(pathKind, path, 'path');
     const given = checked(ONLY_SIGNAL, options, 'options');
     return this.run(given.signal, async (signal) => {
-      const { compiled, source, inputPrefix } = await this.readTask(path, signal);
-      return new Task(this, compiled, source, inputPrefix);
+      const { compiled, source, inputPrefix, training } = await this.readTask(path, signal);
+      return new Task(this, compiled, source, inputPrefix, training);
     });
   }
 
@@ -407,6 +409,7 @@ export class Engine implements TaskHost {
     compiled: CompiledTasks;
     source: TaskSource | undefined;
     inputPrefix: Int32Array | undefined;
+    training: TaskTraining | undefined;
   }> {
     const { tokenizer, model } = this;
     const { source, ...stored } = await loadTaskFile(path, model, await this.fingerprint(), {
@@ -414,12 +417,14 @@ export class Engine implements TaskHost {
       source: expected,
       signal,
     });
-    if (stored.compiled) return { compiled: stored.compiled, source, inputPrefix: stored.inputPrefix };
+    const { training } = stored;
+    if (stored.compiled)
+      return { compiled: stored.compiled, source, inputPrefix: stored.inputPrefix, training };
     // What its file does not hold is made again: keys and values of an instruction, say, are larger than a file is worth.
     const { inputPrefix } = stored;
     const isRead = this.family.readsInstruction(model);
     const compiled = await this.compileIds(isRead ? [inputPrefix] : [], signal);
-    return { compiled, source, inputPrefix: isRead ? undefined : inputPrefix };
+    return { compiled, source, inputPrefix: isRead ? undefined : inputPrefix, training };
   }
 
   private async compileIds(instructions: Int32Array[], signal: AbortSignal): Promise<CompiledTasks> {

@@ -120,6 +120,9 @@ export const calls: Record<string, string | (() => Record<string, Call>)> = {
     embed: call({ inputs: ['A dog.'], options: {} }, (...args) =>
       task.embed(...(args as unknown as [string])),
     ),
+    train: call({ examples: [{ input: 'A dog.', output: 'dog' }], options: { steps: 1 } }, (...args) =>
+      task.train(...(args as unknown as [{ input: string; output: string }[]])),
+    ),
     embedInstruction: call({ options: {} }, (options) => task.embedInstruction(options)),
     save: call({ path: join(nowhere, 'task'), options: {} }, (...args) =>
       task.save(...(args as unknown as [string])),

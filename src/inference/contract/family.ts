@@ -9,6 +9,7 @@ import type { Tensor } from '../../tensor/tensor.js';
 import type { CompiledTasks } from './compiled-tasks.js';
 import type { Cache, DecodeNetwork } from './decode-network.js';
 import type { TaskMetadata } from './task-metadata.js';
+import type { TaskTuning } from './task-tuning.js';
 
 /**
  * What inference and evaluation do with the models of a family. Nothing else in the engine tells families apart: a
@@ -68,6 +69,8 @@ export interface Family<
   choiceLosses(model: M, tasks: C, batch: ChoiceBatch): Sliced<Tensor>;
   /** Of families that have an encoder. */
   readonly embedder?: Embedder<M, C>;
+  /** How what an instruction has become is trained on examples; absent: not at all. Task files of what was trained need `storage`. */
+  readonly tuning?: TaskTuning<M, C>;
 
   /**
    * Multiply-adds of compiling tasks of these instructions and answering these examples.

@@ -17,6 +17,19 @@ export interface TaskSource {
   maxTokens: number;
 }
 
+/** How a task was trained on examples after it was compiled. */
+export interface TaskTraining {
+  /** How many examples there were. */
+  readonly examples: number;
+  readonly steps: number;
+  /** Examples of a step. */
+  readonly batchSize: number;
+  /** Of the first step. */
+  readonly learningRate: number;
+  /** Of the order of the examples. */
+  readonly seed: number;
+}
+
 /** Files of this version have no keys and values of the instruction, and no seal; they are still read. */
 export const FIRST_FORMAT = 'hint-task-1';
 export const FORMAT = 'hint-task-2';
@@ -44,6 +57,16 @@ const metadataSchema = z.strictObject({
   slots: recordOf(listOf(z.int().min(0))),
   /** What the model's matrices were held in when the instruction's keys and values were computed; absent: not held. */
   keys: z.enum(['f32', 'bf16', 'int8']).optional(),
+  /** Absent of a task that is as it was compiled. */
+  training: z
+    .strictObject({
+      examples: z.int().min(1),
+      steps: z.int().min(1),
+      batchSize: z.int().min(1),
+      learningRate: z.number().positive(),
+      seed: z.int().min(0),
+    })
+    .optional(),
 });
 
 /** What a task file says about itself; `hint inspect` shows it. */

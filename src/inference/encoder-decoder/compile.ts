@@ -54,6 +54,11 @@ export function regenerateTasks(
   return model.device.inSlices(model.device.tidied(regenerate(model, instructions)));
 }
 
+/** Tasks whose modules no instruction makes again. */
+export function asTuned(tasks: HintTasks): HintTasks {
+  return { ...tasks, encodedInstructions: undefined };
+}
+
 function* regenerate(model: EncoderDecoderModel, instructions: EncodedInstructions): Sliced<HintTasks> {
   const modules = model.hypernetwork ? yield* model.hypernetwork.generate(instructions) : new Map();
   return yield* withSharedKeys(model, packed(model, { instructions, modules }));

@@ -10,6 +10,7 @@ import { compileHintTasks, regenerateTasks, type HintTasks } from './compile.js'
 import { embedInputs, embedInstruction } from './embed.js';
 import { EncoderDecoderNetwork } from './network.js';
 import { hintStorage } from './task-storage.js';
+import { hintTuning } from './tuning.js';
 
 const readsInstruction = ({ hypernetwork }: EncoderDecoderModel): boolean =>
   hypernetwork?.readsInstruction === true;
@@ -49,6 +50,7 @@ export const t5Family: Family<EncoderDecoderModel, HintTasks> = {
   joint,
   choiceLosses,
   embedder: { inputs: embedInputs, instruction: embedInstruction },
+  tuning: hintTuning,
   multiplyAdds: ({ config }, instructions, examples) => multiplyAdds(config, instructions, examples),
 };
 

@@ -21,7 +21,7 @@ import {
   MAX_INSTRUCTION_TOKENS,
   type TaskMetadata,
 } from '../contract/task-metadata.js';
-import { restoreTasks, type HintTasks } from './compile.js';
+import { asTuned, restoreTasks, type HintTasks } from './compile.js';
 
 /**
  * Files of tasks whose instruction a hypernetwork has read: the modules, the encoded instruction, and the keys and values
@@ -106,7 +106,7 @@ async function read(
     for (const { tensor, inFile } of modules.values()) if (inFile) releasePages(tensor);
     // The windows into it keep its buffer alive.
     tensors.dispose(INSTRUCTION_KEYS);
-    return compiled;
+    return metadata.training ? asTuned(compiled) : compiled;
   } catch (error) {
     if (compiled) disposeTasks(compiled);
     tensors.dispose();

@@ -21,6 +21,7 @@ import {
 import type { CompiledTasks } from '../contract/compiled-tasks.js';
 import type { DecodeNetwork } from '../contract/decode-network.js';
 import type { Embedder, Family, JointDecoding, PromptFormats } from '../contract/family.js';
+import type { TaskTuning } from '../contract/task-tuning.js';
 
 const FAMILY = shaped<Family>(
   {
@@ -49,6 +50,12 @@ const FAMILY = shaped<Family>(
     choiceLosses: callback(),
     embedder: optional(
       shaped<Embedder>({ inputs: callback(), instruction: callback() }, 'an object { inputs, instruction }'),
+    ),
+    tuning: optional(
+      shaped<TaskTuning>(
+        { parameters: callback(), losses: callback(), tuned: callback() },
+        'an object { parameters, losses, tuned }',
+      ),
     ),
     multiplyAdds: callback(),
   },

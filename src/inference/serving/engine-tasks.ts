@@ -14,7 +14,7 @@ import {
 
 interface EngineTaskMaker extends TaskMaker {
   resolve(request: CompileRequest): TaskSource;
-  /** What a task file was compiled from; undefined where that was token ids. */
+  /** What a task file was compiled from; undefined where that was token ids, or where it was trained since. */
   sourceOfFile(path: string): Promise<TaskSource | undefined>;
   /** As Engine.loadTask. */
   loadTask(path: string, signal: AbortSignal | undefined): Promise<Task>;
@@ -52,7 +52,7 @@ export class EngineTasks {
 
   /**
    * The task of a file that Task.save wrote; the cache can take it off the device and load it again. One that was
-   * compiled from token ids has no definition to be found by; it is loaded for the caller alone.
+   * compiled from token ids, or trained since, has no definition to be found by; it is loaded for the caller alone.
    *
    * @returns as {@link get}
    * @throws HintError as Engine.loadTask

@@ -191,7 +191,7 @@ export class TaskCache {
     try {
       if (entry.compiled) this.counts.hits++;
       const compiled = entry.compiled ?? (await abortable((entry.arriving ??= this.bring(entry)), signal));
-      return new Task(this.host, compiled, entry.source, undefined, () => this.leave(entry));
+      return new Task(this.host, compiled, entry.source, undefined, undefined, () => this.leave(entry));
     } catch (error) {
       this.leave(entry);
       throw error;

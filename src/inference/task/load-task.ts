@@ -11,6 +11,7 @@ import {
   parseMetadata,
   type TaskMetadata,
   type TaskSource,
+  type TaskTraining,
 } from '../contract/task-metadata.js';
 import { familyOf } from '../families/registry.js';
 import { checkTaskFits } from './task-fit.js';
@@ -22,6 +23,8 @@ export interface LoadedTask {
   compiled: CompiledTasks | undefined;
   source: TaskSource | undefined;
   inputPrefix: Int32Array;
+  /** Of a task that was trained after it was compiled. */
+  training: TaskTraining | undefined;
 }
 
 /** Options of {@link loadTaskFile}. */
@@ -51,11 +54,14 @@ export async function loadTaskFile(
   checkFingerprint(path, metadata, fingerprint);
   checkTaskFits(file, metadata, model);
   checkSeal(file);
-  if (source && !(metadata.source && sourceKey(metadata.source) === sourceKey(source)))
+  // A trained task is another one than what its instruction is compiled to.
+  const { source: own } = metadata;
+  if (source && (metadata.training || !own || sourceKey(own) !== sourceKey(source)))
     throw new HintError('INVALID_FILE', `${path} holds another task than it did; compile the task again.`);
   if (!isSealed(file)) checkSource(file, metadata, model, tokenizer);
   const compiled = await familyOf(model).storage?.(model)?.read(file, metadata, model, signal);
-  return { compiled, source: metadata.source, inputPrefix: Int32Array.from(metadata.inputPrefix) };
+  const { training } = metadata;
+  return { compiled, source: own, inputPrefix: Int32Array.from(metadata.inputPrefix), training };
 }
 
 /**

@@ -1,11 +1,15 @@
 import {
   boolean,
+  callback,
   choice,
   either,
   ids,
+  integer,
   list,
+  number,
   optional,
   options,
+  shaped,
   signal,
   text,
   type Kind,
@@ -17,6 +21,7 @@ import { GENERATING, type GenerateOptions } from '../decode/generate.js';
 import { SCORING, type ScoreChoicesOptions } from '../decode/score-choices.js';
 import { count } from '../decode/task-batches.js';
 import type { QueuedInput } from './queued-input.js';
+import type { TaskTrainingProgress } from './train-task.js';
 
 /** Options of {@link Task.generate}. */
 export interface TaskGenerateOptions extends GenerateOptions {
@@ -36,6 +41,33 @@ export interface TaskStreamOptions extends Omit<TaskGenerateOptions, 'batchSize'
 export interface TaskScoreOptions extends ScoreChoicesOptions {
   /** Longer inputs are refused (default 1,024). */
   maxInputTokens?: number;
+}
+
+/** An example that a task is trained on: texts, or token ids with the end-of-sequence id. */
+export interface TaskExample {
+  readonly input: string | Int32Array;
+  readonly output: string | Int32Array;
+}
+
+/** Options of {@link Task.train}. */
+export interface TaskTrainOptions {
+  /** Updates (default 100). */
+  steps?: number;
+  /** Examples of a step (default 8, at most as many as there are). */
+  batchSize?: number;
+  /** AdamW's rate at the first step (default 1e-3), from where it falls to 0 in a straight line. */
+  learningRate?: number;
+  /** Of the order of the examples (default 0). */
+  seed?: number;
+  /** Most tokens computed at once (default 4,096); longer examples are computed one by one. */
+  tokenBudget?: number;
+  /** Longer inputs are refused (default 1,024). */
+  maxInputTokens?: number;
+  /** Longer outputs are refused (default 1,024). */
+  maxOutputTokens?: number;
+  signal?: AbortSignal | undefined;
+  /** Told after each step. */
+  onStep?: ((progress: TaskTrainingProgress) => void) | undefined;
 }
 
 const isText = (value: unknown): boolean => typeof value === 'string';
@@ -79,6 +111,21 @@ export const STREAM = options<TaskStreamOptions>({
   whenFull: optional(choice('reject', 'wait')),
 });
 export const SCORE = options<TaskScoreOptions>({ ...SCORING, maxInputTokens: optional(count) });
+export const TASK_EXAMPLES = list(
+  shaped<TaskExample>({ input: oneInput, output: oneInput }, 'an object { input, output }'),
+  'a list of examples such as [{ input: "A red hat.", output: "red" }]',
+);
+export const TRAIN = options<TaskTrainOptions>({
+  steps: optional(count),
+  batchSize: optional(count),
+  learningRate: optional(number(0, 10, { above: true })),
+  seed: optional(integer(0)),
+  tokenBudget: optional(count),
+  maxInputTokens: optional(count),
+  maxOutputTokens: optional(count),
+  signal: optional(signal),
+  onStep: optional(callback<(progress: TaskTrainingProgress) => void>()),
+});
 const EMBEDDING: Members<EmbedOptions> = { pooled: optional(boolean), signal: optional(signal) };
 export const EMBED = options<EmbedOptions & { maxInputTokens?: number }>({
   ...EMBEDDING,

@@ -3,7 +3,14 @@ import type { AnyModel } from '../../model/family.js';
 import { asFloat32 } from '../../model/parameters/dtypes.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { CompiledTasks } from '../contract/compiled-tasks.js';
-import { FORMAT, SEAL, sealOf, type TaskMetadata, type TaskSource } from '../contract/task-metadata.js';
+import {
+  FORMAT,
+  SEAL,
+  sealOf,
+  type TaskMetadata,
+  type TaskSource,
+  type TaskTraining,
+} from '../contract/task-metadata.js';
 import { familyOf } from '../families/registry.js';
 
 /**
@@ -19,6 +26,7 @@ export async function saveTaskFile(
     compiled: CompiledTasks;
     source: TaskSource | undefined;
     inputPrefix: Int32Array;
+    training?: TaskTraining | undefined;
     signal?: AbortSignal;
   },
 ): Promise<void> {
@@ -33,6 +41,7 @@ export async function saveTaskFile(
     inputPrefix: [...task.inputPrefix],
     slots: Object.fromEntries(Object.entries(stored?.slots ?? {}).map(([name, slots]) => [name, [...slots]])),
     ...(stored?.keys ? { keys: stored.keys } : {}),
+    ...(task.training ? { training: task.training } : {}),
   };
   const written = (stored?.tensors ?? []).map(({ name, shape, parts }): TensorToWrite => ({
     name,

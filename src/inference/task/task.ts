@@ -1,4 +1,3 @@
-import { createPrompt } from '../../data/natural-instructions/prompts.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import type { AnyModel } from '../../model/family.js';
@@ -8,7 +7,7 @@ import { checked, path as pathKind, shaped } from '../../util/arguments.js';
 import { createYielder } from '../../util/event-loop-lag.js';
 import { disposeTasks, type CompiledTasks } from '../contract/compiled-tasks.js';
 import type { Embedder, EmbedOptions } from '../contract/family.js';
-import type { TaskSource } from '../contract/task-metadata.js';
+import type { TaskSource, TaskTraining } from '../contract/task-metadata.js';
 import { familyOf } from '../families/registry.js';
 import { EventQueue } from './event-queue.js';
 import { defaultMaxTokens, resolveDecoding, type TokenDecoding } from '../decode/decoding.js';
@@ -26,6 +25,10 @@ import {
   INPUTS,
   ONLY_SIGNAL,
   SCORE,
+  TASK_EXAMPLES,
+  TRAIN,
+  type TaskExample,
+  type TaskTrainOptions,
   STREAM,
   type TaskGenerateOptions,
   type TaskInputs,
@@ -34,16 +37,21 @@ import {
 } from './task-arguments.js';
 import type { QueuedInput } from './queued-input.js';
 import { saveTaskFile } from './task-file.js';
-import { promptTokenizer, requireTokenizer } from './task-source.js';
+import { requireTokenizer } from './task-source.js';
+import { TaskTokens } from './task-tokens.js';
+import { trainCompiledTask, trainingExamples } from './train-task.js';
 
-export type { TaskSource } from '../contract/task-metadata.js';
+export type { TaskSource, TaskTraining } from '../contract/task-metadata.js';
 export type { Generation, GenerationEvent } from './generation.js';
 export type {
+  TaskExample,
   TaskGenerateOptions,
   TaskInputs,
   TaskScoreOptions,
   TaskStreamOptions,
+  TaskTrainOptions,
 } from './task-arguments.js';
+export type { TaskTrainingProgress } from './train-task.js';
 
 /** A use of a compiled task, which stays on the device until it is released. */
 export interface TaskHold {
@@ -79,7 +87,7 @@ const ENGINE = shaped<Pick<TaskHost, 'model'>>(
 export class Task {
   private disposed = false;
   private holds = 0;
-  private formatInput: ((input: string) => string) | undefined;
+  private readonly tokens: TaskTokens;
 
   /** Made by Engine.compile and Engine.loadTask. @throws HintError INVALID_ARGUMENT for a host that is no engine */
   constructor(
@@ -89,10 +97,13 @@ export class Task {
     readonly source: TaskSource | undefined,
     /** Token ids put in front of every input: of an instruction given as ids to a plain T5 model. */
     readonly inputPrefix: Int32Array = new Int32Array(0),
+    /** How it was trained after it was compiled, absent where it was not. */
+    readonly training: TaskTraining | undefined = undefined,
     /** Called when it was disposed and nothing uses it any more. */
     private readonly free: (compiled: CompiledTasks) => void = disposeTasks,
   ) {
     checked(ENGINE, host, 'host');
+    this.tokens = new TaskTokens(host.tokenizer, source, inputPrefix);
   }
 
   /** Tokens of the encoded instruction; 0 where none is encoded. */
@@ -186,7 +197,7 @@ export class Task {
     const hold = this.hold();
     try {
       await this.host.run(options.signal, async (signal) => {
-        const ids = await this.tokenize(inputs, maxInputTokens ?? 1024, signal);
+        const ids = await this.tokens.inputs(inputs, maxInputTokens, signal);
         checkInputs(ids);
         const streams = sampleStreams(ids, () => 0);
         let done = 0;
@@ -215,7 +226,7 @@ export class Task {
     watch: TextWatch | undefined,
   ): Promise<GeneratedTokens[]> {
     return this.run(options.signal, async (signal) => {
-      const ids = await this.tokenize(inputs, options.maxInputTokens ?? 1024, signal);
+      const ids = await this.tokens.inputs(inputs, options.maxInputTokens, signal);
       return generateWithTask(this.host.model, this.compiled, ids, { ...options, signal, watch });
     });
   }
@@ -240,7 +251,7 @@ export class Task {
     const given = checked(SCORE, options, 'options');
     const { model } = this.host;
     return this.run(given.signal, async (signal) => {
-      const ids = await this.tokenize(list, given.maxInputTokens ?? 1024, signal);
+      const ids = await this.tokens.inputs(list, given.maxInputTokens, signal);
       const encode = (choice: string | Int32Array): Int32Array =>
         typeof choice === 'string' ? requireTokenizer(this.host.tokenizer).encode(choice) : choice;
       const own = answers.filter((choice): choice is (string | Int32Array)[] => Array.isArray(choice));
@@ -272,7 +283,7 @@ export class Task {
     const given = checked(EMBED, options, 'options');
     const embedder = this.embedder();
     return this.run(given.signal, async (signal) => {
-      const ids = await this.tokenize(list, given.maxInputTokens ?? 1024, signal);
+      const ids = await this.tokens.inputs(list, given.maxInputTokens, signal);
       return embedder.inputs(this.host.model, this.compiled, ids, { ...given, signal });
     });
   }
@@ -292,6 +303,53 @@ export class Task {
   }
 
   /**
+   * Few-shot tuning: trains the modules that the instruction was turned into (adapters, prefixes, LoRA) on examples, from
+   * the values that the hypernetwork gave them. The model, the encoded instruction and this task stay as they are. The
+   * same examples and options give the same task.
+   *
+   * @example
+   * ```ts
+   * using tuned = await task.train([{ input: 'A red hat.', output: 'red' }, { input: 'Blue shoes.', output: 'blue' }]);
+   * await tuned.save('colours.safetensors');
+   * ```
+   * @param examples inputs as for {@link generate}, outputs as the model is to write them
+   * @returns another task, used, saved and disposed as any
+   * @throws HintError NOT_SUPPORTED where the model makes no modules of an instruction; INVALID_ARGUMENT (options, too long an
+   *   example), INVALID_DATA (no examples, an empty one), INVALID_TOKEN, NOT_FOUND (texts without a tokenizer), NUMERIC when the
+   *   loss is no finite number, OUT_OF_MEMORY, ABORTED
+   */
+  async train(examples: readonly TaskExample[], options: TaskTrainOptions = {}): Promise<Task> {
+    const list = checked(TASK_EXAMPLES, examples, 'examples');
+    const given = checked(TRAIN, options, 'options');
+    if (list.length === 0)
+      throw new HintError(
+        'INVALID_DATA',
+        'There is no example to train on; give at least one { input, output }.',
+      );
+    const { steps = 100, batchSize = 8, learningRate = 1e-3, seed = 0, tokenBudget = 4096 } = given;
+    const how = { steps, batchSize: Math.min(batchSize, list.length), learningRate, seed };
+    return this.run(given.signal, async (signal) => {
+      const inputs = await this.tokens.inputs(
+        list.map(({ input }) => input),
+        given.maxInputTokens,
+        signal,
+      );
+      const outputs = list.map(({ output }, index) =>
+        this.tokens.output(output, given.maxOutputTokens, index),
+      );
+      const { host, compiled, source, inputPrefix } = this;
+      const trained = await trainCompiledTask(host.model, compiled, trainingExamples(inputs, outputs), {
+        ...how,
+        tokenBudget,
+        signal,
+        onStep: given.onStep,
+      });
+      const seen = (this.training?.examples ?? 0) + list.length;
+      return new Task(host, trained, source, inputPrefix, { ...how, examples: seen });
+    });
+  }
+
+  /**
    * Writes the task to one safetensors file, all or nothing, with the model's fingerprint.
    *
    * @throws HintError IO, ABORTED
@@ -306,6 +364,7 @@ export class Task {
         compiled: this.compiled,
         source: this.source,
         inputPrefix: this.compiled.prompts?.ids ?? this.inputPrefix,
+        training: this.training,
         signal,
       }),
     );
@@ -382,22 +441,6 @@ export class Task {
     }
   }
 
-  private async tokenize(
-    inputs: readonly (string | Int32Array)[],
-    maxTokens: number,
-    signal: AbortSignal,
-  ): Promise<Int32Array[]> {
-    const ids: Int32Array[] = [];
-    const breathe = createYielder();
-    for (const input of inputs) {
-      const pause = breathe();
-      if (pause) await pause;
-      if (signal.aborted) break;
-      ids.push(this.encodeInput(input, maxTokens, ids.length));
-    }
-    return ids;
-  }
-
   /**
    * An input as the model reads it.
    *
@@ -405,40 +448,7 @@ export class Task {
    * @param index for error messages
    * @throws HintError INVALID_ARGUMENT (too long, ids where only texts go), INVALID_DATA (an empty text), NOT_FOUND
    */
-  encodeInput(input: string | Int32Array, maxTokens = 1024, index = 0): Int32Array {
-    const own = typeof input === 'string' ? this.encodeText(input, index) : this.checkIds(input);
-    // A text that holds the instruction too has its own budget, checked when it is made.
-    if (own.length > maxTokens && this.source?.format !== 'tk-instruct') {
-      throw new HintError(
-        'INVALID_ARGUMENT',
-        `Input number ${index} has ${own.length} tokens, the limit is ${maxTokens}; shorten it or raise maxInputTokens.`,
-      );
-    }
-    return this.inputPrefix.length > 0 ? Int32Array.of(...this.inputPrefix, ...own) : own;
-  }
-
-  private encodeText(input: string, index: number): Int32Array {
-    const tokenizer = requireTokenizer(this.host.tokenizer);
-    if (input.trim() === '') {
-      throw new HintError('INVALID_DATA', `Input number ${index} is empty; give a text.`);
-    }
-    this.formatInput ??= this.source
-      ? createPrompt(
-          { definition: this.source.definition, positiveExamples: this.source.examples },
-          { format: this.source.format, positives: this.source.examples.length },
-          promptTokenizer(tokenizer),
-          this.source.maxTokens,
-        ).formatInput
-      : (text) => text;
-    return tokenizer.encode(this.formatInput(input));
-  }
-
-  private checkIds(input: Int32Array): Int32Array {
-    const format = this.source?.format;
-    if (format !== 'tk-instruct' && format !== 'hint-mimic') return input;
-    throw new HintError(
-      'INVALID_ARGUMENT',
-      `This task writes its inputs into the text of the ${format} format; give inputs as strings, not as token ids.`,
-    );
+  encodeInput(input: string | Int32Array, maxTokens?: number, index?: number): Int32Array {
+    return this.tokens.input(input, maxTokens, index);
   }
 }
