@@ -3,6 +3,7 @@ import { concatenate } from '../data/batch.js';
 import { PROMPT_TOKENS } from '../data/natural-instructions/prompts.js';
 import { findTokenizerFile } from '../formats/tokenizer/files.js';
 import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
+import { isPeftAdapter, readPeftAdapter } from '../formats/peft/adapter.js';
 import { HintError, throwIfAborted } from '../util/errors.js';
 import { unappliedGeneration } from '../model/config/generation-file.js';
 import { modelFingerprint } from '../model/trainable/fingerprint.js';
@@ -109,6 +110,7 @@ export class Engine implements TaskHost {
           this.run(undefined, async (signal) => (await this.readTask(path, signal, source)).compiled),
         loadTask: (path, signal) => this.loadTask(path, { signal }),
         sourceOfFile: async (path) => {
+          if (await isPeftAdapter(path)) return undefined;
           const metadata = await readTaskMetadata(path);
           checkFingerprint(path, metadata, await this.fingerprint());
           // What was trained is not what compiling its definition gives.
@@ -234,14 +236,17 @@ export class Engine implements TaskHost {
   }
 
   /**
-   * Loads a task that {@link Task.save} wrote.
+   * Loads a task that {@link Task.save} wrote, or of a plain T5 a folder with a LoRA adapter of PEFT (adapter_config.json and
+   * adapter_model.safetensors), whose inputs are read as they are.
    *
-   * @throws HintError FINGERPRINT_MISMATCH when another model compiled it; NOT_FOUND, IO, INVALID_FILE, INVALID_CHECKPOINT
+   * @throws HintError FINGERPRINT_MISMATCH when another model compiled it; NOT_FOUND, IO, INVALID_FILE, INVALID_CHECKPOINT; for an
+   *   adapter also INVALID_JSON, INVALID_CONFIG, and NOT_SUPPORTED naming what is not computed
    */
   async loadTask(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
     checked(pathKind, path, 'path');
     const given = checked(ONLY_SIGNAL, options, 'options');
     return this.run(given.signal, async (signal) => {
+      if (await isPeftAdapter(path)) return new Task(this, await this.readAdapter(path, signal), undefined);
       const { compiled, source, inputPrefix, training } = await this.readTask(path, signal);
       return new Task(this, compiled, source, inputPrefix, training);
     });
@@ -425,6 +430,18 @@ export class Engine implements TaskHost {
     const isRead = this.family.readsInstruction(model);
     const compiled = await this.compileIds(isRead ? [inputPrefix] : [], signal);
     return { compiled, source, inputPrefix: isRead ? undefined : inputPrefix, training };
+  }
+
+  private async readAdapter(folder: string, signal: AbortSignal): Promise<CompiledTasks> {
+    const { model, family } = this;
+    if (!family.taskOfAdapter)
+      throw new HintError(
+        'NOT_SUPPORTED',
+        `${folder} is an adapter of PEFT, and this is a model of ${family.title}; adapters are read for a plain T5.`,
+      );
+    const compiled = await family.taskOfAdapter(model, await readPeftAdapter(folder, signal), folder);
+    await this.settle(compiled, signal);
+    return compiled;
   }
 
   private async compileIds(instructions: Int32Array[], signal: AbortSignal): Promise<CompiledTasks> {

@@ -18,6 +18,8 @@ export interface CompiledTasks {
    * family without `Family.storage`.
    */
   readonly prompts?: Ragged | undefined;
+  /** The folder that a task was read from which no task file can hold. */
+  readonly readFrom?: string | undefined;
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Ragged } from '../../data/batch.js';
 import type { PromptFormat } from '../../data/natural-instructions/prompts.js';
+import type { PeftAdapter } from '../../formats/peft/adapter.js';
 import type { SafetensorsFile } from '../../formats/safetensors/file.js';
 import type { AnyModel, ModelFamily } from '../../model/family.js';
 import type { EncodedInstructions } from '../../model/hint/hypernetwork.js';
@@ -48,6 +49,12 @@ export interface Family<
   valuesPerTask?(model: M): number;
   /** Most tokens of an instruction given as ids, where the model sets a limit. */
   mostInstructionTokens?(model: M): number;
+  /**
+   * Makes a task of an adapter of PEFT, which lies in `folder`; absent: such adapters are refused. Its `readFrom` is the folder.
+   *
+   * @throws HintError NOT_SUPPORTED for what is not computed, INVALID_CHECKPOINT for an adapter of another model
+   */
+  taskOfAdapter?(model: M, adapter: PeftAdapter, folder: string): Promise<C>;
   /** How a task file holds what was compiled; absent or undefined: the instruction is stored, and run again. */
   storage?(model: M): TaskStorage<M, C> | undefined;
 

@@ -5,6 +5,7 @@ import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model
 import { adaptationTable, sizeOf } from '../../model/modules/adaptations.js';
 import { slotCount } from '../../model/modules/slots.js';
 import type { AnsweredExample, Family, JointDecoding } from '../contract/family.js';
+import { taskOfAdapter } from './adapter.js';
 import { choiceLosses } from './choices.js';
 import { compileHintTasks, regenerateTasks, type HintTasks } from './compile.js';
 import { embedInputs, embedInstruction } from './embed.js';
@@ -43,6 +44,7 @@ export const t5Family: Family<EncoderDecoderModel, HintTasks> = {
   regenerate: regenerateTasks,
   valuesPerTask: ({ config }) =>
     adaptationTable(config).reduce((total, { shape }) => total + sizeOf(shape), 0) * slotCount(config),
+  taskOfAdapter,
   // Learned modules belong to the model; opening the model brings them back.
   storage: (model) => (readsInstruction(model) ? hintStorage : undefined),
   openNetwork: (model, tasks, inputs, taskIndex) =>

@@ -196,8 +196,9 @@ function jointTaskRows(
   for (const { tasks, sequences } of parts) {
     const { modules } = tasks.encoded;
     const last = merged.at(-1);
-    if (last?.modules === modules) last.sequences += sequences;
+    if (last && (last.modules === modules || last.modules.size + modules.size === 0))
+      last.sequences += sequences;
     else merged.push({ modules, sequences });
   }
-  return merged[0]?.modules.size ? partedTaskRows(merged, offsets) : undefined;
+  return merged.some(({ modules }) => modules.size > 0) ? partedTaskRows(merged, offsets) : undefined;
 }

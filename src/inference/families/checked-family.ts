@@ -42,6 +42,7 @@ const FAMILY = shaped<Family>(
     regenerate: optional(callback()),
     valuesPerTask: optional(callback()),
     mostInstructionTokens: optional(callback()),
+    taskOfAdapter: optional(callback()),
     storage: optional(callback()),
     openNetwork: callback(),
     joint: optional(

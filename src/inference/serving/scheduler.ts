@@ -264,9 +264,11 @@ export class Scheduler {
     return this.grouped(admitted);
   }
 
-  /** What must be equal for rows to share modules: the task, where there is an instruction that makes them. */
+  /** What must be equal for rows to share modules: the task, where an instruction makes them or an adapter holds them. */
   private groupOf({ hold }: Pending): unknown {
-    return this.family.readsInstruction(this.host.model) ? hold.compiled : undefined;
+    const { compiled } = hold;
+    const hasOwn = compiled.readFrom !== undefined || this.family.readsInstruction(this.host.model);
+    return hasOwn ? compiled : undefined;
   }
 
   private grouped(rows: readonly Pending[]): Newcomers[] {

@@ -2,6 +2,7 @@ import { writeSafetensors, type TensorToWrite } from '../../formats/safetensors/
 import type { AnyModel } from '../../model/family.js';
 import { asFloat32 } from '../../model/parameters/dtypes.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { HintError } from '../../util/errors.js';
 import type { CompiledTasks } from '../contract/compiled-tasks.js';
 import {
   FORMAT,
@@ -16,7 +17,7 @@ import { familyOf } from '../families/registry.js';
 /**
  * Writes a task: what its family stores of it, and what says which model it belongs to and what it was compiled from.
  *
- * @throws HintError IO, ABORTED; an existing file stays as it was
+ * @throws HintError IO, ABORTED; NOT_SUPPORTED for an adapter of PEFT; an existing file stays as it was
  */
 export async function saveTaskFile(
   path: string,
@@ -31,6 +32,11 @@ export async function saveTaskFile(
   },
 ): Promise<void> {
   const { model, compiled } = task;
+  if (compiled.readFrom !== undefined)
+    throw new HintError(
+      'NOT_SUPPORTED',
+      `This task was read from the adapter of PEFT in ${compiled.readFrom}, which a task file does not hold; copy that folder instead.`,
+    );
   const stored = familyOf(model).storage?.(model)?.stored(model, compiled);
   const metadata: TaskMetadata = {
     fingerprint: task.fingerprint,

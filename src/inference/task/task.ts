@@ -352,7 +352,7 @@ export class Task {
   /**
    * Writes the task to one safetensors file, all or nothing, with the model's fingerprint.
    *
-   * @throws HintError IO, ABORTED
+   * @throws HintError IO, ABORTED; NOT_SUPPORTED for a task that was read from an adapter of PEFT
    */
   async save(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
     checked(pathKind, path, 'path');

@@ -56,8 +56,8 @@ export interface TaskRows {
   /** Rows of each task, tasks + 1 entries; absent when one task serves all. */
   rowOffsets: Int32Array | undefined;
   /**
-   * Tasks compiled apart, one after the other over the whole batch; `modules` are then those of the first, the others
-   * have the same kinds. Inference only: each task's products are made with its own tensors instead of copying these
+   * Tasks compiled apart, one after the other over the whole batch; `modules` are then those of the first. The others
+   * have the same kinds, but for LoRA, which some may not have. Inference only: each task's products are made with its own tensors instead of copying these
    * into one, which would cost more than a batch of inputs does.
    */
   parts?: readonly TaskPart[] | undefined;
@@ -222,7 +222,7 @@ export function addLora(
   rows: TaskRows | undefined,
   slot: number,
 ): Tensor {
-  if (rows?.parts && rows.modules.has(`lora_${projection}_a`)) {
+  if (rows?.parts?.some(({ modules }) => modules.has(`lora_${projection}_a`))) {
     return overParts(rows.parts, [x, base], ([own, ownBase], task) =>
       addLora(own as Tensor, ownBase as Tensor, projection, task, slot),
     );
