@@ -14,6 +14,9 @@
 namespace hint::binding {
 namespace {
 
+/// Bytes of a sentence, which may name what came from outside.
+constexpr size_t kMostText = 1 << 16;
+
 const std::shared_ptr<Group>& groupOf(const Napi::Value& value) {
   const auto& group = handleOf<GroupHandle>(value, "A group was expected here.").group;
   if (!group) fail("INVALID_ARGUMENT", "This group was closed.");
@@ -103,7 +106,7 @@ Napi::Value exchangeBytes(const Info& info) {
   const auto result = std::make_shared<std::vector<std::vector<uint8_t>>>();
   return Environment::of(info.Env())
       .promise(
-          info.Env(), groupOf(info[0]), wordOf(info[2], "what"),
+          info.Env(), groupOf(info[0]), wordOf(info[2], "what", kMostText),
           [result, own = std::vector<uint8_t>(given.data, given.data + given.size)](Communicator& communicator) {
             *result = exchange(communicator, own);
           },
@@ -131,7 +134,7 @@ Napi::Value startCollective(const Info& info) {
   }
   const int root = isAbsent(info[5]) ? 0 : static_cast<int>(wholeNumberOf(info[5], "root", 0, INT32_MAX));
   groupOf(info[1])->start(streamOf(info[0]), kindOf(wordOf(info[2], "kind")), std::move(shared), root,
-                          wordOf(info[6], "what"));
+                          wordOf(info[6], "what", kMostText));
   return info.Env().Undefined();
 }
 
@@ -143,7 +146,7 @@ Napi::Value finishCollectives(const Info& info) {
 
 /// (group, message): ends all waits for other ranks with this error
 Napi::Value interruptGroup(const Info& info) {
-  groupOf(info[0])->interrupt(std::make_shared<Error>("RANK_LOST", wordOf(info[1], "message")));
+  groupOf(info[0])->interrupt(std::make_shared<Error>("RANK_LOST", wordOf(info[1], "message", kMostText)));
   return info.Env().Undefined();
 }
 

@@ -31,7 +31,7 @@ const START_SECONDS = 120;
  */
 export class Group {
   private loss: (Loss & { message: string }) | undefined;
-  private onLoss: (() => void) | undefined;
+  private readonly waiting: (() => void)[] = [];
 
   private constructor(
     private readonly handle: NativeGroup,
@@ -165,7 +165,7 @@ export class Group {
     const message = `${loss.what}${waiting}. All ranks end; what the last checkpoint holds is not lost, and the run can be resumed.`;
     this.loss = { ...loss, message };
     guarded(() => native().interruptGroup(this.handle, message));
-    this.onLoss?.();
+    for (const tell of this.waiting) tell();
   }
 
   /** Rejects with RANK_LOST once a rank is lost. */
@@ -173,8 +173,13 @@ export class Group {
     return new Promise((_, reject) => {
       const tell = (): void => reject(new HintError('RANK_LOST', this.loss?.message ?? 'A rank was lost.'));
       if (this.loss) tell();
-      else this.onLoss = tell;
+      else this.waiting.push(tell);
     });
+  }
+
+  /** Whether a rank was lost. */
+  get isLost(): boolean {
+    return this.loss !== undefined;
   }
 
   /** Whether it is for this rank to tell the user that one was lost; exactly one rank tells. */

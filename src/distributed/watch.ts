@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer, connect, type Server, type Socket } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { HintError } from '../util/errors.js';
+import { shortened } from '../util/shown.js';
 import { parseWord, writeWord, type Word } from './words.js';
 
 /** Where a rank runs. */
@@ -137,7 +138,7 @@ export class Watch {
 
   private beat(): void {
     const now = performance.now();
-    const wasPaused = now - this.lastBeat > OWN_PAUSE_MILLISECONDS;
+    const wasPaused = this.wasPaused();
     this.lastBeat = now;
     for (const line of [...this.lines.values()]) {
       if (wasPaused) line.seen = now;
@@ -147,13 +148,19 @@ export class Watch {
     }
   }
 
+  private wasPaused(): boolean {
+    return performance.now() - this.lastBeat > OWN_PAUSE_MILLISECONDS;
+  }
+
   private lose(line: Line, how: string): void {
     if (this.isOver || this.lines.get(line.rank) !== line) return;
-    this.lines.delete(line.rank);
     const what = `${this.describe(line.rank)} ${how}`;
+    // The one that is lost as well: it may be stopped, and be woken up later.
     this.tell({ kind: 'lost', what });
-    // Where rank 0 is gone, the next tells.
-    this.end({ what, isTeller: this.rank === 0 || this.rank === 1 });
+    this.lines.delete(line.rank);
+    // Where rank 0 is gone, the next tells. Who was stopped itself finds others gone because of that.
+    const isTeller = (this.rank === 0 || this.rank === 1) && !this.wasPaused();
+    this.end({ what, isTeller });
   }
 
   private end(loss: Loss): void {
@@ -182,10 +189,11 @@ export class Watch {
     if (this.isOver) return this.rank !== 0;
     this.isOver = true;
     clearInterval(this.timer);
+    const short = shortened(message, LONGEST_WORD / 8);
     const word: Word =
       this.rank === 0
-        ? { kind: 'lost', what: `${this.describe(0)} failed: ${message}` }
-        : { kind: 'failed', message };
+        ? { kind: 'lost', what: `${this.describe(0)} failed: ${short}` }
+        : { kind: 'failed', message: short };
     const written = [...this.lines.values()].map(
       ({ socket }) =>
         new Promise<boolean>((resolve) => socket.write(writeWord(word), (error) => resolve(!error))),

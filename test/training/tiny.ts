@@ -6,10 +6,9 @@ import { buildModel } from '../../src/model/hint/build-model.js';
 import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { initialiseParameters } from '../../src/model/parameters/initialise.js';
 import { findSystem } from '../../src/systems/index.js';
-import type { Group } from '../../src/distributed/group.js';
 import type { Device } from '../../src/tensor/device.js';
 import { PoolSource } from '../../src/training/sources/example-source.js';
-import { ADAFACTOR, Optimizer, type OptimizerSettings } from '../../src/training/step/optimizer.js';
+import { ADAFACTOR, Optimizer } from '../../src/training/step/optimizer.js';
 import { assignGroups } from '../../src/training/step/parameter-groups.js';
 import { sha256Hex } from '../../src/util/hash.js';
 import { Trainer } from '../../src/training/step/trainer.js';
@@ -56,7 +55,6 @@ export function tinyTrainer(
   device: Device,
   settings: Partial<TrainerSettings> = {},
   trained: (group: string) => boolean = () => true,
-  { optimizer: update = ADAFACTOR, ranks }: { optimizer?: OptimizerSettings; ranks?: Group } = {},
 ): { model: EncoderDecoderModel; optimizer: Optimizer; trainer: Trainer } {
   const model = buildModel(device, TINY, initialiseParameters(device, TINY, 1));
   const groups = assignGroups(
@@ -64,7 +62,7 @@ export function tinyTrainer(
     findSystem('hint').groups.filter(({ name }) => trained(name)),
     { firstStep: 0, multiplyByParameterScale: true },
   );
-  const optimizer = new Optimizer(device, update, groups, ranks);
+  const optimizer = new Optimizer(device, ADAFACTOR, groups);
   const all = { ...SETTINGS, ...settings };
   const source = new PoolSource(tinyPool(), all.seed, 'tiny');
   const trainer = new Trainer({ model, source, optimizer }, all);

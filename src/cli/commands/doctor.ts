@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import type { Command } from 'commander';
 import { HintError } from '../../util/errors.js';
+import { mpiReports } from '../../distributed/launcher.js';
 import { cudaReport, platformReport } from '../../tensor/device.js';
 import { isClone } from '../../tensor/binary/host.js';
 import { action, EXIT, print, printJson } from '../support/context.js';
@@ -19,7 +20,7 @@ export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
     .summary('what was found on this machine, and what to do about what was not')
-    .description('Reports Node.js, the native engine, instruction sets, oneDNN, build tools and CUDA.')
+    .description('Reports Node.js, the native engine, instruction sets, oneDNN, build tools, CUDA and MPI.')
     .addOption(jsonOption('the report'))
     .addHelpText('after', '\nExample:\n  $ hint doctor')
     .action(
@@ -83,8 +84,24 @@ function examine(): Finding[] {
       advice: `Needed to build only: apt-get install ${command}.`,
     });
   }
-  findings.push(...examineCuda());
+  findings.push(...examineCuda(), ...examineMpi());
   return findings;
+}
+
+/** The implementations of MPI this build can use; without any, what there would have to be. */
+function examineMpi(): Finding[] {
+  const advice = 'Not needed: it lets several processes train together ("mpirun -n 8 hint train").';
+  try {
+    const found = mpiReports().filter(({ version }) => version !== '');
+    if (found.length > 0)
+      return [{ what: 'MPI', found: found.map((one) => one.version).join(', '), ok: true }];
+    const reasons = mpiReports().map(({ name, reason }) => `${name}: ${reason}`);
+    return [{ what: 'MPI', found: reasons.join('. '), ok: false, advice }];
+  } catch (error) {
+    return [
+      { what: 'MPI', found: error instanceof Error ? error.message : String(error), ok: false, advice },
+    ];
+  }
 }
 
 /** The GPUs this build can use, or why it can use none. */

@@ -3,6 +3,7 @@ import { HintError } from '../../util/errors.js';
 import { parseTrainingConfig, type TrainingConfig } from '../../training/config/config.js';
 import { PRETRAINING } from '../../training/config/recipes.js';
 import { action } from '../support/context.js';
+import { amongRanks } from '../support/ranks.js';
 import { shellWord } from '../support/shell-word.js';
 import {
   addTrainingRunOptions,
@@ -44,12 +45,15 @@ export function addPretrainCommand(program: Command): void {
         '  $ hint train --init runs/pretrained/model --data natural-instructions --output runs/hint',
     )
     .action(
-      action(async (signal, options: PretrainOptions) =>
-        runTraining(await readPretraining(options), options, {
-          label: 'pretraining',
-          next: (model) => `fine-tune it with: hint train --init ${shellWord(model)} --data DIR`,
-          signal,
-        }),
+      action((signal, options: PretrainOptions) =>
+        amongRanks(async (ranks) =>
+          runTraining(await readPretraining(options), options, {
+            label: 'pretraining',
+            next: (model) => `fine-tune it with: hint train --init ${shellWord(model)} --data DIR`,
+            signal,
+            ranks,
+          }),
+        ),
       ),
     );
 }

@@ -3,6 +3,7 @@ import { detectDatasetKind } from '../../data/detect.js';
 import { parseTrainingConfig } from '../../training/config/config.js';
 import { findRecipe, RECIPES } from '../../training/config/recipes.js';
 import { action } from '../support/context.js';
+import { amongRanks } from '../support/ranks.js';
 import {
   addTrainingRunOptions,
   readSettings,
@@ -41,14 +42,17 @@ export function addTrainCommand(program: Command): void {
         '  $ hint train --config hint.json --set batchSize=32 --set model.hint.adapterSize=64\n  $ hint train --config hint.json --device cuda --set computeDtype=bf16\n  $ hint train --data natural-instructions --system lora --size small --set model.tokenizer=t5-base --output runs/lora\n  $ hint train --resume runs/lora --set steps=2000\n  $ hint train --config hint.json --set validation.split=test --set validation.every=100 --set validation.patience=5',
     )
     .action(
-      action(async (signal, options: TrainOptions) => {
-        const config = parseTrainingConfig(await settings(options), options.config ?? 'The settings');
-        return runTraining(config, options, {
-          label: 'training',
-          next: (model) => `evaluate it with: hint eval ${shellWord(model)} --data DIR`,
-          signal,
-        });
-      }),
+      action((signal, options: TrainOptions) =>
+        amongRanks(async (ranks) => {
+          const config = parseTrainingConfig(await settings(options), options.config ?? 'The settings');
+          return runTraining(config, options, {
+            label: 'training',
+            next: (model) => `evaluate it with: hint eval ${shellWord(model)} --data DIR`,
+            signal,
+            ranks,
+          });
+        }),
+      ),
     );
 }
 

@@ -14,6 +14,19 @@ const displays = new Set<() => void>();
 
 let work: AbortController | undefined;
 let asked: EndingSignal | undefined;
+/** Milliseconds before it is said that the work stops. */
+let announceAfter = 0;
+let announcement: NodeJS.Timeout | undefined;
+
+const LATE_MILLISECONDS = 400;
+
+/**
+ * Has it said a little later that a signal stops the work: a launcher sends one to all when one process has ended, and that is
+ * what is to be told then.
+ */
+export function holdAnnouncements(): void {
+  announceAfter = LATE_MILLISECONDS;
+}
 
 function statusOf(signal: EndingSignal): number {
   return 128 + constants.signals[signal];
@@ -47,11 +60,12 @@ function askToEnd(signal: EndingSignal): void {
   if (!work || asked) process.exit(statusOf(signal));
   asked = signal;
   stopDisplays();
-  note(
+  const text =
     signal === 'SIGINT'
       ? 'Stopping; press Ctrl-C again to end at once.'
-      : `Stopping after ${signal}; a second signal ends at once.`,
-  );
+      : `Stopping after ${signal}; a second signal ends at once.`;
+  if (announceAfter === 0) note(text);
+  else announcement = setTimeout(note, announceAfter, text);
   work.abort();
 }
 
@@ -73,18 +87,23 @@ export async function untilAsked(
 ): Promise<void> {
   work = new AbortController();
   let code: number;
+  let isLoss = false;
   try {
     code = (await body(work.signal)) ?? EXIT.ok;
     stopDisplays();
   } catch (error) {
     stopDisplays();
+    isLoss = error instanceof HintError && error.code === 'RANK_LOST';
     // Standard output has no reader, so that nothing is reported.
     code = asked === 'SIGPIPE' && isAbort(error) ? EXIT.interrupted : report(error);
   } finally {
     work = undefined;
+    clearTimeout(announcement);
   }
   const isOrderly = code === EXIT.ok || code === EXIT.interrupted;
   process.exitCode = asked && isOrderly ? statusOf(asked) : code;
+  // What waited for other processes cannot end by itself.
+  if (isLoss) process.exit();
 }
 
 function isAbort(error: unknown): boolean {

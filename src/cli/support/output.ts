@@ -1,16 +1,23 @@
 import { shownText } from '../../util/shown.js';
 
+let isSilent = false;
+
+/** Has nothing printed from now on, or all of it again: of processes that work together, one speaks. */
+export function silence(isWanted: boolean): void {
+  isSilent = isWanted;
+}
+
 /**
  * Writes to standard output. All of the command line's output goes through here or {@link writeError}: names, texts and
  * paths come from files, and what a terminal would act on in them is escaped. JSON stays the same JSON.
  */
 export function writeOutput(text: string): void {
-  process.stdout.write(shownText(text));
+  if (!isSilent) process.stdout.write(shownText(text));
 }
 
 /** {@link writeOutput} to standard error. */
 export function writeError(text: string): void {
-  process.stderr.write(shownText(text));
+  if (!isSilent) process.stderr.write(shownText(text));
 }
 
 /** Prints a value for machines. */

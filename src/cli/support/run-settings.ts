@@ -10,6 +10,7 @@ import type { TrainingEvent, TrainingSummary } from '../../training/run/events.j
 import type { ValidationReport, ValidationScores } from '../../training/validation/validator.js';
 import { readJson } from '../../util/read-file.js';
 import { EXIT, note, print, printJson } from './context.js';
+import type { Group } from '../../distributed/group.js';
 import { Progress } from './progress.js';
 import { collect, jsonOption } from './options.js';
 import { MODEL_NAME, modelFolder } from './model-name.js';
@@ -69,7 +70,12 @@ function runShorthands(options: TrainingRunOptions): [string, string | undefined
 export async function runTraining(
   config: TrainingConfig,
   options: TrainingRunOptions,
-  { label, next, signal }: { label: string; next: (model: string) => string; signal: AbortSignal },
+  {
+    label,
+    next,
+    signal,
+    ranks,
+  }: { label: string; next: (model: string) => string; signal: AbortSignal; ranks: Group | undefined },
 ): Promise<number> {
   const { resume, json } = options;
   const summary = await trainFromConfig(config, {
@@ -77,6 +83,7 @@ export async function runTraining(
     changes: settingsNamed(options),
     signal,
     onEvent: reporter(json, label),
+    ranks,
   });
   if (json) printJson(summary);
   else print(describe(summary, next));
@@ -216,13 +223,13 @@ function scoresOf({ loss, rougeL, exactMatch, accuracy }: ValidationScores): str
 function describe(summary: TrainingSummary, next: (model: string) => string): string {
   const { status, system, step, steps, stepsTaken, loss, seconds, tokensPerSecond, checkpoint, output } =
     summary;
-  const { model, best, stoppedEarly } = summary;
+  const { model, best, stoppedEarly, ranks } = summary;
   const early = stoppedEarly
     ? ', ended early: no validation was better for as long as validation.patience allows'
     : '';
   const head =
     stepsTaken > 0
-      ? `${system}: step ${step} of ${steps}, ${stepsTaken} of them in ${seconds.toFixed(1)} s, loss ${loss?.toFixed(4) ?? '-'}, ${Math.round(tokensPerSecond ?? 0)} tokens/s${early}`
+      ? `${system}: step ${step} of ${steps}, ${stepsTaken} of them in ${seconds.toFixed(1)} s${ranks === undefined ? '' : ` by ${ranks} ranks`}, loss ${loss?.toFixed(4) ?? '-'}, ${Math.round(tokensPerSecond ?? 0)} tokens/s${early}`
       : `${system}: this run had finished with step ${step} of ${steps}${early}; no step was taken. To go on, raise ${stoppedEarly ? 'validation.patience' : 'steps'} with --set.`;
   if (status !== 'finished' || model === undefined)
     return `${head}\nStopped; the checkpoint is ${checkpoint ?? 'not yet written'}. Go on with --resume ${shellWord(output)}.`;

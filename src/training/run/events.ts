@@ -1,3 +1,4 @@
+import type { Group } from '../../distributed/group.js';
 import type { BackwardPlan } from '../../model/memory/backward-plan.js';
 import type { MemoryPlan } from '../memory/memory-plan.js';
 import type { ValidationMetric } from '../config/validation-config.js';
@@ -56,6 +57,8 @@ export interface TrainingSummary {
   best: BestModel | undefined;
   /** Whether validations without a better score ended the run before `steps`. */
   stoppedEarly: boolean;
+  /** Processes that trained together; absent: one. */
+  ranks?: number;
 }
 
 /** The model of a run's best validation. */
@@ -80,6 +83,11 @@ export interface TrainOptions {
   /** Aborting while training saves a checkpoint and ends the run as `stopped`; before, it throws ABORTED. */
   signal?: AbortSignal | undefined;
   onEvent?: ((event: TrainingEvent) => void) | undefined;
+  /**
+   * The processes that train together, all of which call this with the same configuration. Rank 0 alone writes; a summary comes
+   * to all. An abort of one saves and ends all.
+   */
+  ranks?: Group | undefined;
 }
 
 /** Tells of the progress of a phase. */

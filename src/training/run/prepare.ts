@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
+import type { Group } from '../../distributed/group.js';
 import { HintError } from '../../util/errors.js';
 import { readsInstruction, type HintConfig } from '../../model/config/config.js';
 import type { AnyModel } from '../../model/family.js';
@@ -132,6 +133,7 @@ export async function createOptimizer(
   model: TrainableModel,
   update: UpdateSettings,
   system: System,
+  ranks?: Group,
 ): Promise<Optimizer> {
   const { optimizer: settings, firstStep = 0, paramDtype, paramRounding } = update;
   const isSingle = settings.name === 'adafactor' && settings.grouping === 'single';
@@ -144,7 +146,7 @@ export async function createOptimizer(
     paramRounding,
   });
   const groups = await device.inSlices(keepParameters(parameters, assigned, paramDtype));
-  return Optimizer.create(device, settings, groups);
+  return Optimizer.create(device, settings, groups, ranks);
 }
 
 /** All that a system trains, as one group whose schedule goes on from pretraining. */

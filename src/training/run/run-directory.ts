@@ -314,7 +314,8 @@ export class RunDirectory {
     });
   }
 
-  private checkpointPath(step: number): string {
+  /** Where the checkpoint of a step is, or will be. */
+  checkpointPath(step: number): string {
     return join(this.checkpointsPath, `step-${step}`);
   }
 }

@@ -3,6 +3,7 @@ import { HintError, throwIfAborted } from '../../util/errors.js';
 import type { AnyModel } from '../../model/family.js';
 import { checkStart, openModel } from '../../model/families/open-model.js';
 import { findSystem, type System } from '../../systems/index.js';
+import { Group } from '../../distributed/group.js';
 import { Device } from '../../tensor/device.js';
 import { describeNotice, Notices, type Notice } from '../../util/notices.js';
 import { readOptimizerState } from './checkpoint.js';
@@ -10,6 +11,7 @@ import {
   boolean,
   callback,
   checked,
+  instance,
   list,
   optional,
   options as optionsOf,
@@ -36,8 +38,18 @@ import {
   withSteps,
 } from './prepare.js';
 import { checkSameData, openRun } from './resume.js';
+import { FollowerDirectory } from './follower-directory.js';
+import {
+  budgetOfRank,
+  inTurns,
+  planOfFirst,
+  requireSameModel,
+  requireSameSettings,
+  requireSameStart,
+  threadsOfRank,
+} from './ranks.js';
 import { RunDirectory, type Checkpoint } from './run-directory.js';
-import { saveTrainedModel, takeSteps, type Run, type StepsTaken } from './take-steps.js';
+import { isFollower, saveTrainedModel, takeSteps, type Run, type StepsTaken } from './take-steps.js';
 import { Trainer } from '../step/trainer.js';
 import type { TrainerState } from '../step/trainer-arguments.js';
 
@@ -46,6 +58,7 @@ const TRAIN = optionsOf<TrainOptions>({
   changes: optional(list(textKind, 'a list of settings such as ["learningRate"]')),
   signal: optional(signalKind),
   onEvent: optional(callback()),
+  ranks: optional(instance(Group, 'a Group')),
 });
 
 /**
@@ -53,7 +66,8 @@ const TRAIN = optionsOf<TrainOptions>({
  * metrics.jsonl, checkpoints/, model/.
  *
  * @throws HintError INVALID_CONFIG, INVALID_ARGUMENT (the output holds a run, and `resume` is not set, or another process
- *   works on it), NOT_FOUND, INVALID_DATA, INVALID_CHECKPOINT, NUMERIC (diverged; earlier checkpoints are intact), IO, OUT_OF_MEMORY, ABORTED
+ *   works on it), NOT_FOUND, INVALID_DATA, INVALID_CHECKPOINT, NUMERIC (diverged; earlier checkpoints are intact), IO, OUT_OF_MEMORY, ABORTED,
+ *   RANK_LOST
  */
 export async function trainFromConfig(
   given: TrainingConfig,
@@ -63,7 +77,10 @@ export async function trainFromConfig(
   const resolved = resolvePaths(parseTrainingConfig(given));
   const system = findSystem(resolved.system);
   throwIfAborted(options.signal);
-  const directory = new RunDirectory(resolved.output);
+  const { ranks } = options;
+  await requireSameSettings(ranks, resolved);
+  const isFirst = (ranks?.rank ?? 0) === 0;
+  const directory = isFirst ? new RunDirectory(resolved.output) : new FollowerDirectory(resolved.output);
   const config = options.resume
     ? continueRun(resolved, await directory.readConfig(), await directory.plannedTokenBudget())
     : await continueFrom(resolved, system);
@@ -89,7 +106,8 @@ async function trainLocked(
     ? await openRun(directory, config, options)
     : { checkpoint: undefined, changes: [] };
   if (!options.resume) await directory.create(config);
-  const device = openDevice(config);
+  const { ranks } = options;
+  const device = openDevice(config, ranks);
   let data: RunData | undefined;
   const notices = new Notices();
   try {
@@ -99,13 +117,16 @@ async function trainLocked(
       await checkStart(system.family, { system: system.name, init: config.model.init }, signal);
     onEvent?.({ kind: 'phase', phase: 'data', message: `Tokenising ${describeData(config.data)}` });
     const tokenizer = await loadTokenizer(config, checkpoint?.path);
-    data = await openRunData(config, validationOf(config), {
-      system,
-      tokenizer,
-      signal,
-      notices,
-      onProgress: progressOf('data', onEvent),
-    });
+    data = await inTurns(ranks, () =>
+      openRunData(config, validationOf(config), {
+        system,
+        tokenizer,
+        signal,
+        notices,
+        onProgress: progressOf('data', onEvent),
+      }),
+    );
+    await requireSameStart(ranks, { data, checkpoint });
     const told = tellNotices(notices.list, [], onEvent);
     checkSameData(directory, checkpoint, data);
     const run = await prepare(
@@ -135,10 +156,13 @@ function tellNotices(
   return lines;
 }
 
-function openDevice({ device, threads, memoryBudget }: DeviceSettings & MemorySettings): Device {
+function openDevice(
+  { device, threads, memoryBudget }: DeviceSettings & MemorySettings,
+  ranks: Group | undefined,
+): Device {
   return new Device({
     device,
-    threads,
+    threads: threadsOfRank(threads, ranks),
     ...(memoryBudget === undefined ? {} : { memoryLimit: memoryBudget }),
   });
 }
@@ -157,7 +181,7 @@ interface Ingredients {
 
 async function prepare(
   { device, config: given, system, directory, tokenizer, data, checkpoint, changes }: Ingredients,
-  { signal, onEvent }: TrainOptions,
+  { signal, onEvent, ranks }: TrainOptions,
 ): Promise<Run> {
   const { source } = data;
   let config = withSteps(given, source.size);
@@ -172,12 +196,13 @@ async function prepare(
     ? await openModel(device, checkpoint.path, { signal, onProgress })
     : await createModel(device, config, system, { signal, onProgress });
   checkVocabulary(tokenizer, model);
-  const optimizer = await createOptimizer(model, config, system);
+  const optimizer = await createOptimizer(model, config, system, ranks);
   model.parameters.computeDtype = config.computeDtype;
   let plan: MemoryPlan | undefined;
   // A run without steps may have no example to plan with.
   if (config.recompute === 'auto' && (checkpoint?.step ?? 0) < config.steps) {
-    plan = await planRun({ model, optimizer, source, settings: config, signal });
+    const settings = budgetOfRank(config, ranks);
+    plan = await planOfFirst(ranks, () => planRun({ model, optimizer, source, settings, signal }));
     config = { ...config, recompute: plan.mode, tokenBudget: plan.tokenBudget };
     onEvent?.({ kind: 'memory', plan });
   }
@@ -186,6 +211,7 @@ async function prepare(
     await readOptimizerState(checkpoint.path, optimizer, signal);
     await trainer.restore(checkpoint.state);
   }
+  await requireSameModel(ranks, model);
   // Last, so that a resume that fails changes nothing of the run.
   await directory.truncateMetrics(checkpoint?.step ?? 0);
   // Before the configuration, in which nothing is changed any more once it is written.
@@ -200,7 +226,8 @@ async function prepare(
     optimizer,
     trainer,
     source,
-    tensorBoard: config.tensorboard ? await directory.beginTensorBoard() : undefined,
+    tensorBoard:
+      config.tensorboard && !isFollower(optimizer) ? await directory.beginTensorBoard() : undefined,
     validator: createValidator({ config, tokenizer, data, checkpoint }, model),
     checkpoint: checkpoint?.path,
   };
@@ -241,7 +268,11 @@ async function train(run: Run, options: TrainOptions): Promise<TrainingSummary> 
     onEvent?.({ kind: 'phase', phase: 'save', message: `Writing ${directory.modelPath}` });
     await saveTrainedModel(run);
   }
-  const summary = summaryOf(run, taken, { before, seconds });
+  const { ranks } = options;
+  const summary = {
+    ...summaryOf(run, taken, { before, seconds }),
+    ...(ranks ? { ranks: ranks.size } : {}),
+  };
   onEvent?.({ kind: 'done', summary });
   return summary;
 }

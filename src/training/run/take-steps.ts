@@ -6,12 +6,18 @@ import { writeDirectoryAtomically } from '../../util/atomic-directory.js';
 import { HintError } from '../../util/errors.js';
 import type { DataSettings } from '../config/data-config.js';
 import type { ModelSettings } from '../config/model-config.js';
-import type { CheckpointSettings, LengthSettings, LogSettings, MemorySettings } from '../config/parts.js';
+import type {
+  BatchSettings,
+  CheckpointSettings,
+  LengthSettings,
+  LogSettings,
+  MemorySettings,
+} from '../config/parts.js';
 import type { UpdateSettings } from '../config/update-config.js';
 import { dataMetadata } from '../sources/data-sources.js';
 import type { ExampleSource } from '../sources/example-source.js';
 import type { Optimizer } from '../step/optimizer.js';
-import type { Trainer } from '../step/trainer.js';
+import type { StepReport, Trainer } from '../step/trainer.js';
 import type { Validator } from '../validation/validator.js';
 import { writeTrainingCheckpoint } from './checkpoint.js';
 import { progressOf, type TrainOptions } from './events.js';
@@ -25,6 +31,7 @@ export interface RunSettings
     ModelSettings,
     DataSettings,
     LengthSettings,
+    BatchSettings,
     UpdateSettings,
     MemorySettings,
     CheckpointSettings,
@@ -67,6 +74,7 @@ class StepTaker {
   private loss: number | undefined;
   /** What the latest checkpoint holds. */
   private saved: string;
+  private hasWarned = false;
 
   constructor(
     private readonly run: Run,
@@ -98,17 +106,28 @@ class StepTaker {
       this.isDue(step, config.saveEvery) || this.isValidationDue(step);
     for await (const report of trainer.steps({ signal, settleAt })) {
       this.loss = report.loss;
-      if (this.isDue(report.step, config.logEvery)) {
+      if (this.isDue(report.step, config.logEvery) && !isFollower(this.run.optimizer)) {
         const line = await directory.appendMetrics(report);
         await tensorBoard?.addStep(line);
       }
       onEvent?.({ kind: 'step', report, steps: config.steps });
+      this.warnOfIdleRanks(report);
       if (!report.settled) continue;
       if (this.isValidationDue(report.step)) await this.validate();
       if (this.isDue(report.step, config.saveEvery)) await this.save();
       if (validator?.isExhausted) return await this.stopEarly();
     }
     return false;
+  }
+
+  private warnOfIdleRanks({ microbatches, ranks = 1, step, tokens }: StepReport): void {
+    if (microbatches >= ranks || this.hasWarned) return;
+    this.hasWarned = true;
+    const { tokenBudget } = this.run.config;
+    this.options.onEvent?.({
+      kind: 'warning',
+      message: `Step ${step} has ${microbatches} microbatches of at most ${tokenBudget} tokens for ${ranks} ranks, of which ${ranks - microbatches} had nothing to do; a new run with a tokenBudget of ${Math.max(1, Math.floor(tokens / ranks))} or less keeps all of them busy.`,
+    });
   }
 
   private isDue(step: number, every: number): boolean {
@@ -127,12 +146,16 @@ class StepTaker {
   }
 
   private async validate(): Promise<void> {
-    const { directory, trainer, validator, tensorBoard } = this.run;
+    const { directory, trainer, validator, tensorBoard, optimizer } = this.run;
     if (!validator) return;
     const { signal, onEvent } = this.options;
-    const report = await validator.validate(trainer.state.step, signal, progressOf('validate', onEvent));
-    const line = await directory.appendValidation(report);
-    await tensorBoard?.addValidation(line);
+    // Ranks stop together, at a step.
+    const until = optimizer.ranks ? undefined : signal;
+    const report = await validator.validate(trainer.state.step, until, progressOf('validate', onEvent));
+    if (!isFollower(optimizer)) {
+      const line = await directory.appendValidation(report);
+      await tensorBoard?.addValidation(line);
+    }
     onEvent?.({ kind: 'validation', report });
     if (!report.isBest) return;
     // The checkpoint first: where a kill leaves best/ behind it, a resumed run has the model to write it from.
@@ -169,10 +192,15 @@ class StepTaker {
       fingerprint: source.fingerprint,
       ...(validation ? { validation } : {}),
     };
-    const path = await directory.saveCheckpoint(state, config.keepCheckpoints, async (folder) => {
+    const write = async (folder: string): Promise<void> => {
       await writeTrainingCheckpoint(folder, model, optimizer, modelMetadata(this.run));
       await writeTokenizer(tokenizer.file, folder);
-    });
+    };
+    let path: string;
+    if (isFollower(optimizer)) {
+      await optimizer.giveMoments();
+      path = directory.checkpointPath(state.step);
+    } else path = await directory.saveCheckpoint(state, config.keepCheckpoints, write);
     this.run.checkpoint = path;
     this.saved = this.place;
     this.options.onEvent?.({ kind: 'checkpoint', step: state.step, path });
@@ -184,12 +212,18 @@ class StepTaker {
   }
 }
 
+/** Whether another rank writes what there is to write. */
+export function isFollower({ ranks }: Optimizer): boolean {
+  return ranks !== undefined && ranks.rank > 0;
+}
+
 /**
  * Writes the trained model beside its tokenizer: a directory that every other command takes.
  *
  * @throws HintError IO
  */
 export async function saveTrainedModel(run: Run): Promise<void> {
+  if (isFollower(run.optimizer)) return;
   await writeDirectoryAtomically(run.directory.modelPath, (folder) => writeModel(run, folder));
 }
 
