@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing to build: system packages (Debian, Ubuntu) and npm packages. Does nothing when all is there.
-#   scripts/setup.sh [--with-checks]   also clang-format, for the style check
+#   scripts/setup.sh [--with-checks]   also clang-format, for the style check, and Open MPI, for tests of several processes
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +15,10 @@ command -v cmake >/dev/null || packages+=(cmake)
 command -v make >/dev/null || packages+=(make)
 command -v g++ >/dev/null || packages+=(g++)
 [ -f /usr/include/dnnl.h ] || [ -f /usr/local/include/dnnl.h ] || packages+=(libdnnl-dev)
-if [ "${1:-}" = --with-checks ]; then command -v clang-format >/dev/null || packages+=(clang-format); fi
+if [ "${1:-}" = --with-checks ]; then
+  command -v clang-format >/dev/null || packages+=(clang-format)
+  { command -v mpirun && command -v mpicxx; } >/dev/null || packages+=(openmpi-bin libopenmpi-dev)
+fi
 
 if [ ${#packages[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then

@@ -3,6 +3,7 @@
 //     emulator   the CUDA back end in the checked emulator: all op cases, every CUDA call failing in turn, planted faults
 //     endings    processes and workers that end, files that are cut off, engines opened and closed: 200 of each kind
 //     fuzz       every parser of foreign files, [--minutes N] in all
+//     ranks      runs of several processes, of which one is killed at 40 random moments; needs Open MPI, and compares MPICH
 //     sanitize   the native library and the low-level API under ASan and UBSan, the stream under TSan
 //     soak       thousands of mixed requests; memory must stay flat
 //     --no-record  leaves docs/reliability.md as it is
@@ -25,6 +26,10 @@ const PARTS = {
     environment: { HINT_TEST_ROUNDS: process.env.HINT_TEST_ROUNDS ?? '200' },
   },
   fuzz: { command: ['node', 'scripts/fuzz.mjs'] },
+  ranks: {
+    command: ['npx', '--no-install', 'vitest', 'run', 'test/distributed', '--testTimeout', '3600000'],
+    environment: { HINT_TEST_ROUNDS: process.env.HINT_TEST_ROUNDS ?? '40' },
+  },
   sanitize: { command: ['node', 'scripts/test-sanitize.mjs'] },
   soak: {
     command: ['node', 'dist/bundle/cli/main.js', 'bench', 'soak', '--json'],

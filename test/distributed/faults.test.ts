@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import {
   configured,
   HAS_MPI,
+  HINT_COMMAND,
   metricsOf,
   processOf,
   runHint,
@@ -15,6 +16,7 @@ import {
   worstOf,
   type Ended,
 } from './launch.js';
+import { recordCount, uniform } from '../endings/rounds.js';
 
 const scratch = mkdtempSync(join(tmpdir(), 'hint-rank-faults-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -32,6 +34,19 @@ async function faultOf(
   const began = performance.now();
   process.kill(processOf(config, rank), signal);
   return { ended: await started.ended, output, seconds: (performance.now() - began) / 1000 };
+}
+
+/** In `npm run test:long`, as many as HINT_TEST_ROUNDS says. */
+const ROUNDS = Number(process.env['HINT_TEST_ROUNDS'] ?? 1);
+
+/** @returns whether the rank had begun */
+function kill(config: string, rank: number): boolean {
+  try {
+    process.kill(processOf(config, rank), 'SIGKILL');
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Of the engine. */
@@ -57,11 +72,34 @@ describe.runIf(HAS_MPI)('a rank', () => {
         ),
       );
       expect(seconds).toBeLessThan(10);
+      // A kill may leave a hidden temporary.
       const left = readdirSync(join(output, 'checkpoints'));
-      expect(left.every((name) => /^step-\d+$/.test(name))).toBe(true);
+      expect(left.every((name) => /^(step-\d+|\..+\.tmp)$/.test(name))).toBe(true);
       await expect(runHint(1, ['train', '--resume', output, '--steps', '20'])).resolves.toBeDefined();
     },
   );
+
+  it(`that is killed at a random moment, ${ROUNDS} times, leaves a run that can go on`, async () => {
+    const random = uniform('killed ranks');
+    for (let round = 0; round < ROUNDS; round++) {
+      const { config, output } = configured(scratch, `random-${round}`, { ...ENDLESS, saveEvery: 3 });
+      const { ended } = startHint(3, ['train', '--config', config]);
+      const [rank, pause] = [Math.floor(3 * random()), 5000 * random()];
+      await new Promise((over) => setTimeout(over, pause));
+      const began = performance.now();
+      const isThere = kill(config, rank);
+      // One that has not joined yet is missed by nobody but the launcher.
+      if (!isThere) kill(config, 0);
+      const { stderr } = await ended;
+      expect((performance.now() - began) / 1000, stderr).toBeLessThan(20);
+      expect(stderr).not.toMatch(/ {4}at /);
+      if (!existsSync(join(output, 'config.json'))) continue;
+      const saved = readdirSync(join(output, 'checkpoints')).map((name) => Number(name.slice(5)) || 0);
+      const last = Math.max(0, ...saved);
+      await runHint(2, ['train', '--resume', output, '--steps', String(last + 2)]);
+    }
+    recordCount('runs of three ranks, one of which was killed', ROUNDS);
+  });
 
   it('that is asked to stop has all stop at one step and save once; fewer ranks go on from there', async () => {
     const { config, output } = configured(scratch, 'asked', { ...ENDLESS, steps: 60, saveEvery: 1000 });
@@ -98,12 +136,8 @@ describe.runIf(HAS_MPI)('a rank', () => {
   ])('that is given %s is refused before anything is written', async (name, changes, expected) => {
     const one = configured(scratch, `same ${name}`);
     const other = configured(scratch, `other ${name}`, { ...changes, output: one.output });
-    const hint = [
-      process.execPath,
-      join(import.meta.dirname, '..', '..', 'dist', 'bundle', 'cli', 'main.js'),
-    ];
     const root = process.getuid?.() === 0 ? ['--allow-run-as-root'] : [];
-    const words = [one, other].map(({ config }) => ['-n', '1', ...hint, 'train', '--config', config]);
+    const words = [one, other].map(({ config }) => ['-n', '1', ...HINT_COMMAND, 'train', '--config', config]);
     const { ended } = startCommand('mpirun', [...root, '--oversubscribe', ...words[0]!, ':', ...words[1]!]);
     const said = sentences(await ended);
     expect(said).toHaveLength(1);

@@ -11,14 +11,20 @@ const HINT = join(ROOT, 'dist', 'bundle', 'cli', 'main.js');
 const MPIRUN = ['--oversubscribe', ...(process.getuid?.() === 0 ? ['--allow-run-as-root'] : [])];
 
 /** Whether there is a launcher, and the engine was built for it. */
-export const HAS_MPI = ((): boolean => {
+export const HAS_MPI = isThere('mpirun', 'openmpi');
+export const HAS_MPICH = isThere('mpiexec.mpich', 'mpich');
+
+function isThere(launcher: string, implementation: string): boolean {
   try {
-    execFileSync('mpirun', ['--version'], { stdio: 'ignore' });
-    return existsSync(join(ROOT, 'build', 'Release', 'hint_mpi_openmpi.so'));
+    execFileSync(launcher, ['--version'], { stdio: 'ignore' });
+    return existsSync(join(ROOT, 'build', 'Release', `hint_mpi_${implementation}.so`));
   } catch {
     return false;
   }
-})();
+}
+
+/** What runs `hint`, as words. */
+export const HINT_COMMAND: readonly string[] = [process.execPath, HINT];
 
 /** A command that has ended. */
 export interface Ended {
@@ -41,7 +47,7 @@ export function startHint(
   words: readonly string[],
   env: Record<string, string> = {},
 ): Started {
-  const command = [process.execPath, HINT, ...words];
+  const command = [...HINT_COMMAND, ...words];
   const [file, given] =
     ranks === 1 ? [command[0]!, command.slice(1)] : ['mpirun', [...MPIRUN, '-n', String(ranks), ...command]];
   return startCommand(file, given, env);
