@@ -28,3 +28,9 @@ export function packageRoot(): string {
       );
   }
 }
+
+/** The version of this package. @throws HintError NOT_FOUND as {@link packageRoot} */
+export function packageVersion(): string {
+  return (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string })
+    .version;
+}

@@ -104,6 +104,7 @@ export const calls: Record<string, string | (() => Record<string, Call>)> = {
     'tasks.load': call({ path: nowhere, options: {} }, (...args) =>
       engine.tasks.load(...(args as unknown as [string])),
     ),
+    'tasks.find': call({ request: { definition: 'Count.' } }, (request) => engine.tasks.find(request)),
     'tasks.evict': call({ request: { definition: 'Count.' } }, (request) => engine.tasks.evict(request)),
   }),
   Task: () => ({
@@ -114,6 +115,7 @@ export const calls: Record<string, string | (() => Record<string, Call>)> = {
     stream: call({ inputs: ['A dog.'], options: { maxTokens: 1 } }, (...args) =>
       first(task.stream(...(args as unknown as [string]))),
     ),
+    inputTokens: call({ input: 'A dog.' }, (input) => task.inputTokens(input)),
     scoreChoices: call({ inputs: ['A dog.'], choices: ['yes', 'no'], options: {} }, (...args) =>
       task.scoreChoices(...(args as unknown as [string, string[]])),
     ),

@@ -236,3 +236,22 @@ describe('the task cache', () => {
     await removeAll([plain]);
   });
 });
+
+describe('looking without using', () => {
+  it('tells what there is of a task, also while it is being compiled, and what an input takes', async () => {
+    await using engine = engineOf(2 ** 30);
+    const request = { definition: 'Count 9 words.' };
+    expect(engine.tasks.find(request)).toBeUndefined();
+    const compiling = engine.tasks.get(request);
+    expect(engine.tasks.find(request)).toMatchObject({ tier: 'arriving', bytes: 0 });
+    expect(engine.tasks.list()).toMatchObject([{ tier: 'arriving' }]);
+    using task = await compiling;
+    expect(engine.tasks.find(request)).toEqual(engine.tasks.list()[0]);
+    expect(engine.tasks.find(request)).toMatchObject({ tier: 'full', users: 1 });
+    expect(engine.tasks.find({ definition: 'Another.' })).toBeUndefined();
+    expect(engine.tasks.metrics.hits).toBe(0);
+    const input = sentences[0] as string;
+    expect(task.inputTokens(input)).toBe(engine.tokenizer?.encode(input).length);
+    expect(() => task.inputTokens(' ')).toThrow(/is empty/);
+  });
+});

@@ -66,6 +66,15 @@ export class EngineTasks {
     return source ? this.cache.load(source, path, signal) : this.maker.loadTask(path, signal);
   }
 
+  /**
+   * What the cache has of a task: whether {@link get} would have to compile it. Looking is not using.
+   *
+   * @throws HintError INVALID_ARGUMENT, INVALID_DATA
+   */
+  find(request: CompileRequest): CachedTask | undefined {
+    return this.cache.find(this.maker.resolve(checked(COMPILE_REQUEST, request, 'request')));
+  }
+
   /** The tasks there are, used last last. */
   list(): CachedTask[] {
     return this.cache.list();

@@ -17,9 +17,9 @@ export const TASK_CACHE = options<TaskCacheOptions>({ maxBytes: optional(bytes) 
 
 /**
  * What is kept of a task: everything; its encoded instruction, from which the modules are generated again; nothing but
- * where its file is.
+ * where its file is; nothing yet, as it is being compiled.
  */
-export type TaskTier = 'full' | 'encoded' | 'file';
+export type TaskTier = 'full' | 'encoded' | 'file' | 'arriving';
 
 /** A task of the cache, as `engine.tasks.list` shows it. */
 export interface CachedTask {
@@ -114,13 +114,13 @@ export class TaskCache {
 
   /** The tasks, used last last. */
   list(): CachedTask[] {
-    return [...this.entries.values()].map((entry) => ({
-      source: entry.source,
-      tier: entry.compiled ? 'full' : entry.instructions ? 'encoded' : 'file',
-      bytes: entry.bytes,
-      users: entry.users,
-      path: entry.path,
-    }));
+    return Array.from(this.entries.values(), shownOf);
+  }
+
+  /** What there is of a task, which does not count as a use; undefined where there is nothing. */
+  find(source: TaskSource): CachedTask | undefined {
+    const entry = this.entries.get(sourceKey(source));
+    return entry && shownOf(entry);
   }
 
   /**
@@ -313,4 +313,9 @@ export class TaskCache {
     entry.instructions?.rows.dispose();
     this.keep(entry, undefined, undefined);
   }
+}
+
+function shownOf({ source, compiled, instructions, path, bytes, users }: Entry): CachedTask {
+  const tier = compiled ? 'full' : instructions ? 'encoded' : path === undefined ? 'arriving' : 'file';
+  return { source, tier, bytes, users, path };
 }

@@ -23,6 +23,7 @@ import {
   EMBED_INSTRUCTION,
   GENERATE,
   INPUTS,
+  oneInput,
   ONLY_SIGNAL,
   SCORE,
   TASK_EXAMPLES,
@@ -109,6 +110,15 @@ export class Task {
   /** Tokens of the encoded instruction; 0 where none is encoded. */
   get instructionTokens(): number {
     return this.compiled.instructionTokens;
+  }
+
+  /**
+   * How many tokens an input has as the model reads it: with the instruction, where that is read with every input.
+   *
+   * @throws HintError INVALID_DATA (an empty input), INVALID_ARGUMENT, NOT_FOUND without a tokenizer
+   */
+  inputTokens(input: string | Int32Array): number {
+    return this.encodeInput(checked(oneInput, input, 'input'), Infinity).length;
   }
 
   /**
