@@ -27,7 +27,7 @@ export async function bundle(root) {
   const folder = join(root, 'dist', 'bundle');
   // Apart from each other: what both share would be cut into a hundred pieces, at the seams of all commands.
   const parts = {
-    library: { index: 'dist/index.js' },
+    library: { index: 'dist/index.js', server: 'dist/server/index.js' },
     cli: { main: 'dist/cli/main.js' },
     workers: { tokenize: 'dist/data/worker/tokenize-worker.js', onnx: 'dist/benchmark/onnx-worker.js' },
   };

@@ -13,6 +13,7 @@ const levels: Record<string, number> = {
   benchmark: 8,
   demo: 8,
   training: 7,
+  server: 7,
   evaluation: 6,
   inference: 5,
   accounting: 4,

@@ -24,6 +24,7 @@ const COMMANDS: Readonly<Record<string, LoadCommand>> = {
   eval: async () => (await import('./commands/eval/command.js')).addEvalCommand,
   compile: async () => (await import('./commands/compile.js')).addCompileCommand,
   run: async () => (await import('./commands/run.js')).addRunCommand,
+  serve: async () => (await import('./commands/serve.js')).addServeCommand,
   verify: async () => (await import('./commands/verify/command.js')).addVerifyCommand,
   score: async () => (await import('./commands/score.js')).addScoreCommand,
   data: async () => (await import('./commands/data/command.js')).addDataCommand,

@@ -1,0 +1,156 @@
+import { randomInt } from 'node:crypto';
+import type { Generation, GenerationEvent, Task, TaskStreamOptions } from '../../inference/task/task.js';
+import { ApiError } from '../http/errors.js';
+import type { Instruction, Served } from './served.js';
+
+/** What is asked of the model, whichever way it was asked. */
+export interface Question {
+  instruction: Instruction | undefined;
+  inputs: readonly string[];
+  /** Answers per input; answer j of input i has the number `i * n + j`. */
+  n: number;
+  temperature?: number | undefined;
+  topK?: number | undefined;
+  topP?: number | undefined;
+  seed?: number | undefined;
+  maxTokens?: number | undefined;
+  stop?: readonly string[] | undefined;
+  logProbs?: boolean | undefined;
+}
+
+/** Tokens of a question and its answers. */
+export interface Usage {
+  /** Of the instruction, where the model reads it apart from the input. */
+  instruction: number;
+  /** Of these, those that were not read, because the instruction was compiled already. */
+  cached: number;
+  input: number;
+  output: number;
+}
+
+/** How an answer ended: the model or a stop string ended it, or it was cut at the limit. */
+export function finishReason({ finished }: Generation): 'stop' | 'length' {
+  return finished ? 'stop' : 'length';
+}
+
+/** A question whose task is there, and whose tokens are counted and within the limits. */
+export class Answer {
+  private constructor(
+    private readonly served: Served,
+    private readonly task: Task,
+    private readonly question: Question,
+    readonly usage: Usage,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  /** @throws ApiError 400 naming what is too long or too much; HintError */
+  static async begin(served: Served, question: Question, signal: AbortSignal): Promise<Answer> {
+    checkAmounts(served, question);
+    const { task, cached } = await served.task(question.instruction, signal);
+    try {
+      const input = countInputs(served, task, question.inputs);
+      const instruction = task.instructionTokens;
+      const usage = { instruction, cached: cached ? instruction : 0, input, output: 0 };
+      served.metrics.addTokens(cached ? 'cached_instruction' : 'instruction', instruction);
+      served.metrics.addTokens('input', input);
+      return new Answer(served, task, question, usage, signal);
+    } catch (error) {
+      task.dispose();
+      throw error;
+    }
+  }
+
+  /** The answers as they come; leaving the loop ends them. To be called once, and instead of {@link all}. */
+  async *events(): AsyncGenerator<GenerationEvent, void, undefined> {
+    const { inputs, n } = this.question;
+    const began = performance.now();
+    let isFirst = true;
+    try {
+      const repeated = inputs.flatMap((input) => new Array<string>(n).fill(input));
+      for await (const event of this.task.stream(repeated, this.options)) {
+        if (isFirst) this.served.metrics.addFirstToken((performance.now() - began) / 1000);
+        isFirst = false;
+        if (event.type === 'end') {
+          const { length } = event.generation.tokens;
+          this.usage.output += length;
+          this.served.metrics.addTokens('output', length);
+        }
+        yield event;
+      }
+    } finally {
+      this.task.dispose();
+    }
+  }
+
+  /** The answers, in the order of their numbers. */
+  async all(): Promise<Generation[]> {
+    const answers: Generation[] = [];
+    for await (const event of this.events())
+      if (event.type === 'end') answers[event.input] = event.generation;
+    return answers;
+  }
+
+  private get options(): TaskStreamOptions {
+    const { temperature, topK, topP, seed, maxTokens, stop, logProbs } = this.question;
+    // No probability mass is that of the most probable token.
+    const isGreedy = temperature === 0 || topP === 0 || (temperature ?? topP ?? topK) === undefined;
+    const drawn = { temperature, topK, topP, seed: seed === undefined ? randomInt(2 ** 47) : positive(seed) };
+    return {
+      ...(isGreedy ? {} : drawn),
+      ...(maxTokens === undefined ? {} : { maxTokens }),
+      ...(stop && stop.length > 0 ? { stop } : {}),
+      logProbs,
+      maxInputTokens: this.served.limits.inputTokens,
+      whenFull: 'reject',
+      signal: this.signal,
+    };
+  }
+}
+
+/** Seeds of OpenAI's API may be negative, and have 64 bits. */
+function positive(seed: number): number {
+  return Number(BigInt.asUintN(52, BigInt(seed)));
+}
+
+function checkAmounts({ limits }: Served, { inputs, n, maxTokens = 1 }: Question): void {
+  const answers = inputs.length * n;
+  if (answers > limits.answers)
+    throw new ApiError(
+      400,
+      `This asks for ${answers} answers, the limit is ${limits.answers}; ask for fewer at once.`,
+      {
+        code: 'too_many_answers',
+      },
+    );
+  if (maxTokens > limits.outputTokens)
+    throw new ApiError(
+      400,
+      `This asks for up to ${maxTokens} tokens, the limit is ${limits.outputTokens}; ask for fewer.`,
+      {
+        code: 'too_many_tokens',
+      },
+    );
+}
+
+/** @returns the tokens of all @throws ApiError 400 for one that is too long, or empty */
+export function countInputs({ limits }: Served, task: Task, inputs: readonly string[]): number {
+  let total = 0;
+  for (const [i, input] of inputs.entries()) {
+    const which = inputs.length === 1 ? 'The input' : `Input number ${i}`;
+    if (input.trim() === '')
+      throw new ApiError(400, `${which} is empty; give a text.`, { code: 'empty_input' });
+    const tokens = task.inputTokens(input);
+    // A text that holds the instruction too has its own budget.
+    if (tokens > limits.inputTokens && task.source?.format !== 'tk-instruct') {
+      throw new ApiError(
+        400,
+        `${which} has ${tokens} tokens, the limit of this server is ${limits.inputTokens}; shorten it.`,
+        {
+          code: 'context_length_exceeded',
+        },
+      );
+    }
+    total += tokens;
+  }
+  return total;
+}

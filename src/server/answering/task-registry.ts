@@ -1,0 +1,105 @@
+import { sha256Hex } from '../../util/hash.js';
+import { ApiError } from '../http/errors.js';
+import type { Instruction, Served } from './served.js';
+
+/** A task that a client has registered. What is compiled of it is the engine's cache's business. */
+export interface RegisteredTask {
+  /** Made of its instruction: the same everywhere. */
+  readonly id: string;
+  readonly name: string | undefined;
+  readonly instruction: Instruction;
+  readonly instructionTokens: number;
+  /** In seconds since 1970. */
+  readonly created: number;
+}
+
+/** The id of the task of an instruction. */
+export function taskId({ definition, examples }: Instruction): string {
+  const parts = examples.flatMap(({ input, output }) => [input, output]);
+  return `task-${sha256Hex(definition, ...parts).slice(0, 32)}`;
+}
+
+/** Tasks by id and by name, in the order of registering. Only their texts are held. */
+export class TaskRegistry {
+  private readonly byId = new Map<string, RegisteredTask>();
+  private readonly idOfName = new Map<string, string>();
+
+  constructor(private readonly served: Served) {}
+
+  get size(): number {
+    return this.byId.size;
+  }
+
+  list(): RegisteredTask[] {
+    return [...this.byId.values()];
+  }
+
+  /** @throws ApiError 404 */
+  get(idOrName: string): RegisteredTask {
+    const task = this.byId.get(this.idOfName.get(idOrName) ?? idOrName);
+    if (task) return task;
+    throw new ApiError(
+      404,
+      `There is no task ${JSON.stringify(idOrName.slice(0, 100))}; make it with POST /v1/tasks.`,
+      { code: 'task_not_found' },
+    );
+  }
+
+  /**
+   * The task of an instruction, compiled and registered if it is not; a name it has not yet becomes its name.
+   *
+   * @throws ApiError 409 for the name of another task, 400 where there are as many as there may be; HintError
+   */
+  async add(
+    instruction: Instruction,
+    name: string | undefined,
+    signal: AbortSignal,
+  ): Promise<{ task: RegisteredTask; isNew: boolean }> {
+    const id = taskId(instruction);
+    this.checkPlace(id, name);
+    const { task, cached } = await this.served.task(instruction, signal);
+    const { instructionTokens } = task;
+    task.dispose();
+    this.served.metrics.addTokens(cached ? 'cached_instruction' : 'instruction', instructionTokens);
+    // Others may have come while it was compiled.
+    this.checkPlace(id, name);
+    const known = this.byId.get(id);
+    const registered: RegisteredTask = {
+      id,
+      name: name ?? known?.name,
+      instruction,
+      instructionTokens,
+      created: known?.created ?? Math.floor(Date.now() / 1000),
+    };
+    if (known?.name !== undefined && known.name !== registered.name) this.idOfName.delete(known.name);
+    this.byId.set(id, registered);
+    if (registered.name !== undefined) this.idOfName.set(registered.name, id);
+    return { task: registered, isNew: known === undefined };
+  }
+
+  /** Forgets a task, and what the cache has of it unless that is in use. @throws ApiError 404 */
+  remove(idOrName: string): RegisteredTask {
+    const task = this.get(idOrName);
+    this.byId.delete(task.id);
+    if (task.name !== undefined) this.idOfName.delete(task.name);
+    this.served.engine.tasks.evict(this.served.requestOf(task.instruction));
+    return task;
+  }
+
+  private checkPlace(id: string, name: string | undefined): void {
+    const owner = name === undefined ? undefined : this.idOfName.get(name);
+    if (owner !== undefined && owner !== id)
+      throw new ApiError(
+        409,
+        `The name ${name} is that of another task, ${owner}; choose another, or delete that task.`,
+        {
+          param: 'name',
+          code: 'name_taken',
+        },
+      );
+    if (!this.byId.has(id) && this.byId.size >= this.served.limits.tasks)
+      throw new ApiError(400, `There are ${this.byId.size} tasks, the limit; delete some first.`, {
+        code: 'too_many_tasks',
+      });
+  }
+}

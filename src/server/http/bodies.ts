@@ -1,0 +1,66 @@
+import type { FastifyInstance, FastifySchemaCompiler } from 'fastify';
+import type { z } from 'zod';
+import { check } from '../../util/check.js';
+import { HintError } from '../../util/errors.js';
+import { nearest } from '../../util/nearest.js';
+import { decodeText, parseJson } from '../../util/read-file.js';
+import { ApiError } from './errors.js';
+
+/** Reads JSON bodies strictly: other parsers pass over bytes that are not UTF-8. */
+export function addJsonBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+    try {
+      done(null, jsonOf(body as Buffer));
+    } catch (error) {
+      done(error as Error, undefined);
+    }
+  });
+}
+
+function jsonOf(body: Buffer): unknown {
+  if (body.length === 0) throw new ApiError(400, 'The body is empty; send a JSON object.');
+  try {
+    return parseJson(decodeText(body, 'The body'), 'The body', 'it');
+  } catch (error) {
+    if (!(error instanceof HintError)) throw error;
+    // Of the sentence only what is wrong: its next step is that of files.
+    const [wrong = error.message] = error.message.split(/; (?:convert|it may be|split)/);
+    throw new ApiError(400, `${wrong}; send JSON in UTF-8.`, { code: 'invalid_json' });
+  }
+}
+
+/** Checks what requests bring against zod schemas, from which the OpenAPI document is made too. */
+export const validate: FastifySchemaCompiler<z.ZodType> =
+  ({ schema }) =>
+  (value: unknown) => {
+    const { data, faults } = check(schema, value);
+    if (!faults) return { value: data };
+    const [fault] = faults;
+    return { error: refusalOf(fault, schema) };
+  };
+
+function refusalOf(fault: z.core.$ZodIssue, schema: z.ZodType): ApiError {
+  const path = fault.path.map(String);
+  if (fault.code === 'unrecognized_keys') {
+    const [key = ''] = fault.keys;
+    const known = path.length === 0 ? Object.keys((schema as z.ZodObject).shape ?? {}) : [];
+    const like = nearest(key, known);
+    const param = [...path, key].join('.');
+    return new ApiError(
+      400,
+      `The parameter ${param} is unknown here; ${like === undefined ? 'leave it out' : `did you mean ${like}?`}.`.replace(
+        '?.',
+        '?',
+      ),
+      { param, code: 'unknown_parameter' },
+    );
+  }
+  if (path.length === 0) return new ApiError(400, `The body ${fault.message}.`, { code: 'invalid_value' });
+  const param = path.join('.');
+  const unsupported = fault.message.startsWith('is not supported');
+  return new ApiError(400, `The parameter ${param} ${fault.message}.`, {
+    param,
+    code: unsupported ? 'unsupported_parameter' : 'invalid_value',
+  });
+}

@@ -1,0 +1,113 @@
+import { z } from 'zod';
+import { finishReason, type Usage } from '../answering/answer.js';
+import type { Instruction } from '../answering/served.js';
+import type { RegisteredTask } from '../answering/task-registry.js';
+import type { Generation } from '../../inference/task/task.js';
+
+/** An example of a task, as the instruction shows it. */
+const EXAMPLE = z.strictObject({ input: z.string(), output: z.string() });
+
+/** What says what to do. */
+export const INSTRUCTION = {
+  instruction: z.string().min(1).describe('What to do, in natural language.'),
+  examples: z.array(EXAMPLE).optional().describe('Examples that belong to the instruction.'),
+};
+
+export const TASK_NAME = z
+  .string()
+  .regex(/^[A-Za-z0-9][\w.-]{0,63}$/, {
+    error: 'must be a name of up to 64 letters, digits and -_., which begins with a letter or digit',
+  })
+  .refine((name) => !name.startsWith('task-'), { error: 'must not begin with "task-", as ids do' });
+
+/** How tokens are chosen. */
+export const DECODING = {
+  temperature: z.number().min(0).optional().describe('Greedy where neither it, top_p nor top_k is given.'),
+  top_p: z.number().min(0).max(1).optional(),
+  top_k: z.int().min(1).optional(),
+  seed: z.int().optional(),
+  max_tokens: z.int().min(1).optional().describe('Most tokens of an output (default 128).'),
+  stop: z.array(z.string().min(1)).max(16).optional(),
+};
+type DecodingBody = z.infer<z.ZodObject<typeof DECODING>>;
+
+/** A task by its id or name. */
+export const TASK_PARAMS = z.strictObject({ id: z.string() });
+
+export const TASK = z.object({
+  id: z.string().describe('Made of the instruction: the same on every server.'),
+  object: z.literal('task'),
+  name: z.string().nullable(),
+  created: z.int(),
+  instruction: z.string(),
+  examples: z.array(EXAMPLE),
+  instruction_tokens: z
+    .int()
+    .describe('Read once; 0 where the model reads the instruction with every input.'),
+  cache: z
+    .object({
+      tier: z.enum(['full', 'encoded', 'file', 'arriving']),
+      bytes: z.int(),
+    })
+    .nullable()
+    .describe('What is kept of it on the device; null where the next use compiles it.'),
+});
+
+export const OUTPUT = z.object({
+  index: z.int(),
+  text: z.string(),
+  finish_reason: z.enum(['stop', 'length']),
+});
+
+export const OWN_USAGE = z.object({
+  instruction_tokens: z.int(),
+  cached_instruction_tokens: z.int(),
+  input_tokens: z.int(),
+  output_tokens: z.int(),
+});
+
+export function instructionOf(body: {
+  instruction: string;
+  examples?: readonly z.infer<typeof EXAMPLE>[] | undefined;
+}): Instruction {
+  return { definition: body.instruction, examples: body.examples ?? [] };
+}
+
+export function decodingOf(body: DecodingBody): {
+  temperature: number | undefined;
+  topP: number | undefined;
+  topK: number | undefined;
+  seed: number | undefined;
+  maxTokens: number | undefined;
+  stop: readonly string[] | undefined;
+} {
+  const { temperature, top_p: topP, top_k: topK, seed, max_tokens: maxTokens, stop } = body;
+  return { temperature, topP, topK, seed, maxTokens, stop };
+}
+
+export function taskBody(task: RegisteredTask, cache: z.infer<typeof TASK>['cache']): z.infer<typeof TASK> {
+  const { id, name, created, instruction, instructionTokens } = task;
+  return {
+    id,
+    object: 'task',
+    name: name ?? null,
+    created,
+    instruction: instruction.definition,
+    examples: instruction.examples.map(({ input, output }) => ({ input, output })),
+    instruction_tokens: instructionTokens,
+    cache,
+  };
+}
+
+export function outputBody(generation: Generation, index: number): z.infer<typeof OUTPUT> {
+  return { index, text: generation.text, finish_reason: finishReason(generation) };
+}
+
+export function usageBody({ instruction, cached, input, output }: Usage): z.infer<typeof OWN_USAGE> {
+  return {
+    instruction_tokens: instruction,
+    cached_instruction_tokens: cached,
+    input_tokens: input,
+    output_tokens: output,
+  };
+}

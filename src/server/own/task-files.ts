@@ -1,0 +1,141 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import type { Instruction, Served } from '../answering/served.js';
+import type { TaskRegistry } from '../answering/task-registry.js';
+import { endingOf } from '../http/ending.js';
+import { ApiError } from '../http/errors.js';
+import type { TaskFolder } from './task-folder.js';
+import { TASK, TASK_NAME, TASK_PARAMS, taskBody } from './schemas.js';
+import { HintError } from '../../util/errors.js';
+import { ioError } from '../../util/write-error.js';
+
+const QUERY = z.strictObject({ name: TASK_NAME.optional() });
+const FILE = 'application/octet-stream';
+
+/**
+ * GET /v1/tasks/{id}/file and POST /v1/tasks/file: task files as "hint compile" writes them. Names of files are made by
+ * the server; nothing of a request becomes part of a path.
+ */
+export function addTaskFiles(
+  app: FastifyInstance,
+  served: Served,
+  tasks: TaskRegistry,
+  folder: TaskFolder,
+): void {
+  app.get<{ Params: z.infer<typeof TASK_PARAMS> }>(
+    '/v1/tasks/:id/file',
+    {
+      schema: {
+        summary: 'The file of a task, as "hint compile" writes it',
+        tags: ['Tasks'],
+        params: TASK_PARAMS,
+        produces: [FILE],
+      },
+    },
+    async (request, reply) => {
+      const { id, instruction } = tasks.get(request.params.id);
+      const signal = endingOf(request);
+      const { task } = await served.task(instruction, signal);
+      const path = await folder.newPath();
+      try {
+        await task.save(path, { signal });
+        const { size } = await stat(path);
+        const file = createReadStream(path);
+        file.once('close', () => void folder.remove(path));
+        reply.header('content-disposition', `attachment; filename="${id}.safetensors"`);
+        return await reply.type(FILE).header('content-length', size).send(file);
+      } catch (error) {
+        await folder.remove(path);
+        throw withoutPath(error, path);
+      } finally {
+        task.dispose();
+      }
+    },
+  );
+
+  void app.register(async (scope) => {
+    scope.removeAllContentTypeParsers();
+    // The file is written as it comes, so that it is never in memory whole.
+    scope.addContentTypeParser(FILE, { bodyLimit: served.limits.taskFileBytes }, (_request, body, done) =>
+      done(null, body),
+    );
+    scope.route<{ Querystring: z.infer<typeof QUERY>; Body: Readable }>({
+      method: 'POST',
+      url: '/v1/tasks/file',
+      bodyLimit: served.limits.taskFileBytes,
+      schema: {
+        summary: 'Take in the file of a task that this model compiled',
+        tags: ['Tasks'],
+        consumes: [FILE],
+        querystring: QUERY,
+        response: { 200: TASK, 201: TASK },
+      },
+      handler: async (request, reply) => {
+        const signal = endingOf(request);
+        const path = await folder.newPath();
+        let keeps = false;
+        try {
+          await receive(request.body, path, served.limits.taskFileBytes, signal);
+          const instruction = await load(served, path, signal);
+          const { task, isNew } = await tasks.add(instruction, request.query.name, signal);
+          folder.assign(task.id, path);
+          keeps = true;
+          const cached = served.engine.tasks.find(served.requestOf(instruction));
+          const body = taskBody(task, cached ? { tier: cached.tier, bytes: cached.bytes } : null);
+          return await reply.code(isNew ? 201 : 200).send(body);
+        } catch (error) {
+          throw withoutPath(error, path);
+        } finally {
+          if (!keeps) await folder.remove(path);
+        }
+      },
+    });
+  });
+}
+
+async function receive(body: Readable, path: string, most: number, signal: AbortSignal): Promise<void> {
+  let bytes = 0;
+  try {
+    await pipeline(
+      body,
+      async function* (chunks: AsyncIterable<Buffer>) {
+        for await (const chunk of chunks) {
+          bytes += chunk.length;
+          if (bytes > most)
+            throw new ApiError(413, `The file is larger than ${most} bytes, the limit of this server.`);
+          yield chunk;
+        }
+      },
+      createWriteStream(path, { flags: 'wx', mode: 0o600 }),
+      { signal },
+    );
+  } catch (error) {
+    const failure = error instanceof ApiError ? error : ioError('write', 'the task file', error);
+    if (failure instanceof HintError) throw new ApiError(507, failure.message, { code: 'io' });
+    throw error;
+  }
+}
+
+/** Loads a task file into the engine's cache. @returns what it was compiled from */
+async function load({ engine }: Served, path: string, signal: AbortSignal): Promise<Instruction> {
+  using task = await engine.tasks.load(path, { signal });
+  if (task.source) {
+    const { definition, examples, format, maxTokens } = task.source;
+    return { definition, examples, compiled: { format, maxTokens } };
+  }
+  throw new ApiError(
+    400,
+    'The task file does not say what it was compiled from, only token ids; compile it from a text.',
+    { code: 'invalid_file' },
+  );
+}
+
+/** An error that names no file of the server. */
+function withoutPath(error: unknown, path: string): unknown {
+  if (!(error instanceof HintError) || !error.message.includes(path)) return error;
+  return new HintError(error.code, error.message.replaceAll(path, 'The task file'), { cause: error });
+}

@@ -1,0 +1,78 @@
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import type { Served } from '../answering/served.js';
+import type { RegisteredTask, TaskRegistry } from '../answering/task-registry.js';
+import { endingOf } from '../http/ending.js';
+import type { TaskFolder } from './task-folder.js';
+import { INSTRUCTION, instructionOf, TASK, TASK_NAME, TASK_PARAMS, taskBody } from './schemas.js';
+
+const BODY = z.strictObject({
+  ...INSTRUCTION,
+  name: TASK_NAME.optional().describe('A name to call it by, beside its id.'),
+});
+
+/** POST, GET and DELETE of /v1/tasks: tasks that are compiled ahead of their inputs. */
+export function addTasks(
+  app: FastifyInstance,
+  served: Served,
+  tasks: TaskRegistry,
+  folder: TaskFolder,
+): void {
+  const shown = (task: RegisteredTask): z.infer<typeof TASK> => {
+    const cached = served.engine.tasks.find(served.requestOf(task.instruction));
+    return taskBody(task, cached ? { tier: cached.tier, bytes: cached.bytes } : null);
+  };
+
+  app.route<{ Body: z.infer<typeof BODY> }>({
+    method: 'POST',
+    url: '/v1/tasks',
+    schema: {
+      summary: 'Compile an instruction; again for the same one it answers with the task that is there',
+      tags: ['Tasks'],
+      body: BODY,
+      response: { 200: TASK, 201: TASK },
+    },
+    handler: async (request, reply) => {
+      const { body } = request;
+      const { task, isNew } = await tasks.add(instructionOf(body), body.name, endingOf(request));
+      return reply.code(isNew ? 201 : 200).send(shown(task));
+    },
+  });
+
+  app.get(
+    '/v1/tasks',
+    {
+      schema: {
+        summary: 'The tasks that were registered',
+        tags: ['Tasks'],
+        response: { 200: z.object({ object: z.literal('list'), data: z.array(TASK) }) },
+      },
+    },
+    async () => ({ object: 'list', data: tasks.list().map(shown) }),
+  );
+
+  app.get<{ Params: z.infer<typeof TASK_PARAMS> }>(
+    '/v1/tasks/:id',
+    { schema: { summary: 'A task', tags: ['Tasks'], params: TASK_PARAMS, response: { 200: TASK } } },
+    async (request) => shown(tasks.get(request.params.id)),
+  );
+
+  app.delete<{ Params: z.infer<typeof TASK_PARAMS> }>(
+    '/v1/tasks/:id',
+    {
+      schema: {
+        summary: 'Forget a task',
+        tags: ['Tasks'],
+        params: TASK_PARAMS,
+        response: {
+          200: z.object({ id: z.string(), object: z.literal('task'), deleted: z.literal(true) }),
+        },
+      },
+    },
+    async (request) => {
+      const { id } = tasks.remove(request.params.id);
+      await folder.removeOf(id);
+      return { id, object: 'task', deleted: true };
+    },
+  );
+}
