@@ -18,11 +18,7 @@ export class Turns {
     try {
       return await work();
     } finally {
-      const [next] = this.waiting;
-      if (next) {
-        this.waiting.delete(next);
-        next();
-      } else this.free++;
+      this.passOn();
     }
   }
 
@@ -34,12 +30,12 @@ export class Turns {
       await abortable(woken, signal);
     } catch (error) {
       // A turn that came meanwhile is passed on.
-      if (!this.waiting.delete(wake)) await this.passOn();
+      if (!this.waiting.delete(wake)) this.passOn();
       throw error;
     }
   }
 
-  private async passOn(): Promise<void> {
+  private passOn(): void {
     const [next] = this.waiting;
     if (next) {
       this.waiting.delete(next);

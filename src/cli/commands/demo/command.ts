@@ -17,6 +17,7 @@ import { action, note, print, printJson, table } from '../../support/context.js'
 import { reporter } from '../../support/run-settings.js';
 import { measureSystem, type DemoRow } from './measure.js';
 import * as settings from '../../../demo/settings.js';
+import { shellWord } from '../../support/shell-word.js';
 import { jsonOption, seedOption, wholeNumber } from '../../support/options.js';
 
 interface DemoOptions {
@@ -192,6 +193,10 @@ function report(rows: DemoRow[], shown: Shown, seconds: number, options: DemoOpt
     print(`  ${input}  ->  ${output}${output === expected ? '' : `   (expected: ${expected})`}`);
   print();
   print(`Done in ${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s.`);
+  if (options.output === undefined) return;
+  print(
+    `Serve what it trained to any client of OpenAI's API: npx hint serve ${shellWord(join(options.output, 'hint'))}`,
+  );
 }
 
 function percent(part: number, whole: number): string {
