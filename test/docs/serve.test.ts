@@ -63,6 +63,7 @@ describe('docs/serve.md', () => {
     for (const row of [
       `(\`--max-instruction-tokens\`) | ${shown(instructionTokens)} |`,
       `(\`--max-input-tokens\`) | ${shown(inputTokens)} |`,
+      `examples of an instruction | ${DEFAULT_LIMITS.examples} |`,
       `that wait (1,024) | ${shown(requests)} |`,
       `(\`--timeout\`) | ${seconds} |`,
       `| ${bodyBytes / 2 ** 20} MiB; task files ${taskFileBytes / 2 ** 30} GiB |`,

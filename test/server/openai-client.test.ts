@@ -283,21 +283,47 @@ describe('what is refused', () => {
     await expect(create({ temprature: 1 })).rejects.toThrow(/did you mean temperature\?/);
   });
 
-  it('an input that is too long is told by how much, and one of 100,000 tokens too', async () => {
-    for (const words of [1500, 100_000])
-      await expect(
-        create({ messages: [messages[0], { role: 'user', content: 'cat '.repeat(words) }] }),
-      ).rejects.toMatchObject({
-        status: 400,
-        code: 'context_length_exceeded',
-        message: expect.stringMatching(/has \d+ tokens, the limit of this server is 1024/) as string,
-      });
-    await expect(
-      create({ messages: [{ role: 'system', content: 'cat '.repeat(100_000) }, messages[1]] }),
-    ).rejects.toMatchObject({
+  it.each<[string, string, string, RegExp]>([
+    [
+      'an input',
+      'Count.',
+      'cat '.repeat(1500),
+      /^400 The input has 1501 tokens, the limit of this server is 1024;/,
+    ],
+    [
+      'an input of 100,000 tokens',
+      'Count.',
+      'cat '.repeat(1e5),
+      /^400 The input has 400000 characters, .* 1024 tokens/,
+    ],
+    ['an instruction', 'cat '.repeat(1500), input, /instruction has \d+ tokens, the limit is 1024/],
+    ['an instruction of 100,000 tokens', 'cat '.repeat(1e5), input, /instruction has 400000 characters/],
+  ])('%s that is too long is told by how much', async (_, system, user, sentence) => {
+    const asked = {
+      messages: [
+        { role: 'system', content: system },
+        { role: 'user', content: user },
+      ],
+    };
+    await expect(create(asked)).rejects.toMatchObject({
       status: 400,
-      message: expect.stringMatching(/instruction has \d+ tokens, the limit is 1024/) as string,
+      message: expect.stringMatching(sentence) as string,
     });
+  });
+
+  it('more examples than may be are refused, before any is looked at', async () => {
+    const pair = [
+      { role: 'user', content: 'a' },
+      { role: 'assistant', content: 'b' },
+    ];
+    const many = Array.from({ length: 8000 }, () => pair).flat();
+    await expect(create({ messages: [messages[0], ...many, messages[1]] })).rejects.toMatchObject({
+      status: 400,
+      code: 'too_many_examples',
+    });
+    await expect(
+      create({ messages: [messages[0], ...many.slice(0, 128), messages[1]], max_tokens: 1 }),
+    ).resolves.toBeDefined();
   });
 
   it('a model that reads instructions asks for one', async () => {

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { Generation, GenerationEvent, Task, TaskStreamOptions } from '../../inference/task/task.js';
 import { ApiError } from '../http/errors.js';
+import { checkInstruction, countInputs } from './lengths.js';
 import type { Instruction, Served } from './served.js';
 
 /** What is asked of the model, whichever way it was asked. */
@@ -46,9 +47,10 @@ export class Answer {
   /** @throws ApiError 400 naming what is too long or too much; HintError */
   static async begin(served: Served, question: Question, signal: AbortSignal): Promise<Answer> {
     checkAmounts(served, question);
+    if (question.instruction) checkInstruction(served, question.instruction);
     const { task, cached } = await served.task(question.instruction, signal);
     try {
-      const input = countInputs(served, task, question.inputs);
+      const input = await countInputs(served, task, question.inputs);
       const instruction = task.instructionTokens;
       const usage = { instruction, cached: cached ? instruction : 0, input, output: 0 };
       served.metrics.addTokens(cached ? 'cached_instruction' : 'instruction', instruction);
@@ -130,27 +132,4 @@ function checkAmounts({ limits }: Served, { inputs, n, maxTokens = 1 }: Question
         code: 'too_many_tokens',
       },
     );
-}
-
-/** @returns the tokens of all @throws ApiError 400 for one that is too long, or empty */
-export function countInputs({ limits }: Served, task: Task, inputs: readonly string[]): number {
-  let total = 0;
-  for (const [i, input] of inputs.entries()) {
-    const which = inputs.length === 1 ? 'The input' : `Input number ${i}`;
-    if (input.trim() === '')
-      throw new ApiError(400, `${which} is empty; give a text.`, { code: 'empty_input' });
-    const tokens = task.inputTokens(input);
-    // A text that holds the instruction too has its own budget.
-    if (tokens > limits.inputTokens && task.source?.format !== 'tk-instruct') {
-      throw new ApiError(
-        400,
-        `${which} has ${tokens} tokens, the limit of this server is ${limits.inputTokens}; shorten it.`,
-        {
-          code: 'context_length_exceeded',
-        },
-      );
-    }
-    total += tokens;
-  }
-  return total;
 }

@@ -8,6 +8,8 @@ export interface ServerLimits {
   taskFileBytes: number;
   /** Tokens of an instruction with its examples (default 1,024, what the systems are trained on). */
   instructionTokens: number;
+  /** Examples of an instruction (default 64). */
+  examples: number;
   /** Tokens of an input (default 1,024). */
   inputTokens: number;
   /** Tokens that may be asked for (default 4,096). */
@@ -28,6 +30,7 @@ export const DEFAULT_LIMITS: Readonly<ServerLimits> = {
   bodyBytes: 1024 ** 2,
   taskFileBytes: 1024 ** 3,
   instructionTokens: 1024,
+  examples: 64,
   inputTokens: 1024,
   outputTokens: 4096,
   answers: 128,
@@ -44,6 +47,7 @@ export const LIMITS: Members<Partial<ServerLimits>> = {
   bodyBytes: amount,
   taskFileBytes: optional(integer(1)),
   instructionTokens: tokens,
+  examples: optional(integer(0, 2 ** 20)),
   inputTokens: tokens,
   outputTokens: tokens,
   answers: amount,

@@ -1,5 +1,6 @@
 import { sha256Hex } from '../../util/hash.js';
 import { ApiError } from '../http/errors.js';
+import { checkInstruction } from './lengths.js';
 import type { Instruction, Served } from './served.js';
 
 /** A task that a client has registered. What is compiled of it is the engine's cache's business. */
@@ -57,6 +58,7 @@ export class TaskRegistry {
   ): Promise<{ task: RegisteredTask; isNew: boolean }> {
     const id = taskId(instruction);
     this.checkPlace(id, name);
+    checkInstruction(this.served, instruction);
     const { task, cached } = await this.served.task(instruction, signal);
     const { instructionTokens } = task;
     task.dispose();

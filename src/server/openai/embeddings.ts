@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { countInputs } from '../answering/answer.js';
+import { countInputs } from '../answering/lengths.js';
 import type { Served } from '../answering/served.js';
 import type { TaskRegistry } from '../answering/task-registry.js';
 import { ApiError } from '../http/errors.js';
@@ -62,7 +62,7 @@ export function addEmbeddings(app: FastifyInstance, served: Served, tasks: TaskR
         signal,
       );
       try {
-        const tokens = countInputs(served, task, inputs);
+        const tokens = await countInputs(served, task, inputs);
         served.metrics.addTokens('input', tokens);
         const { inputTokens } = served.limits;
         const vectors = await task.embed(inputs, { signal, maxInputTokens: inputTokens });

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { countInputs } from '../answering/answer.js';
+import { checkCharacters, countInputs } from '../answering/lengths.js';
 import type { Served } from '../answering/served.js';
 import type { TaskRegistry } from '../answering/task-registry.js';
 import { endingOf } from '../http/ending.js';
@@ -53,7 +53,7 @@ export function addRank(app: FastifyInstance, served: Served, tasks: TaskRegistr
       const signal = endingOf(request);
       const { task } = await served.task(tasks.get(params.id).instruction, signal);
       try {
-        served.metrics.addTokens('input', countInputs(served, task, inputs));
+        served.metrics.addTokens('input', await countInputs(served, task, inputs));
         checkChoices(served, choices);
         const scored = await task.scoreChoices(inputs, choices, {
           lengthNormalised: body.length_normalised === true,
@@ -76,12 +76,13 @@ export function addRank(app: FastifyInstance, served: Served, tasks: TaskRegistr
 
 function checkChoices({ engine, limits }: Served, choices: readonly string[]): void {
   for (const [i, choice] of choices.entries()) {
+    checkCharacters(`Choice number ${i}`, choice.length, limits.inputTokens);
     const tokens = engine.tokenizer?.tokenLength(choice) ?? 0;
-    if (tokens > limits.outputTokens)
-      throw new ApiError(
-        400,
-        `Choice number ${i} has ${tokens} tokens, the limit is ${limits.outputTokens}; shorten it.`,
-        { param: `choices.${i}`, code: 'too_many_tokens' },
-      );
+    if (tokens <= limits.inputTokens) continue;
+    throw new ApiError(
+      400,
+      `Choice number ${i} has ${tokens} tokens, the limit is ${limits.inputTokens}; shorten it.`,
+      { param: `choices.${i}`, code: 'context_length_exceeded' },
+    );
   }
 }
