@@ -23,12 +23,15 @@ export interface MultiplyAdds {
   readonly projections: number;
   /** Attention scores and weighted values, prefixes and the fused instruction included. */
   readonly attention: number;
+  /** The two or three products of the feed-forward layers, of encoders and decoder. */
   readonly feedForward: number;
   /** Use of adapters and LoRA. */
   readonly adaptations: number;
   /** Generator MLPs. */
   readonly generators: number;
+  /** The product of the last decoder states with the vocabulary. */
   readonly lmHead: number;
+  /** The sum of all parts above. */
   readonly total: number;
 }
 
@@ -61,6 +64,7 @@ const LENGTHS = optionsOf<InferenceLengths>(
 export interface InferenceCost {
   /** Spent once per task: hyperencoder, generators, keys and values of the fused instruction. */
   readonly perTask: MultiplyAdds;
+  /** Spent on each input again: reading it, and generating its output token by token. */
   readonly perExample: MultiplyAdds;
   /** perTask + examples × perExample, in FLOPs (two per multiply-add). */
   readonly flops: number;

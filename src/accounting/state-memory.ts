@@ -5,12 +5,15 @@ import type { FloatDType } from '../tensor/ops.js';
 
 /** Bytes that training holds from the first update on; they do not depend on the batch. */
 export interface StateMemory {
+  /** Bytes of all parameters in their own dtype, trained or not. */
   readonly parameters: number;
   /** Copies of matrices in the dtype of products, when parameters have another. */
   readonly copies: number;
   /** Gradients of the parameters that are trained, in f32. */
   readonly gradients: number;
+  /** Bytes of what the optimizer keeps of the trained parameters' gradients. */
   readonly moments: number;
+  /** The sum of all parts above, in bytes. */
   readonly total: number;
 }
 

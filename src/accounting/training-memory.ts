@@ -12,6 +12,7 @@ import { stateMemory, type ParameterMemory, type StateMemory } from './state-mem
 
 /** Memory of training with one backward plan, in bytes. */
 export interface ModeMemory {
+  /** The plan that takes it. */
   readonly mode: BackwardPlan;
   /** The activations of the microbatch that takes most. */
   readonly activations: ActivationMemory;

@@ -21,6 +21,7 @@ export interface TokenizedExample {
 
 /** An answer that can be scored. */
 export interface Choice {
+  /** As the dataset writes it, for scoring. */
   text: string;
   /** With EOS, at least one token. */
   ids: Int32Array;
@@ -47,6 +48,7 @@ export const EXAMPLES: Kind<TokenizedExample[]> = list(
 
 /** Sequences laid end to end: sequence i is `ids[offsets[i] … offsets[i+1])`. Nothing is padded. */
 export interface Ragged {
+  /** Token ids of all sequences, one after the other. */
   ids: Int32Array;
   /** Length = number of sequences + 1, starts at 0. */
   offsets: Int32Array;

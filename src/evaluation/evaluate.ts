@@ -42,11 +42,13 @@ const EVALUATE = optionsOf<EvaluateOptions>({
 export interface Evaluation {
   /** In the order of the examples. */
   predictions: Prediction[];
+  /** Means over all examples and per task, as percentages. */
   scores: ScoreReport;
   /** Distinct instructions that were compiled; 0 where the instruction is part of the input or absent. */
   tasksCompiled: number;
   /** Wall time of compiling and generating, without tokenising and scoring. */
   seconds: number;
+  /** The same wall time for 100 examples. */
   secondsPer100: number;
   /**
    * Floating point operations per 100 examples, tasks compiled once included (see flops.ts for what is counted); of beam
@@ -55,6 +57,7 @@ export interface Evaluation {
   flopsPer100: number;
   /** Tokens read and written. */
   inputTokens: number;
+  /** Tokens generated, ends of sequence included. */
   outputTokens: number;
 }
 

@@ -9,9 +9,13 @@ import { parseJson, readJson } from '../util/read-file.js';
 
 /** One generated answer to be scored. */
 export interface Prediction {
+  /** Of the instance that was answered, as its dataset writes it. */
   readonly id: string;
+  /** The model's answer as text. */
   readonly prediction: string;
+  /** Name of the task that the instance belongs to; absent where the file does not say. */
   readonly task?: string;
+  /** Acceptable answers, where they are stored beside the prediction. */
   readonly references?: readonly string[];
 }
 

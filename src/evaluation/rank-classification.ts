@@ -52,7 +52,9 @@ const SET = shaped<Pick<P3EvaluationSet, 'examples'> & { templates: ReadonlyMap<
 
 /** A prediction; ranked ones have the choices and their log probabilities. */
 export interface P3Prediction extends Prediction {
+  /** Texts that were ranked, in the order of the dataset. */
   readonly choices?: readonly string[];
+  /** Log probability of each choice, in nats, in the same order. */
   readonly scores?: readonly number[];
 }
 
@@ -62,13 +64,17 @@ export interface P3Scores {
   readonly accuracy?: number;
   /** Generated datasets. */
   readonly rougeL?: number;
+  /** Answers that equal a reference after normalisation, for generated datasets. */
   readonly exactMatch?: number;
+  /** Examples that the means are of. */
   readonly count: number;
 }
 
 /** Result of evaluating a model on P3. */
 export interface P3Evaluation {
+  /** In the order of the examples. */
   predictions: P3Prediction[];
+  /** Means over the examples of each template. */
   templates: (P3Scores & { dataset: string; template: string })[];
   /** Means over templates; the rounds of ANLI are one dataset, the mean of its rounds (method §8.5). */
   datasets: (P3Scores & { dataset: string; templates: number })[];

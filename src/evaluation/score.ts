@@ -17,8 +17,11 @@ import { bestRouge, TRACK, trackTokens, type ScoreTrack } from './rouge.js';
 
 /** Mean metrics over `count` instances, times 100, rounded to four decimals as Tk-Instruct's scorer does. */
 export interface Scores {
+  /** F-measure of the longest common subsequence with the best reference, 0 to 100. */
   readonly rougeL: number;
+  /** Answers that equal a reference after normalisation, 0 to 100. */
   readonly exactMatch: number;
+  /** Instances that the means are of. */
   readonly count: number;
 }
 
@@ -149,9 +152,11 @@ export interface FileScoreReport extends ScoreReport {
   readonly otherTrack?: number;
 }
 
-/** Options of {@link scoreFile}. */
+/** How {@link scoreFile} scores, and against what. */
 export interface ScoreFileOptions extends ScoreOptions {
+  /** File or directory of acceptable answers; absent: those stored beside the predictions. */
   readonly references?: string | undefined;
+  /** Ends the reading, which rejects with ABORTED. */
   readonly signal?: AbortSignal | undefined;
 }
 

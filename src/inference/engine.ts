@@ -54,8 +54,11 @@ import { Task, type Generation, type TaskHold, type TaskHost } from './task/task
 
 /** What {@link Engine.memory} tells. */
 export interface EngineMemory {
+  /** Held by tensors now, on the device. */
   readonly bytes: number;
+  /** The most that was held at once since its device was made. */
   readonly peakBytes: number;
+  /** Read where they lie in the model's file, which the system may let go of and read again. */
   readonly fileBytes: number;
 }
 
@@ -79,7 +82,9 @@ export class Engine implements TaskHost {
    * @throws HintError INVALID_ARGUMENT for arguments of other kinds, or a tokenizer of another model
    */
   constructor(
+    /** What computes; its parameters must not change while tasks are in use. */
     readonly model: AnyModel,
+    /** Turns texts into ids; without one, only token ids can be given. */
     readonly tokenizer: Tokenizer | undefined = undefined,
     private readonly ownsDevice = false,
     options: Pick<EngineOptions, 'serving' | 'taskCache'> = {},
@@ -322,7 +327,7 @@ export class Engine implements TaskHost {
     return this.knownFingerprint;
   }
 
-  /** @throws HintError INVALID_ARGUMENT for an engine that was closed, or whose device was */
+  /** Refuses work after the end. @throws HintError INVALID_ARGUMENT for an engine that was closed, or whose device was */
   checkOpen(): void {
     if (this.closing.signal.aborted)
       throw new HintError('INVALID_ARGUMENT', 'This engine was closed; open another one.');
@@ -376,6 +381,7 @@ export class Engine implements TaskHost {
     device.close();
   }
 
+  /** Closes it, as `close` does, at the end of `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

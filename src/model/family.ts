@@ -14,6 +14,7 @@ export interface StartRequest {
   readonly system: string;
   /** A model directory, or what new weights are made for. */
   readonly init: string | { readonly size: ModelSize } | { readonly config: unknown };
+  /** From 0 to below 1, of the run's configuration. */
   readonly dropoutRate: number;
   /** For weights that start fresh. */
   readonly seed: number;
@@ -26,7 +27,9 @@ export interface StartRequest {
   readonly hyperencoderInit?: 'pretrained' | 'random' | undefined;
   /** Whether the run says anything about a hypernetwork, which families without one refuse. */
   readonly asksForHypernetwork: boolean;
+  /** Ends the reading of weights, which rejects with ABORTED. */
   readonly signal?: AbortSignal | undefined;
+  /** Called with the number of tensors read, and of all. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -41,8 +44,11 @@ export interface ModelFamily<M extends AnyModel = AnyModel> {
   readonly title: string;
   /** Whether the object of a config.json is one of this family. */
   recognises(config: unknown): boolean;
+  /** Whether a model that is open belongs to this family. */
   owns(model: unknown): model is M;
   /**
+   * Refuses a config.json that this family recognises and cannot run.
+   *
    * @param source names the file in errors
    * @throws HintError INVALID_CONFIG naming every field at fault
    */

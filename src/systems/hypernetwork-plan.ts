@@ -12,6 +12,7 @@ export type HintOptions = { readonly [K in keyof HintConfig]?: HintConfig[K] | u
 
 /** The hypernetwork of a system, and the fields of it that a run may set. */
 export interface HypernetworkPlan {
+  /** What a configuration that says nothing else gets. */
   readonly defaults: HintConfig;
   /** Fields that a run may set; the others define the system. */
   readonly options: readonly (keyof HintConfig)[];

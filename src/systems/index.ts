@@ -46,7 +46,11 @@ export const SYSTEMS: readonly System[] = [
   opt,
 ];
 
-/** @throws HintError INVALID_ARGUMENT listing the systems there are */
+/**
+ * The built-in system that a configuration names.
+ *
+ * @throws HintError INVALID_ARGUMENT listing the systems there are
+ */
 export function findSystem(name: string): System {
   const system = SYSTEMS.find((candidate) => candidate.name === name);
   if (system) return system;

@@ -33,6 +33,7 @@ export interface P3Request {
  * generated, what is trained.
  */
 export interface System {
+  /** The word that configurations and commands name it by. */
   readonly name: string;
   /** One sentence for help texts. */
   readonly summary: string;

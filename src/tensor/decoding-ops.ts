@@ -5,10 +5,13 @@ import type { Tensor } from './tensor.js';
 export interface GreedyState {
   /** i32 [rows]: the token to feed next. */
   token: Tensor;
+  /** i32 [rows]: 1 from the token on that ended a row. */
   finished: Tensor;
   /** i32 [rows, capacity]. */
   tokens: Tensor;
+  /** i32 [1]: tokens generated so far. */
   position: Tensor;
+  /** i32 [1]: 1 as soon as all rows are finished, which ends a replay. */
   stop: Tensor;
 }
 
@@ -24,6 +27,7 @@ export interface SampleAttributes {
   temperature: number;
   /** 0: all. */
   topK: number;
+  /** Probability mass that is kept, above 0; 1: all. */
   topP: number;
   /** An integer below 2^53. */
   seed: number;

@@ -83,7 +83,9 @@ export function opTable(): OpSpec[] {
  * work itself surface at the next `await` of a tensor that depends on it (law 3).
  */
 export class Device implements TensorDevice {
+  /** For native calls alone. */
   readonly handle: NativeDevice;
+  /** Where its memory is and its kernels run. */
   readonly kind: 'cpu' | 'cuda';
   /** Whether inference should multiply by packed weights (`packWeight`), whose order is that of the CPU's kernels. */
   get packsWeights(): boolean {
@@ -383,14 +385,17 @@ export class Device implements TensorDevice {
     }
   }
 
+  /** Counters since the device was made, as of the commands that have run. */
   statistics(): DeviceStatistics {
     return guarded(() => native().statistics(this.handle));
   }
 
+  /** Lets the peak begin again at what is in use now. */
   resetPeakMemory(): void {
     guarded(() => native().resetPeakMemory(this.handle));
   }
 
+  /** Compute threads of the next commands, 1 to 256; 0: one a core. */
   setThreads(threads: number): void {
     guarded(() => native().setThreads(this.handle, threads));
   }
@@ -408,6 +413,7 @@ export class Device implements TensorDevice {
     this.ending.abort(new HintError('ABORTED', 'The device was closed.'));
   }
 
+  /** Closes it, as `close` does, at the end of `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

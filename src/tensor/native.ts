@@ -15,41 +15,62 @@ export type NativeProgram = object & { readonly __program: unique symbol };
 /** This process among those that a launcher has started together. */
 export type NativeGroup = object & { readonly __group: unique symbol };
 
+/** What a tensor's values are stored as; i8 is for quantised weights, i32 for ids and counters. */
 export type DType = 'f32' | 'bf16' | 'i32' | 'i8';
+/** What an attribute of an op may be; lists of whole numbers are Int32Array. */
 export type AttributeValue = number | boolean | string | Int32Array;
+/** Arrays whose bytes become a tensor's; bf16 is given as Uint16Array. */
 export type TypedArray = Float32Array | Int32Array | Int8Array | Uint8Array | Uint16Array;
 
 /** One argument of an op, as its native declaration states it. */
 export interface ArgumentSpec {
+  /** As the op's declaration and its errors have it. */
   name: string;
+  /** Sides by letter, such as `[rows, d]`; equal letters must be of equal size. */
   shape: string;
   /** `floating`: f32 or bf16. */
   dtype: DType | 'floating' | 'any';
+  /** Whether null may stand in its place. */
   optional: boolean;
+  /** Whether backward makes a gradient for it. */
   differentiable: boolean;
+  /** Whether the op writes to it. */
   mutable: boolean;
+  /** Whether backward reads it, so that a tape keeps it. */
   saved: boolean;
 }
 
 /** One row of the op table. */
 export interface OpSpec {
+  /** In snake case, as native code and errors have it. */
   name: string;
+  /** One line about what it computes. */
   summary: string;
+  /** Tensors in the order in which a call gives them. */
   inputs: ArgumentSpec[];
+  /** Tensors in the order in which a call returns them. */
   outputs: ArgumentSpec[];
+  /** Values that are no tensors, in the order in which a call gives them. */
   attributes: { name: string; kind: 'integer' | 'number' | 'string' | 'list'; required: boolean }[];
+  /** Whether there is a backward pass. */
   differentiable: boolean;
 }
 
 /** Counters of a device: allocator bytes, commands executed and floating point operations counted from the op table. */
 export interface DeviceStatistics {
+  /** Of tensors and of what commands need while they run. */
   bytesInUse: number;
   /** Of tensors that are used where they lie in a file, beside {@link bytesInUse}. */
   bytesBorrowed: number;
+  /** Given back by tensors, and kept for the next ones. */
   bytesCached: number;
+  /** The most since the device was made, or since the peak was reset. */
   peakBytesInUse: number;
+  /** Executed since the device was made. */
   commands: number;
+  /** Floating point operations of those commands, two per multiply-add. */
   flops: number;
+  /** Commands that were enqueued and have not run. */
   queued: number;
 }
 

@@ -14,9 +14,11 @@ export type Activation = 'none' | 'gelu' | 'gelu_erf' | 'silu' | 'tanh' | 'relu'
 
 /** A place where dropout happens: the same (seed, site) draws the same mask, forward, backward and recomputed. */
 export interface DropoutSite {
+  /** Probability with which a unit is dropped, from 0 to below 1. */
   rate: number;
   /** Integer below 2^53; changes every step. */
   seed: number;
+  /** Tells the places of one model apart. */
   site: number;
 }
 
@@ -58,15 +60,19 @@ export function linear(
   return outputOf(run('linear', { x, weight, bias }, attributes), 'y');
 }
 
+/** What {@link groupedLinear} multiplies, adds and applies, beside x and the weights. */
 export interface GroupedLinearOptions {
   /** Offsets of each group's rows, groups + 1 entries; absent: one group has all rows. */
   rowOffsets?: Int32Array | undefined;
   /** Which slot of the weights. */
   slot?: number;
+  /** [groups, slots, dOut]. */
   bias?: Tensor | undefined;
   /** Added to the result. */
   residual?: Tensor | undefined;
+  /** Of the product and the bias (default: none). */
   activation?: Activation;
+  /** Factor of x (default 1). */
   alpha?: number;
 }
 
@@ -95,6 +101,7 @@ export interface PackedMatrix {
   readonly dOut: number;
   /** i8 only, [groups, slots, dOut] each. */
   readonly scale?: Tensor | undefined;
+  /** What is taken off for the zero point of quantised rows. */
   readonly columnSum?: Tensor | undefined;
 }
 
@@ -263,27 +270,37 @@ export function dropout(x: Tensor, site: DropoutSite | undefined, seqOffsets?: I
   return outputOf(run('dropout', { x }, { seqOffsets, dropoutRate, dropoutSeed, dropoutSite }), 'y');
 }
 
+/** What queries read, beside q, k and v. */
 export interface AttentionOptions {
+  /** Of which width is a multiple. */
   numHeads: number;
   /** Offsets of each sequence's queries; absent with sharedQueries. */
   qOffsets?: Int32Array;
+  /** Offsets of each sequence's keys, sequences + 1 entries. */
   kOffsets: Int32Array;
   /** Per sequence: its task, which chooses prefix and shared segment; absent: task 0. */
   taskIndex?: Int32Array | undefined;
   /** Generated prefixes [tasks, slots, P, width], in front of all keys, without position bias or mask. */
   prefixKey?: Tensor | undefined;
+  /** Of the same shape as prefixKey, and given with it. */
   prefixValue?: Tensor | undefined;
+  /** Which slot of the prefixes is read (default 0). */
   slot?: number | undefined;
   /** Keys and values of a segment per task, read by all its sequences: the encoded instruction of fusion. */
   sharedKey?: Tensor | undefined;
+  /** Of the same shape as sharedKey, and given with it. */
   sharedValue?: Tensor | undefined;
+  /** Offsets of each task's shared segment, tasks + 1 entries. */
   sharedOffsets?: Int32Array | undefined;
   /** Relative position table [buckets, heads]; own keys only. */
   bias?: Tensor | undefined;
+  /** Tokens from which on all positions share the last bucket (default 128). */
   maxDistance?: number;
+  /** Whether a query reads only keys up to its own place (default false). */
   causal?: boolean;
   /** Every sequence is asked by all rows of q; the output is sequence-major. */
   sharedQueries?: boolean;
+  /** Of attention's weights; absent: none is dropped. */
   dropout?: DropoutSite | undefined;
 }
 
@@ -331,22 +348,35 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   return outputOf(outputs, 'o');
 }
 
+/** What the new token of each row reads, beside the caches. */
 export interface DecodeAttentionOptions {
+  /** Of which width is a multiple. */
   numHeads: number;
+  /** Per row: its task, which chooses prefix and shared segment; absent: task 0. */
   taskIndex?: Int32Array | undefined;
+  /** Generated prefixes [tasks, slots, P, width], in front of all keys. */
   prefixKey?: Tensor | undefined;
+  /** Of the same shape as prefixKey, and given with it. */
   prefixValue?: Tensor | undefined;
+  /** Which slot of the prefixes is read (default 0). */
   slot?: number;
+  /** Relative position table [buckets, heads], for the keys of the caches alone. */
   bias?: Tensor | undefined;
+  /** Tokens from which on all positions share the last bucket (default 128). */
   maxDistance?: number;
   /** Keys and values of a segment per task, read by all its rows: the instruction of a decoder-only model. */
   sharedKey?: Tensor | undefined;
+  /** Of the same shape as sharedKey, and given with it. */
   sharedValue?: Tensor | undefined;
+  /** Offsets of each task's shared segment, tasks + 1 entries. */
   sharedOffsets?: Int32Array | undefined;
   /** Keys and values that were there before decoding began: row i reads sequence contextIndex[i] of them. */
   contextKey?: Tensor | undefined;
+  /** Of the same shape as contextKey, and given with it. */
   contextValue?: Tensor | undefined;
+  /** Offsets of each sequence of the context. */
   contextOffsets?: Int32Array | undefined;
+  /** Per row the sequence of the context that it reads. */
   contextIndex?: Int32Array | undefined;
 }
 
@@ -402,6 +432,7 @@ export function segmentMean(x: Tensor, offsets: Int32Array): Tensor {
   return outputOf(run('segment_mean', { x }, { offsets }), 'y');
 }
 
+/** [m, d] above [n, d] → [m + n, d], for equal d and dtype. */
 export function concatRows(a: Tensor, b: Tensor): Tensor {
   return outputOf(run('concat_rows', { a, b }), 'y');
 }
@@ -411,6 +442,7 @@ export function add(a: Tensor, b: Tensor, options: { outputDType?: FloatDType } 
   return outputOf(run('add', { a, b }, options), 'y');
 }
 
+/** x multiplied by a constant, in the dtype of x. */
 export function scale(x: Tensor, factor: number): Tensor {
   return outputOf(run('scale', { x }, { factor }), 'y');
 }
@@ -435,6 +467,7 @@ export function copy(x: Tensor): Tensor {
   return outputOf(run('copy', { x }), 'y');
 }
 
+/** Overwrites every element of a tensor in place. */
 export function fill(destination: Tensor, value: number): void {
   run('fill', { destination }, { value });
 }

@@ -17,12 +17,19 @@ export interface ParameterRounding {
 }
 
 export interface AdafactorAttributes extends ParameterRounding {
+  /** Step size; relative to the parameter's own scale with multiplyByParameterScale. */
   learningRate: number;
+  /** Weight of the old second moment in this step, 0 to 1. */
   decay: number;
+  /** Added to the squared gradient (default 1e-30). */
   epsilon1?: number;
+  /** The least scale of a parameter (default 1e-3). */
   epsilon2?: number;
+  /** Largest root mean square of an update (default 1). */
   clippingThreshold?: number;
+  /** Whether the step size is a share of the parameter's root mean square. */
   multiplyByParameterScale?: boolean;
+  /** Factor of the gradient before all else (default 1). */
   gradientScale?: number;
 }
 
@@ -42,12 +49,19 @@ export function adafactor(
 }
 
 export interface AdamWAttributes extends ParameterRounding {
+  /** Step size, of the update and of weight decay. */
   learningRate: number;
+  /** Weight of the old first moment (default 0.9). */
   beta1?: number;
+  /** Weight of the old second moment (default 0.999). */
   beta2?: number;
+  /** Added to the root of the second moment (default 1e-8). */
   epsilon?: number;
+  /** Share of the parameter that a step of size 1 takes off (default 0). */
   weightDecay?: number;
+  /** Number of this update, from 1; corrects the bias of young moments. */
   step: number;
+  /** Factor of the gradient before all else (default 1). */
   gradientScale?: number;
 }
 

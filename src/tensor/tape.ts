@@ -39,6 +39,7 @@ export class Gradients {
     for (const slot of this.slots.values()) slot.written = false;
   }
 
+  /** Gives back every gradient's memory. */
   dispose(): void {
     for (const slot of this.slots.values()) slot.gradient.dispose();
     this.slots.clear();

@@ -122,14 +122,22 @@ export class Tensor {
   private native: NativeTensor | undefined;
 
   constructor(
+    /** On whose stream everything that reads or writes it runs. */
     readonly device: TensorDevice,
     handle: NativeTensor,
+    /** Sides, outermost first; none for a scalar. */
     readonly shape: readonly number[],
+    /** What its values are stored as. */
     readonly dtype: DType,
   ) {
     this.native = handle;
   }
 
+  /**
+   * For native calls alone.
+   *
+   * @throws HintError INVALID_ARGUMENT after it was disposed
+   */
   get handle(): NativeTensor {
     if (!this.native) {
       throw new HintError(
@@ -140,6 +148,7 @@ export class Tensor {
     return this.native;
   }
 
+  /** Whether its memory was given back, or will be when the commands that use it have run. */
   get disposed(): boolean {
     return this.native === undefined;
   }
@@ -220,6 +229,7 @@ export class Tensor {
     return (await this.read())[0] as number;
   }
 
+  /** The values as stored, row-major; waits for all commands that it depends on. */
   async readBytes(): Promise<ArrayBuffer> {
     try {
       return await native().readTensor(this.device.handle, this.handle);
@@ -236,6 +246,7 @@ export class Tensor {
     this.native = undefined;
   }
 
+  /** Gives its memory back after the commands that use it, at the end of `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

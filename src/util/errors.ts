@@ -33,6 +33,7 @@ const LONGEST_MESSAGE = 4000;
  * JSON), of about 4,000 characters at most.
  */
 export class HintError extends Error {
+  /** For programs, which should not read the sentence. */
   readonly code: HintErrorCode;
 
   constructor(code: HintErrorCode, message: string, options?: { cause?: unknown }) {

@@ -7,6 +7,7 @@ import { formatBytes, parseBytes } from './bytes.js';
 export interface Limits {
   /** Bytes of memory: of the file, of its unpacked content, and an estimate of the parsed values. */
   readonly bytes: number;
+  /** Wall time, beyond what the size of the file explains. */
   readonly seconds: number;
 }
 

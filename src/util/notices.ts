@@ -4,6 +4,7 @@ import { shown } from './shown.js';
 export interface Notice {
   /** What was found, in the plural: `empty files`. */
   readonly what: string;
+  /** How often it was met, in all places. */
   readonly count: number;
   /** The first places where it was found. */
   readonly places: readonly string[];
@@ -19,7 +20,11 @@ export class Notices {
   private readonly found = new Map<string, { count: number; places: string[] }>();
   private readonly once = new Set<string>();
 
-  /** @param what see {@link Notice} @param place file, line, name or id @param count how often it was met there */
+  /**
+   * Counts one more of a kind, and keeps the first places.
+   *
+   * @param what see {@link Notice} @param place file, line, name or id @param count how often it was met there
+   */
   add(what: string, place: string, count = 1): void {
     const known = this.found.get(what);
     if (known) {

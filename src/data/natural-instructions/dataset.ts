@@ -22,8 +22,11 @@ import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 
 /** How far the loading of a dataset is. */
 export interface DatasetProgress {
+  /** Task files whose examples are tokenised. */
   tasksDone: number;
+  /** Task files of the split. */
   tasksTotal: number;
+  /** Examples made so far, of all tasks done. */
   examples: number;
 }
 
@@ -31,10 +34,13 @@ export interface DatasetProgress {
 export interface SniDatasetOptions extends Partial<TokenLimits> {
   /** A Super-NaturalInstructions checkout: the folder that holds `tasks/` and `splits/`. */
   directory: string;
+  /** Which list of tasks is read, from `splits/` of the directory. */
   split: SniSplit;
   /** Folder under `splits/` (default `default`). */
   track?: string;
+  /** How instruction and examples become prompts. */
   setting: PromptSetting;
+  /** Of the model that reads the examples. */
   tokenizer: Tokenizer;
   /** Default 100. */
   instancesPerTask?: number;
@@ -46,7 +52,9 @@ export interface SniDatasetOptions extends Partial<TokenLimits> {
   threads?: number;
   /** Gathers what is ambiguous or repeated. */
   notices?: Notices | undefined;
+  /** Ends the reading, which rejects with ABORTED. */
   signal?: AbortSignal | undefined;
+  /** Called after each task file. */
   onProgress?: ((progress: DatasetProgress) => void) | undefined;
 }
 

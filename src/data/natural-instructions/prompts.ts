@@ -18,7 +18,9 @@ export const PROMPT_FORMATS = ['hint', 'hint-mimic', 'causal', 'tk-instruct', 'n
 
 /** A format and the number of positive examples in it: `Def` is 0, `Def + 2 Pos` is 2. */
 export interface PromptSetting {
+  /** What becomes instruction, and what input. */
   format: PromptFormat;
+  /** Worked examples in front of the input, from 0; a task with fewer shows all it has. */
   positives: number;
 }
 

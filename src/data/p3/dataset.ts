@@ -27,7 +27,9 @@ import { P3_BLOCKS, type P3Job, type P3TaskUse } from './tokenize.js';
 
 /** How far the reading of P3 is. */
 export interface P3Progress {
+  /** Folders of the dataset that have been read. */
   filesDone: number;
+  /** Folders that are to be read. */
   filesTotal: number;
 }
 

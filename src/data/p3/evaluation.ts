@@ -25,6 +25,7 @@ const LOAD = optionsOf<P3EvaluationOptions>(
 
 /** Examples to be evaluated, and the templates they come from. */
 export interface P3EvaluationSet {
+  /** All of them tokenised, template after template. */
   examples: TokenizedExample[];
   /** By task name; only those that are evaluated. */
   templates: ReadonlyMap<string, P3Template>;

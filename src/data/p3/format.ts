@@ -61,10 +61,13 @@ export function p3TaskName({ dataset, template }: { dataset: string; template: s
 
 /** What is known of a template, from `templates.json`. */
 export interface P3Template {
+  /** Dataset and subset that it was written for, such as `super_glue_rte`. */
   dataset: string;
+  /** Its name within the dataset. */
   template: string;
   /** Whether it asks for what the dataset was made for; only these are evaluated in the paper (method §8.5). */
   originalTask: boolean;
+  /** Whether its rows come with answer choices, by which they are ranked. */
   hasChoices: boolean;
   /** The template's text; some have several, drawn at random by the row. */
   instructions: string[];

@@ -11,6 +11,7 @@ export const P3_FORMS = ['joint', 'split', 't0', 'no-prompt'] as const;
 
 /** A form and the number of worked examples in front of it. */
 export interface P3Setting {
+  /** Who reads the template's text, and who the instance. */
   form: P3Form;
   /** The paper uses 0, 1, 2, 4 and 5. */
   shots: number;

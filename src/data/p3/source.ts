@@ -51,6 +51,7 @@ export class P3Source {
     private readonly pool: P3Pool,
     private readonly sampler: MixtureSampler,
     private readonly names: readonly string[],
+    /** Hash of the data and the settings; a run goes on only with an equal one. */
     readonly fingerprint: string,
   ) {}
 
@@ -101,11 +102,16 @@ export class P3Source {
     return this.pool.size;
   }
 
+  /** Where the drawing stands, as a checkpoint keeps it. */
   get state(): MixtureState {
     return this.sampler.state;
   }
 
-  /** @throws HintError INVALID_CHECKPOINT */
+  /**
+   * Goes on where a saved state stood.
+   *
+   * @throws HintError INVALID_CHECKPOINT when the state is of other data
+   */
   restore(state: unknown): void {
     const parsed = parseSafely(stateSchema, state, 'The place in the examples', 'INVALID_CHECKPOINT');
     if (parsed.faults)

@@ -18,9 +18,13 @@ export const TEXT_FORMS = ['json-lines', 'text-lines', 'text-file', 'parquet'] a
 
 /** One file (shard) of a corpus. */
 export interface TextFile {
+  /** As it was found, below the folder or pattern that was given. */
   path: string;
+  /** By the ending of its name. */
   form: TextForm;
+  /** Whether its content is compressed. */
   gzip: boolean;
+  /** Size on disk, compressed where it is. */
   bytes: number;
 }
 

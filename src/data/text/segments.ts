@@ -5,6 +5,7 @@ import { cutSegment, drawSplits, type SplitSeeding, type TextObjective } from '.
 
 /** How tokens become examples (method §4.1 to method §4.3); all of it decides what an example is. */
 export interface SegmentSettings {
+  /** What is cut from a segment, and what is to be predicted. */
   objective: TextObjective;
   /** Where the split points of `hint` come from. */
   splits: SplitSeeding;
@@ -17,6 +18,7 @@ export interface SegmentSettings {
    * `segmentTokens`, as the original does, whose zeros attention and loss pass over; they are left out here.
    */
   lastSegment: 'drop' | 'pad';
+  /** Integer from 0, from which split points and chunks are drawn. */
   seed: number;
 }
 

@@ -20,9 +20,11 @@ import { MAX_HEADER_BYTES } from './header.js';
 
 /** A tensor to be written; a function gives its bytes only when their turn comes. */
 export interface TensorToWrite {
+  /** Its key in the header; each comes once. */
   readonly name: string;
   /** A {@link SafetensorsDType}. */
   readonly dtype: string;
+  /** Sides of the tensor, outermost first; none for a scalar. */
   readonly shape: readonly number[];
   /** Little-endian, row-major; exactly as many bytes as shape and dtype say. */
   readonly data: Uint8Array | (() => Promise<Uint8Array>);

@@ -73,8 +73,11 @@ export class Tokenizer {
   readonly idsKey: string;
   /** Number of ids, special ones included; the model's embedding may have more rows. */
   readonly vocabSize: number;
+  /** Token that ends a sequence. */
   readonly eosId: number;
+  /** Token that decoding begins with, and that fills what is padded elsewhere. */
   readonly padId: number;
+  /** Token of text that the vocabulary lacks. */
   readonly unkId: number;
 
   private readonly pipeline: Pipeline;

@@ -50,10 +50,13 @@ export function isKnownDType(dtype: string): dtype is SafetensorsDType {
 
 /** One tensor of a file, without its values. */
 export interface TensorInfo {
+  /** Its key in the checkpoint. */
   readonly name: string;
   /** By its safetensors name; one that no reader here knows is as the file says it. */
   readonly dtype: string;
+  /** Sides of the tensor, outermost first; none for a scalar. */
   readonly shape: readonly number[];
+  /** Bytes of its values in the file. */
   readonly byteLength: number;
 }
 

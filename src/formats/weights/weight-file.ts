@@ -6,7 +6,9 @@ export type WeightForm = 'safetensors' | 'torch' | 'flax' | 't5x';
 
 /** An open checkpoint of any published form, or the files of a sharded one as if they were one. Close it when done. */
 export interface WeightFile extends AsyncDisposable {
+  /** The file or directory that was opened. */
   readonly path: string;
+  /** How its weights are stored, as found in it. */
   readonly form: WeightForm;
   /** Every tensor by its Hugging Face name, without its values. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
@@ -33,6 +35,7 @@ export interface WeightFile extends AsyncDisposable {
    * @throws HintError NOT_FOUND for an unknown name
    */
   locate(name: string): { descriptor: number; position: number } | undefined;
+  /** Closes what is open; nothing can be read afterwards. */
   close(): Promise<void>;
 }
 

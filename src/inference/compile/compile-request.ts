@@ -11,6 +11,7 @@ export interface CompileRequest {
   format?: PromptFormat;
   /** Token budget of the instruction (default 1,024, what the systems are trained on). */
   maxInstructionTokens?: number;
+  /** Ends the compilation, which rejects with ABORTED. */
   signal?: AbortSignal | undefined;
 }
 

@@ -5,7 +5,9 @@ import type { Tensor } from '../../tensor/tensor.js';
 
 /** Keys and values of the tokens generated so far in one layer's self-attention, [rows, capacity, width] each. */
 export interface Cache {
+  /** Of every row and token so far, where the projections of self-attention left them. */
   key: Tensor;
+  /** What attention weighs, beside each key. */
   value: Tensor;
 }
 
@@ -40,10 +42,13 @@ export interface DecodeStep {
  * one token per row.
  */
 export interface DecodeNetwork {
+  /** On which its steps run. */
   readonly device: Device;
+  /** The token at which native steps let a row rest. */
   readonly eosTokenId: number;
   /** Layers that have a cache, and its width. */
   readonly cacheLayers: number;
+  /** Values of a key, and of a value, per token and layer. */
   readonly cacheWidth: number;
   /** Storage of the caches: that of the keys and values that a step makes. */
   readonly cacheDType: FloatDType;
@@ -56,5 +61,6 @@ export interface DecodeNetwork {
    * decoded in several ways at once comes several times.
    */
   begin(rows: readonly number[], position: number): DecodeStep;
+  /** Gives back what the inputs have on the device. */
   dispose(): void;
 }

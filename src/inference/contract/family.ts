@@ -89,6 +89,7 @@ export interface Family<
 
 /** The formats that a model's prompts may have, the default first. */
 export interface PromptFormats {
+  /** Those that compiling takes; the first is used when none is named. */
   readonly formats: readonly [PromptFormat, ...PromptFormat[]];
   /** The model as errors speak of it, such as `which is decoder-only`. */
   readonly reader: string;
@@ -96,14 +97,19 @@ export interface PromptFormats {
 
 /** Inputs, the choices of each, and the task of each input, nondecreasing. */
 export interface ChoiceBatch {
+  /** Token ids of each input. */
   readonly inputs: readonly Int32Array[];
+  /** Token ids of every answer that can be chosen, per input. */
   readonly choices: readonly (readonly Int32Array[])[];
+  /** Per input the index of its task among those compiled. */
   readonly taskOf: Int32Array;
 }
 
 /** An example that was answered: token ids, of which only the answer's number matters. */
 export interface AnsweredExample {
+  /** Token ids read once for the task; none where it is part of the input. */
   readonly instruction: Int32Array;
+  /** Token ids read for this example alone. */
   readonly input: Int32Array;
   /** Tokens generated. */
   readonly output: number;
@@ -111,6 +117,7 @@ export interface AnsweredExample {
 
 /** One network's share of a joint step. */
 export interface JointRows<N extends DecodeNetwork = DecodeNetwork> {
+  /** Whose rows take part. */
   readonly network: N;
   /** Rows of the network's batch, ascending. */
   readonly rows: readonly number[];
@@ -140,6 +147,7 @@ export interface JointDecoding<
 export interface EmbedOptions {
   /** The mean over the tokens (default), or every token's state. */
   pooled?: boolean;
+  /** Ends the work, which rejects with ABORTED. */
   signal?: AbortSignal | undefined;
 }
 
@@ -147,12 +155,17 @@ export interface EmbedOptions {
 export interface Embedder<M extends AnyModel = AnyModel, C extends CompiledTasks = CompiledTasks> {
   /** Per input [dModel] values, or [tokens, dModel] not pooled. */
   inputs(model: M, task: C, inputs: readonly Int32Array[], options: EmbedOptions): Promise<Float32Array[]>;
-  /** @throws HintError NOT_SUPPORTED where no instruction is encoded */
+  /**
+   * The encoded instruction: [dModel] values, or [tokens, dModel] not pooled.
+   *
+   * @throws HintError NOT_SUPPORTED where no instruction is encoded
+   */
   instruction(model: M, task: C, options: EmbedOptions): Promise<Float32Array>;
 }
 
 /** What of a compiled task goes into its file. */
 export interface StoredTask {
+  /** In the order in which they are written. */
   readonly tensors: readonly StoredTaskTensor[];
   /** Per kind of module the slots it holds. */
   readonly slots: Readonly<Record<string, readonly number[]>>;
@@ -162,7 +175,9 @@ export interface StoredTask {
 
 /** A tensor of a task file, in f32. */
 export interface StoredTaskTensor {
+  /** Its key in the file. */
   readonly name: string;
+  /** Sides over all parts together. */
   readonly shape: readonly number[];
   /** Its values, one tensor's after the other's. */
   readonly parts: readonly Tensor[];
@@ -172,6 +187,7 @@ export interface StoredTaskTensor {
 export interface ExpectedTask {
   /** Per kind of module its slots, in order. */
   readonly slots: ReadonlyMap<string, readonly number[]>;
+  /** Shape by key, of every tensor that the file has to hold. */
   readonly tensors: ReadonlyMap<string, readonly number[]>;
 }
 
@@ -180,6 +196,7 @@ export type Refuse = (fault: string) => never;
 
 /** How a task file holds what a family makes of an instruction. */
 export interface TaskStorage<M extends AnyModel = AnyModel, C extends CompiledTasks = CompiledTasks> {
+  /** What a file of these tasks has to hold; its tensors stay the tasks' own. */
   stored(model: M, tasks: C): StoredTask;
   /** Of a file that says `metadata` of itself, before any of its values is read. */
   expected(file: SafetensorsFile, metadata: TaskMetadata, model: M, refuse: Refuse): ExpectedTask;

@@ -10,8 +10,11 @@ import { showValue } from '../../util/show-value.js';
 
 /** What a task was compiled from. */
 export interface TaskSource {
+  /** How definition and examples became the instruction. */
   format: PromptFormat;
+  /** What the task asks for, in words. */
   definition: string;
+  /** Worked examples that the instruction shows, in their order. */
   examples: readonly { input: string; output: string }[];
   /** Token budget of the instruction, or of instruction and input together where they are one text. */
   maxTokens: number;

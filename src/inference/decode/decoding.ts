@@ -3,6 +3,7 @@ import { boolean, choice, integer, number, optional, type Members } from '../../
 
 /** The ways tokens are chosen; see {@link DecodingOptions}. */
 export const DECODE_STRATEGIES = ['greedy', 't5x-beam1', 'beam', 'sample'] as const;
+/** A named way of choosing tokens, such as the one that a paper's numbers were made with. */
 export type DecodeStrategy = (typeof DECODE_STRATEGIES)[number];
 
 /** How tokens are chosen. */

@@ -31,7 +31,9 @@ export interface GenerateOptions extends DecodingOptions {
   batchSize?: number;
   /** Most input tokens encoded together (default 4,096); a longer input runs alone. */
   tokenBudget?: number;
+  /** Ends the generation, which rejects with ABORTED. */
   signal?: AbortSignal | undefined;
+  /** Called with the number of inputs answered, and of all. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 

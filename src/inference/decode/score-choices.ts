@@ -34,7 +34,9 @@ export interface ScoreChoicesOptions {
   batchSize?: number;
   /** Most tokens of inputs and choices scored together (default 4,096); an input with more runs alone. */
   tokenBudget?: number;
+  /** Ends the scoring, which rejects with ABORTED. */
   signal?: AbortSignal | undefined;
+  /** Called with the number of inputs scored, and of all. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 

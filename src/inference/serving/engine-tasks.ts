@@ -80,6 +80,7 @@ export class EngineTasks {
     return this.cache.list();
   }
 
+  /** Counts and times since the engine was opened. */
   get metrics(): TaskCacheMetrics {
     return this.cache.metrics;
   }

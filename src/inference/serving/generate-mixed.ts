@@ -10,6 +10,7 @@ export type MixedRequest = Omit<SubmitRequest, 'signal' | 'whenFull'>;
 
 /** What holds for all requests that say nothing else. */
 export interface MixedGenerateOptions extends Omit<SubmitRequest, 'task' | 'input' | 'whenFull'> {
+  /** Called with the number of requests answered, and of all. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 

@@ -46,6 +46,7 @@ export interface SubmitRequest extends Pick<
   DecodingOptions,
   'temperature' | 'topK' | 'topP' | 'seed' | 'logProbs'
 > {
+  /** Compiled by the same engine, and not disposed before the answer is there. */
   task: Task;
   /** A text, or token ids with the end-of-sequence id. */
   input: string | Int32Array;
@@ -55,6 +56,7 @@ export interface SubmitRequest extends Pick<
   maxInputTokens?: number;
   /** Ends the output before the first of these strings in its text. */
   stop?: readonly string[];
+  /** Cancels this request alone, which rejects with ABORTED. */
   signal?: AbortSignal | undefined;
   /** What to do when as many requests wait as may: reject with BUSY (the default), or wait for a place. */
   whenFull?: 'reject' | 'wait';
@@ -79,10 +81,13 @@ export const REQUEST: Members<Omit<SubmitRequest, 'task'>> = {
 export interface ServingStatistics {
   /** Requests that wait, and that are being decoded. */
   queued: number;
+  /** Requests with rows in the batch that is decoded now. */
   running: number;
   /** Requests answered, failed and cancelled since the engine was opened. */
   completed: number;
+  /** Requests that rejected with an error of their own or of the device. */
   failed: number;
+  /** Requests whose signal was aborted. */
   cancelled: number;
 }
 

@@ -23,30 +23,41 @@ export type TaskTier = 'full' | 'encoded' | 'file' | 'arriving';
 
 /** A task of the cache, as `engine.tasks.list` shows it. */
 export interface CachedTask {
+  /** Definition and examples, which are the cache's key. */
   readonly source: TaskSource;
+  /** How much of it is kept in memory. */
   readonly tier: TaskTier;
+  /** What it takes on the device. */
   readonly bytes: number;
   /** Handles of it that were not disposed, and requests that run with them. */
   readonly users: number;
+  /** Of the file that it can be read from again; undefined: none. */
   readonly path: string | undefined;
 }
 
 /** What a cache has done. Times are of tasks, in milliseconds, averaged with more weight on the latest; absent: never done. */
 export interface TaskCacheMetrics {
+  /** Entries now, whatever their tier. */
   tasks: number;
+  /** What all entries take on the device now. */
   bytes: number;
   /** Found with everything there. */
   hits: number;
   /** Brought back from the encoded instruction, and from a file. */
   regenerated: number;
+  /** Brought back by reading a task's file. */
   loaded: number;
   /** Compiled. */
   misses: number;
   /** Tasks that lost their modules, and tasks of which nothing was kept. */
   demotions: number;
+  /** Entries that were dropped as a whole. */
   evictions: number;
+  /** Of reading an instruction and making its modules. */
   compileMilliseconds: number | undefined;
+  /** Of making modules again from the encoded instruction. */
   regenerateMilliseconds: number | undefined;
+  /** Of reading a file and packing its matrices. */
   loadMilliseconds: number | undefined;
 }
 

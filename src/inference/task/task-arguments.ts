@@ -23,7 +23,7 @@ import { count } from '../decode/task-batches.js';
 import type { QueuedInput } from './queued-input.js';
 import type { TaskTrainingProgress } from './train-task.js';
 
-/** Options of {@link Task.generate}. */
+/** How {@link Task.generate} chooses tokens, and when it ends. */
 export interface TaskGenerateOptions extends GenerateOptions {
   /** Longer inputs are refused (default 1,024, what the systems are trained on). */
   maxInputTokens?: number;

@@ -421,6 +421,7 @@ export class Task {
     if (this.holds === 0) this.free(this.compiled);
   }
 
+  /** Gives back what the task has on the device, at the end of `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -52,6 +52,7 @@ export interface LoadModelOptions {
   hyperencoderInit?: 'pretrained' | 'random' | undefined;
   /** Drop the directory's hypernetwork: plain T5 from a HINT checkpoint. */
   withoutHint?: boolean | undefined;
+  /** From 0 to below 1, instead of that of config.json; matters for training alone. */
   dropoutRate?: number | undefined;
   /**
    * Use weights where they lie in the file, as far as it holds them in f32 or bf16 and the device computes in host
@@ -66,7 +67,9 @@ export interface LoadModelOptions {
   dtype?: ops.WeightDType | undefined;
   /** For tensors that start fresh. */
   seed?: number | undefined;
+  /** Ends the reading, which rejects with ABORTED. */
   signal?: AbortSignal | undefined;
+  /** Called with the number of tensors read, and of all. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -88,6 +91,7 @@ export interface SaveModelOptions {
   dtype?: 'F32' | 'BF16';
   /** Free-form strings for the header of the weights' file. */
   metadata?: Record<string, string>;
+  /** Ends the writing, which rejects with ABORTED and leaves the old files. */
   signal?: AbortSignal | undefined;
 }
 

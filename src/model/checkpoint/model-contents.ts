@@ -8,6 +8,7 @@ export interface ModelContents {
   readonly slots?: number;
   /** Of all tensors that are stored. */
   readonly dtypes: readonly string[];
+  /** How many there are in all files together. */
   readonly tensors: number;
   /** What loading would ask for and not find, or find with another shape. */
   readonly missingTensors: readonly string[];

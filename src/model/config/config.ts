@@ -33,20 +33,27 @@ export const GENERATORS = ['cross_attention', 'decoder', 'hypter', 'embedding', 
 
 /** LoRA rank of each attention projection; 0 = not adapted. */
 export interface LoraRanks {
+  /** Rank beside the query projection. */
   readonly q: number;
+  /** Rank beside the key projection. */
   readonly k: number;
+  /** Rank beside the value projection. */
   readonly v: number;
+  /** Rank beside the output projection. */
   readonly o: number;
 }
 
 /** The hypernetwork of a model: the "hint" object of config.json. */
 export interface HintConfig {
+  /** What the modules are made from. */
   readonly generator: GeneratorKind;
   /** Bottleneck width of the adapters; 0 = no adapters. */
   readonly adapterSize: number;
+  /** Whether both matrices of an adapter have a generated bias. */
   readonly adapterBias: boolean;
   /** Prefix keys and values per attention; 0 = no prefixes. */
   readonly prefixLength: number;
+  /** All 0: no LoRA is generated. */
   readonly loraRanks: LoraRanks;
   /** Cross-attention reads [encoded instruction; encoded input]. */
   readonly instructionFusion: boolean;
@@ -60,6 +67,7 @@ export interface HintConfig {
   readonly perLayerGenerators: boolean;
   /** Slots the embedding table has rows for; 0 = all of the model. */
   readonly embeddingSlots: number;
+  /** Within the MLP that makes prefixes. */
   readonly prefixActivation: 'gelu' | 'tanh';
 }
 
@@ -70,25 +78,39 @@ export function readsInstruction({ generator }: HintConfig): boolean {
 
 /** A model of the T5 family, with a hypernetwork or without. */
 export interface ModelConfig {
+  /** Rows of the token embedding. */
   readonly vocabSize: number;
+  /** Width of the residual stream. */
   readonly dModel: number;
   /** Width of one attention head; numHeads × dKv may differ from dModel. */
   readonly dKv: number;
+  /** Inner width of a feed-forward layer. */
   readonly dFf: number;
+  /** Depth of the encoder. */
   readonly numLayers: number;
+  /** Depth of the decoder, which may differ. */
   readonly numDecoderLayers: number;
+  /** Per attention, in every layer. */
   readonly numHeads: number;
+  /** Rows of the position bias table, at least 4. */
   readonly relativeAttentionNumBuckets: number;
+  /** In tokens; all that is farther shares the last bucket. */
   readonly relativeAttentionMaxDistance: number;
+  /** Added to the mean square under the root. */
   readonly layerNormEpsilon: number;
+  /** From 0 to below 1, in training. */
   readonly dropoutRate: number;
+  /** Never part of an input here, as nothing is padded. */
   readonly padTokenId: number;
+  /** Ends inputs, targets and generation. */
   readonly eosTokenId: number;
   /** Tokens that end a sequence too, where there are several. */
   readonly moreEosTokenIds?: readonly number[];
+  /** Fed to the decoder before its first token. */
   readonly decoderStartTokenId: number;
   /** What differs from T5 v1.1 (gated tanh-GELU, untied head, one bias table a stack); absent: nothing. */
   readonly variant?: T5Variant;
+  /** The hypernetwork beside the T5; absent: none. */
   readonly hint?: HintConfig;
 }
 

@@ -17,6 +17,7 @@ export type T5ModelType = (typeof MODEL_TYPES)[number];
 export interface T5Variant {
   /** `umt5`: every layer of a stack has a relative bias table of its own; else that of the first serves all. */
   readonly modelType: T5ModelType;
+  /** Between the matrices of a feed-forward layer. */
   readonly activation: FeedForwardActivation;
   /** The activated units are multiplied by a second projection. */
   readonly gated: boolean;

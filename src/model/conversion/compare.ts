@@ -4,12 +4,17 @@ import type { WeightFile } from '../../formats/weights/weight-file.js';
 
 /** How a tensor of a checkpoint fared in a conversion. */
 export interface ComparedTensor {
+  /** Its key in the source. */
   readonly name: string;
+  /** Type of its values in the source. */
   readonly dtype: string;
+  /** Sides in the source, outermost first. */
   readonly shape: readonly number[];
+  /** Size of its values in the source. */
   readonly bytes: number;
   /** `same`: dtype, shape and every bit; `left-out`: not stored, on purpose. */
   readonly outcome: 'same' | 'differs' | 'missing' | 'left-out' | 'added';
+  /** A sentence about what differs, where something does. */
   readonly detail?: string;
 }
 

@@ -31,7 +31,9 @@ export interface ConvertOptions {
   shardBytes?: number | undefined;
   /** Compare the result with the source, bit for bit. */
   check?: boolean | undefined;
+  /** Ends the conversion, which rejects with ABORTED. */
   signal?: AbortSignal | undefined;
+  /** Called with the number of tensors written, and of all. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -44,7 +46,9 @@ const OPTIONS = optionsOf<ConvertOptions>({
 
 /** What a conversion did. */
 export interface Conversion {
+  /** How the source stores its weights. */
   readonly form: WeightForm;
+  /** The directory that was written. */
   readonly destination: string;
   /** Whether the destination was there already, and was only compared. */
   readonly existed: boolean;

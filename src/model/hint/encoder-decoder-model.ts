@@ -43,15 +43,20 @@ export interface EncodedTasks {
 export abstract class EncoderDecoderModel implements TrainableModel {
   /** What makes tasks of instructions; undefined where nothing does. */
   abstract readonly hypernetwork: Hypernetwork | undefined;
+  /** Encoder and decoder without any module. */
   readonly t5: T5;
   /** What {@link prepareInference} holds matrices in. */
   inferenceDType: ops.WeightDType = 'f32';
+  /** What layers read: parameters, or what was packed or rounded of them. */
   protected readonly weights: ModelWeights;
 
   /** @throws HintError INVALID_ARGUMENT */
   constructor(
+    /** On which all parameters are. */
     readonly device: Device,
+    /** As config.json says it; never changes. */
     readonly config: ModelConfig,
+    /** By name; the model owns them. */
     readonly parameters: ParameterStore,
   ) {
     checked(DEVICE, device, 'device');
@@ -203,6 +208,7 @@ export abstract class EncoderDecoderModel implements TrainableModel {
     }));
   }
 
+  /** Gives back parameters and everything made of them. */
   dispose(): void {
     this.weights.release();
     this.parameters.dispose();

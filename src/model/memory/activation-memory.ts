@@ -17,9 +17,11 @@ import { generatorAttentions, ModuleMemory, sum } from './module-memory.js';
 export interface BatchShape {
   /** Distinct instructions, and their tokens; both 0 where nothing reads them. */
   readonly tasks: number;
+  /** Tokens of all distinct instructions. */
   readonly instruction: number;
   /** Tokens of all inputs, and of all targets. */
   readonly input: number;
+  /** Tokens of all targets, ends of sequence included. */
   readonly target: number;
   /** Instruction tokens counted once for every example, for models that read them in front of each input. */
   readonly repeatedInstruction: number;

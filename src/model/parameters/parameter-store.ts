@@ -168,6 +168,7 @@ export class ParameterStore {
     this.summaries.delete(name);
   }
 
+  /** Whether there is a parameter of that name. */
   has(name: string): boolean {
     return this.tensors.has(name);
   }
@@ -182,6 +183,7 @@ export class ParameterStore {
     return [...this.tensors];
   }
 
+  /** Of all parameters, in the order of the model. */
   names(): string[] {
     return [...this.tensors.keys()];
   }
@@ -191,6 +193,7 @@ export class ParameterStore {
     return this.names().map((name) => this.get(name));
   }
 
+  /** Gives back every tensor of the store. */
   dispose(): void {
     for (const name of [...this.summaries.keys()]) this.dropSummary(name);
     for (const tensor of [...this.copies.values(), ...this.tensors.values()]) tensor.dispose();

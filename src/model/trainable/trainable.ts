@@ -10,6 +10,7 @@ import { DEVICE, ParameterStore } from '../parameters/parameter-store.js';
 
 /** How a forward pass is run. */
 export interface ForwardOptions {
+  /** Where and how much is dropped; absent: nothing, as in inference. */
   dropout?: DropoutPlan | undefined;
   /** What the backward pass runs again; absent: nothing. */
   backward?: BackwardPlan | undefined;
@@ -19,7 +20,9 @@ export interface ForwardOptions {
 
 /** A tensor as a checkpoint file holds it. */
 export interface StoredTensor {
+  /** Its key in a checkpoint's files. */
   name: string;
+  /** Sides as they are stored, outermost first. */
   shape: readonly number[];
   /** Row-major values. */
   read(): Promise<Float32Array>;

@@ -6,11 +6,13 @@ import { formatBytes } from '../../util/bytes.js';
 
 /** Which backward plan a run uses, and why. */
 export interface MemoryPlan {
+  /** The plan that was chosen. */
   readonly mode: BackwardPlan;
   /** Bytes that may be taken. */
   readonly budget: number;
   /** Most tokens of a microbatch. */
   readonly tokenBudget: number;
+  /** What does not depend on the plan. */
   readonly state: StateMemory;
   /** Every plan there is for the model, from the cheapest in time to the leanest. */
   readonly modes: readonly ModeMemory[];

@@ -30,8 +30,11 @@ export type TrainingEvent =
 export interface TrainingSummary {
   /** `stopped`: aborted while training; everything up to `step` is in the checkpoint. */
   status: 'finished' | 'stopped';
+  /** Name of what was trained. */
   system: string;
+  /** Updates of the run so far, earlier calls included. */
   step: number;
+  /** Updates that the configuration asks for. */
   steps: number;
   /** Cross entropy per target token of the last step; undefined when no step was left to do. */
   loss: number | undefined;
@@ -41,6 +44,7 @@ export interface TrainingSummary {
   tokens: number;
   /** Of this call, saving and validating included; undefined when no step was left to do. */
   tokensPerSecond: number | undefined;
+  /** How many values the model has, trained or not. */
   parameters: number;
   /** What runs again in backward passes. */
   recompute: BackwardPlan;
@@ -48,6 +52,7 @@ export interface TrainingSummary {
   examples: number | undefined;
   /** Training time of this call, without loading. */
   seconds: number;
+  /** The run's directory. */
   output: string;
   /** The latest checkpoint. */
   checkpoint: string | undefined;
@@ -65,7 +70,9 @@ export interface TrainingSummary {
 export interface BestModel {
   /** Updates it has had. */
   step: number;
+  /** By which runs of this configuration are judged. */
   metric: ValidationMetric;
+  /** What the metric came to: a percentage, or nats for `loss`. */
   score: number;
   /** Its directory. */
   path: string;
@@ -82,6 +89,7 @@ export interface TrainOptions {
   changes?: readonly string[] | undefined;
   /** Aborting while training saves a checkpoint and ends the run as `stopped`; before, it throws ABORTED. */
   signal?: AbortSignal | undefined;
+  /** Called with everything that happens, in its order. */
   onEvent?: ((event: TrainingEvent) => void) | undefined;
   /**
    * The processes that train together, all of which call this with the same configuration. Rank 0 alone writes; a summary comes

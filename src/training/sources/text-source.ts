@@ -30,8 +30,9 @@ import { parseSafely } from '../../util/parse-safely.js';
 import { showValue } from '../../util/show-value.js';
 import type { ExampleSource, SourceState } from './example-source.js';
 
-/** Options of {@link TextSource}. */
+/** Where the texts are, and how they become examples. */
 export interface TextSourceOptions extends TextReaderOptions {
+  /** Shards of the corpus, in the order in which they are read. */
   files: readonly TextFile[];
   /** Examples that are shuffled together: a block of the stream is read, permuted and given out before the next. */
   shuffleBuffer: number;

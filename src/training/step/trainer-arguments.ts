@@ -23,6 +23,7 @@ export interface TrainerSettings {
   readonly batchSize: number;
   /** Tokens per microbatch, instructions counted once; bounds memory. */
   readonly tokenBudget: number;
+  /** Learning rate by global step. */
   readonly schedule: Schedule;
   /** Global step of the first update: the steps the starting checkpoint was trained for (method §5.4). */
   readonly firstStep: number;
@@ -45,15 +46,19 @@ export interface TrainerSettings {
 
 /** What a trainer works on. It owns none of it. */
 export interface TrainerParts {
+  /** Whose parameters are updated in place. */
   readonly model: TrainableModel;
   /** Nobody else may draw from it while steps are taken. */
   readonly source: ExampleSource;
+  /** With the moments of those parameters. */
   readonly optimizer: Optimizer;
 }
 
 /** Where a run stands; with the model and the optimizer's moments, all that it needs to go on. */
 export interface TrainerState {
+  /** Updates of the run so far. */
   step: number;
+  /** Which example comes next. */
   source: SourceState;
   /** Tokens fed since the run's start. */
   tokens: number;
@@ -61,6 +66,7 @@ export interface TrainerState {
 
 /** How steps are taken. */
 export interface StepsOptions {
+  /** Ends the training early, at a whole step. */
   signal?: AbortSignal | undefined;
   /** Steps after which nothing may run ahead, for saving; the last step always is one. */
   settleAt?: ((step: number) => boolean) | undefined;

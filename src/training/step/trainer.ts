@@ -33,16 +33,23 @@ export interface StepReport {
   loss: number;
   /** The same with the z-loss. */
   total: number;
+  /** Of this update, as the schedule has it. */
   learningRate: number;
   /** Euclidean norm of all gradients (of the loss summed over tokens), before they are clipped. */
   gradientNorm: number;
   /** Tokens fed: inputs, targets, and instructions as often as they were encoded. */
   tokens: number;
+  /** Of them, those that the loss is of. */
   targetTokens: number;
+  /** Into how many pieces the batch was cut. */
   microbatches: number;
+  /** Tokens fed by this step over its wall time. */
   tokensPerSecond: number;
+  /** Batch size over the wall time of this step. */
   examplesPerSecond: number;
+  /** On the device, after this step. */
   bytesInUse: number;
+  /** The most on the device at once, up to this step. */
   peakBytes: number;
   /** Nothing of a later step is under way: the trainer and its model are exactly as this step left them. */
   settled: boolean;
@@ -84,6 +91,7 @@ export class Trainer {
   /** Ranks stop together: a step tells all of them that one was asked to, and none begins the step after the next. */
   private isStopping = false;
 
+  /** As they were given; they never change. */
   readonly settings: TrainerSettings;
 
   /** @throws HintError INVALID_ARGUMENT */
@@ -96,6 +104,7 @@ export class Trainer {
     this.gradients = new Gradients(parts.model.device);
   }
 
+  /** Where the run stands after the last settled step, as a checkpoint keeps it. */
   get state(): TrainerState {
     return { step: this.step, source: this.source.state, tokens: this.tokens };
   }
@@ -146,6 +155,7 @@ export class Trainer {
     }
   }
 
+  /** Gives back gradients and all that steps keep between them; model and optimizer stay the caller's. */
   dispose(): void {
     this.gradients.dispose();
   }

@@ -16,10 +16,13 @@ import type { ValidationExamples } from './validation-set.js';
 export interface ValidationScores {
   /** Mean cross entropy per target token, nats, without dropout. */
   loss: number;
+  /** F-measure of the longest common subsequence with the best reference, 0 to 100. */
   rougeL?: number;
+  /** Answers that equal a reference after normalisation, 0 to 100. */
   exactMatch?: number;
   /** Share of P3's ranked examples whose most probable choice is right; overall the mean over datasets. */
   accuracy?: number;
+  /** How many the means are of. */
   examples: number;
 }
 
@@ -27,6 +30,7 @@ export interface ValidationScores {
 export interface ValidationReport extends ValidationScores {
   /** Updates that the model has had. */
   step: number;
+  /** By which the best model is chosen. */
   metric: ValidationMetric;
   /** What `metric` came to. */
   score: number;

@@ -22,7 +22,9 @@ export interface PromptTemplate {
 
 /** A template that cannot be used, and why: a sentence. */
 export interface UnusableTemplate {
+  /** The name that its file gives it. */
   readonly template: string;
+  /** A sentence: what cannot be read, and why. */
   readonly reason: string;
 }
 

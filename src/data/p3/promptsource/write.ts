@@ -37,6 +37,7 @@ export interface RenderOptions {
   readonly rows: string;
   /** A P3 directory, which is made or added to. */
   readonly directory: string;
+  /** The split of P3 that the rows are written as. */
   readonly split: P3Split;
   /** Only these templates, by their promptsource or P3 names. */
   readonly only?: readonly string[] | undefined;
@@ -44,16 +45,21 @@ export interface RenderOptions {
   readonly limit?: number | undefined;
   /** For templates that draw their wording (default 0). */
   readonly seed?: number | undefined;
+  /** Ends the rendering, which rejects with ABORTED and writes nothing. */
   readonly signal?: AbortSignal | undefined;
+  /** Called with the number of rows read so far. */
   readonly onProgress?: ((rows: number) => void) | undefined;
 }
 
 /** What a rendering gave. */
 export interface RenderSummary {
+  /** The dataset and subset that the templates name. */
   readonly dataset: string;
+  /** Path of the templates that were rendered. */
   readonly file: string;
   /** Rows of the raw dataset. */
   readonly rows: number;
+  /** What became of each template that could be read. */
   readonly templates: readonly {
     readonly template: string;
     readonly rows: number;
@@ -72,6 +78,7 @@ export interface RenderSummary {
 export interface SkipReason {
   /** `empty prompt`, `empty target`, `no |||`, `more than one |||`, Python's class of an error, or `limit`. */
   readonly reason: string;
+  /** How many were left out for it. */
   readonly rows: number;
   /** What happened to the first of these rows: a sentence, or its place in the file. */
   readonly first: string;
