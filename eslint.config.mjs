@@ -26,9 +26,10 @@ export default tseslint.config(
       ],
     },
   },
+  { files: ['**/*.cjs'], rules: { '@typescript-eslint/no-require-imports': 'off' } },
   // Plain JavaScript has no types to write, and "#" to hide members with.
   {
-    files: ['**/*.mjs'],
+    files: ['**/*.mjs', '**/*.cjs'],
     rules: { '@typescript-eslint/explicit-module-boundary-types': 'off', 'no-restricted-syntax': 'off' },
   },
 );

@@ -4,6 +4,7 @@
 //     endings    processes and workers that end, files that are cut off, engines opened and closed: 200 of each kind
 //     fuzz       every parser of foreign files, [--minutes N] in all
 //     ranks      runs of several processes, of which one is killed at 40 random moments; needs Open MPI, and compares MPICH
+//     package    the tarballs of `npm run package`, installed into empty projects on Debian without build tools; needs root
 //     sanitize   the native library and the low-level API under ASan and UBSan, the stream under TSan
 //     soak       thousands of mixed requests; memory must stay flat
 //     --no-record  leaves docs/reliability.md as it is
@@ -30,6 +31,7 @@ const PARTS = {
     command: ['npx', '--no-install', 'vitest', 'run', 'test/distributed', '--testTimeout', '3600000'],
     environment: { HINT_TEST_ROUNDS: process.env.HINT_TEST_ROUNDS ?? '40' },
   },
+  package: { command: ['node', 'scripts/test-package.mjs'] },
   sanitize: { command: ['node', 'scripts/test-sanitize.mjs'] },
   soak: {
     command: ['node', 'dist/bundle/cli/main.js', 'bench', 'soak', '--json'],
