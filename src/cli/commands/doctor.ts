@@ -49,6 +49,7 @@ function version(command: string, argument = '--version'): string | undefined {
 
 function examine(): Finding[] {
   const findings: Finding[] = [];
+  let isLoaded = false;
   const nodeMajor = Number(process.versions.node.split('.')[0]);
   findings.push({
     what: 'Node.js',
@@ -58,6 +59,7 @@ function examine(): Finding[] {
   });
   try {
     const { oneDNN, cores, isa } = platformReport();
+    isLoaded = true;
     findings.push({ what: 'native engine', found: `loaded, ${cores} cores`, ok: true });
     findings.push({ what: 'oneDNN', found: oneDNN, ok: true });
     findings.push({
@@ -84,7 +86,8 @@ function examine(): Finding[] {
       advice: `Needed to build only: apt-get install ${command}.`,
     });
   }
-  findings.push(...examineCuda(), ...examineMpi());
+  // Without the engine there is nobody to ask, and the reason stands above.
+  if (isLoaded) findings.push(...examineCuda(), ...examineMpi());
   return findings;
 }
 
