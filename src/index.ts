@@ -191,6 +191,7 @@ export type { BatchShape } from './model/memory/activation-memory.js';
 export type { TensorSummary } from './model/parameters/tensor-summary.js';
 export type { EncodedInstructions } from './model/hint/hypernetwork.js';
 export type { TaskTuning } from './inference/contract/task-tuning.js';
+export type { LowRankChange, PeftAdapter } from './formats/peft/adapter.js';
 export type { ExpectedTask, Refuse, StoredTask, StoredTaskTensor } from './inference/contract/family.js';
 export type { ScoreFileOptions, ScoreOptions } from './evaluation/score.js';
 export type { MemoryPlan } from './training/memory/memory-plan.js';

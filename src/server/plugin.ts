@@ -30,6 +30,7 @@ export interface HintPluginOptions {
   engine: Engine;
   /** The name that requests call the model by (default "hint"). */
   model?: string;
+  /** What requests may ask for, where it differs from the defaults of {@link ServerLimits}. */
   limits?: Partial<ServerLimits>;
   /** For how many seconds closing the server waits for answers under way (default 30). */
   drainSeconds?: number;

@@ -56,6 +56,7 @@ const OPTIONS: Members<ServerOptions> = {
 export interface RunningServer {
   /** Such as http://127.0.0.1:8080 */
   readonly url: string;
+  /** The Fastify server that listens, for routes and hooks of the program's own. */
   readonly app: FastifyInstance;
   /** Takes nothing new, waits for answers under way as long as `drainSeconds`, ends the others. */
   close(): Promise<void>;

@@ -24,6 +24,7 @@ export interface TaskSource {
 export interface TaskTraining {
   /** How many examples there were. */
   readonly examples: number;
+  /** Updates that were made, from 1. */
   readonly steps: number;
   /** Examples of a step. */
   readonly batchSize: number;

@@ -45,11 +45,13 @@ export interface TaskScoreOptions extends ScoreChoicesOptions {
 
 /** An example that a task is trained on: texts, or token ids with the end-of-sequence id. */
 export interface TaskExample {
+  /** As a task's `generate` takes it; at least one token. */
   readonly input: string | Int32Array;
+  /** What the model is to answer; at least one token. */
   readonly output: string | Int32Array;
 }
 
-/** Options of {@link Task.train}. */
+/** How {@link Task.train} goes from a compiled task to a trained one; every number is checked against its range. */
 export interface TaskTrainOptions {
   /** Updates (default 100). */
   steps?: number;
@@ -65,6 +67,7 @@ export interface TaskTrainOptions {
   maxInputTokens?: number;
   /** Longer outputs are refused (default 1,024). */
   maxOutputTokens?: number;
+  /** Ends the training, which rejects with ABORTED and gives its memory back. */
   signal?: AbortSignal | undefined;
   /** Told after each step. */
   onStep?: ((progress: TaskTrainingProgress) => void) | undefined;

@@ -26,6 +26,7 @@ export interface TaskTrainingRun extends Omit<TaskTraining, 'examples'> {
 export interface TaskTrainingProgress {
   /** Steps taken, from 1. */
   readonly step: number;
+  /** Updates that there will be in all. */
   readonly steps: number;
   /** Mean −log p of an output token of the step's examples, before its update. */
   readonly loss: number;
