@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
+import { availableParallelism, cpus, hostname } from 'node:os';
 import type { Device } from '../tensor/device.js';
 import {
   asHintError,
@@ -81,6 +81,13 @@ export class Group {
   get localRank(): number {
     const { host } = this.places[this.rank]!;
     return this.places.filter((other) => other.host === host && other.rank < this.rank).length;
+  }
+
+  /** Threads of this rank, where settings leave them open (0): its share of the cores, unless the launcher has given it some. */
+  threadsOf(threads: number): number {
+    const cores = availableParallelism();
+    if (threads > 0 || cores < cpus().length) return threads;
+    return Math.max(1, Math.floor(cores / this.localSize));
   }
 
   /** A rank as messages name it. */

@@ -2,12 +2,8 @@ import { performance } from 'node:perf_hooks';
 import { EXAMPLES, InstructionRows, type TokenizedExample } from '../data/batch.js';
 import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
 import { HintError } from '../util/errors.js';
-import {
-  GENERATING,
-  generateTokens,
-  type GeneratedTokens,
-  type GenerateOptions,
-} from '../inference/decode/generate.js';
+import { Group } from '../distributed/group.js';
+import { GENERATING, generateTokens, type GenerateOptions } from '../inference/decode/generate.js';
 import { familyOf } from '../inference/families/registry.js';
 import type { AnyModel } from '../model/family.js';
 import { anyModel } from '../model/families/registry.js';
@@ -15,6 +11,7 @@ import { checked, instance, optional, options as optionsOf, path, shaped } from 
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { createYielder } from '../util/event-loop-lag.js';
 import { jsonRecord } from '../util/records.js';
+import { partOf, resultsOfAll } from './among-ranks.js';
 import type { Prediction } from './prediction-files.js';
 import { TRACK, type ScoreTrack } from './rouge.js';
 import { scorePredictions, type ScoreReport } from './score.js';
@@ -25,6 +22,8 @@ export interface EvaluateOptions extends GenerateOptions {
   predictionsFile?: string | undefined;
   /** The track, which decides what a word is for ROUGE (default `default`). */
   track?: ScoreTrack | undefined;
+  /** Processes that share the tasks, all of which call this with the same; rank 0 writes, and each has the whole result. */
+  ranks?: Group | undefined;
 }
 
 /** What is evaluated. */
@@ -36,6 +35,7 @@ const EVALUATE = optionsOf<EvaluateOptions>({
   ...GENERATING,
   predictionsFile: optional(path),
   track: optional(TRACK),
+  ranks: optional(instance(Group, 'a Group')),
 });
 
 /** Result of evaluating a model on a dataset. */
@@ -78,7 +78,7 @@ export async function evaluateModel(
 ): Promise<Evaluation> {
   const { model, tokenizer } = checked(EVALUATED, evaluated, 'evaluated');
   checked(EXAMPLES, examples, 'examples');
-  const { predictionsFile, track, ...generation } = checked(EVALUATE, options, 'options');
+  const { predictionsFile, track, ranks, ...generation } = checked(EVALUATE, options, 'options');
   if (examples.length === 0) {
     throw new HintError('INVALID_DATA', 'There are 0 examples to evaluate; at least 1 is needed.');
   }
@@ -92,21 +92,23 @@ export async function evaluateModel(
   }
   const taskIndex = withInstruction.map(({ instruction }) => rows.row(instruction));
   const began = performance.now();
-  const generated = await generateTokens(model, {
+  const own = await generateTokens(model, {
     ...generation,
+    ...(await partOf(ranks, examples)),
     inputs: examples.map(({ input }) => input),
     ...(withInstruction.length > 0 ? { instructions: rows.distinct, taskIndex } : {}),
   });
+  const generated = await resultsOfAll(ranks, own, ({ tokens }) => [...tokens]);
   const seconds = (performance.now() - began) / 1000;
   const predictions = await toPredictions(examples, generated, tokenizer);
-  if (predictionsFile !== undefined) {
+  if (predictionsFile !== undefined && (ranks?.rank ?? 0) === 0) {
     await writeFileAtomic(predictionsFile, predictions.map(jsonRecord).join(''));
   }
   const family = familyOf(model);
   const answered = examples.map(({ instruction, input }, i) => ({
     instruction,
     input,
-    output: (generated[i] as GeneratedTokens).tokens.length,
+    output: (generated[i] as number[]).length,
   }));
   const multiplyAdds = family.multiplyAdds(model, rows.distinct, answered);
   return {
@@ -117,13 +119,13 @@ export async function evaluateModel(
     secondsPer100: (100 * seconds) / examples.length,
     flopsPer100: (100 * 2 * multiplyAdds) / examples.length,
     inputTokens: examples.reduce((total, { input }) => total + input.length, 0),
-    outputTokens: generated.reduce((total, { tokens }) => total + tokens.length, 0),
+    outputTokens: generated.reduce((total, tokens) => total + tokens.length, 0),
   };
 }
 
 async function toPredictions(
   examples: readonly TokenizedExample[],
-  generated: readonly GeneratedTokens[],
+  generated: readonly (readonly number[])[],
   tokenizer: Tokenizer,
 ): Promise<Prediction[]> {
   const breathe = createYielder();
@@ -131,7 +133,7 @@ async function toPredictions(
   for (const [i, { id, task, references }] of examples.entries()) {
     const pause = breathe();
     if (pause) await pause;
-    const { tokens } = generated[i] as GeneratedTokens;
+    const tokens = Int32Array.from(generated[i] as number[]);
     predictions.push({ id, task, prediction: tokenizer.decodePrediction(tokens), references });
   }
   return predictions;

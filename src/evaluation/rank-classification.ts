@@ -24,6 +24,8 @@ import {
   text,
 } from '../util/arguments.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
+import { Group } from '../distributed/group.js';
+import { partOf, resultsOfAll } from './among-ranks.js';
 import { EVALUATED, evaluateModel } from './evaluate.js';
 import type { Prediction } from './prediction-files.js';
 
@@ -33,12 +35,15 @@ export interface P3EvaluateOptions extends ScoreChoicesOptions {
   maxTokens?: number;
   /** Also write the predictions here, as JSON lines that `hint score` reads, all or nothing. */
   predictionsFile?: string | undefined;
+  /** As in evaluateModel. */
+  ranks?: Group | undefined;
 }
 
 const EVALUATE = optionsOf<P3EvaluateOptions>({
   ...SCORING,
   maxTokens: optional(count),
   predictionsFile: optional(path),
+  ranks: optional(instance(Group, 'a Group')),
 });
 // Only generated answers need a tokenizer.
 const RANKED = shaped<{ model: AnyModel; tokenizer?: Tokenizer | undefined }>(
@@ -106,7 +111,7 @@ export async function evaluateP3(
   const { examples, templates } = set;
   if (examples.length === 0)
     throw new HintError('INVALID_DATA', 'There are 0 examples to evaluate; at least 1 is needed.');
-  const { maxTokens, predictionsFile, lengthNormalised, ...batching } = options;
+  const { maxTokens, predictionsFile, lengthNormalised, ranks, ...batching } = options;
   const began = performance.now();
   const onProgress = (offset: number) => (done: number) =>
     options.onProgress?.(offset + done, examples.length);
@@ -114,11 +119,13 @@ export async function evaluateP3(
   const generated = examples.filter(({ choices }) => choices === undefined);
   // Checked first, because ranking takes minutes.
   if (generated.length > 0) checked(EVALUATED, evaluated, 'evaluated');
-  const scored = await rank(model, ranked, {
+  const own = await rank(model, ranked, {
     ...batching,
+    ...(await partOf(ranks, ranked)),
     onProgress: onProgress(0),
     ...(lengthNormalised === undefined ? {} : { lengthNormalised }),
   });
+  const scored = await resultsOfAll(ranks, own, (scores) => scores);
   const predictions: P3Prediction[] = ranked.map(({ id, task, references, choices }, i) => {
     const { scores, best } = scored[i] as ChoiceScores;
     const texts = choices.map(({ text }) => text);
@@ -136,6 +143,7 @@ export async function evaluateP3(
   if (generated.length > 0) {
     const free = await evaluateModel({ model, tokenizer: tokenizer as Tokenizer }, generated, {
       ...batching,
+      ranks,
       onProgress: onProgress(ranked.length),
       ...(maxTokens === undefined ? {} : { maxTokens }),
     });
@@ -143,7 +151,7 @@ export async function evaluateP3(
     for (const [task, scores] of Object.entries(free.scores.perTask)) byTask.set(task, scores);
   }
   const seconds = (performance.now() - began) / 1000;
-  if (predictionsFile !== undefined)
+  if (predictionsFile !== undefined && (ranks?.rank ?? 0) === 0)
     await writeFileAtomic(predictionsFile, predictions.map(jsonRecord).join(''));
   const perTemplate = [...templates].flatMap(([task, { dataset, template }]) => {
     const scores = byTask.get(task);

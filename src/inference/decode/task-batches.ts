@@ -1,6 +1,16 @@
 import { concatenate } from '../../data/batch.js';
 import type { AnyModel } from '../../model/family.js';
-import { callback, ids, integer, list, numberedTasks, optional, signal } from '../../util/arguments.js';
+import { balanced } from '../../distributed/shares.js';
+import {
+  callback,
+  ids,
+  integer,
+  list,
+  numberedTasks,
+  optional,
+  shaped,
+  signal,
+} from '../../util/arguments.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { compileTasks } from '../compile/compiled-tasks.js';
 import { disposeTasks, type CompiledTasks } from '../contract/compiled-tasks.js';
@@ -14,6 +24,15 @@ export interface BatchingOptions {
   tokenBudget?: number;
   signal?: AbortSignal | undefined;
   onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Runs one of several parts of the batches, which are those of the whole; the others' inputs have no result. */
+  part?: BatchPart | undefined;
+}
+
+/** A part of the work that several processes share. */
+export interface BatchPart {
+  /** Of this process, from 0. */
+  readonly index: number;
+  readonly count: number;
 }
 
 /** Counts of tokens, rows and the like. */
@@ -24,6 +43,7 @@ export const BATCHING = {
   tokenBudget: optional(count),
   signal: optional(signal),
   onProgress: optional(callback<(done: number, total: number) => void>()),
+  part: optional(shaped<BatchPart>({ index: integer(0), count: integer(1) }, 'an object { index, count }')),
 };
 
 /** Inputs of one task or of several. */
@@ -75,11 +95,14 @@ export async function runByTask(
   const { model, inputs } = batches;
   await familyOf(model).prepare?.(model);
   if (instructions.length === 0) {
-    await withTasks(model, [], (tasks) => runOrdered(batches, tasks, [...inputs.keys()], () => 0));
+    const { part } = batches;
+    const isOwn = (batch: number): boolean => !part || batch % part.count === part.index;
+    await withTasks(model, [], (tasks) => runOrdered(batches, tasks, [...inputs.keys()], () => 0, isOwn));
     return;
   }
   const inputsOf = groupByTask(inputs.length, instructions.length, taskIndex);
-  for (const group of groupTasks(model, instructions, inputsOf, limitsOf(batches))) {
+  const groups = groupTasks(model, instructions, inputsOf, limitsOf(batches));
+  for (const group of ownGroups(batches, groups, inputsOf)) {
     throwIfAborted(batches.signal);
     const order = group.flatMap((task) => inputsOf[task] as number[]);
     const places = new Map(
@@ -91,6 +114,22 @@ export async function runByTask(
       (tasks) => runOrdered(batches, tasks, order, (input) => places.get(input) as number),
     );
   }
+}
+
+/** Those that this process runs, of which each has about as many tokens. */
+function ownGroups(
+  { part, inputs }: BatchRun,
+  groups: readonly number[][],
+  inputsOf: readonly number[][],
+): readonly number[][] {
+  if (!part) return groups;
+  const tokensOf = (task: number): number =>
+    (inputsOf[task] as number[]).reduce((sum, input) => sum + (inputs[input] as Int32Array).length, 0);
+  const owners = balanced(
+    groups.map((group) => group.reduce((sum, task) => sum + tokensOf(task), 0)),
+    part.count,
+  );
+  return groups.filter((_, i) => owners[i] === part.index);
 }
 
 /** {@link runByTask} for inputs of one task that is compiled already. */
@@ -119,11 +158,12 @@ async function runOrdered(
   tasks: CompiledTasks,
   order: readonly number[],
   taskOf: (input: number) => number,
+  isOwn: (batch: number) => boolean = () => true,
 ): Promise<void> {
   const { inputs, rowsPerInput = 1, costOf = (input) => (inputs[input] as Int32Array).length } = batches;
   const { batchSize, tokenBudget } = limitsOf(batches);
   const most = Math.max(1, Math.floor(batchSize / rowsPerInput));
-  for (let begin = 0; begin < order.length;) {
+  for (let begin = 0, number = 0; begin < order.length; number++) {
     throwIfAborted(batches.signal);
     let end = begin;
     for (let tokens = 0; end < order.length && end - begin < most; end++) {
@@ -131,7 +171,7 @@ async function runOrdered(
       if (tokens > tokenBudget && end > begin) break;
     }
     const batch = order.slice(begin, end);
-    await batches.run({ tasks, inputs: batch, taskIndex: Int32Array.from(batch, taskOf) });
+    if (isOwn(number)) await batches.run({ tasks, inputs: batch, taskIndex: Int32Array.from(batch, taskOf) });
     begin = end;
   }
 }

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { defaultMemoryBudget } from '../../accounting/memory-budget.js';
 import type { Group } from '../../distributed/group.js';
@@ -99,11 +98,4 @@ export function budgetOfRank<S extends MemorySettings & DeviceSettings>(
   if (!ranks || settings.memoryBudget !== undefined || settings.device !== 'cpu') return settings;
   const memoryBudget = Math.floor(defaultMemoryBudget(settings.device) / ranks.localSize);
   return { ...settings, memoryBudget };
-}
-
-/** Threads of a rank, where settings leave them open: its share of the cores, unless the launcher has given it some. */
-export function threadsOfRank(threads: number, ranks: Group | undefined): number {
-  const cores = availableParallelism();
-  if (!ranks || threads > 0 || cores < cpus().length) return threads;
-  return Math.max(1, Math.floor(cores / ranks.localSize));
 }

@@ -46,7 +46,6 @@ import {
   requireSameModel,
   requireSameSettings,
   requireSameStart,
-  threadsOfRank,
 } from './ranks.js';
 import { RunDirectory, type Checkpoint } from './run-directory.js';
 import { isFollower, saveTrainedModel, takeSteps, type Run, type StepsTaken } from './take-steps.js';
@@ -162,7 +161,7 @@ function openDevice(
 ): Device {
   return new Device({
     device,
-    threads: threadsOfRank(threads, ranks),
+    threads: ranks?.threadsOf(threads) ?? threads,
     ...(memoryBudget === undefined ? {} : { memoryLimit: memoryBudget }),
   });
 }

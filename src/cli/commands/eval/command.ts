@@ -11,9 +11,10 @@ import type { AnyModel } from '../../../model/family.js';
 import { openWeights } from '../../../formats/checkpoint/open-weights.js';
 import { findSystem, type System } from '../../../systems/index.js';
 import { describeNotice, Notices } from '../../../util/notices.js';
+import { amongRanks } from '../../support/ranks.js';
 import { action, note, print, printJson, table } from '../../support/context.js';
 import { addDecodingFlags, batchSizeOption, decodingOf, type DecodingFlags } from '../../support/decoding.js';
-import { describeP3, evaluateOnP3, type P3EvalOptions } from './p3.js';
+import { describeP3, evaluateOnP3, type Among, type P3EvalOptions } from './p3.js';
 import { Progress } from '../../support/progress.js';
 import { addEngineOptions, openEngine, tellNotices, type EngineFlags } from '../../support/engine-options.js';
 import { checkReplaceable, PREDICTIONS } from '../../../util/existing.js';
@@ -85,11 +86,14 @@ export function addEvalCommand(program: Command): void {
         '  $ hint eval runs/hint-p3/model --data p3 --shots 2 --json',
     )
     .action(
-      action(async (signal, directory: string, options: EvalOptions) => {
-        const [result, text] = await evaluate(directory, options, signal);
-        if (options.json) printJson({ ...result, predictions: undefined });
-        else print(text);
-      }),
+      action((signal, directory: string, options: EvalOptions) =>
+        amongRanks(async (ranks) => {
+          const [result, text] = await evaluate(directory, options, { signal, ranks });
+          const many = ranks ? { ranks: ranks.size } : {};
+          if (options.json) printJson({ ...result, predictions: undefined, ...many });
+          else print(text);
+        }),
+      ),
     );
 }
 
@@ -97,13 +101,14 @@ export function addEvalCommand(program: Command): void {
 async function evaluate(
   directory: string,
   options: EvalOptions,
-  signal: AbortSignal,
+  { signal, ranks }: Among,
 ): Promise<[result: object, text: string]> {
   const kind = await datasetKind(options.data, options.kind);
   // Checked first, because evaluating takes minutes.
   if (options.predictions !== undefined) await checkReplaceable(options.predictions, PREDICTIONS);
   if (options.split !== undefined && kind !== 'own') (kind === 'p3' ? p3SplitName : splitName)(options.split);
-  await using engine = await openEngine(directory, options, signal);
+  const threads = ranks?.threadsOf(options.threads) ?? options.threads;
+  await using engine = await openEngine(directory, { ...options, threads }, signal);
   tellNotices(engine);
   const { tokenizer, model } = engine;
   if (!tokenizer)
@@ -126,7 +131,7 @@ async function evaluate(
         form: options.form ?? (isSame ? known.form : undefined),
         shots: options.shots ?? (isSame ? known.shots : 0),
       },
-      signal,
+      { signal, ranks },
     );
     return [result, describeP3(result)];
   }
@@ -145,7 +150,7 @@ async function evaluate(
       : await sniExamples({ tokenizer, system }, request, loading, signal);
   loading.stop();
   for (const notice of notices.list) note(`warning: ${describeNotice(notice)}`);
-  const result = await generateAndScore({ model, tokenizer }, examples, options, signal);
+  const result = await generateAndScore({ model, tokenizer }, examples, options, { signal, ranks });
   return [result, describe(result)];
 }
 
@@ -213,7 +218,7 @@ async function generateAndScore(
   evaluated: { model: AnyModel; tokenizer: Tokenizer },
   examples: readonly TokenizedExample[],
   options: EvalOptions,
-  signal: AbortSignal,
+  { signal, ranks }: Among,
 ): Promise<Evaluation> {
   const generating = new Progress('generating', options.json);
   const result = await evaluateModel(evaluated, examples, {
@@ -222,6 +227,7 @@ async function generateAndScore(
     predictionsFile: options.predictions,
     track: scoredAs(options.track),
     signal,
+    ranks,
     onProgress: (done, total) => generating.update(done, total),
   });
   generating.stop();

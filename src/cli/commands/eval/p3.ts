@@ -1,3 +1,4 @@
+import type { Group } from '../../../distributed/group.js';
 import { loadP3Evaluation } from '../../../data/p3/evaluation.js';
 import type { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
 import { evaluateP3, type P3Evaluation, type P3Scores } from '../../../evaluation/rank-classification.js';
@@ -24,11 +25,17 @@ export interface P3EvalOptions {
   json: boolean;
 }
 
+/** What ends an evaluation, and who shares it. */
+export interface Among {
+  readonly signal: AbortSignal;
+  readonly ranks: Group | undefined;
+}
+
 /** `hint eval MODEL` on P3: rank classification per template and dataset. */
 export async function evaluateOnP3(
   { model, tokenizer, system }: { model: AnyModel; tokenizer: Tokenizer; system: System },
   options: P3EvalOptions,
-  signal: AbortSignal,
+  { signal, ranks }: Among,
 ): Promise<P3Evaluation> {
   const { form, shots } = options;
   const loading = new Progress('tokenising', options.json);
@@ -54,6 +61,7 @@ export async function evaluateOnP3(
     batchSize: options.batchSize,
     predictionsFile: options.predictions,
     signal,
+    ranks,
     onProgress: (done, total) => scoring.update(done, total),
   });
   scoring.stop();
