@@ -26,7 +26,9 @@ struct Loaded {
       const char* message = dlerror();
       const std::string text = message ? message : "unknown error";
       reason = text.find("No such file") != std::string::npos && text.find(path) != std::string::npos
-                   ? "this build has no CUDA code; where nvcc is, \"node scripts/build.mjs --cuda\" adds it"
+                   ? "there is no CUDA library; \"npm install @hint-engine/linux-x64-cuda\" adds it, and in a clone "
+                     "with nvcc "
+                     "\"node scripts/build.mjs --cuda\" builds it"
                    : "the CUDA library could not be loaded: " + text;
       return;
     }
