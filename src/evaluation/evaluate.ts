@@ -22,7 +22,11 @@ export interface EvaluateOptions extends GenerateOptions {
   predictionsFile?: string | undefined;
   /** The track, which decides what a word is for ROUGE (default `default`). */
   track?: ScoreTrack | undefined;
-  /** Processes that share the tasks, all of which call this with the same; rank 0 writes, and each has the whole result. */
+  /**
+   * Processes that share the tasks, all of which call this with the same; rank 0 writes, and each has the whole result.
+   *
+   * @internal
+   */
   ranks?: Group | undefined;
 }
 

@@ -35,7 +35,11 @@ export interface P3EvaluateOptions extends ScoreChoicesOptions {
   maxTokens?: number;
   /** Also write the predictions here, as JSON lines that `hint score` reads, all or nothing. */
   predictionsFile?: string | undefined;
-  /** As in evaluateModel. */
+  /**
+   * As in evaluateModel.
+   *
+   * @internal
+   */
   ranks?: Group | undefined;
 }
 

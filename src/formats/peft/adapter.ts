@@ -12,9 +12,13 @@ import { ADAPTER_CONFIG, readAdapterConfig } from './adapter-config.js';
 export interface LowRankChange {
   /** The module whose matrix it is, such as `encoder.block.0.layer.0.SelfAttention.q`. */
   readonly module: string;
+  /** Columns of B, from 1 to 4,096. */
   readonly rank: number;
+  /** Values that the matrix reads. */
   readonly inputs: number;
+  /** Values that it writes. */
   readonly outputs: number;
+  /** What B A is multiplied with: alpha over the rank, or over its root. */
   readonly scale: number;
   /** A, [rank, inputs]. */
   readonly down: Float32Array;
@@ -26,6 +30,7 @@ export interface LowRankChange {
 export interface PeftAdapter {
   /** The file of its values. */
   readonly path: string;
+  /** One for each matrix it changes, in the order of the file. */
   readonly changes: readonly LowRankChange[];
 }
 
