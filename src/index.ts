@@ -92,6 +92,10 @@ export {
   type MultiplyAdds,
 } from './accounting/flops.js';
 export { parseTrainingConfig, readTrainingConfig, type TrainingConfig } from './training/config/config.js';
+export { Group, type GroupLimits } from './distributed/group.js';
+export { launcherOf } from './distributed/launcher.js';
+export type { RankPlace } from './distributed/watch.js';
+export type { MpiImplementation } from './tensor/native.js';
 export { trainFromConfig } from './training/run/run.js';
 export type {
   BestModel,

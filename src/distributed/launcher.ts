@@ -1,7 +1,5 @@
 import { MPI_IMPLEMENTATIONS, native, type MpiImplementation, type MpiReport } from '../tensor/native.js';
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 /** Names for people. */
 export const MPI_NAMES: Readonly<Record<MpiImplementation, string>> = { openmpi: 'Open MPI', mpich: 'MPICH' };
 
@@ -9,7 +7,9 @@ export const MPI_NAMES: Readonly<Record<MpiImplementation, string>> = { openmpi:
  * The implementation of MPI whose launcher has started this process together with others; undefined without one, and for a
  * run of one process. Open MPI's mpirun, MPICH's mpiexec and srun with a plugin for either say so in the environment.
  */
-export function launcherOf(environment: Environment): MpiImplementation | undefined {
+export function launcherOf(
+  environment: Readonly<Record<string, string | undefined>>,
+): MpiImplementation | undefined {
   const isMany = (name: string): boolean => Number(environment[name] ?? 0) > 1;
   if (isMany('OMPI_COMM_WORLD_SIZE')) return 'openmpi';
   if (environment['PMIX_RANK'] !== undefined && isMany('SLURM_NTASKS')) return 'openmpi';

@@ -106,8 +106,8 @@ export interface CudaReport {
 }
 
 /** Implementations of MPI that the engine has code for. */
-export const MPI_IMPLEMENTATIONS = ['openmpi', 'mpich'] as const;
-export type MpiImplementation = (typeof MPI_IMPLEMENTATIONS)[number];
+export type MpiImplementation = 'openmpi' | 'mpich';
+export const MPI_IMPLEMENTATIONS: readonly MpiImplementation[] = ['openmpi', 'mpich'];
 
 /** What there is of an implementation of MPI. */
 export interface MpiReport {
