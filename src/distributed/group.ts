@@ -68,6 +68,7 @@ export class Group {
     return group;
   }
 
+  /** How many processes there are, at least 1. */
   get size(): number {
     return this.places.length;
   }

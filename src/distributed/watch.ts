@@ -7,8 +7,11 @@ import { parseWord, writeWord, type Word } from './words.js';
 
 /** Where a rank runs. */
 export interface RankPlace {
+  /** Number of the process, from 0. */
   readonly rank: number;
+  /** Name of the host that it runs on. */
   readonly host: string;
+  /** Number of the process on its host. */
   readonly pid: number;
 }
 

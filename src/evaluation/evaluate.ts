@@ -24,8 +24,6 @@ export interface EvaluateOptions extends GenerateOptions {
   track?: ScoreTrack | undefined;
   /**
    * Processes that share the tasks, all of which call this with the same; rank 0 writes, and each has the whole result.
-   *
-   * @internal
    */
   ranks?: Group | undefined;
 }

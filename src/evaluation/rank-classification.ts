@@ -37,8 +37,6 @@ export interface P3EvaluateOptions extends ScoreChoicesOptions {
   predictionsFile?: string | undefined;
   /**
    * As in evaluateModel.
-   *
-   * @internal
    */
   ranks?: Group | undefined;
 }

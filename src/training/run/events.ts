@@ -94,8 +94,6 @@ export interface TrainOptions {
   /**
    * The processes that train together, all of which call this with the same configuration. Rank 0 alone writes; a summary comes
    * to all. An abort of one saves and ends all.
-   *
-   * @internal
    */
   ranks?: Group | undefined;
 }
