@@ -10,6 +10,7 @@ import {
   type NativeGroup,
 } from '../tensor/native.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checked, choice, number, optional, options } from '../util/arguments.js';
 import { HintError } from '../util/errors.js';
 import { Watch, type Hub, type Loss, type RankPlace } from './watch.js';
 
@@ -21,6 +22,11 @@ export interface GroupLimits {
   readonly start?: number;
 }
 
+const JOINED = choice('openmpi', 'mpich', 'alone');
+const LIMITS = options<GroupLimits>({
+  silence: optional(number(0, 3600, { above: true })),
+  start: optional(number(0, 86_400, { above: true })),
+});
 const SILENCE_SECONDS = 8;
 const START_SECONDS = 120;
 
@@ -46,13 +52,12 @@ export class Group {
   /**
    * Joins the other processes.
    *
-   * @throws HintError NOT_SUPPORTED when the implementation cannot be used, RANK_LOST when not all join in time
+   * @throws HintError INVALID_ARGUMENT; NOT_SUPPORTED when the implementation cannot be used, RANK_LOST when not all join in time
    */
-  static async join(
-    implementation: MpiImplementation | 'alone',
-    { silence = SILENCE_SECONDS, start = START_SECONDS }: GroupLimits = {},
-  ): Promise<Group> {
-    const handle = guarded(() => native().joinGroup(implementation));
+  static async join(implementation: MpiImplementation | 'alone', limits: GroupLimits = {}): Promise<Group> {
+    const kind = checked(JOINED, implementation, 'implementation');
+    const { silence = SILENCE_SECONDS, start = START_SECONDS } = checked(LIMITS, limits, 'limits');
+    const handle = guarded(() => native().joinGroup(kind));
     const own = { host: hostname(), pid: process.pid, id: randomUUID() };
     const met = await inTime(exchange(handle, own, 'meet the other ranks'), start);
     const places = met.map(({ host, pid }, rank): RankPlace => ({ rank, host, pid }));

@@ -107,6 +107,15 @@ export const calls: Record<string, string | (() => Record<string, Call>)> = {
     'tasks.find': call({ request: { definition: 'Count.' } }, (request) => engine.tasks.find(request)),
     'tasks.evict': call({ request: { definition: 'Count.' } }, (request) => engine.tasks.evict(request)),
   }),
+  Group: () => ({
+    join: call({ implementation: 'alone', limits: { start: 60 } }, async (implementation, limits) => {
+      const group = await api.Group.join(implementation, limits);
+      await group.close();
+    }),
+  }),
+  launcherOf: () => ({
+    launcherOf: call({ environment: { PMI_SIZE: '1' } }, (environment) => api.launcherOf(environment)),
+  }),
   Task: () => ({
     new: call({ host: engine }, (host) => void new api.Task(host, {} as never, undefined)),
     generate: call({ inputs: ['A dog.'], options: { maxTokens: 1, stop: ['x'] } }, (...args) =>
