@@ -7,10 +7,12 @@ export const MPI_NAMES: Readonly<Record<MpiImplementation, string>> = { openmpi:
 const ENVIRONMENT = where<Readonly<Record<string, string | undefined>>>(
   'variables by their names, such as process.env',
   (value) =>
-    typeof value === 'object' &&
-    value !== null &&
-    [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null) &&
-    Object.values(value).every((one) => one === undefined || typeof one === 'string'),
+    // Node.js gives its own variables a prototype of their own.
+    value === process.env ||
+    (typeof value === 'object' &&
+      value !== null &&
+      [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null) &&
+      Object.values(value).every((one) => one === undefined || typeof one === 'string')),
 );
 
 /**
