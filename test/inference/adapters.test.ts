@@ -173,6 +173,14 @@ describe('an adapter that cannot be used is refused by what is wrong with it:', 
     await expect(engine.loadTask(folder)).rejects.toMatchObject({ name: 'HintError' });
   });
 
+  it('a folder that holds none', async () => {
+    await expect(engine.loadTask(tmpdir())).rejects.toMatchObject({
+      code: 'INVALID_FILE',
+      message: expect.stringMatching(/is a folder without adapter_config\.json; give a task file/) as string,
+    });
+    await expect(engine.loadTask(MODEL)).rejects.toMatchObject({ code: 'INVALID_FILE' });
+  });
+
   it('a model with a hypernetwork, and one of another family', async () => {
     const hint = await writeModel(tinyConfig(FULL_HINT));
     directories.push(hint);

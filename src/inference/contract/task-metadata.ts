@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import type { PromptFormat } from '../../data/natural-instructions/prompts.js';
 import { openSafetensors, type SafetensorsFile, type TensorInfo } from '../../formats/safetensors/file.js';
@@ -110,12 +111,27 @@ export function isSealed({ metadata }: SafetensorsFile): boolean {
 }
 
 /**
+ * Opens a task file. A folder would be opened as a model, and its errors speak of checkpoints.
+ *
+ * @throws HintError INVALID_FILE for a folder; NOT_FOUND, IO, INVALID_CHECKPOINT
+ */
+export async function openTaskFile(path: string): Promise<SafetensorsFile> {
+  const status = await stat(path).catch(() => undefined);
+  if (status?.isDirectory() === true)
+    throw new HintError(
+      'INVALID_FILE',
+      `${path} is a folder without adapter_config.json; give a task file, or the folder of an adapter of PEFT.`,
+    );
+  return openSafetensors(path);
+}
+
+/**
  * Reads what a task file says about itself, without its values.
  *
  * @throws HintError NOT_FOUND, IO, INVALID_CHECKPOINT (damaged), INVALID_FILE (no task file)
  */
 export async function readTaskMetadata(path: string): Promise<TaskMetadata> {
-  await using file = await openSafetensors(path);
+  await using file = await openTaskFile(path);
   const metadata = parseMetadata(file);
   checkSeal(file);
   return metadata;

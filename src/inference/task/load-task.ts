@@ -1,4 +1,4 @@
-import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors/file.js';
+import type { SafetensorsFile } from '../../formats/safetensors/file.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import type { AnyModel } from '../../model/family.js';
 import { HintError } from '../../util/errors.js';
@@ -8,6 +8,7 @@ import {
   checkSeal,
   damaged,
   isSealed,
+  openTaskFile,
   parseMetadata,
   type TaskMetadata,
   type TaskSource,
@@ -49,7 +50,7 @@ export async function loadTaskFile(
   fingerprint: string,
   { tokenizer, source, signal }: LoadTaskOptions = {},
 ): Promise<LoadedTask> {
-  await using file = await openSafetensors(path);
+  await using file = await openTaskFile(path);
   const metadata = parseMetadata(file);
   checkFingerprint(path, metadata, fingerprint);
   checkTaskFits(file, metadata, model);
