@@ -175,7 +175,8 @@ export class Group {
   private lose(loss: Loss): void {
     const activity = guarded(() => native().groupActivity(this.handle));
     const waiting = activity ? `, while ${this.describe(this.rank)} waited to ${activity.what}` : '';
-    const message = `${loss.what}${waiting}. All ranks end; what the last checkpoint holds is not lost, and the run can be resumed.`;
+    // The error of a rank that failed is a sentence, with its own full stop.
+    const message = `${loss.what.replace(/\.$/, '')}${waiting}. All ranks end; what the last checkpoint holds is not lost, and the run can be resumed.`;
     this.loss = { ...loss, message };
     guarded(() => native().interruptGroup(this.handle, message));
     for (const tell of this.waiting) tell();

@@ -79,6 +79,13 @@ describe.runIf(HAS_MPI)('a rank', () => {
     },
   );
 
+  it('that fails is named with its error as a sentence, whichever it is', async () => {
+    const { code, stderr } = await startHint(2, ['train', '--config', join(scratch, 'none.json')]).ended;
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/none\.json.*check the path/);
+    expect(stderr).not.toMatch(/\.\.(?: |$)/m);
+  });
+
   it(`that is killed at a random moment, ${ROUNDS} times, leaves a run that can go on`, async () => {
     const random = uniform('killed ranks');
     for (let round = 0; round < ROUNDS; round++) {

@@ -126,7 +126,7 @@ class StepTaker {
     const { tokenBudget } = this.run.config;
     this.options.onEvent?.({
       kind: 'warning',
-      message: `Step ${step} has ${microbatches} microbatches of at most ${tokenBudget} tokens for ${ranks} ranks, of which ${ranks - microbatches} had nothing to do; a new run with a tokenBudget of ${Math.max(1, Math.floor(tokens / ranks))} or less keeps all of them busy.`,
+      message: `Step ${step} has ${microbatches} ${microbatches === 1 ? 'microbatch' : 'microbatches'} of at most ${tokenBudget} tokens for ${ranks} ranks, of which ${ranks - microbatches} had nothing to do; a new run with a tokenBudget of ${Math.max(1, Math.floor(tokens / ranks))} or less keeps all of them busy.`,
     });
   }
 
