@@ -77,7 +77,7 @@ export async function hintPlugin(app: FastifyInstance, options: HintPluginOption
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   addJsonBodies(app);
   app.setErrorHandler((error, request, reply) => {
-    const failure = apiErrorOf(reasonOf(request, error));
+    const failure = apiErrorOf(reasonOf(request, error), request.routeOptions.bodyLimit);
     if (failure.status === 500) request.log.error(error);
     if (failure.retryAfter !== undefined) reply.header('retry-after', failure.retryAfter);
     return reply.code(failure.status).type('application/json').send(failure.body);

@@ -12,6 +12,7 @@ import {
   optional,
   options as optionsOf,
   path,
+  where,
   type Members,
 } from '../util/arguments.js';
 import { HintError } from '../util/errors.js';
@@ -38,6 +39,23 @@ export interface ServerOptions extends Omit<HintPluginOptions, 'engine'> {
   logBodies?: boolean;
 }
 
+// What is compared with a header and can never be equal to one would silently allow nobody.
+const hostName = where<string>(
+  'a host without scheme, port and path, such as app.example or [2001:db8::1]',
+  (value) => typeof value === 'string' && /^(?:[^\s/:@?#[\]]+|\[[\da-f:.]+\])$/i.test(value),
+);
+const origin = where<string>(
+  'an origin as browsers send it, in small letters and without a path, such as https://app.example, or null',
+  (value) => typeof value === 'string' && isOrigin(value),
+);
+
+function isOrigin(value: string): boolean {
+  if (value === 'null') return true;
+  // Origins of schemes such as chrome-extension: URL does not know.
+  if (!/^https?:/i.test(value)) return /^[a-z][a-z\d+.-]*:\/\/[^\sA-Z/?#@]+$/.test(value);
+  return URL.canParse(value) && new URL(value).origin === value;
+}
+
 const OPTIONS: Members<ServerOptions> = {
   model: optional(name),
   // Checked by the plugin.
@@ -46,8 +64,8 @@ const OPTIONS: Members<ServerOptions> = {
   host: optional(name),
   port: optional(integer(0, 65_535)),
   apiKeys: optional(path),
-  allowHosts: optional(list(name)),
-  allowOrigins: optional(list(name)),
+  allowHosts: optional(list(hostName)),
+  allowOrigins: optional(list(origin)),
   log: optional(callback<(line: string) => void>()),
   logBodies: optional(boolean),
 };
@@ -185,7 +203,7 @@ function closeConnections(app: FastifyInstance, drainSeconds: number): void {
 }
 
 function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const failure = apiErrorOf(error);
+  const failure = apiErrorOf(error, request.routeOptions.bodyLimit);
   if (failure.status === 500) request.log.error(error);
   return reply.code(failure.status).type('application/json').send(failure.body);
 }

@@ -12,7 +12,11 @@ const KINDS: Readonly<Record<string, string>> = {
   nan: 'a number',
 };
 
-const UNITS: Readonly<Record<string, string>> = { string: ' characters', array: ' entries', set: ' entries' };
+const UNITS: Readonly<Record<string, readonly [one: string, many: string]>> = {
+  string: ['character', 'characters'],
+  array: ['entry', 'entries'],
+  set: ['entry', 'entries'],
+};
 
 /**
  * The requirement that a value violates, as a clause after its name and value: `must be at least 1`.
@@ -45,7 +49,8 @@ export function schemaSentence(fault: z.core.$ZodRawIssue): string | undefined {
 
 function bound(origin: string, relation: string, limit: number | bigint): string {
   const unit = UNITS[origin];
-  return unit === undefined ? `must be ${relation} ${limit}` : `must have ${relation} ${limit}${unit}`;
+  if (unit === undefined) return `must be ${relation} ${limit}`;
+  return `must have ${relation} ${limit} ${unit[Number(limit) === 1 ? 0 : 1]}`;
 }
 
 function oneOf(values: readonly string[]): string {

@@ -8,15 +8,25 @@ import { root } from './citations.js';
 const page = readFileSync(join(root, 'docs/serve.md'), 'utf8');
 
 /** The requests that the page makes with curl. */
-function requests(): { path: string; method: string; body: string | undefined }[] {
+function requests(): {
+  path: string;
+  type: string | undefined;
+  method: string;
+  body: string | undefined;
+  from: string | undefined;
+  to: string | undefined;
+}[] {
   return [
     ...page.matchAll(
-      /^curl http:\/\/127\.0\.0\.1:8080(\S+)((?: -H '[^']*')*)(?: -d '([^']*)')?(?: -X (\w+))?$/gm,
+      /^curl http:\/\/127\.0\.0\.1:8080(\S+)(?: -H 'Content-Type: ([^']*)')?(?: -d '([^']*)')?(?: --data-binary @(\S+))?(?: -X (\w+))?(?: -o (\S+))?$/gm,
     ),
-  ].map(([, path = '', , body, method]) => ({
+  ].map(([, path = '', type, body, from, method, to]) => ({
     path,
+    type,
     body,
-    method: method ?? (body === undefined ? 'GET' : 'POST'),
+    from,
+    to,
+    method: method ?? ((body ?? from) === undefined ? 'GET' : 'POST'),
   }));
 }
 
@@ -25,11 +35,14 @@ describe('docs/serve.md', () => {
     const { url } = await serve(await openTiny(), { model: 'hint' });
     const all = requests();
     expect(all.length).toBe(page.match(/^curl /gm)?.length);
-    for (const { path, method, body } of all) {
-      const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+    const files = new Map<string, ArrayBuffer>();
+    for (const { path, type, method, body: text, from, to } of all) {
+      const headers = type === undefined ? {} : { 'content-type': type };
+      const body = from === undefined ? text : files.get(from);
       const response = await fetch(url + path, { method, headers, ...(body === undefined ? {} : { body }) });
-      expect([path, response.status]).toEqual([path, path === '/v1/tasks' ? 201 : 200]);
-      await response.arrayBuffer();
+      expect([path, response.status]).toEqual([path, /^\/v1\/tasks(?:\/file)?$/.test(path) ? 201 : 200]);
+      const came = await response.arrayBuffer();
+      if (to !== undefined) files.set(to, came);
     }
   });
 

@@ -123,6 +123,31 @@ describe('who may ask', () => {
     });
   });
 
+  it('a key that no header can hold is refused', async () => {
+    for (const [name, wrong] of [
+      ['long', 'k'.repeat(5000)],
+      ['foreign', 'schlüssel-mit-umlaut-0123'],
+    ] as const) {
+      await writeFile(join(folder, name), `${wrong}\n`);
+      await expect(startServer(engine, { port: 0, apiKeys: join(folder, name) })).rejects.toMatchObject({
+        code: 'INVALID_DATA',
+        message: expect.stringMatching(/number 1, .*4096/) as string,
+      });
+    }
+  });
+
+  it('hosts and origins that no request can have are refused', async () => {
+    for (const one of ['https://app.example', 'app.example:8080', 'a b', 'app.example/', '::1'])
+      await expect(startServer(engine, { port: 0, allowHosts: [one] })).rejects.toThrow(/allowHosts\[0\] is/);
+    for (const one of ['app.example', 'https://app.example/', 'https://App.example', 'https://a:443', '*'])
+      await expect(startServer(engine, { port: 0, allowOrigins: [one] })).rejects.toThrow(
+        /allowOrigins\[0\] is/,
+      );
+    const allowHosts = ['app.example', '[2001:db8::1]', 'my_host'];
+    const allowOrigins = ['https://app.example', 'http://a:8080', 'chrome-extension://abc', 'null'];
+    await serve(engine, { allowHosts, allowOrigins });
+  });
+
   it('options that there are not are refused with a suggestion', async () => {
     await expect(startServer(engine, { prot: 0 } as never)).rejects.toThrow(
       /options\.prot is unknown; did you mean port\?/,
@@ -141,8 +166,26 @@ describe('what is no request', () => {
     ['a list', '[1]', 400, /must be an object/],
     ['no UTF-8', Buffer.from('{"model": "\xff\xfe"}', 'latin1'), 400, /not UTF-8/],
     ['nested deeply', '['.repeat(4000), 400, /JSON|nested/],
+    [
+      'nested too deeply',
+      '['.repeat(400) + ']'.repeat(400),
+      400,
+      /nested deeper than 256 levels, the limit; write it flatter\.$/,
+    ],
     ['of a prototype', '{"__proto__": {"model": "tiny"}}', 400, /__proto__|unknown|missing/],
-    ['too large', JSON.stringify({ model: 'x'.repeat(5000) }), 413, /larger/],
+    [
+      'too large',
+      JSON.stringify({ model: 'x'.repeat(5000) }),
+      413,
+      /larger than 4096 bytes.*; send less at once\.$/,
+    ],
+    [
+      'wrong inside',
+      JSON.stringify({ ...body, messages: [{ role: 'user', content: [{ type: 'text', text: 5 }] }] }),
+      400,
+      /^The parameter messages\.0\.content\.0\.text must be a text\.$/,
+    ],
+    ['without messages', JSON.stringify({ ...body, messages: [] }), 400, /at least 1 entry\.$/],
   ])('a body that is %s gets a sentence', async (_, content, status, sentence) => {
     const response = await fetch(server.url + chat, {
       method: 'POST',
@@ -166,8 +209,14 @@ describe('what is no request', () => {
       body: { error: { code: 'not_found' } },
     });
     expect(await ask(server, 'GET', chat)).toMatchObject({ status: 404 });
-    expect(await ask(server, 'GET', '/%zz')).toMatchObject({ status: 400 });
-    expect(await ask(server, 'GET', `/v1/tasks/${'x'.repeat(3000)}`)).toMatchObject({ status: 414 });
+    expect(await ask(server, 'GET', '/%zz')).toMatchObject({
+      status: 400,
+      body: { error: { message: expect.stringMatching(/; encode it/) as string } },
+    });
+    expect(await ask(server, 'GET', `/v1/tasks/${'x'.repeat(3000)}`)).toMatchObject({
+      status: 414,
+      body: { error: { message: expect.stringMatching(/; shorten it\.$/) as string } },
+    });
   });
 
   it('bytes that are no HTTP, and headers without end', async () => {

@@ -165,6 +165,14 @@ describe('task files', () => {
     expect(error.message).not.toContain(tmpdir());
   });
 
+  it('that comes as another type is told which one to send', async () => {
+    for (const type of ['application/x-www-form-urlencoded', 'application/json'])
+      expect(await ask(server, 'POST', '/v1/tasks/file', 'x', { 'content-type': type })).toMatchObject({
+        status: 415,
+        body: { error: { message: expect.stringContaining('application/octet-stream') as string } },
+      });
+  });
+
   it('names that would be paths are refused', async () => {
     for (const name of ['../up', 'a/b', '.hidden', 'task-1'])
       expect(await ask(server, 'POST', '/v1/tasks', { instruction: 'Count.', name })).toMatchObject({

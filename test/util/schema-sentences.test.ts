@@ -28,7 +28,7 @@ it.each([
   [{ c: 1 }, 'c', 'must be a text or a list'],
   [{ c: [1] }, 'c', 'its 0 must be true or false'],
   [{ c: [true, true, true] }, 'c', 'must be a text or must have at most 2 entries'],
-  [{ d: [] }, 'd', 'must have at least 1 entries'],
+  [{ d: [] }, 'd', 'must have at least 1 entry'],
   [{ e: 'g' }, 'e', 'must have the form /^[a-f]+$/'],
   [{ f: 3 }, 'f', 'must be a multiple of 4'],
   [{ f: 0 }, 'f', 'must be above 0'],

@@ -32,7 +32,7 @@ export function addServeCommand(program: Command): void {
     )
     .addArgument(modelArgument())
     .option('--host <address>', 'where to listen; beyond this machine only with --api-keys', '127.0.0.1')
-    .option('--port <n>', 'port, 0 for any that is free', wholeNumber('--port'), 8080)
+    .option('--port <n>', 'port, 0 for any that is free', wholeNumber('--port', 0, 65_535), 8080)
     .option('--name <name>', "name of the model in requests (the model folder's name)")
     .option('--api-keys <file>', 'a file with an API key a line, one of which clients must send')
     .option(
@@ -50,26 +50,26 @@ export function addServeCommand(program: Command): void {
     .option(
       '--max-instruction-tokens <n>',
       'longest instruction',
-      wholeNumber('--max-instruction-tokens', 1),
+      wholeNumber('--max-instruction-tokens', 1, 65_536),
       1024,
     )
-    .option('--max-input-tokens <n>', 'longest input', wholeNumber('--max-input-tokens', 1), 1024)
+    .option('--max-input-tokens <n>', 'longest input', wholeNumber('--max-input-tokens', 1, 65_536), 1024)
     .option(
       '--max-requests <n>',
       'requests worked on at once; further ones get 429',
-      wholeNumber('--max-requests', 1),
+      wholeNumber('--max-requests', 1, 2 ** 31 - 1),
       1024,
     )
     .option(
       '--timeout <seconds>',
       'time for a request, after which it gets 504',
-      wholeNumber('--timeout', 1),
+      wholeNumber('--timeout', 1, 86_400),
       120,
     )
     .option(
       '--drain <seconds>',
       'time for answers under way when it is told to stop',
-      wholeNumber('--drain'),
+      wholeNumber('--drain', 0, 86_400),
       30,
     )
     .option('--no-log', 'write no log')

@@ -43,15 +43,18 @@ export function collect(value: string, all: readonly string[]): string[] {
   return [...all, value];
 }
 
-/** Parses a whole number option. */
-export function wholeNumber(name: string, minimum = 0): (text: string) => number {
+/** Parses a whole number option. @param maximum where there is one, it is told, too */
+export function wholeNumber(
+  name: string,
+  minimum = 0,
+  maximum = Number.MAX_SAFE_INTEGER,
+): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!Number.isSafeInteger(value) || value < minimum) {
-      throw new HintError(
-        'INVALID_ARGUMENT',
-        `${name} is "${text}"; give a whole number of at least ${minimum}.`,
-      );
+    if (!Number.isSafeInteger(value) || value < minimum || value > maximum) {
+      const range =
+        maximum === Number.MAX_SAFE_INTEGER ? `of at least ${minimum}` : `from ${minimum} to ${maximum}`;
+      throw new HintError('INVALID_ARGUMENT', `${name} is "${text}"; give a whole number ${range}.`);
     }
     return value;
   };

@@ -5,6 +5,9 @@ import { readText } from '../../util/read-file.js';
 import { recordsOf } from '../../util/records.js';
 
 const LEAST_CHARACTERS = 16;
+// With the other headers a longer one would be beyond the server's limit of headers.
+const MOST_CHARACTERS = 4096;
+const KEY = new RegExp(`^[!-~]{${LEAST_CHARACTERS},${MOST_CHARACTERS}}$`);
 
 /** The keys that clients may give. Only their hashes are kept. */
 export class ApiKeys {
@@ -13,18 +16,18 @@ export class ApiKeys {
   /**
    * Reads a file with a key a line; empty lines and those that begin with # say nothing.
    *
-   * @throws HintError NOT_FOUND, IO, INVALID_DATA for a short key, or none
+   * @throws HintError NOT_FOUND, IO, INVALID_DATA for a key that no header can hold, a short one, or none
    */
   static async read(path: string): Promise<ApiKeys> {
     const keys = recordsOf(await readText(path, 'the API keys'))
       .map((line) => line.trim())
       .filter((line) => line !== '' && !line.startsWith('#'));
-    const short = keys.findIndex((key) => key.length < LEAST_CHARACTERS || /\s/.test(key));
-    if (keys.length === 0 || short >= 0) {
+    const wrong = keys.findIndex((key) => !KEY.test(key));
+    if (keys.length === 0 || wrong >= 0) {
       const fault =
         keys.length === 0
           ? 'has no key'
-          : `has a key, number ${short + 1}, of fewer than ${LEAST_CHARACTERS} characters or with spaces`;
+          : `has a key, number ${wrong + 1}, of fewer than ${LEAST_CHARACTERS} characters, of more than ${MOST_CHARACTERS}, or with others than letters, digits and signs of ASCII`;
       throw new HintError(
         'INVALID_DATA',
         `${path} ${fault}; write one a line, such as: openssl rand -hex 24 >> ${path}`,

@@ -25,8 +25,9 @@ function jsonOf(body: Buffer): unknown {
   } catch (error) {
     if (!(error instanceof HintError)) throw error;
     // Of the sentence only what is wrong: its next step is that of files.
-    const [wrong = error.message] = error.message.split(/; (?:convert|it may be|split)/);
-    throw new ApiError(400, `${wrong}; send JSON in UTF-8.`, { code: 'invalid_json' });
+    const [wrong = error.message] = error.message.split(/; (?:convert|it may be|split|no file)/);
+    const next = wrong.includes('nested deeper') ? 'write it flatter' : 'send JSON in UTF-8';
+    throw new ApiError(400, `${wrong}; ${next}.`, { code: 'invalid_json' });
   }
 }
 
@@ -36,9 +37,17 @@ export const validate: FastifySchemaCompiler<z.ZodType> =
   (value: unknown) => {
     const { data, faults } = check(schema, value);
     if (!faults) return { value: data };
-    const [fault] = faults;
+    const fault = innermost(faults[0]);
     return { error: refusalOf(fault, schema) };
   };
+
+/** A fault inside one form of a union by its own path, which names the parameter. */
+function innermost(fault: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (fault.code !== 'invalid_union') return fault;
+  const [inside, ...others] = fault.errors.flatMap(([one]) => (one && one.path.length > 0 ? [one] : []));
+  if (!inside || others.length > 0) return fault;
+  return innermost({ ...inside, path: [...fault.path, ...inside.path] });
+}
 
 function refusalOf(fault: z.core.$ZodIssue, schema: z.ZodType): ApiError {
   const path = fault.path.map(String);

@@ -61,17 +61,22 @@ const STATUS: Partial<Record<HintErrorCode, number>> = {
 
 /** How Fastify's own refusals are told. */
 const REFUSALS: Readonly<Record<string, readonly [status: number, message: string]>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: [413, 'The body is larger than this server takes; send less at once.'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: [
     415,
     'The body is of a type that is not taken here; send JSON with "Content-Type: application/json".',
   ],
   FST_ERR_CTP_EMPTY_JSON_BODY: [400, 'The body is empty; send a JSON object.'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: [400, 'The body is not as long as its Content-Length says.'],
+  FST_ERR_BAD_URL: [400, 'The path is not UTF-8 in percent-encoding; encode it with encodeURIComponent.'],
+  FST_ERR_MAX_PARAM_LENGTH: [414, 'A part of the path is longer than any id or name; shorten it.'],
 };
 
-/** Any error as an answer. What is not meant for the client is told as a fault of the server, without its message. */
-export function apiErrorOf(error: unknown): ApiError {
+/**
+ * Any error as an answer. What is not meant for the client is told as a fault of the server, without its message.
+ *
+ * @param bodyLimit bytes that a body may have where it was sent
+ */
+export function apiErrorOf(error: unknown, bodyLimit?: number): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof HintError) {
     const status = STATUS[error.code];
@@ -81,6 +86,10 @@ export function apiErrorOf(error: unknown): ApiError {
     }
   }
   const { code = '', statusCode = 500 } = (error ?? {}) as { code?: string; statusCode?: number };
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    const limit = bodyLimit === undefined ? 'this server takes' : `${bodyLimit} bytes, the limit here`;
+    return new ApiError(413, `The body is larger than ${limit}; send less at once.`);
+  }
   const refusal = REFUSALS[code];
   if (refusal) return new ApiError(refusal[0], refusal[1]);
   if (statusCode >= 400 && statusCode < 500) return new ApiError(statusCode, (error as Error).message);

@@ -63,6 +63,9 @@ export function addTaskFiles(
     scope.addContentTypeParser(FILE, { bodyLimit: served.limits.taskFileBytes }, (_request, body, done) =>
       done(null, body),
     );
+    scope.addContentTypeParser('*', (_request, _body, done) =>
+      done(new ApiError(415, `A task file is sent with "Content-Type: ${FILE}"; send it with that.`)),
+    );
     scope.route<{ Querystring: z.infer<typeof QUERY>; Body: Readable }>({
       method: 'POST',
       url: '/v1/tasks/file',
