@@ -80,6 +80,12 @@ export async function hintPlugin(app: FastifyInstance, options: HintPluginOption
     const failure = apiErrorOf(reasonOf(request, error), request.routeOptions.bodyLimit);
     if (failure.status === 500) request.log.error(error);
     if (failure.retryAfter !== undefined) reply.header('retry-after', failure.retryAfter);
+    // A client that is still sending a body which nobody wants reads the answer only once it has sent all: closing the
+    // connection before would be all that it hears. The time limit of requests bounds this.
+    if (!request.raw.complete && !request.raw.destroyed) {
+      reply.removeHeader('connection');
+      request.raw.resume();
+    }
     return reply.code(failure.status).type('application/json').send(failure.body);
   });
   app.addHook('onRoute', (route) => {

@@ -201,6 +201,28 @@ describe('what is no request', () => {
     expect(error.message).not.toMatch(/\n|at .*\.js/);
   });
 
+  it.each(['content-length: 3000000', 'transfer-encoding: chunked'])(
+    'a body that is too large is read to its end, so that its sender hears of it (%s)',
+    async (framing) => {
+      const head = `POST ${chat} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${framing}\r\n\r\n`;
+      const isChunked = framing.endsWith('chunked');
+      const piece = 'x'.repeat(100_000);
+      const socket = connect(portOf(server), '127.0.0.1');
+      let text = '';
+      socket.on('data', (chunk) => (text += String(chunk)));
+      const closed = new Promise<void>((resolve, reject) => socket.on('close', resolve).on('error', reject));
+      socket.write(head + (isChunked ? `186a0\r\n${piece}\r\n` : piece));
+      await vi.waitFor(() => expect(text).toMatch(/^HTTP\/1\.1 413 /));
+      for (let i = 1; i < 30; i++) socket.write(isChunked ? `186a0\r\n${piece}\r\n` : piece);
+      // The same connection goes on with the next request.
+      socket.write(
+        `${isChunked ? '0\r\n\r\n' : ''}GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`,
+      );
+      await closed;
+      expect(text).toMatch(/larger than 4096 bytes[^]*HTTP\/1\.1 200 /);
+    },
+  );
+
   it('a body of another type, a path and a method that there are not', async () => {
     const typed = await fetch(server.url + chat, { method: 'POST', body: 'hello' });
     expect(typed.status).toBe(415);
