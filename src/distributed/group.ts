@@ -176,7 +176,7 @@ export class Group {
     const activity = guarded(() => native().groupActivity(this.handle));
     const waiting = activity ? `, while ${this.describe(this.rank)} waited to ${activity.what}` : '';
     // The error of a rank that failed is a sentence, with its own full stop.
-    const message = `${loss.what.replace(/\.$/, '')}${waiting}. All ranks end; what the last checkpoint holds is not lost, and the run can be resumed.`;
+    const message = `${loss.what.replace(/\.$/, '')}${waiting}. All ranks end; where a checkpoint was saved, the run can be resumed from it.`;
     this.loss = { ...loss, message };
     guarded(() => native().interruptGroup(this.handle, message));
     for (const tell of this.waiting) tell();
