@@ -1,5 +1,5 @@
-// Opens an engine, compiles, generates and closes it, again and again, and prints the memory of the process now and then: all, and
-// all but V8's heap, which grows by what V8 learns of the code that it runs.
+// Opens an engine, compiles, generates and closes it, again and again, and prints the memory of the process now and then: all,
+// all but V8's heap, which grows by what V8 learns of the code that it runs, and all but what V8 holds for later.
 //   node --expose-gc cycles.mjs SETTINGS
 // SETTINGS is JSON: `library`, the address of the library; `model`, a directory; `at`, after which cycles to print.
 import { readFileSync } from 'node:fs';
@@ -27,6 +27,8 @@ for (let cycle = 1; cycle <= at.at(-1); cycle++) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     const own = ownMemory();
-    process.stdout.write(`${cycle} ${own} ${own - process.memoryUsage().heapTotal / 1024}\n`);
+    const { heapTotal, heapUsed } = process.memoryUsage();
+    const outside = own - heapTotal / 1024;
+    process.stdout.write(`${cycle} ${own} ${outside} ${outside + heapUsed / 1024}\n`);
   }
 }

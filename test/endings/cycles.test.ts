@@ -37,10 +37,14 @@ it(
       Math.min(...some.map((line) => line[column]!));
     const growth = (column: number): number =>
       least(lines.slice(WINDOW), column) / least(lines.slice(0, WINDOW), column);
-    // Of some 80 MB: a leak of 4 KiB a cycle shows in the long form, one of 190 in the short, whose readings lie up to 8 % apart.
-    expect(growth(1), said).toBeLessThanOrEqual(rounds() >= 200 ? 1.05 : 1.12);
-    // Of some 26 MB that are not V8's, too few readings of the short form are alike.
-    if (rounds() >= 200) expect(growth(2), said).toBeLessThanOrEqual(1.01);
+    if (rounds() >= 200) {
+      // Of some 80 MB: a leak of 4 KiB a cycle shows.
+      expect(growth(1), said).toBeLessThanOrEqual(1.05);
+      expect(growth(2), said).toBeLessThanOrEqual(1.01);
+    } else {
+      // What V8 holds for later is up to as much again on a busy machine; what is in use lies up to 8 % apart.
+      expect(growth(3), said).toBeLessThanOrEqual(1.12);
+    }
     recordCount('open and close cycles', last);
   },
   TIME_LIMIT,

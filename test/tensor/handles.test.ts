@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { native, type NativeDevice, type NativeModule, type NativeTensor } from '../../src/tensor/native.js';
 
-const KINDS = ['device', 'tensor', 'call', 'program', 'file'] as const;
+const KINDS = ['device', 'tensor', 'call', 'program', 'file', 'group'] as const;
 type Kind = (typeof KINDS)[number];
 type Handles = Record<Kind, object>;
 
@@ -13,7 +13,7 @@ type Handles = Record<Kind, object>;
 class Place {
   constructor(readonly kind: Kind) {}
 }
-const [device, tensor, call, program, file] = KINDS.map((kind) => new Place(kind));
+const [device, tensor, call, program, file, group] = KINDS.map((kind) => new Place(kind));
 
 /** Every export that takes a handle, with other arguments that fit. */
 const CALLS: [keyof NativeModule, ...unknown[]][] = [
@@ -45,6 +45,12 @@ const CALLS: [keyof NativeModule, ...unknown[]][] = [
   ['takeTrace', device],
   ['resetPeakMemory', device],
   ['setThreads', device, 1],
+  ['exchangeBytes', group, new Uint8Array(1), 'meet'],
+  ['startCollective', device, group, 'reduce', [tensor], [0], 0, 'sum'],
+  ['finishCollectives', device, group],
+  ['interruptGroup', group, 'The end.'],
+  ['groupActivity', group],
+  ['closeGroup', group],
 ];
 /** Exports that take none. */
 const WITHOUT_HANDLES = [
@@ -55,6 +61,8 @@ const WITHOUT_HANDLES = [
   'platform',
   'cuda',
   'setCudaFolder',
+  'mpi',
+  'joinGroup',
 ];
 
 function savedCall(module: NativeModule, on: object, made: object): object {
@@ -70,7 +78,7 @@ function handlesOf(module: NativeModule, path: string): Handles {
   const recorded = module.endRecording(on);
   const descriptor = openSync(path, 'r');
   try {
-    return { device: on, tensor: made, call: saved, program: recorded, file: module.mapFile(descriptor) as object }; // prettier-ignore
+    return { device: on, tensor: made, call: saved, program: recorded, file: module.mapFile(descriptor) as object, group: module.joinGroup('alone') }; // prettier-ignore
   } finally {
     closeSync(descriptor);
   }
