@@ -125,7 +125,7 @@ describe('training a task on examples', () => {
     const { bytes } = engine.memory;
     await lossesOf(task, { steps: 2 });
     await engine.model.device.synchronize();
-    expect(engine.memory.bytes).toBe(bytes);
+    expect(engine.memory.bytes).toBeLessThanOrEqual(bytes);
   });
 });
 
@@ -151,7 +151,7 @@ describe('what cannot be trained', () => {
       code: 'ABORTED',
     });
     await engine.model.device.synchronize();
-    expect(engine.memory.bytes).toBe(bytes);
+    expect(engine.memory.bytes).toBeLessThanOrEqual(bytes);
   });
 
   it.each([
