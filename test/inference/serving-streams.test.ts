@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../eventually.js';
 import { Engine } from '../../src/inference/engine.js';
 import type { HintTasks } from '../../src/inference/encoder-decoder/compile.js';
 import type { GenerationEvent, Task, TaskStreamOptions } from '../../src/inference/task/task.js';
@@ -54,12 +55,12 @@ describe('streams of one engine', () => {
     const { device } = engine.model;
     const [task] = tasks as [Task];
     await collect(task, 'A horse.', { maxTokens: 4 });
-    await vi.waitFor(() => expect(engine.serving.running).toBe(0));
+    await eventually(() => expect(engine.serving.running).toBe(0));
     await device.synchronize();
     const held = device.statistics().bytesInUse;
     for await (const event of task.stream('A horse.', { maxTokens: 100_000 }))
       if (event.type === 'token') break;
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       await device.synchronize();
       expect(device.statistics().bytesInUse).toBeLessThanOrEqual(held);
     });

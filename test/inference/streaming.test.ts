@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../eventually.js';
 import { writeStream } from '../../src/cli/support/stream-output.js';
 import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
 import { Engine } from '../../src/inference/engine.js';
@@ -160,13 +161,10 @@ describe('a stream', () => {
       if (event.type === 'token' && ++seen === 5) break;
     }
     // Rows leave the running batch behind the piece that is under way.
-    await vi.waitFor(
-      async () => {
-        await device.synchronize();
-        expect(device.statistics().bytesInUse).toBeLessThanOrEqual(held);
-      },
-      { timeout: 30_000 },
-    );
+    await eventually(async () => {
+      await device.synchronize();
+      expect(device.statistics().bytesInUse).toBeLessThanOrEqual(held);
+    });
     expect(await task.generate(inputs, { maxTokens: 4 })).toHaveLength(inputs.length);
   });
 

@@ -1,5 +1,6 @@
 import OpenAI from 'openai';
-import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../eventually.js';
 import type { Engine } from '../../src/index.js';
 import type { RunningServer } from '../../src/server/index.js';
 import { tinyConfig } from '../inference/models.js';
@@ -137,16 +138,16 @@ describe('chat completions', () => {
     });
     await stream[Symbol.asyncIterator]().next();
     stream.controller.abort();
-    await vi.waitFor(() => expect(engine.serving).toMatchObject({ running: 0, queued: 0 }));
+    await eventually(() => expect(engine.serving).toMatchObject({ running: 0, queued: 0 }));
     const abort = new AbortController();
     const answer = client.chat.completions.create(
       { model, messages: [...messages], max_tokens: 4096 },
       { signal: abort.signal },
     );
-    await vi.waitFor(() => expect(engine.serving.running).toBe(1));
+    await eventually(() => expect(engine.serving.running).toBe(1));
     abort.abort();
     await expect(answer).rejects.toBeInstanceOf(OpenAI.APIUserAbortError);
-    await vi.waitFor(() => expect(engine.serving.running).toBe(0));
+    await eventually(() => expect(engine.serving.running).toBe(0));
     expect(engine.serving.cancelled).toBe(2);
   });
 });

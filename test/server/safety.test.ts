@@ -4,7 +4,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Fastify from 'fastify';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { eventually } from '../eventually.js';
 import type { Engine } from '../../src/index.js';
 import { hintPlugin, startServer, type RunningServer } from '../../src/server/index.js';
 import { ask, openTiny, serve } from './served.js';
@@ -212,7 +213,7 @@ describe('what is no request', () => {
       socket.on('data', (chunk) => (text += String(chunk)));
       const closed = new Promise<void>((resolve, reject) => socket.on('close', resolve).on('error', reject));
       socket.write(head + (isChunked ? `186a0\r\n${piece}\r\n` : piece));
-      await vi.waitFor(() => expect(text).toMatch(/^HTTP\/1\.1 413 /));
+      await eventually(() => expect(text).toMatch(/^HTTP\/1\.1 413 /));
       for (let i = 1; i < 30; i++) socket.write(isChunked ? `186a0\r\n${piece}\r\n` : piece);
       // The same connection goes on with the next request.
       socket.write(
@@ -255,7 +256,7 @@ describe('what is no request', () => {
 });
 
 describe('under load', () => {
-  beforeEach(() => vi.waitFor(() => expect(engine.serving).toMatchObject({ running: 0, queued: 0 })));
+  beforeEach(() => eventually(() => expect(engine.serving).toMatchObject({ running: 0, queued: 0 })));
 
   it('more than may be worked on at once get 429 and when to come again', async () => {
     const narrow = await serve(engine, { limits: { requests: 1 } });
@@ -266,14 +267,14 @@ describe('under load', () => {
       body: JSON.stringify(endless),
       signal: leaving.signal,
     }).catch(() => undefined);
-    await vi.waitFor(() => expect(engine.serving.running).toBe(1));
+    await eventually(() => expect(engine.serving.running).toBe(1));
     const refused = await ask(narrow, 'POST', chat, body);
     expect(refused).toMatchObject({ status: 429, body: { error: { type: 'rate_limit_error' } } });
     expect(refused.headers.get('retry-after')).toBe('1');
     expect((await fetch(`${narrow.url}/healthz`)).status).toBe(200);
     leaving.abort();
     await first;
-    await vi.waitFor(async () => expect((await ask(narrow, 'POST', chat, body)).status).toBe(200));
+    await eventually(async () => expect((await ask(narrow, 'POST', chat, body)).status).toBe(200));
   });
 
   it('a full queue of the engine is 429 too', async () => {
@@ -289,7 +290,7 @@ describe('under load', () => {
     const hasty = await serve(engine, { limits: { seconds: 1 } });
     const late = await ask(hasty, 'POST', chat, endless);
     expect(late).toMatchObject({ status: 504, body: { error: { code: 'deadline_exceeded' } } });
-    await vi.waitFor(() => expect(engine.serving.running).toBe(0));
+    await eventually(() => expect(engine.serving.running).toBe(0));
     const stream = await fetch(hasty.url + chat, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -302,7 +303,7 @@ describe('under load', () => {
   it('closing lets what runs end, takes nothing new, and ends what takes longer', async () => {
     const patient = await serve(engine, { drainSeconds: 60 });
     const slow = ask(patient, 'POST', chat, { ...body, max_tokens: 400 });
-    await vi.waitFor(() => expect(engine.serving.running).toBe(1));
+    await eventually(() => expect(engine.serving.running).toBe(1));
     const closed = patient.close();
     expect(await slow).toMatchObject({ status: 200, body: { usage: { completion_tokens: 400 } } });
     await closed;
@@ -310,7 +311,7 @@ describe('under load', () => {
 
     const hasty = await serve(engine, { drainSeconds: 0 });
     const cut = ask(hasty, 'POST', chat, endless);
-    await vi.waitFor(() => expect(engine.serving.running).toBe(1));
+    await eventually(() => expect(engine.serving.running).toBe(1));
     await hasty.close();
     expect(await cut).toMatchObject({ status: 503 });
 
@@ -323,7 +324,7 @@ describe('under load', () => {
     socket.write(
       `POST ${chat} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${content.length}\r\n\r\n${content}`,
     );
-    await vi.waitFor(() => expect(engine.serving.running).toBeGreaterThan(0));
+    await eventually(() => expect(engine.serving.running).toBeGreaterThan(0));
     await unread.close();
     socket.destroy();
   });
