@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -163,6 +163,25 @@ describe('task files', () => {
     const { error } = (await response.json()) as { error: { message: string } };
     expect([response.status, error.message]).toEqual([status, expect.stringMatching(message)]);
     expect(error.message).not.toContain(tmpdir());
+  });
+
+  it('of a trained task is refused: what its instruction compiles to would answer in its place', async () => {
+    using task = await engine.compile({ definition: 'Name the trained animal.' });
+    using trained = await task.train(examples, { steps: 1 });
+    const path = join(folder, 'trained.safetensors');
+    await trained.save(path);
+    const { body: before } = await ask<{ data: unknown[] }>(server, 'GET', '/v1/tasks');
+    const response = await fetch(`${server.url}/v1/tasks/file`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/octet-stream' },
+      body: new Uint8Array(await readFile(path)),
+    });
+    await rm(path);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      error: { code: 'invalid_file', message: expect.stringMatching(/trained/) as string },
+    });
+    expect((await ask(server, 'GET', '/v1/tasks')).body).toEqual(before);
   });
 
   it('that comes as another type is told which one to send', async () => {

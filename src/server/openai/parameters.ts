@@ -46,6 +46,16 @@ export const SAMPLING = {
     .describe('Equal requests with one seed get equal answers; drawn at random where absent.'),
 };
 
+/** How tokens are chosen, from the members of {@link SAMPLING}. */
+export function samplingOf(body: {
+  temperature?: number | null | undefined;
+  top_p?: number | null | undefined;
+  seed?: number | null | undefined;
+}): { temperature: number | undefined; topP: number | undefined; seed: number | undefined } {
+  const { temperature, top_p: topP, seed } = body;
+  return { temperature: given(temperature), topP: given(topP), seed: given(seed) };
+}
+
 export const MODEL = z.string().describe('Name of the model, as GET /v1/models tells it.');
 
 /** One text, or up to four, before which an answer ends. */

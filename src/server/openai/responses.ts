@@ -6,7 +6,16 @@ import { endingOf } from '../http/ending.js';
 import { sendEvents, type ServerEvent } from '../http/events.js';
 import { newId, nowInSeconds } from './identity.js';
 import { MESSAGE, questionOf } from './messages.js';
-import { given, MODEL, NOTES, SAMPLING, TOKENS, unsupported, unsupportedList } from './parameters.js';
+import {
+  given,
+  MODEL,
+  NOTES,
+  SAMPLING,
+  samplingOf,
+  TOKENS,
+  unsupported,
+  unsupportedList,
+} from './parameters.js';
 
 const ITEM = MESSAGE.extend({
   type: z.literal('message', { error: 'is not supported by this server; give messages only' }).optional(),
@@ -127,8 +136,7 @@ export function addResponses(app: FastifyInstance, served: Served): void {
           instruction,
           inputs: [input],
           n: 1,
-          temperature: given(body.temperature),
-          topP: given(body.top_p),
+          ...samplingOf(body),
           maxTokens: given(body.max_output_tokens),
         },
         endingOf(request),

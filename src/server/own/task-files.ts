@@ -126,6 +126,12 @@ async function receive(body: Readable, path: string, most: number, signal: Abort
 /** Loads a task file into the engine's cache. @returns what it was compiled from */
 async function load({ engine }: Served, path: string, signal: AbortSignal): Promise<Instruction> {
   using task = await engine.tasks.load(path, { signal });
+  if (task.training)
+    throw new ApiError(
+      400,
+      'The task file holds a task that was trained on examples, which this server would answer as untrained; load it in a program, with engine.loadTask.',
+      { code: 'invalid_file' },
+    );
   if (task.source) {
     const { definition, examples, format, maxTokens } = task.source;
     return { definition, examples, compiled: { format, maxTokens } };
