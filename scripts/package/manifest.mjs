@@ -25,7 +25,6 @@ export function mainManifest(own, targets) {
 
 /** A platform's package. npm leaves it out where `os`, `cpu` or `libc` differ. */
 export function platformManifest(own, { name, arch }, { cuda = false } = {}) {
-  const { version } = own;
   return {
     name: `${SCOPE}/${name}${cuda ? '-cuda' : ''}`,
     description: `${cuda ? 'The CUDA library' : 'The native engine'} of hint-engine for Linux on ${arch}; install hint-engine instead.`,
