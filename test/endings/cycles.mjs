@@ -1,8 +1,9 @@
 // Opens an engine, compiles, generates and closes it, again and again, and prints the memory of the process now and then: all,
-// all but V8's heap, which grows by what V8 learns of the code that it runs, and all but what V8 holds for later.
+// and all but what V8's heap holds for later.
 //   node --expose-gc cycles.mjs SETTINGS
 // SETTINGS is JSON: `library`, the address of the library; `model`, a directory; `at`, after which cycles to print.
 import { readFileSync } from 'node:fs';
+import { getHeapStatistics } from 'node:v8';
 
 const { library, model, at } = JSON.parse(process.argv[2]);
 const { Engine } = await import(library);
@@ -27,8 +28,8 @@ for (let cycle = 1; cycle <= at.at(-1); cycle++) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     const own = ownMemory();
-    const { heapTotal, heapUsed } = process.memoryUsage();
-    const outside = own - heapTotal / 1024;
-    process.stdout.write(`${cycle} ${own} ${outside} ${outside + heapUsed / 1024}\n`);
+    const heap = getHeapStatistics();
+    const forLater = (heap.total_physical_size - heap.used_heap_size) / 1024;
+    process.stdout.write(`${cycle} ${own} ${own - forLater}\n`);
   }
 }

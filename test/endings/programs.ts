@@ -23,16 +23,19 @@ export async function writeWideModel(directory: string, tokenizer = SMALL_TOKENI
 }
 
 /**
- * Runs a program of this folder to its end, with flags for Node: returns how it ended, and its output on both streams.
+ * Runs a program of this folder to its end, with flags for Node and variables of its environment: returns how it ended, and
+ * its output on both streams.
  */
 export async function runProgram(
   name: string,
   settings: unknown,
   flags: string[] = [],
+  environment: Record<string, string> = {},
 ): Promise<{ code: unknown; said: string }> {
   const program = join(import.meta.dirname, name);
   const child = spawn(process.execPath, [...flags, program, JSON.stringify(settings)], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...environment },
   });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (piece) => (said += String(piece)));
