@@ -78,4 +78,16 @@ Bytes bytesOf(const Napi::Value& value, const char* name) {
   return {static_cast<const uint8_t*>(data), checkedBytes(static_cast<int64_t>(length), sizes[type])};
 }
 
+double* doublesOf(const Napi::Value& value, const char* name, size_t least) {
+  auto type = static_cast<napi_typedarray_type>(-1);
+  size_t length = 0;
+  void* data = nullptr;
+  if (!value.IsTypedArray() ||
+      napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_float64_array)
+    refuse(value, name, "a Float64Array");
+  if (length < least) fail("INVALID_ARGUMENT", name, " has ", length, " elements; ", least, " are needed.");
+  return static_cast<double*>(data);
+}
+
 }  // namespace hint::binding

@@ -43,6 +43,24 @@ inline bool isAbsent(const Napi::Value& value) {
   return type == napi_null || type == napi_undefined;
 }
 
+/// Some of the values that an export was called with, which it reads without running JavaScript: a list that is read
+/// for every call of an op is given as values of the call, because Node-API takes longer for an element of an array.
+class Arguments {
+ public:
+  /// Those from `first` on.
+  Arguments(const Napi::CallbackInfo& info, size_t first, size_t size) : info_(info), first_(first), size_(size) {}
+
+  size_t size() const { return size_; }
+  /// Undefined where the caller has left it out.
+  Napi::Value operator[](size_t i) const { return info_[first_ + i]; }
+  /// Where the next ones begin.
+  size_t end() const { return first_ + size_; }
+
+ private:
+  const Napi::CallbackInfo& info_;
+  size_t first_, size_;
+};
+
 /// The largest whole number that JavaScript tells from its neighbours.
 constexpr int64_t kMostWhole = (int64_t{1} << 53) - 1;
 
@@ -56,5 +74,8 @@ struct Bytes {
 };
 /// Of a typed array, until JavaScript runs again; none when it is detached.
 Bytes bytesOf(const Napi::Value& value, const char* name);
+/// The elements of a Float64Array, until JavaScript runs again. Throws INVALID_ARGUMENT when there are fewer than
+/// `least`.
+double* doublesOf(const Napi::Value& value, const char* name, size_t least);
 
 }  // namespace hint::binding

@@ -1,3 +1,4 @@
+#include <array>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -34,37 +35,62 @@ bool savesCall(const Napi::Value& save) {
   return true;
 }
 
+/// The lists of a call are its last values: more than the op declares are a list that has slipped.
+void requireCount(const Info& info, size_t most, const OpSpec& op) {
+  if (info.Length() > most)
+    fail("INVALID_ARGUMENT", op.name, " was called with ", info.Length(), " values; there may be ", most, " at most.");
+}
+
 }  // namespace
 
-/// (device, op, inputs, attributes, save, spares) -> outputs as [handle, shape, dtype] or null; where `save` is true,
-/// or a saved call that was walked backwards or released, the call for enqueueBackward behind them.
+/// (device, op, save, numbers, ...inputs, ...attributes, ...spares): inputs and attributes are as many as the op
+/// declares. Puts what describeTensor says of each output into `numbers`. Outputs take the spare handles, one after the
+/// other, and the call, where `save` is a handle of one that was walked backwards or released, takes that. Where there
+/// are too few, or somebody uses one still: -> outputs, null where absent, and behind them the call where it is saved.
 Napi::Value enqueue(const Info& info) {
   const OpSpec& op = opAt(info[1]);
-  const Items inputs(info[2], "inputs", op.inputs.size()), attributes(info[3], "attributes", op.attributes.size());
-  Spares spares(info[5], op.outputs.size());
-  const bool isSaved = savesCall(info[4]);
+  const Arguments inputs(info, 4, op.inputs.size()), attributes(info, inputs.end(), op.attributes.size()),
+      handles(info, attributes.end(), op.outputs.size());
+  requireCount(info, handles.end(), op);
+  std::array<Spare, Items::kMost> spares;
+  for (size_t i = 0; i < handles.size(); ++i) spares[i] = Spare(handles[i]);
+  const bool isSaved = savesCall(info[2]);
+  double* const numbers = doublesOf(info[3], "numbers", op.outputs.size() * kNumbersOfOutput);
   Stream& stream = streamOf(info[0]);
   auto call = stream.call(op);
   readTensors(*call, inputs, op.inputs, call->inputs, call->inputPresent);
   readAttributes(*call, attributes);
   stream.requireOwn(*call);
   call->bind();
-  const auto count = static_cast<uint32_t>(call->outputs.size());
+  const size_t count = call->outputs.size();
   for (size_t i = 0; i < count; ++i)
     if (call->outputPresent[i]) call->outputs[i].buffer = stream.buffer(call->outputs[i].bytes());
-  Napi::Array outputs = Napi::Array::New(info.Env());
-  for (uint32_t i = 0; i < count; ++i)
-    outputs.Set(i, call->outputPresent[i] ? describeTensor(info.Env(), call->outputs[i], spares) : info.Env().Null());
-  if (isSaved) outputs.Set(count, wrapForBackward(info.Env(), *call, stream, info[4]));
-  // Looked up again: a setter on Array's prototype may have run since.
-  streamOf(info[0]).enqueue(std::move(call));
-  return outputs;
+  bool areSparesEnough = true;
+  std::array<napi_value, Items::kMost> made{};
+  for (size_t i = 0, taken = 0; i < count; ++i) {
+    const Tensor* output = call->outputPresent[i] ? &call->outputs[i] : nullptr;
+    describeTensor(output, numbers + i * kNumbersOfOutput);
+    if (!output) continue;
+    made[i] = spares[taken].wrap(info.Env(), *output);
+    areSparesEnough = areSparesEnough && made[i] == static_cast<napi_value>(handles[taken]);
+    ++taken;
+  }
+  Napi::Value saved;
+  if (isSaved) {
+    saved = wrapForBackward(info.Env(), *call, stream, info[2]);
+    areSparesEnough = areSparesEnough && static_cast<napi_value>(saved) == static_cast<napi_value>(info[2]);
+  }
+  stream.enqueue(std::move(call));
+  if (areSparesEnough) return info.Env().Undefined();
+  Napi::Array results = Napi::Array::New(info.Env());
+  for (uint32_t i = 0; i < count; ++i) results.Set(i, made[i] ? made[i] : info.Env().Null());
+  if (isSaved) results.Set(static_cast<uint32_t>(count), saved);
+  return results;
 }
 
-/// (device, saved call, gradOutputs, gradInputs, betas): takes the saved call, also when the gradients are refused.
+/// (device, saved call, ...gradOutputs, ...gradInputs, ...betas), as many as the op has outputs, inputs and inputs:
+/// takes the saved call, also when the gradients are refused.
 Napi::Value enqueueBackward(const Info& info) {
-  const Items gradOutputs(info[2], "gradOutputs", Items::kMost), gradInputs(info[3], "gradInputs", Items::kMost),
-      betas(info[4], "betas", Items::kMost);
   Stream& stream = streamOf(info[0]);
   auto& saved = handleOf<CallHandle>(info[1], "A saved call was expected here.");
   if (!saved.call)
@@ -75,13 +101,14 @@ Napi::Value enqueueBackward(const Info& info) {
   auto call = std::move(saved.call);
   saved.owner.reset();
   const OpSpec& op = *call->spec;
-  if (gradOutputs.size() > op.outputs.size() || gradInputs.size() > op.inputs.size())
-    fail("INVALID_ARGUMENT", call->describe(), ": there are more gradients than outputs or inputs.");
+  const Arguments gradOutputs(info, 2, op.outputs.size()), gradInputs(info, gradOutputs.end(), op.inputs.size()),
+      betas(info, gradInputs.end(), op.inputs.size());
+  requireCount(info, betas.end(), op);
   std::vector<bool> present;
   readTensors(*call, gradOutputs, op.outputs, call->gradOutputs, present);
   readTensors(*call, gradInputs, op.inputs, call->gradInputs, present);
   call->betas.resize(call->gradInputs.size(), 0.0f);
-  for (uint32_t i = 0; i < call->betas.size(); ++i)
+  for (size_t i = 0; i < call->betas.size(); ++i)
     if (call->gradInputs[i]) call->betas[i] = static_cast<float>(numberOf(betas[i], "A beta"));
   call->backward = true;
   call->checkGradients();

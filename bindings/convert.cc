@@ -165,42 +165,30 @@ Napi::Value wrapForBackward(Napi::Env env, Call& call, Stream& stream, const Nap
   return wrapHandle(env, std::move(handle));
 }
 
-Spares::Spares(const Napi::Value& handles, size_t most) {
-  if (!handles.IsArray()) fail("INVALID_ARGUMENT", "The spare handles must be an array.");
-  const auto array = handles.As<Napi::Array>();
-  const uint32_t length = array.Length();
-  const auto count = static_cast<uint32_t>(std::min<size_t>({length, most, handles_.size()}));
-  for (uint32_t i = length - count; i < length; ++i) {
-    const Napi::Value handle = array.Get(i);
-    tensors_[left_] = &tensorOf(handle).tensor;
-    handles_[left_++] = handle;
-  }
+Spare::Spare(const Napi::Value& handle) : handle_(handle), tensor_(nullptr) {
+  if (!isAbsent(handle)) tensor_ = &tensorOf(handle).tensor;
 }
 
-Napi::Value Spares::wrap(Napi::Env env, const Tensor& tensor) {
-  if (left_ == 0) return binding::wrap(env, tensor);
-  const Napi::Value handle = handles_[--left_];
-  Tensor& spare = *tensors_[left_];
-  if (spare) return binding::wrap(env, tensor);  // somebody uses it still
-  spare = tensor;
-  return handle;
+Napi::Value Spare::wrap(Napi::Env env, const Tensor& tensor) {
+  // Somebody may use it still.
+  if (!tensor_ || *tensor_) return binding::wrap(env, tensor);
+  *tensor_ = tensor;
+  return handle_;
 }
 
-Napi::Value describeTensor(Napi::Env env, const Tensor& tensor, Spares& spares) {
-  Napi::Array shape = Napi::Array::New(env, tensor.shape.size());
-  for (size_t i = 0; i < tensor.shape.size(); ++i)
-    shape.Set(static_cast<uint32_t>(i), static_cast<double>(tensor.shape[i]));
-  Napi::Array triple = Napi::Array::New(env, 3);
-  triple.Set(0u, spares.wrap(env, tensor));
-  triple.Set(1u, shape);
-  triple.Set(2u, nameOf(tensor.dtype));
-  return triple;
+void describeTensor(const Tensor* tensor, double* numbers) {
+  *numbers++ = tensor ? static_cast<double>(tensor->shape.size()) : -1;
+  if (!tensor) return;
+  if (tensor->shape.size() > kMostSides)
+    fail("INTERNAL", "An op has made a tensor of ", tensor->shape.size(), " sides.");
+  *numbers++ = static_cast<double>(tensor->dtype);
+  for (const int64_t side : tensor->shape) *numbers++ = static_cast<double>(side);
 }
 
-void readAttributes(Call& call, const Items& values) {
+void readAttributes(Call& call, const Arguments& values) {
   const auto& specs = call.spec->attributes;
   for (size_t i = 0; i < specs.size(); ++i) {
-    const Napi::Value value = values[static_cast<uint32_t>(i)];
+    const Napi::Value value = values[i];
     const napi_valuetype type = value.Type();
     if (type != napi_undefined)
       readAttribute(call, specs[i], value, type, call.attributes[i]);
@@ -209,11 +197,11 @@ void readAttributes(Call& call, const Items& values) {
   }
 }
 
-void readTensors(const Call& call, const Items& values, const std::vector<ArgSpec>& arguments,
+void readTensors(const Call& call, const Arguments& values, const std::vector<ArgSpec>& arguments,
                  std::vector<Tensor>& tensors, std::vector<bool>& present) {
   tensors.resize(arguments.size());
   present.assign(arguments.size(), false);
-  for (uint32_t i = 0; i < values.size(); ++i) {
+  for (size_t i = 0; i < values.size(); ++i) {
     const Napi::Value value = values[i];
     const napi_valuetype type = value.Type();
     if (type == napi_null || type == napi_undefined) continue;

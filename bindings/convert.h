@@ -116,30 +116,30 @@ inline Stream& streamOf(const Napi::Value& value) { return *sharedStreamOf(value
 /// is used for it where it is a handle of a call that is gone: the garbage collector has to look at every handle that
 /// was ever made, and those of calls have to be destroyed by it.
 Napi::Value wrapForBackward(Napi::Env env, Call& call, Stream& stream, const Napi::Value& spare);
-
-/// An array of handles of tensors that nobody uses any more. They are used again, the last first, before new ones are
-/// made; JavaScript takes those away that it got.
-class Spares {
+/// A handle of a tensor that was released, to be used again; or none. JavaScript forgets those that it gives.
+class Spare {
  public:
-  Spares() = default;
-  /// Takes `most` handles from the end of the array. Throws INVALID_ARGUMENT when it is none.
-  Spares(const Napi::Value& handles, size_t most);
+  Spare() = default;
+  /// Throws INVALID_ARGUMENT when the value is neither absent nor a tensor handle.
+  explicit Spare(const Napi::Value& handle);
+  /// The handle, of this tensor now, or a new one where there is none or somebody uses it.
   Napi::Value wrap(Napi::Env env, const Tensor& tensor);
 
  private:
-  std::array<Napi::Value, Items::kMost> handles_;
-  std::array<Tensor*, Items::kMost> tensors_;  ///< of the handles, which are alive as long as they are here
-  size_t left_ = 0;
+  Napi::Value handle_;
+  Tensor* tensor_ = nullptr;  ///< of the handle, which is alive as long as it is here
 };
 
-/// `[handle, shape, dtype]`
-Napi::Value describeTensor(Napi::Env env, const Tensor& tensor, Spares& spares);
+/// What JavaScript has to know of an output beside its handle, as numbers in a row of this many: how many sides there
+/// are (-1: the output is absent), the place of its dtype in the engine's list, and the sides.
+constexpr size_t kNumbersOfOutput = 2 + kMostSides;
+void describeTensor(const Tensor* tensor, double* numbers);
 
-/// Fills call.attributes, which are the defaults, from an array parallel to the spec; undefined leaves the default.
+/// Fills call.attributes, which are the defaults, from values parallel to the spec; undefined leaves the default.
 /// Throws INVALID_ARGUMENT naming op and attribute when a required one is missing or the kind is wrong.
-void readAttributes(Call& call, const Items& values);
+void readAttributes(Call& call, const Arguments& values);
 /// Reads tensors parallel to `arguments`; null is an absent one. Throws INVALID_ARGUMENT naming op and argument.
-void readTensors(const Call& call, const Items& values, const std::vector<ArgSpec>& arguments,
+void readTensors(const Call& call, const Arguments& values, const std::vector<ArgSpec>& arguments,
                  std::vector<Tensor>& tensors, std::vector<bool>& present);
 
 /// Throws what a device found out too late to stop the commands behind it, and marks it as reported.

@@ -29,10 +29,10 @@ void requireValues(const Tensor& tensor) {
 
 }  // namespace
 
-/// (device, dtype, shape, data | null, spares | undefined)
+/// (device, dtype, shape, data | null, spare handle | undefined)
 Napi::Value createTensor(const Info& info) {
   const Items sides(info[2], "shape", kMostSides);
-  Spares spares = isAbsent(info[4]) ? Spares() : Spares(info[4], 1);
+  Spare spare(info[4]);
   Tensor tensor;
   tensor.dtype = dtypeOf(info[1]);
   tensor.shape = shapeOf(sides);
@@ -49,7 +49,7 @@ Napi::Value createTensor(const Info& info) {
       // Nobody else knows this buffer yet, so the copy needs no place in the stream.
       std::memcpy(tensor.buffer->ensure(), bytes.data, bytes.size);
   }
-  return spares.wrap(info.Env(), tensor);
+  return spare.wrap(info.Env(), tensor);
 }
 
 /// (file descriptor) -> handle, or null where the file cannot be mapped
@@ -94,10 +94,10 @@ Napi::Value firstNonFinite(const Info& info) {
   });
 }
 
-/// (tensor, element offset, shape, spares)
+/// (tensor, element offset, shape, spare handle | undefined)
 Napi::Value viewTensor(const Info& info) {
   const Items sides(info[2], "shape", kMostSides);
-  Spares spares(info[3], 1);
+  Spare spare(info[3]);
   const int64_t offset = wholeNumberOf(info[1], "offset", 0, kMostWhole);
   Shape shape = shapeOf(sides);
   Tensor view = tensorOf(info[0]).tensor;
@@ -108,7 +108,7 @@ Napi::Value viewTensor(const Info& info) {
          " does not fit into a tensor of shape ", toString(view.shape), ".");
   view.offset += offset;
   view.shape = std::move(shape);
-  return spares.wrap(info.Env(), view);
+  return spare.wrap(info.Env(), view);
 }
 
 /// (tensor): another handle to the same memory.

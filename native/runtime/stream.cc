@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <optional>
 
@@ -19,6 +20,8 @@ namespace {
 
 /// The calls that wait to be used again: more than run ahead of a device. They take some megabytes.
 constexpr size_t kMostSpareCalls = 4096;
+/// Longer than JavaScript takes from one command to the next.
+constexpr std::chrono::microseconds kLookOut{50};
 
 /// Lowers the priority of the calling thread, and of the team that it starts, so that the thread that runs JavaScript
 /// preempts them when every core computes.
@@ -227,7 +230,9 @@ void Stream::push(Command command) {
     std::lock_guard lock(mutex_);
     if (stopping_) return;
     queue_.push_back(std::move(command));
+    ++pushed_;
   }
+  // Costs nothing while nobody sleeps.
   ready_.notify_one();
 }
 
@@ -351,6 +356,15 @@ size_t Stream::queued() const {
   return queue_.size();
 }
 
+void Stream::lookOut(std::unique_lock<std::mutex>& lock) const {
+  if (type_ == DeviceType::cpu || stopping_ || !queue_.empty()) return;
+  const uint64_t seen = pushed_.load();
+  lock.unlock();
+  const auto until = std::chrono::steady_clock::now() + kLookOut;
+  while (pushed_.load() == seen && !stopping_ && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  lock.lock();
+}
+
 void Stream::loop() {
   blockForeignSignals();
   lowerPriority();
@@ -360,6 +374,7 @@ void Stream::loop() {
     {
       std::unique_lock lock(mutex_);
       if (command.call && done_.size() < kMostSpareCalls) done_.push_back(std::move(command.call));
+      lookOut(lock);
       ready_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
       if (queue_.empty()) return;
       command = std::move(queue_.front());

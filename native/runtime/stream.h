@@ -101,6 +101,10 @@ class Stream {
   };
   void push(Command command);
   void loop();
+  /// On the stream's thread, before it sleeps because nothing is queued: looks out for the next command for some
+  /// microseconds, where the device is no CPU. To wake a thread takes the one that enqueues several; a CPU has better
+  /// to do than to wait, and its commands take longer than to enqueue.
+  void lookOut(std::unique_lock<std::mutex>& lock) const;
   void run(Call& call);
   void collectChecks(Call& call);
 
@@ -109,6 +113,7 @@ class Stream {
   std::shared_ptr<Allocator> allocator_;
   mutable std::mutex mutex_;
   std::condition_variable ready_;
+  std::atomic<uint64_t> pushed_{0};  ///< commands that were ever queued
   std::deque<Command> queue_;
   std::vector<std::unique_ptr<Call>> done_;  ///< calls that have run, which are used again
   /// Those that the thread that enqueues has taken over, by op: another op's have lists of other lengths.

@@ -1,21 +1,22 @@
 import { HintError } from '../util/errors.js';
 import {
   asHintError,
+  DTYPES,
   guarded,
   native,
+  NUMBERS_OF_OUTPUT,
   type AttributeValue,
   type CudaReport,
   type DeviceStatistics,
   type DType,
   type NativeCall,
   type NativeDevice,
-  type NativeOutput,
   type NativeProgram,
   type NativeTensor,
   type OpSpec,
   type TypedArray,
 } from './native.js';
-import { handlesOf, inputsOf, opEntry, orderAttributes } from './op-entry.js';
+import { inputsOf, opEntry, valuesOf } from './op-entry.js';
 import { functionOf, kindOf, shapeOf } from './shape.js';
 import { createYielder } from '../util/event-loop-lag.js';
 import { beginSlice, endSlice, runToEnd, SLICE_MILLISECONDS, type Sliced } from './slices.js';
@@ -29,6 +30,9 @@ import {
   type Recorder,
   type TensorDevice,
 } from './tensor.js';
+
+/** What native code tells of the outputs of a call; no op has more. */
+const numbers = new Float64Array(8 * NUMBERS_OF_OUTPUT);
 
 /** Where tensors live and ops run. */
 export interface DeviceOptions {
@@ -145,7 +149,7 @@ export class Device implements TensorDevice {
 
   private make(dtype: DType, shape: readonly number[], data: TypedArray | null): Tensor {
     const sides = shapeOf(shape);
-    const handle = guarded(() => native().createTensor(this.handle, dtype, sides, data, spareHandles));
+    const handle = guarded(() => native().createTensor(this.handle, dtype, sides, data, spareHandles.at(-1)));
     useSpares(1);
     return this.adopt(new Tensor(this, handle, sides, dtype));
   }
@@ -171,22 +175,24 @@ export class Device implements TensorDevice {
     const entry = opEntry(name);
     const { index, spec } = entry;
     const given = inputsOf(entry, inputs);
-    // Attributes may have getters: handles are taken after they are read.
-    const values = orderAttributes(entry, attributes);
-    const handles = handlesOf(entry, given);
+    const values = valuesOf(entry, given, attributes, spareHandles);
     const tape = this.tape?.wants(spec, given) ? this.tape : undefined;
     const save = tape ? takeSpareCall() : false;
-    const results = guarded(() => native().enqueue(this.handle, index, handles, values, save, spareHandles));
+    const made = guarded(() => native().enqueue(this.handle, index, save, numbers, ...values));
     const outputs = new Array<Tensor | null>(spec.outputs.length);
-    let made = 0;
     for (let i = 0; i < outputs.length; i++) {
-      const result = results[i] as NativeOutput;
-      if (result) made++;
-      outputs[i] = result && this.adopt(new Tensor(this, result[0], result[1], result[2]));
+      const at = i * NUMBERS_OF_OUTPUT;
+      const rank = numbers[at] as number;
+      outputs[i] = null;
+      if (rank < 0) continue;
+      const spare = spareHandles.pop();
+      const shape = new Array<number>(rank);
+      for (let side = 0; side < rank; side++) shape[side] = numbers[at + 2 + side] as number;
+      const handle = (made ? made[i] : spare) as NativeTensor;
+      outputs[i] = this.adopt(new Tensor(this, handle, shape, DTYPES[numbers[at + 1] as number] as DType));
     }
-    useSpares(made);
     for (const changed of entry.mutable) given[changed]?.onChange?.();
-    tape?.record(spec, given, outputs, results[outputs.length] as NativeCall);
+    tape?.record(spec, given, outputs, (made ? made[outputs.length] : save) as NativeCall);
     return outputs;
   }
 

@@ -120,7 +120,11 @@ export interface MpiReport {
 /** What ranks do together with tensors: sums at one rank or at all, and what one has given to all or all to one. */
 export type Collective = 'reduce' | 'allReduce' | 'broadcast' | 'gather';
 
-export type NativeOutput = [NativeTensor, number[], DType] | null;
+/** In the order in which native code counts them. */
+export const DTYPES: readonly DType[] = ['f32', 'bf16', 'i32', 'i8'];
+
+/** How many numbers {@link NativeModule.enqueue} tells of an output: its number of sides, dtype and sides. */
+export const NUMBERS_OF_OUTPUT = 10;
 
 /** The functions of the native module; everything above it goes through {@link Device} and {@link Tensor}. */
 export interface NativeModule {
@@ -133,7 +137,7 @@ export interface NativeModule {
     dtype: DType,
     shape: readonly number[],
     data: TypedArray | null,
-    spares?: readonly NativeTensor[],
+    spare?: NativeTensor,
   ): NativeTensor;
   mapFile(descriptor: number): NativeFile | null;
   mapTensor(
@@ -149,29 +153,33 @@ export interface NativeModule {
     tensor: NativeTensor,
     offset: number,
     shape: readonly number[],
-    spares: readonly NativeTensor[],
+    spare?: NativeTensor,
   ): NativeTensor;
   cloneTensor(tensor: NativeTensor): NativeTensor;
   releaseTensor(tensor: NativeTensor): void;
   /**
+   * The lists are values of the call, because Node-API takes longer for an element of an array.
+   *
    * @param save true, or a handle of a call that is gone, to use for this one
-   * @param spares handles to use for the outputs, the last first; to be taken away by the caller
-   * @returns the outputs; with `save` one element more, the call that {@link enqueueBackward} takes
+   * @param numbers receives {@link NUMBERS_OF_OUTPUT} for each output: how many sides it has (-1: there is no such output),
+   *   the place of its dtype in {@link DTYPES}, its sides
+   * @param values inputs and attributes, each as many as the op has, and spare handles, which the outputs take in their
+   *   order; to be forgotten by the caller
+   * @returns nothing where the spare handles were enough; else the outputs, and behind them, with `save`, the call that
+   *   {@link enqueueBackward} takes
    */
   enqueue(
     device: NativeDevice,
     op: number,
-    inputs: (NativeTensor | null)[],
-    attributes: (AttributeValue | undefined)[],
     save: boolean | NativeCall,
-    spares: readonly NativeTensor[],
-  ): (NativeOutput | NativeCall)[];
+    numbers: Float64Array,
+    ...values: (NativeTensor | AttributeValue | null | undefined)[]
+  ): (NativeTensor | NativeCall | null)[] | undefined;
+  /** @param values gradients of the outputs, those to write of the inputs, and betas of these: as many as the op has */
   enqueueBackward(
     device: NativeDevice,
     call: NativeCall,
-    gradOutputs: (NativeTensor | null)[],
-    gradInputs: (NativeTensor | null)[],
-    betas: number[],
+    ...values: (NativeTensor | number | null | undefined)[]
   ): void;
   releaseCall(call: NativeCall): void;
   assignTensor(device: NativeDevice, destination: NativeTensor, source: NativeTensor): void;

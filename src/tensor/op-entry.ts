@@ -13,9 +13,8 @@ export interface OpEntry {
   outputs: string[];
   /** Inputs that the op changes in place. */
   mutable: number[];
-  /** As many as the op has inputs, and attributes. */
+  /** As many as the op has inputs. */
   noInputs: undefined[];
-  noAttributes: undefined[];
 }
 
 let opEntries: Map<string, OpEntry> | undefined;
@@ -35,7 +34,6 @@ export function opEntry(name: string): OpEntry {
           outputs: spec.outputs.map((output) => output.name),
           mutable: spec.inputs.flatMap(({ mutable }, i) => (mutable ? [i] : [])),
           noInputs: spec.inputs.map(() => undefined),
-          noAttributes: spec.attributes.map(() => undefined),
         },
       ]),
   );
@@ -93,38 +91,28 @@ export function orderInputs<T>(
   return values;
 }
 
-/** @throws HintError INVALID_ARGUMENT naming op and input when one was disposed */
-export function handlesOf({ spec }: OpEntry, inputs: readonly (Tensor | null)[]): (NativeTensor | null)[] {
-  const handles = new Array<NativeTensor | null>(inputs.length);
-  for (let i = 0; i < handles.length; i++) {
-    const input = inputs[i];
-    if (input?.disposed) {
-      throw new HintError(
-        'INVALID_ARGUMENT',
-        `${spec.name}: ${spec.inputs[i]?.name} was used after it was disposed; keep it until its last use.`,
-      );
-    }
-    handles[i] = input ? input.handle : null;
-  }
-  return handles;
-}
-
 /**
- * Attributes in the order in which the op declares them.
+ * The values of a native call, as the op declares them: handles of inputs, attributes, and a handle for each output to
+ * take as far as there are spare ones, the last first.
  *
- * @throws HintError INVALID_ARGUMENT naming op and attribute when there is no such attribute
+ * @throws HintError INVALID_ARGUMENT naming op and argument when there is no such attribute, or an input was disposed
  */
-export function orderAttributes(
-  { spec, attributeIndex, noAttributes }: OpEntry,
+export function valuesOf(
+  { spec, attributeIndex }: OpEntry,
+  inputs: readonly (Tensor | null)[],
   attributes: Record<string, AttributeValue | undefined>,
-): (AttributeValue | undefined)[] {
+  spares: readonly NativeTensor[],
+): (NativeTensor | AttributeValue | null | undefined)[] {
   if (typeof attributes !== 'object' || attributes === null) {
     throw new HintError(
       'INVALID_ARGUMENT',
       `${spec.name}: attributes must be an object, not ${kindOf(attributes)}.`,
     );
   }
-  const values: (AttributeValue | undefined)[] = noAttributes.slice();
+  const inputCount = spec.inputs.length;
+  const before = inputCount + spec.attributes.length;
+  const values = new Array<NativeTensor | AttributeValue | null | undefined>(before).fill(undefined);
+  // Attributes may have getters: handles are taken after they are read.
   for (const key in attributes) {
     const index = attributeIndex.get(key);
     if (index === undefined) {
@@ -133,7 +121,20 @@ export function orderAttributes(
         `The op ${spec.name} has no attribute ${key.length > 40 ? kindOf(key) : key}; it has ${[...attributeIndex.keys()].join(', ') || 'none'}.`,
       );
     }
-    values[index] = attributes[key];
+    values[inputCount + index] = attributes[key];
   }
+  for (let i = 0; i < inputs.length; i++) {
+    const input = inputs[i];
+    if (!input) continue;
+    if (input.disposed) {
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `${spec.name}: ${spec.inputs[i]?.name} was used after it was disposed; keep it until its last use.`,
+      );
+    }
+    values[i] = input.handle;
+  }
+  for (let i = 1; i <= spec.outputs.length && i <= spares.length; i++)
+    values.push(spares[spares.length - i] as NativeTensor);
   return values;
 }

@@ -258,18 +258,18 @@ export class Tape implements Recorder {
     const passing = outputs.map((output) => output && gradientOf.get(output.id));
     const gradOutputs = passing.map((gradient) => gradient?.handle ?? null);
     if (gradOutputs.some((gradient) => gradient !== null)) {
-      const gradInputs = new Array<NativeTensor | null>(inputs.length);
-      const betas = new Array<number>(inputs.length);
+      const count = spec.inputs.length;
+      const gradInputs = new Array<NativeTensor | null>(count).fill(null);
+      const betas = new Array<number>(count).fill(0);
       for (let i = 0; i < inputs.length; i++) {
         const input = inputs[i];
-        gradInputs[i] = null;
-        betas[i] = 0;
         if (!input?.requiresGrad || !spec.inputs[i]?.differentiable) continue;
         const { gradient, beta } = this.target(input, gradientOf, gradients);
         gradInputs[i] = gradient.handle;
         betas[i] = beta;
       }
-      guarded(() => native().enqueueBackward(this.device.handle, call, gradOutputs, gradInputs, betas));
+      const { handle } = this.device;
+      guarded(() => native().enqueueBackward(handle, call, ...gradOutputs, ...gradInputs, ...betas));
       giveSpareCall(call);
     } else {
       releaseCall(call);

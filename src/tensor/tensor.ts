@@ -48,14 +48,14 @@ export function useSpares(count: number): void {
 
 /** A tensor that an op will write, of a shape that another has. */
 export function blankHandle(device: NativeDevice, shape: readonly number[], dtype: DType): NativeTensor {
-  const blank = guarded(() => native().createTensor(device, dtype, shape, null, spareHandles));
+  const blank = guarded(() => native().createTensor(device, dtype, shape, null, spareHandles.at(-1)));
   useSpares(1);
   return blank;
 }
 
 /** A window of another tensor's elements. */
 export function viewHandle(handle: NativeTensor, offset: number, shape: readonly number[]): NativeTensor {
-  const view = guarded(() => native().viewTensor(handle, offset, shape, spareHandles));
+  const view = guarded(() => native().viewTensor(handle, offset, shape, spareHandles.at(-1)));
   useSpares(1);
   return view;
 }

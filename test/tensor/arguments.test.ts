@@ -2,11 +2,12 @@ import { closeSync, openSync } from 'node:fs';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { HintError } from '../../src/util/errors.js';
 import { Device } from '../../src/tensor/device.js';
-import { native, type NativeCall } from '../../src/tensor/native.js';
+import { native, type NativeCall, type NativeTensor } from '../../src/tensor/native.js';
 import { MappedFile } from '../../src/tensor/mapped-file.js';
 import * as ops from '../../src/tensor/ops.js';
 import { Gradients, Tape } from '../../src/tensor/tape.js';
 import type { Tensor } from '../../src/tensor/tensor.js';
+import { enqueueOp } from './native-ops.js';
 
 const device = new Device({ threads: 1 });
 const foreign = new Device({ threads: 1 });
@@ -204,7 +205,7 @@ describe('native handles', () => {
       () => module.resumeRecording(device.handle, loose(device.handle)),
       () => module.releaseProgram(device.handle, loose(handle)),
       () => module.releaseCall(loose(handle)),
-      () => module.enqueueBackward(device.handle, loose(handle), [], [], []),
+      () => module.enqueueBackward(device.handle, loose(handle)),
       () => module.readTensor(device.handle, loose(device.handle)),
     ])
       expect(() => body()).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
@@ -227,30 +228,71 @@ describe('native handles', () => {
     const { handle } = vector(1);
     module.releaseTensor(handle);
     for (const body of [
-      () => module.viewTensor(handle, 0, [1], []),
+      () => module.viewTensor(handle, 0, [1]),
       () => module.cloneTensor(handle),
       () => module.writeTensor(device.handle, handle, 0, new Float32Array(1)),
       () => module.readTensor(device.handle, handle),
       () => module.assignTensor(device.handle, handle, handle),
-      () => module.enqueue(device.handle, scale, [handle], [1], false, []),
+      () => enqueueOp(module, device.handle, scale, [handle], [1]),
     ])
       expect(() => body()).toThrow(/released/);
   });
 
   it('given as spares while they are in use are not overwritten', async () => {
     const live = vector(3);
-    const [output] = module.enqueue(device.handle, scale, [live.handle], [2], false, [live.handle]);
+    const { outputs } = enqueueOp(module, device.handle, scale, [live.handle], [2], false, [live.handle]);
     expect([...(await live.read())]).toEqual([3]);
-    expect(output).not.toBeNull();
+    const [output] = outputs;
+    expect(output?.handle).not.toBe(live.handle);
+    expect(new Float32Array(await module.readTensor(device.handle, output?.handle as NativeTensor))[0]).toBe(
+      6,
+    );
+  });
+
+  it('given as a spare twice are used once', async () => {
+    const top = module.ops().findIndex(({ name }) => name === 'top_k');
+    const logits = device.tensor(Float32Array.of(1, 3, 2), [1, 3]);
+    const dead = vector(1).handle;
+    module.releaseTensor(dead);
+    const { outputs } = enqueueOp(module, device.handle, top, [logits.handle], [2], false, [dead, dead]);
+    const handles = outputs.map((output) => output?.handle);
+    expect(handles[0]).toBe(dead);
+    expect(new Set(handles).size).toBe(handles.length);
+  });
+
+  it('take numbers of outputs only where there is room for them', () => {
+    const { handle } = vector(1);
+    const none: unknown[] = [
+      undefined,
+      [],
+      new Float32Array(80),
+      new Float64Array(9),
+      new DataView(new ArrayBuffer(80)),
+    ];
+    const detached = new Float64Array(80);
+    structuredClone(detached, { transfer: [detached.buffer] });
+    for (const numbers of [...none, detached])
+      expect(() => module.enqueue(device.handle, scale, false, loose(numbers), handle, 1)).toThrow(
+        /^numbers /,
+      );
+  });
+
+  it('in lists that have slipped are refused', () => {
+    const { handle } = vector(1);
+    const numbers = new Float64Array(80);
+    const many = new Array<undefined>(40).fill(undefined);
+    expect(() => module.enqueue(device.handle, scale, false, numbers, handle, 1, ...many)).toThrow(
+      /^scale was called with 46 values; there may be \d+ at most/,
+    );
   });
 
   it('of saved calls are used again once their call is gone, and not before', async () => {
     const x = vector(1);
     const save = (factor: number, into: NativeCall | true): NativeCall =>
-      module.enqueue(device.handle, scale, [x.handle], [factor], into, []).at(-1) as NativeCall;
+      enqueueOp(module, device.handle, scale, [x.handle], [factor], into).call as NativeCall;
     const gradient = async (call: NativeCall): Promise<number> => {
       const [from, to] = [vector(1), vector(0)];
-      module.enqueueBackward(device.handle, call, [from.handle], [to.handle], [0]);
+      module.enqueueBackward(device.handle, call, from.handle, to.handle, 0);
       return (await to.read())[0] as number;
     };
     const first = save(2, true);
@@ -260,7 +302,7 @@ describe('native handles', () => {
     const again = save(4, first);
     expect(again).toBe(first);
     module.releaseCall(again);
-    expect(() => module.enqueueBackward(device.handle, again, [], [], [])).toThrow(/released/);
+    expect(() => module.enqueueBackward(device.handle, again)).toThrow(/released/);
     expect(await gradient(save(5, again))).toBe(5);
   });
 

@@ -15,22 +15,24 @@ class Place {
 }
 const [device, tensor, call, program, file, group] = KINDS.map((kind) => new Place(kind));
 
+const numbers = new Float64Array(80);
+
 /** Every export that takes a handle, with other arguments that fit. */
 const CALLS: [keyof NativeModule, ...unknown[]][] = [
   ['closeDevice', device],
   ['createTensor', device, 'f32', [2], null],
-  ['createTensor', device, 'f32', [2], null, [tensor]],
+  ['createTensor', device, 'f32', [2], null, tensor],
   ['mapTensor', device, file, 'f32', [2], 0],
   ['releasePages', device, tensor],
   ['firstNonFinite', device, tensor],
-  ['viewTensor', tensor, 0, [1], []],
-  ['viewTensor', tensor, 0, [1], [tensor]],
+  ['viewTensor', tensor, 0, [1]],
+  ['viewTensor', tensor, 0, [1], tensor],
   ['cloneTensor', tensor],
   ['releaseTensor', tensor],
-  ['enqueue', device, 0, [tensor, tensor, null], [], false, []],
-  ['enqueue', device, 0, [tensor, tensor, tensor], [], false, []],
-  ['enqueue', device, 0, [tensor, tensor, null], [], call, []],
-  ['enqueueBackward', device, call, [tensor], [tensor], [0]],
+  ['enqueue', device, 0, false, numbers, tensor, tensor, null],
+  ['enqueue', device, 0, false, numbers, tensor, tensor, tensor],
+  ['enqueue', device, 0, call, numbers, tensor, tensor, null],
+  ['enqueueBackward', device, call, tensor, tensor, null, null, 0],
   ['releaseCall', call],
   ['assignTensor', device, tensor, tensor],
   ['writeTensor', device, tensor, 0, new Float32Array(1)],
@@ -67,7 +69,7 @@ const WITHOUT_HANDLES = [
 
 function savedCall(module: NativeModule, on: object, made: object): object {
   const [device, tensor] = [on as NativeDevice, made as NativeTensor];
-  return module.enqueue(device, 0, [tensor, tensor, null], [], true, []).at(-1) as object;
+  return module.enqueue(device, 0, true, numbers, tensor, tensor, null)?.at(-1) as object;
 }
 
 function handlesOf(module: NativeModule, path: string): Handles {

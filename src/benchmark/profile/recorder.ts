@@ -1,5 +1,6 @@
 import type { Device } from '../../tensor/device.js';
 import { layerNative, type NativeCall, type NativeModule, type NativeProgram } from '../../tensor/native.js';
+import { opEntry } from '../../tensor/op-entry.js';
 import { describeCall, type DescribedCall, type Work } from './op-work.js';
 
 /** One call that was timed. */
@@ -110,24 +111,26 @@ export class ProfileRecorder {
   private layer(inner: NativeModule): NativeModule {
     return {
       ...inner,
-      enqueue: (device, op, inputs, attributes, save, spares) => {
-        const results = inner.enqueue(device, op, inputs, attributes, save, spares);
+      enqueue: (device, op, save, numbers, ...values) => {
+        const made = inner.enqueue(device, op, save, numbers, ...values);
         const { enqueued } = this;
         const part = this.recording && this.cut(inner);
         const phase = this.phase;
         if (enqueued)
           enqueued.told = (call) => {
-            const saved = results.at(-1);
-            if (save && saved) this.described.set(saved as NativeCall, call);
+            if (save) this.described.set((made ? made.at(-1) : save) as NativeCall, call);
             if (part) part.list.push({ program: part.program, call });
             else this.mark(inner, phase, call, 'forward', call.work);
           };
-        return results;
+        return made;
       },
-      enqueueBackward: (device, call, gradOutputs, gradInputs, betas) => {
+      enqueueBackward: (device, call, ...values) => {
         const described = this.described.get(call);
-        inner.enqueueBackward(device, call, gradOutputs, gradInputs, betas);
+        inner.enqueueBackward(device, call, ...values);
         if (!described) return;
+        const { outputs, inputs } = opEntry(described.op).spec;
+        const gradInputs = values.slice(outputs.length).slice(0, inputs.length);
+        const betas = values.slice(outputs.length + inputs.length) as number[];
         const work = described.backward(gradInputs.map((gradient) => gradient !== null), betas); // prettier-ignore
         this.mark(inner, this.phase, described, 'backward', work);
       },

@@ -1,4 +1,5 @@
-import type { NativeModule, NativeOutput, NativeProgram } from '../../../src/tensor/native.js';
+import type { NativeModule, NativeProgram } from '../../../src/tensor/native.js';
+import { enqueueOp } from '../native-ops.js';
 import type { Judge } from './judge.js';
 import type { OpCalls } from './op-calls.js';
 import { sizeOf, type World } from './world.js';
@@ -65,7 +66,7 @@ export class NativeCalls {
     viewTensor: (world) => {
       const { random } = world;
       const tensor = world.tensor([4, 4], world.dtype());
-      const view = this.invoke(world, 'viewTensor', tensor.handle, random.below(8), [random.below(3), 4], []);
+      const view = this.invoke(world, 'viewTensor', tensor.handle, random.below(8), [random.below(3), 4]);
       if (view) this.invoke(world, 'readTensor', world.device, view);
     },
     cloneTensor: (world) => {
@@ -157,7 +158,7 @@ export class NativeCalls {
     const fill = native.ops().findIndex(({ name }) => name === 'fill');
     const stop = world.tensor([1], 'i32');
     const value = world.tensor([4], 'f32');
-    this.judge.call('native.enqueue', () => native.enqueue(device, fill, [value.handle], [1], false, []));
+    this.judge.call('native.enqueue', () => enqueueOp(native, device, fill, [value.handle], [1]));
     if (random.chance(0.1)) {
       // An open recording ends with its device.
       world.replaceDevice();
@@ -212,10 +213,10 @@ export class NativeCalls {
     native.releaseTensor(dead.handle);
     const spares = [dead.handle, live.handle, dead.handle];
     const outputs = this.judge.call('native.enqueue', () =>
-      native.enqueue(device, scale, [live.handle], [2], false, spares),
-    );
-    const output = outputs?.[0] as NativeOutput | undefined;
-    if (output) this.invoke(world, 'readTensor', device, output[0]);
+      enqueueOp(native, device, scale, [live.handle], [2], false, spares),
+    )?.outputs;
+    const output = outputs?.[0];
+    if (output) this.invoke(world, 'readTensor', device, output.handle);
     this.invoke(world, 'readTensor', device, live.handle);
   }
 }

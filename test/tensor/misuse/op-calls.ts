@@ -1,4 +1,5 @@
-import type { AttributeValue, DType, NativeCall, NativeOutput, OpSpec } from '../../../src/tensor/native.js';
+import type { AttributeValue, DType, NativeCall, OpSpec } from '../../../src/tensor/native.js';
+import { enqueueOp, gradientValues } from '../native-ops.js';
 import type { Judge } from './judge.js';
 import { sizeOf, type Made, type World } from './world.js';
 
@@ -133,12 +134,9 @@ export class OpCalls {
     let outputs: (Made | null)[] = [];
     const results = this.judge.call(
       `${kind}.${spec.name}`,
-      () => native.enqueue(device, index, inputs as never, attributes as never, isSaved, []),
+      () => enqueueOp(native, device, index, inputs as never, attributes as never, isSaved),
       (produced) => {
-        outputs = produced
-          .slice(0, spec.outputs.length)
-          .map((output) => output as NativeOutput)
-          .map((output) => output && { handle: output[0], shape: output[1], dtype: output[2] });
+        outputs = produced.outputs;
         const changed = distinct.filter((_, i) => spec.inputs[i]?.mutable);
         const proof = [...outputs, ...changed].find((tensor) => tensor !== null && tensor !== undefined);
         const later = proof && device === world.device ? world.proofOf(proof) : undefined;
@@ -154,7 +152,7 @@ export class OpCalls {
       .splice(0, world.results.length - MOST_RESULTS)
       .forEach(({ handle }) => native.releaseTensor(handle));
     if (isSaved && device === world.device)
-      world.saved.push({ call: results.at(-1) as NativeCall, spec, inputs: distinct, outputs });
+      world.saved.push({ call: results.call as NativeCall, spec, inputs: distinct, outputs });
     if (world.saved.length > 16) this.backward(world);
   }
 
@@ -268,9 +266,10 @@ export class OpCalls {
     }
     const written = inputs.find((gradient) => gradient !== null);
     const { device } = world;
+    const values = gradientValues(spec.outputs.length, spec.inputs.length, given, wanted, betas);
     this.judge.call(
       `backward.${spec.name}`,
-      () => native.enqueueBackward(device, saved.call, given as never, wanted as never, betas as never),
+      () => native.enqueueBackward(device, saved.call, ...(values as never[])),
       () => (written && device === world.device ? world.proofOf(written) : undefined),
     );
     if (random.chance(0.05)) world.saved.push(saved);
