@@ -12,6 +12,7 @@
 #include "bindings/environment.h"
 #include "bindings/exports.h"
 #include "native/math/gemm.h"
+#include "native/runtime/cpu/simulated_rounding.h"
 #include "native/runtime/cuda_library.h"
 #include "native/runtime/parallel.h"
 
@@ -152,6 +153,16 @@ Napi::Value setThreads(const Info& info) {
   return info.Env().Undefined();
 }
 
+/// (device, seed): what is stored as bf16 from now on is rounded by chance, drawn from the seed; 0: to the nearest.
+Napi::Value simulateRounding(const Info& info) {
+  const auto seed = static_cast<uint64_t>(wholeNumberOf(info[1], "seed", 0, kMostWhole));
+  Stream& stream = streamOf(info[0]);
+  if (stream.type() != DeviceType::cpu)
+    fail("NOT_SUPPORTED", "Rounding is simulated on the CPU only; open a device of it.");
+  stream.post([seed] { hint::simulateRounding(seed); });
+  return info.Env().Undefined();
+}
+
 Napi::Value ops(const Info& info) { return describeOps(info.Env()); }
 
 Napi::Value platform(const Info& info) {
@@ -223,6 +234,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   HINT_EXPORT(takeTrace);
   HINT_EXPORT(resetPeakMemory);
   HINT_EXPORT(setThreads);
+  HINT_EXPORT(simulateRounding);
   HINT_EXPORT(ops);
   HINT_EXPORT(platform);
   HINT_EXPORT(cuda);

@@ -6,6 +6,7 @@
 
 #include "native/math/bf16.h"
 #include "native/ops/common/rounding.h"
+#include "native/runtime/cpu/simulated_rounding.h"
 #include "native/tests/check.h"
 
 namespace hint {
@@ -109,6 +110,33 @@ TEST("other seeds, updates, parameters and elements draw unrelated numbers") {
     // Half of them agree by chance, with a standard deviation of 50.
     CHECK(equal > 4700 && equal < 5300);
   }
+}
+
+TEST("simulated, each store draws anew from the seed, and zero rounds to the nearest again") {
+  const int64_t count = 100000;
+  const std::vector<float> half(static_cast<size_t>(count), 1.00390625f);  // half of a step above one
+  const auto stored = [&] {
+    std::vector<uint16_t> words(static_cast<size_t>(count));
+    storeAsBf16(half.data(), words.data(), count);
+    return words;
+  };
+  simulateRounding(7);
+  const auto first = stored(), second = stored();
+  simulateRounding(7);
+  const auto again = stored();
+  simulateRounding(0);
+  const auto nearest = stored();
+  CHECK(first == again);
+  int64_t up = 0, equal = 0;
+  for (size_t i = 0; i < first.size(); ++i) {
+    CHECK(first[i] == 0x3f80 || first[i] == 0x3f81);
+    up += first[i] == 0x3f81;
+    equal += first[i] == second[i];
+    CHECK_EQUAL(nearest[i], uint16_t{0x3f80});
+  }
+  // Half of them, with a standard deviation of 158.
+  CHECK(up > 49000 && up < 51000);
+  CHECK(equal > 49000 && equal < 51000);
 }
 
 }  // namespace

@@ -197,6 +197,8 @@ export interface NativeModule {
   takeTrace(device: NativeDevice): TracedCalls[];
   resetPeakMemory(device: NativeDevice): void;
   setThreads(device: NativeDevice, threads: number): void;
+  /** From now on the CPU rounds to bf16 by chance, drawn from the seed; 0: to the nearest. */
+  simulateRounding(device: NativeDevice, seed: number): void;
   ops(): OpSpec[];
   platform(): { oneDNN: string; cores: number; isa: string[] };
   cuda(): CudaReport;

@@ -47,6 +47,7 @@ const CALLS: [keyof NativeModule, ...unknown[]][] = [
   ['takeTrace', device],
   ['resetPeakMemory', device],
   ['setThreads', device, 1],
+  ['simulateRounding', device, 0],
   ['exchangeBytes', group, new Uint8Array(1), 'meet'],
   ['startCollective', device, group, 'reduce', [tensor], [0], 0, 'sum'],
   ['finishCollectives', device, group],

@@ -2,6 +2,7 @@
 
 #include "native/math/bf16.h"
 #include "native/runtime/allocator.h"
+#include "native/runtime/cpu/simulated_rounding.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/scratch.h"
 
@@ -20,10 +21,7 @@ void widen(const Tensor& from, const Tensor& to) {
 
 void narrow(const Tensor& from, const Tensor& to) {
   if (from.size() == 0) return;
-  const auto* x = from.data<float>();
-  auto* y = to.data<uint16_t>();
-  parallelFor(from.size(), kElementGrain,
-              [&](int64_t begin, int64_t end) { toBf16(x + begin, y + begin, end - begin); });
+  storeAsBf16(from.data<float>(), to.data<uint16_t>(), from.size());
 }
 
 /// An f32 tensor of the same shape, with new memory.

@@ -118,6 +118,9 @@ export class NativeCalls {
     resetPeakMemory: (world) => {
       this.invoke(world, 'resetPeakMemory', world.device);
     },
+    simulateRounding: (world) => {
+      this.invoke(world, 'simulateRounding', world.device, world.random.below(3));
+    },
     setThreads: (world) => {
       this.invoke(world, 'setThreads', world.device, world.random.below(3));
     },

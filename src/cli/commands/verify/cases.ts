@@ -11,13 +11,9 @@ import { verifyBucketCase } from './bucket-case.js';
 import { verifyGreedyCase } from './greedy-case.js';
 
 /** Against the original's f32; docs/architecture.md, "Numbers", has the table of bounds. */
-const FORWARD_BOUND: Readonly<Record<WeightDType, number>> = { f32: 2e-5, bf16: 3e-2, int8: 5e-2 };
-const BF16_GRADIENT_BOUND = 8e-2;
-/**
- * Of a case's tensors in bf16: small random models have a few that hang on differences of large numbers. Rounding nothing
- * but the weights moves one of hint-separate-hyperencoder by 9.4e-2.
- */
-const BF16_BEYOND = 0.05;
+const FORWARD_BOUND: Readonly<Record<WeightDType, number>> = { f32: 2e-5, bf16: 6e-2, int8: 5e-2 };
+/** In bf16, most tensors' own bounds are lower: what rounding alone does to them. */
+const BF16_GRADIENT_BOUND = 1.6e-1;
 /** On CUDA, whose sums run in another order. */
 const CUDA_FORWARD_BOUND = 2e-4;
 const OPTIMIZER_BOUND = 2e-6;
@@ -38,8 +34,7 @@ export async function verifyDirectory(
     throwIfAborted(signal);
     if (dtype !== 'f32' && kind !== 'model' && kind !== 'greedy') continue;
     const comparisons = await run(device, path, kind, dtype, signal);
-    const tolerated = dtype === 'bf16' && kind === 'model' ? BF16_BEYOND : 0;
-    const result = caseResult(basename(path), kind, comparisons, tolerated);
+    const result = caseResult(basename(path), kind, comparisons);
     results.push(result);
     onResult(result);
   }

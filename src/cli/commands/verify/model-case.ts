@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { buildBatch, type RaggedBatch, type TokenizedExample } from '../../../data/batch.js';
-import { HintError } from '../../../util/errors.js';
+import { HintError, throwIfAborted } from '../../../util/errors.js';
 import { loadModel } from '../../../model/checkpoint/checkpoint.js';
 import type { EncoderDecoderModel } from '../../../model/hint/encoder-decoder-model.js';
 import { asFloat32 } from '../../../model/parameters/dtypes.js';
@@ -14,8 +14,8 @@ import { Gradients, Tape } from '../../../tensor/tape.js';
 import type { Tensor } from '../../../tensor/tensor.js';
 import { relativeDifference, type Comparison } from './difference.js';
 import type { FixtureInputs } from './fixture-inputs.js';
+import { boundsOfRounding } from './rounding-bounds.js';
 
-type Values = (name: string) => Promise<Float32Array>;
 type Compare = (name: string, actual: Float32Array) => Promise<void>;
 
 /** How exact a model must be: largest relative difference of forward values, and of gradients. */
@@ -27,7 +27,8 @@ export interface Exactness {
 
 /**
  * Compares every tensor of a model fixture: forward values, losses and the gradient of every parameter as training
- * computes them, in f32 or bf16; and forward values through the packed weights of inference.
+ * computes them, in f32 or bf16; and forward values through the packed weights of inference. In bf16 a tensor's bound is
+ * what rounding alone does to it, at most that of the exactness ({@link boundsOfRounding}).
  */
 export async function verifyModelCase(
   device: Device,
@@ -37,35 +38,53 @@ export async function verifyModelCase(
   signal: AbortSignal | undefined,
 ): Promise<Comparison[]> {
   await using file = await openSafetensors(join(directory, 'expected.safetensors'));
-  const model = await loadModel(device, directory, { dropoutRate: 0, signal });
   const batch = batchOf(inputs);
-  const expected: Values = async (name) => {
-    const info = file.tensors.get(name);
-    if (!info) throw new HintError('INVALID_DATA', `${file.path} has no tensor ${name}.`);
-    return toFloat32(await file.read(name, signal), info.dtype);
+  const differing =
+    (note: (name: string, difference: number) => void): Compare =>
+    async (name, actual) => {
+      const info = file.tensors.get(name);
+      if (!info) throw new HintError('INVALID_DATA', `${file.path} has no tensor ${name}.`);
+      note(name, relativeDifference(actual, toFloat32(await file.read(name, signal), info.dtype)));
+    };
+  const train = async (model: EncoderDecoderModel, compare: Compare): Promise<void> => {
+    await compareForward(model, batch, inputs, file, compare);
+    await compareGradients(model, batch, inputs, file, 'grad', compare);
+    if ([...file.tensors.keys()].some((name) => name.startsWith('grad_z.')))
+      await compareGradients(model, batch, inputs, file, 'grad_z', compare);
   };
+  const isGradient = (name: string): boolean => /^grad(_z)?\./.test(name);
+  const mostOf = (name: string): number => (isGradient(name) ? gradientBound : bound);
+  const rounding =
+    dtype === 'bf16'
+      ? await boundsOfRounding(mostOf, async (own, note) => {
+          throwIfAborted(signal);
+          const simulated = await loadModel(own, directory, { dropoutRate: 0, signal });
+          try {
+            simulated.parameters.computeDtype = dtype;
+            await train(simulated, differing(note));
+          } finally {
+            simulated.dispose();
+          }
+        })
+      : undefined;
   const comparisons: Comparison[] = [];
   const compared = new Set<string>();
-  const isGradient = (name: string): boolean => /^grad(_z)?\./.test(name);
-  const comparing =
-    (how: string): Compare =>
-    async (name, actual) => {
+  const comparing = (how: string): Compare =>
+    differing((name, difference) => {
       compared.add(name);
-      const difference = relativeDifference(actual, await expected(name));
+      const simulated = rounding?.get(name);
       comparisons.push({
         name: `${name}${how}`,
         difference,
-        bound: isGradient(name) ? gradientBound : bound,
+        bound: simulated?.bound ?? mostOf(name),
+        ...(simulated && { byRounding: simulated.typical }),
       });
-    };
+    });
+  const model = await loadModel(device, directory, { dropoutRate: 0, signal });
   try {
     if (dtype !== 'int8') {
       model.parameters.computeDtype = dtype;
-      await compareForward(model, batch, inputs, file, comparing(''));
-      await compareGradients(model, batch, inputs, file, 'grad', comparing(''));
-      if ([...file.tensors.keys()].some((name) => name.startsWith('grad_z.'))) {
-        await compareGradients(model, batch, inputs, file, 'grad_z', comparing(''));
-      }
+      await train(model, comparing(''));
     }
     model.inferenceDType = dtype;
     await model.prepareInference();
