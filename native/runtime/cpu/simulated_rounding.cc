@@ -1,7 +1,7 @@
 #include "native/runtime/cpu/simulated_rounding.h"
 
 #include "native/math/bf16.h"
-#include "native/ops/common/rounding.h"
+#include "native/math/rounding.h"
 #include "native/runtime/parallel.h"
 
 namespace hint {
