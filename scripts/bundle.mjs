@@ -36,6 +36,7 @@ export async function bundle(root) {
       tokenize: 'dist/data/worker/tokenize-worker.js',
       watch: 'dist/distributed/worker/watch-worker.js',
       onnx: 'dist/benchmark/onnx-worker.js',
+      scaling: 'dist/benchmark/scaling/scaling-worker.js',
     },
   };
   const written = new Set();
