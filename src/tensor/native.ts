@@ -14,6 +14,7 @@ export type NativeFile = object & { readonly __file: unique symbol };
 export type NativeProgram = object & { readonly __program: unique symbol };
 /** Seconds of working together with other ranks, waits for them included. */
 export interface CommunicationTimes {
+  /** Seconds in which values were exchanged, or others were waited for. */
   readonly communication: number;
   /** Of them, those in which the device computed nothing. */
   readonly exposed: number;
@@ -23,9 +24,11 @@ export interface CommunicationTimes {
 export interface CommunicationInterval {
   /** What the ranks did, as in "sum the gradients of step 3". */
   readonly what: string;
+  /** Whether the device waited for communication; else it is communication itself. */
   readonly isExposed: boolean;
   /** Seconds of the clock that process.hrtime reads, which processes of one host share. */
   readonly begin: number;
+  /** Seconds of the same clock. */
   readonly end: number;
 }
 
