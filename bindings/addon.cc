@@ -245,6 +245,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   HINT_EXPORT(finishCollectives);
   HINT_EXPORT(interruptGroup);
   HINT_EXPORT(groupActivity);
+  HINT_EXPORT(groupTimes);
+  HINT_EXPORT(takeGroupIntervals);
   HINT_EXPORT(closeGroup);
 #undef HINT_EXPORT
   return exports;

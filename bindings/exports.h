@@ -38,6 +38,8 @@ Napi::Value startCollective(const Info& info);
 Napi::Value finishCollectives(const Info& info);
 Napi::Value interruptGroup(const Info& info);
 Napi::Value groupActivity(const Info& info);
+Napi::Value groupTimes(const Info& info);
+Napi::Value takeGroupIntervals(const Info& info);
 Napi::Value closeGroup(const Info& info);
 
 }  // namespace hint::binding

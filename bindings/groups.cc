@@ -160,6 +160,35 @@ Napi::Value groupActivity(const Info& info) {
   return object;
 }
 
+/// (device, group) -> Promise<{ communication, exposed }>: seconds up to where the device is then; see Group::times
+Napi::Value groupTimes(const Info& info) {
+  return Environment::of(info.Env())
+      .promise(info.Env(), sharedStreamOf(info[0]), [group = groupOf(info[1])]() -> Environment::Finish {
+        return [times = group->times()](Napi::Env env) -> Napi::Value {
+          Napi::Object object = Napi::Object::New(env);
+          object.Set("communication", times.communication);
+          object.Set("exposed", times.exposed);
+          return object;
+        };
+      });
+}
+
+/// (group, isRecorded) -> [{ what, isExposed, begin, end }]; see Group::takeIntervals
+Napi::Value takeGroupIntervals(const Info& info) {
+  if (!info[1].IsBoolean()) fail("INVALID_ARGUMENT", "isRecorded must be true or false.");
+  const auto intervals = groupOf(info[0])->takeIntervals(info[1].As<Napi::Boolean>());
+  Napi::Array all = Napi::Array::New(info.Env(), intervals.size());
+  for (uint32_t i = 0; i < intervals.size(); ++i) {
+    Napi::Object object = Napi::Object::New(info.Env());
+    object.Set("what", intervals[i].what);
+    object.Set("isExposed", intervals[i].isExposed);
+    object.Set("begin", intervals[i].begin);
+    object.Set("end", intervals[i].end);
+    all.Set(i, object);
+  }
+  return all;
+}
+
 /// (group) -> Promise<void>: takes leave of the other ranks, which do the same
 Napi::Value closeGroup(const Info& info) {
   auto group = std::move(handleOf<GroupHandle>(info[0], "A group was expected here.").group);

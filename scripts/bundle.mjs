@@ -32,7 +32,12 @@ export async function bundle(root) {
   const parts = {
     library: { index: 'dist/index.js', server: 'dist/server/index.js' },
     cli: { main: 'dist/cli/main.js' },
-    workers: { tokenize: 'dist/data/worker/tokenize-worker.js', onnx: 'dist/benchmark/onnx-worker.js' },
+    workers: {
+      tokenize: 'dist/data/worker/tokenize-worker.js',
+      watch: 'dist/distributed/worker/watch-worker.js',
+      onnx: 'dist/benchmark/onnx-worker.js',
+      scaling: 'dist/benchmark/scaling/scaling-worker.js',
+    },
   };
   const written = new Set();
   const contained = new Set([FONTS.package]);

@@ -95,7 +95,7 @@ export { parseTrainingConfig, readTrainingConfig, type TrainingConfig } from './
 export { Group, type GroupLimits } from './distributed/group.js';
 export { launcherOf } from './distributed/launcher.js';
 export type { RankPlace } from './distributed/watch.js';
-export type { MpiImplementation } from './tensor/native.js';
+export type { CommunicationInterval, CommunicationTimes, MpiImplementation } from './tensor/native.js';
 export { trainFromConfig } from './training/run/run.js';
 export type {
   BestModel,

@@ -16,6 +16,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+double secondsOf(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
+
 bool isRead(Collective kind, bool isOwner) {
   return kind == Collective::reduce || kind == Collective::allReduce || isOwner;
 }
@@ -51,6 +53,9 @@ struct Group::State {
   uint64_t queued = 0, done = 0;
   std::string what;
   Clock::time_point since;
+  Times times;
+  bool isRecorded = false;
+  std::vector<Interval> intervals;
   int rank = 0, size = 0;
   bool isEnding = false;
   Interrupt interrupt;
@@ -66,9 +71,23 @@ struct Group::State {
     }
     changed.notify_all();
   }
-  void wait(uint64_t until) {
+  void wait() {
     std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return done >= until || isEnding; });
+    const auto began = Clock::now();
+    changed.wait(lock, [&, until = queued] { return done >= until || isEnding; });
+    count(times.exposed, {"wait", true, began});
+  }
+  struct Span {
+    std::string what;
+    bool isExposed;
+    Clock::time_point began;
+  };
+  void count(double& sum, Span span) {
+    const auto now = Clock::now();
+    sum += secondsOf(now - span.began);
+    if (isRecorded)
+      intervals.push_back({std::move(span.what), span.isExposed, secondsOf(span.began.time_since_epoch()),
+                           secondsOf(now.time_since_epoch())});
   }
 };
 
@@ -129,6 +148,7 @@ void Group::run(State& state, const Join& join) {
     {
       const std::lock_guard lock(state.mutex);
       ++state.done;
+      state.count(state.times.communication, {state.what, false, state.since});
     }
     state.changed.notify_all();
   }
@@ -180,12 +200,7 @@ void Group::start(Stream& stream, Collective kind, std::vector<SharedTensor> ten
 
 void Group::finish(Stream& stream) {
   stream.post([state = state_] {
-    uint64_t queued;
-    {
-      const std::lock_guard lock(state->mutex);
-      queued = state->queued;
-    }
-    state->wait(queued);
+    state->wait();
     if (const auto failure = state->interrupt.raised())
       for (const auto& [tensor, _] : state->underWay) tensor.buffer->failure = failure;
     state->underWay.clear();
@@ -202,7 +217,18 @@ int Group::size() const {
 Group::Activity Group::activity() const {
   const std::lock_guard lock(state_->mutex);
   if (state_->what.empty()) return {};
-  return {state_->what, std::chrono::duration<double>(Clock::now() - state_->since).count()};
+  return {state_->what, secondsOf(Clock::now() - state_->since)};
+}
+
+Group::Times Group::times() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->times;
+}
+
+std::vector<Group::Interval> Group::takeIntervals(bool isRecorded) {
+  const std::lock_guard lock(state_->mutex);
+  state_->isRecorded = isRecorded;
+  return std::exchange(state_->intervals, {});
 }
 
 }  // namespace hint

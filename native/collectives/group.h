@@ -56,6 +56,20 @@ class Group {
     double seconds = 0;
   };
   Activity activity() const;
+  /// Seconds since the group began that its thread has worked together with others, or waited for them, and those of
+  /// them that a stream waited for. From any thread.
+  struct Times {
+    double communication = 0, exposed = 0;
+  };
+  Times times() const;
+  /// A stretch of what times() adds up, in seconds of the steady clock.
+  struct Interval {
+    std::string what;
+    bool isExposed;
+    double begin, end;
+  };
+  /// The intervals since they were recorded, or last taken; `isRecorded` says whether further ones will be.
+  std::vector<Interval> takeIntervals(bool isRecorded);
 
  private:
   struct State;

@@ -17,7 +17,7 @@ constexpr size_t kPieceBytes = size_t{1} << 20, kReceivedBytes = size_t{16} << 2
 constexpr size_t kMessageBytes = size_t{64} << 20;
 /// Polls without a pause, a few microseconds in all; then the core is left to whoever computes.
 constexpr int kEagerPolls = 64;
-constexpr long kPauseNanoseconds = 50'000;
+constexpr long kLeastPause = 50'000, kMostPause = 1'000'000, kShareOfWait = 20;
 
 /// Calls visit(data, bytes) for pieces of at most `most` bytes.
 template <typename Visit>
@@ -42,11 +42,15 @@ MessageCommunicator::~MessageCommunicator() {
 }
 
 void MessageCommunicator::wait() {
+  long waited = 0;
   for (int polls = 0; !messages_->areDone(); ++polls) {
     interrupt_.check();
     if (polls < kEagerPolls) continue;
-    const timespec pause{.tv_sec = 0, .tv_nsec = kPauseNanoseconds};
+    // Of a wait that is long already, a twentieth more is lost at most.
+    const long nanoseconds = std::clamp(waited / kShareOfWait, kLeastPause, kMostPause);
+    const timespec pause{.tv_sec = 0, .tv_nsec = nanoseconds};
     nanosleep(&pause, nullptr);
+    waited += nanoseconds;
   }
 }
 

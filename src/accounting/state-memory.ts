@@ -1,3 +1,4 @@
+import { balanced } from '../distributed/shares.js';
 import { allocatedBytes } from '../model/memory/kept-by-layers.js';
 import { sizeOf } from '../model/modules/adaptations.js';
 import { momentShapes } from '../tensor/moments.js';
@@ -11,7 +12,7 @@ export interface StateMemory {
   readonly copies: number;
   /** Gradients of the parameters that are trained, in f32. */
   readonly gradients: number;
-  /** Bytes of what the optimizer keeps of the trained parameters' gradients. */
+  /** Bytes of what the optimizer keeps of the trained parameters' gradients; of several ranks, at the one that has most. */
   readonly moments: number;
   /** The sum of all parts above, in bytes. */
   readonly total: number;
@@ -28,13 +29,19 @@ export interface ParameterMemory {
 
 const BYTES = { f32: 4, bf16: 2 } as const;
 
-/** Bytes of parameters with their copies, gradients and the optimizer's moments. */
+/**
+ * Bytes of parameters with their copies, gradients and the optimizer's moments.
+ *
+ * @param ranks processes that train together, each of which keeps the moments of its share of the parameters
+ */
 export function stateMemory(
   parameters: Iterable<ParameterMemory>,
   computeDtype: FloatDType,
   optimizer: 'adafactor' | 'adamw',
+  ranks = 1,
 ): StateMemory {
-  const bytes = { parameters: 0, copies: 0, gradients: 0, moments: 0 };
+  const bytes = { parameters: 0, copies: 0, gradients: 0 };
+  const trained: { readonly own: number; readonly moments: number }[] = [];
   for (const { name, shape, dtype, isTrained } of parameters) {
     const size = sizeOf(shape);
     bytes.parameters += allocatedBytes(size * BYTES[dtype]);
@@ -42,10 +49,22 @@ export function stateMemory(
       bytes.copies += allocatedBytes(size * BYTES[computeDtype]);
     if (!isTrained) continue;
     bytes.gradients += allocatedBytes(size * BYTES.f32);
-    for (const moment of Object.values(momentShapes(optimizer, shape)))
-      bytes.moments += allocatedBytes(sizeOf(moment) * BYTES.f32);
+    const each = Object.values(momentShapes(optimizer, shape));
+    const moments = each.reduce((sum, moment) => sum + allocatedBytes(sizeOf(moment) * BYTES.f32), 0);
+    trained.push({ own: size * BYTES[dtype], moments });
   }
-  return { ...bytes, total: bytes.parameters + bytes.copies + bytes.gradients + bytes.moments };
+  const moments = mostMoments(trained, ranks);
+  return { ...bytes, moments, total: bytes.parameters + bytes.copies + bytes.gradients + moments };
+}
+
+function mostMoments(trained: readonly { own: number; moments: number }[], ranks: number): number {
+  const held = new Array<number>(ranks).fill(0);
+  const owners = balanced(
+    trained.map(({ own }) => own),
+    ranks,
+  );
+  for (const [i, { moments }] of trained.entries()) held[owners[i]!]! += moments;
+  return Math.max(...held);
 }
 
 /** Tables that are read by rows in their own dtype, so that no copy of them is made. */

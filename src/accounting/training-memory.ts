@@ -85,12 +85,14 @@ export interface TrainingMemoryInput extends Precision {
   readonly batch: BatchShape;
   readonly budget: number;
   readonly optimizer: 'adafactor' | 'adamw';
+  /** Processes that train together, whose memory is that of each; absent: one. */
+  readonly ranks?: number | undefined;
 }
 
 /** Memory of training a model of this configuration in every precision. */
 export function trainingMemory(
   config: ModelConfig,
-  { weights, compute, isTrained, batch, budget, optimizer }: TrainingMemoryInput,
+  { weights, compute, isTrained, batch, budget, optimizer, ranks }: TrainingMemoryInput,
 ): TrainingMemory {
   const parameters = [...parameterShapes(config)].map(([name, shape]): ParameterMemory => ({
     name,
@@ -98,7 +100,7 @@ export function trainingMemory(
     dtype: weights,
     isTrained: isTrained(name),
   }));
-  const state = stateMemory(parameters, compute, optimizer);
+  const state = stateMemory(parameters, compute, optimizer, ranks);
   const modes = modeMemory({
     state,
     batches: [batch],

@@ -94,7 +94,7 @@ function seriesOf(
     found.push({
       name: `${part}: ${name}`,
       samples: values,
-      control: /^(hf|ctranslate2|onnx|roof)\b/i.test(name),
+      control: /^(hf|ddp|ctranslate2|onnx|roof)\b/i.test(name),
       ...(relativeError === undefined ? {} : { relativeError }),
     });
   };

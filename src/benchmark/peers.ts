@@ -42,6 +42,15 @@ export function startHuggingFace(memory: PeerMemory, signal?: AbortSignal): Prom
 }
 
 /**
+ * PyTorch's DistributedDataParallel with the same Python. Its requests stand in bench/peers/ddp_t5.py.
+ *
+ * @throws HintError NOT_SUPPORTED when that Python cannot import torch and transformers; ABORTED
+ */
+export function startDistributed(memory: PeerMemory, signal?: AbortSignal): Promise<PeerProcess> {
+  return startPython('DistributedDataParallel', 'ddp_t5.py', 'torch and transformers', memory, signal);
+}
+
+/**
  * CTranslate2 with the same Python. Its requests stand in bench/peers/ctranslate2_t5.py.
  *
  * @throws HintError NOT_SUPPORTED when that Python cannot import ctranslate2; ABORTED

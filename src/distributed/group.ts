@@ -6,13 +6,16 @@ import {
   guarded,
   native,
   type Collective,
+  type CommunicationInterval,
+  type CommunicationTimes,
   type MpiImplementation,
   type NativeGroup,
 } from '../tensor/native.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checked, choice, number, optional, options } from '../util/arguments.js';
 import { HintError } from '../util/errors.js';
-import { Watch, type Hub, type Loss, type RankPlace } from './watch.js';
+import { WatchThread } from './watch-thread.js';
+import type { Hub, Loss, RankPlace } from './watch.js';
 
 /** How long other ranks are waited for. */
 export interface GroupLimits {
@@ -47,7 +50,7 @@ export class Group {
     readonly places: readonly RankPlace[],
   ) {}
 
-  private watch: Watch | undefined;
+  private watch: WatchThread | undefined;
 
   /**
    * Joins the other processes.
@@ -66,9 +69,8 @@ export class Group {
     if (places.length > 1) {
       const share = async (hub: Hub | undefined): Promise<Hub> =>
         (await exchange<Hub | null>(handle, hub ?? null, 'learn where rank 0 listens'))[0] as Hub;
-      group.watch = await Watch.start({ places, rank, limit: silence * 1000 }, share, (loss) =>
-        group.lose(loss),
-      );
+      const data = { places, rank, limit: silence * 1000 };
+      group.watch = await WatchThread.start(data, share, (loss) => group.lose(loss));
     }
     return group;
   }
@@ -137,6 +139,20 @@ export class Group {
   /** Makes a device wait for the collectives that were started on it. */
   finish(device: Device): void {
     guarded(() => native().finishCollectives(device.handle, this.handle));
+  }
+
+  /** Of all collectives that a device has finished when it gets here. */
+  async times(device: Device): Promise<CommunicationTimes> {
+    try {
+      return await native().groupTimes(device.handle, this.handle);
+    } catch (error) {
+      throw asHintError(error);
+    }
+  }
+
+  /** What {@link Group.times} adds up, since it was recorded or last taken. @param isRecorded whether more will be */
+  takeIntervals(isRecorded: boolean): CommunicationInterval[] {
+    return guarded(() => native().takeGroupIntervals(this.handle, isRecorded));
   }
 
   /**
@@ -214,7 +230,7 @@ export class Group {
   async close(): Promise<void> {
     // Before the lines break as each process ends in its own time.
     await exchange(this.handle, null, 'end together with the others');
-    this.watch?.leave();
+    await this.watch?.leave();
     await native()
       .closeGroup(this.handle)
       .catch((error: unknown) => {

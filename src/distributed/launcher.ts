@@ -32,6 +32,37 @@ export function launcherOf(
   return undefined;
 }
 
+/** A launcher that has started this process as one of many, and brings no MPI. */
+export interface OtherLauncher {
+  readonly name: string;
+  /** What it has set to the number of processes, */
+  readonly variable: string;
+  /** which is this one. */
+  readonly size: number;
+}
+
+/**
+ * The launcher without MPI that has started this process together with others; undefined without one. It is that of torchrun and what
+ * sets the same variables, or of srun.
+ *
+ * @throws HintError INVALID_ARGUMENT
+ */
+export function otherLauncherOf(
+  environment: Readonly<Record<string, string | undefined>>,
+): OtherLauncher | undefined {
+  if (launcherOf(environment)) return undefined;
+  const found = (name: string, variable: string, others: readonly string[]): OtherLauncher | undefined => {
+    const size = Number(environment[variable] ?? 0);
+    const isThere = size > 1 && others.every((other) => environment[other] !== undefined);
+    return isThere ? { name, variable, size } : undefined;
+  };
+  return (
+    found('torchrun, or what sets its variables,', 'WORLD_SIZE', ['RANK', 'MASTER_ADDR']) ??
+    // A batch script, which is one process, has no step.
+    found('srun', 'SLURM_STEP_NUM_TASKS', ['SLURM_PROCID'])
+  );
+}
+
 /** What there is of MPI here, for people who look for it. */
 export function mpiReports(): (MpiReport & { name: string })[] {
   return MPI_IMPLEMENTATIONS.map((implementation) => ({

@@ -78,7 +78,7 @@ export class Watch {
       if (rank === 0) await watch.listen(share);
       else await watch.call(await share(undefined));
     } catch (error) {
-      watch.leave();
+      await watch.leave();
       throw error;
     }
     return watch;
@@ -206,13 +206,17 @@ export class Watch {
     return this.rank !== 0 && arrived[0] === true;
   }
 
-  /** Takes leave: whoever goes after that has not failed. */
-  leave(): void {
+  /** Takes leave: whoever goes after that has not failed. Resolves when the words are on their way. */
+  async leave(): Promise<void> {
     this.isOver = true;
     clearInterval(this.timer);
-    this.tell({ kind: 'bye' });
-    for (const { socket } of this.lines.values()) socket.end();
     this.server?.close();
+    const written = [...this.lines.values()].map(
+      ({ socket }) => new Promise<void>((resolve) => socket.end(writeWord({ kind: 'bye' }), () => resolve())),
+    );
+    // A line that is gone never says so.
+    const late = new Promise<void>((resolve) => setTimeout(resolve, BEAT_MILLISECONDS).unref());
+    await Promise.race([Promise.all(written), late]);
   }
 }
 

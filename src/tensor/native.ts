@@ -12,6 +12,26 @@ export type NativeTensor = object & { readonly __tensor: unique symbol };
 export type NativeCall = object & { readonly __call: unique symbol };
 export type NativeFile = object & { readonly __file: unique symbol };
 export type NativeProgram = object & { readonly __program: unique symbol };
+/** Seconds of working together with other ranks, waits for them included. */
+export interface CommunicationTimes {
+  /** Seconds in which values were exchanged, or others were waited for. */
+  readonly communication: number;
+  /** Of them, those in which the device computed nothing. */
+  readonly exposed: number;
+}
+
+/** A stretch of communication, or of the device's waiting for it. */
+export interface CommunicationInterval {
+  /** What the ranks did, as in "sum the gradients of step 3". */
+  readonly what: string;
+  /** Whether the device waited for communication; else it is communication itself. */
+  readonly isExposed: boolean;
+  /** Seconds of the clock that process.hrtime reads, which processes of one host share. */
+  readonly begin: number;
+  /** Seconds of the same clock. */
+  readonly end: number;
+}
+
 /** This process among those that a launcher has started together. */
 export type NativeGroup = object & { readonly __group: unique symbol };
 
@@ -226,6 +246,10 @@ export interface NativeModule {
   interruptGroup(group: NativeGroup, message: string): void;
   /** What is waited for, and for how long; null: nothing. */
   groupActivity(group: NativeGroup): { what: string; seconds: number } | null;
+  /** Seconds of communication so far, and those of them for which the device waited; of the commands before. */
+  groupTimes(device: NativeDevice, group: NativeGroup): Promise<CommunicationTimes>;
+  /** What {@link groupTimes} adds up, since it was recorded or last taken. @param isRecorded whether more will be */
+  takeGroupIntervals(group: NativeGroup, isRecorded: boolean): CommunicationInterval[];
   /** Takes leave of the others, which do the same; the handle is of no use any more. */
   closeGroup(group: NativeGroup): Promise<void>;
   /** Where the CUDA library is looked for, instead of beside this module; of effect until it is first needed. */

@@ -73,6 +73,9 @@ function releaseCall(call: NativeCall): void {
   giveSpareCall(call);
 }
 
+/** The leaf that a tensor is, or is a window of, by its id. */
+const leafOf = ({ id, base }: Tensor): number => base?.tensor.id ?? id;
+
 interface OpNode {
   kind: 'op';
   spec: OpSpec;
@@ -87,6 +90,8 @@ interface RecomputeNode {
   inputs: Tensor[];
   body: (...inputs: Tensor[]) => Tensor[];
   outputs: Tensor[];
+  /** What the body reads. */
+  leaves: ReadonlySet<number>;
 }
 
 /**
@@ -97,8 +102,11 @@ export class Tape implements Recorder {
   private readonly device: Device;
   private nodes: (OpNode | RecomputeNode)[] = [];
   private leaves: Set<number>;
-  /** While a body runs that will run again: the tape stays the device's, so that both runs read the same weights. */
-  private paused = false;
+  /**
+   * What a body that will run again has read so far, while it runs: the tape stays the device's, so that both runs read the
+   * same weights.
+   */
+  private readByBody: Set<number> | undefined;
 
   /**
    * @param parameters the leaves whose gradients are wanted
@@ -141,7 +149,11 @@ export class Tape implements Recorder {
 
   /** Whether an op on these inputs is to be recorded. */
   wants(spec: OpSpec, inputs: (Tensor | null | undefined)[]): boolean {
-    if (this.paused || !spec.differentiable) return false;
+    if (this.readByBody) {
+      this.noteLeaves(inputs, this.readByBody);
+      return false;
+    }
+    if (!spec.differentiable) return false;
     for (let i = 0; i < inputs.length; i++)
       if (inputs[i]?.requiresGrad && spec.inputs[i]?.differentiable) return true;
     return false;
@@ -168,7 +180,7 @@ export class Tape implements Recorder {
    */
   recompute(inputs: Tensor[], body: (...inputs: Tensor[]) => Tensor[]): Tensor[] {
     functionOf(body, 'body');
-    if (this.paused) return body(...inputs);
+    if (this.readByBody) return body(...inputs);
     const device = this.device;
     if (!Array.isArray(inputs))
       throw new HintError(
@@ -177,11 +189,13 @@ export class Tape implements Recorder {
       );
     const given = inputs.map((input) => requireOn(device, input, 'An input of recompute'));
     let outputs: Tensor[];
-    this.paused = true;
+    const leaves = new Set<number>();
+    this.noteLeaves(given, leaves);
+    this.readByBody = leaves;
     try {
       outputs = device.tidy(() => body(...given));
     } finally {
-      this.paused = false;
+      this.readByBody = undefined;
     }
     requireOutputs(outputs);
     for (const output of outputs) output.requiresGrad = true;
@@ -190,8 +204,21 @@ export class Tape implements Recorder {
       inputs: given.map((input) => device.keep(input.alias())),
       body,
       outputs,
+      leaves,
     });
     return outputs;
+  }
+
+  private noteLeaves(tensors: readonly (Tensor | null | undefined)[], leaves: Set<number>): void {
+    for (const tensor of tensors)
+      if (tensor?.requiresGrad && this.leaves.has(leafOf(tensor))) leaves.add(leafOf(tensor));
+  }
+
+  private leavesOf(node: OpNode | RecomputeNode): ReadonlySet<number> {
+    if (node.kind === 'recompute') return node.leaves;
+    const leaves = new Set<number>();
+    this.noteLeaves(node.inputs, leaves);
+    return leaves;
   }
 
   /**
@@ -205,12 +232,20 @@ export class Tape implements Recorder {
     this.device.now(this.backwardSliced(roots, gradients));
   }
 
-  /** {@link backward} as work in slices. */
-  backwardSliced(roots: Tensor[], gradients: Gradients): Sliced<void> {
-    return this.device.tidied(this.walkFrom(roots, gradients));
+  /**
+   * {@link backward} as work in slices.
+   *
+   * @param onFinal told of each leaf that the tape has read, by its id, when all that adds to its gradient is enqueued
+   */
+  backwardSliced(roots: Tensor[], gradients: Gradients, onFinal?: (leaf: number) => void): Sliced<void> {
+    return this.device.tidied(this.walkFrom(roots, gradients, onFinal));
   }
 
-  private *walkFrom(roots: Tensor[], gradients: Gradients): Sliced<void> {
+  private *walkFrom(
+    roots: Tensor[],
+    gradients: Gradients,
+    onFinal: ((leaf: number) => void) | undefined,
+  ): Sliced<void> {
     if (!Array.isArray(roots) || !(gradients instanceof Gradients)) {
       throw new HintError(
         'INVALID_ARGUMENT',
@@ -226,16 +261,35 @@ export class Tape implements Recorder {
         throw new HintError('INVALID_SHAPE', `A loss has one element; this one has ${root.size}.`);
       seeds.set(root.id, this.device.full(root.shape, 1));
     }
-    yield* this.walk(seeds, gradients);
+    yield* this.walk(seeds, gradients, onFinal && this.countdown(onFinal));
   }
 
-  private *walk(gradientOf: Map<number, Tensor>, gradients: Gradients): Sliced<void> {
+  /** Calls `onFinal` for a leaf once it has been told of as many nodes as read it. */
+  private countdown(onFinal: (leaf: number) => void): (leaves: ReadonlySet<number>) => void {
+    const readers = new Map<number, number>();
+    for (const node of this.nodes)
+      for (const leaf of this.leavesOf(node)) readers.set(leaf, (readers.get(leaf) ?? 0) + 1);
+    return (leaves) => {
+      for (const leaf of leaves) {
+        const left = readers.get(leaf)! - 1;
+        readers.set(leaf, left);
+        if (left === 0) onFinal(leaf);
+      }
+    };
+  }
+
+  private *walk(
+    gradientOf: Map<number, Tensor>,
+    gradients: Gradients,
+    onDone?: (leaves: ReadonlySet<number>) => void,
+  ): Sliced<void> {
     const outer = this.device.tape;
     this.device.tape = undefined;
     try {
       for (let node = this.nodes.pop(); node; node = this.nodes.pop()) {
         if (node.kind === 'op') this.backwardOp(node, gradientOf, gradients);
         else yield* this.backwardRecompute(node, gradientOf, gradients);
+        onDone?.(this.leavesOf(node));
         yield;
       }
     } finally {

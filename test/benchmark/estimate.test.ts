@@ -1,5 +1,7 @@
 import { afterAll, expect, it } from 'vitest';
 import { estimateStep } from '../../src/benchmark/estimate/estimate.js';
+import { gpuNetwork } from '../../src/benchmark/estimate/network.js';
+import { estimateRanks, type RanksEstimate } from '../../src/benchmark/estimate/ranks-estimate.js';
 import { ROOFS, roofSeconds, type Roofs } from '../../src/benchmark/estimate/roofs.js';
 import { examplesOf, traceStep, type StepBatch } from '../../src/benchmark/estimate/step-trace.js';
 import { EngineSteps, type StepSettings } from '../../src/benchmark/training-steps.js';
@@ -84,6 +86,26 @@ it('an estimate adds up: shares to 1, seconds to those of the device, and no tim
     expect(op.seconds).toBeCloseTo(op.roofSeconds + op.launches * H200.launch, 12);
     expect(op.roofSeconds).toBeGreaterThanOrEqual(op.flops / H200.product - 1e-15);
   }
+});
+
+it('ranks share a step, and are less efficient the slower their network is', async () => {
+  const batch = { ...BATCH, examples: 12, tasks: 4 };
+  const whole = await estimateStep(SMALL, batch, EXACT, H200);
+  const among = (rate: number): Promise<RanksEstimate> =>
+    estimateRanks(
+      SMALL,
+      { batch, settings: EXACT, roofs: H200, ranks: 4, network: gpuNetwork(rate, 2) },
+      whole,
+    );
+  const [fast, slow] = [await among(50e9), await among(1e3)];
+  for (const { seconds, computeSeconds, exposedSeconds, efficiency, examplesPerSecond } of [fast, slow]) {
+    expect(seconds).toBeCloseTo(computeSeconds + exposedSeconds, 12);
+    expect(exposedSeconds).toBeGreaterThan(0);
+    expect(efficiency).toBeCloseTo(whole.seconds / 4 / seconds, 12);
+    expect(examplesPerSecond).toBeCloseTo(12 / seconds, 9);
+  }
+  expect(slow.efficiency).toBeLessThan(fast.efficiency / 2);
+  expect(slow.exposedSeconds).toBeLessThanOrEqual(slow.reduceSeconds + slow.broadcastSeconds);
 });
 
 it('a call is under the roof of its products or of its memory, and passes and launches come on top', () => {

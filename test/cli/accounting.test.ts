@@ -176,6 +176,14 @@ describe('hint estimate', () => {
     expect(stdout).toMatch(/^Before: Device/m);
   });
 
+  it('prints what ranks would make of the step, and what it assumes of their network', async () => {
+    const { stdout } = await hint('estimate', ...SMALL, '--ranks', '2', '--network', '100Gb/s');
+    expect(stdout).toMatch(/Estimate for 2 ranks: .* % of what 2 devices do that wait for nobody/);
+    expect(stdout).toMatch(
+      /Assumed, not measured: hosts of 8 devices; 382\.5 GB\/s within a host and 10\.6 GB\/s/,
+    );
+  });
+
   it.each([
     [['--size', 'small', '--tasks', '9', '--examples', '8'], /8 examples of 9 tasks cannot be counted/],
     [['--size', 'small', '--examples', '1000000', '--input', '100000'], /at most 67108864 are counted/],
@@ -183,6 +191,8 @@ describe('hint estimate', () => {
     [['--size', 'small', '--measure'], /--measure takes the step on this machine/],
     [['--size', 'small', '--compare', 'package.json'], /package\.json is no estimate: .* is missing/],
     [['--size', 'small', '--device', 'h900'], /h900/],
+    [['--size', 'small', '--ranks', '4', '--network', '400'], /--network is 400; give .* such as 400Gb\/s/],
+    [['--size', 'small', '--examples', '8', '--ranks', '9'], /9 ranks cannot share a step of \d tasks/],
   ])('refuses %j in a sentence', async (parameters, message) => {
     const { code, stderr } = await hint('estimate', ...parameters);
     expect(code).not.toBe(0);

@@ -50,7 +50,7 @@ function kill(config: string, rank: number): boolean {
 }
 
 /** Of the engine. */
-function sentences({ stderr }: Ended): string[] {
+function sentences({ stderr }: Pick<Ended, 'stderr'>): string[] {
   return stderr.split('\n').filter((line) => line.startsWith('hint: '));
 }
 
@@ -78,6 +78,26 @@ describe.runIf(HAS_MPI)('a rank', () => {
       await expect(runHint(1, ['train', '--resume', output, '--steps', '20'])).resolves.toBeDefined();
     },
   );
+
+  it('whose JavaScript is busy for 15 s counts as alive', async () => {
+    const { config, output } = configured(scratch, 'busy', { steps: 400, batchSize: 5, saveEvery: 400 });
+    const blocked = join(scratch, 'blocked');
+    const { code, stderr } = await startHint(2, ['train', '--config', config], {
+      NODE_OPTIONS: `--import ${join(import.meta.dirname, 'block-rank.mjs')}`,
+      HINT_TEST_BLOCKED: blocked,
+      HINT_TEST_METRICS: join(output, 'metrics.jsonl'),
+    }).ended;
+    expect({ code, stderr: sentences({ stderr }) }).toEqual({ code: 0, stderr: [] });
+    expect(existsSync(blocked)).toBe(true);
+  });
+
+  it('that torchrun has started is refused, because it has no MPI', async () => {
+    const { config } = configured(scratch, 'torchrun', { steps: 1 });
+    const env = { RANK: '1', WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1' };
+    const { code, stderr } = await startHint(1, ['train', '--config', config], env).ended;
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/one of 2 \(WORLD_SIZE\), without MPI.*mpirun -n 2/);
+  });
 
   it('that fails is named with its error as a sentence, whichever it is', async () => {
     const { code, stderr } = await startHint(2, ['train', '--config', join(scratch, 'none.json')]).ended;

@@ -50,6 +50,18 @@ describe.runIf(HAS_MPI)('ranks that train together', () => {
     expect(theirs[0]).not.toHaveProperty('ranks');
   });
 
+  it('agree with one process as four on fewer cores, in one voice about what was exposed', async () => {
+    const { output, stdout } = await train(4, 'four');
+    expect(worstOf(await weightsOf(output), await weightsOf(alone))).toBeLessThan(1e-5);
+    const { communication } = JSON.parse(stdout) as {
+      communication: { seconds: number; exposedSeconds: number };
+    };
+    const sum = (name: string): number => metricsOf(output).reduce((all, line) => all + line[name]!, 0);
+    expect(communication.exposedSeconds).toBeCloseTo(sum('exposedSeconds'), 6);
+    expect(communication.seconds).toBeCloseTo(sum('communicationSeconds'), 6);
+    expect(communication.exposedSeconds).toBeGreaterThan(0);
+  });
+
   it('take the same steps to the bit when they run again', async () => {
     const { output } = await train(2, 'again');
     expect(worstOf(await weightsOf(output), await weightsOf(two))).toBe(0);

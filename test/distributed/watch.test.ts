@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { launcherOf } from '../../src/distributed/launcher.js';
+import { launcherOf, otherLauncherOf } from '../../src/distributed/launcher.js';
 import { balanced, inBuckets } from '../../src/distributed/shares.js';
 import { Watch, type Hub, type Loss } from '../../src/distributed/watch.js';
 
@@ -34,12 +34,12 @@ describe('the watch of ranks', () => {
     await until(() => losses[0]!.length > 0 && losses[1]!.length > 0);
     const what = 'Rank 2 on here (process 102) failed: No memory is left.';
     expect(losses).toEqual([[{ what, isTeller: true }], [{ what, isTeller: false }], []]);
-    for (const watch of all) watch.leave();
+    for (const watch of all) await watch.leave();
   });
 
   it('takes leave without a loss', async () => {
     const { all, losses } = await watches();
-    for (const watch of all) watch.leave();
+    for (const watch of all) await watch.leave();
     await new Promise((over) => setTimeout(over, 50));
     expect(losses).toEqual([[], [], []]);
   });
@@ -58,7 +58,7 @@ describe('the watch of ranks', () => {
         stranger.write(words);
       });
     expect(losses).toEqual([[], [], []]);
-    for (const watch of all) watch.leave();
+    for (const watch of all) await watch.leave();
   });
 });
 
@@ -84,4 +84,16 @@ it('a launcher is known by what it leaves in the environment, and one process is
   expect(launcherOf({ PMIX_RANK: '0', SLURM_NTASKS: '8' })).toBe('openmpi');
   expect(launcherOf({ PMI_SIZE: '3', PMI_RANK: '0' })).toBe('mpich');
   expect(launcherOf({ OMPI_COMM_WORLD_SIZE: '1', SLURM_NTASKS: '8' })).toBeUndefined();
+});
+
+it('a launcher without MPI is known too, and none is where MPI is, or a batch script is alone', () => {
+  const torchrun = { RANK: '1', WORLD_SIZE: '4', MASTER_ADDR: 'a' };
+  expect(otherLauncherOf(torchrun)).toMatchObject({ variable: 'WORLD_SIZE', size: 4 });
+  expect(otherLauncherOf({ ...torchrun, OMPI_COMM_WORLD_SIZE: '4' })).toBeUndefined();
+  expect(otherLauncherOf({ ...torchrun, WORLD_SIZE: '1' })).toBeUndefined();
+  expect(otherLauncherOf({ SLURM_STEP_NUM_TASKS: '8', SLURM_PROCID: '3' })).toMatchObject({
+    name: 'srun',
+    size: 8,
+  });
+  expect(otherLauncherOf({ SLURM_NTASKS: '8', SLURM_PROCID: '0' })).toBeUndefined();
 });

@@ -9,7 +9,7 @@ import { parseDecoderOnlyConfig } from '../../src/model/decoder-only/config.js';
 import { openModel } from '../../src/model/families/open-model.js';
 import { findSystem } from '../../src/systems/index.js';
 import { Device } from '../../src/tensor/device.js';
-import { readOptimizerState, writeTrainingCheckpoint } from '../../src/training/run/checkpoint.js';
+import { contentOf, readOptimizerState, writeContent } from '../../src/training/run/checkpoint.js';
 import { parseTrainingConfig } from '../../src/training/config/config.js';
 import { Optimizer } from '../../src/training/step/optimizer.js';
 import { assignGroups } from '../../src/training/step/parameter-groups.js';
@@ -81,7 +81,7 @@ describe.each(['gpt2', 'opt'] as const)('the system %s', (name) => {
     const whole = fresh();
     const optimizer = optimizerOf(whole, name);
     await trainOnBatch(whole, batch, optimizer, steps(3));
-    await writeTrainingCheckpoint(directory, whole, optimizer);
+    await writeContent(directory, contentOf(whole, optimizer));
     const resumed = await openModel(device, directory);
     const restored = optimizerOf(resumed, name);
     await readOptimizerState(directory, restored);

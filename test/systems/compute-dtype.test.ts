@@ -10,7 +10,7 @@ import { findSystem, SYSTEMS } from '../../src/systems/index.js';
 import type { FloatDType } from '../../src/tensor/ops.js';
 import { Device } from '../../src/tensor/device.js';
 import { Gradients } from '../../src/tensor/tape.js';
-import { readOptimizerState, writeTrainingCheckpoint } from '../../src/training/run/checkpoint.js';
+import { contentOf, readOptimizerState, writeContent } from '../../src/training/run/checkpoint.js';
 import { parseTrainingConfig } from '../../src/training/config/config.js';
 import { accumulateGradients } from '../../src/training/step/microbatch.js';
 import { RunDirectory } from '../../src/training/run/run-directory.js';
@@ -94,7 +94,7 @@ describe('training that computes in bf16', () => {
     const half = await computing();
     for await (const { step } of half.trainer.steps({ settleAt: (at) => at === 2 })) if (step === 2) break;
     const folder = join(scratch, 'resumed');
-    await writeTrainingCheckpoint(folder, half.model, half.optimizer);
+    await writeContent(folder, contentOf(half.model, half.optimizer));
     const model = await loadModel(device, folder, { dropoutRate: 0.1 });
     model.parameters.computeDtype = 'bf16';
     const { optimizer, trainer } = await trainerOf(model, half.config, hint);

@@ -10,7 +10,7 @@ import { findSystem, SYSTEMS } from '../../src/systems/index.js';
 import { Device } from '../../src/tensor/device.js';
 import { Gradients } from '../../src/tensor/tape.js';
 import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
-import { readOptimizerState, writeTrainingCheckpoint } from '../../src/training/run/checkpoint.js';
+import { contentOf, readOptimizerState, writeContent } from '../../src/training/run/checkpoint.js';
 import { accumulateGradients } from '../../src/training/step/microbatch.js';
 import { createModel } from '../../src/training/run/prepare.js';
 import { RunDirectory } from '../../src/training/run/run-directory.js';
@@ -106,7 +106,7 @@ describe.each(T5_SYSTEMS.map((system) => ({ name: system.name, system, cases: PA
       const half = await tinyRun(device, system, { dropout: 0.1 });
       for await (const { step } of half.trainer.steps({ settleAt: (at) => at === 2 })) if (step === 2) break;
       const folder = join(scratch, system.name);
-      await writeTrainingCheckpoint(folder, half.model, half.optimizer);
+      await writeContent(folder, contentOf(half.model, half.optimizer));
       const model = await loadModel(device, folder, { dropoutRate: 0.1 });
       const { optimizer, trainer } = await trainerOf(model, half.config, system);
       await readOptimizerState(folder, optimizer);

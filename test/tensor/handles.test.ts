@@ -53,6 +53,8 @@ const CALLS: [keyof NativeModule, ...unknown[]][] = [
   ['finishCollectives', device, group],
   ['interruptGroup', group, 'The end.'],
   ['groupActivity', group],
+  ['groupTimes', device, group],
+  ['takeGroupIntervals', group, true],
   ['closeGroup', group],
 ];
 /** Exports that take none. */

@@ -8,7 +8,7 @@ import { findSystem } from '../../src/systems/index.js';
 import { Device } from '../../src/tensor/device.js';
 import * as ops from '../../src/tensor/ops.js';
 import { Gradients } from '../../src/tensor/tape.js';
-import { readOptimizerState, writeTrainingCheckpoint } from '../../src/training/run/checkpoint.js';
+import { contentOf, readOptimizerState, writeContent } from '../../src/training/run/checkpoint.js';
 import type { TrainingConfigInput } from '../../src/training/config/config.js';
 import { ADAFACTOR, Optimizer, type OptimizerSettings } from '../../src/training/step/optimizer.js';
 import { keepParameters } from '../../src/training/step/param-dtype.js';
@@ -128,7 +128,7 @@ describe('parameters kept in bf16', () => {
       const half = await start();
       for await (const { step } of half.trainer.steps({ settleAt: (at) => at === 2 })) if (step === 2) break;
       const folder = join(scratch, name);
-      await writeTrainingCheckpoint(folder, half.model, half.optimizer);
+      await writeContent(folder, contentOf(half.model, half.optimizer));
       const model = await loadModel(device, folder, { dropoutRate: 0.1 });
       const { optimizer, trainer } = await trainerOf(model, half.config, hint);
       model.parameters.computeDtype = computeDtype;

@@ -3,9 +3,13 @@
 #include "native/core/error.h"
 #include "native/runtime/backend.h"
 #include "native/runtime/cpu/widened_call.h"
+#include "native/runtime/parallel.h"
 
 namespace hint {
 namespace {
+
+/// Bytes that a thread copies at least.
+constexpr int64_t kCopyGrain = 1 << 20;
 
 class HostBackend final : public Backend {
  public:
@@ -26,7 +30,12 @@ class HostBackend final : public Backend {
   }
 
   void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
-  void download(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void download(void* to, const void* from, size_t bytes) override {
+    parallelFor(static_cast<int64_t>(bytes), kCopyGrain, [&](int64_t begin, int64_t end) {
+      std::memcpy(static_cast<char*>(to) + begin, static_cast<const char*>(from) + begin,
+                  static_cast<size_t>(end - begin));
+    });
+  }
   void whenDone(Then then) override { then(nullptr); }
   Checks takeChecks() override { return {}; }
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Group } from '../../distributed/group.js';
-import { launcherOf } from '../../distributed/launcher.js';
+import { launcherOf, otherLauncherOf } from '../../distributed/launcher.js';
 import { HintError } from '../../util/errors.js';
 import { holdAnnouncements } from './ending.js';
 import { silence } from './output.js';
@@ -16,7 +16,10 @@ const TELLING_MILLISECONDS = 1000;
  */
 export async function amongRanks<T>(work: (ranks: Group | undefined) => Promise<T>): Promise<T> {
   const implementation = launcherOf(process.env);
-  if (!implementation) return work(undefined);
+  if (!implementation) {
+    refuseOthers(process.env);
+    return work(undefined);
+  }
   const ranks = await Group.join(implementation, limitsOf(process.env['HINT_RANK_LIMIT']));
   silence(ranks.rank > 0);
   holdAnnouncements();
@@ -37,6 +40,17 @@ async function isToldByOthers(ranks: Group, error: unknown): Promise<boolean> {
     await Promise.race([ranks.untilLoss().catch(() => undefined), sleep(TELLING_MILLISECONDS)]);
   if (ranks.isLost) return !ranks.tellsOfLoss;
   return ranks.fail(error instanceof Error ? error.message : String(error));
+}
+
+/** Every process would do the whole work, into the same folder. @throws HintError NOT_SUPPORTED */
+function refuseOthers(environment: NodeJS.ProcessEnv): void {
+  const other = otherLauncherOf(environment);
+  if (!other) return;
+  const { name, variable, size } = other;
+  throw new HintError(
+    'NOT_SUPPORTED',
+    `${name} has started this process as one of ${size} (${variable}), without MPI, which ranks that compute on CPUs need: start them with mpirun -n ${size}, or with srun --mpi=pmix; or unset ${variable} to run this process alone.`,
+  );
 }
 
 function limitsOf(given: string | undefined): { silence?: number } {

@@ -7,6 +7,7 @@ import { applyOverrides, mergeSettings } from '../../training/config/overrides.j
 import { RunDirectory } from '../../training/run/run-directory.js';
 import { trainFromConfig } from '../../training/run/run.js';
 import type { TrainingEvent, TrainingSummary } from '../../training/run/events.js';
+import type { StepReport } from '../../training/step/trainer.js';
 import type { ValidationReport, ValidationScores } from '../../training/validation/validator.js';
 import { readJson } from '../../util/read-file.js';
 import { EXIT, note, print, printJson } from './context.js';
@@ -183,10 +184,15 @@ export function reporter(quiet: boolean, label: string): (event: TrainingEvent) 
       steps.update(
         report.step,
         event.steps,
-        `loss ${report.loss.toFixed(3)}  ${Math.round(report.tokensPerSecond)} tokens/s`,
+        `loss ${report.loss.toFixed(3)}  ${Math.round(report.tokensPerSecond)} tokens/s${exposedOf(report)}`,
       );
     }
   };
+}
+
+function exposedOf({ exposedSeconds, tokens, tokensPerSecond }: StepReport): string {
+  if (exposedSeconds === undefined) return '';
+  return `  ${((100 * exposedSeconds * tokensPerSecond) / tokens).toFixed(0)} % exposed`;
 }
 
 // Tasks of a validation that are shown by themselves; of more, those with the worst scores.
@@ -223,13 +229,16 @@ function scoresOf({ loss, rougeL, exactMatch, accuracy }: ValidationScores): str
 function describe(summary: TrainingSummary, next: (model: string) => string): string {
   const { status, system, step, steps, stepsTaken, loss, seconds, tokensPerSecond, checkpoint, output } =
     summary;
-  const { model, best, stoppedEarly, ranks } = summary;
+  const { model, best, stoppedEarly, ranks, communication } = summary;
   const early = stoppedEarly
     ? ', ended early: no validation was better for as long as validation.patience allows'
     : '';
+  const exposed = communication
+    ? `, ${communication.exposedSeconds.toFixed(1)} s of exposed communication`
+    : '';
   const head =
     stepsTaken > 0
-      ? `${system}: step ${step} of ${steps}, ${stepsTaken} of them in ${seconds.toFixed(1)} s${ranks === undefined ? '' : ` by ${ranks} ranks`}, loss ${loss?.toFixed(4) ?? '-'}, ${Math.round(tokensPerSecond ?? 0)} tokens/s${early}`
+      ? `${system}: step ${step} of ${steps}, ${stepsTaken} of them in ${seconds.toFixed(1)} s${ranks === undefined ? '' : ` by ${ranks} ranks`}${exposed}, loss ${loss?.toFixed(4) ?? '-'}, ${Math.round(tokensPerSecond ?? 0)} tokens/s${early}`
       : `${system}: this run had finished with step ${step} of ${steps}${early}; no step was taken. To go on, raise ${stoppedEarly ? 'validation.patience' : 'steps'} with --set.`;
   if (status !== 'finished' || model === undefined)
     return `${head}\nStopped; the checkpoint is ${checkpoint ?? 'not yet written'}. Go on with --resume ${shellWord(output)}.`;

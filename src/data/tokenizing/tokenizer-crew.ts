@@ -1,9 +1,7 @@
-import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { HintError } from '../../util/errors.js';
-import { packageRoot } from '../../util/package-root.js';
+import { workerScript } from '../../util/worker-script.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import type { JobKind, TokenizerWorkerData, WorkerAnswer } from './job.js';
 
@@ -54,7 +52,7 @@ export class TokenizerCrew {
       fingerprint: tokenizer.fingerprint,
       idsKey: tokenizer.idsKey,
     };
-    this.script = workerScript();
+    this.script = workerScript('tokenize');
     this.signal = signal;
     signal?.addEventListener('abort', this.onAbort, { once: true });
   }
@@ -126,11 +124,4 @@ export class TokenizerCrew {
     );
     if (!this.closing) this.assign();
   }
-}
-
-/** A worker runs compiled JavaScript only, also when this file runs from source. */
-function workerScript(): string {
-  const script = join(packageRoot(), 'dist', 'bundle', 'workers', 'tokenize.js');
-  if (existsSync(script)) return script;
-  throw new HintError('NOT_FOUND', `No compiled worker ${script}; run \`npm run build:ts\` and start again.`);
 }

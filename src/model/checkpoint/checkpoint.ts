@@ -331,7 +331,18 @@ export async function saveModel(
 ): Promise<void> {
   checked(TRAINABLE, model, 'model');
   checked(path, directory, 'directory');
-  const options = checked(SAVE, given, 'options');
+  await saveStored(model, directory, checked(SAVE, given, 'options'));
+}
+
+/** A model as its files hold it. */
+export type StoredModel = Pick<TrainableModel, 'storedTensors' | 'configFile'>;
+
+/** {@link saveModel} of what its files are made of. @throws HintError IO, ABORTED */
+export async function saveStored(
+  model: StoredModel,
+  directory: string,
+  options: SaveModelOptions,
+): Promise<void> {
   await makeFolder(directory);
   const dtype = options.dtype ?? 'F32';
   const tensors = model.storedTensors().map(({ name, shape, read }) => ({

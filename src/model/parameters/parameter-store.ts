@@ -134,14 +134,13 @@ export class ParameterStore {
   }
 
   /** The values of one as f32, whatever it is held in. */
-  async read(name: string): Promise<Float32Array> {
+  read(name: string): Promise<Float32Array> {
     const stored = this.stored(name);
     const values = asFloat32(stored);
-    try {
-      return await values.read();
-    } finally {
-      if (values !== stored) values.dispose();
-    }
+    const read = values.read();
+    // Freeing is stream-ordered: the read above comes first, and many may be under way.
+    if (values !== stored) values.dispose();
+    return read;
   }
 
   /** Calls `listener` whenever an op that changes a tensor was enqueued; one at a time, undefined for none. */

@@ -11,5 +11,6 @@ export function stateMemoryOf(model: TrainableModel, optimizer: Optimizer): Stat
     dtype: dtype === 'bf16' ? 'bf16' : 'f32',
     isTrained: trained.has(name),
   }));
-  return stateMemory(parameters, model.parameters.computeDtype, optimizer.settings.name);
+  const { settings, ranks } = optimizer;
+  return stateMemory(parameters, model.parameters.computeDtype, settings.name, ranks?.size);
 }

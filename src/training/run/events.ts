@@ -64,6 +64,13 @@ export interface TrainingSummary {
   stoppedEarly: boolean;
   /** Processes that trained together; absent: one. */
   ranks?: number;
+  /** Of all steps of this call, at this process; absent: one process, or no step. */
+  communication?: {
+    /** In which it exchanged values with the others, or waited for them. */
+    readonly seconds: number;
+    /** Of them, those in which it computed nothing. */
+    readonly exposedSeconds: number;
+  };
 }
 
 /** The model of a run's best validation. */

@@ -12,7 +12,7 @@ import type { TrainingConfig } from '../config/config.js';
 import type { DeviceSettings, MemorySettings } from '../config/parts.js';
 import type { MemoryPlan } from '../memory/memory-plan.js';
 import type { RunData } from '../validation/validation-set.js';
-import type { Checkpoint } from './run-directory.js';
+import type { Checkpoint, RunDirectory } from './run-directory.js';
 
 // What a host may have of its own.
 const OWN_SETTINGS = ['device', 'threads', 'memoryBudget'];
@@ -44,6 +44,16 @@ export async function requireSameStart(
     },
     'give all hosts the same files, such as by a disk that they share.',
   );
+}
+
+/** The hosts that do not see the folder in which rank 0, which has locked it, writes the run. */
+export async function hostsApart(ranks: Group | undefined, directory: RunDirectory): Promise<string[]> {
+  if (!ranks) return [];
+  const own = ranks.rank === 0 ? await directory.lockText() : undefined;
+  const [written] = await ranks.exchange(own ?? null, 'learn where rank 0 writes');
+  const isShared = (await directory.lockText()) === written;
+  const all = await ranks.exchange(isShared, 'learn which hosts share a disk');
+  return [...new Set(ranks.places.filter(({ rank }) => !all[rank]).map(({ host }) => host))];
 }
 
 /** @throws HintError INVALID_CONFIG where ranks have different weights */

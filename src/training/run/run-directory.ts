@@ -4,7 +4,7 @@ import { HintError } from '../../util/errors.js';
 import { removeDirectory, writeDirectoryAtomically } from '../../util/atomic-directory.js';
 import { appendLines, writeFileAtomic } from '../../util/atomic-file.js';
 import { takeLock } from '../../util/lock.js';
-import { readJson } from '../../util/read-file.js';
+import { readJson, readText } from '../../util/read-file.js';
 import { dropTemporary, removeAbandoned } from '../../util/temporary.js';
 import { ioError, makeFolder } from '../../util/write-error.js';
 import { readIntactState, writeState, type CheckpointState } from './checkpoint-integrity.js';
@@ -128,6 +128,11 @@ export class RunDirectory {
       doing: `training in ${this.path}`,
       instead: 'another output directory',
     });
+  }
+
+  /** What lock.json says; undefined where there is none to be seen. */
+  async lockText(): Promise<string | undefined> {
+    return readText(join(this.path, 'lock.json'), 'the lock of the run').catch(() => undefined);
   }
 
   /**

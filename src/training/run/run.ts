@@ -41,6 +41,7 @@ import { checkSameData, openRun } from './resume.js';
 import { FollowerDirectory } from './follower-directory.js';
 import {
   budgetOfRank,
+  hostsApart,
   inTurns,
   planOfFirst,
   requireSameModel,
@@ -106,6 +107,12 @@ async function trainLocked(
     : { checkpoint: undefined, changes: [] };
   if (!options.resume) await directory.create(config);
   const { ranks } = options;
+  const apart = await hostsApart(ranks, directory);
+  if (apart.length > 0)
+    options.onEvent?.({
+      kind: 'warning',
+      message: `Rank 0 writes the run to ${directory.path} on ${ranks?.places[0]?.host}, which ${apart.join(', ')} cannot see; before it is resumed, give each of them a copy of that folder, or let all share a disk.`,
+    });
   const device = openDevice(config, ranks);
   let data: RunData | undefined;
   const notices = new Notices();
@@ -278,7 +285,7 @@ async function train(run: Run, options: TrainOptions): Promise<TrainingSummary> 
 
 function summaryOf(
   { config, directory, trainer, model, source, validator, checkpoint }: Run,
-  { status, loss, stoppedEarly }: StepsTaken,
+  { status, loss, stoppedEarly, communication }: StepsTaken,
   { before, seconds }: { before: TrainerState; seconds: number },
 ): TrainingSummary {
   const best = validator?.state;
@@ -306,6 +313,7 @@ function summaryOf(
       path: directory.bestPath,
     },
     stoppedEarly,
+    ...(communication ? { communication } : {}),
   };
 }
 

@@ -1,6 +1,6 @@
 import { writeTokenizer } from '../../formats/tokenizer/files.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
-import { saveModel } from '../../model/checkpoint/checkpoint.js';
+import { saveStored, type StoredModel } from '../../model/checkpoint/checkpoint.js';
 import type { AnyModel } from '../../model/family.js';
 import { writeDirectoryAtomically } from '../../util/atomic-directory.js';
 import { HintError } from '../../util/errors.js';
@@ -19,10 +19,11 @@ import type { ExampleSource } from '../sources/example-source.js';
 import type { Optimizer } from '../step/optimizer.js';
 import type { StepReport, Trainer } from '../step/trainer.js';
 import type { Validator } from '../validation/validator.js';
-import { writeTrainingCheckpoint } from './checkpoint.js';
+import { contentOf, copyContent, writeContent, type CheckpointContent } from './checkpoint.js';
 import { progressOf, type TrainOptions } from './events.js';
 import { lineageMetadata } from './lineage.js';
 import type { RunDirectory } from './run-directory.js';
+import { SavesBehind } from './save-behind.js';
 import type { TensorBoardLog } from './tensorboard-log.js';
 
 /** How many steps a run takes, what it writes of them and how often, and what its model's file says of it. */
@@ -58,6 +59,15 @@ export interface StepsTaken {
   /** Of the last step that was taken. */
   readonly loss: number | undefined;
   readonly stoppedEarly: boolean;
+  /** Sums over its steps; undefined for one process. */
+  readonly communication: Communication | undefined;
+}
+
+/** What ranks spend on one another, in seconds. */
+export interface Communication {
+  readonly seconds: number;
+  /** Of them, those in which this process computed nothing. */
+  readonly exposedSeconds: number;
 }
 
 /**
@@ -72,9 +82,11 @@ export async function takeSteps(run: Run, options: TrainOptions): Promise<StepsT
 
 class StepTaker {
   private loss: number | undefined;
+  private communication: Communication | undefined;
   /** What the latest checkpoint holds. */
   private saved: string;
   private hasWarned = false;
+  private readonly saves = new SavesBehind();
 
   constructor(
     private readonly run: Run,
@@ -86,12 +98,21 @@ class StepTaker {
   async take(): Promise<StepsTaken> {
     try {
       const stoppedEarly = await this.takeAll();
-      return { status: 'finished', loss: this.loss, stoppedEarly };
+      await this.saves.end();
+      return { status: 'finished', ...this.known, stoppedEarly };
     } catch (error) {
       if (!(error instanceof HintError && error.code === 'ABORTED')) throw error;
       await this.save();
-      return { status: 'stopped', loss: this.loss, stoppedEarly: false };
+      await this.saves.end();
+      return { status: 'stopped', ...this.known, stoppedEarly: false };
+    } finally {
+      // What ends with another error ends no save that is under way.
+      await this.saves.end().catch(() => undefined);
     }
+  }
+
+  private get known(): Pick<StepsTaken, 'loss' | 'communication'> {
+    return { loss: this.loss, communication: this.communication };
   }
 
   /** @returns whether the run's patience ended it */
@@ -106,6 +127,8 @@ class StepTaker {
       this.isDue(step, config.saveEvery) || this.isValidationDue(step);
     for await (const report of trainer.steps({ signal, settleAt })) {
       this.loss = report.loss;
+      this.addCommunication(report);
+      this.saves.check();
       if (this.isDue(report.step, config.logEvery) && !isFollower(this.run.optimizer)) {
         const line = await directory.appendMetrics(report);
         await tensorBoard?.addStep(line);
@@ -118,6 +141,15 @@ class StepTaker {
       if (validator?.isExhausted) return await this.stopEarly();
     }
     return false;
+  }
+
+  private addCommunication({ communicationSeconds, exposedSeconds = 0 }: StepReport): void {
+    if (communicationSeconds === undefined) return;
+    const { seconds, exposedSeconds: exposed } = this.communication ?? { seconds: 0, exposedSeconds: 0 };
+    this.communication = {
+      seconds: seconds + communicationSeconds,
+      exposedSeconds: exposed + exposedSeconds,
+    };
   }
 
   private warnOfIdleRanks({ microbatches, ranks = 1, step, tokens }: StepReport): void {
@@ -158,9 +190,7 @@ class StepTaker {
     }
     onEvent?.({ kind: 'validation', report });
     if (!report.isBest) return;
-    // The checkpoint first: where a kill leaves best/ behind it, a resumed run has the model to write it from.
-    await this.save();
-    await this.saveBest();
+    await this.save({ asBest: true });
   }
 
   /** Writes best/ again where a kill came between a checkpoint and its best/. */
@@ -179,31 +209,56 @@ class StepTaker {
   }
 
   private saveBest(): Promise<void> {
-    const { directory, trainer } = this.run;
-    return directory.saveBest(trainer.state.step, (folder) => writeModel(this.run, folder));
+    const { directory, trainer, model, tokenizer } = this.run;
+    const metadata = modelMetadata(this.run);
+    return directory.saveBest(trainer.state.step, (folder) => writeModel(folder, model, tokenizer, metadata));
   }
 
-  private async save(): Promise<void> {
+  private async save({ asBest = false } = {}): Promise<void> {
     if (this.place === this.saved) return;
-    const { config, directory, trainer, model, optimizer, source, tokenizer, validator } = this.run;
+    this.saved = this.place;
+    const { directory, trainer, model, optimizer } = this.run;
+    const { step } = trainer.state;
+    const path = directory.checkpointPath(step);
+    const tell = (): void => {
+      this.run.checkpoint = path;
+      this.options.onEvent?.({ kind: 'checkpoint', step, path });
+    };
+    if (isFollower(optimizer)) {
+      await optimizer.giveMoments();
+      tell();
+      return;
+    }
+    // A copy of one moment is enough memory.
+    await this.saves.end();
+    const copy = await copyContent(model, optimizer);
+    this.saves.begin(this.writing(copy ?? contentOf(model, optimizer), asBest, tell));
+    // What is written from the model itself must not change.
+    if (!copy) await this.saves.end();
+  }
+
+  /** Writes a checkpoint of this moment from `content`. */
+  private writing(content: CheckpointContent, asBest: boolean, tell: () => void): () => Promise<void> {
+    const { config, directory, trainer, source, tokenizer, validator } = this.run;
     const validation = validator?.state;
     const state = {
       ...trainer.state,
       fingerprint: source.fingerprint,
       ...(validation ? { validation } : {}),
     };
-    const write = async (folder: string): Promise<void> => {
-      await writeTrainingCheckpoint(folder, model, optimizer, modelMetadata(this.run));
-      await writeTokenizer(tokenizer.file, folder);
+    const metadata = modelMetadata(this.run);
+    return async () => {
+      await directory.saveCheckpoint(state, config.keepCheckpoints, async (folder) => {
+        await writeContent(folder, content, metadata);
+        await writeTokenizer(tokenizer.file, folder);
+      });
+      tell();
+      // Afterwards: where a kill leaves best/ behind the checkpoint, a resumed run has the model to write it from.
+      if (asBest)
+        await directory.saveBest(state.step, (folder) =>
+          writeModel(folder, content.model, tokenizer, metadata),
+        );
     };
-    let path: string;
-    if (isFollower(optimizer)) {
-      await optimizer.giveMoments();
-      path = directory.checkpointPath(state.step);
-    } else path = await directory.saveCheckpoint(state, config.keepCheckpoints, write);
-    this.run.checkpoint = path;
-    this.saved = this.place;
-    this.options.onEvent?.({ kind: 'checkpoint', step: state.step, path });
   }
 
   /** What a checkpoint of this moment would hold. */
@@ -224,12 +279,19 @@ export function isFollower({ ranks }: Optimizer): boolean {
  */
 export async function saveTrainedModel(run: Run): Promise<void> {
   if (isFollower(run.optimizer)) return;
-  await writeDirectoryAtomically(run.directory.modelPath, (folder) => writeModel(run, folder));
+  await writeDirectoryAtomically(run.directory.modelPath, (folder) =>
+    writeModel(folder, run.model, run.tokenizer, modelMetadata(run)),
+  );
 }
 
-async function writeModel(run: Run, folder: string): Promise<void> {
-  await saveModel(run.model, folder, { metadata: modelMetadata(run) });
-  await writeTokenizer(run.tokenizer.file, folder);
+async function writeModel(
+  folder: string,
+  model: StoredModel,
+  tokenizer: Tokenizer,
+  metadata: Record<string, string>,
+): Promise<void> {
+  await saveStored(model, folder, { metadata });
+  await writeTokenizer(tokenizer.file, folder);
 }
 
 /** What a model's file says of how it came about. */

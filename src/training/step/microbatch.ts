@@ -16,6 +16,8 @@ export interface MicrobatchOptions {
   readonly dropout?: DropoutPlan | undefined;
   /** What the backward pass runs again; absent: nothing. */
   readonly backward?: BackwardPlan | undefined;
+  /** Told of each parameter, by its id, when all that this microbatch adds to its gradient is enqueued. */
+  readonly onFinal?: ((parameter: number) => void) | undefined;
   /** Given the sums where they are on the device, [1] each: cross entropy and z-loss. They end with the call. */
   readonly onSums?: ((crossEntropy: Tensor, zLoss: Tensor) => void) | undefined;
 }
@@ -64,7 +66,7 @@ function* forwardAndBackward(
 ): Sliced<Tensor[]> {
   const tape = new Tape(model.device, options.parameters);
   const roots = yield* tape.recording(lossSums(model, batch, options));
-  yield* tape.backwardSliced(roots, gradients);
+  yield* tape.backwardSliced(roots, gradients, options.onFinal);
   return roots;
 }
 

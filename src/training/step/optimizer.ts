@@ -7,6 +7,7 @@ import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Gradients } from '../../tensor/tape.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { BUCKET_BYTES, GradientSums } from './gradient-sums.js';
 import type { OptimizerGroup } from './parameter-groups.js';
 import { fnv1a32 } from '../../util/hash.js';
 
@@ -79,9 +80,6 @@ export interface SavedMoment {
   readonly data: () => Promise<Uint8Array>;
 }
 
-/** Gradients and weights travel together up to so many bytes. */
-const BUCKET_BYTES = 25 * 2 ** 20;
-
 /**
  * Updates the parameters of its groups in place and owns their moments. Gradients are sums over tokens
  * (method §6), and a parameter without a gradient counts as one whose gradient is 0. Where several ranks train, each
@@ -89,6 +87,8 @@ const BUCKET_BYTES = 25 * 2 ** 20;
  */
 export class Optimizer {
   private readonly buckets: readonly (readonly Member[])[];
+  /** Of the gradients that the ranks make; undefined: there is one process. */
+  readonly sums: GradientSums | undefined;
 
   /** Moments start at 0. */
   constructor(
@@ -100,6 +100,8 @@ export class Optimizer {
     private readonly members: readonly Member[] = device.now(startMembers(device, settings, groups, ranks)),
   ) {
     this.buckets = ranks ? inBuckets(members, ({ parameter }) => parameter.bytes, BUCKET_BYTES) : [members];
+    const summands = members.map(({ parameter, owner = 0 }) => ({ parameter, owner }));
+    this.sums = ranks && new GradientSums(ranks, device, summands);
   }
 
   /** An optimizer of a large model, whose moments are enqueued in slices. */
@@ -125,25 +127,6 @@ export class Optimizer {
 
   private isOwn({ owner }: Member): boolean {
     return owner === this.ranks?.rank;
-  }
-
-  /** Enqueues the sums of the gradients over all ranks, each at its parameter's owner; the last parameters come first. */
-  *sumOverRanks(gradients: Gradients, { update }: Pick<UpdateStep, 'update'>): Sliced<void> {
-    if (!this.ranks) return;
-    for (const bucket of this.buckets.toReversed()) {
-      const tensors: Tensor[] = [];
-      for (const { parameter } of bucket) {
-        let gradient = gradients.get(parameter);
-        if (!gradient) {
-          ({ gradient } = gradients.target(parameter.id, parameter.shape));
-          this.device.apply('fill', [gradient], { value: 0 });
-        }
-        tensors.push(gradient);
-        yield;
-      }
-      this.ranks.reduce(tensors, ownersOf(bucket), `sum the gradients of step ${update + 1}`);
-    }
-    this.ranks.finish(this.device);
   }
 
   /**
@@ -215,7 +198,7 @@ export class Optimizer {
 
   /**
    * Every moment, those of other ranks too, in the order in which they must be read: rank 0 asks for them while all others
-   * {@link giveMoments}.
+   * {@link giveMoments}. A value is that of the moment at which its reading begins.
    */
   savedState(): SavedMoment[] {
     return this.allMoments().map(({ name, shape, member, own }) => ({
@@ -226,26 +209,27 @@ export class Optimizer {
   }
 
   /** A moment that another rank has, at rank 0. */
-  private async momentOf({ owner }: Member, shape: readonly number[]): Promise<ArrayBuffer> {
+  private momentOf({ owner }: Member, shape: readonly number[]): Promise<ArrayBuffer> {
     const copy = this.device.keep(this.device.full(shape, 0));
-    try {
-      this.ranks?.gather([copy], [owner ?? 0], WANT_MOMENTS);
-      this.ranks?.finish(this.device);
-      return await copy.readBytes();
-    } finally {
-      copy.dispose();
-    }
+    this.ranks?.gather([copy], [owner ?? 0], WANT_MOMENTS);
+    this.ranks?.finish(this.device);
+    const read = copy.readBytes();
+    // Once it was read: many may be under way.
+    copy.dispose();
+    return read;
   }
 
-  /** Gives rank 0 the moments that this rank has, for a checkpoint; resolves when it has them. */
-  async giveMoments(): Promise<void> {
+  /** Enqueues what gives rank 0 the moments that this rank has, for a checkpoint. */
+  giveMoments(): Promise<void> {
+    return this.device.inSlices(this.giveEach());
+  }
+
+  private *giveEach(): Sliced<void> {
     for (const { own, member } of this.allMoments()) {
-      if (!own) continue;
-      this.ranks?.gather([own], ownersOf([member]), WANT_MOMENTS);
-      this.ranks?.finish(this.device);
-      // One at a time: rank 0 writes a file meanwhile.
-      await this.device.synchronize();
+      if (own) this.ranks?.gather([own], ownersOf([member]), WANT_MOMENTS);
+      yield;
     }
+    this.ranks?.finish(this.device);
   }
 
   /** In the order of their names. */

@@ -39,6 +39,16 @@ export class SharedStep {
     return this.owners[microbatch] === this.group.rank;
   }
 
+  /** The last that this rank runs; -1 where it runs none. */
+  get lastOwn(): number {
+    return this.owners.lastIndexOf(this.group.rank);
+  }
+
+  /** A rank that runs a microbatch, the same to all. */
+  get worker(): number {
+    return this.owners[0] ?? 0;
+  }
+
   addSums(microbatch: number, crossEntropy: Tensor, zLoss: Tensor): void {
     this.put(2 * microbatch, crossEntropy);
     this.put(2 * microbatch + 1, zLoss);

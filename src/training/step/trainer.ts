@@ -5,6 +5,7 @@ import { DropoutPlan } from '../../model/trainable/dropout.js';
 import type { TrainableModel } from '../../model/trainable/trainable.js';
 import * as ops from '../../tensor/ops.js';
 import { checked } from '../../util/arguments.js';
+import type { CommunicationTimes } from '../../tensor/native.js';
 import type { Sliced } from '../../tensor/slices.js';
 import { Gradients } from '../../tensor/tape.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -55,6 +56,10 @@ export interface StepReport {
   settled: boolean;
   /** Processes that took the step together; absent: one. */
   ranks?: number;
+  /** Seconds in which this process exchanged values with the others, or waited for them; absent without others. */
+  communicationSeconds?: number;
+  /** Of them, those in which it computed nothing; absent without others. */
+  exposedSeconds?: number;
 }
 
 // Most microbatches under way: one runs, and the next is ready. More would only delay stopping.
@@ -67,6 +72,8 @@ interface Pending {
   sums: Promise<LossSums>[];
   /** Of all. */
   numbers: Promise<StepNumbers>;
+  /** Of all communication up to its beginning and its end. */
+  times: Promise<CommunicationTimes>[];
   tokens: number;
   targetTokens: number;
   started: number;
@@ -186,6 +193,7 @@ export class Trainer {
       learningRate: learningRateAt(settings.schedule, step),
       sums: [],
       numbers: Promise.reject(new HintError('INTERNAL', 'A step has no numbers yet.')),
+      times: ranks ? [handled(ranks.times(model.device))] : [],
       tokens: 0,
       targetTokens: 0,
       started: performance.now(),
@@ -203,6 +211,8 @@ export class Trainer {
         step + 1,
         counts.map(({ tokens }) => tokens),
       );
+    const gradientSums = this.optimizer.sums;
+    await gradientSums?.begin(step + 1);
     for (const [index, microbatch] of microbatches.entries()) {
       pending.tokens += counts[index]!.tokens;
       pending.targetTokens += counts[index]!.targetTokens;
@@ -218,12 +228,17 @@ export class Trainer {
           dropoutSeed(settings.seed, step, index),
           settings.generatorDropout,
         ),
+        onFinal:
+          index === shared?.lastOwn
+            ? (parameter) => gradientSums?.isFinal(this.gradients, parameter)
+            : undefined,
         onSums: shared && ((crossEntropy, zLoss) => shared.addSums(index, crossEntropy, zLoss)),
       });
       pending.sums.push(sums);
       this.underWay.push(sums);
     }
-    await model.device.inSlices(this.optimizer.sumOverRanks(this.gradients, { update: step }));
+    if (shared && gradientSums)
+      await model.device.inSlices(gradientSums.finish(this.gradients, shared.worker));
     const norm = await model.device.inSlices(this.gradientSquareNorm(this.optimizer.ownParameters()));
     pending.numbers = handled(
       shared ? shared.share(norm, asked?.aborted === true) : numbersOf(pending.sums, norm.item()),
@@ -238,6 +253,7 @@ export class Trainer {
       learningRate: pending.learningRate,
       seed: settings.seed,
     });
+    if (ranks) pending.times.push(handled(ranks.times(model.device)));
     this.step = step + 1;
     this.tokens += pending.tokens;
     return pending;
@@ -299,8 +315,18 @@ export class Trainer {
       peakBytes: peakBytesInUse,
       settled,
       ...(ranks ? { ranks: ranks.size } : {}),
+      ...(await communicationOf(pending)),
     };
   }
+}
+
+async function communicationOf({ times }: Pending): Promise<Partial<StepReport>> {
+  const [before, after] = await Promise.all(times);
+  if (!before || !after) return {};
+  return {
+    communicationSeconds: after.communication - before.communication,
+    exposedSeconds: after.exposed - before.exposed,
+  };
 }
 
 async function numbersOf(

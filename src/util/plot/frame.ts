@@ -167,7 +167,8 @@ export function frame(
   return svg(width, height, parts);
 }
 
-function legendRow(entries: readonly Look[], middle: number, y: number, bars: boolean): string {
+/** One row of a legend around the middle. @param bars whether entries are bars, not lines */
+export function legendRow(entries: readonly Look[], middle: number, y: number, bars: boolean): string {
   const widths = entries.map(({ name }) => SWATCH + textWidth(name) + 26);
   let x = middle - (widths.reduce((sum, width) => sum + width, 0) - 26) / 2;
   return entries
@@ -188,7 +189,8 @@ export function strokeLine(path: string, { color, dashed }: Look): string {
   return `<path d="${path}" fill="none" stroke="${color}" stroke-width="1.8" stroke-linejoin="round"${dashed ? ' stroke-dasharray="6 4"' : ''}/>`;
 }
 
-function svg(width: number, height: number, parts: readonly string[]): string {
+/** A picture of these parts. */
+export function svg(width: number, height: number, parts: readonly string[]): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="'${FONT}', Verdana, sans-serif">`,
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,

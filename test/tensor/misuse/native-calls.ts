@@ -204,6 +204,8 @@ export class NativeCalls {
       this.invoke(world, 'finishCollectives', device, group);
       this.invoke(world, 'readTensor', device, handle);
       this.invoke(world, 'groupActivity', group);
+      this.invoke(world, 'groupTimes', device, group);
+      this.invoke(world, 'takeGroupIntervals', group, random.chance(0.5));
     }
     if (random.chance(0.8)) this.invoke(world, 'closeGroup', group);
   }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { addCompareCommand } from './compare.js';
 import { addLatencyCommand } from './latency.js';
+import { addScalingCommand } from './scaling.js';
 import { addSoakCommand } from './soak.js';
 import { addTasksCommand } from './tasks.js';
 import { addTrainingCommand } from './training.js';
@@ -21,5 +22,6 @@ export function addBenchCommand(program: Command): void {
   addCompareCommand(bench);
   addTasksCommand(bench);
   addTrainingCommand(bench);
+  addScalingCommand(bench);
   addSoakCommand(bench);
 }

@@ -9,6 +9,8 @@ import {
 import { estimateStep } from '../../../benchmark/estimate/estimate.js';
 import { measureRoofs } from '../../../benchmark/estimate/measured-roofs.js';
 import { measureStep } from '../../../benchmark/estimate/measured-step.js';
+import { gpuNetwork } from '../../../benchmark/estimate/network.js';
+import { estimateRanks } from '../../../benchmark/estimate/ranks-estimate.js';
 import { ROOFS, type Roofs } from '../../../benchmark/estimate/roofs.js';
 import type { StepBatch } from '../../../benchmark/estimate/step-trace.js';
 import type { StepSettings } from '../../../benchmark/training-steps.js';
@@ -16,6 +18,7 @@ import { BACKWARD_PLANS, type BackwardPlan } from '../../../model/memory/backwar
 import type { FloatDType } from '../../../tensor/ops.js';
 import { formatBytes } from '../../../util/bytes.js';
 import { HintError } from '../../../util/errors.js';
+import { shown } from '../../../util/shown.js';
 import { action, print, printJson } from '../../support/context.js';
 import {
   addModelChoice,
@@ -41,6 +44,9 @@ interface EstimateOptions extends ModelChoiceOptions {
   measure: boolean;
   paramDtype: FloatDType;
   compare?: string;
+  ranks: number;
+  network: number;
+  perHost: number;
   json: boolean;
 }
 
@@ -97,11 +103,24 @@ export function addEstimateCommand(program: Command): void {
         .choices(['f32', 'bf16'])
         .default('f32'),
     )
+    .option(
+      '--ranks <n>',
+      'devices that share the step, a process each',
+      wholeNumber('--ranks', 1, 65_536),
+      1,
+    )
+    .option(
+      '--network <rate>',
+      "of each device's card between hosts, such as 400Gb/s or 50GB/s",
+      networkRate,
+      50e9,
+    )
+    .option('--per-host <n>', 'devices of a host, connected by NVLink', wholeNumber('--per-host', 1, 1024), 8)
     .option('--compare <file>', 'what --json printed before: its seconds stand beside')
     .addOption(jsonOption('the result'))
     .addHelpText(
       'after',
-      '\nExamples:\n  $ hint estimate --size xl\n  $ hint estimate --size xxl --param-dtype bf16 --json\n  $ hint estimate --size xl --system tk-instruct --instruction 197',
+      '\nExamples:\n  $ hint estimate --size xl\n  $ hint estimate --size xxl --param-dtype bf16 --json\n  $ hint estimate --size xl --system tk-instruct --instruction 197\n  $ hint estimate --size xxl --param-dtype bf16 --ranks 64 --network 400Gb/s',
     )
     .action(
       action(async (signal, directory: string | undefined, options: EstimateOptions) => {
@@ -119,6 +138,11 @@ export function addEstimateCommand(program: Command): void {
         const measuredSeconds = options.measure
           ? await measureStep(choice.config, batch, settings, { threads: options.threads, signal })
           : undefined;
+        const { ranks } = options;
+        const network = gpuNetwork(options.network, options.perHost);
+        const shared =
+          ranks > 1 &&
+          (await estimateRanks(choice.config, { batch, settings, roofs, ranks, network }, estimate, signal));
         const report = {
           model,
           system,
@@ -127,6 +151,7 @@ export function addEstimateCommand(program: Command): void {
           settings,
           ...estimate,
           ...(measuredSeconds && { measuredSeconds }),
+          ...(shared && { shared }),
         };
         if (options.json) printJson(report);
         else print(describeEstimate(report, before));
@@ -147,6 +172,11 @@ function stepOf(
       'INVALID_ARGUMENT',
       `A step of ${examples} examples of ${tasks} tasks cannot be counted; give at most ${MOST_EXAMPLES} examples and no more tasks than examples.`,
     );
+  if (options.ranks > tasks || (options.ranks > 1 && options.device === 'cpu'))
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `${options.ranks} ranks cannot share a step of ${tasks} tasks on ${options.device}; give at most as many ranks as tasks, and a GPU with --device.`,
+    );
   const tokens = examples * (options.input + options.output + options.instruction);
   if (tokens > MOST_TOKENS)
     throw new HintError(
@@ -166,6 +196,17 @@ function stepOf(
       ? chosenPlan(choice, batch, { ...options, computeDtype }, roofs)
       : { backward: recompute, tokenBudget: options.tokenBudget };
   return { batch, settings: { computeDtype, paramDtype, ...plan } };
+}
+
+/** Bytes a second. @throws HintError INVALID_ARGUMENT */
+function networkRate(text: string): number {
+  const [, digits, prefix, unit] = /^(\d+(?:\.\d+)?)\s*([MGT])(b|B)(?:it)?\/s$/.exec(text) ?? [];
+  const rate = Number(digits) * { M: 1e6, G: 1e9, T: 1e12 }[prefix as 'M' | 'G' | 'T'];
+  if (rate > 0 && Number.isFinite(rate)) return unit === 'b' ? rate / 8 : rate;
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    `--network is ${shown(text)}; give bits or bytes a second, such as 400Gb/s or 50GB/s.`,
+  );
 }
 
 /** Expected number of different tasks among so many that are drawn. */
@@ -189,6 +230,7 @@ function chosenPlan(
     return trainingMemory(choice.config, {
       ...{ weights: paramDtype, compute: computeDtype, batch, budget, optimizer: 'adafactor' },
       isTrained: () => true,
+      ranks: options.ranks,
     });
   };
   const { chosen, modes } = memoryFor(options.tokenBudget);

@@ -1,4 +1,5 @@
 import type { StepEstimate } from '../../../benchmark/estimate/estimate.js';
+import type { RanksEstimate } from '../../../benchmark/estimate/ranks-estimate.js';
 import type { Roofs } from '../../../benchmark/estimate/roofs.js';
 import type { StepBatch } from '../../../benchmark/estimate/step-trace.js';
 import type { StepSettings } from '../../../benchmark/training-steps.js';
@@ -19,6 +20,8 @@ export interface EstimateReport extends StepEstimate {
   readonly settings: StepSettings;
   /** The same step, taken on this machine. */
   readonly measuredSeconds?: number | undefined;
+  /** The same step by several devices. */
+  readonly shared?: RanksEstimate | undefined;
 }
 
 /** @param before another report, whose seconds stand beside */
@@ -44,6 +47,7 @@ export function describeEstimate(report: EstimateReport, before?: EarlierReport)
     table(head, rows),
     '',
     summary(report),
+    ...(report.shared ? ['', describeShared(report.shared)] : []),
     ...(before ? ['', `Before: ${summary(before)}`] : []),
   ].join('\n');
 }
@@ -75,6 +79,21 @@ function summary({ batch, device, ...estimate }: Omit<EarlierReport, 'ops'>): st
           `Measured: ${measuredSeconds.toFixed(2)} s a step; the estimate is ${(seconds / measuredSeconds).toFixed(2)} times that.`,
         ]),
   ].join('\n');
+}
+
+function describeShared(shared: RanksEstimate): string {
+  const { ranks, network, seconds, efficiency, examplesPerSecond, utilization, ...times } = shared;
+  const { perHost, networkBandwidth, linkBandwidth, networkLatency, linkLatency } = network;
+  const of = (value: number): string => `${(value * 1e3).toFixed(1)} ms`;
+  return [
+    `Estimate for ${ranks} ranks: ${of(seconds)} a step, ${examplesPerSecond.toFixed(0)} examples/s, ${(100 * efficiency).toFixed(1)} % of what ${ranks} devices do that wait for nobody; useful work is ${(100 * utilization).toFixed(1)} % of each one's peak.`,
+    `Compute ${of(times.computeSeconds)} (device ${of(times.deviceSeconds)}, host ${of(times.hostSeconds)}, at the same time); sums of gradients ${of(times.reduceSeconds)}, weights ${of(times.broadcastSeconds)}; of both, ${of(times.exposedSeconds)} exposed.`,
+    `Assumed, not measured: hosts of ${perHost} devices; ${gigabytes(linkBandwidth)} within a host and ${gigabytes(networkBandwidth)} from each device to other hosts, ${(linkLatency * 1e6).toFixed(0)} and ${(networkLatency * 1e6).toFixed(0)} µs from one device to the next, in rings; buckets of 25 MiB; gradients in f32; every rank has an equal share of tasks and tokens; sums are covered by the backward pass of a rank's last microbatch, weights by the update.`,
+  ].join('\n');
+}
+
+function gigabytes(rate: number): string {
+  return `${(rate / 1e9).toFixed(1)} GB/s`;
 }
 
 function milliseconds(seconds: number): string {

@@ -68,10 +68,16 @@ export function addMemoryCommand(program: Command): void {
         .choices(['adafactor', 'adamw'])
         .default('adafactor'),
     )
+    .option(
+      '--ranks <n>',
+      'with --training: processes that train together',
+      wholeNumber('--ranks', 1, 65_536),
+      1,
+    )
     .addOption(jsonOption('the result'))
     .addHelpText(
       'after',
-      '\nExamples:\n  $ hint memory\n  $ hint memory --size xl --instruction 1024\n  $ hint memory runs/hint/model --json\n  $ hint memory --size xxl --training --budget 139GiB\n  $ hint memory --size xl --training --system tk-instruct --token-budget 65536',
+      '\nExamples:\n  $ hint memory\n  $ hint memory --size xl --instruction 1024\n  $ hint memory runs/hint/model --json\n  $ hint memory --size xxl --training --budget 139GiB\n  $ hint memory --size xl --training --system tk-instruct --token-budget 65536\n  $ hint memory --size xxl --training --ranks 8 --optimizer adamw',
     )
     .action(
       action(async (_signal, model: string | undefined, options: MemoryOptions) => {

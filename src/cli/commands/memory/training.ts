@@ -25,6 +25,7 @@ export interface TrainingMemoryOptions {
   input: number;
   output: number;
   optimizer: 'adafactor' | 'adamw';
+  ranks: number;
   json: boolean;
 }
 
@@ -44,12 +45,13 @@ export function printTrainingMemory(choice: ModelChoice, options: TrainingMemory
   });
   const { groups } = findSystem(choice.system);
   const isTrained = (parameter: string): boolean => groups.some((group) => group.takes(parameter));
+  const { optimizer, ranks } = options;
   const rows = PRECISIONS.map((precision) =>
-    trainingMemory(choice.config, { ...precision, isTrained, batch, budget, optimizer: options.optimizer }),
+    trainingMemory(choice.config, { ...precision, isTrained, batch, budget, optimizer, ranks }),
   );
   if (options.json) {
     const { name, system } = choice;
-    printJson({ model: name, system, budget, optimizer: options.optimizer, batch, margin: MARGIN, rows });
+    printJson({ model: name, system, budget, optimizer, ranks, batch, margin: MARGIN, rows });
   } else print(describe(choice, batch, rows, budget, options));
 }
 
@@ -58,7 +60,7 @@ function describe(
   batch: BatchShape,
   rows: readonly TrainingMemory[],
   budget: number,
-  { optimizer }: TrainingMemoryOptions,
+  { optimizer, ranks }: TrainingMemoryOptions,
 ): string {
   const states = rows.map(({ weights, compute, state }) => [
     weights,
@@ -78,7 +80,7 @@ function describe(
     ]),
   );
   return [
-    `${choice.name}, system ${choice.system}, ${optimizer}; what is there whatever the batch:`,
+    `${choice.name}, system ${choice.system}, ${optimizer}; what is there whatever the batch${ranks === 1 ? '' : `, at each of ${ranks} ranks (moments: at the rank that has most)`}:`,
     '',
     table(['weights', 'computes in', 'weights take', 'copies', 'gradients', 'moments', 'together'], states),
     '',
