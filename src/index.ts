@@ -21,6 +21,7 @@ export {
   type TaskExample,
   type Generation,
   type GenerationEvent,
+  type TaskFlops,
   type TaskGenerateOptions,
   type TaskInputs,
   type TaskScoreOptions,

@@ -15,7 +15,7 @@ import { generateWithTask } from '../decode/generate.js';
 import { sampleStreams } from '../decode/sample-streams.js';
 import { checkStops, TextWatch, type Generation, type GenerationEvent } from './generation.js';
 import type { GeneratedTokens } from '../decode/row-watch.js';
-import { checkInputs } from '../decode/task-batches.js';
+import { checkInputs, count } from '../decode/task-batches.js';
 import { scoreChoicesWithTask, type ChoiceScores } from '../decode/score-choices.js';
 import {
   CHOICES,
@@ -38,6 +38,7 @@ import {
 } from './task-arguments.js';
 import type { QueuedInput } from './queued-input.js';
 import { saveTaskFile } from './task-file.js';
+import { taskFlops, type TaskFlops } from './task-flops.js';
 import { requireTokenizer } from './task-source.js';
 import { TaskTokens } from './task-tokens.js';
 import { trainCompiledTask, trainingExamples } from './train-task.js';
@@ -52,6 +53,7 @@ export type {
   TaskStreamOptions,
   TaskTrainOptions,
 } from './task-arguments.js';
+export type { TaskFlops } from './task-flops.js';
 export type { TaskTrainingProgress } from './train-task.js';
 
 /** A use of a compiled task, which stays on the device until it is released. */
@@ -119,6 +121,18 @@ export class Task {
    */
   inputTokens(input: string | Int32Array): number {
     return this.encodeInput(checked(oneInput, input, 'input'), Infinity).length;
+  }
+
+  /**
+   * What the matrix products of this task cost: `compile` for reading its instruction, `input` for answering one input with
+   * `outputTokens` tokens. One multiply-add is two FLOPs.
+   *
+   * @param outputTokens at least 1
+   * @throws HintError as {@link inputTokens}
+   */
+  flops(input: string | Int32Array, outputTokens: number): TaskFlops {
+    const ids = this.encodeInput(checked(oneInput, input, 'input'), Infinity);
+    return taskFlops(this.host.model, this.compiled, ids, checked(count, outputTokens, 'outputTokens'));
   }
 
   /**
