@@ -35,6 +35,7 @@ describe('the tarball', () => {
       'dist/bundle/cli/main.js',
       'dist/bundle/workers/tokenize.js',
       'dist/bundle/fonts/DejaVuSans.ttf',
+      'dist/bundle/page/index.html',
       'dist/bundle/LICENCES.txt',
       'dist/index.d.ts',
       'CMakeLists.txt',

@@ -21,6 +21,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 interface TaskBody {
+  names: string[];
   id: string;
   name: string | null;
 }
@@ -50,6 +51,52 @@ describe('tasks', () => {
     expect((await ask(server, 'DELETE', '/v1/tasks/animal')).body).toMatchObject({ deleted: true });
     expect((await ask(server, 'GET', '/v1/tasks/animal')).status).toBe(404);
     expect(engine.tasks.find({ definition: instruction, examples })).toBeUndefined();
+  });
+
+  it('have as many names as they are given, each of one task alone', async () => {
+    for (const name of ['animal', 'beast', 'animal'])
+      await ask(server, 'POST', '/v1/tasks', { instruction, examples, name });
+    const { body } = await ask<TaskBody>(server, 'GET', '/v1/tasks/beast');
+    expect(body).toMatchObject({ name: 'animal', names: ['animal', 'beast'] });
+    expect((await ask(server, 'GET', '/v1/tasks/animal')).body).toMatchObject({ id: body.id });
+    const taken = await ask(server, 'POST', '/v1/tasks', { instruction: 'Count.', name: 'beast' });
+    expect(taken).toMatchObject({ status: 409, body: { error: { code: 'name_taken' } } });
+    for (let i = 2; i < 16; i++)
+      await ask(server, 'POST', '/v1/tasks', { instruction, examples, name: `beast-${i}` });
+    const more = await ask(server, 'POST', '/v1/tasks', { instruction, examples, name: 'one-more' });
+    expect(more).toMatchObject({ status: 400, body: { error: { code: 'too_many_names', param: 'name' } } });
+    await ask(server, 'DELETE', '/v1/tasks/beast');
+    for (const name of ['animal', 'beast', 'beast-9'])
+      expect((await ask(server, 'GET', `/v1/tasks/${name}`)).status).toBe(404);
+  });
+
+  it('say what the cache has of them, and what reading the instruction took', async () => {
+    interface Shown extends TaskBody {
+      compile_milliseconds?: number;
+      cache: object | null;
+    }
+    const first = await ask<Shown>(server, 'POST', '/v1/tasks', { instruction: 'Name the plant.' });
+    expect(first.body.compile_milliseconds).toBeGreaterThan(0);
+    const again = await ask<Shown>(server, 'POST', '/v1/tasks', { instruction: 'Name the plant.' });
+    expect(again.body).not.toHaveProperty('compile_milliseconds');
+    expect(again.body.cache).toMatchObject({
+      tier: 'full',
+      hits: 1,
+      since: expect.any(Number) as number,
+    });
+    const messages = [
+      { role: 'system', content: 'Name the stone.' },
+      { role: 'user', content: 'A cow.' },
+    ];
+    await ask(server, 'POST', '/v1/chat/completions', { model: 'tiny', messages, max_tokens: 2 });
+    const { body } = await ask<{ bytes: number; data: object[] }>(server, 'GET', '/v1/cache');
+    expect(body.bytes).toBe(engine.tasks.metrics.bytes);
+    expect(body.data.slice(0, 2)).toMatchObject([
+      { registered: false, name: null, tier: 'full', hits: 0, in_use: 0 },
+      { id: again.body.id, registered: true, tier: 'full', hits: 1 },
+    ]);
+    expect(JSON.stringify(body)).not.toContain('stone');
+    await ask(server, 'DELETE', `/v1/tasks/${again.body.id}`);
   });
 
   it('are not more than may be', async () => {

@@ -7,12 +7,16 @@ import type { Instruction, Served } from './served.js';
 export interface RegisteredTask {
   /** Made of its instruction: the same everywhere. */
   readonly id: string;
-  readonly name: string | undefined;
+  /** In the order in which they were given; each is of this task alone. */
+  readonly names: readonly string[];
   readonly instruction: Instruction;
   readonly instructionTokens: number;
   /** In seconds since 1970. */
   readonly created: number;
 }
+
+/** Names that a task may have. */
+const MOST_NAMES = 16;
 
 /** The id of the task of an instruction. */
 export function taskId({ definition, examples }: Instruction): string {
@@ -47,43 +51,46 @@ export class TaskRegistry {
   }
 
   /**
-   * The task of an instruction, compiled and registered if it is not; a name it has not yet becomes its name.
+   * The task of an instruction, compiled and registered if it is not; a name that it has not yet becomes one of its names.
    *
+   * @returns also the milliseconds that reading the instruction took, where it was read for this
    * @throws ApiError 409 for the name of another task, 400 where there are as many as there may be; HintError
    */
   async add(
     instruction: Instruction,
     name: string | undefined,
     signal: AbortSignal,
-  ): Promise<{ task: RegisteredTask; isNew: boolean }> {
+  ): Promise<{ task: RegisteredTask; isNew: boolean; compileMilliseconds: number | undefined }> {
     const id = taskId(instruction);
     this.checkPlace(id, name);
     checkInstruction(this.served, instruction);
+    const began = performance.now();
     const { task, cached } = await this.served.task(instruction, signal);
+    const compileMilliseconds = cached ? undefined : performance.now() - began;
     const { instructionTokens } = task;
     task.dispose();
     this.served.metrics.addTokens(cached ? 'cached_instruction' : 'instruction', instructionTokens);
     // Others may have come while it was compiled.
     this.checkPlace(id, name);
     const known = this.byId.get(id);
+    const names = known?.names ?? [];
     const registered: RegisteredTask = {
       id,
-      name: name ?? known?.name,
+      names: name === undefined || names.includes(name) ? names : [...names, name],
       instruction,
       instructionTokens,
       created: known?.created ?? Math.floor(Date.now() / 1000),
     };
-    if (known?.name !== undefined && known.name !== registered.name) this.idOfName.delete(known.name);
     this.byId.set(id, registered);
-    if (registered.name !== undefined) this.idOfName.set(registered.name, id);
-    return { task: registered, isNew: known === undefined };
+    if (name !== undefined) this.idOfName.set(name, id);
+    return { task: registered, isNew: known === undefined, compileMilliseconds };
   }
 
   /** Forgets a task, and what the cache has of it unless that is in use. @throws ApiError 404 */
   remove(idOrName: string): RegisteredTask {
     const task = this.get(idOrName);
     this.byId.delete(task.id);
-    if (task.name !== undefined) this.idOfName.delete(task.name);
+    for (const name of task.names) this.idOfName.delete(name);
     this.served.engine.tasks.evict(this.served.requestOf(task.instruction));
     return task;
   }
@@ -99,7 +106,13 @@ export class TaskRegistry {
           code: 'name_taken',
         },
       );
-    if (!this.byId.has(id) && this.byId.size >= this.served.limits.tasks)
+    const known = this.byId.get(id);
+    if (known && owner === undefined && name !== undefined && known.names.length >= MOST_NAMES)
+      throw new ApiError(400, `The task has ${MOST_NAMES} names, the limit; use one of them.`, {
+        param: 'name',
+        code: 'too_many_names',
+      });
+    if (!known && this.byId.size >= this.served.limits.tasks)
       throw new ApiError(400, `There are ${this.byId.size} tasks, the limit; delete some first.`, {
         code: 'too_many_tasks',
       });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { finishReason, type Usage } from '../answering/answer.js';
-import type { Instruction } from '../answering/served.js';
+import type { CachedTask } from '../../inference/serving/task-cache.js';
+import type { Instruction, Served } from '../answering/served.js';
 import type { RegisteredTask } from '../answering/task-registry.js';
 import type { Generation } from '../../inference/task/task.js';
 
@@ -34,23 +35,33 @@ type DecodingBody = z.infer<z.ZodObject<typeof DECODING>>;
 /** A task by its id or name. */
 export const TASK_PARAMS = z.strictObject({ id: z.string() });
 
+/** What the cache has of a task. */
+export const CACHED = {
+  tier: z.enum(['full', 'encoded', 'file', 'arriving']),
+  bytes: z.int(),
+  hits: z.int().describe('How often it was there when it was asked for.'),
+  since: z.int().describe('When it came into the cache, in seconds since 1970.'),
+};
+const CACHE = z.object(CACHED);
+
 export const TASK = z.object({
   id: z.string().describe('Made of the instruction: the same on every server.'),
   object: z.literal('task'),
-  name: z.string().nullable(),
+  name: z.string().nullable().describe('The first of its names.'),
+  names: z.array(z.string()),
   created: z.int(),
   instruction: z.string(),
   examples: z.array(EXAMPLE),
   instruction_tokens: z
     .int()
     .describe('Read once; 0 where the model reads the instruction with every input.'),
-  cache: z
-    .object({
-      tier: z.enum(['full', 'encoded', 'file', 'arriving']),
-      bytes: z.int(),
-    })
-    .nullable()
-    .describe('What is kept of it on the device; null where the next use compiles it.'),
+  cache: CACHE.nullable().describe('What is kept of it on the device; null where the next use compiles it.'),
+  compile_milliseconds: z
+    .number()
+    .optional()
+    .describe(
+      'What reading the instruction took, waiting for a turn included; only where this request read it.',
+    ),
 });
 
 export const OUTPUT = z.object({
@@ -85,18 +96,27 @@ export function decodingOf(body: DecodingBody): {
   return { temperature, topP, topK, seed, maxTokens, stop };
 }
 
-export function taskBody(task: RegisteredTask, cache: z.infer<typeof TASK>['cache']): z.infer<typeof TASK> {
-  const { id, name, created, instruction, instructionTokens } = task;
+/** A task, with what the cache has of it now. */
+export function taskBody(
+  served: Served,
+  { id, names, created, instruction, instructionTokens }: RegisteredTask,
+): z.infer<typeof TASK> {
+  const cached = served.engine.tasks.find(served.requestOf(instruction));
   return {
     id,
     object: 'task',
-    name: name ?? null,
+    name: names[0] ?? null,
+    names: [...names],
     created,
     instruction: instruction.definition,
     examples: instruction.examples.map(({ input, output }) => ({ input, output })),
     instruction_tokens: instructionTokens,
-    cache,
+    cache: cached ? cacheBody(cached) : null,
   };
+}
+
+export function cacheBody({ tier, bytes, hits, since }: CachedTask): z.infer<typeof CACHE> {
+  return { tier, bytes, hits, since: Math.floor(since / 1000) };
 }
 
 export function outputBody(generation: Generation, index: number): z.infer<typeof OUTPUT> {

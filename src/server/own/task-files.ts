@@ -87,9 +87,7 @@ export function addTaskFiles(
           const { task, isNew } = await tasks.add(instruction, request.query.name, signal);
           folder.assign(task.id, path);
           keeps = true;
-          const cached = served.engine.tasks.find(served.requestOf(instruction));
-          const body = taskBody(task, cached ? { tier: cached.tier, bytes: cached.bytes } : null);
-          return await reply.code(isNew ? 201 : 200).send(body);
+          return await reply.code(isNew ? 201 : 200).send(taskBody(served, task));
         } catch (error) {
           throw withoutPath(error, path);
         } finally {
