@@ -22,6 +22,7 @@ import {
 } from '../util/arguments.js';
 import { COMPILE_REQUEST, type CompileRequest } from './compile/compile-request.js';
 import { compileTasks } from './compile/compiled-tasks.js';
+import { Grammars } from './constrain/grammars.js';
 import { disposeTasks, settled, type CompiledTasks } from './contract/compiled-tasks.js';
 import type { Family } from './contract/family.js';
 import {
@@ -73,6 +74,8 @@ export class Engine implements TaskHost {
   private readonly scheduler: Scheduler;
   private told: readonly string[] = [];
   private twin: { engine: Engine; release: () => void } | undefined;
+  /** @internal */
+  readonly grammars: Grammars;
   /** Tasks by what they were compiled from, kept as long as there is room for them. */
   readonly tasks: EngineTasks;
 
@@ -94,6 +97,7 @@ export class Engine implements TaskHost {
     checked(boolean, ownsDevice, 'ownsDevice');
     const { serving, taskCache } = checked(SHARED_OPTIONS, options, 'options');
     this.scheduler = new Scheduler(this, serving);
+    this.grammars = new Grammars(model.config.vocabSize);
     this.tasks = new EngineTasks(
       this,
       {
@@ -389,6 +393,7 @@ export class Engine implements TaskHost {
   private async end(): Promise<void> {
     this.closing.abort(new HintError('ABORTED', 'The engine was closed.'));
     await Promise.allSettled(this.running);
+    await this.grammars.close();
     await this.tasks.close();
     await this.twin?.engine.close();
     this.twin?.release();
