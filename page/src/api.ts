@@ -6,6 +6,7 @@ export interface TaskBody {
   instruction: string;
   examples: Example[];
   instruction_tokens: number;
+  unknown_tokens: number;
   cache: Cached | null;
   compile_milliseconds?: number;
 }

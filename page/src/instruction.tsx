@@ -95,8 +95,9 @@ export function InstructionForm({ draft, task, busy, onChange, onCompile }: Inst
 }
 
 function Compiled({ task }: { task: TaskBody }) {
-  const { instruction_tokens: tokens, compile_milliseconds: took, cache } = task;
-  const kept = cache ? `; ${bytes(cache.bytes)} are kept` : '';
+  const { instruction_tokens: tokens, unknown_tokens: unknown, compile_milliseconds: took, cache } = task;
+  const lacks = unknown > 0 ? `. The vocabulary lacks ${count(unknown, 'piece')} of it` : '';
+  const kept = `${cache ? `; ${bytes(cache.bytes)} are kept` : ''}${lacks}`;
   if (tokens === 0) return <>Ready. This model reads the instruction with every input.</>;
   if (took === undefined)
     return (

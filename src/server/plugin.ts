@@ -105,7 +105,10 @@ export async function hintPlugin(app: FastifyInstance, options: HintPluginOption
     isDraining = true;
     setTimeout(() => stopping.abort(), drainSeconds * 1000).unref();
   });
-  app.addHook('onClose', () => folder.close());
+  app.addHook('onClose', async () => {
+    tasks.close();
+    await folder.close();
+  });
 
   await app.register(swagger, {
     openapi: {

@@ -1,3 +1,4 @@
+import type { TaskTraining } from '../../inference/task/task.js';
 import { sha256Hex } from '../../util/hash.js';
 import { ApiError } from '../http/errors.js';
 import { checkInstruction } from './lengths.js';
@@ -11,6 +12,10 @@ export interface RegisteredTask {
   readonly names: readonly string[];
   readonly instruction: Instruction;
   readonly instructionTokens: number;
+  /** Of these, those for pieces that the vocabulary lacks. */
+  readonly unknownTokens: number;
+  /** How it was trained after it was compiled, where it was. */
+  readonly training: TaskTraining | undefined;
   /** In seconds since 1970. */
   readonly created: number;
 }
@@ -19,8 +24,9 @@ export interface RegisteredTask {
 const MOST_NAMES = 16;
 
 /** The id of the task of an instruction. */
-export function taskId({ definition, examples }: Instruction): string {
+export function taskId({ definition, examples, trained }: Instruction): string {
   const parts = examples.flatMap(({ input, output }) => [input, output]);
+  if (trained) parts.push(trained.digest);
   return `task-${sha256Hex(definition, ...parts).slice(0, 32)}`;
 }
 
@@ -62,16 +68,31 @@ export class TaskRegistry {
     signal: AbortSignal,
   ): Promise<{ task: RegisteredTask; isNew: boolean; compileMilliseconds: number | undefined }> {
     const id = taskId(instruction);
-    this.checkPlace(id, name);
+    const known = this.byId.get(id)?.instruction;
+    try {
+      return await this.register(id, known?.trained ? known : instruction, name, signal);
+    } finally {
+      // The same file again, or one that found no place.
+      if (this.byId.get(id)?.instruction !== instruction) instruction.trained?.forget();
+    }
+  }
+
+  private async register(
+    id: string,
+    instruction: Instruction,
+    name: string | undefined,
+    signal: AbortSignal,
+  ): Promise<{ task: RegisteredTask; isNew: boolean; compileMilliseconds: number | undefined }> {
+    this.checkPlace(id, name, instruction);
     checkInstruction(this.served, instruction);
     const began = performance.now();
-    const { task, cached } = await this.served.task(instruction, signal);
+    const { task, cached, release } = await this.served.task(instruction, signal);
     const compileMilliseconds = cached ? undefined : performance.now() - began;
-    const { instructionTokens } = task;
-    task.dispose();
+    const { instructionTokens, unknownTokens, training } = task;
+    release();
     this.served.metrics.addTokens(cached ? 'cached_instruction' : 'instruction', instructionTokens);
     // Others may have come while it was compiled.
-    this.checkPlace(id, name);
+    this.checkPlace(id, name, instruction);
     const known = this.byId.get(id);
     const names = known?.names ?? [];
     const registered: RegisteredTask = {
@@ -79,6 +100,8 @@ export class TaskRegistry {
       names: name === undefined || names.includes(name) ? names : [...names, name],
       instruction,
       instructionTokens,
+      unknownTokens,
+      training,
       created: known?.created ?? Math.floor(Date.now() / 1000),
     };
     this.byId.set(id, registered);
@@ -91,11 +114,17 @@ export class TaskRegistry {
     const task = this.get(idOrName);
     this.byId.delete(task.id);
     for (const name of task.names) this.idOfName.delete(name);
-    this.served.engine.tasks.evict(this.served.requestOf(task.instruction));
+    if (task.instruction.trained) task.instruction.trained.forget();
+    else this.served.engine.tasks.evict(this.served.requestOf(task.instruction));
     return task;
   }
 
-  private checkPlace(id: string, name: string | undefined): void {
+  /** Gives back what is held for registered tasks alone. */
+  close(): void {
+    for (const { instruction } of this.byId.values()) instruction.trained?.forget();
+  }
+
+  private checkPlace(id: string, name: string | undefined, { trained }: Instruction): void {
     const owner = name === undefined ? undefined : this.idOfName.get(name);
     if (owner !== undefined && owner !== id)
       throw new ApiError(
@@ -112,6 +141,13 @@ export class TaskRegistry {
         param: 'name',
         code: 'too_many_names',
       });
+    const { trainedTasks } = this.served.limits;
+    if (!known && trained && this.list().filter((task) => task.training).length >= trainedTasks)
+      throw new ApiError(
+        400,
+        `There are ${trainedTasks} trained tasks, the limit: each stays on the device; delete some first.`,
+        { code: 'too_many_tasks' },
+      );
     if (!known && this.byId.size >= this.served.limits.tasks)
       throw new ApiError(400, `There are ${this.byId.size} tasks, the limit; delete some first.`, {
         code: 'too_many_tasks',

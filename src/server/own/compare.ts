@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import type { Engine } from '../../inference/engine.js';
 import type { Generation, Task } from '../../inference/task/task.js';
 import { checkInstruction, countInputs } from '../answering/lengths.js';
-import type { Served } from '../answering/served.js';
+import type { Instruction, Served } from '../answering/served.js';
 import { Turns } from '../answering/turns.js';
 import { endingOf } from '../http/ending.js';
 import { ApiError } from '../http/errors.js';
@@ -69,34 +70,51 @@ export function addCompare(app: FastifyInstance, served: Served): void {
           { code: 'nothing_to_compare' },
         );
       const signal = endingOf(request);
-      const response = await turns.run(signal, async () => {
-        const { task } = await served.task(instruction, signal);
-        using compiled = task;
-        const instructionTokens = compiled.instructionTokens;
-        const inputTokens = await countInputs(served, compiled, [input]);
-        const own = await timed(served, compiled, input, maxTokens, signal);
-        // The twin's budget is for instruction and input together, with the words that its format adds.
-        using plain = await twin.compile({
-          ...served.requestOf(instruction),
-          maxInstructionTokens: 2 * (served.limits.instructionTokens + served.limits.inputTokens),
-          signal,
-        });
-        // As many tokens as the other, so that what differs is what is read.
-        const other = await timed(served, plain, input, Math.max(1, own.side.output_tokens), signal);
-        return {
-          object: 'comparison' as const,
-          compiled: {
-            ...own.side,
-            read_tokens: inputTokens,
-            instruction_tokens: instructionTokens,
-            compile_flops: own.compileFlops,
-          },
-          plain: other.side,
-        };
-      });
-      return reply.send(response satisfies z.infer<typeof RESPONSE>);
+      const response = await turns.run(signal, () =>
+        compare(served, twin, { instruction, input, maxTokens }, signal),
+      );
+      return reply.send(response);
     },
   });
+}
+
+interface Compared {
+  instruction: Instruction;
+  input: string;
+  maxTokens: number;
+}
+
+async function compare(
+  served: Served,
+  twin: Engine,
+  { instruction, input, maxTokens }: Compared,
+  signal: AbortSignal,
+): Promise<z.infer<typeof RESPONSE>> {
+  const { task, release } = await served.task(instruction, signal);
+  try {
+    const inputTokens = await countInputs(served, task, [input]);
+    const own = await timed(served, task, input, maxTokens, signal);
+    // The twin's budget is for instruction and input together, with the words that its format adds.
+    using plain = await twin.compile({
+      ...served.requestOf(instruction),
+      maxInstructionTokens: 2 * (served.limits.instructionTokens + served.limits.inputTokens),
+      signal,
+    });
+    // As many tokens as the other, so that what differs is what is read.
+    const other = await timed(served, plain, input, Math.max(1, own.side.output_tokens), signal);
+    return {
+      object: 'comparison',
+      compiled: {
+        ...own.side,
+        read_tokens: inputTokens,
+        instruction_tokens: task.instructionTokens,
+        compile_flops: own.compileFlops,
+      },
+      plain: other.side,
+    };
+  } finally {
+    release();
+  }
 }
 
 async function timed(

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { finishReason, type Usage } from '../answering/answer.js';
+import type { Constraint } from '../../inference/constrain/constraint.js';
 import type { CachedTask } from '../../inference/serving/task-cache.js';
 import type { Instruction, Served } from '../answering/served.js';
 import type { RegisteredTask } from '../answering/task-registry.js';
@@ -29,6 +30,9 @@ export const DECODING = {
   seed: z.int().optional(),
   max_tokens: z.int().min(1).optional().describe('Most tokens of an output (default 128).'),
   stop: z.array(z.string().min(1)).max(16).optional(),
+  choices: z.array(z.string().min(1)).min(1).optional().describe('An output is one of these texts.'),
+  regex: z.string().min(1).optional().describe('An output is a whole match of this regular expression.'),
+  json_schema: z.looseObject({}).optional().describe('An output is JSON of this schema, on one line.'),
 };
 type DecodingBody = z.infer<z.ZodObject<typeof DECODING>>;
 
@@ -55,7 +59,18 @@ export const TASK = z.object({
   instruction_tokens: z
     .int()
     .describe('Read once; 0 where the model reads the instruction with every input.'),
-  cache: CACHE.nullable().describe('What is kept of it on the device; null where the next use compiles it.'),
+  unknown_tokens: z
+    .int()
+    .describe(
+      'Tokens of the instruction for pieces that the vocabulary lacks, which the model cannot tell apart.',
+    ),
+  training: z
+    .object({ examples: z.int(), steps: z.int() })
+    .nullable()
+    .describe('Of a task that was trained on examples after it was compiled; it stays on the device.'),
+  cache: CACHE.nullable().describe(
+    'What is kept of it on the device; null where the next use compiles it, and of a trained task.',
+  ),
   compile_milliseconds: z
     .number()
     .optional()
@@ -91,17 +106,27 @@ export function decodingOf(body: DecodingBody): {
   seed: number | undefined;
   maxTokens: number | undefined;
   stop: readonly string[] | undefined;
+  constrain: Constraint | undefined;
 } {
   const { temperature, top_p: topP, top_k: topK, seed, max_tokens: maxTokens, stop } = body;
-  return { temperature, topP, topK, seed, maxTokens, stop };
+  const { choices, regex, json_schema: jsonSchema } = body;
+  const isConstrained = (choices ?? regex ?? jsonSchema) !== undefined;
+  const constrain = isConstrained
+    ? {
+        ...(choices ? { choices } : {}),
+        ...(regex === undefined ? {} : { regex }),
+        ...(jsonSchema ? { jsonSchema } : {}),
+      }
+    : undefined;
+  return { temperature, topP, topK, seed, maxTokens, stop, constrain };
 }
 
 /** A task, with what the cache has of it now. */
 export function taskBody(
   served: Served,
-  { id, names, created, instruction, instructionTokens }: RegisteredTask,
+  { id, names, created, instruction, instructionTokens, unknownTokens, training }: RegisteredTask,
 ): z.infer<typeof TASK> {
-  const cached = served.engine.tasks.find(served.requestOf(instruction));
+  const cached = instruction.trained ? undefined : served.engine.tasks.find(served.requestOf(instruction));
   return {
     id,
     object: 'task',
@@ -111,6 +136,8 @@ export function taskBody(
     instruction: instruction.definition,
     examples: instruction.examples.map(({ input, output }) => ({ input, output })),
     instruction_tokens: instructionTokens,
+    unknown_tokens: unknownTokens,
+    training: training ? { examples: training.examples, steps: training.steps } : null,
     cache: cached ? cacheBody(cached) : null,
   };
 }
