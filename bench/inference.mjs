@@ -3,14 +3,9 @@ import { Device, Engine, parameterCount } from '../dist/index.js';
 import { observePlain, observeTask } from '../dist/benchmark/generation.js';
 import { OUTPUT_TOKENS, sniLengths } from '../dist/benchmark/lengths.js';
 import { settingOf } from '../dist/benchmark/peer-settings.js';
-import {
-  benchConfig,
-  plainModel,
-  randomModel,
-  randomTokens,
-  uniforms,
-} from '../dist/benchmark/random-model.js';
+import { benchConfig, randomModel, randomTokens, uniforms } from '../dist/benchmark/random-model.js';
 import { alternate, secondsOf } from '../dist/benchmark/turns.js';
+import { plainModel } from '../dist/model/hint/plain-model.js';
 import { platformReport } from '../dist/tensor/device.js';
 import { encoderMeasurement, roofMeasurement } from './encoder.mjs';
 import { startPeer } from './start-peer.mjs';

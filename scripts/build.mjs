@@ -1,4 +1,5 @@
-// Builds the native engine (build/Release/hint.node) and the TypeScript (dist/, and dist/bundle/ of it).
+// Builds the native engine (build/Release/hint.node) and the TypeScript (dist/, and dist/bundle/ of it and of
+// page/).
 //   node scripts/build.mjs [--native | --ts] [--tests] [--cuda]
 //     --tests: also the native tests and bench binaries
 //     --cuda: the CUDA back end too, where there is no NVIDIA driver; it is built unasked where there is one
@@ -49,8 +50,10 @@ if (!flags.has('--ts')) {
 if (!flags.has('--native')) {
   run('npx', ['--no-install', 'tsc', '-p', 'tsconfig.build.json']);
   removeWithoutSource();
+  run('npx', ['--no-install', 'tsc', '-p', 'page']);
   // Not imported above: where only native code is built, development's packages may be absent.
   const { bundle } = await import('./bundle.mjs');
-  await bundle(root);
+  const { buildPage } = await import('./page.mjs');
+  await bundle(root, { others: await buildPage(root) });
   console.log('Built the TypeScript');
 }

@@ -9,7 +9,7 @@ import { build } from 'esbuild';
  * Packages that become part of the bundles, with what they import; others are imported from node_modules. Types of the library still
  * name zod's. Of the hub's 11 MB a download reads a hundredth.
  */
-const BUNDLED = ['zod', '@huggingface/hub'];
+const BUNDLED = ['zod', '@huggingface/hub', '@mlc-ai/web-xgrammar'];
 
 /** Of a package's fonts, the two that charts use: the others would be 10 MB of every installation. */
 const FONTS = { package: 'dejavu-fonts-ttf', files: ['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf'] };
@@ -24,8 +24,24 @@ const oneLanguage = {
   },
 };
 
-/** @param root of the repository, whose dist/ is compiled */
-export async function bundle(root) {
+/** xgrammar calls itself a module and is none: it sets `exports` and calls `require`, which Node.js has not there. */
+const grammarLibrary = {
+  name: 'grammar-library',
+  setup({ onLoad }) {
+    onLoad({ filter: /web-xgrammar\/lib\/index\.js$/ }, ({ path }) => ({
+      contents: `import { createRequire } from 'node:module';
+const require = createRequire(import.meta.url), __filename = '', exports = {}, module = { exports };
+${readFileSync(path, 'utf8')}
+export const { Grammar, GrammarCompiler, GrammarMatcher, TokenizerInfo } = exports;`,
+    }));
+  },
+};
+
+/**
+ * @param root of the repository, whose dist/ is compiled
+ * @param others modules that are bundled elsewhere, whose licences are told here too
+ */
+export async function bundle(root, { others = [] } = {}) {
   const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const folder = join(root, 'dist', 'bundle');
   // Apart from each other: what both share would be cut into a hundred pieces, at the seams of all commands.
@@ -33,6 +49,7 @@ export async function bundle(root) {
     library: { index: 'dist/index.js', server: 'dist/server/index.js' },
     cli: { main: 'dist/cli/main.js' },
     workers: {
+      grammar: 'dist/inference/constrain/grammar-worker.js',
       tokenize: 'dist/data/worker/tokenize-worker.js',
       watch: 'dist/distributed/worker/watch-worker.js',
       onnx: 'dist/benchmark/onnx-worker.js',
@@ -40,7 +57,7 @@ export async function bundle(root) {
     },
   };
   const written = new Set();
-  const contained = new Set([FONTS.package]);
+  const contained = new Set([FONTS.package, ...others.map(packageOf)]);
   for (const [part, entryPoints] of Object.entries(parts)) {
     const { metafile } = await build({
       absWorkingDir: root,
@@ -56,7 +73,7 @@ export async function bundle(root) {
       external: Object.keys({ ...dependencies, ...devDependencies }).filter(
         (name) => !BUNDLED.includes(name),
       ),
-      plugins: [oneLanguage],
+      plugins: [oneLanguage, grammarLibrary],
       metafile: true,
       logLevel: 'warning',
     });

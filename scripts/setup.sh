@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing to build: system packages (Debian, Ubuntu) and npm packages. Does nothing when all is there.
-#   scripts/setup.sh [--with-checks]   also clang-format, for the style check, and Open MPI, for tests of several processes
+#   scripts/setup.sh [--with-checks]   also clang-format, for the style check, Open MPI, for tests of several processes,
+#                                  and Chromium, for tests of the page
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,6 +19,7 @@ command -v g++ >/dev/null || packages+=(g++)
 if [ "${1:-}" = --with-checks ]; then
   command -v clang-format >/dev/null || packages+=(clang-format)
   { command -v mpirun && command -v mpicxx; } >/dev/null || packages+=(openmpi-bin libopenmpi-dev)
+  { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null || packages+=(chromium)
 fi
 
 if [ ${#packages[@]} -gt 0 ]; then

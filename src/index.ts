@@ -15,12 +15,14 @@ export { limits, setLimits, type Limits } from './util/limits.js';
 export { Notices, type Notice } from './util/notices.js';
 export { Engine, type EngineMemory } from './inference/engine.js';
 export type { EngineOptions } from './inference/engine-arguments.js';
+export type { Constraint } from './inference/constrain/constraint.js';
 export type { CompileRequest } from './inference/compile/compile-request.js';
 export {
   Task,
   type TaskExample,
   type Generation,
   type GenerationEvent,
+  type TaskFlops,
   type TaskGenerateOptions,
   type TaskInputs,
   type TaskScoreOptions,

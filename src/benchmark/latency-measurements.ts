@@ -9,7 +9,7 @@ import { GENERATING_PEERS, type LatencyCase, type LatencyOptions, type Observati
 import type { Workload } from './latency-workload.js';
 import { settingOf } from './peer-settings.js';
 import { peerGeneration, type PeerGeneration } from './peers.js';
-import { plainModel } from './random-model.js';
+import { plainModel } from '../model/hint/plain-model.js';
 import type { MeasurementGroup } from './turns.js';
 
 // Enough rows that every kernel runs once.

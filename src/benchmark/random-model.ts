@@ -101,10 +101,3 @@ export async function randomModel(
   await device.synchronize();
   return buildModel(device, config, new ParameterStore(tensors));
 }
-
-/** The T5 inside a HINT model as a model of its own; it shares the parameters. */
-export function plainModel(hintModel: EncoderDecoderModel): EncoderDecoderModel {
-  const config = { ...hintModel.config };
-  delete config.hint;
-  return buildModel(hintModel.device, config, hintModel.parameters);
-}

@@ -2,7 +2,8 @@ import { parameterCount } from '../model/parameters/parameter-shapes.js';
 import { Device } from '../tensor/device.js';
 import { describeMoment } from './machine.js';
 import { settingOf } from './peer-settings.js';
-import { plainModel, randomModel, uniforms } from './random-model.js';
+import { plainModel } from '../model/hint/plain-model.js';
+import { randomModel, uniforms } from './random-model.js';
 import { drawBatch, TRAINING_LENGTHS, usefulTokens, type DrawnBatch } from './training-examples.js';
 import { startTrainingPeer, type TrainingPeer } from './training-peers.js';
 import {

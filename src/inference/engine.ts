@@ -1,7 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { concatenate } from '../data/batch.js';
 import { PROMPT_TOKENS } from '../data/natural-instructions/prompts.js';
-import { findTokenizerFile } from '../formats/tokenizer/files.js';
 import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
 import { isPeftAdapter, readPeftAdapter } from '../formats/peft/adapter.js';
 import { HintError, throwIfAborted } from '../util/errors.js';
@@ -12,7 +11,6 @@ import type { AnyModel } from '../model/family.js';
 import { openModel } from '../model/families/open-model.js';
 import { anyModel } from '../model/families/registry.js';
 import { Device } from '../tensor/device.js';
-import type { WeightDType } from '../tensor/ops.js';
 import { allOrNone } from '../util/abortable.js';
 import {
   boolean,
@@ -24,6 +22,7 @@ import {
 } from '../util/arguments.js';
 import { COMPILE_REQUEST, type CompileRequest } from './compile/compile-request.js';
 import { compileTasks } from './compile/compiled-tasks.js';
+import { Grammars } from './constrain/grammars.js';
 import { disposeTasks, settled, type CompiledTasks } from './contract/compiled-tasks.js';
 import type { Family } from './contract/family.js';
 import {
@@ -45,6 +44,7 @@ import type { ServingStatistics, SubmitRequest } from './serving/requests.js';
 import { Scheduler } from './serving/scheduler.js';
 import { EngineTasks } from './serving/engine-tasks.js';
 import { loadTaskFile } from './task/load-task.js';
+import { loadTokenizer, setWeightDType } from './engine-opening.js';
 import { ENGINE_OPTIONS, SHARED_OPTIONS, SUBMIT_REQUEST, type EngineOptions } from './engine-arguments.js';
 import { ONLY_SIGNAL } from './task/task-arguments.js';
 import { instructionIds, requireTokenizer } from './task/task-source.js';
@@ -73,6 +73,9 @@ export class Engine implements TaskHost {
   private knownFingerprint: Promise<string> | undefined;
   private readonly scheduler: Scheduler;
   private told: readonly string[] = [];
+  private twin: { engine: Engine; release: () => void } | undefined;
+  /** @internal */
+  readonly grammars: Grammars;
   /** Tasks by what they were compiled from, kept as long as there is room for them. */
   readonly tasks: EngineTasks;
 
@@ -94,6 +97,7 @@ export class Engine implements TaskHost {
     checked(boolean, ownsDevice, 'ownsDevice');
     const { serving, taskCache } = checked(SHARED_OPTIONS, options, 'options');
     this.scheduler = new Scheduler(this, serving);
+    this.grammars = new Grammars(model.config.vocabSize);
     this.tasks = new EngineTasks(
       this,
       {
@@ -241,6 +245,23 @@ export class Engine implements TaskHost {
   }
 
   /**
+   * The model without its hypernetwork, as an engine that reads the instruction with every input: what a compiled task is
+   * measured against. It computes on the same device with the same parameters, packed once more where the CPU reads them packed,
+   * and ends with this engine. The model was not trained to read instructions so: its speed tells something, its words do not.
+   *
+   * @returns undefined where the model has no hypernetwork that reads instructions
+   * @throws HintError INVALID_ARGUMENT for an engine that was closed
+   */
+  plainTwin(): Engine | undefined {
+    this.checkOpen();
+    if (this.twin) return this.twin.engine;
+    const plain = this.family.plainTwin?.(this.model);
+    if (!plain) return undefined;
+    this.twin = { engine: new Engine(plain.model, this.tokenizer), release: plain.release };
+    return this.twin.engine;
+  }
+
+  /**
    * Loads a task that {@link Task.save} wrote, or of a plain T5 a folder with a LoRA adapter of PEFT (adapter_config.json and
    * adapter_model.safetensors), whose inputs are read as they are.
    *
@@ -372,7 +393,10 @@ export class Engine implements TaskHost {
   private async end(): Promise<void> {
     this.closing.abort(new HintError('ABORTED', 'The engine was closed.'));
     await Promise.allSettled(this.running);
+    await this.grammars.close();
     await this.tasks.close();
+    await this.twin?.engine.close();
+    this.twin?.release();
     if (!this.ownsDevice) return;
     const { device } = this.model;
     // Reads that nobody waits for any more must be answered before the thread that answers them ends.
@@ -472,22 +496,4 @@ export class Engine implements TaskHost {
       throw error;
     }
   }
-}
-
-/** @throws HintError INVALID_ARGUMENT for a dtype that the model's family does not have */
-function setWeightDType(model: AnyModel, dtype: WeightDType): void {
-  const family = familyOf(model);
-  if (family.setWeightDType) family.setWeightDType(model, dtype);
-  else if (dtype !== 'f32') {
-    throw new HintError(
-      'INVALID_ARGUMENT',
-      `The dtype is ${dtype}, but models of the family ${family.name} compute in f32 only; leave it out.`,
-    );
-  }
-}
-
-async function loadTokenizer(directory: string, path: string | undefined): Promise<Tokenizer | undefined> {
-  if (path !== undefined) return Tokenizer.load(path);
-  const file = await findTokenizerFile(directory);
-  return file === undefined ? undefined : Tokenizer.load(file);
 }

@@ -16,11 +16,14 @@ import { addCompletions } from './openai/completions.js';
 import { addEmbeddings } from './openai/embeddings.js';
 import { addModels } from './openai/models.js';
 import { addResponses } from './openai/responses.js';
+import { addCache } from './own/cache.js';
+import { addCompare } from './own/compare.js';
 import { addGenerate } from './own/generate.js';
 import { addRank } from './own/rank.js';
 import { addTaskFiles } from './own/task-files.js';
 import { TaskFolder } from './own/task-folder.js';
 import { addTasks } from './own/tasks.js';
+import { addPage } from './page/page.js';
 
 export const DEFAULT_DRAIN_SECONDS = 30;
 
@@ -46,7 +49,8 @@ const OPTIONS = optionsOf<HintPluginOptions & { prefix?: string }>({
 });
 
 /**
- * A Fastify plugin that answers as `hint serve` does: OpenAI's API, tasks, /metrics, /healthz, /readyz and /openapi.json.
+ * A Fastify plugin that answers as `hint serve` does: OpenAI's API, tasks, /metrics, /healthz, /readyz, /openapi.json,
+ * and at / a page to try it in.
  * Who may ask is the business of the application; {@link startServer} has guards of its own.
  *
  * @example
@@ -101,7 +105,10 @@ export async function hintPlugin(app: FastifyInstance, options: HintPluginOption
     isDraining = true;
     setTimeout(() => stopping.abort(), drainSeconds * 1000).unref();
   });
-  app.addHook('onClose', () => folder.close());
+  app.addHook('onClose', async () => {
+    tasks.close();
+    await folder.close();
+  });
 
   await app.register(swagger, {
     openapi: {
@@ -133,6 +140,8 @@ export async function hintPlugin(app: FastifyInstance, options: HintPluginOption
     addGenerate(work, served, tasks);
     addRank(work, served, tasks);
     addTaskFiles(work, served, tasks, folder);
+    addCache(work, served, tasks);
+    addCompare(work, served);
   });
   const hidden = { schema: { hide: true } };
   app.get('/healthz', hidden, async () => ({ status: 'ok' }));
@@ -149,4 +158,5 @@ export async function hintPlugin(app: FastifyInstance, options: HintPluginOption
     reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
   );
   app.get('/openapi.json', hidden, async () => app.swagger());
+  await addPage(app);
 }

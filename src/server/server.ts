@@ -19,6 +19,7 @@ import { HintError } from '../util/errors.js';
 import { ApiKeys } from './http/api-keys.js';
 import { ApiError, apiErrorOf } from './http/errors.js';
 import { guard, isLoopback, LOOPBACK_HOSTS } from './http/guard.js';
+import { PAGE_PATHS } from './page/page.js';
 import { DEFAULT_DRAIN_SECONDS, hintPlugin, type HintPluginOptions } from './plugin.js';
 
 /** How {@link startServer} serves. */
@@ -124,6 +125,7 @@ export async function startServer(engine: Engine, options: ServerOptions = {}): 
         : [...own, ...allowHosts].map((one) => one.toLowerCase()),
     origins: allowOrigins,
     keys,
+    openPaths: OPEN_PATHS,
   };
   const app = createApp(log);
   app.addHook('onRequest', async (request, reply) => {
@@ -157,6 +159,9 @@ export async function startServer(engine: Engine, options: ServerOptions = {}): 
     throw listeningError(error, host, port);
   }
 }
+
+/** For those who watch over the process, and the page, which asks for a key itself. None of them tells a secret. */
+const OPEN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz', ...PAGE_PATHS]);
 
 const SECURITY_HEADERS = {
   'x-content-type-options': 'nosniff',

@@ -16,7 +16,7 @@ import { endless, randomModel, randomTokens, uniforms } from '../../src/benchmar
 import { drawBatch } from '../../src/benchmark/training-examples.js';
 import { EngineSteps } from '../../src/benchmark/training-steps.js';
 import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
-import { plainModel } from '../../src/benchmark/random-model.js';
+import { plainModel } from '../../src/model/hint/plain-model.js';
 import { Device } from '../../src/tensor/device.js';
 import { native } from '../../src/tensor/native.js';
 import { FULL_HINT, tinyConfig } from '../inference/models.js';

@@ -73,6 +73,7 @@ describe('hint serve', () => {
   it.each([
     [['--host', '0.0.0.0'], 2, /--api-keys/],
     [['--port', '70000'], 2, /--port is "70000"; give a whole number from 0 to 65535/],
+    [['--name', ''], 2, /--name is empty; give the name that requests call the model by/],
     [['--api-keys', '/nowhere'], 1, /\/nowhere/],
   ])('%j ends it with a sentence', async (parameters, code, sentence) => {
     const { url, ended, errors } = await hintServe(model, ...parameters);

@@ -81,6 +81,7 @@ describe('docs/serve.md', () => {
       `(\`--timeout\`) | ${seconds} |`,
       `| ${bodyBytes / 2 ** 20} MiB; task files ${taskFileBytes / 2 ** 30} GiB |`,
       `| ${answers}; ${shown(tasks)} |`,
+      `which stay on the device | ${DEFAULT_LIMITS.trainedTasks} |`,
     ])
       expect(page).toContain(row);
   });

@@ -2,9 +2,10 @@ import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openSafetensors, writeSafetensors } from '../../src/formats/safetensors/file.js';
 import { Engine } from '../../src/inference/engine.js';
+import { HintError } from '../../src/util/errors.js';
 import { removeAll, FULL_HINT, tinyConfig, writeModel } from './models.js';
 
 // A model of transformers and two adapters of PEFT, with their answers: made by test/python/adapters/make_cases.py.
@@ -99,6 +100,23 @@ describe('an adapter of PEFT', () => {
     expect(new Set(alone.map((answers) => answers.map(({ tokens }) => tokens.join()).join(' '))).size).toBe(
       3,
     );
+  });
+
+  it('leaves nothing behind where the device refuses one of its tensors', async () => {
+    const { device } = engine.model;
+    (await engine.loadTask(join(MODEL, 'first'))).dispose();
+    await device.synchronize();
+    const { bytes } = engine.memory;
+    const tensor = device.tensor.bind(device);
+    let calls = 0;
+    const spy = vi.spyOn(device, 'tensor').mockImplementation((...call) => {
+      if (++calls === 2) throw new HintError('OUT_OF_MEMORY', 'There is no memory left.');
+      return tensor(...call);
+    });
+    await expect(engine.loadTask(join(MODEL, 'first'))).rejects.toMatchObject({ code: 'OUT_OF_MEMORY' });
+    spy.mockRestore();
+    await device.synchronize();
+    expect(engine.memory.bytes).toBe(bytes);
   });
 
   it('is not saved as a task file, which could not hold it', async () => {

@@ -49,6 +49,17 @@ describe('the task cache', () => {
     b.dispose();
   });
 
+  it('tells how often a task was there, and since when', async () => {
+    await using engine = engineOf(1 << 30);
+    const before = Date.now();
+    const asked = { definition: 'Count the words.' };
+    for (let i = 0; i < 3; i++) (await engine.tasks.get(asked)).dispose();
+    const [shown] = engine.tasks.list();
+    expect(shown).toMatchObject({ hits: 2 });
+    expect(shown?.since).toBeGreaterThanOrEqual(before);
+    expect(shown?.since).toBeLessThanOrEqual(Date.now());
+  });
+
   it('stays within its bytes, and gives the same task when the modules come back', async () => {
     await using engine = engineOf(Math.round(bytes * 2.5));
     const expected = new Map<number, unknown>();

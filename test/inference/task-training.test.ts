@@ -1,8 +1,9 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Engine } from '../../src/inference/engine.js';
+import { HintError } from '../../src/util/errors.js';
 import type { Task, TaskExample, TaskTrainingProgress } from '../../src/inference/task/task.js';
 import { FULL_HINT, removeAll, tinyConfig, writeModel } from './models.js';
 
@@ -152,6 +153,37 @@ describe('what cannot be trained', () => {
     });
     await engine.model.device.synchronize();
     expect(engine.memory.bytes).toBeLessThanOrEqual(bytes);
+  });
+
+  it('gives its memory back wherever the device refuses to make or compute a tensor', async () => {
+    await lossesOf(task, { steps: 1 });
+    const { device } = engine.model;
+    const apply = device.apply.bind(device);
+    const train = async (failing: number): Promise<number> => {
+      let calls = 0;
+      const spy = vi.spyOn(device, 'apply').mockImplementation((...call) => {
+        if (calls++ === failing) throw new HintError('OUT_OF_MEMORY', 'There is no memory left.');
+        return apply(...call);
+      });
+      const training = task.train(examples, { steps: 1 });
+      if (failing < Infinity) await expect(training).rejects.toMatchObject({ code: 'OUT_OF_MEMORY' });
+      else (await training).dispose();
+      spy.mockRestore();
+      return calls;
+    };
+    const calls = await train(Infinity);
+    await device.synchronize();
+    const { bytes } = engine.memory;
+    // The first make copies and moments, the last the trained task.
+    const failing = [...Array(16).keys(), ...Array.from({ length: 16 }, (_, i) => calls - 16 + i)];
+    const leaking: number[] = [];
+    for (const call of failing) {
+      const before = engine.memory.bytes;
+      await train(call);
+      await device.synchronize();
+      if (engine.memory.bytes > Math.max(before, bytes)) leaking.push(call);
+    }
+    expect(leaking).toEqual([]);
   });
 
   it.each([

@@ -23,11 +23,13 @@ describe('the OpenAPI document', () => {
     );
     expect(endpoints.sort()).toEqual([
       'delete /v1/tasks/{id}',
+      'get /v1/cache',
       'get /v1/models',
       'get /v1/tasks',
       'get /v1/tasks/{id}',
       'get /v1/tasks/{id}/file',
       'post /v1/chat/completions',
+      'post /v1/compare',
       'post /v1/completions',
       'post /v1/embeddings',
       'post /v1/generate',

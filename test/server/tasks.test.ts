@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../eventually.js';
 import type { Engine } from '../../src/index.js';
 import type { RunningServer } from '../../src/server/index.js';
 import { ask, openTiny, serve } from './served.js';
@@ -21,6 +22,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 interface TaskBody {
+  names: string[];
   id: string;
   name: string | null;
 }
@@ -50,6 +52,52 @@ describe('tasks', () => {
     expect((await ask(server, 'DELETE', '/v1/tasks/animal')).body).toMatchObject({ deleted: true });
     expect((await ask(server, 'GET', '/v1/tasks/animal')).status).toBe(404);
     expect(engine.tasks.find({ definition: instruction, examples })).toBeUndefined();
+  });
+
+  it('have as many names as they are given, each of one task alone', async () => {
+    for (const name of ['animal', 'beast', 'animal'])
+      await ask(server, 'POST', '/v1/tasks', { instruction, examples, name });
+    const { body } = await ask<TaskBody>(server, 'GET', '/v1/tasks/beast');
+    expect(body).toMatchObject({ name: 'animal', names: ['animal', 'beast'] });
+    expect((await ask(server, 'GET', '/v1/tasks/animal')).body).toMatchObject({ id: body.id });
+    const taken = await ask(server, 'POST', '/v1/tasks', { instruction: 'Count.', name: 'beast' });
+    expect(taken).toMatchObject({ status: 409, body: { error: { code: 'name_taken' } } });
+    for (let i = 2; i < 16; i++)
+      await ask(server, 'POST', '/v1/tasks', { instruction, examples, name: `beast-${i}` });
+    const more = await ask(server, 'POST', '/v1/tasks', { instruction, examples, name: 'one-more' });
+    expect(more).toMatchObject({ status: 400, body: { error: { code: 'too_many_names', param: 'name' } } });
+    await ask(server, 'DELETE', '/v1/tasks/beast');
+    for (const name of ['animal', 'beast', 'beast-9'])
+      expect((await ask(server, 'GET', `/v1/tasks/${name}`)).status).toBe(404);
+  });
+
+  it('say what the cache has of them, and what reading the instruction took', async () => {
+    interface Shown extends TaskBody {
+      compile_milliseconds?: number;
+      cache: object | null;
+    }
+    const first = await ask<Shown>(server, 'POST', '/v1/tasks', { instruction: 'Name the plant.' });
+    expect(first.body.compile_milliseconds).toBeGreaterThan(0);
+    const again = await ask<Shown>(server, 'POST', '/v1/tasks', { instruction: 'Name the plant.' });
+    expect(again.body).not.toHaveProperty('compile_milliseconds');
+    expect(again.body.cache).toMatchObject({
+      tier: 'full',
+      hits: 1,
+      since: expect.any(Number) as number,
+    });
+    const messages = [
+      { role: 'system', content: 'Name the stone.' },
+      { role: 'user', content: 'A cow.' },
+    ];
+    await ask(server, 'POST', '/v1/chat/completions', { model: 'tiny', messages, max_tokens: 2 });
+    const { body } = await ask<{ bytes: number; data: object[] }>(server, 'GET', '/v1/cache');
+    expect(body.bytes).toBe(engine.tasks.metrics.bytes);
+    expect(body.data.slice(0, 2)).toMatchObject([
+      { registered: false, name: null, tier: 'full', hits: 0, in_use: 0 },
+      { id: again.body.id, registered: true, tier: 'full', hits: 1 },
+    ]);
+    expect(JSON.stringify(body)).not.toContain('stone');
+    await ask(server, 'DELETE', `/v1/tasks/${again.body.id}`);
   });
 
   it('are not more than may be', async () => {
@@ -165,23 +213,71 @@ describe('task files', () => {
     expect(error.message).not.toContain(tmpdir());
   });
 
-  it('of a trained task is refused: what its instruction compiles to would answer in its place', async () => {
-    using task = await engine.compile({ definition: 'Name the trained animal.' });
-    using trained = await task.train(examples, { steps: 1 });
+  it('of a trained task is served beside the task of the same instruction, as it was trained', async () => {
+    const definition = 'Name the trained animal.';
+    using task = await engine.compile({ definition });
+    using trained = await task.train(examples, { steps: 3, learningRate: 0.5 });
     const path = join(folder, 'trained.safetensors');
     await trained.save(path);
-    const { body: before } = await ask<{ data: unknown[] }>(server, 'GET', '/v1/tasks');
-    const response = await fetch(`${server.url}/v1/tasks/file`, {
+    const send = async (name: string) => {
+      const response = await fetch(`${server.url}/v1/tasks/file?name=${name}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/octet-stream' },
+        body: await readFile(path),
+      });
+      return { status: response.status, body: (await response.json()) as TaskBody };
+    };
+    const first = await send('trained');
+    expect(first).toMatchObject({
+      status: 201,
+      body: { instruction: definition, training: { examples: 1, steps: 3 }, cache: null },
+    });
+    const plain = await ask<TaskBody>(server, 'POST', '/v1/tasks', { instruction: definition });
+    expect(plain.body).toMatchObject({ training: null });
+    expect(plain.body.id).not.toBe(first.body.id);
+    const expected = (await trained.generate(inputs, { maxTokens: 8 })).map(({ text }) => text);
+    expect(expected).not.toEqual(await texts(definition));
+    const generate = (id: string, tokens = 8) =>
+      ask<{ outputs: { text: string }[] }>(server, 'POST', `/v1/tasks/${id}/generate`, {
+        inputs,
+        max_tokens: tokens,
+      });
+    const answers = (await generate('trained')).body.outputs.map(({ text }) => text);
+    expect(answers).toEqual(expected);
+    const again = await send('tuned');
+    expect(again).toMatchObject({ status: 200, body: { id: first.body.id, names: ['trained', 'tuned'] } });
+    const sent = await fetch(`${server.url}/v1/tasks/tuned/file`);
+    await writeFile(join(folder, 'again.safetensors'), new Uint8Array(await sent.arrayBuffer()));
+    using loaded = await engine.loadTask(join(folder, 'again.safetensors'));
+    expect(loaded.training).toEqual(trained.training);
+    // What runs with it goes on while it is forgotten; its memory is given back then.
+    await engine.model.device.synchronize();
+    const { bytes } = engine.memory;
+    const long = (await trained.generate(inputs, { maxTokens: 600 })).map(({ text }) => text);
+    const running = generate('trained', 600);
+    await eventually(() => expect(engine.serving.running + engine.serving.queued).toBeGreaterThan(0));
+    await ask(server, 'DELETE', '/v1/tasks/tuned');
+    expect((await running).body.outputs.map(({ text }) => text)).toEqual(long);
+    expect((await generate('trained')).status).toBe(404);
+    await ask(server, 'DELETE', `/v1/tasks/${plain.body.id}`);
+    await eventually(async () => {
+      await engine.model.device.synchronize();
+      expect(engine.memory.bytes).toBeLessThan(bytes);
+    });
+  });
+
+  it('of trained tasks are not more than may be', async () => {
+    const few = await serve(engine, { limits: { trainedTasks: 0 } });
+    const response = await fetch(`${few.url}/v1/tasks/file`, {
       method: 'POST',
       headers: { 'content-type': 'application/octet-stream' },
-      body: new Uint8Array(await readFile(path)),
+      body: await readFile(join(folder, 'trained.safetensors')),
     });
-    await rm(path);
-    expect(response.status).toBe(400);
-    expect(await response.json()).toMatchObject({
-      error: { code: 'invalid_file', message: expect.stringMatching(/trained/) as string },
-    });
-    expect((await ask(server, 'GET', '/v1/tasks')).body).toEqual(before);
+    expect([response.status, await response.json()]).toMatchObject([
+      400,
+      { error: { code: 'too_many_tasks' } },
+    ]);
+    for (const name of ['trained', 'again']) await rm(join(folder, `${name}.safetensors`));
   });
 
   it('that comes as another type is told which one to send', async () => {

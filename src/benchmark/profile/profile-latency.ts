@@ -12,7 +12,7 @@ import type { LatencyOptions } from '../latency-run.js';
 import { workload, type Workload } from '../latency-workload.js';
 import { OUTPUT_TOKENS } from '../lengths.js';
 import { describeMoment } from '../machine.js';
-import { plainModel } from '../random-model.js';
+import { plainModel } from '../../model/hint/plain-model.js';
 import { COMPILING, nameInferencePhases, REST } from './phases.js';
 import { bestRoofs, profileRoofs } from './profile-roofs.js';
 import { profileOf, type Profile, type ProfilePart } from './profile-table.js';

@@ -3,7 +3,7 @@ import { readSniTask } from '../../data/natural-instructions/tasks.js';
 import { HintError } from '../../util/errors.js';
 import type { CompileRequest } from '../../inference/compile/compile-request.js';
 import { checkReplaceable, TASK } from '../../util/existing.js';
-import { action, print, printJson } from '../support/context.js';
+import { action, note, print, printJson } from '../support/context.js';
 import { addEngineOptions, openEngine, type EngineFlags } from '../support/engine-options.js';
 import { jsonOption, modelArgument, wholeNumber } from '../support/options.js';
 
@@ -46,12 +46,18 @@ export function addCompileCommand(program: Command): void {
         const task = await engine.compile({ ...(await requestOf(options)), signal });
         const milliseconds = performance.now() - began;
         await task.save(options.output, { signal });
-        const result = { output: options.output, instructionTokens: task.instructionTokens, milliseconds };
+        const { instructionTokens, unknownTokens } = task;
+        const result = { output: options.output, instructionTokens, unknownTokens, milliseconds };
         if (options.json) printJson(result);
-        else
+        else {
           print(
             `Compiled ${result.instructionTokens} instruction tokens in ${milliseconds.toFixed(1)} ms into ${options.output}`,
           );
+          if (unknownTokens > 0)
+            note(
+              `${unknownTokens} of them stand for pieces that the vocabulary lacks, which the model cannot tell apart.`,
+            );
+        }
       }),
     );
 }

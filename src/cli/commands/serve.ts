@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { basename, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { HintError } from '../../util/errors.js';
 import { action, note, print, writeError } from '../support/context.js';
 import { addEngineOptions, openEngine, tellNotices, type EngineFlags } from '../support/engine-options.js';
 import { collect, modelArgument, wholeNumber } from '../support/options.js';
@@ -33,7 +34,7 @@ export function addServeCommand(program: Command): void {
     .addArgument(modelArgument())
     .option('--host <address>', 'where to listen; beyond this machine only with --api-keys', '127.0.0.1')
     .option('--port <n>', 'port, 0 for any that is free', wholeNumber('--port', 0, 65_535), 8080)
-    .option('--name <name>', "name of the model in requests (the model folder's name)")
+    .option('--name <name>', "name of the model in requests (the model folder's name)", modelName)
     .option('--api-keys <file>', 'a file with an API key a line, one of which clients must send')
     .option(
       '--allow-host <name>',
@@ -110,6 +111,12 @@ export function addServeCommand(program: Command): void {
         note('All answers under way have ended.');
       }),
     );
+}
+
+/** @throws HintError INVALID_ARGUMENT */
+function modelName(name: string): string {
+  if (name.trim() !== '') return name;
+  throw new HintError('INVALID_ARGUMENT', '--name is empty; give the name that requests call the model by.');
 }
 
 /** The folder's own name; of a run's model that of the run. */

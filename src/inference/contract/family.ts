@@ -66,6 +66,11 @@ export interface Family<
    * @throws HintError INVALID_TOKEN, INVALID_DATA for an input that is empty or too long
    */
   openNetwork(model: M, tasks: C, inputs: Ragged, taskIndex: Int32Array): Promise<DecodeNetwork>;
+  /**
+   * The same model without what reads instructions apart from inputs, over the same parameters, to compare with; absent or undefined:
+   * there is nothing to leave out. `release` gives back what was made for it alone.
+   */
+  plainTwin?(model: M): { readonly model: M; release(): void } | undefined;
   /** How rows of tasks that were compiled apart are decoded in one step; absent: one request after the other. */
   readonly joint?: JointDecoding<M, C>;
   /**

@@ -7,7 +7,8 @@ import type { CompiledTasks } from './compiled-tasks.js';
 /** How a family trains what an instruction has become, with the model as it is. */
 export interface TaskTuning<M extends AnyModel = AnyModel, C extends CompiledTasks = CompiledTasks> {
   /**
-   * Enqueues f32 copies of what is trained, by name; they are the caller's.
+   * Enqueues f32 copies of what is trained, by name. It runs in a scope of its own, which disposes of copies that were made before it
+   * throws; those it returns are the caller's.
    *
    * @throws HintError NOT_SUPPORTED where an instruction becomes nothing that can be trained
    */

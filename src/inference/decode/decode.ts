@@ -7,6 +7,7 @@ import type { CompiledTasks } from '../contract/compiled-tasks.js';
 import { endsOf, type DecodeNetwork } from '../contract/decode-network.js';
 import { familyOf } from '../families/registry.js';
 import type { Decoding } from './decoding.js';
+import type { RowMasks } from './row-masks.js';
 import { RowLog, type GeneratedTokens, type RowWatch } from './row-watch.js';
 import { TokenLoop, type TokenChoice } from './token-loop.js';
 
@@ -18,6 +19,8 @@ export interface BatchDecoding {
   /** Of sampling: two numbers per row that name its random stream. */
   streams: Int32Array;
   watch?: RowWatch | undefined;
+  /** What rows may take; not with beams. */
+  masks?: RowMasks | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -65,7 +68,7 @@ function createLoop(
   network: DecodeNetwork,
   rows: number,
   vocabSize: number,
-  { decoding, maxTokens, logProbs, streams, watch }: BatchDecoding,
+  { decoding, maxTokens, logProbs, streams, watch, masks }: BatchDecoding,
   log: RowLog,
 ): DecodeLoop {
   if (decoding.kind === 'beam') {
@@ -79,5 +82,5 @@ function createLoop(
       : logProbs
         ? { kind: 'sample', temperature: 0, topK: 0, topP: 1, seed: 0, streams }
         : decoding;
-  return new TokenLoop(network, rows, maxTokens, choice, log, watch?.eager === true);
+  return new TokenLoop(network, rows, maxTokens, choice, log, watch?.eager === true, masks);
 }

@@ -5,6 +5,7 @@ import { checked, optional, options as optionsOf, type Members } from '../../uti
 import type { CompiledTasks } from '../contract/compiled-tasks.js';
 import { decodeBatch } from './decode.js';
 import { DECODING, defaultMaxTokens, resolveDecoding, type DecodingOptions } from './decoding.js';
+import { masksOf, type RowMasks } from './row-masks.js';
 import type { GeneratedTokens, RowWatch } from './row-watch.js';
 import { sampleStreams } from './sample-streams.js';
 import {
@@ -44,12 +45,12 @@ export interface GenerateRequest extends GenerateOptions, MixedInputs {}
 
 const generateRequest = optionsOf<GenerateRequest>({ ...GENERATING, ...MIXED_INPUTS });
 
-type WatchedOptions = GenerateOptions & { watch?: RowWatch | undefined };
+type WatchedOptions = GenerateOptions & { watch?: RowWatch | undefined; masks?: RowMasks | undefined };
 
 /**
  * Decodes inputs of one compiled task.
  *
- * @param options `watch` is told of inputs by their number, not of rows of a batch
+ * @param options `watch` and `masks` are told of inputs by their number, not of rows of a batch
  * @throws HintError as {@link generateTokens}
  */
 export async function generateWithTask(
@@ -87,7 +88,7 @@ function decoding(
   options: WatchedOptions,
 ): { batches: BatchRun; results: GeneratedTokens[] } {
   const resolved = resolveDecoding(options);
-  const { maxTokens = defaultMaxTokens(options), logProbs, watch, signal, onProgress } = options;
+  const { maxTokens = defaultMaxTokens(options), logProbs, watch, masks, signal, onProgress } = options;
   checkInputs(inputs);
   const streams = resolved.kind === 'sample' ? sampleStreams(inputs, taskOf) : undefined;
   const results = new Array<GeneratedTokens>(inputs.length);
@@ -101,6 +102,7 @@ function decoding(
         batch.flatMap((input) => [streams?.[2 * input] ?? 0, streams?.[2 * input + 1] ?? 0]),
       ),
       watch: watch && watchOf(watch, batch),
+      masks: masks && masksOf(masks, batch),
       signal,
     });
     batch.forEach((input, i) => {

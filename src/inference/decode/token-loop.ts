@@ -5,6 +5,7 @@ import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { createCaches, disposeCaches, FIRST_CAPACITY, isWorthDropping, moveCaches } from './decode-caches.js';
 import type { Cache, DecodeNetwork, DecodeStep } from '../contract/decode-network.js';
+import type { RowMasks } from './row-masks.js';
 import type { RowLog } from './row-watch.js';
 
 /** How each next token is chosen from the logits. */
@@ -25,6 +26,8 @@ interface Stage {
   state: ops.GreedyState;
   /** Of sampling: i32 [rows, 2] and f32 [rows, capacity]. */
   drawn: { stream: Tensor; logProbs: Tensor } | undefined;
+  /** Of constrained rows: f32 [rows, vocabSize], added to the logits. */
+  mask: Tensor | undefined;
   step: DecodeStep;
   program: Program;
 }
@@ -51,6 +54,8 @@ export class TokenLoop {
     private readonly log: RowLog,
     /** Look after every token. */
     private readonly eager: boolean,
+    /** What rows may take; looked at after every token. */
+    private readonly masks?: RowMasks,
   ) {
     this.rows = Array.from({ length: count }, (_, row) => row);
   }
@@ -61,19 +66,50 @@ export class TokenLoop {
 
   /** Generates the next piece of every row. */
   async advance(): Promise<void> {
-    const { rows, capacity, state, drawn, program } = await this.ready();
-    const steps = Math.min(this.eager ? 1 : pieceLength(rows.length), capacity - this.position);
-    program.replay(steps, state.stop);
+    const stage = await this.ready();
+    const { rows, capacity, state, drawn, program } = stage;
+    const steps = Math.min(this.eager || this.masks ? 1 : pieceLength(rows.length), capacity - this.position);
+    if (this.masks) {
+      await this.mask(stage, this.masks);
+      program.replay(steps);
+    } else program.replay(steps, state.stop);
     const [tokens, logProbs] = await Promise.all([state.tokens.readIntegers(), drawn?.logProbs.read()]);
     const end = this.position + steps;
     for (const [i, row] of rows.entries()) {
       await this.log.pause();
       const limit = Math.min(this.maxTokens, this.network.room(row));
-      for (let at = this.position; at < Math.min(end, limit) && !this.log.hasEnded(row); at++)
-        this.log.add(row, tokens[i * capacity + at] as number, logProbs?.[i * capacity + at]);
+      for (let at = this.position; at < Math.min(end, limit) && !this.log.hasEnded(row); at++) {
+        const token = tokens[i * capacity + at] as number;
+        this.log.add(row, this.masks?.chosen(row, token) ?? token, logProbs?.[i * capacity + at]);
+      }
       if (end >= limit) this.log.end(row, false);
     }
+    if (this.masks) this.correct(stage);
     this.position = end;
+  }
+
+  /** Puts on the device what the next step may take. */
+  private async mask({ rows, mask }: Stage, masks: RowMasks): Promise<void> {
+    const { vocabSize } = masks;
+    const active = rows.flatMap((row, i) => (this.log.hasEnded(row) ? [] : [{ row, i }]));
+    const own = await masks.next(active.map(({ row }) => row));
+    if (this.isDisposed || !mask) throw new HintError('ABORTED', 'The decoding was given up.');
+    const { device } = this.network;
+    for (const [at, { i }] of active.entries())
+      device.write(mask, own.subarray(at * vocabSize, (at + 1) * vocabSize), i * vocabSize * 4);
+  }
+
+  /** Tokens that took the place of others, and ends that were none, as the device is to know them. */
+  private correct({ rows, state }: Stage): void {
+    const { device } = this.network;
+    device.write(
+      state.token,
+      Int32Array.from(rows, (row) => this.log.lastToken(row) ?? 0),
+    );
+    device.write(
+      state.finished,
+      Int32Array.from(rows, (row) => Number(this.log.hasEnded(row))),
+    );
   }
 
   async dispose(): Promise<void> {
@@ -130,21 +166,24 @@ export class TokenLoop {
             ),
             logProbs: device.keep(device.full([rows.length, capacity], 0)),
           };
+    const mask = this.masks && device.keep(device.full([rows.length, this.masks.vocabSize], 0));
     const step = network.begin(rows, this.position);
     function* advance(): Sliced<void> {
       const { token, position } = state;
-      const logits = yield* step.logits({ token, position, caches });
+      const free = yield* step.logits({ token, position, caches });
+      const logits = mask ? ops.add(free, mask) : free;
       if (choice.kind === 'greedy' || !drawn) ops.greedy(logits, state, network.eosTokenId);
       else ops.sample(logits, { ...state, ...drawn }, network.eosTokenId, choice);
     }
     const { program } = await device.recordInSlices(device.tidied(advance()));
-    return { rows, capacity, caches, state, drawn, step, program };
+    return { rows, capacity, caches, state, drawn, mask, step, program };
   }
 
-  private release({ caches, state, drawn, step, program }: Stage): void {
+  private release({ caches, state, drawn, mask, step, program }: Stage): void {
     program.dispose();
     step.dispose();
     disposeCaches(caches);
+    mask?.dispose();
     for (const tensor of Object.values({ ...state, ...drawn }) as Tensor[]) tensor.dispose();
   }
 }

@@ -6,7 +6,7 @@ import { slotCount } from '../../model/modules/slots.js';
 import type { GeneratedTensor } from '../../model/modules/task-modules.js';
 import * as ops from '../../tensor/ops.js';
 import { HintError } from '../../util/errors.js';
-import { restoreTasks, type HintTasks } from './compile.js';
+import { takenIn, type HintTasks } from './compile.js';
 
 /**
  * A task of a plain T5 that an adapter of PEFT changes: its LoRA acts as that of a compiled task.
@@ -32,9 +32,9 @@ export async function taskOfAdapter(
     const made = new Map<AdaptationName, GeneratedTensor>();
     for (const [name, { shape, values }] of parts) {
       const tensor = device.tensor(values, shape);
-      made.set(name, { tensor: device.keep(dtype === 'f32' ? tensor : ops.cast(tensor, dtype)), slots });
+      made.set(name, { tensor: dtype === 'f32' ? tensor : ops.cast(tensor, dtype), slots });
     }
     return made;
   });
-  return { ...(await restoreTasks(model, { instructions: undefined, modules })), readFrom: folder };
+  return { ...(await takenIn(model, { instructions: undefined, modules })), readFrom: folder };
 }

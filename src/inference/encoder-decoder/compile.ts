@@ -54,6 +54,17 @@ export function regenerateTasks(
   return model.device.inSlices(model.device.tidied(regenerate(model, instructions)));
 }
 
+/** {@link restoreTasks} of tensors that go with it where it fails. */
+export async function takenIn(model: EncoderDecoderModel, encoded: EncodedTasks): Promise<HintTasks> {
+  try {
+    return await restoreTasks(model, encoded);
+  } catch (error) {
+    encoded.instructions?.rows.dispose();
+    for (const { tensor } of encoded.modules.values()) tensor.dispose();
+    throw error;
+  }
+}
+
 /** Tasks whose modules no instruction makes again. */
 export function asTuned(tasks: HintTasks): HintTasks {
   return { ...tasks, encodedInstructions: undefined };

@@ -1,6 +1,7 @@
 import { exampleMultiplyAdds, taskMultiplyAdds } from '../../accounting/flops.js';
 import type { ModelConfig } from '../../model/config/config.js';
 import { t5Models } from '../../model/families/t5.js';
+import { plainModel } from '../../model/hint/plain-model.js';
 import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
 import { adaptationTable, sizeOf } from '../../model/modules/adaptations.js';
 import { slotCount } from '../../model/modules/slots.js';
@@ -49,6 +50,12 @@ export const t5Family: Family<EncoderDecoderModel, HintTasks> = {
   storage: (model) => (readsInstruction(model) ? hintStorage : undefined),
   openNetwork: (model, tasks, inputs, taskIndex) =>
     EncoderDecoderNetwork.open(model, tasks, inputs, taskIndex),
+  plainTwin: (model) => {
+    if (!readsInstruction(model)) return undefined;
+    const plain = plainModel(model);
+    plain.inferenceDType = model.inferenceDType;
+    return { model: plain, release: () => plain.releaseInference() };
+  },
   joint,
   choiceLosses,
   embedder: { inputs: embedInputs, instruction: embedInstruction },

@@ -8,7 +8,7 @@ import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { HintError } from '../../util/errors.js';
 import type { TaskTuning } from '../contract/task-tuning.js';
-import { asTuned, restoreTasks, type HintTasks } from './compile.js';
+import { asTuned, takenIn, type HintTasks } from './compile.js';
 
 /**
  * Few-shot tuning from generated modules: adapters, prefixes and LoRA of a task are trained, the encoded instruction
@@ -17,7 +17,7 @@ import { asTuned, restoreTasks, type HintTasks } from './compile.js';
 export const hintTuning: TaskTuning<EncoderDecoderModel, HintTasks> = { parameters, losses, tuned };
 
 function* parameters(
-  { device, hypernetwork }: EncoderDecoderModel,
+  { hypernetwork }: EncoderDecoderModel,
   { encoded }: HintTasks,
 ): Sliced<Map<string, Tensor>> {
   if (!hypernetwork?.readsInstruction || encoded.modules.size === 0) {
@@ -28,7 +28,7 @@ function* parameters(
   }
   const copies = new Map<string, Tensor>();
   for (const [name, { tensor }] of encoded.modules) {
-    copies.set(name, device.keep(copyOf(tensor, 'f32')));
+    copies.set(name, copyOf(tensor, 'f32'));
     yield;
   }
   return copies;
@@ -61,14 +61,14 @@ async function tuned(
   const dtype = model.t5.computeDtype;
   const own = device.tidy((): EncodedTasks => ({
     instructions: encoded.instructions && copyOfInstructions(encoded.instructions),
-    modules: replaced(encoded, trained, (tensor) => device.keep(copyOf(tensor, dtype))),
+    modules: replaced(encoded, trained, (tensor) => copyOf(tensor, dtype)),
   }));
-  return asTuned(await restoreTasks(model, own));
+  return asTuned(await takenIn(model, own));
 }
 
 function copyOfInstructions(instructions: EncodedInstructions): EncodedInstructions {
   const { rows } = instructions;
-  return { ...instructions, rows: rows.device.keep(ops.copy(rows)) };
+  return { ...instructions, rows: ops.copy(rows) };
 }
 
 /** The modules of a task with other values. */

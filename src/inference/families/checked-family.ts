@@ -45,6 +45,7 @@ const FAMILY = shaped<Family>(
     taskOfAdapter: optional(callback()),
     storage: optional(callback()),
     openNetwork: callback(),
+    plainTwin: optional(callback()),
     joint: optional(
       shaped<JointDecoding>({ open: callback(), logits: callback() }, 'an object { open, logits }'),
     ),

@@ -79,7 +79,8 @@ export class Scheduler {
     // No request asks for beams.
     const decoding = resolveDecoding({ temperature, topK, topP, seed }) as TokenDecoding;
     const { tokenizer } = this.host;
-    const texts = new TextWatch(stop.length > 0 ? requireTokenizer(tokenizer) : tokenizer, checkStops(stop));
+    if (stop.length > 0) requireTokenizer(tokenizer);
+    const texts = new TextWatch((ids) => tokenizer?.decodeAnswer(ids) ?? '', checkStops(stop));
     const input = task.encodeInput(request.input, maxInputTokens);
     if (!this.family.joint) return this.answerAlone(request);
     const hold = task.hold();

@@ -29,6 +29,10 @@ export interface CachedTask {
   readonly tier: TaskTier;
   /** What it takes on the device. */
   readonly bytes: number;
+  /** How often it was asked for and was there, whatever its tier. */
+  readonly hits: number;
+  /** When it came into the cache, in milliseconds since 1970. */
+  readonly since: number;
   /** Handles of it that were not disposed, and requests that run with them. */
   readonly users: number;
   /** Of the file that it can be read from again; undefined: none. */
@@ -78,6 +82,8 @@ interface Entry {
   instructions: EncodedInstructions | undefined;
   /** On the device, of whichever of the two there is. */
   bytes: number;
+  readonly since: number;
+  hits: number;
   users: number;
   arriving: Promise<CompiledTasks> | undefined;
   /** Whether it was there once: where its file is gone, it can be made in another way. */
@@ -185,6 +191,8 @@ export class TaskCache {
         compiled: undefined,
         instructions: undefined,
         bytes: 0,
+        since: Date.now(),
+        hits: 0,
         users: 0,
         arriving: undefined,
         known: false,
@@ -197,6 +205,7 @@ export class TaskCache {
     throwIfAborted(signal);
     this.entries.delete(entry.key);
     this.entries.set(entry.key, entry);
+    if (entry.known) entry.hits++;
     // Counted before waiting, so that nothing takes it away in between.
     entry.users++;
     try {
@@ -326,7 +335,7 @@ export class TaskCache {
   }
 }
 
-function shownOf({ source, compiled, instructions, path, bytes, users }: Entry): CachedTask {
+function shownOf({ source, compiled, instructions, path, bytes, hits, since, users }: Entry): CachedTask {
   const tier = compiled ? 'full' : instructions ? 'encoded' : path === undefined ? 'arriving' : 'file';
-  return { source, tier, bytes, users, path };
+  return { source, tier, bytes, hits, since, users, path };
 }

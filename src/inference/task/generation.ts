@@ -1,5 +1,4 @@
 import { HintError } from '../../util/errors.js';
-import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import type { GeneratedTokens, RowWatch } from '../decode/row-watch.js';
 import { GrowingText } from './growing-text.js';
 
@@ -38,9 +37,12 @@ export class TextWatch implements RowWatch {
   readonly generations: Generation[] = [];
   private readonly texts = new Map<number, GrowingText>();
 
-  /** @param tell is called with every event; with it, tokens are wanted as soon as they are there */
+  /**
+   * @param decode text of an input's tokens
+   * @param tell is called with every event; with it, tokens are wanted as soon as they are there
+   */
   constructor(
-    private readonly tokenizer: Tokenizer | undefined,
+    private readonly decode: (ids: readonly number[], input: number) => string,
     private readonly stops: readonly string[],
     private readonly tell?: (event: GenerationEvent) => void,
   ) {}
@@ -69,7 +71,7 @@ export class TextWatch implements RowWatch {
   private growingOf(input: number): GrowingText {
     let growing = this.texts.get(input);
     if (!growing) {
-      growing = new GrowingText((ids) => this.tokenizer?.decodeAnswer(ids) ?? '', this.stops);
+      growing = new GrowingText((ids) => this.decode(ids, input), this.stops);
       this.texts.set(input, growing);
     }
     return growing;

@@ -15,6 +15,7 @@ import {
   type Kind,
   type Members,
 } from '../../util/arguments.js';
+import { CONSTRAINT, type Constraint } from '../constrain/constraint.js';
 import type { EmbedOptions } from '../contract/family.js';
 import { DECODING } from '../decode/decoding.js';
 import { GENERATING, type GenerateOptions } from '../decode/generate.js';
@@ -29,6 +30,12 @@ export interface TaskGenerateOptions extends GenerateOptions {
   maxInputTokens?: number;
   /** Ends an output before the first of these strings in its text; beam search is cut there when it is done. */
   stop?: readonly string[];
+  /**
+   * What every answer has to be: one of some texts, a match of a regular expression, or JSON of a schema; not with beam search. A
+   * piece that the vocabulary lacks, such as T5's `{`, is written where it is the only one that can come: there the answer's tokens
+   * have the unknown id. Log-probabilities are then those among what is allowed.
+   */
+  constrain?: Constraint | undefined;
 }
 
 /** Options of {@link Task.stream}. How much is decoded together is said when the engine is opened. */
@@ -103,7 +110,11 @@ export const CHOICES = list(
   'a list of answers such as ["yes", "no"], or one such list per input',
 );
 
-const ofTask = { maxInputTokens: optional(count), stop: optional(list(text)) };
+const ofTask = {
+  maxInputTokens: optional(count),
+  stop: optional(list(text)),
+  constrain: optional(CONSTRAINT),
+};
 export const GENERATE = options<TaskGenerateOptions>({ ...GENERATING, ...ofTask });
 export const STREAM = options<TaskStreamOptions>({
   ...DECODING,

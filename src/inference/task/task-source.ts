@@ -36,6 +36,16 @@ export function instructionIds(tokenizer: Tokenizer, source: TaskSource): Int32A
   );
 }
 
+/** Tokens of an instruction that stand for pieces which the vocabulary lacks. */
+export function unknownTokens(tokenizer: Tokenizer, source: TaskSource): number {
+  const texts = source.examples.flatMap(({ input, output }) => [input, output]);
+  const ids =
+    instructionIds(tokenizer, source) ??
+    tokenizer.encode([source.definition, ...texts].join('\n'), { addEos: false });
+  // A tokenizer of bytes lacks nothing; its unknown id is another's.
+  return tokenizer.unkId === tokenizer.eosId ? 0 : ids.filter((id) => id === tokenizer.unkId).length;
+}
+
 /** @throws HintError NOT_FOUND when there is none */
 export function requireTokenizer(tokenizer: Tokenizer | undefined): Tokenizer {
   if (tokenizer) return tokenizer;

@@ -1,21 +1,21 @@
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import type { AnyModel } from '../../model/family.js';
 import { anyModel } from '../../model/families/registry.js';
-import { allOrNone } from '../../util/abortable.js';
 import { checked, path as pathKind, shaped } from '../../util/arguments.js';
 import { createYielder } from '../../util/event-loop-lag.js';
+import { constrained } from '../constrain/constrained.js';
+import type { ConstrainedRows } from '../constrain/constrained-rows.js';
 import { disposeTasks, type CompiledTasks } from '../contract/compiled-tasks.js';
 import type { Embedder, EmbedOptions } from '../contract/family.js';
 import type { TaskSource, TaskTraining } from '../contract/task-metadata.js';
 import { familyOf } from '../families/registry.js';
 import { EventQueue } from './event-queue.js';
-import { defaultMaxTokens, resolveDecoding, type TokenDecoding } from '../decode/decoding.js';
+import { joinBatch } from './join-batch.js';
+import { resolveDecoding, type Decoding, type TokenDecoding } from '../decode/decoding.js';
 import { generateWithTask } from '../decode/generate.js';
-import { sampleStreams } from '../decode/sample-streams.js';
 import { checkStops, TextWatch, type Generation, type GenerationEvent } from './generation.js';
 import type { GeneratedTokens } from '../decode/row-watch.js';
-import { checkInputs } from '../decode/task-batches.js';
+import { count } from '../decode/task-batches.js';
 import { scoreChoicesWithTask, type ChoiceScores } from '../decode/score-choices.js';
 import {
   CHOICES,
@@ -36,14 +36,16 @@ import {
   type TaskScoreOptions,
   type TaskStreamOptions,
 } from './task-arguments.js';
-import type { QueuedInput } from './queued-input.js';
 import { saveTaskFile } from './task-file.js';
-import { requireTokenizer } from './task-source.js';
+import { taskFlops, type TaskFlops } from './task-flops.js';
+import type { TaskHold, TaskHost } from './task-host.js';
+import { requireTokenizer, unknownTokens } from './task-source.js';
 import { TaskTokens } from './task-tokens.js';
 import { trainCompiledTask, trainingExamples } from './train-task.js';
 
 export type { TaskSource, TaskTraining } from '../contract/task-metadata.js';
 export type { Generation, GenerationEvent } from './generation.js';
+export type { TaskHold, TaskHost } from './task-host.js';
 export type {
   TaskExample,
   TaskGenerateOptions,
@@ -52,28 +54,8 @@ export type {
   TaskStreamOptions,
   TaskTrainOptions,
 } from './task-arguments.js';
+export type { TaskFlops } from './task-flops.js';
 export type { TaskTrainingProgress } from './train-task.js';
-
-/** A use of a compiled task, which stays on the device until it is released. */
-export interface TaskHold {
-  readonly compiled: CompiledTasks;
-  /** Another use, released by itself; possible after the task was disposed too. */
-  share(): TaskHold;
-  release(): void;
-}
-
-/** What a task needs of its engine. */
-export interface TaskHost {
-  readonly model: AnyModel;
-  readonly tokenizer: Tokenizer | undefined;
-  fingerprint(): Promise<string>;
-  /** @throws HintError INVALID_ARGUMENT where nothing can be run any more */
-  checkOpen(): void;
-  /** Runs work that closing the engine aborts. */
-  run<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
-  /** Decodes an input in the running batch; the hold is kept by the caller until that has ended. */
-  enqueue(hold: TaskHold, queued: QueuedInput): Promise<GeneratedTokens>;
-}
 
 const ENGINE = shaped<Pick<TaskHost, 'model'>>(
   { model: anyModel },
@@ -113,12 +95,34 @@ export class Task {
   }
 
   /**
+   * Tokens of the instruction that stand for pieces which the vocabulary lacks, and which the model cannot tell apart; 0 where it
+   * was compiled from token ids.
+   *
+   * @throws HintError NOT_FOUND without a tokenizer
+   */
+  get unknownTokens(): number {
+    return this.source ? unknownTokens(requireTokenizer(this.host.tokenizer), this.source) : 0;
+  }
+
+  /**
    * How many tokens an input has as the model reads it: with the instruction, where that is read with every input.
    *
    * @throws HintError INVALID_DATA (an empty input), INVALID_ARGUMENT, NOT_FOUND without a tokenizer
    */
   inputTokens(input: string | Int32Array): number {
     return this.encodeInput(checked(oneInput, input, 'input'), Infinity).length;
+  }
+
+  /**
+   * What the matrix products of this task cost: `compile` for reading its instruction, `input` for answering one input with
+   * `outputTokens` tokens. One multiply-add is two FLOPs.
+   *
+   * @param outputTokens at least 1
+   * @throws HintError as {@link inputTokens}
+   */
+  flops(input: string | Int32Array, outputTokens: number): TaskFlops {
+    const ids = this.encodeInput(checked(oneInput, input, 'input'), Infinity);
+    return taskFlops(this.host.model, this.compiled, ids, checked(count, outputTokens, 'outputTokens'));
   }
 
   /**
@@ -134,29 +138,31 @@ export class Task {
     const list = checked(INPUTS, inputs, 'inputs');
     const given = checked(GENERATE, options, 'options');
     this.checkUsable();
-    const { stop = [] } = given;
-    if (stop.length > 0) {
-      const watch = new TextWatch(requireTokenizer(this.host.tokenizer), checkStops(stop));
-      await this.runInputs(list, given, watch);
-      return watch.generations;
-    }
-    const generated = await this.runInputs(list, given, undefined);
-    const { tokenizer } = this.host;
-    const breathe = createYielder();
-    const results: Generation[] = [];
-    for (const one of generated) {
-      const pause = breathe();
-      if (pause) await pause;
-      results.push({ text: tokenizer ? tokenizer.decodeAnswer(one.tokens) : '', ...one });
-    }
-    return results;
+    return this.constrained(given, resolveDecoding(given), list.length, async (rows) => {
+      const { stop = [] } = given;
+      if (stop.length > 0) {
+        requireTokenizer(this.host.tokenizer);
+        const watch = new TextWatch((ids, i) => this.textOf(ids, i, rows), checkStops(stop));
+        await this.runInputs(list, given, watch, rows);
+        return watch.generations;
+      }
+      const generated = await this.runInputs(list, given, undefined, rows);
+      const breathe = createYielder();
+      const results: Generation[] = [];
+      for (const [i, one] of generated.entries()) {
+        const pause = breathe();
+        if (pause) await pause;
+        results.push({ text: this.textOf(one.tokens, i, rows), ...one });
+      }
+      return results;
+    });
   }
 
   /**
    * {@link generate}, told as it happens: `for await (const event of task.stream('…')) process.stdout.write(event.text)`.
    * Generating does not wait for the reader. Leaving the loop, or an abort, ends it, and its memory is given back after the
    * next few tokens. Inputs join the running batch of their engine, with whatever else was submitted; `engine.serving` counts them.
-   * Beam search, and families whose rows cannot share a batch, run by themselves; an output of beam search comes
+   * Beam search, constrained answers, and families whose rows cannot share a batch, run by themselves; an output of beam search comes
    * when its search is done.
    *
    * @param inputs one or several, as for {@link generate}; events of several interleave and say whose they are
@@ -173,15 +179,25 @@ export class Task {
     const decoding = resolveDecoding(given);
     if (stop.length > 0) requireTokenizer(this.host.tokenizer);
     const queue = new EventQueue<GenerationEvent>();
-    const watch = new TextWatch(this.host.tokenizer, checkStops(stop), (event) => queue.push(event));
+    let rows: ConstrainedRows | undefined;
+    const watch = new TextWatch(
+      (ids, i) => this.textOf(ids, i, rows),
+      checkStops(stop),
+      (event) => queue.push(event),
+    );
     const leaving = new AbortController();
     const abort = (): void => leaving.abort(signal?.reason);
     throwIfAborted(signal);
     signal?.addEventListener('abort', abort);
     const followed = { ...given, signal: leaving.signal };
-    const joins = decoding.kind !== 'beam' && familyOf(this.host.model).joint !== undefined;
+    const canJoin = familyOf(this.host.model).joint !== undefined && !given.constrain;
     const work = (
-      joins ? this.join(list, followed, decoding, watch) : this.runInputs(list, followed, watch)
+      canJoin && decoding.kind !== 'beam'
+        ? this.join(list, followed, decoding, watch)
+        : this.constrained(followed, decoding, list.length, (own) => {
+            rows = own;
+            return this.runInputs(list, followed, watch, own);
+          })
     ).then(
       () => queue.close(),
       (reason: unknown) => queue.fail(reason),
@@ -195,6 +211,24 @@ export class Task {
     }
   }
 
+  private constrained<T>(
+    { constrain: constraint, signal }: Pick<TaskGenerateOptions, 'constrain' | 'signal'>,
+    decoding: Decoding,
+    rows: number,
+    work: (rows: ConstrainedRows | undefined) => Promise<T>,
+  ): Promise<T> {
+    const tokenizer = (): Tokenizer => requireTokenizer(this.host.tokenizer);
+    return constrained(this.host.grammars, { constraint, tokenizer, decoding, rows, signal }, work);
+  }
+
+  private textOf(
+    ids: Int32Array | readonly number[],
+    input: number,
+    rows: ConstrainedRows | undefined,
+  ): string {
+    return rows?.text(input, ids) ?? this.host.tokenizer?.decodeAnswer(ids) ?? '';
+  }
+
   /** Decodes inputs in the running batch of the engine. */
   private async join(
     inputs: readonly (string | Int32Array)[],
@@ -202,27 +236,12 @@ export class Task {
     decoding: TokenDecoding,
     watch: TextWatch,
   ): Promise<void> {
-    const { maxInputTokens, logProbs = false, whenFull = 'wait', onProgress } = options;
-    const { maxTokens = defaultMaxTokens({}) } = options;
     const hold = this.hold();
     try {
       await this.host.run(options.signal, async (signal) => {
-        const ids = await this.tokens.inputs(inputs, maxInputTokens, signal);
-        checkInputs(ids);
-        const streams = sampleStreams(ids, () => 0);
-        let done = 0;
-        const decode = async (i: number, signal: AbortSignal): Promise<void> => {
-          const generated = await this.host.enqueue(hold, {
-            ...{ input: ids[i] as Int32Array, maxTokens, decoding, logProbs, whenFull, signal },
-            stream: [streams[2 * i] as number, streams[2 * i + 1] as number],
-            watch: (token, logProb) => watch.token(i, token, logProbs ? logProb : undefined),
-          });
-          watch.end(i, generated);
-          onProgress?.(++done, ids.length);
-        };
-        await allOrNone(
-          signal,
-          ids.map((_, i) => (stop) => decode(i, stop)),
+        const ids = await this.tokens.inputs(inputs, options.maxInputTokens, signal);
+        await joinBatch(ids, { ...options, signal }, decoding, watch, (queued) =>
+          this.host.enqueue(hold, queued),
         );
       });
     } finally {
@@ -234,10 +253,11 @@ export class Task {
     inputs: readonly (string | Int32Array)[],
     options: TaskGenerateOptions,
     watch: TextWatch | undefined,
+    masks: ConstrainedRows | undefined,
   ): Promise<GeneratedTokens[]> {
     return this.run(options.signal, async (signal) => {
       const ids = await this.tokens.inputs(inputs, options.maxInputTokens, signal);
-      return generateWithTask(this.host.model, this.compiled, ids, { ...options, signal, watch });
+      return generateWithTask(this.host.model, this.compiled, ids, { ...options, signal, watch, masks });
     });
   }
 

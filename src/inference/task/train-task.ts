@@ -76,9 +76,11 @@ export async function trainCompiledTask(
   }
   const { device } = model;
   const parameters = await device.inSlices(device.tidied(tuning.parameters(model, task)));
-  const trained = startMoments(device, parameters);
-  const gradients = new Gradients(device);
+  let trained: Trained[] = [];
+  let gradients: Gradients | undefined;
   try {
+    trained = startMoments(device, parameters);
+    gradients = new Gradients(device);
     const sampler = new MixedTaskSampler(examples.length, run.seed);
     for (let step = 1; step <= run.steps; step++) {
       throwIfAborted(run.signal);
@@ -99,21 +101,22 @@ export async function trainCompiledTask(
     });
     return tuned;
   } finally {
-    gradients.dispose();
-    for (const { parameter, moments } of trained)
-      for (const tensor of [parameter, moments.first, moments.second]) tensor.dispose();
+    gradients?.dispose();
+    for (const parameter of parameters.values()) parameter.dispose();
+    for (const { moments } of trained) for (const tensor of Object.values(moments)) tensor.dispose();
   }
 }
 
 function startMoments(device: Device, parameters: ReadonlyMap<string, Tensor>): Trained[] {
-  return [...parameters.values()].map((parameter) => {
-    const { first, second } = momentShapes('adamw', parameter.shape) as {
-      first: readonly number[];
-      second: readonly number[];
-    };
-    const moment = (shape: readonly number[]): Tensor => device.keep(device.full(shape, 0));
-    return { parameter, moments: { first: moment(first), second: moment(second) } };
-  });
+  return device.tidy(() =>
+    [...parameters.values()].map((parameter) => {
+      const { first, second } = momentShapes('adamw', parameter.shape) as {
+        first: readonly number[];
+        second: readonly number[];
+      };
+      return { parameter, moments: { first: device.full(first, 0), second: device.full(second, 0) } };
+    }),
+  );
 }
 
 interface Training {

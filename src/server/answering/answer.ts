@@ -1,8 +1,9 @@
 import { randomInt } from 'node:crypto';
-import type { Generation, GenerationEvent, Task, TaskStreamOptions } from '../../inference/task/task.js';
+import type { Constraint } from '../../inference/constrain/constraint.js';
+import type { Generation, GenerationEvent, TaskStreamOptions } from '../../inference/task/task.js';
 import { ApiError } from '../http/errors.js';
 import { checkInstruction, countInputs } from './lengths.js';
-import type { Instruction, Served } from './served.js';
+import type { Instruction, Served, TaskUse } from './served.js';
 
 /** What is asked of the model, whichever way it was asked. */
 export interface Question {
@@ -17,6 +18,8 @@ export interface Question {
   maxTokens?: number | undefined;
   stop?: readonly string[] | undefined;
   logProbs?: boolean | undefined;
+  /** What every answer has to be. */
+  constrain?: Constraint | undefined;
 }
 
 /** Tokens of a question and its answers. */
@@ -38,7 +41,7 @@ export function finishReason({ finished }: Generation): 'stop' | 'length' {
 export class Answer {
   private constructor(
     private readonly served: Served,
-    private readonly task: Task,
+    private readonly use: TaskUse,
     private readonly question: Question,
     readonly usage: Usage,
     private readonly signal: AbortSignal,
@@ -48,16 +51,17 @@ export class Answer {
   static async begin(served: Served, question: Question, signal: AbortSignal): Promise<Answer> {
     checkAmounts(served, question);
     if (question.instruction) checkInstruction(served, question.instruction);
-    const { task, cached } = await served.task(question.instruction, signal);
+    const use = await served.task(question.instruction, signal);
+    const { task, cached } = use;
     try {
       const input = await countInputs(served, task, question.inputs);
       const instruction = task.instructionTokens;
       const usage = { instruction, cached: cached ? instruction : 0, input, output: 0 };
       served.metrics.addTokens(cached ? 'cached_instruction' : 'instruction', instruction);
       served.metrics.addTokens('input', input);
-      return new Answer(served, task, question, usage, signal);
+      return new Answer(served, use, question, usage, signal);
     } catch (error) {
-      task.dispose();
+      use.release();
       throw error;
     }
   }
@@ -69,7 +73,7 @@ export class Answer {
     let isFirst = true;
     try {
       const repeated = inputs.flatMap((input) => new Array<string>(n).fill(input));
-      for await (const event of this.task.stream(repeated, this.options)) {
+      for await (const event of this.use.task.stream(repeated, this.options)) {
         if (isFirst) this.served.metrics.addFirstToken((performance.now() - began) / 1000);
         isFirst = false;
         if (event.type === 'end') {
@@ -80,7 +84,7 @@ export class Answer {
         yield event;
       }
     } finally {
-      this.task.dispose();
+      this.use.release();
     }
   }
 
@@ -93,7 +97,7 @@ export class Answer {
   }
 
   private get options(): TaskStreamOptions {
-    const { temperature, topK, topP, seed, maxTokens, stop, logProbs } = this.question;
+    const { temperature, topK, topP, seed, maxTokens, stop, logProbs, constrain } = this.question;
     // No probability mass is that of the most probable token.
     const isGreedy = temperature === 0 || topP === 0 || (temperature ?? topP ?? topK) === undefined;
     const drawn = { temperature, topK, topP, seed: seed === undefined ? randomInt(2 ** 47) : positive(seed) };
@@ -102,6 +106,7 @@ export class Answer {
       ...(maxTokens === undefined ? {} : { maxTokens }),
       ...(stop && stop.length > 0 ? { stop } : {}),
       logProbs,
+      constrain,
       maxInputTokens: this.served.limits.inputTokens,
       whenFull: 'reject',
       signal: this.signal,

@@ -20,6 +20,8 @@ export interface ServerLimits {
   requests: number;
   /** Tasks that are registered (default 1,000). */
   tasks: number;
+  /** Of these, tasks that were trained and stay on the device (default 32). */
+  trainedTasks: number;
   /** Instructions that are compiled at once (default 2); others wait. */
   compiling: number;
   /** Seconds within which a request is answered (default 120). */
@@ -36,6 +38,7 @@ export const DEFAULT_LIMITS: Readonly<ServerLimits> = {
   answers: 128,
   requests: 1024,
   tasks: 1000,
+  trainedTasks: 32,
   compiling: 2,
   seconds: 120,
 };
@@ -53,6 +56,7 @@ export const LIMITS: Members<Partial<ServerLimits>> = {
   answers: amount,
   requests: amount,
   tasks: amount,
+  trainedTasks: optional(integer(0, 2 ** 20)),
   compiling: amount,
   seconds: optional(integer(1, 86_400)),
 };

@@ -5,6 +5,7 @@ import { HintError } from '../../util/errors.js';
 import { ApiError } from '../http/errors.js';
 import type { ServerLimits } from './limits.js';
 import type { Metrics } from './metrics.js';
+import type { SharedTask } from './shared-task.js';
 import { Turns } from './turns.js';
 
 /** What says what to do: the definition with its examples. */
@@ -13,13 +14,16 @@ export interface Instruction {
   readonly examples: readonly { readonly input: string; readonly output: string }[];
   /** Of a task file: how the instruction was written and how long it might be; absent: as this server does it. */
   readonly compiled?: Pick<TaskSource, 'format' | 'maxTokens'>;
+  /** Of a task file that was trained since: what answers, instead of what the instruction compiles to. */
+  readonly trained?: SharedTask;
 }
 
-/** A task for one request, which disposes it. */
+/** A task for one request, which releases it. */
 export interface TaskUse {
   readonly task: Task;
   /** Whether its instruction was not read for this request. */
   readonly cached: boolean;
+  release(): void;
 }
 
 /** The model that a server answers with, and what it takes. */
@@ -65,15 +69,14 @@ export class Served {
    * @throws ApiError 400 where the model needs an instruction; HintError
    */
   async task(instruction: Instruction | undefined, signal: AbortSignal): Promise<TaskUse> {
-    if (!instruction) return { task: await this.plain(signal), cached: false };
+    if (!instruction) return used(await this.plain(signal), false);
+    if (instruction.trained) return instruction.trained.use();
     const { tasks } = this.engine;
     const request = this.requestOf(instruction);
     const tier = tasks.find(request)?.tier;
-    if (tier !== undefined && tier !== 'arriving')
-      return { task: await tasks.get(request, { signal }), cached: true };
+    if (tier !== undefined && tier !== 'arriving') return used(await tasks.get(request, { signal }), true);
     // Whoever waits here for a task that another compiles meanwhile finds it.
-    const task = await this.compiling.run(signal, () => tasks.get(request, { signal }));
-    return { task, cached: false };
+    return used(await this.compiling.run(signal, () => tasks.get(request, { signal })), false);
   }
 
   private async plain(signal: AbortSignal): Promise<Task> {
@@ -88,4 +91,8 @@ export class Served {
       );
     }
   }
+}
+
+function used(task: Task, cached: boolean): TaskUse {
+  return { task, cached, release: () => task.dispose() };
 }

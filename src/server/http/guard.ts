@@ -10,6 +10,8 @@ export interface GuardOptions {
   origins: readonly string[];
   /** Clients must give one of these; absent: everybody may ask. */
   keys: ApiKeys | undefined;
+  /** Routes that need no key. */
+  openPaths: ReadonlySet<string>;
 }
 
 /** Names under which a machine reaches itself. */
@@ -20,9 +22,6 @@ export function isLoopback(address: string): boolean {
   return address === 'localhost' || address === '::1' || /^127(\.\d{1,3}){3}$/.test(address);
 }
 
-/** Paths that tell no secret, for those who watch over the process. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
-
 /**
  * Refuses requests that a browser was led to send (DNS rebinding, forms and scripts of other pages), and those without
  * a key.
@@ -30,7 +29,7 @@ const OPEN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
  * @throws ApiError 401, 403
  */
 export function guard(
-  { hosts, origins, keys }: GuardOptions,
+  { hosts, origins, keys, openPaths }: GuardOptions,
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
@@ -51,7 +50,7 @@ export function guard(
       { code: 'origin_not_allowed' },
     );
   }
-  if (!keys || OPEN_PATHS.has(request.routeOptions.url ?? '')) return;
+  if (!keys || openPaths.has(request.routeOptions.url ?? '')) return;
   const [, key] = /^Bearer +(\S+)$/i.exec(authorization ?? '') ?? [];
   if (key !== undefined && keys.has(key)) return;
   reply.header('www-authenticate', 'Bearer');

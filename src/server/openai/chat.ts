@@ -6,6 +6,7 @@ import { Answer, finishReason } from '../answering/answer.js';
 import type { Served } from '../answering/served.js';
 import { endingOf } from '../http/ending.js';
 import { sendEvents, type ServerEvent } from '../http/events.js';
+import { FORMATS, NAMED_SCHEMA, TEXT_FORMAT } from './formats.js';
 import { newId, nowInSeconds } from './identity.js';
 import { MESSAGE, questionOf } from './messages.js';
 import {
@@ -43,10 +44,16 @@ const BODY = z.strictObject({
     .strictObject({ include_usage: z.boolean().nullish(), include_obfuscation: unsupported(false) })
     .nullish(),
   response_format: z
-    .strictObject({
-      type: z.literal('text', { error: 'is not supported by this server (only "text"); leave it out' }),
-    })
-    .nullish(),
+    .discriminatedUnion(
+      'type',
+      [
+        TEXT_FORMAT,
+        z.strictObject({ type: z.literal('json_schema'), json_schema: z.strictObject(NAMED_SCHEMA) }),
+      ],
+      { error: FORMATS },
+    )
+    .nullish()
+    .describe('With a JSON schema, an answer is JSON of it.'),
   ...NOTES,
   metadata: z.looseObject({}).nullish().describe('Ignored.'),
   store: unsupported(false),
@@ -125,6 +132,10 @@ export function addChat(app: FastifyInstance, served: Served): void {
           maxTokens: given(body.max_completion_tokens ?? body.max_tokens),
           stop: stopsOf(body.stop),
           logProbs: body.logprobs === true,
+          constrain:
+            body.response_format?.type === 'json_schema'
+              ? { jsonSchema: body.response_format.json_schema.schema }
+              : undefined,
         },
         endingOf(request),
       );

@@ -57,7 +57,7 @@ export function addEmbeddings(app: FastifyInstance, served: Served, tasks: TaskR
         );
       const signal = endingOf(request);
       const name = given(body.task);
-      const { task } = await served.task(
+      const { task, release } = await served.task(
         name === undefined ? undefined : tasks.get(name).instruction,
         signal,
       );
@@ -78,7 +78,7 @@ export function addEmbeddings(app: FastifyInstance, served: Served, tasks: TaskR
         };
         return await reply.send(response);
       } finally {
-        task.dispose();
+        release();
       }
     },
   });

@@ -4,6 +4,7 @@ import { Answer } from '../answering/answer.js';
 import type { Served } from '../answering/served.js';
 import { endingOf } from '../http/ending.js';
 import { sendEvents, type ServerEvent } from '../http/events.js';
+import { FORMATS, NAMED_SCHEMA, TEXT_FORMAT } from './formats.js';
 import { newId, nowInSeconds } from './identity.js';
 import { MESSAGE, questionOf } from './messages.js';
 import {
@@ -23,6 +24,8 @@ const ITEM = MESSAGE.extend({
   status: z.string().optional().describe('Ignored.'),
 });
 
+const SCHEMA_FORMAT = z.strictObject({ type: z.literal('json_schema'), ...NAMED_SCHEMA });
+
 const BODY = z.strictObject({
   model: MODEL,
   instructions: z.string().nullish().describe('What the task is; compiled once.'),
@@ -41,10 +44,9 @@ const BODY = z.strictObject({
   text: z
     .strictObject({
       format: z
-        .strictObject({
-          type: z.literal('text', { error: 'is not supported by this server (only "text"); leave it out' }),
-        })
-        .nullish(),
+        .discriminatedUnion('type', [TEXT_FORMAT, SCHEMA_FORMAT], { error: FORMATS })
+        .nullish()
+        .describe('With a JSON schema, the answer is JSON of it.'),
       verbosity: unsupported('medium'),
     })
     .nullish(),
@@ -94,7 +96,7 @@ const RESPONSE = z.object({
   previous_response_id: z.null(),
   store: z.boolean(),
   temperature: z.number().nullable(),
-  text: z.object({ format: z.object({ type: z.literal('text') }) }),
+  text: z.object({ format: z.union([TEXT_FORMAT, SCHEMA_FORMAT]) }),
   tool_choice: z.literal('none'),
   tools: z.array(z.never()),
   top_p: z.number().nullable(),
@@ -138,6 +140,8 @@ export function addResponses(app: FastifyInstance, served: Served): void {
           n: 1,
           ...samplingOf(body),
           maxTokens: given(body.max_output_tokens),
+          constrain:
+            body.text?.format?.type === 'json_schema' ? { jsonSchema: body.text.format.schema } : undefined,
         },
         endingOf(request),
       );
@@ -170,7 +174,7 @@ function responseOf(body: Body, model: string): Response {
     previous_response_id: null,
     store: false,
     temperature: body.temperature ?? null,
-    text: { format: { type: 'text' } },
+    text: { format: body.text?.format ?? { type: 'text' } },
     tool_choice: 'none',
     tools: [],
     top_p: body.top_p ?? null,

@@ -51,7 +51,7 @@ export function addRank(app: FastifyInstance, served: Served, tasks: TaskRegistr
           { code: 'too_many_answers' },
         );
       const signal = endingOf(request);
-      const { task } = await served.task(tasks.get(params.id).instruction, signal);
+      const { task, release } = await served.task(tasks.get(params.id).instruction, signal);
       try {
         served.metrics.addTokens('input', await countInputs(served, task, inputs));
         checkChoices(served, choices);
@@ -68,7 +68,7 @@ export function addRank(app: FastifyInstance, served: Served, tasks: TaskRegistr
         const response: z.infer<typeof RESPONSE> = { object: 'ranking', results };
         return await reply.send(response);
       } finally {
-        task.dispose();
+        release();
       }
     },
   });

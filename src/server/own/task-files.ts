@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
@@ -5,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { Instruction, Served } from '../answering/served.js';
+import { SharedTask } from '../answering/shared-task.js';
 import type { TaskRegistry } from '../answering/task-registry.js';
 import { endingOf } from '../http/ending.js';
 import { ApiError } from '../http/errors.js';
@@ -39,7 +41,7 @@ export function addTaskFiles(
     async (request, reply) => {
       const { id, instruction } = tasks.get(request.params.id);
       const signal = endingOf(request);
-      const { task } = await served.task(instruction, signal);
+      const { task, release } = await served.task(instruction, signal);
       const path = await folder.newPath();
       try {
         await task.save(path, { signal });
@@ -52,7 +54,7 @@ export function addTaskFiles(
         await folder.remove(path);
         throw withoutPath(error, path);
       } finally {
-        task.dispose();
+        release();
       }
     },
   );
@@ -82,14 +84,12 @@ export function addTaskFiles(
         const path = await folder.newPath();
         let keeps = false;
         try {
-          await receive(request.body, path, served.limits.taskFileBytes, signal);
-          const instruction = await load(served, path, signal);
+          const digest = await receive(request.body, path, served.limits.taskFileBytes, signal);
+          const instruction = await load(served, path, digest, signal);
           const { task, isNew } = await tasks.add(instruction, request.query.name, signal);
           folder.assign(task.id, path);
           keeps = true;
-          const cached = served.engine.tasks.find(served.requestOf(instruction));
-          const body = taskBody(task, cached ? { tier: cached.tier, bytes: cached.bytes } : null);
-          return await reply.code(isNew ? 201 : 200).send(body);
+          return await reply.code(isNew ? 201 : 200).send(taskBody(served, task));
         } catch (error) {
           throw withoutPath(error, path);
         } finally {
@@ -100,8 +100,10 @@ export function addTaskFiles(
   });
 }
 
-async function receive(body: Readable, path: string, most: number, signal: AbortSignal): Promise<void> {
+/** Writes a file as it comes. @returns its SHA-256, in hexadecimal digits */
+async function receive(body: Readable, path: string, most: number, signal: AbortSignal): Promise<string> {
   let bytes = 0;
+  const hash = createHash('sha256');
   try {
     await pipeline(
       body,
@@ -110,12 +112,14 @@ async function receive(body: Readable, path: string, most: number, signal: Abort
           bytes += chunk.length;
           if (bytes > most)
             throw new ApiError(413, `The file is larger than ${most} bytes, the limit of this server.`);
+          hash.update(chunk);
           yield chunk;
         }
       },
       createWriteStream(path, { flags: 'wx', mode: 0o600 }),
       { signal },
     );
+    return hash.digest('hex');
   } catch (error) {
     const failure = error instanceof ApiError ? error : ioError('write', 'the task file', error);
     if (failure instanceof HintError) throw new ApiError(507, failure.message, { code: 'io' });
@@ -123,24 +127,29 @@ async function receive(body: Readable, path: string, most: number, signal: Abort
   }
 }
 
-/** Loads a task file into the engine's cache. @returns what it was compiled from */
-async function load({ engine }: Served, path: string, signal: AbortSignal): Promise<Instruction> {
-  using task = await engine.tasks.load(path, { signal });
-  if (task.training)
+/**
+ * Loads a task file: into the engine's cache, or, of a task that was trained, for as long as it is registered.
+ *
+ * @returns what it was compiled from
+ */
+async function load(
+  { engine }: Served,
+  path: string,
+  digest: string,
+  signal: AbortSignal,
+): Promise<Instruction> {
+  const task = await engine.tasks.load(path, { signal });
+  const { source, training } = task;
+  if (!source || !training) task.dispose();
+  if (!source)
     throw new ApiError(
       400,
-      'The task file holds a task that was trained on examples, which this server would answer as untrained; load it in a program, with engine.loadTask.',
+      'The task file does not say what it was compiled from, only token ids; compile it from a text.',
       { code: 'invalid_file' },
     );
-  if (task.source) {
-    const { definition, examples, format, maxTokens } = task.source;
-    return { definition, examples, compiled: { format, maxTokens } };
-  }
-  throw new ApiError(
-    400,
-    'The task file does not say what it was compiled from, only token ids; compile it from a text.',
-    { code: 'invalid_file' },
-  );
+  const { definition, examples, format, maxTokens } = source;
+  const instruction = { definition, examples, compiled: { format, maxTokens } };
+  return training ? { ...instruction, trained: new SharedTask(task, digest) } : instruction;
 }
 
 /** An error that names no file of the server. */

@@ -1,14 +1,14 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { Served } from '../answering/served.js';
-import type { RegisteredTask, TaskRegistry } from '../answering/task-registry.js';
+import type { TaskRegistry } from '../answering/task-registry.js';
 import { endingOf } from '../http/ending.js';
 import type { TaskFolder } from './task-folder.js';
 import { INSTRUCTION, instructionOf, TASK, TASK_NAME, TASK_PARAMS, taskBody } from './schemas.js';
 
 const BODY = z.strictObject({
   ...INSTRUCTION,
-  name: TASK_NAME.optional().describe('A name to call it by, beside its id.'),
+  name: TASK_NAME.optional().describe('A name to call it by, beside its id and the names it has.'),
 });
 
 /** POST, GET and DELETE of /v1/tasks: tasks that are compiled ahead of their inputs. */
@@ -18,11 +18,6 @@ export function addTasks(
   tasks: TaskRegistry,
   folder: TaskFolder,
 ): void {
-  const shown = (task: RegisteredTask): z.infer<typeof TASK> => {
-    const cached = served.engine.tasks.find(served.requestOf(task.instruction));
-    return taskBody(task, cached ? { tier: cached.tier, bytes: cached.bytes } : null);
-  };
-
   app.route<{ Body: z.infer<typeof BODY> }>({
     method: 'POST',
     url: '/v1/tasks',
@@ -34,8 +29,13 @@ export function addTasks(
     },
     handler: async (request, reply) => {
       const { body } = request;
-      const { task, isNew } = await tasks.add(instructionOf(body), body.name, endingOf(request));
-      return reply.code(isNew ? 201 : 200).send(shown(task));
+      const { task, isNew, compileMilliseconds } = await tasks.add(
+        instructionOf(body),
+        body.name,
+        endingOf(request),
+      );
+      const read = compileMilliseconds === undefined ? {} : { compile_milliseconds: compileMilliseconds };
+      return reply.code(isNew ? 201 : 200).send({ ...taskBody(served, task), ...read });
     },
   });
 
@@ -48,13 +48,13 @@ export function addTasks(
         response: { 200: z.object({ object: z.literal('list'), data: z.array(TASK) }) },
       },
     },
-    async () => ({ object: 'list', data: tasks.list().map(shown) }),
+    async () => ({ object: 'list', data: tasks.list().map((task) => taskBody(served, task)) }),
   );
 
   app.get<{ Params: z.infer<typeof TASK_PARAMS> }>(
     '/v1/tasks/:id',
     { schema: { summary: 'A task', tags: ['Tasks'], params: TASK_PARAMS, response: { 200: TASK } } },
-    async (request) => shown(tasks.get(request.params.id)),
+    async (request) => taskBody(served, tasks.get(request.params.id)),
   );
 
   app.delete<{ Params: z.infer<typeof TASK_PARAMS> }>(

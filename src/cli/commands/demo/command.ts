@@ -195,7 +195,7 @@ function report(rows: DemoRow[], shown: Shown, seconds: number, options: DemoOpt
   print(`Done in ${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s.`);
   if (options.output === undefined) return;
   print(
-    `Serve what it trained to any client of OpenAI's API: npx hint serve ${shellWord(join(options.output, 'hint'))}`,
+    `Serve what it trained to any client of OpenAI's API, with a page to try it in: npx hint serve ${shellWord(join(options.output, 'hint'))}`,
   );
 }
 

@@ -1,0 +1,37 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { HintError } from '../../util/errors.js';
+import { GrammarBook } from './grammar-book.js';
+import type { GrammarReply, GrammarRequest, StepResult, Vocabulary } from './messages.js';
+
+// The library tells what is wrong with a grammar by printing it.
+const complaints: string[] = [];
+const note = (...parts: unknown[]): void => void complaints.push(parts.map(String).join(' '));
+Object.assign(globalThis.console, { log: note, warn: note, error: note });
+
+const book = new GrammarBook(workerData as Vocabulary, complaints);
+// One after the other: what is printed belongs to what runs.
+let last: Promise<void> = Promise.resolve();
+
+parentPort!.on('message', ({ number, request }: { number: number; request: GrammarRequest }) => {
+  last = last.then(async () => {
+    const reply = await answer(number, request);
+    const masks = 'result' in reply ? (reply.result as Partial<StepResult> | undefined)?.masks : undefined;
+    parentPort!.postMessage(reply, masks ? [masks.buffer as ArrayBuffer] : []);
+  });
+});
+
+async function answer(number: number, request: GrammarRequest): Promise<GrammarReply> {
+  try {
+    return { number, result: await run(request) };
+  } catch (error) {
+    if (error instanceof HintError) return { number, code: error.code, message: error.message };
+    const reason = error instanceof Error ? error.message : String(error);
+    return { number, code: 'INTERNAL', message: `The thread of grammars failed: ${reason}` };
+  }
+}
+
+async function run(request: GrammarRequest): Promise<unknown> {
+  if (request.kind === 'open') return book.open(request.source, request.rows);
+  if (request.kind === 'step') return book.step(request.session, request.accepted, request.rows);
+  return book.close(request.session);
+}
