@@ -3,7 +3,8 @@ import type { Constraint } from '../../inference/constrain/constraint.js';
 import type { Generation, GenerationEvent, TaskStreamOptions } from '../../inference/task/task.js';
 import { ApiError } from '../http/errors.js';
 import { checkInstruction, countInputs } from './lengths.js';
-import type { Instruction, Served, TaskUse } from './served.js';
+import type { Instruction, Served } from './served.js';
+import type { TaskUse } from './task-use.js';
 
 /** What is asked of the model, whichever way it was asked. */
 export interface Question {

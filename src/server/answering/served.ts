@@ -6,6 +6,7 @@ import { ApiError } from '../http/errors.js';
 import type { ServerLimits } from './limits.js';
 import type { Metrics } from './metrics.js';
 import type { SharedTask } from './shared-task.js';
+import type { TaskUse } from './task-use.js';
 import { Turns } from './turns.js';
 
 /** What says what to do: the definition with its examples. */
@@ -16,14 +17,6 @@ export interface Instruction {
   readonly compiled?: Pick<TaskSource, 'format' | 'maxTokens'>;
   /** Of a task file that was trained since: what answers, instead of what the instruction compiles to. */
   readonly trained?: SharedTask;
-}
-
-/** A task for one request, which releases it. */
-export interface TaskUse {
-  readonly task: Task;
-  /** Whether its instruction was not read for this request. */
-  readonly cached: boolean;
-  release(): void;
 }
 
 /** The model that a server answers with, and what it takes. */

@@ -1,5 +1,5 @@
 import type { Task } from '../../inference/task/task.js';
-import type { TaskUse } from './served.js';
+import type { TaskUse } from './task-use.js';
 
 /**
  * A trained task, which cannot be compiled again and so stays on the device while it is registered. It goes when it is
