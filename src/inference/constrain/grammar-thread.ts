@@ -1,8 +1,6 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { HintError } from '../../util/errors.js';
-import { packageRoot } from '../../util/package-root.js';
+import { workerScript } from '../../util/worker-script.js';
 import type { GrammarReply, GrammarRequest, Vocabulary } from './messages.js';
 
 /** A constraint takes milliseconds to compile; one that takes this long would hold up all others. */
@@ -49,14 +47,8 @@ export class GrammarThread {
   }
 
   private start(): Worker {
-    const script = join(packageRoot(), 'dist', 'bundle', 'workers', 'grammar.js');
-    if (!existsSync(script))
-      throw new HintError(
-        'NOT_FOUND',
-        `No compiled worker ${script}; run \`npm run build:ts\` and start again.`,
-      );
     this.generation++;
-    const worker = new Worker(script, { workerData: this.vocabulary, execArgv: [] });
+    const worker = new Worker(workerScript('grammar'), { workerData: this.vocabulary, execArgv: [] });
     // An engine that is left open keeps no process alive.
     worker.unref();
     worker.on('message', (reply: GrammarReply) => {
