@@ -10,9 +10,12 @@ import { basename, dirname, join } from 'node:path';
 import { ask, KIT, root } from './gpu/machine.mjs';
 import { ARCHIVE_MOST, trackedBytes, TREE_MOST } from './gpu/travel.mjs';
 
-/** The bundles but those of workers, as tests and benchmarks take single files of dist/. Of packages: other forms of the same code, sources, and what only downloads need. */
+/**
+ * The bundles but those of workers, as tests and benchmarks take single files of dist/, and what only `hint serve` needs. Of
+ * packages: tests, other forms of the same code, sources, and what only downloads need.
+ */
 const LEFT_OUT =
-  /\/dist\/bundle\/(library|cli)(\/|$)|\.(map|md|d\.ts|d\.mts|d\.cts|flow)$|\/(cmake-js|tar|node-api-headers|node-addon-api)(\/|$)|\/node_modules\/@huggingface(\/|$)|zod\/src\/|\/\.package-lock\.json$/;
+  /\/dist\/bundle\/(library|cli|page)(\/|$)|\/workers\/grammar\.js$|\/node_modules\/.*\/(tests?|bench(marks?)?|examples?)(\/|$)|\/(csv-parse\/dist|yaml\/browser)(\/|$)|\.(map|md|d\.ts|d\.mts|d\.cts|flow)$|\/(cmake-js|tar|node-api-headers|node-addon-api)(\/|$)|\/node_modules\/@huggingface(\/|$)|zod\/src\/|\/\.package-lock\.json$/;
 /** Documentation of npm. node-gyp stays, because npm looks for it before it runs anything. */
 const LEFT_OUT_OF_NPM = /\/npm\/(docs|man)(\/|$)|\.(md|map)$/;
 const NPM = '.gpu/node/lib/node_modules';

@@ -50,7 +50,8 @@ describe('the plain twin of a model', () => {
     await expect(twin.compile(request)).rejects.toThrow(/closed/);
     expect(() => own.plainTwin()).toThrow(/closed/);
     await engine.model.device.synchronize();
-    expect(engine.memory.bytes).toBe(bytes);
+    // What earlier tests have left may have been collected meanwhile.
+    expect(engine.memory.bytes).toBeLessThanOrEqual(bytes);
     expect(await before.generate(input, { maxTokens: 6 })).toEqual(expected);
   });
 
