@@ -54,7 +54,7 @@ export function addVerifyCommand(program: Command): void {
 
 function describe({ name, kind, passed, comparisons }: CaseResult, verbose: boolean): string {
   const worst = comparisons.reduce(
-    (a, b) => (b.difference / b.bound > a.difference / a.bound ? b : a),
+    (a, b) => (b.difference * a.bound > a.difference * b.bound ? b : a),
     comparisons[0]!,
   );
   const beyond = beyondBound(comparisons);
