@@ -165,6 +165,17 @@ export class Group {
   }
 
   /**
+   * What rank 0 finds, at every rank.
+   *
+   * @param find is called at rank 0 alone; what it gives is what JSON keeps
+   * @throws what `find` throws, at rank 0
+   */
+  async fromFirst<T>(find: () => T | Promise<T>, what: string): Promise<T> {
+    const own = this.rank === 0 ? { value: await find() } : {};
+    return ((await this.exchange<{ value?: T }>(own, what))[0] as { value: T }).value;
+  }
+
+  /**
    * Checks that all ranks have the same values.
    *
    * @param values by what they are called

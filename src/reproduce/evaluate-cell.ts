@@ -5,6 +5,7 @@ import type { Tokenizer } from '../formats/tokenizer/tokenizer.js';
 import { scoredAs } from '../evaluation/rouge.js';
 import { evaluateModel } from '../evaluation/evaluate.js';
 import { averageDatasets, evaluateP3 } from '../evaluation/rank-classification.js';
+import type { Group } from '../distributed/group.js';
 import { HintError } from '../util/errors.js';
 import { Engine } from '../inference/engine.js';
 import type { AnyModel } from '../model/family.js';
@@ -29,6 +30,8 @@ export interface CellScore {
 export interface EvaluationContext {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Processes that share the tasks, each of which has the whole score. */
+  readonly ranks?: Group | undefined;
 }
 
 /**
@@ -42,7 +45,11 @@ export async function evaluateCell(
   context: EvaluationContext,
 ): Promise<CellScore> {
   const { threads, device } = planned.config as { threads: number; device?: string };
-  const where = { threads, ...(device === undefined ? {} : { device }) };
+  const { ranks } = context;
+  const where = {
+    threads: ranks?.threadsOf(threads) ?? threads,
+    ...(device === undefined ? {} : { device }),
+  };
   await using engine = await Engine.open(model, { ...where, signal: context.signal });
   const { tokenizer } = engine;
   if (!tokenizer) throw new HintError('INTERNAL', `${model} was written without its tokenizer.`);
@@ -61,7 +68,7 @@ interface Tools {
 async function evaluateOnSni(
   { config: { data, system }, evaluation }: PlannedCell,
   tools: Tools,
-  { signal, onProgress }: EvaluationContext,
+  { signal, onProgress, ranks }: EvaluationContext,
 ): Promise<CellScore> {
   if (data.kind !== 'sni') throw unknownData(data.kind);
   const examples = await loadSniDataset({
@@ -76,7 +83,7 @@ async function evaluateOnSni(
     signal,
   });
   const { maxTokens, batchSize } = evaluation;
-  const options = { maxTokens, batchSize, track: scoredAs(data.track), signal, onProgress };
+  const options = { maxTokens, batchSize, track: scoredAs(data.track), signal, onProgress, ranks };
   const { scores, flopsPer100 } = await evaluateModel(tools, examples, options);
   const { rougeL: score, exactMatch, count: instances } = scores;
   return { score, exactMatch, instances, flopsPer100 };
@@ -85,7 +92,7 @@ async function evaluateOnSni(
 async function evaluateOnP3(
   { config: { data, system }, evaluation }: PlannedCell,
   tools: Tools,
-  { signal, onProgress }: EvaluationContext,
+  { signal, onProgress, ranks }: EvaluationContext,
 ): Promise<CellScore> {
   if (data.kind !== 'p3') throw unknownData(data.kind);
   const { form, shots } = data;
@@ -102,7 +109,7 @@ async function evaluateOnP3(
   const { datasets, average } = await evaluateP3(
     tools,
     { ...set, examples },
-    { maxTokens, batchSize, signal, onProgress },
+    { maxTokens, batchSize, signal, onProgress, ranks },
   );
   if (average === undefined)
     throw new HintError(

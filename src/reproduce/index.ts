@@ -11,7 +11,7 @@ import { table6 } from './table6.js';
 export type { Claim, Grid, GridCell, ModuleSizes, PaperSize } from './grid.js';
 export type { ReproduceSettings, StartingModel } from './settings.js';
 export { markdownOf, reportOf, checkReport, writeReport, type GridReport } from './report.js';
-export { runGrid, type CellOutcome, type GridEvent, type GridResult } from './runner.js';
+export { runGrid, type CellOutcome, type GridEvent, type GridResult, type RunGridOptions } from './runner.js';
 
 /** Every table that is a grid of training runs, in the order of the paper. A new one is a file here and a row in this list. */
 export const GRIDS: readonly Grid[] = [table1, table2, table3, table4, table5, table6, figure3];

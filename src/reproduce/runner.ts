@@ -1,7 +1,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { doneOnce, foundOnce, isAnyAborted, isOfAllRanks } from '../distributed/agreement.js';
+import type { Group } from '../distributed/group.js';
+import { requireSharedFolder } from '../distributed/shared-folder.js';
 import { HintError } from '../util/errors.js';
+import { sha256Hex } from '../util/hash.js';
 import { trainFromConfig } from '../training/run/run.js';
 import type { TrainingEvent } from '../training/run/events.js';
 import { removeDirectory } from '../util/atomic-directory.js';
@@ -54,6 +58,11 @@ export interface RunGridOptions {
   /** Aborting saves the run under way and returns what there is, as interrupted. */
   readonly signal?: AbortSignal | undefined;
   readonly onEvent?: ((event: GridEvent) => void) | undefined;
+  /**
+   * Processes that take each training and evaluation together, all of which call this with the same. Rank 0 writes, and each has the
+   * whole result. A training that diverges fails its cells; another error ends all of them.
+   */
+  readonly ranks?: Group | undefined;
 }
 
 /**
@@ -63,100 +72,143 @@ export interface RunGridOptions {
  * Below the output, `cells/ID/` and `pretrained/ID/` hold a run directory `run/`, and a record of the whole configuration
  * and the result. The id is a hash of all a result depends on, so a changed configuration is another cell.
  *
- * @throws HintError as {@link planCells}, before anything is run
+ * @throws HintError as {@link planCells}, before anything is run; INVALID_CONFIG where ranks have different grids, IO where they do not
+ *   share a disk; among ranks, what a cell throws
  */
 export async function runGrid(
   grid: Grid,
   settings: ReproduceSettings,
   options: RunGridOptions = {},
 ): Promise<GridResult> {
-  const { signal, onEvent } = options;
+  const { ranks } = options;
   const planned = await planCells(grid, settings);
+  await ranks?.requireSame(
+    {
+      'the number of cells': planned.length,
+      'the digest of the cells': sha256Hex(JSON.stringify(planned.map(({ folder }) => folder))).slice(0, 16),
+    },
+    'start all of them alike, with the same models and data.',
+  );
+  if (ranks) await requireSharedFolder(ranks, settings.output);
   const pretrained = new Pretrained(options);
   const cells: CellOutcome[] = [];
   for (const [i, one] of planned.entries()) {
-    const { cell, model, size, seed, folder } = one;
-    const place = { cell, model, size, seed, folder };
-    if (signal?.aborted) {
-      cells.push({ ...place, status: 'pending' });
-      continue;
-    }
-    const told = {
-      kind: 'cell',
-      index: i + 1,
-      total: planned.length,
-      label: labelOf(one, settings),
-    } as const;
-    try {
-      const before = await readRecord(folder);
-      if (!before) onEvent?.({ ...told, state: 'started' });
-      const result = before ?? (await runCell(one, told.label, pretrained, options));
-      onEvent?.({ ...told, state: before ? 'skipped' : 'finished', result });
-      cells.push({ ...place, status: 'done', result });
-    } catch (error) {
-      if (signal?.aborted && error instanceof HintError && error.code === 'ABORTED') {
-        cells.push({ ...place, status: 'pending' });
-        continue;
-      }
-      onEvent?.({ ...told, state: 'failed', error });
-      const code = error instanceof HintError ? error.code : 'INTERNAL';
-      const message = error instanceof Error ? error.message : String(error);
-      cells.push({ ...place, status: 'failed', error: { code, message } });
-    }
+    const label = labelOf(one, settings);
+    const told = { kind: 'cell', index: i + 1, total: planned.length, label } as const;
+    cells.push(await outcomeOf(one, told, pretrained, options));
   }
   return { grid, cells, interrupted: cells.some(({ status }) => status === 'pending') };
 }
 
-async function runCell(
+async function outcomeOf(
+  planned: PlannedCell,
+  told: Omit<Extract<GridEvent, { kind: 'cell' }>, 'state'>,
+  pretrained: Pretrained,
+  options: RunGridOptions,
+): Promise<CellOutcome> {
+  const { signal, onEvent, ranks } = options;
+  const { cell, model, size, seed, folder } = planned;
+  const place = { cell, model, size, seed, folder };
+  if (await isAnyAborted(ranks, signal)) return { ...place, status: 'pending' };
+  let isTraining = true;
+  try {
+    const before = await foundOnce(
+      ranks,
+      async () => (await readRecord(folder)) ?? null,
+      'learn which cells are done',
+    );
+    if (!before) onEvent?.({ ...told, state: 'started' });
+    const trained = before ? undefined : await trainCell(planned, told.label, pretrained, options);
+    if (!before && trained === undefined) return { ...place, status: 'pending' };
+    isTraining = false;
+    const result = before ?? (await scoreCell(planned, trained as string, told.label, options));
+    onEvent?.({ ...told, state: before ? 'skipped' : 'finished', result });
+    return { ...place, status: 'done', result };
+  } catch (error) {
+    if (ranks && !(isTraining && isOfAllRanks(error))) throw error;
+    if (signal?.aborted && error instanceof HintError && error.code === 'ABORTED')
+      return { ...place, status: 'pending' };
+    onEvent?.({ ...told, state: 'failed', error });
+    const code = error instanceof HintError ? error.code : 'INTERNAL';
+    const message = error instanceof Error ? error.message : String(error);
+    return { ...place, status: 'failed', error: { code, message } };
+  }
+}
+
+/** @returns the trained model; undefined where a signal stopped what it needs */
+async function trainCell(
   planned: PlannedCell,
   label: string,
   pretrained: Pretrained,
-  { signal, onEvent }: RunGridOptions,
+  options: RunGridOptions,
+): Promise<string | undefined> {
+  const { pretraining } = planned;
+  if (pretraining && (await pretrained.need(pretraining, label)) === undefined) return undefined;
+  return runToModel(planned, options, 'training', label);
+}
+
+async function scoreCell(
+  planned: PlannedCell,
+  model: string,
+  label: string,
+  { signal, onEvent, ranks }: RunGridOptions,
 ): Promise<CellScore> {
-  if (planned.pretraining) await pretrained.need(planned.pretraining, label);
-  const model = await runToModel(planned, { signal, onEvent }, 'training', label);
   const result = await evaluateCell(planned, model, {
     signal,
     onProgress: (done, total) => onEvent?.({ kind: 'evaluating', label, done, total }),
+    ranks,
   });
   const { config, evaluation, pretraining } = planned;
   const record = { version: 1, result, evaluation, config, pretraining: pretraining?.config };
-  await writeFileAtomic(recordFile(planned.folder), `${JSON.stringify(record, null, 2)}\n`);
-  await removeDirectory(join(config.output, 'checkpoints'));
+  const write = async (): Promise<void> => {
+    await writeFileAtomic(recordFile(planned.folder), `${JSON.stringify(record, null, 2)}\n`);
+    await removeDirectory(join(config.output, 'checkpoints'));
+  };
+  await doneOnce(ranks, write, 'have the score of a cell written');
   return result;
 }
 
 /** Pretrainings that cells share: each is run once, and one that fails fails every cell that needs it. */
 class Pretrained {
-  private readonly runs = new Map<string, Promise<string>>();
+  private readonly runs = new Map<string, Promise<string | undefined>>();
 
   constructor(private readonly options: RunGridOptions) {}
 
-  need(planned: PlannedRun, label: string): Promise<string> {
+  /** @returns the model; undefined where a signal stopped it */
+  need(planned: PlannedRun, label: string): Promise<string | undefined> {
     let run = this.runs.get(planned.id);
     if (!run) this.runs.set(planned.id, (run = runToModel(planned, this.options, 'pretraining', label)));
     return run;
   }
 }
 
-/** The model of a run that is there already, goes on, or starts. */
+/** The model of a run that is there already, goes on, or starts; undefined where a signal stopped it. */
 async function runToModel(
   { config }: PlannedRun,
-  { signal, onEvent }: RunGridOptions,
+  { signal, onEvent, ranks }: RunGridOptions,
   stage: 'pretraining' | 'training',
   label: string,
-): Promise<string> {
+): Promise<string | undefined> {
   const model = join(config.output, 'model');
-  if (existsSync(model)) return model;
-  await makeFolder(config.output);
-  const summary = await trainFromConfig(config, {
-    resume: existsSync(join(config.output, 'config.json')),
+  const state = async (): Promise<{ isDone: boolean; isBegun: boolean }> => {
+    const isDone = existsSync(model);
+    if (!isDone) await makeFolder(config.output);
+    return { isDone, isBegun: existsSync(join(config.output, 'config.json')) };
+  };
+  const { isDone, isBegun } = await foundOnce(ranks, state, 'learn how far a run is');
+  if (isDone) return model;
+  const { status } = await trainFromConfig(config, {
+    resume: isBegun,
     signal,
     onEvent: (event) => onEvent?.({ kind: 'run', stage, label, event }),
+    ranks,
   });
-  if (summary.status === 'stopped')
-    throw new HintError('ABORTED', `${label} was stopped at step ${summary.step} of ${summary.steps}.`);
-  if (stage === 'pretraining') await removeDirectory(join(config.output, 'checkpoints'));
+  if (status === 'stopped') return undefined;
+  // Before the others look for the model.
+  const clean = async (): Promise<void> => {
+    if (stage === 'pretraining') await removeDirectory(join(config.output, 'checkpoints'));
+  };
+  await doneOnce(ranks, clean, 'have a model written');
   return model;
 }
 

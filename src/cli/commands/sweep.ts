@@ -5,6 +5,7 @@ import type { Spread } from '../../training/runs/compare-runs.js';
 import {
   planSweep,
   runSweep,
+  type RunSweepOptions,
   type SweepAxis,
   type SweepEvent,
   type SweepPlan,
@@ -14,6 +15,7 @@ import { HintError } from '../../util/errors.js';
 import { checkReplaceable } from '../../util/existing.js';
 import { readJson } from '../../util/read-file.js';
 import { action, EXIT, note, print, printJson, table } from '../support/context.js';
+import { amongRanks } from '../support/ranks.js';
 import { collect, jsonOption, wholeNumber } from '../support/options.js';
 import { reporter } from '../support/run-settings.js';
 
@@ -54,28 +56,36 @@ export function addSweepCommand(program: Command): void {
         '  $ hint sweep hint.json --grid model.hint.adapterSize=16,64 --set validation.fraction=0.1 --set validation.metric=loss',
     )
     .action(
-      action(async (signal, file: string, options: SweepOptions) => {
-        const config = applyOverrides(await readJson(file, 'the settings'), options.set);
-        const named = options.output ?? (config as { output?: unknown } | null)?.output;
-        if (typeof named !== 'string')
-          throw new HintError('INVALID_ARGUMENT', 'Nothing says where the runs are written; give --output.');
-        const axes = options.grid.map(parseAxis);
-        const plan = planSweep({ config, axes, seeds: options.seeds, output: named, source: file });
-        await checkReplaceable(join(plan.output, 'sweep.json'), {
-          name: 'the ranking of a sweep',
-          fits: (head) => /^\s*\{\s*"version"\s*:\s*1,\s*"metric"/.test(head),
-        });
-        const result = await runSweep(plan, { signal, onEvent: narrate(options.json) });
-        if (options.json) printJson(result);
-        else print(describe(plan, result));
-        if (result.interrupted) {
-          note('Stopped; the same command goes on from here.');
-          return EXIT.interrupted;
-        }
-        const failed = result.ranking.some(({ runs }) => runs.some(({ status }) => status === 'failed'));
-        return failed ? EXIT.failed : EXIT.ok;
-      }),
+      action((signal, file: string, options: SweepOptions) =>
+        amongRanks((ranks) => sweep(file, options, { signal, ranks })),
+      ),
     );
+}
+
+async function sweep(
+  file: string,
+  options: SweepOptions,
+  { signal, ranks }: Pick<RunSweepOptions, 'signal' | 'ranks'>,
+): Promise<number> {
+  const config = applyOverrides(await readJson(file, 'the settings'), options.set);
+  const named = options.output ?? (config as { output?: unknown } | null)?.output;
+  if (typeof named !== 'string')
+    throw new HintError('INVALID_ARGUMENT', 'Nothing says where the runs are written; give --output.');
+  const axes = options.grid.map(parseAxis);
+  const plan = planSweep({ config, axes, seeds: options.seeds, output: named, source: file });
+  await checkReplaceable(join(plan.output, 'sweep.json'), {
+    name: 'the ranking of a sweep',
+    fits: (head) => /^\s*\{\s*"version"\s*:\s*1,\s*"metric"/.test(head),
+  });
+  const result = await runSweep(plan, { signal, ranks, onEvent: narrate(options.json) });
+  if (options.json) printJson(result);
+  else print(describe(plan, result));
+  if (result.interrupted) {
+    note('Stopped; the same command goes on from here.');
+    return EXIT.interrupted;
+  }
+  const failed = result.ranking.some(({ runs }) => runs.some(({ status }) => status === 'failed'));
+  return failed ? EXIT.failed : EXIT.ok;
 }
 
 /**

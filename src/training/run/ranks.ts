@@ -95,9 +95,7 @@ export async function planOfFirst(
   ranks: Group | undefined,
   plan: () => Promise<MemoryPlan>,
 ): Promise<MemoryPlan> {
-  if (!ranks) return plan();
-  const own = ranks.rank === 0 ? await plan() : null;
-  return (await ranks.exchange(own, 'learn how rank 0 spends memory'))[0] as MemoryPlan;
+  return ranks ? ranks.fromFirst(plan, 'learn how rank 0 spends memory') : plan();
 }
 
 /** The memory that a rank may plan with, where settings leave it open: ranks of a host share what it has. */

@@ -1,5 +1,8 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { doneOnce, foundOnce, isAnyAborted, isOfAllRanks } from '../../distributed/agreement.js';
+import { Group } from '../../distributed/group.js';
+import { callback, checked, instance, optional, options as optionsOf, signal as signalKind } from '../../util/arguments.js';
 import { writeFileAtomic } from '../../util/atomic-file.js';
 import { HintError } from '../../util/errors.js';
 import { sha256Hex } from '../../util/hash.js';
@@ -98,6 +101,23 @@ export type SweepEvent =
     }
   | { kind: 'training'; name: string; event: TrainingEvent };
 
+/** How a sweep is run. */
+export interface RunSweepOptions {
+  /** Aborting it saves the run under way and returns what there is, as interrupted. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onEvent?: ((event: SweepEvent) => void) | undefined;
+  /**
+   * Processes that take each run together, all of which call this with the same. Rank 0 writes, and each has the whole result.
+   * A run that diverges is reported; another error ends all of them.
+   */
+  readonly ranks?: Group | undefined;
+}
+
+const RUN_SWEEP = optionsOf<RunSweepOptions>({
+  signal: optional(signalKind),
+  onEvent: optional(callback()),
+  ranks: optional(instance(Group, 'a Group')),
+});
 const MOST_RUNS = 10_000;
 const LONGEST_NAME = 100;
 
@@ -151,19 +171,21 @@ export function planSweep({ config, axes, seeds, output, source }: SweepSettings
  * Runs a sweep, one run after the other. A finished run is skipped, one that was stopped goes on where it was, one that fails is
  * reported, and the others have their turn; `sweep.json` has the ranking.
  *
- * @param options.signal aborting it saves the run under way and returns what there is, as interrupted
- * @throws HintError INVALID_ARGUMENT when another process works on the sweep, IO
+ * @throws HintError INVALID_ARGUMENT when another process works on the sweep, INVALID_CONFIG where ranks have different sweeps, IO;
+ *   among ranks, what a run throws
  */
-export async function runSweep(
-  plan: SweepPlan,
-  options: { signal?: AbortSignal | undefined; onEvent?: ((event: SweepEvent) => void) | undefined } = {},
-): Promise<SweepResult> {
+export async function runSweep(plan: SweepPlan, options: RunSweepOptions = {}): Promise<SweepResult> {
+  const { ranks } = checked(RUN_SWEEP, options, 'options');
   const { output, runs, metric } = plan;
-  await makeFolder(output);
-  const unlock = await takeLock(join(output, 'lock.json'), {
-    doing: `sweeping in ${output}`,
-    instead: 'another output directory',
-  });
+  await ranks?.requireSame(
+    {
+      'the folder of the sweep': resolve(output),
+      'the number of runs': runs.length,
+      'the digest of their names': sha256Hex(JSON.stringify(runs.map(({ name }) => name))).slice(0, 16),
+    },
+    'start all of them alike.',
+  );
+  const unlock = await lockAtFirst(output, ranks);
   try {
     const swept: SweptRun[] = [];
     for (const [i, planned] of runs.entries()) {
@@ -172,37 +194,56 @@ export async function runSweep(
     }
     const interrupted = swept.some(({ status }) => status === 'pending');
     const result = { metric, ranking: rank(plan, swept), interrupted };
-    await writeFileAtomic(join(output, 'sweep.json'), `${JSON.stringify({ version: 1, ...result }, null, 2)}\n`);
+    const text = `${JSON.stringify({ version: 1, ...result }, null, 2)}\n`;
+    await doneOnce(ranks, () => writeFileAtomic(join(output, 'sweep.json'), text), 'have the ranking written');
     return result;
   } finally {
-    await unlock();
+    await unlock?.();
   }
+}
+
+/** @returns what gives the folder of the sweep free again, at the process that has it */
+async function lockAtFirst(
+  output: string,
+  ranks: Group | undefined,
+): Promise<(() => Promise<void>) | undefined> {
+  let unlock: (() => Promise<void>) | undefined;
+  const lock = async (): Promise<void> => {
+    await makeFolder(output);
+    unlock = await takeLock(join(output, 'lock.json'), {
+      doing: `sweeping in ${output}`,
+      instead: 'another output directory',
+    });
+  };
+  await doneOnce(ranks, lock, 'have the folder of the sweep locked');
+  return unlock;
 }
 
 async function runOne(
   { name, config }: PlannedRun,
   metric: SweepPlan['metric'],
   told: Omit<Extract<SweepEvent, { kind: 'run' }>, 'state'>,
-  { signal, onEvent }: NonNullable<Parameters<typeof runSweep>[1]>,
+  { signal, onEvent, ranks }: RunSweepOptions,
 ): Promise<SweptRun> {
   const place = { path: config.output, seed: config.seed };
-  if (signal?.aborted) return { ...place, status: 'pending' };
+  if (await isAnyAborted(ranks, signal)) return { ...place, status: 'pending' };
   try {
-    const isBegun = existsSync(join(config.output, 'config.json'));
-    const isDone = isBegun && (await isFinished(config));
+    const { isBegun, isDone } = await foundOnce(ranks, () => stateOf(config), 'learn how far the run is');
     if (!isDone) {
       onEvent?.({ ...told, state: 'started' });
       const { status } = await trainFromConfig(config, {
         resume: isBegun,
         signal,
         onEvent: (event) => onEvent?.({ kind: 'training', name, event }),
+        ranks,
       });
       if (status === 'stopped') return { ...place, status: 'pending' };
     }
-    const score = await scoreOf(config.output, metric);
+    const score = await foundOnce(ranks, () => scoreOf(config.output, metric), 'learn the score of the run');
     onEvent?.({ ...told, state: isDone ? 'skipped' : 'finished', score });
     return { ...place, status: 'done', score };
   } catch (error) {
+    if (ranks && !isOfAllRanks(error)) throw error;
     if (signal?.aborted && error instanceof HintError && error.code === 'ABORTED')
       return { ...place, status: 'pending' };
     onEvent?.({ ...told, state: 'failed', error });
@@ -210,6 +251,11 @@ async function runOne(
     const message = error instanceof Error ? error.message : String(error);
     return { ...place, status: 'failed', error: { code, message } };
   }
+}
+
+async function stateOf(config: TrainingConfig): Promise<{ isBegun: boolean; isDone: boolean }> {
+  const isBegun = existsSync(join(config.output, 'config.json'));
+  return { isBegun, isDone: isBegun && (await isFinished(config)) };
 }
 
 // Where a run computes and how often it writes are not what its scores depend on.

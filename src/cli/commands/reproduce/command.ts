@@ -11,7 +11,11 @@ import {
   selectCells,
   writeReport,
   type GridEvent,
+  type RunGridOptions,
 } from '../../../reproduce/index.js';
+import { doneOnce, foundOnce } from '../../../distributed/agreement.js';
+import { requireSharedFolder } from '../../../distributed/shared-folder.js';
+import { amongRanks } from '../../support/ranks.js';
 import { shotList } from '../../support/choices.js';
 import { batchSizeOption } from '../../support/decoding.js';
 import { action, EXIT, note, print, printJson, table } from '../../support/context.js';
@@ -91,47 +95,63 @@ export function addReproduceCommand(program: Command): void {
         '  $ hint reproduce figure4 --size base --shots 0..5',
     )
     .action(
-      action(async (signal, name: string, options: ReproduceOptions, command: Command) => {
-        if (name === 'figure4') {
+      action((signal, name: string, options: ReproduceOptions, command: Command) =>
+        amongRanks(async (ranks) => {
+          if (name !== 'figure4') return reproduceGrid(name, options, { signal, ranks });
+          if (ranks)
+            throw new HintError(
+              'INVALID_ARGUMENT',
+              `figure4 times inference in one process, and ${ranks.size} were started; start it without a launcher.`,
+            );
           await reproduceFigure4(options, command, signal);
           return EXIT.ok;
-        }
-        refuseFigure4Options(name, options);
-        const grid = selectCells(findGrid(name), { rows: options.row, columns: options.column });
-        if (options.demo && grid.dataset !== 'sni')
-          throw new HintError(
-            'INVALID_ARGUMENT',
-            `The demo has instruction tasks, but ${name} is about P3; give --data with a P3 directory instead of --demo.`,
-          );
-        await checkReport(grid, options.output);
-        const world = options.demo ? await demoWorld(join(options.output, 'demo')) : undefined;
-        const settings = await readSettings(options, world);
-        const result = await runGrid(grid, settings, { signal, onEvent: narrate(options.json) });
-        const files = await writeReport(result, settings);
-        const report = reportOf(result, settings);
-        if (options.json) printJson({ ...report, files });
-        else {
-          print(
-            table(
-              ['system', 'setting', 'model', grid.metric, 'seeds'],
-              report.figures.map(({ row, column, model, score, seeds }) => [
-                row,
-                column,
-                model,
-                score?.toFixed(1) ?? '',
-                seeds.length,
-              ]),
-            ),
-          );
-          for (const file of files) note(`Written: ${file}`);
-        }
-        if (result.interrupted) {
-          note('Stopped; the same command goes on from here.');
-          return EXIT.interrupted;
-        }
-        return report.complete ? EXIT.ok : EXIT.failed;
-      }),
+        }),
+      ),
     );
+}
+
+async function reproduceGrid(
+  name: string,
+  options: ReproduceOptions,
+  { signal, ranks }: Pick<RunGridOptions, 'signal' | 'ranks'>,
+): Promise<number> {
+  refuseFigure4Options(name, options);
+  const grid = selectCells(findGrid(name), { rows: options.row, columns: options.column });
+  if (options.demo && grid.dataset !== 'sni')
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `The demo has instruction tasks, but ${name} is about P3; give --data with a P3 directory instead of --demo.`,
+    );
+  await checkReport(grid, options.output);
+  if (ranks) await requireSharedFolder(ranks, options.output);
+  const folder = join(options.output, 'demo');
+  if (options.demo) await doneOnce(ranks, () => demoWorld(folder), 'have the demo written');
+  const world = options.demo ? await demoWorld(folder) : undefined;
+  const settings = await readSettings(options, world);
+  const result = await runGrid(grid, settings, { signal, ranks, onEvent: narrate(options.json) });
+  const files = await foundOnce(ranks, () => writeReport(result, settings), 'have the report written');
+  const report = reportOf(result, settings);
+  if (options.json) printJson({ ...report, files });
+  else {
+    print(
+      table(
+        ['system', 'setting', 'model', grid.metric, 'seeds'],
+        report.figures.map(({ row, column, model, score, seeds }) => [
+          row,
+          column,
+          model,
+          score?.toFixed(1) ?? '',
+          seeds.length,
+        ]),
+      ),
+    );
+    for (const file of files) note(`Written: ${file}`);
+  }
+  if (result.interrupted) {
+    note('Stopped; the same command goes on from here.');
+    return EXIT.interrupted;
+  }
+  return report.complete ? EXIT.ok : EXIT.failed;
 }
 
 /** Figure 4's own options mean nothing to a grid of training runs. */
