@@ -29,7 +29,7 @@ export interface TrainingRates {
   readonly examplesPerSecond: number;
   /** Tokens that are not padding. */
   readonly tokensPerSecond: number;
-  /** Of the engine: FLOP/s of useful work, and as a share of the matrix product measured in turns with it. */
+  /** Of the engine: FLOP/s of useful work, and as a share of the matrix product measured in turns with it, by every rank. */
   readonly flopsPerSecond?: number;
   readonly shareOfRoof?: number;
   /** Examples per second over those of the peer that does the same. */
@@ -40,7 +40,7 @@ export interface TrainingRates {
 export function trainingRates(part: TrainingPart): TrainingRates[] {
   const examplesPerSecond = ({ seconds }: MeasuredSystem): number =>
     (part.batchSize * seconds.length) / total(seconds);
-  const roof = 1 / median(part.samples.roof ?? [NaN]);
+  const roof = (part.ranks ?? 1) / median(part.samples.roof ?? [NaN]);
   return part.systems.map((measured) => {
     const { system, seconds, flops } = measured;
     const reads = system === 'hint' || system === 'hint-torch' ? 'hint' : 't5';
@@ -76,7 +76,7 @@ export function trainingMarkdown(part: TrainingPart): string {
   const head = ['system', 'examples/s', 'useful tokens/s', 'padding', 'useful work', 'of the roof', 'over its peer', 'memory', 'lag p99']; // prettier-ignore
   return [
     momentSentence(part),
-    `Forward, backward and Adafactor of every parameter on ${part.rounds} batch${part.rounds === 1 ? '' : 'es'} of ${part.batchSize} examples of ${part.tasks} tasks, on ${part.device}; lengths log-normal around the medians of Super-NaturalInstructions (${lengths.fullMedian} with the instruction, ${lengths.instanceMedian} and ${lengths.instructionMedian} apart; sigma ${lengths.sigma}, at most ${lengths.inputMost}), targets around ${lengths.targetMedian}. Plain T5 reads the instruction with every input, HINT once a task. ${settingsOf(part)} roof is a large ${part.computeDtype ? `${part.computeDtype} ` : ''}matrix product in turns with the steps: ${(1e-9 / median(part.samples.roof ?? [NaN])).toFixed(0)} GFLOP/s.`,
+    `Forward, backward and Adafactor of every parameter on ${part.rounds} batch${part.rounds === 1 ? '' : 'es'} of ${part.batchSize} examples of ${part.tasks} tasks, on ${part.device}${part.ranks === undefined ? '' : ` by ${part.ranks} ranks together, the memory, lag and products being those of rank 0`}; lengths log-normal around the medians of Super-NaturalInstructions (${lengths.fullMedian} with the instruction, ${lengths.instanceMedian} and ${lengths.instructionMedian} apart; sigma ${lengths.sigma}, at most ${lengths.inputMost}), targets around ${lengths.targetMedian}. Plain T5 reads the instruction with every input, HINT once a task. ${settingsOf(part)} roof is a large ${part.computeDtype ? `${part.computeDtype} ` : ''}matrix product in turns with the steps: ${(1e-9 / median(part.samples.roof ?? [NaN])).toFixed(0)} GFLOP/s.`,
     markdownTable(head, rows).join('\n'),
     ...peerSentences(part),
   ].join('\n\n');

@@ -1,3 +1,4 @@
+import type { Group } from '../distributed/group.js';
 import type { BackwardPlan } from '../model/memory/backward-plan.js';
 import type { ModelConfig } from '../model/config/config.js';
 import type { FloatDType } from '../tensor/ops.js';
@@ -43,6 +44,8 @@ export interface TrainingMeasurementOptions {
   readonly threads?: number | undefined;
   /** A Python file that builds HINT in PyTorch; see bench/peers/hint_torch.py. */
   readonly hintPeer?: string | undefined;
+  /** Processes that take the engine's steps together, all of which measure the same; peers are left out. */
+  readonly ranks?: Group | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called with what is left out, and why. */
   readonly note?: ((text: string) => void) | undefined;
@@ -81,6 +84,8 @@ export interface TrainingPart extends MomentDescription {
   readonly peerBatch?: number;
   readonly autocast?: string;
   readonly rounds: number;
+  /** Processes that took each step together; absent: one took it. */
+  readonly ranks?: number;
   readonly lengths: typeof TRAINING_LENGTHS;
   /** By batch, tokens that are not padding; HINT reads every instruction of a batch once. */
   readonly usefulTokens: readonly { readonly t5: number; readonly hint: number }[];

@@ -1,6 +1,7 @@
 import { buildBatch, type TokenizedExample } from '../data/batch.js';
 import { splitByTokens } from '../data/sampling.js';
 import { HintError } from '../util/errors.js';
+import type { Group } from '../distributed/group.js';
 import { usefulFlops } from '../accounting/training-flops.js';
 import type { BackwardPlan } from '../model/memory/backward-plan.js';
 import { DropoutPlan } from '../model/trainable/dropout.js';
@@ -16,6 +17,7 @@ import { keepParameters } from '../training/step/param-dtype.js';
 import type { OptimizerGroup } from '../training/step/parameter-groups.js';
 import { watchEventLoopLag } from '../util/event-loop-lag.js';
 import { threadCpuSeconds } from '../util/thread-cpu.js';
+import { TrainerSteps } from './trainer-steps.js';
 import { secondsOf } from './turns.js';
 
 /** How an engine trains. */
@@ -46,7 +48,7 @@ const ROOF_TRIES = 3;
 
 /**
  * Training steps of one model: forward and backward pass of every microbatch, then an Adafactor update of every
- * parameter.
+ * parameter. Ranks take each step together.
  */
 export class EngineSteps {
   readonly observed: ObservedSteps = { flops: [], peakBytes: 0, lagP99: 0 };
@@ -54,17 +56,24 @@ export class EngineSteps {
   cpuSeconds = 0;
   private readonly gradients: Gradients;
   private update = 0;
+  private readonly together: TrainerSteps | undefined;
 
   private constructor(
     private readonly model: EncoderDecoderModel,
     private readonly optimizer: Optimizer,
     private readonly settings: StepSettings,
+    private readonly ranks: Group | undefined,
   ) {
     this.gradients = new Gradients(model.device);
+    this.together = ranks && new TrainerSteps(model, optimizer, settings);
   }
 
   /** Keeps the model's parameters as the settings say, and starts an optimizer of them all. */
-  static async create(model: EncoderDecoderModel, settings: StepSettings): Promise<EngineSteps> {
+  static async create(
+    model: EncoderDecoderModel,
+    settings: StepSettings,
+    ranks?: Group,
+  ): Promise<EngineSteps> {
     const { device, parameters } = model;
     const { computeDtype, paramDtype } = settings;
     parameters.computeDtype = computeDtype;
@@ -77,16 +86,20 @@ export class EngineSteps {
       ...(paramDtype === 'bf16' && { paramRounding: 'stochastic' }),
     };
     const groups = await device.inSlices(keepParameters(parameters, [all], paramDtype));
-    return new EngineSteps(model, await Optimizer.create(device, ADAFACTOR, groups), settings);
+    const optimizer = await Optimizer.create(device, ADAFACTOR, groups, ranks);
+    return new EngineSteps(model, optimizer, settings, ranks);
   }
 
   /**
+   * @param examples of all ranks, the same at each
    * @returns seconds of one step
-   * @throws HintError NUMERIC when the loss is no number, OUT_OF_MEMORY
+   * @throws HintError NUMERIC when the loss is no number, OUT_OF_MEMORY, RANK_LOST
    */
   async step(examples: readonly TokenizedExample[]): Promise<number> {
     const { device } = this.model;
     await device.synchronize();
+    // One that is late would be waited for within the step.
+    await this.ranks?.exchange(null, 'begin a measured step');
     device.resetPeakMemory();
     const endWatch = watchEventLoopLag();
     const cpuBefore = threadCpuSeconds();
@@ -101,6 +114,10 @@ export class EngineSteps {
   }
 
   private async train(examples: readonly TokenizedExample[]): Promise<void> {
+    if (this.together) {
+      await this.together.step(examples);
+      return;
+    }
     const { model, gradients, optimizer, update, settings } = this;
     const { dropoutRate } = model.config;
     const losses = [];

@@ -18,21 +18,26 @@ import {
 import { EngineSteps, matrixRoof } from './training-steps.js';
 import { alternate } from './turns.js';
 
+const BY_RANKS = {
+  skipped:
+    'it trains in one process; "hint bench scaling" compares ranks with PyTorch\'s DistributedDataParallel.',
+};
+
 /**
  * Whole training steps (forward, backward, Adafactor on every parameter) on batches of mixed tasks whose lengths are
  * spread as in Super-NaturalInstructions. All systems get the same examples in turns: plain T5 reads the instruction
  * with every input, HINT reads every different instruction once. A large matrix product, the roof, is measured in turns
- * with them.
+ * with them. Ranks take the engine's steps together; each measures the roof by itself, all at the same time.
  *
  * @throws HintError OUT_OF_MEMORY, NOT_SUPPORTED when a named peer cannot be loaded or one fails on the way, ABORTED
  */
 export async function measureTraining(options: TrainingMeasurementOptions): Promise<TrainingPart> {
-  const { config, systems, batchSize, tasks, tokenBudget, rounds, signal, onProgress } = options;
+  const { config, systems, batchSize, tasks, tokenBudget, rounds, ranks, signal, onProgress } = options;
   const { computeDtype = 'f32', paramDtype = 'f32', backward = 'none' } = options;
   const moment = await describeMoment();
   const device = new Device({
     device: options.device ?? 'cpu',
-    threads: options.threads ?? 0,
+    threads: ranks?.threadsOf(options.threads ?? 0) ?? options.threads ?? 0,
   });
   const peers = new Map<TrainingPeerName, TrainingPeer>();
   const skipped: Record<string, string> = {};
@@ -43,12 +48,10 @@ export async function measureTraining(options: TrainingMeasurementOptions): Prom
     // The first batch warms up.
     const batches = Array.from({ length: rounds + 1 }, () => drawBatch(uniform, shape));
     for (const name of TRAINING_PEERS.filter((peer) => systems.includes(peer))) {
-      const peer = await startTrainingPeer(
-        name,
-        options,
-        options.threads ?? moment.cores,
-        batches[0] as DrawnBatch,
-      );
+      const threads = options.threads ?? moment.cores;
+      const peer = ranks
+        ? BY_RANKS
+        : await startTrainingPeer(name, options, threads, batches[0] as DrawnBatch);
       if ('skipped' in peer) skipped[name] = peer.skipped;
       else peers.set(name, peer);
       if ('skipped' in peer) options.note?.(`${name} is left out: ${peer.skipped}`);
@@ -56,8 +59,9 @@ export async function measureTraining(options: TrainingMeasurementOptions): Prom
     const engine = new Map<TrainingSystem, EngineSteps>();
     const settings = { tokenBudget, computeDtype, paramDtype, backward };
     if (systems.includes('hint') && config.hint)
-      engine.set('hint', await EngineSteps.create(model, settings));
-    if (systems.includes('t5')) engine.set('t5', await EngineSteps.create(plainModel(model), settings));
+      engine.set('hint', await EngineSteps.create(model, settings, ranks));
+    if (systems.includes('t5'))
+      engine.set('t5', await EngineSteps.create(plainModel(model), settings, ranks));
 
     const measurements: Record<string, () => Promise<number>> = {
       roof: matrixRoof(device, computeDtype, options.roofSide),
@@ -89,6 +93,7 @@ export async function measureTraining(options: TrainingMeasurementOptions): Prom
       paramDtype,
       runAgain: backward,
       rounds,
+      ...(ranks && { ranks: ranks.size }),
       lengths: TRAINING_LENGTHS,
       usefulTokens: batches.slice(1).map(({ plain, hint }) => ({
         t5: usefulTokens(plain),

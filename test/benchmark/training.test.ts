@@ -5,6 +5,7 @@ import { drawBatch, usefulTokens } from '../../src/benchmark/training-examples.j
 import { trainingMarkdown, trainingRates } from '../../src/benchmark/training-report.js';
 import { measureTraining } from '../../src/benchmark/training.js';
 import type { TrainingMeasurementOptions, TrainingPart } from '../../src/benchmark/training-run.js';
+import { Group } from '../../src/distributed/group.js';
 import { benchmarkSeries } from '../../src/benchmark/compare.js';
 import { FULL_HINT, tinyConfig } from '../inference/models.js';
 
@@ -117,4 +118,20 @@ it('systems are measured on the same examples: an instance is the end of what pl
   );
   const rest = hint.reduce((sum, { input, target }) => sum + input.length + target.length, 0);
   expect(usefulTokens(hint)).toBe(once + rest);
+});
+
+it('ranks do the same useful work, and leave peers to another command', async () => {
+  const alone = await measureTraining({ ...OPTIONS, systems: ['hint', 't5'] });
+  const ranks = await Group.join('alone');
+  const part = await measureTraining({ ...OPTIONS, ranks });
+  await ranks.close();
+  expect(part.ranks).toBe(1);
+  expect(part.systems.map(({ system, flops }) => [system, flops])).toEqual(
+    alone.systems.map(({ system, flops }) => [system, flops]),
+  );
+  expect(part.skipped['hf']).toContain('"hint bench scaling"');
+  expect(trainingMarkdown(part)).toContain('on cpu by 1 ranks together');
+  expect(alone).not.toHaveProperty('ranks');
+  const [one] = trainingRates({ ...part, ranks: 2 });
+  expect(one!.shareOfRoof).toBeCloseTo(trainingRates(part)[0]!.shareOfRoof! / 2, 10);
 });

@@ -1,13 +1,12 @@
 import { hrtime } from 'node:process';
 import type { TokenizedExample } from '../../data/batch.js';
 import type { Group } from '../../distributed/group.js';
-import { parseModelConfig } from '../../model/config/config.js';
+import { parseModelConfig, type ModelConfig } from '../../model/config/config.js';
 import { Device } from '../../tensor/device.js';
 import type { CommunicationInterval } from '../../tensor/native.js';
-import type { ExampleSource } from '../../training/sources/example-source.js';
 import { ADAFACTOR, Optimizer } from '../../training/step/optimizer.js';
-import { Trainer, type StepReport } from '../../training/step/trainer.js';
 import { randomModel, uniforms } from '../random-model.js';
+import { TrainerSteps } from '../trainer-steps.js';
 import { drawBatch } from '../training-examples.js';
 
 /** What a process of a measurement trains. */
@@ -41,15 +40,15 @@ export interface RankTimeline {
   readonly intervals: readonly CommunicationInterval[];
 }
 
-const Z_LOSS = 1e-4;
-const LEARNING_RATE = 1e-3;
-
 /** Training steps of one process, alone or with others, that are taken on demand. */
 export class ScalingSteps {
+  private readonly uniform = uniforms(3);
+
   private constructor(
-    private readonly device: Device,
+    private readonly work: ScalingWork,
+    private readonly config: ModelConfig,
     private readonly ranks: Group | undefined,
-    private readonly steps: AsyncGenerator<StepReport, void, undefined>,
+    private readonly steps: TrainerSteps,
   ) {}
 
   /** Makes a model with random weights, the same at every rank. @throws HintError INVALID_CONFIG, OUT_OF_MEMORY */
@@ -60,69 +59,31 @@ export class ScalingSteps {
     const parameters = new Map(model.parameters.storedEntries());
     const group = { name: 'all', parameters, stepOffset: 0, multiplyByParameterScale: true } as const;
     const optimizer = await Optimizer.create(device, ADAFACTOR, [{ ...group, paramDtype: 'f32' }], ranks);
-    const source = new DrawnExamples(work, config.hint !== undefined, config.vocabSize);
-    const trainer = new Trainer(
-      { model, source, optimizer },
-      {
-        batchSize: work.batchSize,
-        tokenBudget: work.tokenBudget,
-        schedule: {
-          kind: 'constant',
-          learningRate: LEARNING_RATE,
-          warmupSteps: 0,
-          steps: Number.MAX_SAFE_INTEGER,
-        },
-        firstStep: 0,
-        dropout: config.dropoutRate,
-        generatorDropout: 0,
-        zLoss: Z_LOSS,
-        seed: 1,
-        backward: 'none',
-      },
-    );
-    // Nothing runs ahead: the next step belongs to another turn.
-    return new ScalingSteps(device, ranks, trainer.steps({ settleAt: () => true }));
+    const steps = new TrainerSteps(model, optimizer, { tokenBudget: work.tokenBudget, backward: 'none' });
+    return new ScalingSteps(work, config, ranks, steps);
   }
 
   /** @throws HintError NUMERIC, OUT_OF_MEMORY, RANK_LOST */
   async step(): Promise<ScalingStep> {
+    const examples = this.draw();
     this.ranks?.takeIntervals(true);
     const begin = now();
-    const { value } = await this.steps.next();
-    await this.device.synchronize();
+    const { communicationSeconds = 0, exposedSeconds = 0 } = await this.steps.step(examples);
     const end = now();
-    const { communicationSeconds = 0, exposedSeconds = 0 } = value as StepReport;
     const intervals = this.ranks?.takeIntervals(false) ?? [];
     const timeline = { rank: this.ranks?.rank ?? 0, begin, end, intervals };
     return { seconds: end - begin, communicationSeconds, exposedSeconds, timeline };
+  }
+
+  /** The same batches in every process, in the same order. */
+  private draw(): readonly TokenizedExample[] {
+    const { batchSize, tasks, part: [index, count] = [0, 1] } = this.work;
+    const { hint, plain } = drawBatch(this.uniform, { batchSize, tasks, vocabSize: this.config.vocabSize });
+    const all = this.config.hint ? hint : plain;
+    return all.slice(Math.floor((index * batchSize) / count), Math.floor(((index + 1) * batchSize) / count));
   }
 }
 
 function now(): number {
   return Number(hrtime.bigint()) / 1e9;
-}
-
-/** Batches that are drawn as they are asked for, the same in every process. */
-class DrawnExamples implements ExampleSource {
-  readonly fingerprint = 'drawn';
-  readonly size = undefined;
-  readonly state = 0;
-  private readonly uniform = uniforms(3);
-
-  constructor(
-    private readonly work: ScalingWork,
-    private readonly isHint: boolean,
-    private readonly vocabSize: number,
-  ) {}
-
-  async next(): Promise<readonly TokenizedExample[]> {
-    const { batchSize, tasks, part: [index, count] = [0, 1] } = this.work;
-    const { hint, plain } = drawBatch(this.uniform, { batchSize, tasks, vocabSize: this.vocabSize });
-    const all = this.isHint ? hint : plain;
-    return all.slice(Math.floor((index * batchSize) / count), Math.floor(((index + 1) * batchSize) / count));
-  }
-
-  restore(): void {
-    // Nothing is taken back: no step of a measurement is given up.
-  }
 }

@@ -5,79 +5,106 @@ import { HintError } from '../../util/errors.js';
 import { describeMoment } from '../machine.js';
 import { settingOf } from '../peer-settings.js';
 import { uniforms } from '../random-model.js';
-import { drawBatch } from '../training-examples.js';
+import { drawBatch, type DrawnBatch } from '../training-examples.js';
 import { alternate, secondsOf } from '../turns.js';
-import { startDdp, type DdpPeer } from './ddp-peer.js';
+import { startDdp } from './ddp-peer.js';
 import { EngineProcesses } from './engine-processes.js';
-import type { EngineScaling, EngineSystem, ScalingOptions, ScalingPart } from './scaling-run.js';
+import type { EngineScaling, EngineSystem, PeerScaling, ScalingOptions, ScalingPart } from './scaling-run.js';
 import type { ScalingAnswer } from './scaling-worker.js';
 import { timelineBlocks } from './timeline.js';
 
 /**
  * Strong scaling: the same training steps by one process of one thread, by several ranks of one thread each, and by as many processes
  * that do not know of each other and take a part of the batch each, which is what ranks could reach; beside plain T5 under
- * PyTorch's DistributedDataParallel. All take turns.
+ * PyTorch's DistributedDataParallel. What is compared takes turns: first all that trains HINT, then all that trains plain T5, so
+ * that the processes of one of them are in memory at a time.
  *
  * @throws HintError NOT_SUPPORTED where mpirun, or the engine's library for it, is missing; OUT_OF_MEMORY, ABORTED
  */
 export async function measureScaling(options: ScalingOptions): Promise<ScalingPart> {
-  const { config, systems, ranks, batchSize, tasks, tokenBudget, rounds, signal, onProgress } = options;
+  const { config, systems, ranks, batchSize, tasks, tokenBudget, rounds } = options;
   const moment = await describeMoment();
-  const engine = new Map<EngineSystem, Measured>();
-  const skipped: Record<string, string> = {};
-  let ddp: DdpPeer | undefined;
   const plain = adaptConfig(config, { withoutHint: true });
+  const hasHint = systems.includes('hint') && config.hint !== undefined;
+  const [hasT5, hasDdp] = [systems.includes('t5'), systems.includes('ddp')];
+  const turns = [hasHint, hasHint, hasHint, hasT5, hasT5, hasT5, hasDdp].filter(Boolean).length;
+  let before = 0;
+  const inTurns = async (measurements: Measurements): Promise<Record<string, number[]>> => {
+    const samples = await alternate([{ measurements }], {
+      ...{ rounds, warmUp: true, signal: options.signal },
+      onProgress: (done, _, name) => options.onProgress?.(before + done, turns * (rounds + 1), name),
+    });
+    before += Object.keys(measurements).length * (rounds + 1);
+    return samples;
+  };
+  const hint = hasHint ? await measureSystem('hint', config, options, inTurns) : undefined;
+  const { ddp, skipped } = hasDdp ? await startPeer(options) : { ddp: undefined, skipped: {} };
   try {
-    const uniform = uniforms(5);
-    const draw = (): ReturnType<typeof drawBatch> =>
-      drawBatch(uniform, { batchSize, tasks, vocabSize: config.vocabSize });
-    if (systems.includes('ddp')) {
-      const started = await startDdp(options, draw()).catch(leftOut);
-      if ('skipped' in started) skipped['ddp'] = started.skipped;
-      else ddp = started;
-      if ('skipped' in started) options.note?.(`ddp is left out: ${started.skipped}`);
-    }
-    for (const [system, shape] of [
-      ['hint', config],
-      ['t5', plain],
-    ] as const)
-      // prettier-ignore
-      if (systems.includes(system) && (system === 't5' || config.hint))
-        engine.set(system, await Measured.start(shape, options));
-    const measurements: Record<string, () => Promise<number>> = {};
-    for (const [system, measured] of engine) {
-      measurements[`${system} alone`] = () => measured.alone();
-      measurements[`${system} together`] = () => measured.together();
-      measurements[`${system} apart`] = () => measured.apart();
-    }
-    if (ddp)
-      measurements['ddp'] = (
-        (peer) => () =>
-          peer.step(draw())
-      )(ddp);
-    const samples = await alternate([{ measurements }], { rounds, warmUp: true, signal, onProgress });
+    const peer = ddp?.measurements ?? {};
+    const t5 = hasT5 ? await measureSystem('t5', plain, options, inTurns, peer) : undefined;
+    const samples = { ...hint?.samples, ...(t5 ? t5.samples : ddp ? await inTurns(peer) : {}) };
     return {
       ...moment,
       parameters: { t5: parameterCount(plain), ...(config.hint && { hint: parameterCount(config) }) },
       ...{ ranks, batchSize, tasks, tokenBudget, rounds },
-      engine: [...engine].map(([system, measured]) => measured.result(system, rounds)),
-      peers: ddp
-        ? [
-            {
-              system: 'ddp',
-              together: samples['ddp'] ?? [],
-              peer: ddp.description,
-              setting: settingOf(ddp.setting),
-            },
-          ]
-        : [],
+      engine: [hint, t5].flatMap((measured) => measured?.result ?? []),
+      peers: ddp ? [ddp.result(samples['ddp'] ?? [])] : [],
       skipped,
       samples,
     };
   } finally {
     ddp?.close();
-    for (const measured of engine.values()) measured.close();
   }
+}
+
+type Measurements = Record<string, () => Promise<number>>;
+
+async function measureSystem(
+  system: EngineSystem,
+  config: ModelConfig,
+  options: ScalingOptions,
+  inTurns: (measurements: Measurements) => Promise<Record<string, number[]>>,
+  beside: Measurements = {},
+): Promise<{ samples: Record<string, number[]>; result: EngineScaling }> {
+  const measured = await Measured.start(config, options);
+  try {
+    const samples = await inTurns({
+      [`${system} alone`]: () => measured.alone(),
+      [`${system} together`]: () => measured.together(),
+      [`${system} apart`]: () => measured.apart(),
+      ...beside,
+    });
+    return { samples, result: measured.result(system, options.rounds) };
+  } finally {
+    measured.close();
+  }
+}
+
+/** The peer, ready to be measured. */
+interface MeasuredPeer {
+  readonly measurements: Measurements;
+  result(together: readonly number[]): PeerScaling;
+  close(): void;
+}
+
+async function startPeer(
+  options: ScalingOptions,
+): Promise<{ ddp: MeasuredPeer | undefined; skipped: Record<string, string> }> {
+  const { config, batchSize, tasks } = options;
+  const uniform = uniforms(5);
+  const draw = (): DrawnBatch => drawBatch(uniform, { batchSize, tasks, vocabSize: config.vocabSize });
+  const started = await startDdp(options, draw()).catch(leftOut);
+  if ('skipped' in started) {
+    options.note?.(`ddp is left out: ${started.skipped}`);
+    return { ddp: undefined, skipped: { ddp: started.skipped } };
+  }
+  const { description, setting } = started;
+  const ddp: MeasuredPeer = {
+    measurements: { ddp: () => started.step(draw()) },
+    result: (together) => ({ system: 'ddp', together, peer: description, setting: settingOf(setting) }),
+    close: () => started.close(),
+  };
+  return { ddp, skipped: {} };
 }
 
 function leftOut(error: unknown): { readonly skipped: string } {

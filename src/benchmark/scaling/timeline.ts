@@ -24,7 +24,8 @@ export function timelineBlocks(timelines: readonly RankTimeline[]): RankBlocks[]
   const zero = Math.min(...timelines.map(({ begin }) => begin));
   const at = (seconds: number): number => (seconds - zero) * 1000;
   return timelines.map(({ rank, begin, end, intervals }) => {
-    const inStep = intervals.filter((one) => one.end > begin && one.begin < end);
+    // What a rank learned before the step may be noted down after it has begun.
+    const inStep = intervals.filter((one) => one.begin >= begin && one.begin < end);
     const exposed = inStep.filter(({ isExposed }) => isExposed);
     const compute: TimelineBlock[] = [];
     let from = begin;

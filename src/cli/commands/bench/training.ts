@@ -13,7 +13,9 @@ import { trainingMarkdown } from '../../../benchmark/training-report.js';
 import { HintError } from '../../../util/errors.js';
 import type { FloatDType } from '../../../tensor/ops.js';
 import { BACKWARD_PLANS, type BackwardPlan } from '../../../model/memory/backward-plan.js';
+import { doneOnce } from '../../../distributed/agreement.js';
 import { action, note } from '../../support/context.js';
+import { amongRanks } from '../../support/ranks.js';
 import { Progress } from '../../support/progress.js';
 import { prepareResults, reportPart } from './results.js';
 import { oneOf } from '../../support/choices.js';
@@ -103,10 +105,17 @@ export function addTrainingCommand(bench: Command): void {
         '  $ hint bench training --size base --systems hint,t5 --batch 8 --rounds 3\n' +
         '  $ hint bench training --size xl --device cuda --compute-dtype bf16 --batch 64 --peer-batch 16 --autocast --hint-peer hint_torch.py --output xl.json',
     )
-    .action(action((signal, options: TrainingCommandOptions) => training(options, signal)));
+    .action(
+      action((signal, options: TrainingCommandOptions) =>
+        amongRanks((ranks) => training(options, { signal, ranks })),
+      ),
+    );
 }
 
-async function training(given: TrainingCommandOptions, signal: AbortSignal): Promise<void> {
+async function training(
+  given: TrainingCommandOptions,
+  { signal, ranks }: Pick<TrainingMeasurementOptions, 'signal' | 'ranks'>,
+): Promise<void> {
   const { size, adapterSize, output, json, batch, tasks, autocast, recompute, threads, profile, ...options } =
     given;
   const machine = describeMachine();
@@ -117,7 +126,12 @@ async function training(given: TrainingCommandOptions, signal: AbortSignal): Pro
       `--tasks is ${different}, but a step has ${batch} examples; give at most as many tasks, or a larger --batch.`,
     );
   }
-  await prepareResults(output);
+  if (profile && ranks)
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `--profile is about one process, and ${ranks.size} were started; start it without a launcher.`,
+    );
+  await doneOnce(ranks, () => prepareResults(output), 'have the results prepared');
   const readsInstruction = options.systems.some((system) => system.startsWith('hint'));
   const progress = new Progress('training');
   const measured: TrainingMeasurementOptions = {
@@ -129,6 +143,7 @@ async function training(given: TrainingCommandOptions, signal: AbortSignal): Pro
     // A peer is told a number.
     threads: threads === 0 ? undefined : threads,
     backward: recompute,
+    ranks,
     signal,
     note,
     onProgress: (done, total, name) => progress.update(done, total, name),
@@ -139,11 +154,13 @@ async function training(given: TrainingCommandOptions, signal: AbortSignal): Pro
     return;
   }
   const part = await measureTraining(measured).finally(() => progress.stop());
-  await reportPart(
-    'training',
-    machine,
-    { size, adapterSize, ...part },
-    { output, json },
-    () => `\n${trainingMarkdown(part)}`,
-  );
+  const report = (): Promise<void> =>
+    reportPart(
+      'training',
+      machine,
+      { size, adapterSize, ...part },
+      { output, json },
+      () => `\n${trainingMarkdown(part)}`,
+    );
+  await doneOnce(ranks, report, 'have the results written');
 }
