@@ -2,10 +2,12 @@ import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { benchmarkSeries } from '../../src/benchmark/compare.js';
 import { endless } from '../../src/benchmark/random-model.js';
+import { estimatedStep } from '../../src/benchmark/scaling/link.js';
 import { scalingMarkdown, scalingRates } from '../../src/benchmark/scaling/scaling-report.js';
 import type { ScalingPart } from '../../src/benchmark/scaling/scaling-run.js';
 import { measureScaling } from '../../src/benchmark/scaling/scaling.js';
 import { timelineSvg } from '../../src/benchmark/scaling/timeline.js';
+import { BUCKET_BYTES } from '../../src/training/step/gradient-sums.js';
 import { HAS_MPI } from '../distributed/launch.js';
 import { FULL_HINT, tinyConfig } from '../inference/models.js';
 
@@ -28,7 +30,9 @@ describe.runIf(HAS_MPI)('the bench of ranks', () => {
 
   it('takes as many steps of each as it was asked for, and keeps them', () => {
     expect(part.engine.map(({ system }) => system)).toEqual(['hint', 't5']);
-    for (const { alone, together, apart, communication, exposed } of part.engine) {
+    for (const { alone, together, apart, communication, exposed, link } of part.engine) {
+      expect(link!.latency).toBeGreaterThan(0);
+      for (const rate of [link!.reduceRate, link!.broadcastRate]) expect(rate).toBeGreaterThan(1e6);
       expect([alone, together, apart, communication, exposed].map(({ length }) => length)).toEqual([
         2, 2, 2, 2, 2,
       ]);
@@ -72,6 +76,8 @@ describe.runIf(HAS_MPI)('the bench of ranks', () => {
             [1, 1],
             [1, 1],
           ],
+          // An eighth of a second each way.
+          link: { latency: 0, reduceRate: 32 * part.parameters.t5, broadcastRate: 32 * part.parameters.t5 },
         },
       ],
       peers: [{ ...part.peers[0]!, together: [5, 5] }],
@@ -84,12 +90,19 @@ describe.runIf(HAS_MPI)('the bench of ranks', () => {
         efficiency: 0.8,
         communicationShare: 0.4,
         exposedShare: 0.2,
+        estimateOverMeasured: 1,
         overPeer: 4,
       },
     ]);
     expect(scalingMarkdown(known)).toMatch(
-      /plain T5, this engine \| 6.40 \| 1.60× \| 80 % \| 40 % \| 20 % \| 4.00×/,
+      /plain T5, this engine \| 6.40 \| 1.60× \| 80 % \| 40 % \| 20 % \| 1.00× \| 4.00×/,
     );
     expect(scalingMarkdown(known)).toContain('DistributedDataParallel (gloo), 2 processes');
   });
+});
+
+it('an estimate of a step by ranks pays for each bucket and each byte, both ways', () => {
+  const parameters = (2.5 * BUCKET_BYTES) / 4;
+  const link = { latency: 0.25, reduceRate: BUCKET_BYTES, broadcastRate: 2.5 * BUCKET_BYTES };
+  expect(estimatedStep(10, parameters, link)).toBe(10 + 6 * 0.25 + 2.5 + 1);
 });

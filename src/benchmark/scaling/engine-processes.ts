@@ -1,6 +1,7 @@
 import { serializeModelConfig, type ModelConfig } from '../../model/config/config.js';
 import { workerScript } from '../../util/worker-script.js';
 import { PeerProcess } from '../peer-process.js';
+import type { MeasuredLink } from './link.js';
 import type { ScalingAnswer } from './scaling-worker.js';
 import type { ScalingOptions } from './scaling-run.js';
 
@@ -44,6 +45,11 @@ export class EngineProcesses {
       processes.close();
       throw error;
     }
+  }
+
+  /** How fast the ranks exchange values. */
+  async link(): Promise<MeasuredLink> {
+    return (await this.together.ask<{ link: MeasuredLink }>({ do: 'link' }, this.options.signal)).link;
   }
 
   stepAlone(): Promise<ScalingAnswer> {

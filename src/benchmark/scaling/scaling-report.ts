@@ -3,6 +3,7 @@ import { shownMarkdown } from '../../util/shown.js';
 import { median } from '../../util/statistics.js';
 import { momentSentence } from '../machine.js';
 import { measuredWords } from '../peer-settings.js';
+import { estimatedStep } from './link.js';
 import type { EngineScaling, EngineSystem, ScalingPart } from './scaling-run.js';
 
 const NAMES: Readonly<Record<EngineSystem, string>> = {
@@ -21,14 +22,17 @@ export interface ScalingRates {
   /** Of a step, 0–1. */
   readonly exposedShare: number;
   readonly communicationShare: number;
+  /** What the α–β model makes of the processes apart and the measured link, over what was measured. */
+  readonly estimateOverMeasured?: number;
   /** Examples/s over those of the peer, where it was measured and does the same work. */
   readonly overPeer?: number;
 }
 
 /** @returns a row for every system of the engine */
-export function scalingRates({ engine, peers, batchSize, ranks }: ScalingPart): ScalingRates[] {
+export function scalingRates({ engine, peers, batchSize, ranks, parameters }: ScalingPart): ScalingRates[] {
   return engine.map((system) => {
-    const { together, alone } = system;
+    const { together, alone, apart, link } = system;
+    const count = parameters[system.system];
     const ratio = (of: readonly number[]): number =>
       median(of.map((seconds, round) => seconds / together[round]!));
     const [ddp] = peers;
@@ -41,6 +45,12 @@ export function scalingRates({ engine, peers, batchSize, ranks }: ScalingPart): 
       ),
       exposedShare: ratio(system.exposed),
       communicationShare: ratio(system.communication),
+      ...(link && {
+        // Ranks wait for the slowest.
+        estimateOverMeasured:
+          median(together) /
+          estimatedStep(median(apart.map((all) => Math.max(...all))), count as number, link),
+      }),
       ...(ddp && system.system === 't5' && { overPeer: ratio(ddp.together) }),
     };
   });
@@ -61,12 +71,13 @@ export function scalingMarkdown(part: ScalingPart): string {
     percent(rates.efficiency),
     percent(rates.communicationShare),
     percent(rates.exposedShare),
+    rates.estimateOverMeasured === undefined ? '' : `${rates.estimateOverMeasured.toFixed(2)}×`,
     rates.overPeer === undefined ? '' : `${rates.overPeer.toFixed(2)}×`,
   ]);
-  const head = ['system', 'examples/s', 'over one process', 'of processes apart', 'communication', 'exposed', 'over DDP']; // prettier-ignore
+  const head = ['system', 'examples/s', 'over one process', 'of processes apart', 'communication', 'exposed', 'estimate', 'over DDP']; // prettier-ignore
   return [
     momentSentence(part),
-    `Forward, backward and Adafactor of every parameter, ${rounds} step${rounds === 1 ? '' : 's'} of ${batchSize} examples of ${tasks} tasks by ${ranks} ranks of one thread each on one host, in microbatches of at most ${tokenBudget} tokens; random weights. "Over one process": one thread takes the whole batch. "Of processes apart": ${ranks} processes of one thread that do not know of each other take a part of the batch each at the same time. Communication and what of it is exposed, in which rank 0 computes nothing, are shares of its step. All in turns, medians.`,
+    `Forward, backward and Adafactor of every parameter, ${rounds} step${rounds === 1 ? '' : 's'} of ${batchSize} examples of ${tasks} tasks by ${ranks} ranks of one thread each on one host, in microbatches of at most ${tokenBudget} tokens; random weights. "Over one process": one thread takes the whole batch. "Of processes apart": ${ranks} processes of one thread that do not know of each other take a part of the batch each at the same time. Communication and what of it is exposed, in which rank 0 computes nothing, are shares of its step. "Estimate" is what an α–β model makes of the examples/s, over what was measured: the slowest process apart, then the sums of all gradients and the way of all weights at the rates of the ranks' link, measured before. All in turns, medians.`,
     markdownTable(head, rows).join('\n'),
     ...peers.map(({ together, peer, setting }) =>
       shownMarkdown(

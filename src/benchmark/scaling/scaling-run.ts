@@ -2,6 +2,7 @@ import type { ModelConfig } from '../../model/config/config.js';
 import type { MomentDescription } from '../machine.js';
 import type { MeasuredSetting } from '../peer-settings.js';
 import type { PeerDescription } from '../peers.js';
+import type { MeasuredLink } from './link.js';
 import type { RankBlocks } from './timeline.js';
 
 /** HINT and plain T5 here, and plain T5 under PyTorch's DistributedDataParallel. */
@@ -43,6 +44,8 @@ export interface EngineScaling {
   /** Of the steps together, at rank 0. */
   readonly communication: readonly number[];
   readonly exposed: readonly number[];
+  /** How fast the ranks exchange values, measured before the steps; results of older versions lack it. */
+  readonly link?: MeasuredLink;
   /** The last step together, by rank. */
   readonly timeline: readonly RankBlocks[];
 }

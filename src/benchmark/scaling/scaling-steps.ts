@@ -9,6 +9,8 @@ import { randomModel, uniforms } from '../random-model.js';
 import { TrainerSteps } from '../trainer-steps.js';
 import { drawBatch } from '../training-examples.js';
 
+import { measureLink, type MeasuredLink } from './link.js';
+
 /** What a process of a measurement trains. */
 export interface ScalingWork {
   /** The model's shape as its config.json holds it, with a hypernetwork or without. */
@@ -47,6 +49,7 @@ export class ScalingSteps {
   private constructor(
     private readonly work: ScalingWork,
     private readonly config: ModelConfig,
+    private readonly device: Device,
     private readonly ranks: Group | undefined,
     private readonly steps: TrainerSteps,
   ) {}
@@ -60,7 +63,7 @@ export class ScalingSteps {
     const group = { name: 'all', parameters, stepOffset: 0, multiplyByParameterScale: true } as const;
     const optimizer = await Optimizer.create(device, ADAFACTOR, [{ ...group, paramDtype: 'f32' }], ranks);
     const steps = new TrainerSteps(model, optimizer, { tokenBudget: work.tokenBudget, backward: 'none' });
-    return new ScalingSteps(work, config, ranks, steps);
+    return new ScalingSteps(work, config, device, ranks, steps);
   }
 
   /** @throws HintError NUMERIC, OUT_OF_MEMORY, RANK_LOST */
@@ -73,6 +76,11 @@ export class ScalingSteps {
     const intervals = this.ranks?.takeIntervals(false) ?? [];
     const timeline = { rank: this.ranks?.rank ?? 0, begin, end, intervals };
     return { seconds: end - begin, communicationSeconds, exposedSeconds, timeline };
+  }
+
+  /** How fast this process and the others exchange values; undefined without others. @throws HintError RANK_LOST, OUT_OF_MEMORY */
+  async link(): Promise<MeasuredLink | undefined> {
+    return this.ranks && measureLink(this.device, this.ranks);
   }
 
   /** The same batches in every process, in the same order. */

@@ -1,13 +1,14 @@
 // A process of `hint bench scaling`, alone or one of several ranks: JSON objects on the standard input of rank 0, one per line,
 // and an answer for each on its standard output.
 //   {"do": "load", ...}   what ScalingWork says
+//   {"do": "link"}        how fast ranks exchange values
 //   {"do": "step"}        one training step
 import { Group } from '../../distributed/group.js';
 import { launcherOf } from '../../distributed/launcher.js';
 import { streamRecords } from '../../util/records.js';
 import { ScalingSteps, type ScalingStep, type ScalingWork } from './scaling-steps.js';
 
-type Request = ({ readonly do: 'load' } & ScalingWork) | { readonly do: 'step' };
+type Request = ({ readonly do: 'load' } & ScalingWork) | { readonly do: 'link' | 'step' };
 
 /** Of every step: what rank 0 saw, and the timelines of all. */
 export interface ScalingAnswer extends Omit<ScalingStep, 'timeline'> {
@@ -23,6 +24,7 @@ async function answer(request: Request): Promise<object> {
     steps = await ScalingSteps.create(request, ranks);
     return { ranks: ranks?.size ?? 1 };
   }
+  if (request.do === 'link') return { link: await steps!.link() };
   const { timeline, ...step } = await steps!.step();
   const timelines = ranks ? await ranks.exchange(timeline, 'collect the times of a step') : [timeline];
   return { ...step, timelines } satisfies ScalingAnswer;

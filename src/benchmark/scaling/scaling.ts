@@ -9,6 +9,7 @@ import { drawBatch, type DrawnBatch } from '../training-examples.js';
 import { alternate, secondsOf } from '../turns.js';
 import { startDdp } from './ddp-peer.js';
 import { EngineProcesses } from './engine-processes.js';
+import type { MeasuredLink } from './link.js';
 import type { EngineScaling, EngineSystem, PeerScaling, ScalingOptions, ScalingPart } from './scaling-run.js';
 import type { ScalingAnswer } from './scaling-worker.js';
 import { timelineBlocks } from './timeline.js';
@@ -68,13 +69,14 @@ async function measureSystem(
 ): Promise<{ samples: Record<string, number[]>; result: EngineScaling }> {
   const measured = await Measured.start(config, options);
   try {
+    const link = await measured.link();
     const samples = await inTurns({
       [`${system} alone`]: () => measured.alone(),
       [`${system} together`]: () => measured.together(),
       [`${system} apart`]: () => measured.apart(),
       ...beside,
     });
-    return { samples, result: measured.result(system, options.rounds) };
+    return { samples, result: { ...measured.result(system, options.rounds), link } };
   } finally {
     measured.close();
   }
@@ -124,6 +126,10 @@ class Measured {
 
   static async start(config: ModelConfig, options: ScalingOptions): Promise<Measured> {
     return new Measured(await EngineProcesses.start(config, options));
+  }
+
+  link(): Promise<MeasuredLink> {
+    return this.processes.link();
   }
 
   async alone(): Promise<number> {
