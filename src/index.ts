@@ -183,11 +183,6 @@ export {
   type RaggedBatch,
   type TokenizedExample,
 } from './data/batch.js';
-export { Device, opTable, type DeviceOptions } from './tensor/device.js';
-export type { Sliced } from './tensor/slices.js';
-export { Tensor } from './tensor/tensor.js';
-export { Gradients, Tape } from './tensor/tape.js';
-export * as ops from './tensor/ops.js';
 
 // Types that signatures above name.
 export type { ModelContents } from './model/checkpoint/model-contents.js';
@@ -209,14 +204,6 @@ export type { UnusableTemplate } from './data/p3/promptsource/templates.js';
 export type { SkipReason } from './data/p3/promptsource/write.js';
 export type { SegmentSettings } from './data/text/segments.js';
 export type { SafetensorsDType, TensorInfo } from './formats/weights/dtypes.js';
-export type {
-  ArgumentSpec,
-  AttributeValue,
-  DeviceStatistics,
-  DType,
-  OpSpec,
-  TypedArray,
-} from './tensor/native.js';
 export type { ModeMemory } from './accounting/training-memory.js';
 export type { StateMemory } from './accounting/state-memory.js';
 export type { SplitSeeding, TextObjective } from './data/text/objective.js';

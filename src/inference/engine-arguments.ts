@@ -38,7 +38,7 @@ export interface EngineOptions extends DeviceOptions, Pick<LoadModelOptions, 'si
   taskCache?: TaskCacheOptions;
 }
 
-const ENGINE_MEMBERS: Members<EngineOptions> = {
+export const ENGINE_MEMBERS: Members<EngineOptions> = {
   device: optional(name),
   threads: optional(integer(0, 4096)),
   memoryLimit: optional(bytes),

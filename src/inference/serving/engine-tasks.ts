@@ -12,7 +12,8 @@ import {
   type TaskMaker,
 } from './task-cache.js';
 
-interface EngineTaskMaker extends TaskMaker {
+/** How the tasks of an engine come about. */
+export interface EngineTaskMaker extends TaskMaker {
   resolve(request: CompileRequest): TaskSource;
   /** What a task file was compiled from; undefined where that was token ids, or where it was trained since. */
   sourceOfFile(path: string): Promise<TaskSource | undefined>;
