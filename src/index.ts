@@ -19,20 +19,26 @@ export type { Constraint } from './inference/constrain/constraint.js';
 export type { CompileRequest } from './inference/compile/compile-request.js';
 export {
   Task,
+  type DecodingOptions,
   type TaskExample,
-  type Generation,
+  type GeneratedText,
   type GenerationEvent,
   type TaskFlops,
   type TaskGenerateOptions,
   type TaskInputs,
   type TaskScoreOptions,
-  type TaskSource,
+  type TaskOrigin,
   type TaskStreamOptions,
   type TaskTraining,
   type TaskTrainingProgress,
   type TaskTrainOptions,
 } from './inference/task/task.js';
-export type { ServingOptions, ServingStatistics, SubmitRequest } from './inference/serving/requests.js';
+export type {
+  EngineRequest,
+  ServingOptions,
+  ServingStatistics,
+  SubmitRequest,
+} from './inference/serving/requests.js';
 export type { EngineTasks } from './inference/serving/engine-tasks.js';
 export type {
   CachedTask,
@@ -54,14 +60,14 @@ export type {
   PromptFormats,
   TaskStorage,
 } from './inference/contract/family.js';
-export type { MixedGenerateOptions, MixedRequest } from './inference/serving/generate-mixed.js';
+export type { EngineGenerateOptions } from './inference/serving/generate-mixed.js';
 export {
   generateTokens,
   type DecodeStrategy,
-  type DecodingOptions,
+  type TokenDecodingOptions,
   type GeneratedTokens,
-  type GenerateOptions,
-  type GenerateRequest,
+  type GenerateTokensOptions,
+  type GenerateTokensRequest,
 } from './inference/decode/generate.js';
 export {
   scoreChoices,
@@ -85,8 +91,8 @@ export {
   type Scores,
 } from './evaluation/score.js';
 export type { Prediction, References } from './evaluation/prediction-files.js';
-export { rougeL } from './evaluation/rouge.js';
-export { exactMatch } from './evaluation/exact-match.js';
+export { rougeLF1 } from './evaluation/rouge.js';
+export { isExactMatch } from './evaluation/exact-match.js';
 export {
   inferenceFlops,
   type InferenceCost,

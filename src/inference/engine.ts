@@ -22,23 +22,27 @@ import { COMPILE_REQUEST, type CompileRequest } from './compile/compile-request.
 import { Grammars } from './constrain/grammars.js';
 import { familyOf } from './families/registry.js';
 import {
+  ENGINE_GENERATE,
+  ENGINE_REQUESTS,
   generateMixed,
-  MIXED_OPTIONS,
-  MIXED_REQUESTS,
-  type MixedGenerateOptions,
-  type MixedRequest,
+  type EngineGenerateOptions,
 } from './serving/generate-mixed.js';
-import type { ServingStatistics, SubmitRequest } from './serving/requests.js';
+import {
+  SUBMIT_REQUEST,
+  type EngineRequest,
+  type ServingStatistics,
+  type SubmitRequest,
+} from './serving/requests.js';
 import { Scheduler } from './serving/scheduler.js';
 import { EngineTasks } from './serving/engine-tasks.js';
 import { loadTokenizer, setWeightDType } from './engine-opening.js';
-import { ENGINE_OPTIONS, SHARED_OPTIONS, SUBMIT_REQUEST, type EngineOptions } from './engine-arguments.js';
+import { ENGINE_OPTIONS, SHARED_OPTIONS, type EngineOptions } from './engine-arguments.js';
 import { TaskCompiler } from './task-compiler.js';
 import { ONLY_SIGNAL } from './task/task-arguments.js';
-import { requireTokenizer } from './task/task-source.js';
+import { requireTokenizer } from './task/task-origin.js';
 import type { GeneratedTokens } from './decode/row-watch.js';
 import type { QueuedInput } from './task/queued-input.js';
-import { Task, type Generation, type TaskHold, type TaskHost } from './task/task.js';
+import { Task, type GeneratedText, type TaskHold, type TaskHost } from './task/task.js';
 
 /** What {@link Engine.memory} tells. */
 export interface EngineMemory {
@@ -147,10 +151,10 @@ export class Engine implements TaskHost {
   async compile(request: CompileRequest): Promise<Task> {
     const given = checked(COMPILE_REQUEST, request, 'request');
     requireTokenizer(this.tokenizer);
-    const source = this.compiler.sourceOf(given);
+    const origin = this.compiler.originOf(given);
     return this.run(
       given.signal,
-      async (signal) => new Task(this, await this.compiler.compileSource(source, signal), source),
+      async (signal) => new Task(this, await this.compiler.compileOrigin(origin, signal), origin),
     );
   }
 
@@ -236,15 +240,14 @@ export class Engine implements TaskHost {
     return this.run(given.signal, async (signal) => {
       if (await isPeftAdapter(path))
         return new Task(this, await this.compiler.readAdapter(path, signal), undefined);
-      const { compiled, source, inputPrefix, training } = await this.compiler.readTask(path, signal);
-      return new Task(this, compiled, source, inputPrefix, training);
+      const { compiled, origin, inputPrefix, training } = await this.compiler.readTask(path, signal);
+      return new Task(this, compiled, origin, inputPrefix, training);
     });
   }
 
   /**
    * Runs one input of one task, together with whatever else was submitted: it joins the running batch between two tokens
-   * and leaves it when it is done. Greedy, or drawn with `temperature`, `topK`, `topP` and `seed`; the output is that of
-   * running it alone.
+   * and leaves it when it is done. The output is that of running it alone. Beam search runs by itself, beside the batch.
    *
    * @example
    * ```ts
@@ -254,9 +257,13 @@ export class Engine implements TaskHost {
    * @throws HintError BUSY when too many requests wait (see {@link SubmitRequest.whenFull}), INVALID_ARGUMENT, INVALID_DATA,
    *   INVALID_TOKEN, NUMERIC, OUT_OF_MEMORY, ABORTED; never because of what another request was given
    */
-  async submit(request: Omit<SubmitRequest, 'task'> & { task: Task | CompileRequest }): Promise<Generation> {
-    const { task, ...rest } = checked(SUBMIT_REQUEST, request, 'request');
+  async submit(request: SubmitRequest): Promise<GeneratedText> {
+    const given = checked(SUBMIT_REQUEST, request, 'request');
     this.checkOpen();
+    return this.enter(given);
+  }
+
+  private async enter({ task, ...rest }: SubmitRequest): Promise<GeneratedText> {
     if (task instanceof Task) return this.scheduler.submit({ ...rest, task });
     using cached = await this.tasks.get(task, { signal: rest.signal });
     return await this.scheduler.submit({ ...rest, task: cached });
@@ -269,13 +276,13 @@ export class Engine implements TaskHost {
    * @throws HintError as {@link submit}, for the first request that fails; the others are then cancelled
    */
   async generate(
-    requests: readonly MixedRequest[],
-    options: MixedGenerateOptions = {},
-  ): Promise<Generation[]> {
-    const list = checked(MIXED_REQUESTS, requests, 'requests');
-    const given = checked(MIXED_OPTIONS, options, 'options');
+    requests: readonly EngineRequest[],
+    options: EngineGenerateOptions = {},
+  ): Promise<GeneratedText[]> {
+    const list = checked(ENGINE_REQUESTS, requests, 'requests');
+    const given = checked(ENGINE_GENERATE, options, 'options');
     this.checkOpen();
-    return generateMixed(this.scheduler, list, given);
+    return generateMixed((one) => this.enter(one), list, given);
   }
 
   /**

@@ -11,20 +11,20 @@ import {
   checkFingerprint,
   MAX_INSTRUCTION_TOKENS,
   readTaskMetadata,
-  type TaskSource,
+  type TaskOrigin,
   type TaskTraining,
 } from './contract/task-metadata.js';
 import { familyOf } from './families/registry.js';
 import type { EngineTaskMaker } from './serving/engine-tasks.js';
 import { loadTaskFile } from './task/load-task.js';
 import type { TaskHost } from './task/task-host.js';
-import { instructionIds, requireTokenizer } from './task/task-source.js';
+import { instructionIds, requireTokenizer } from './task/task-origin.js';
 
 /** A compiled task with what is known of it besides. */
 export interface MadeTask {
   readonly compiled: CompiledTasks;
   /** What it was compiled from, where that was a text. */
-  readonly source: TaskSource | undefined;
+  readonly origin: TaskOrigin | undefined;
   /** Token ids in front of every input. */
   readonly inputPrefix: Int32Array | undefined;
   readonly training: TaskTraining | undefined;
@@ -42,13 +42,13 @@ export class TaskCompiler {
   forCache(loadTask: EngineTaskMaker['loadTask']): EngineTaskMaker {
     const { host } = this;
     return {
-      resolve: (request) => this.sourceOf(request),
-      compile: (source) => host.run(undefined, (signal) => this.compileSource(source, signal)),
+      resolve: (request) => this.originOf(request),
+      compile: (origin) => host.run(undefined, (signal) => this.compileOrigin(origin, signal)),
       regenerate: (instructions) => host.run(undefined, (signal) => this.regenerate(instructions, signal)),
-      load: (path, source) =>
-        host.run(undefined, async (signal) => (await this.readTask(path, signal, source)).compiled),
+      load: (path, origin) =>
+        host.run(undefined, async (signal) => (await this.readTask(path, signal, origin)).compiled),
       loadTask,
-      sourceOfFile: async (path) => {
+      originOfFile: async (path) => {
         if (await isPeftAdapter(path)) return undefined;
         const metadata = await readTaskMetadata(path);
         checkFingerprint(path, metadata, await host.fingerprint());
@@ -59,7 +59,7 @@ export class TaskCompiler {
   }
 
   /** @throws HintError INVALID_ARGUMENT for a format that the model cannot have, INVALID_DATA for an empty definition */
-  sourceOf(request: CompileRequest): TaskSource {
+  originOf(request: CompileRequest): TaskOrigin {
     const { formats, reader } = this.family.prompts(this.host.model);
     const { definition, examples = [], format = formats[0], maxInstructionTokens = PROMPT_TOKENS } = request;
     if (!formats.includes(format)) {
@@ -72,8 +72,8 @@ export class TaskCompiler {
     return { format, definition, examples: pairs, maxTokens: maxInstructionTokens };
   }
 
-  async compileSource(source: TaskSource, signal: AbortSignal): Promise<CompiledTasks> {
-    const ids = instructionIds(requireTokenizer(this.host.tokenizer), source);
+  async compileOrigin(origin: TaskOrigin, signal: AbortSignal): Promise<CompiledTasks> {
+    const ids = instructionIds(requireTokenizer(this.host.tokenizer), origin);
     return this.compileIds(ids ? [ids] : [], signal);
   }
 
@@ -87,21 +87,21 @@ export class TaskCompiler {
   }
 
   /** A task from its file. @param expected what it must have been compiled from */
-  async readTask(path: string, signal: AbortSignal, expected?: TaskSource): Promise<MadeTask> {
+  async readTask(path: string, signal: AbortSignal, expected?: TaskOrigin): Promise<MadeTask> {
     const { tokenizer, model } = this.host;
-    const { source, ...stored } = await loadTaskFile(path, model, await this.host.fingerprint(), {
+    const { origin, ...stored } = await loadTaskFile(path, model, await this.host.fingerprint(), {
       tokenizer,
-      source: expected,
+      origin: expected,
       signal,
     });
     const { training } = stored;
     if (stored.compiled)
-      return { compiled: stored.compiled, source, inputPrefix: stored.inputPrefix, training };
+      return { compiled: stored.compiled, origin, inputPrefix: stored.inputPrefix, training };
     // What its file does not hold is made again: keys and values of an instruction, say, are larger than a file is worth.
     const { inputPrefix } = stored;
     const isRead = this.family.readsInstruction(model);
     const compiled = await this.compileIds(isRead ? [inputPrefix] : [], signal);
-    return { compiled, source, inputPrefix: isRead ? undefined : inputPrefix, training };
+    return { compiled, origin, inputPrefix: isRead ? undefined : inputPrefix, training };
   }
 
   /** A task of an adapter of PEFT. @throws HintError NOT_SUPPORTED */

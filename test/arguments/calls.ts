@@ -176,8 +176,8 @@ export const calls: Record<string, string | (() => Record<string, Call>)> = {
       api.scorePredictions,
     ),
   }),
-  rougeL: () => ({ rougeL: call({ prediction: 'a', references: ['a'] }, api.rougeL) }),
-  exactMatch: () => ({ exactMatch: call({ prediction: 'a', references: ['a'] }, api.exactMatch) }),
+  rougeLF1: () => ({ rougeLF1: call({ prediction: 'a', references: ['a'] }, api.rougeLF1) }),
+  isExactMatch: () => ({ isExactMatch: call({ prediction: 'a', references: ['a'] }, api.isExactMatch) }),
   inferenceFlops: () => ({
     inferenceFlops: call(
       {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { readLineBlocks } from '../../data/line-blocks.js';
 import type { Engine } from '../../inference/engine.js';
-import type { Generation, Task } from '../../inference/task/task.js';
+import type { GeneratedText, Task } from '../../inference/task/task.js';
 import { HintError } from '../../util/errors.js';
 import { decodeText } from '../../util/read-file.js';
 import { recordsOf } from '../../util/records.js';
@@ -88,7 +88,7 @@ function openTask(engine: Engine, { task, definition }: RunTaskOptions, signal: 
 
 function printGenerations(
   inputs: readonly string[],
-  generated: readonly Generation[],
+  generated: readonly GeneratedText[],
   asJson: boolean,
 ): void {
   if (!asJson) return generated.forEach(({ text }) => print(text));

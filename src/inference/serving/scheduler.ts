@@ -4,19 +4,19 @@ import { HintError, throwIfAborted } from '../../util/errors.js';
 import { abortable } from '../../util/abortable.js';
 import type { CompiledTasks } from '../contract/compiled-tasks.js';
 import type { Family, JointDecoding } from '../contract/family.js';
-import { defaultMaxTokens, resolveDecoding, type TokenDecoding } from '../decode/decoding.js';
+import { defaultMaxTokens, resolveDecoding } from '../decode/decoding.js';
 import type { GeneratedTokens } from '../decode/row-watch.js';
 import { hashTokens } from '../decode/sample-streams.js';
 import { familyOf } from '../families/registry.js';
-import { checkStops, TextWatch, type Generation } from '../task/generation.js';
+import { checkStops, TextWatch, type GeneratedText } from '../task/generation.js';
 import type { QueuedInput } from '../task/queued-input.js';
-import { requireTokenizer } from '../task/task-source.js';
+import { requireTokenizer } from '../task/task-origin.js';
 import type { TaskHold, TaskHost } from '../task/task.js';
 import type { Newcomers } from './cohort.js';
 import { FairQueue } from './fair-queue.js';
 import { Places } from './places.js';
 import { RunningBatch } from './running-batch.js';
-import { choiceOf, type ServingOptions, type ServingStatistics, type SubmitRequest } from './requests.js';
+import { choiceOf, type ServingOptions, type QueuedRequest, type ServingStatistics } from './requests.js';
 import { isActive, type Row } from './row.js';
 
 interface Pending extends Row {
@@ -71,18 +71,17 @@ export class Scheduler {
    * @throws HintError BUSY when the queue is full; INVALID_ARGUMENT, INVALID_DATA, INVALID_TOKEN, NOT_FOUND for this
    *   request only; NUMERIC, OUT_OF_MEMORY, ABORTED (its signal, or the engine was closed)
    */
-  async submit(request: SubmitRequest): Promise<Generation> {
+  async submit(request: QueuedRequest): Promise<GeneratedText> {
     const { task, maxInputTokens, stop = [], signal, whenFull = 'reject', logProbs = false } = request;
     throwIfAborted(signal);
     task.checkUsable(this.host);
-    const { maxTokens = defaultMaxTokens({}), temperature, topK, topP, seed } = request;
-    // No request asks for beams.
-    const decoding = resolveDecoding({ temperature, topK, topP, seed }) as TokenDecoding;
+    const { maxTokens = defaultMaxTokens(request) } = request;
+    const decoding = resolveDecoding(request);
     const { tokenizer } = this.host;
     if (stop.length > 0) requireTokenizer(tokenizer);
     const texts = new TextWatch((ids) => tokenizer?.decodeAnswer(ids) ?? '', checkStops(stop));
     const input = task.encodeInput(request.input, maxInputTokens);
-    if (!this.family.joint) return this.answerAlone(request);
+    if (!this.family.joint || decoding.kind === 'beam' || request.constrain) return this.answerAlone(request);
     const hold = task.hold();
     try {
       const generated = await this.enqueue(hold, {
@@ -94,7 +93,7 @@ export class Scheduler {
       if (stop.length === 0)
         return { text: tokenizer ? tokenizer.decodeAnswer(generated.tokens) : '', ...generated };
       texts.end(0, generated);
-      return texts.generations[0] as Generation;
+      return texts.generations[0] as GeneratedText;
     } finally {
       hold.release();
     }
@@ -119,14 +118,14 @@ export class Scheduler {
     return familyOf(this.host.model);
   }
 
-  /** Of families whose rows cannot share a batch. */
-  private async answerAlone(request: SubmitRequest): Promise<Generation> {
+  /** What cannot share a batch: beams, constrained answers, and rows of families that have no joint decoding. */
+  private async answerAlone(request: QueuedRequest): Promise<GeneratedText> {
     const { task, input, whenFull = 'reject', ...options } = request;
     await this.enter(whenFull, options.signal);
     try {
       const [answer] = await task.generate(input, options);
       this.counts.completed++;
-      return answer as Generation;
+      return answer as GeneratedText;
     } catch (error) {
       if (options.signal?.aborted) this.counts.cancelled++;
       else this.counts.failed++;
