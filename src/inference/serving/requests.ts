@@ -91,7 +91,13 @@ export interface ServingStatistics {
 }
 
 /** How the tokens of a row are chosen. */
-export function choiceOf(decoding: TokenDecoding, logProbs: boolean): RowChoice {
+export function choiceOf(decoding: TokenDecoding, logProbs: boolean, isConstrained: boolean): RowChoice {
+  const choice = freeChoiceOf(decoding, logProbs);
+  // The logits of constrained rows are changed first.
+  return isConstrained ? { ...choice, key: `constrained ${choice.key}` } : choice;
+}
+
+function freeChoiceOf(decoding: TokenDecoding, logProbs: boolean): RowChoice {
   if (decoding.kind === 'sample') return { ...decoding, key: JSON.stringify(decoding) };
   if (!logProbs) return { kind: 'greedy', key: 'greedy' };
   // At temperature 0 the most probable token is drawn, and its log-probability is known.

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { checkTokenIds } from '../../data/batch.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { abortable } from '../../util/abortable.js';
+import { constrained } from '../constrain/constrained.js';
 import type { CompiledTasks } from '../contract/compiled-tasks.js';
 import type { Family, JointDecoding } from '../contract/family.js';
 import { defaultMaxTokens, resolveDecoding } from '../decode/decoding.js';
@@ -14,6 +15,7 @@ import { requireTokenizer } from '../task/task-origin.js';
 import type { TaskHold, TaskHost } from '../task/task.js';
 import type { Newcomers } from './cohort.js';
 import { FairQueue } from './fair-queue.js';
+import { NextMask } from './next-mask.js';
 import { Places } from './places.js';
 import { RunningBatch } from './running-batch.js';
 import { choiceOf, type ServingOptions, type QueuedRequest, type ServingStatistics } from './requests.js';
@@ -79,21 +81,28 @@ export class Scheduler {
     const decoding = resolveDecoding(request);
     const { tokenizer } = this.host;
     if (stop.length > 0) requireTokenizer(tokenizer);
-    const texts = new TextWatch((ids) => tokenizer?.decodeAnswer(ids) ?? '', checkStops(stop));
+    checkStops(stop);
     const input = task.encodeInput(request.input, maxInputTokens);
-    if (!this.family.joint || decoding.kind === 'beam' || request.constrain) return this.answerAlone(request);
+    if (!this.family.joint || decoding.kind === 'beam') return this.answerAlone(request);
     const hold = task.hold();
+    const { constrain: constraint } = request;
+    const held = { constraint, tokenizer: () => requireTokenizer(tokenizer), decoding, rows: 1, signal };
     try {
-      const generated = await this.enqueue(hold, {
-        ...{ input, maxTokens, decoding, logProbs, signal, whenFull },
-        // Of inputs that are alone the first of its kind, as in Task.generate.
-        stream: [hashTokens(input), 0],
-        watch: stop.length > 0 ? (token) => texts.token(0, token, undefined) : undefined,
+      return await constrained(this.host.grammars, held, async (rows) => {
+        const text = (ids: Int32Array | readonly number[]): string =>
+          rows?.text(0, ids) ?? tokenizer?.decodeAnswer(ids) ?? '';
+        const texts = new TextWatch(text, stop);
+        const generated = await this.enqueue(hold, {
+          ...{ input, maxTokens, decoding, logProbs, signal, whenFull },
+          // Of inputs that are alone the first of its kind, as in Task.generate.
+          stream: [hashTokens(input), 0],
+          mask: rows?.row(0),
+          watch: stop.length > 0 ? (token) => texts.token(0, token, undefined) : undefined,
+        });
+        if (stop.length === 0) return { text: text(generated.tokens), ...generated };
+        texts.end(0, generated);
+        return texts.generations[0] as GeneratedText;
       });
-      if (stop.length === 0)
-        return { text: tokenizer ? tokenizer.decodeAnswer(generated.tokens) : '', ...generated };
-      texts.end(0, generated);
-      return texts.generations[0] as GeneratedText;
     } finally {
       hold.release();
     }
@@ -118,7 +127,7 @@ export class Scheduler {
     return familyOf(this.host.model);
   }
 
-  /** What cannot share a batch: beams, constrained answers, and rows of families that have no joint decoding. */
+  /** What cannot share a batch: beams, and rows of families that have no joint decoding. */
   private async answerAlone(request: QueuedRequest): Promise<GeneratedText> {
     const { task, input, whenFull = 'reject', ...options } = request;
     await this.enter(whenFull, options.signal);
@@ -151,7 +160,8 @@ export class Scheduler {
       return await new Promise<GeneratedTokens>((resolve, reject) => {
         const pending: Pending = {
           ...{ hold, input, maxTokens, stream, watch, resolve, reject },
-          choice: choiceOf(queued.decoding, logProbs),
+          choice: choiceOf(queued.decoding, logProbs, queued.mask !== undefined),
+          mask: queued.mask && new NextMask(queued.mask),
           logs: logProbs,
           told: 0,
           endsAt: undefined,
@@ -289,6 +299,11 @@ export class Scheduler {
     this.running = this.running.filter((row) => {
       if (isActive(row)) return true;
       if (row.dropped) return false;
+      if (row.mask?.failure !== undefined) {
+        this.counts.failed++;
+        row.reject(row.mask.failure);
+        return false;
+      }
       this.counts.completed++;
       const logProbs = row.logs ? { logProbs: Float32Array.from(row.logProbs) } : {};
       row.resolve({ tokens: Int32Array.from(row.tokens), finished: row.finished, ...logProbs });
@@ -311,6 +326,7 @@ export class Scheduler {
       row.logProbs = [];
       row.finished = false;
       row.alone = true;
+      row.mask?.restart();
     }
     this.suspects.push(...rows);
   }

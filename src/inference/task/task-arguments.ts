@@ -41,7 +41,7 @@ export interface DecodingOptions extends TokenDecodingOptions {
   constrain?: Constraint | undefined;
 }
 
-/** Options of {@link Task.generate}. */
+/** Options of {@link Task.generate}, which decodes its inputs in batches of their own. */
 export interface TaskGenerateOptions
   extends DecodingOptions, Omit<GenerateTokensOptions, keyof TokenDecodingOptions> {}
 

@@ -163,7 +163,7 @@ export class Task {
    * {@link generate}, told as it happens: `for await (const event of task.stream('…')) process.stdout.write(event.text)`.
    * Generating does not wait for the reader. Leaving the loop, or an abort, ends it, and its memory is given back after the
    * next few tokens. Inputs join the running batch of their engine, with whatever else was submitted; `engine.serving` counts them.
-   * Beam search, constrained answers, and families whose rows cannot share a batch, run by themselves; an output of beam search comes
+   * Beam search, and families whose rows cannot share a batch, run by themselves; an output of beam search comes
    * when its search is done.
    *
    * @param inputs one or several, as for {@link generate}; events of several interleave and say whose they are
@@ -191,15 +191,13 @@ export class Task {
     throwIfAborted(signal);
     signal?.addEventListener('abort', abort);
     const followed = { ...given, signal: leaving.signal };
-    const canJoin = familyOf(this.host.model).joint !== undefined && !given.constrain;
-    const work = (
-      canJoin && decoding.kind !== 'beam'
-        ? this.join(list, followed, decoding, watch)
-        : this.constrained(followed, decoding, list.length, (own) => {
-            rows = own;
-            return this.runInputs(list, followed, watch, own);
-          })
-    ).then(
+    const canJoin = familyOf(this.host.model).joint !== undefined;
+    const work = this.constrained<unknown>(followed, decoding, list.length, (own) => {
+      rows = own;
+      return canJoin && decoding.kind !== 'beam'
+        ? this.join(list, followed, decoding, { watch, rows })
+        : this.runInputs(list, followed, watch, own);
+    }).then(
       () => queue.close(),
       (reason: unknown) => queue.fail(reason),
     );
@@ -235,13 +233,13 @@ export class Task {
     inputs: readonly (string | Int32Array)[],
     options: TaskStreamOptions,
     decoding: TokenDecoding,
-    watch: TextWatch,
+    followed: { watch: TextWatch; rows: ConstrainedRows | undefined },
   ): Promise<void> {
     const hold = this.hold();
     try {
       await this.host.run(options.signal, async (signal) => {
         const ids = await this.tokens.inputs(inputs, options.maxInputTokens, signal);
-        await joinBatch(ids, { ...options, signal }, decoding, watch, (queued) =>
+        await joinBatch(ids, { ...options, signal }, decoding, followed, (queued) =>
           this.host.enqueue(hold, queued),
         );
       });
