@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import {
-  Device,
   findSystem,
   buildModel,
   initialiseParameters,
@@ -15,6 +14,7 @@ import {
   Tokenizer,
   Trainer,
 } from '../dist/index.js';
+import { Device } from '../dist/tensor/index.js';
 import { ADAFACTOR, Optimizer } from '../dist/training/step/optimizer.js';
 import { assignGroups } from '../dist/training/step/parameter-groups.js';
 import { writeDemoDataset } from '../dist/demo/files.js';

@@ -1,5 +1,6 @@
 // The encoder's forward pass against the fastest matrix product of the same run, and where its time goes.
-import { buildBatch, ops } from '../dist/index.js';
+import { buildBatch } from '../dist/index.js';
+import { ops } from '../dist/tensor/index.js';
 import { randomTokens } from '../dist/benchmark/random-model.js';
 import { secondsOf } from '../dist/benchmark/turns.js';
 import { median } from '../dist/util/statistics.js';
@@ -8,7 +9,7 @@ const ROOF_SIDES = [1024, 2048, 3072];
 
 /**
  * Large square matrix products through the engine's oneDNN path.
- * @param {import('../dist/index.js').Device} device
+ * @param {import('../dist/tensor/index.js').Device} device
  */
 export function roofMeasurement(device) {
   const matrices = ROOF_SIDES.map((side) => ({

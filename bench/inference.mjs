@@ -1,5 +1,6 @@
 // Time per 100 examples: plain T5 and compiled HINT on this engine, plain T5 on Hugging Face transformers.
-import { Device, Engine, parameterCount } from '../dist/index.js';
+import { Engine, parameterCount } from '../dist/index.js';
+import { Device } from '../dist/tensor/index.js';
 import { observePlain, observeTask } from '../dist/benchmark/generation.js';
 import { OUTPUT_TOKENS, sniLengths } from '../dist/benchmark/lengths.js';
 import { settingOf } from '../dist/benchmark/peer-settings.js';

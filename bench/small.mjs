@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Benchmark from 'benchmark';
-import { Device, Engine, ops, Tokenizer } from '../dist/index.js';
+import { Engine, Tokenizer } from '../dist/index.js';
+import { Device, ops } from '../dist/tensor/index.js';
 import { benchConfig, randomModel, randomTokens, uniforms } from '../dist/benchmark/random-model.js';
 import { dropTemporary, temporaryFolder } from '../dist/util/temporary.js';
 

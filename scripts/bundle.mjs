@@ -46,7 +46,12 @@ export async function bundle(root, { others = [] } = {}) {
   const folder = join(root, 'dist', 'bundle');
   // Apart from each other: what both share would be cut into a hundred pieces, at the seams of all commands.
   const parts = {
-    library: { index: 'dist/index.js', server: 'dist/server/index.js' },
+    library: {
+      index: 'dist/index.js',
+      server: 'dist/server/index.js',
+      tensor: 'dist/tensor/index.js',
+      testing: 'dist/testing/index.js',
+    },
     cli: { main: 'dist/cli/main.js' },
     workers: {
       grammar: 'dist/inference/constrain/grammar-worker.js',

@@ -19,20 +19,26 @@ export type { Constraint } from './inference/constrain/constraint.js';
 export type { CompileRequest } from './inference/compile/compile-request.js';
 export {
   Task,
+  type DecodingOptions,
   type TaskExample,
-  type Generation,
+  type GeneratedText,
   type GenerationEvent,
   type TaskFlops,
   type TaskGenerateOptions,
   type TaskInputs,
   type TaskScoreOptions,
-  type TaskSource,
+  type TaskOrigin,
   type TaskStreamOptions,
   type TaskTraining,
   type TaskTrainingProgress,
   type TaskTrainOptions,
 } from './inference/task/task.js';
-export type { ServingOptions, ServingStatistics, SubmitRequest } from './inference/serving/requests.js';
+export type {
+  EngineRequest,
+  ServingOptions,
+  ServingStatistics,
+  SubmitRequest,
+} from './inference/serving/requests.js';
 export type { EngineTasks } from './inference/serving/engine-tasks.js';
 export type {
   CachedTask,
@@ -54,14 +60,14 @@ export type {
   PromptFormats,
   TaskStorage,
 } from './inference/contract/family.js';
-export type { MixedGenerateOptions, MixedRequest } from './inference/serving/generate-mixed.js';
+export type { EngineGenerateOptions } from './inference/serving/generate-mixed.js';
 export {
   generateTokens,
   type DecodeStrategy,
-  type DecodingOptions,
+  type TokenDecodingOptions,
   type GeneratedTokens,
-  type GenerateOptions,
-  type GenerateRequest,
+  type GenerateTokensOptions,
+  type GenerateTokensRequest,
 } from './inference/decode/generate.js';
 export {
   scoreChoices,
@@ -85,8 +91,8 @@ export {
   type Scores,
 } from './evaluation/score.js';
 export type { Prediction, References } from './evaluation/prediction-files.js';
-export { rougeL } from './evaluation/rouge.js';
-export { exactMatch } from './evaluation/exact-match.js';
+export { rougeLF1 } from './evaluation/rouge.js';
+export { isExactMatch } from './evaluation/exact-match.js';
 export {
   inferenceFlops,
   type InferenceCost,
@@ -183,11 +189,6 @@ export {
   type RaggedBatch,
   type TokenizedExample,
 } from './data/batch.js';
-export { Device, opTable, type DeviceOptions } from './tensor/device.js';
-export type { Sliced } from './tensor/slices.js';
-export { Tensor } from './tensor/tensor.js';
-export { Gradients, Tape } from './tensor/tape.js';
-export * as ops from './tensor/ops.js';
 
 // Types that signatures above name.
 export type { ModelContents } from './model/checkpoint/model-contents.js';
@@ -209,14 +210,6 @@ export type { UnusableTemplate } from './data/p3/promptsource/templates.js';
 export type { SkipReason } from './data/p3/promptsource/write.js';
 export type { SegmentSettings } from './data/text/segments.js';
 export type { SafetensorsDType, TensorInfo } from './formats/weights/dtypes.js';
-export type {
-  ArgumentSpec,
-  AttributeValue,
-  DeviceStatistics,
-  DType,
-  OpSpec,
-  TypedArray,
-} from './tensor/native.js';
 export type { ModeMemory } from './accounting/training-memory.js';
 export type { StateMemory } from './accounting/state-memory.js';
 export type { SplitSeeding, TextObjective } from './data/text/objective.js';

@@ -15,6 +15,7 @@ const levels: Record<string, number> = {
   training: 7,
   server: 7,
   evaluation: 6,
+  testing: 6,
   inference: 5,
   accounting: 4,
   systems: 3,

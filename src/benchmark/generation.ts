@@ -1,6 +1,6 @@
 import { HintError } from '../util/errors.js';
 import type { Engine } from '../inference/engine.js';
-import { generateTokens, type GenerateOptions } from '../inference/decode/generate.js';
+import { generateTokens, type GenerateTokensOptions } from '../inference/decode/generate.js';
 import type { Task } from '../inference/task/task.js';
 import type { EncoderDecoderModel } from '../model/hint/encoder-decoder-model.js';
 import type { Device } from '../tensor/device.js';
@@ -26,7 +26,7 @@ export interface CompiledObservation extends Observation {
 export async function observePlain(
   model: EncoderDecoderModel,
   inputs: readonly Int32Array[],
-  options: GenerateOptions = {},
+  options: GenerateTokensOptions = {},
 ): Promise<Observation> {
   return observed(model.device, async () => {
     checkWork(await generateTokens(model, { inputs, maxTokens: OUTPUT_TOKENS, ...options }));
@@ -38,7 +38,7 @@ export async function observeTask(
   task: Task,
   device: Device,
   inputs: readonly Int32Array[],
-  options: GenerateOptions = {},
+  options: GenerateTokensOptions = {},
 ): Promise<Observation> {
   return observed(device, async () => {
     checkWork(await task.generate(inputs, { maxTokens: OUTPUT_TOKENS, ...options }));
@@ -50,7 +50,7 @@ export async function observeHint(
   engine: Engine,
   instruction: Int32Array,
   inputs: readonly Int32Array[],
-  options: GenerateOptions = {},
+  options: GenerateTokensOptions = {},
 ): Promise<CompiledObservation> {
   let compileSeconds = 0;
   const { signal } = options;

@@ -1,10 +1,9 @@
+import { T5_SPECIAL_PIECES, unigramTokenizer } from '../formats/tokenizer/unigram-json.js';
 import { CATEGORIES, LABELS, NAMES, NUMBER_WORDS } from './lexicon.js';
 import { SELECTORS } from './operations.js';
 import { LISTINGS, STATEMENTS } from './pretraining.js';
 import { sceneWords } from './scenes.js';
 import { INTRODUCTIONS, LABEL_PHRASES, REMARKS, REQUESTS } from './wording.js';
-
-const SPECIAL = ['<pad>', '</s>', '<unk>'];
 
 /** The words that the Tk-Instruct format adds (definition and input in one text). */
 const FORMAT_TEXT =
@@ -47,7 +46,7 @@ export function demoWords(): string[] {
 function vocabulary(): [string, number][] {
   const printable = Array.from({ length: 0x7f - 0x21 }, (_, i) => String.fromCharCode(0x21 + i));
   const isAlphanumeric = (character: string): boolean => /[A-Za-z0-9]/.test(character);
-  const pieces = new Map<string, number>(SPECIAL.map((piece) => [piece, 0]));
+  const pieces = new Map<string, number>(T5_SPECIAL_PIECES.map((piece) => [piece, 0]));
   for (const word of demoWords()) pieces.set(`▁${word}`, WORD_SCORE);
   pieces.set('▁-', WORD_SCORE);
   for (const character of printable) {
@@ -68,34 +67,8 @@ export interface TokenizerFiles {
  * characters for any other text.
  */
 export function buildDemoTokenizer(): TokenizerFiles {
-  const metaspace = { type: 'Metaspace', replacement: '▁', add_prefix_space: true, prepend_scheme: 'always' };
-  const eos = { SpecialToken: { id: '</s>', type_id: 0 } };
-  const sequence = (id: string): object => ({ Sequence: { id, type_id: 0 } });
   return {
-    tokenizer: {
-      version: '1.0',
-      truncation: null,
-      padding: null,
-      added_tokens: SPECIAL.map((content, id) => ({
-        id,
-        content,
-        single_word: false,
-        lstrip: false,
-        rstrip: false,
-        normalized: false,
-        special: true,
-      })),
-      normalizer: { type: 'NFKC' },
-      pre_tokenizer: { type: 'Sequence', pretokenizers: [{ type: 'WhitespaceSplit' }, metaspace] },
-      post_processor: {
-        type: 'TemplateProcessing',
-        single: [sequence('A'), eos],
-        pair: [sequence('A'), eos, sequence('B'), eos],
-        special_tokens: { '</s>': { id: '</s>', ids: [1], tokens: ['</s>'] } },
-      },
-      decoder: metaspace,
-      model: { type: 'Unigram', unk_id: 2, byte_fallback: false, vocab: vocabulary() },
-    },
+    tokenizer: unigramTokenizer(vocabulary()),
     config: {
       tokenizer_class: 'T5Tokenizer',
       model_max_length: 1024,

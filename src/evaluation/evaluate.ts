@@ -3,7 +3,7 @@ import { EXAMPLES, InstructionRows, type TokenizedExample } from '../data/batch.
 import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
 import { HintError } from '../util/errors.js';
 import { Group } from '../distributed/group.js';
-import { GENERATING, generateTokens, type GenerateOptions } from '../inference/decode/generate.js';
+import { GENERATING, generateTokens, type GenerateTokensOptions } from '../inference/decode/generate.js';
 import { familyOf } from '../inference/families/registry.js';
 import type { AnyModel } from '../model/family.js';
 import { anyModel } from '../model/families/registry.js';
@@ -17,7 +17,7 @@ import { TRACK, type ScoreTrack } from './rouge.js';
 import { scorePredictions, type ScoreReport } from './score.js';
 
 /** How a model is evaluated. */
-export interface EvaluateOptions extends GenerateOptions {
+export interface EvaluateOptions extends GenerateTokensOptions {
   /** Also write the predictions here, as JSON lines that `hint score` reads, all or nothing. */
   predictionsFile?: string | undefined;
   /** The track, which decides what a word is for ROUGE (default `default`). */

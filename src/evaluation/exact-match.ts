@@ -12,13 +12,13 @@ export function normalizeAnswer(text: string): string {
 }
 
 /**
- * 1 if the prediction equals one of the references, in lower case, without ASCII punctuation and with single spaces; else 0.
+ * Whether the prediction equals one of the references, in lower case, without ASCII punctuation and with single spaces.
  *
  * @throws HintError INVALID_ARGUMENT
  */
-export function exactMatch(prediction: string, references: readonly string[]): 0 | 1 {
+export function isExactMatch(prediction: string, references: readonly string[]): boolean {
   checked(textKind, prediction, 'prediction');
   checked(REFERENCE_LIST, references, 'references');
   const answer = normalizeAnswer(prediction);
-  return references.some((reference) => normalizeAnswer(reference) === answer) ? 1 : 0;
+  return references.some((reference) => normalizeAnswer(reference) === answer);
 }

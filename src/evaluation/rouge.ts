@@ -81,7 +81,7 @@ export function rougeLOfTokens(prediction: readonly string[], reference: readonl
  * @param track what counts as a word (default `default`)
  * @throws HintError INVALID_ARGUMENT; LIMIT_EXCEEDED for texts so long that comparing them takes longer than a record may
  */
-export function rougeL(
+export function rougeLF1(
   prediction: string,
   references: readonly string[],
   track: ScoreTrack = 'default',

@@ -11,7 +11,7 @@ import {
   signal,
   text,
 } from '../util/arguments.js';
-import { exactMatch } from './exact-match.js';
+import { isExactMatch } from './exact-match.js';
 import { readPredictions, readReferences, type Prediction, type References } from './prediction-files.js';
 import { bestRouge, TRACK, trackTokens, type ScoreTrack } from './rouge.js';
 
@@ -132,7 +132,7 @@ export function scorePredictions(
     const expectedTokens = expected.map((reference) => trackTokens(reference, track));
     wordlessReferences += expectedTokens.filter(({ length }) => length === 0).length;
     const rouge = bestRouge(trackTokens(prediction.prediction, track), expectedTokens);
-    const exact = exactMatch(prediction.prediction, expected);
+    const exact = Number(isExactMatch(prediction.prediction, expected));
     overall.add(rouge, exact);
     if (prediction.task === undefined) continue;
     const task = tasks.get(prediction.task) ?? new Mean();

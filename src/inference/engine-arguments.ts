@@ -16,10 +16,8 @@ import {
   signal,
   type Members,
 } from '../util/arguments.js';
-import { COMPILE_REQUEST, type CompileRequest } from './compile/compile-request.js';
-import { REQUEST, SERVING, type ServingOptions, type SubmitRequest } from './serving/requests.js';
+import { SERVING, type ServingOptions } from './serving/requests.js';
 import { TASK_CACHE, type TaskCacheOptions } from './serving/task-cache.js';
-import { Task } from './task/task.js';
 
 /** How an engine is opened. */
 export interface EngineOptions extends DeviceOptions, Pick<LoadModelOptions, 'signal' | 'onProgress'> {
@@ -32,13 +30,13 @@ export interface EngineOptions extends DeviceOptions, Pick<LoadModelOptions, 'si
    * held in; there is no `int8`.
    */
   dtype?: WeightDType;
-  /** How much {@link SubmitRequest} and {@link Engine.generate} take at once. */
+  /** How much {@link Engine.submit} and {@link Engine.generate} take at once. */
   serving?: ServingOptions;
   /** How much {@link Engine.tasks} keeps. */
   taskCache?: TaskCacheOptions;
 }
 
-const ENGINE_MEMBERS: Members<EngineOptions> = {
+export const ENGINE_MEMBERS: Members<EngineOptions> = {
   device: optional(name),
   threads: optional(integer(0, 4096)),
   memoryLimit: optional(bytes),
@@ -60,15 +58,3 @@ export const SHARED_OPTIONS = options<Pick<EngineOptions, 'serving' | 'taskCache
   serving: ENGINE_MEMBERS.serving,
   taskCache: ENGINE_MEMBERS.taskCache,
 });
-
-export const SUBMIT_REQUEST = options<Omit<SubmitRequest, 'task'> & { task: Task | CompileRequest }>(
-  {
-    ...REQUEST,
-    task: either<Task | CompileRequest>(
-      'a Task, or what to compile it from, such as { definition: "Name the colour." }',
-      [(value) => value instanceof Task, instance(Task, 'a Task')],
-      [(value) => typeof value === 'object' && value !== null, COMPILE_REQUEST],
-    ),
-  },
-  'an object such as { task, input }',
-);

@@ -1,8 +1,6 @@
 import { setMaxListeners } from 'node:events';
-import { concatenate } from '../data/batch.js';
-import { PROMPT_TOKENS } from '../data/natural-instructions/prompts.js';
 import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
-import { isPeftAdapter, readPeftAdapter } from '../formats/peft/adapter.js';
+import { isPeftAdapter } from '../formats/peft/adapter.js';
 import { HintError, throwIfAborted } from '../util/errors.js';
 import { unappliedGeneration } from '../model/config/generation-file.js';
 import { modelFingerprint } from '../model/trainable/fingerprint.js';
@@ -21,36 +19,30 @@ import {
   path as pathKind,
 } from '../util/arguments.js';
 import { COMPILE_REQUEST, type CompileRequest } from './compile/compile-request.js';
-import { compileTasks } from './compile/compiled-tasks.js';
 import { Grammars } from './constrain/grammars.js';
-import { disposeTasks, settled, type CompiledTasks } from './contract/compiled-tasks.js';
-import type { Family } from './contract/family.js';
-import {
-  checkFingerprint,
-  MAX_INSTRUCTION_TOKENS,
-  readTaskMetadata,
-  type TaskSource,
-  type TaskTraining,
-} from './contract/task-metadata.js';
 import { familyOf } from './families/registry.js';
 import {
+  ENGINE_GENERATE,
+  ENGINE_REQUESTS,
   generateMixed,
-  MIXED_OPTIONS,
-  MIXED_REQUESTS,
-  type MixedGenerateOptions,
-  type MixedRequest,
+  type EngineGenerateOptions,
 } from './serving/generate-mixed.js';
-import type { ServingStatistics, SubmitRequest } from './serving/requests.js';
+import {
+  SUBMIT_REQUEST,
+  type EngineRequest,
+  type ServingStatistics,
+  type SubmitRequest,
+} from './serving/requests.js';
 import { Scheduler } from './serving/scheduler.js';
 import { EngineTasks } from './serving/engine-tasks.js';
-import { loadTaskFile } from './task/load-task.js';
 import { loadTokenizer, setWeightDType } from './engine-opening.js';
-import { ENGINE_OPTIONS, SHARED_OPTIONS, SUBMIT_REQUEST, type EngineOptions } from './engine-arguments.js';
+import { ENGINE_OPTIONS, SHARED_OPTIONS, type EngineOptions } from './engine-arguments.js';
+import { TaskCompiler } from './task-compiler.js';
 import { ONLY_SIGNAL } from './task/task-arguments.js';
-import { instructionIds, requireTokenizer } from './task/task-source.js';
+import { requireTokenizer } from './task/task-origin.js';
 import type { GeneratedTokens } from './decode/row-watch.js';
 import type { QueuedInput } from './task/queued-input.js';
-import { Task, type Generation, type TaskHold, type TaskHost } from './task/task.js';
+import { Task, type GeneratedText, type TaskHold, type TaskHost } from './task/task.js';
 
 /** What {@link Engine.memory} tells. */
 export interface EngineMemory {
@@ -72,6 +64,7 @@ export class Engine implements TaskHost {
   private readonly running = new Set<Promise<unknown>>();
   private knownFingerprint: Promise<string> | undefined;
   private readonly scheduler: Scheduler;
+  private readonly compiler: TaskCompiler;
   private told: readonly string[] = [];
   private twin: { engine: Engine; release: () => void } | undefined;
   /** @internal */
@@ -98,36 +91,9 @@ export class Engine implements TaskHost {
     const { serving, taskCache } = checked(SHARED_OPTIONS, options, 'options');
     this.scheduler = new Scheduler(this, serving);
     this.grammars = new Grammars(model.config.vocabSize);
-    this.tasks = new EngineTasks(
-      this,
-      {
-        resolve: (request) => this.sourceOf(request),
-        compile: (source) =>
-          this.run(undefined, (signal) =>
-            this.compileSource(requireTokenizer(this.tokenizer), source, signal),
-          ),
-        regenerate: (instructions) =>
-          this.run(undefined, async (signal) => {
-            const { model, family } = this;
-            await family.prepare?.(model);
-            // Only tasks of families that regenerate them have encoded instructions to do it from.
-            const compiled = (await family.regenerate?.(model, instructions)) as CompiledTasks;
-            await this.settle(compiled, signal);
-            return compiled;
-          }),
-        load: (path, source) =>
-          this.run(undefined, async (signal) => (await this.readTask(path, signal, source)).compiled),
-        loadTask: (path, signal) => this.loadTask(path, { signal }),
-        sourceOfFile: async (path) => {
-          if (await isPeftAdapter(path)) return undefined;
-          const metadata = await readTaskMetadata(path);
-          checkFingerprint(path, metadata, await this.fingerprint());
-          // What was trained is not what compiling its definition gives.
-          return metadata.training ? undefined : metadata.source;
-        },
-      },
-      taskCache,
-    );
+    this.compiler = new TaskCompiler(this);
+    const maker = this.compiler.forCache((path, signal) => this.loadTask(path, { signal }));
+    this.tasks = new EngineTasks(this, maker, taskCache);
     if (tokenizer && tokenizer.vocabSize > model.config.vocabSize) {
       throw new HintError(
         'INVALID_ARGUMENT',
@@ -184,11 +150,11 @@ export class Engine implements TaskHost {
    */
   async compile(request: CompileRequest): Promise<Task> {
     const given = checked(COMPILE_REQUEST, request, 'request');
-    const tokenizer = requireTokenizer(this.tokenizer);
-    const source = this.sourceOf(given);
+    requireTokenizer(this.tokenizer);
+    const origin = this.compiler.originOf(given);
     return this.run(
       given.signal,
-      async (signal) => new Task(this, await this.compileSource(tokenizer, source, signal), source),
+      async (signal) => new Task(this, await this.compiler.compileOrigin(origin, signal), origin),
     );
   }
 
@@ -210,9 +176,9 @@ export class Engine implements TaskHost {
     const { config } = this.model;
     const instruction = ids.slice();
     const prefix = ids.at(-1) === config.eosTokenId ? ids.slice(0, -1) : instruction;
-    const isRead = this.family.readsInstruction(this.model);
+    const isRead = familyOf(this.model).readsInstruction(this.model);
     return this.run(given.signal, async (signal) => {
-      const compiled = await this.compileIds(isRead ? [instruction] : [], signal);
+      const compiled = await this.compiler.compileIds(isRead ? [instruction] : [], signal);
       return new Task(this, compiled, undefined, isRead ? undefined : prefix);
     });
   }
@@ -230,9 +196,9 @@ export class Engine implements TaskHost {
    */
   async plain(options: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
     const given = checked(ONLY_SIGNAL, options, 'options');
-    const { formats, reader } = this.family.prompts(this.model);
+    const { formats, reader } = familyOf(this.model).prompts(this.model);
     // Of the causal format, instruction and input are one text, so that an input alone is one too.
-    if (this.family.readsInstruction(this.model) && !formats.includes('causal')) {
+    if (familyOf(this.model).readsInstruction(this.model) && !formats.includes('causal')) {
       throw new HintError(
         'NOT_SUPPORTED',
         `This is a model ${reader}: it needs one; compile a definition, or load a task.`,
@@ -240,7 +206,7 @@ export class Engine implements TaskHost {
     }
     return this.run(
       given.signal,
-      async (signal) => new Task(this, await this.compileIds([], signal), undefined),
+      async (signal) => new Task(this, await this.compiler.compileIds([], signal), undefined),
     );
   }
 
@@ -255,7 +221,7 @@ export class Engine implements TaskHost {
   plainTwin(): Engine | undefined {
     this.checkOpen();
     if (this.twin) return this.twin.engine;
-    const plain = this.family.plainTwin?.(this.model);
+    const plain = familyOf(this.model).plainTwin?.(this.model);
     if (!plain) return undefined;
     this.twin = { engine: new Engine(plain.model, this.tokenizer), release: plain.release };
     return this.twin.engine;
@@ -272,16 +238,16 @@ export class Engine implements TaskHost {
     checked(pathKind, path, 'path');
     const given = checked(ONLY_SIGNAL, options, 'options');
     return this.run(given.signal, async (signal) => {
-      if (await isPeftAdapter(path)) return new Task(this, await this.readAdapter(path, signal), undefined);
-      const { compiled, source, inputPrefix, training } = await this.readTask(path, signal);
-      return new Task(this, compiled, source, inputPrefix, training);
+      if (await isPeftAdapter(path))
+        return new Task(this, await this.compiler.readAdapter(path, signal), undefined);
+      const { compiled, origin, inputPrefix, training } = await this.compiler.readTask(path, signal);
+      return new Task(this, compiled, origin, inputPrefix, training);
     });
   }
 
   /**
    * Runs one input of one task, together with whatever else was submitted: it joins the running batch between two tokens
-   * and leaves it when it is done. Greedy, or drawn with `temperature`, `topK`, `topP` and `seed`; the output is that of
-   * running it alone.
+   * and leaves it when it is done. The output is that of running it alone. Beam search runs by itself, beside the batch.
    *
    * @example
    * ```ts
@@ -291,9 +257,13 @@ export class Engine implements TaskHost {
    * @throws HintError BUSY when too many requests wait (see {@link SubmitRequest.whenFull}), INVALID_ARGUMENT, INVALID_DATA,
    *   INVALID_TOKEN, NUMERIC, OUT_OF_MEMORY, ABORTED; never because of what another request was given
    */
-  async submit(request: Omit<SubmitRequest, 'task'> & { task: Task | CompileRequest }): Promise<Generation> {
-    const { task, ...rest } = checked(SUBMIT_REQUEST, request, 'request');
+  async submit(request: SubmitRequest): Promise<GeneratedText> {
+    const given = checked(SUBMIT_REQUEST, request, 'request');
     this.checkOpen();
+    return this.enter(given);
+  }
+
+  private async enter({ task, ...rest }: SubmitRequest): Promise<GeneratedText> {
     if (task instanceof Task) return this.scheduler.submit({ ...rest, task });
     using cached = await this.tasks.get(task, { signal: rest.signal });
     return await this.scheduler.submit({ ...rest, task: cached });
@@ -306,13 +276,13 @@ export class Engine implements TaskHost {
    * @throws HintError as {@link submit}, for the first request that fails; the others are then cancelled
    */
   async generate(
-    requests: readonly MixedRequest[],
-    options: MixedGenerateOptions = {},
-  ): Promise<Generation[]> {
-    const list = checked(MIXED_REQUESTS, requests, 'requests');
-    const given = checked(MIXED_OPTIONS, options, 'options');
+    requests: readonly EngineRequest[],
+    options: EngineGenerateOptions = {},
+  ): Promise<GeneratedText[]> {
+    const list = checked(ENGINE_REQUESTS, requests, 'requests');
+    const given = checked(ENGINE_GENERATE, options, 'options');
     this.checkOpen();
-    return generateMixed(this.scheduler, list, given);
+    return generateMixed((one) => this.enter(one), list, given);
   }
 
   /**
@@ -408,92 +378,5 @@ export class Engine implements TaskHost {
   /** Closes it, as `close` does, at the end of `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  private get family(): Family {
-    return familyOf(this.model);
-  }
-
-  private sourceOf(request: CompileRequest): TaskSource {
-    const { formats, reader } = this.family.prompts(this.model);
-    const { definition, examples = [], format = formats[0], maxInstructionTokens = PROMPT_TOKENS } = request;
-    if (!formats.includes(format)) {
-      throw new HintError('INVALID_ARGUMENT', `The format ${format} is not one of this model, ${reader}.`);
-    }
-    if (format !== 'no-instruct' && definition.trim() === '') {
-      throw new HintError('INVALID_DATA', 'The definition is empty; say what the task is.');
-    }
-    const pairs = examples.map(({ input, output }) => ({ input, output }));
-    return { format, definition, examples: pairs, maxTokens: maxInstructionTokens };
-  }
-
-  private async compileSource(
-    tokenizer: Tokenizer,
-    source: TaskSource,
-    signal: AbortSignal,
-  ): Promise<CompiledTasks> {
-    const ids = instructionIds(tokenizer, source);
-    return this.compileIds(ids ? [ids] : [], signal);
-  }
-
-  private async readTask(
-    path: string,
-    signal: AbortSignal,
-    expected?: TaskSource,
-  ): Promise<{
-    compiled: CompiledTasks;
-    source: TaskSource | undefined;
-    inputPrefix: Int32Array | undefined;
-    training: TaskTraining | undefined;
-  }> {
-    const { tokenizer, model } = this;
-    const { source, ...stored } = await loadTaskFile(path, model, await this.fingerprint(), {
-      tokenizer,
-      source: expected,
-      signal,
-    });
-    const { training } = stored;
-    if (stored.compiled)
-      return { compiled: stored.compiled, source, inputPrefix: stored.inputPrefix, training };
-    // What its file does not hold is made again: keys and values of an instruction, say, are larger than a file is worth.
-    const { inputPrefix } = stored;
-    const isRead = this.family.readsInstruction(model);
-    const compiled = await this.compileIds(isRead ? [inputPrefix] : [], signal);
-    return { compiled, source, inputPrefix: isRead ? undefined : inputPrefix, training };
-  }
-
-  private async readAdapter(folder: string, signal: AbortSignal): Promise<CompiledTasks> {
-    const { model, family } = this;
-    if (!family.taskOfAdapter)
-      throw new HintError(
-        'NOT_SUPPORTED',
-        `${folder} is an adapter of PEFT, and this is a model of ${family.title}; adapters are read for a plain T5.`,
-      );
-    const compiled = await family.taskOfAdapter(model, await readPeftAdapter(folder, signal), folder);
-    await this.settle(compiled, signal);
-    return compiled;
-  }
-
-  private async compileIds(instructions: Int32Array[], signal: AbortSignal): Promise<CompiledTasks> {
-    const tokens = Math.max(0, ...instructions.map(({ length }) => length));
-    if (tokens > MAX_INSTRUCTION_TOKENS)
-      throw new HintError(
-        'INVALID_ARGUMENT',
-        `The instruction has ${tokens} tokens, the limit is ${MAX_INSTRUCTION_TOKENS}; shorten it.`,
-      );
-    await this.family.prepare?.(this.model);
-    const compiled = await compileTasks(this.model, concatenate(instructions));
-    await this.settle(compiled, signal);
-    return compiled;
-  }
-
-  /** Waits until a compiled task is there; one that fails is given back. */
-  private async settle(compiled: CompiledTasks, signal: AbortSignal): Promise<void> {
-    try {
-      await settled(compiled, signal);
-    } catch (error) {
-      disposeTasks(compiled);
-      throw error;
-    }
   }
 }

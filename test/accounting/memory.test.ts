@@ -36,7 +36,7 @@ describe('the memory of a compiled task', () => {
     const folder = await mkdtemp(join(tmpdir(), 'hint-memory-'));
     try {
       const path = join(folder, 'task.safetensors');
-      const rest = { source: undefined, inputPrefix: new Int32Array(0) };
+      const rest = { origin: undefined, inputPrefix: new Int32Array(0) };
       await saveTaskFile(path, { model, fingerprint: 'x', compiled: tasks, ...rest });
       const file = (await stat(path)).size - 4 * values.total;
       // Its header, and nothing else.

@@ -2,6 +2,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import * as api from '../../src/index.js';
+import * as testing from '../../src/testing/index.js';
+import { ops, type Tensor } from '../../src/tensor/index.js';
 import { openModel } from '../../src/model/families/open-model.js';
 import { createOptimizer } from '../../src/training/run/prepare.js';
 import { FULL_HINT, removeAll, tinyConfig, TOKENIZER, writeModel } from '../inference/models.js';
@@ -69,12 +71,6 @@ function noFamily(): object {
 
 export const calls: Record<string, string | (() => Record<string, Call>)> = {
   HintError: 'an error that refused what it is made of would hide what it is about',
-  Device: 'of tensors, whose arguments have tests of their own',
-  Tensor: 'of tensors, whose arguments have tests of their own',
-  Tape: 'of tensors, whose arguments have tests of their own',
-  Gradients: 'of tensors, whose arguments have tests of their own',
-  ops: 'of tensors, whose arguments have tests of their own',
-  opTable: 'it takes nothing',
   limits: 'it takes nothing',
   Notices: 'it only gathers what readers of data add to it',
   setLimits: () => ({ setLimits: call({ changed: { bytes: 2 ** 28, seconds: 10 } }, api.setLimits) }),
@@ -180,8 +176,8 @@ export const calls: Record<string, string | (() => Record<string, Call>)> = {
       api.scorePredictions,
     ),
   }),
-  rougeL: () => ({ rougeL: call({ prediction: 'a', references: ['a'] }, api.rougeL) }),
-  exactMatch: () => ({ exactMatch: call({ prediction: 'a', references: ['a'] }, api.exactMatch) }),
+  rougeLF1: () => ({ rougeLF1: call({ prediction: 'a', references: ['a'] }, api.rougeLF1) }),
+  isExactMatch: () => ({ isExactMatch: call({ prediction: 'a', references: ['a'] }, api.isExactMatch) }),
   inferenceFlops: () => ({
     inferenceFlops: call(
       {
@@ -353,6 +349,41 @@ export const calls: Record<string, string | (() => Record<string, Call>)> = {
     ),
   }),
   buildBatch: () => ({ buildBatch: call({ examples: [example] }, api.buildBatch) }),
+  openTinyEngine: () => ({
+    openTinyEngine: call({ options: { seed: 1, words: ['red'], threads: 1 } }, async (options) => {
+      const opened = await testing.openTinyEngine(options);
+      await opened.close();
+    }),
+  }),
+  writeTinyModel: () => ({
+    writeTinyModel: call(
+      { directory: join(TOKENIZER, 'no-folder'), options: { seed: 1, words: ['red'] } },
+      testing.writeTinyModel,
+    ),
+  }),
+  checkGradients: () => ({
+    checkGradients: call(
+      {
+        device: model.device,
+        build: (x: Tensor) => ops.scale(x, 2),
+        inputs: [model.device.full([1], 1)],
+        options: { step: 0.01 },
+      },
+      testing.checkGradients,
+    ),
+  }),
+  assertClose: () => ({
+    assertClose: call(
+      { actual: Float32Array.of(1), expected: Float32Array.of(1), bound: 0, name: 'a' },
+      testing.assertClose,
+    ),
+  }),
+  relativeDifference: () => ({
+    relativeDifference: call(
+      { actual: Float32Array.of(1), expected: Float32Array.of(1) },
+      testing.relativeDifference,
+    ),
+  }),
 };
 
 const trainingConfig = (): api.TrainingConfig =>

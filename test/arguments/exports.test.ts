@@ -1,5 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import * as api from '../../src/index.js';
+import * as tensor from '../../src/tensor/index.js';
+import * as testing from '../../src/testing/index.js';
 import { HintError } from '../../src/util/errors.js';
 import type { Kind } from '../../src/util/arguments.js';
 import { calls, task, type Call } from './calls.js';
@@ -133,7 +135,12 @@ function expectRefusal(error: unknown, what: string): asserts error is HintError
 
 describe('every export', () => {
   it('has its wrong calls here', () => {
-    expect(Object.keys(calls).sort()).toEqual(Object.keys(api).sort());
+    expect(Object.keys(calls).sort()).toEqual([...Object.keys(api), ...Object.keys(testing)].sort());
+  });
+
+  it('has one place, so that an application imports no class twice', () => {
+    const all = [api, tensor, testing].flatMap((entry) => Object.keys(entry));
+    expect(all.filter((name, at) => all.indexOf(name) !== at)).toEqual([]);
   });
 
   const functions = Object.entries(calls).filter(([, made]) => typeof made === 'function');

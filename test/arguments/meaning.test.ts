@@ -106,7 +106,7 @@ describe('data that hold more than is read', () => {
     const { misses } = engine.tasks.metrics;
     const wide = await engine.tasks.get({ definition: 'Next.', examples });
     expect(engine.tasks.metrics.misses).toBe(misses);
-    expect(wide.source?.examples).toEqual([{ input: 'A', output: 'B' }]);
+    expect(wide.origin?.examples).toEqual([{ input: 'A', output: 'B' }]);
     for (const one of [plain, wide]) one.dispose();
   });
 });

@@ -12,7 +12,7 @@ import { readPromptTemplates } from '../../src/data/p3/promptsource/templates.js
 import { readLines } from '../../src/data/text/lines.js';
 import { readParquetRows } from '../../src/formats/parquet/texts.js';
 import { Tokenizer } from '../../src/formats/tokenizer/tokenizer.js';
-import { rougeL } from '../../src/evaluation/rouge.js';
+import { rougeLF1 } from '../../src/evaluation/rouge.js';
 import { limits, setLimits } from '../../src/util/limits.js';
 import { plainParquet } from '../fuzz/plain-parquet.mjs';
 
@@ -340,6 +340,6 @@ describe('scores', () => {
   it('of texts whose comparison takes for ever end at the limit of time', () => {
     setLimits({ seconds: 0.1 });
     const long = 'a b c '.repeat(40_000);
-    expect(() => rougeL(long, [long])).toThrow(limitExceeded);
+    expect(() => rougeLF1(long, [long])).toThrow(limitExceeded);
   });
 });

@@ -60,7 +60,7 @@ describe.skipIf(process.env.HINT_EMULATED !== '1')('a process whose GPU cannot b
 
   it('rejects every later call of the library as lost, closes, and ends by itself', async () => {
     const program = `
-      import { Device } from ${JSON.stringify(join(root, 'dist/index.js'))};
+      import { Device } from ${JSON.stringify(join(root, 'dist/tensor/index.js'))};
       const device = new Device({ device: 'cuda' });
       const codes = [];
       for (let i = 0; i < 3; i++) await device.tensor(new Float32Array([1, 2]), [2]).read().catch((error) => codes.push(error.code));

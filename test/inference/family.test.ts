@@ -4,14 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   buildBatch,
-  Device,
   Engine,
   evaluateModel,
   generateTokens,
   HintError,
   openModel,
   openSafetensors,
-  ops,
   ParameterStore,
   registerFamily,
   saveModel,
@@ -23,8 +21,8 @@ import {
   type Family,
   type Ragged,
   type RaggedBatch,
-  type Tensor,
 } from '../../src/index.js';
+import { Device, ops, type Tensor } from '../../src/tensor/index.js';
 import { removeAll, TOKENIZER } from './models.js';
 
 const WIDTH = 8;

@@ -25,7 +25,7 @@ describe('the plain twin of a model', () => {
     const twin = engine.plainTwin() as Engine;
     expect(engine.plainTwin()).toBe(twin);
     using task = await twin.compile(request);
-    expect(task.source?.format).toBe('tk-instruct');
+    expect(task.origin?.format).toBe('tk-instruct');
     expect(task.instructionTokens).toBe(0);
     using compiled = await engine.compile(request);
     expect(task.inputTokens(input)).toBeGreaterThan(

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { generateTokens, type GenerateOptions } from '../../src/inference/decode/generate.js';
+import { generateTokens, type GenerateTokensOptions } from '../../src/inference/decode/generate.js';
 import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { Device } from '../../src/tensor/device.js';
 import { FULL_HINT, randomModel, tinyConfig } from './models.js';
@@ -17,14 +17,14 @@ afterAll(() => {
   device.close();
 });
 
-const run = async (inputs: Int32Array[], options: GenerateOptions): Promise<number[][]> =>
+const run = async (inputs: Int32Array[], options: GenerateTokensOptions): Promise<number[][]> =>
   (await generateTokens(model, { instructions: [instruction], inputs, ...options })).map(({ tokens }) => [
     ...tokens,
   ]);
 
 /** The first token of many draws for one input, counted, beside its probability under the model. */
 async function firstTokens(
-  options: GenerateOptions,
+  options: GenerateTokensOptions,
   draws = 4000,
 ): Promise<{ counts: number[]; probability: number[] }> {
   const input = Int32Array.of(9, 3, 1);
@@ -54,7 +54,7 @@ function expectDrawnFrom(counts: number[], probability: number[]): void {
 /** Probabilities after temperature, topK and topP, by the definition. */
 function narrowed(
   probability: number[],
-  { temperature = 1, topK = 24, topP = 1 }: GenerateOptions,
+  { temperature = 1, topK = 24, topP = 1 }: GenerateTokensOptions,
 ): number[] {
   const weights = probability.map((p) => p ** (1 / temperature));
   const order = [...weights.keys()].sort((a, b) => (weights[b] as number) - (weights[a] as number));

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Engine } from '../../src/inference/engine.js';
-import type { Generation, Task } from '../../src/inference/task/task.js';
+import type { GeneratedText, Task } from '../../src/inference/task/task.js';
 import { FULL_HINT, removeAll, tinyConfig, writeModel } from './models.js';
 
 const directories: string[] = [];
@@ -38,14 +38,14 @@ function requests(count: number) {
   }));
 }
 
-async function alone(list: ReturnType<typeof requests>): Promise<Generation[]> {
-  const results: Generation[] = [];
+async function alone(list: ReturnType<typeof requests>): Promise<GeneratedText[]> {
+  const results: GeneratedText[] = [];
   for (const { task, input, ...options } of list) results.push(...(await task.generate([input], options)));
   return results;
 }
 
-function expectSame(actual: readonly Generation[], expected: readonly Generation[]): void {
-  const rounded = (list: readonly Generation[]): unknown[] =>
+function expectSame(actual: readonly GeneratedText[], expected: readonly GeneratedText[]): void {
+  const rounded = (list: readonly GeneratedText[]): unknown[] =>
     list.map(({ logProbs, ...rest }) => ({
       ...rest,
       ...(logProbs ? { logProbs: [...logProbs].map((value) => value.toFixed(3)) } : {}),
@@ -76,7 +76,7 @@ it('the same when they come one after the other, join a running batch and outliv
 
 it('a request with options that cannot be is refused by itself', async () => {
   const good = engine.submit({ task: tasks[0] as Task, input: 'A horse.', maxTokens: 3 });
-  const submit = (options: object): Promise<Generation> =>
+  const submit = (options: object): Promise<GeneratedText> =>
     engine.submit({ task: tasks[0] as Task, input: 'A horse.', ...options });
   await expect(submit({ temperature: -1 })).rejects.toThrow(/temperature is -1/);
   await expect(submit({ topP: 0 })).rejects.toThrow(/topP is 0/);

@@ -2,7 +2,7 @@ import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-m
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/inference/engine.js';
 import type { HintTasks } from '../../src/inference/encoder-decoder/compile.js';
-import type { Generation, Task } from '../../src/inference/task/task.js';
+import type { GeneratedText, Task } from '../../src/inference/task/task.js';
 import { FULL_HINT, removeAll, tinyConfig, writeModel } from './models.js';
 
 const directories: string[] = [];
@@ -25,8 +25,8 @@ function requestsFor(list: readonly Task[], count: number) {
   }));
 }
 
-async function alone(requests: ReturnType<typeof requestsFor>): Promise<Generation[]> {
-  const results: Generation[] = [];
+async function alone(requests: ReturnType<typeof requestsFor>): Promise<GeneratedText[]> {
+  const results: GeneratedText[] = [];
   for (const { task, input, maxTokens } of requests)
     results.push(...(await task.generate([input], { maxTokens })));
   return results;
@@ -191,7 +191,7 @@ describe('requests that come and go', () => {
     );
     expect(codes).toEqual(['done', 'NUMERIC', 'INVALID_DATA', 'INVALID_TOKEN', 'INVALID_ARGUMENT', 'done']);
     const expected = await good.generate(['A horse.'], { maxTokens: 6 });
-    expect((results[0] as PromiseFulfilledResult<Generation>).value).toEqual(expected[0]);
+    expect((results[0] as PromiseFulfilledResult<GeneratedText>).value).toEqual(expected[0]);
   });
 
   it('a task disposed while its requests run is freed when they have ended', async () => {

@@ -91,7 +91,7 @@ describe('a task file', () => {
     const loaded = await second.loadTask(path);
     expect(await loaded.generate(inputs, { maxTokens: 8 })).toEqual(before);
     expect((second.model as EncoderDecoderModel).hypernetwork?.encodedTasks ?? 0).toBe(0);
-    expect(loaded.source).toMatchObject({ definition, examples });
+    expect(loaded.origin).toMatchObject({ definition, examples });
     await second.close();
   });
 

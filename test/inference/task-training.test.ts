@@ -55,7 +55,7 @@ describe('training a task on examples', () => {
     expect(told.map(({ step }) => step)).toEqual(Array.from({ length: 60 }, (_, index) => index + 1));
     expect(told.at(-1)!.loss).toBeLessThan(told[0]!.loss / 2);
     expect(trained.training).toEqual({ examples: 3, steps: 60, batchSize: 3, learningRate: 0.03, seed: 0 });
-    expect(trained.source).toEqual(task.source);
+    expect(trained.origin).toEqual(task.origin);
     const after = await textsOf(trained);
     expect(after).not.toEqual(before);
     expect(await textsOf(task)).toEqual(before);

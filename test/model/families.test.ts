@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { relativeDifference } from '../../src/cli/commands/verify/difference.js';
+import { relativeDifference } from '../../src/testing/difference.js';
 import { concatenate, type RaggedBatch } from '../../src/data/batch.js';
 import { openSafetensors, toFloat32, writeSafetensors } from '../../src/formats/safetensors/file.js';
 import { Engine } from '../../src/inference/engine.js';

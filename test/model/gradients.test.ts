@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readFixtureInputs } from '../../src/cli/commands/verify/fixture-inputs.js';
 import { batchOf } from '../../src/cli/commands/verify/model-case.js';
-import { relativeDifference } from '../../src/cli/commands/verify/difference.js';
+import { relativeDifference } from '../../src/testing/difference.js';
 import { loadModel } from '../../src/model/checkpoint/checkpoint.js';
 import { openSafetensors, toFloat32 } from '../../src/formats/safetensors/file.js';
 import * as ops from '../../src/tensor/ops.js';

@@ -4,7 +4,6 @@ import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   convertCheckpoint,
-  Device,
   loadModel,
   openModel,
   openSafetensors,
@@ -12,6 +11,7 @@ import {
   readModelConfig,
   writeSafetensors,
 } from '../../src/index.js';
+import { Device } from '../../src/tensor/index.js';
 import { configOfTensors } from '../../src/model/config/config-of-tensors.js';
 import { parseModelConfig, type ModelConfig } from '../../src/model/config/config.js';
 import { parameterShapes } from '../../src/model/parameters/parameter-shapes.js';

@@ -32,12 +32,16 @@ describe('the tarball', () => {
   it('holds what an installed package runs, what it is built from, and its pages', () => {
     for (const path of [
       'dist/bundle/library/index.js',
+      'dist/bundle/library/server.js',
+      'dist/bundle/library/tensor.js',
+      'dist/bundle/library/testing.js',
       'dist/bundle/cli/main.js',
       'dist/bundle/workers/tokenize.js',
       'dist/bundle/fonts/DejaVuSans.ttf',
       'dist/bundle/page/index.html',
       'dist/bundle/LICENCES.txt',
       'dist/index.d.ts',
+      'dist/testing/index.d.ts',
       'CMakeLists.txt',
       'native/runtime/cuda/CMakeLists.txt',
       'bindings/addon.cc',

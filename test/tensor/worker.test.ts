@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 
-const library = pathToFileURL(resolve(import.meta.dirname, '../../dist/index.js')).href;
+const library = pathToFileURL(resolve(import.meta.dirname, '../../dist/tensor/index.js')).href;
 
 function work(body: string): Worker {
   const source = `

@@ -1,17 +1,18 @@
 import type { Command } from 'commander';
 import { readLineBlocks } from '../../data/line-blocks.js';
 import type { Engine } from '../../inference/engine.js';
-import type { Generation, Task } from '../../inference/task/task.js';
+import type { GeneratedText, Task } from '../../inference/task/task.js';
 import { HintError } from '../../util/errors.js';
 import { decodeText } from '../../util/read-file.js';
 import { recordsOf } from '../../util/records.js';
 import { action, note, print, printJson, writeOutput } from '../support/context.js';
+import { addConstraintFlags, constraintOf, type ConstraintFlags } from '../support/constraint.js';
 import { addDecodingFlags, decodingOf, type DecodingFlags } from '../support/decoding.js';
 import { addEngineOptions, openEngine, tellNotices, type EngineFlags } from '../support/engine-options.js';
 import { collect, jsonOption, modelArgument } from '../support/options.js';
 import { writeStream } from '../support/stream-output.js';
 
-interface RunTaskOptions extends EngineFlags, DecodingFlags {
+interface RunTaskOptions extends EngineFlags, DecodingFlags, ConstraintFlags {
   task?: string;
   definition?: string;
   input: string[];
@@ -36,7 +37,7 @@ export function addRunCommand(program: Command): void {
     .option('--definition <text>', 'an instruction to compile now')
     .option('--input <text>', 'an input, repeatable', collect, [])
     .option('--inputs <file>', 'a file with one input a line');
-  addDecodingFlags(command)
+  addConstraintFlags(addDecodingFlags(command))
     .option('--stop <text>', 'end an output before this text, repeatable', collect, [])
     .option('--log-probs', 'with --json: the log-probability of every token', false)
     .option('--stream', 'print text as it is generated; with --json one event a line', false);
@@ -47,6 +48,7 @@ export function addRunCommand(program: Command): void {
       '\nExample:\n  $ hint run t5-small --input "translate English to German: Good morning."' +
         '\n  $ hint run runs/hint/model --task colour.safetensors --input "Words: cat green salad."' +
         '\n  $ hint run runs/hint/model --task colour.safetensors --inputs lists.txt --decode t5x-beam1' +
+        '\n  $ hint run runs/hint/model --task colour.safetensors --input "Words: cat green salad." --choices red --choices green' +
         '\n  $ hint run runs/hint/model --task story.safetensors --input "A cat" --temperature 0.8 --seed 7 --stream',
     )
     .action(
@@ -63,11 +65,12 @@ export function addRunCommand(program: Command): void {
             'Give --task (a compiled task file), --definition (an instruction to compile now), or neither, for the model itself.',
           );
         }
+        const constrain = await constraintOf(options, signal);
         await using engine = await openEngine(directory, options, signal);
         tellNotices(engine);
         const task = await openTask(engine, options, signal);
         const decoding = decodingOf(options);
-        const request = { ...decoding, stop: options.stop, logProbs: options.logProbs, signal };
+        const request = { ...decoding, stop: options.stop, constrain, logProbs: options.logProbs, signal };
         const generated = options.stream
           ? await writeStream(task.stream(inputs, request), writeOutput, options.json)
           : await task.generate(inputs, request);
@@ -88,7 +91,7 @@ function openTask(engine: Engine, { task, definition }: RunTaskOptions, signal: 
 
 function printGenerations(
   inputs: readonly string[],
-  generated: readonly Generation[],
+  generated: readonly GeneratedText[],
   asJson: boolean,
 ): void {
   if (!asJson) return generated.forEach(({ text }) => print(text));

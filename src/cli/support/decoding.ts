@@ -4,14 +4,12 @@ import {
   DECODE_STRATEGIES,
   defaultMaxTokens,
   type DecodeStrategy,
-  type DecodingOptions,
+  type TokenDecodingOptions,
 } from '../../inference/decode/decoding.js';
 import { seedOption, wholeNumber } from './options.js';
 
 /** Options of commands that generate. */
-export interface DecodingFlags extends Omit<DecodingOptions, 'logProbs'> {
-  maxTokens?: number;
-}
+export type DecodingFlags = Omit<TokenDecodingOptions, 'logProbs'>;
 
 /** Adds --decode and what goes with it. */
 export function addDecodingFlags(command: Command): Command {
@@ -42,7 +40,7 @@ export function batchSizeOption(): Option {
 }
 
 /** What the flags ask for, as options of the library. */
-export function decodingOf(flags: DecodingFlags): DecodingOptions & { maxTokens: number } {
+export function decodingOf(flags: DecodingFlags): TokenDecodingOptions & { maxTokens: number } {
   const { decode, numBeams, brevityExponent, temperature, topK, topP, seed } = flags;
   const options = { decode, numBeams, brevityExponent, temperature, topK, topP, seed };
   return { ...options, maxTokens: flags.maxTokens ?? defaultMaxTokens(options) };

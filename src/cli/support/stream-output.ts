@@ -1,4 +1,4 @@
-import type { Generation, GenerationEvent } from '../../inference/task/task.js';
+import type { GeneratedText, GenerationEvent } from '../../inference/task/task.js';
 
 /**
  * Writes outputs as they are generated: the text of the first input that has not ended, then that of the next, each on
@@ -10,8 +10,8 @@ export async function writeStream(
   events: AsyncIterable<GenerationEvent>,
   write: (text: string) => void,
   asJson: boolean,
-): Promise<Generation[]> {
-  const generations: Generation[] = [];
+): Promise<GeneratedText[]> {
+  const generations: GeneratedText[] = [];
   const waiting = new Map<number, string>();
   let current = 0;
   for await (const event of events) {

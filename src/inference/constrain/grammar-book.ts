@@ -8,7 +8,9 @@ import {
 import { HintError } from '../../util/errors.js';
 import { FORBIDDEN } from '../decode/row-masks.js';
 import type { ConstraintSource } from './constraint.js';
-import type { OfferedPiece, StepResult, Vocabulary } from './messages.js';
+import type { GrammarRequest, OfferedPiece, StepResult, Vocabulary } from './messages.js';
+
+type StepRequest = Extract<GrammarRequest, { kind: 'step' }>;
 
 /** Grammars that stay compiled. */
 const KEPT = 64;
@@ -56,12 +58,12 @@ export class GrammarBook {
   }
 
   /** @throws HintError NOT_SUPPORTED naming what a row needs and cannot write */
-  async step(
-    number: number,
-    accepted: readonly (readonly [row: number, id: number])[],
-    rows: readonly number[],
-  ): Promise<StepResult> {
+  async step({ session: number, accepted, rows, restarted }: StepRequest): Promise<StepResult> {
     const session = this.sessions.get(number) as Session;
+    for (const row of restarted) {
+      session.matchers[row]?.reset();
+      session.texts[row] = '';
+    }
     for (const [row, id] of accepted) {
       session.matchers[row]?.acceptToken(id);
       session.texts[row] += this.textOf(session, id);

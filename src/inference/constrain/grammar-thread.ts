@@ -6,44 +6,77 @@ import type { GrammarReply, GrammarRequest, Vocabulary } from './messages.js';
 /** A constraint takes milliseconds to compile; one that takes this long would hold up all others. */
 const MOST_SECONDS = 10;
 
+/** Why an answer that harms nobody has to go on in another thread: what it was followed by is gone. */
+export class LostSession extends Error {}
+
 interface Waiting {
+  readonly request: GrammarRequest;
   resolve: (result: unknown) => void;
   reject: (error: Error) => void;
-  timer: NodeJS.Timeout;
 }
 
-/** The thread that compiles constraints and follows answers through them, started by its first request. */
+/**
+ * The thread that compiles constraints and follows answers through them, started by its first request. It does one thing after
+ * another: what holds it up for too long, or ends it, is what was asked first, and fails alone.
+ */
 export class GrammarThread {
-  private readonly waiting = new Map<number, Waiting>();
+  /** What was asked and not answered, in the order of asking. */
+  private waiting = new Map<number, Waiting>();
   /** Counts the threads that were started: sessions of an earlier one are gone. */
   generation = 0;
   private worker: Worker | undefined;
   private count = 0;
+  private timer: NodeJS.Timeout | undefined;
+  private isClosed = false;
 
-  constructor(private readonly vocabulary: Vocabulary) {}
+  /** @param mostSeconds that a request may take */
+  constructor(
+    private readonly vocabulary: Vocabulary,
+    private readonly mostSeconds = MOST_SECONDS,
+  ) {}
 
-  /** @throws HintError INVALID_ARGUMENT, NOT_SUPPORTED, NOT_FOUND without the compiled thread, ABORTED when it was closed */
-  ask<T>(request: GrammarRequest): Promise<T> {
+  /**
+   * @param generation that a session is of
+   * @throws HintError INVALID_ARGUMENT, NOT_SUPPORTED, NOT_FOUND without the compiled thread, ABORTED when it was closed;
+   *   LostSession where the session is gone and another one can go on
+   */
+  async ask<T>(request: GrammarRequest, generation?: number): Promise<T> {
+    if (this.isClosed) throw new HintError('ABORTED', 'The engine was closed.');
     const worker = (this.worker ??= this.start());
-    const number = this.count++;
+    if (generation !== undefined && generation !== this.generation) throw new LostSession();
     return new Promise<T>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        void this.end(
-          new HintError(
-            'INVALID_ARGUMENT',
-            `A constraint took longer than ${MOST_SECONDS} s to follow, the limit; make it simpler, or try again if it was another's.`,
-          ),
-        );
-      }, MOST_SECONDS * 1000);
-      timer.unref();
-      this.waiting.set(number, { resolve: resolve as Waiting['resolve'], reject, timer });
-      worker.ref();
-      worker.postMessage({ number, request });
+      this.send(worker, { request, resolve: resolve as Waiting['resolve'], reject });
     });
   }
 
   async close(): Promise<void> {
-    await this.end(new HintError('ABORTED', 'The engine was closed.'));
+    this.isClosed = true;
+    const { worker } = this;
+    for (const { reject } of this.drop().values()) reject(new HintError('ABORTED', 'The engine was closed.'));
+    await worker?.terminate();
+  }
+
+  private send(worker: Worker, asked: Waiting): void {
+    const number = this.count++;
+    this.waiting.set(number, asked);
+    if (this.waiting.size === 1) this.time();
+    worker.ref();
+    worker.postMessage({ number, request: asked.request });
+  }
+
+  /** Times what the thread is at. */
+  private time(): void {
+    clearTimeout(this.timer);
+    if (this.waiting.size === 0) return;
+    const [first] = this.waiting.keys();
+    const end = (): void => {
+      // An answer may lie there, and only this thread be late.
+      if (this.waiting.keys().next().value !== first) return;
+      const sentence = `A constraint took longer than ${this.mostSeconds} s to follow, the limit; make it simpler.`;
+      this.replace(new HintError('INVALID_ARGUMENT', sentence));
+    };
+    this.timer = setTimeout(() => setImmediate(end), this.mostSeconds * 1000);
+    this.timer.unref();
   }
 
   private start(): Worker {
@@ -53,15 +86,16 @@ export class GrammarThread {
     worker.unref();
     worker.on('message', (reply: GrammarReply) => {
       const asked = this.waiting.get(reply.number);
+      if (!asked) return;
       this.waiting.delete(reply.number);
       if (this.waiting.size === 0) worker.unref();
-      clearTimeout(asked?.timer);
-      if ('result' in reply) asked?.resolve(reply.result);
-      else asked?.reject(new HintError(reply.code, reply.message));
+      this.time();
+      if ('result' in reply) asked.resolve(reply.result);
+      else asked.reject(new HintError(reply.code, reply.message));
     });
     const lose = (cause: unknown): void => {
       if (this.worker !== worker) return;
-      void this.end(
+      this.replace(
         new HintError('INTERNAL', 'The thread of grammars died; the next constraint starts another.', {
           cause,
         }),
@@ -72,14 +106,25 @@ export class GrammarThread {
     return worker;
   }
 
-  private async end(error: HintError): Promise<void> {
+  /** Ends the thread with what it was at; the rest goes on in the next one. */
+  private replace(error: HintError): void {
     const { worker } = this;
-    this.worker = undefined;
-    for (const { reject, timer } of this.waiting.values()) {
-      clearTimeout(timer);
-      reject(error);
+    const [first, ...others] = this.drop().values();
+    void worker?.terminate();
+    first?.reject(error);
+    for (const asked of others) {
+      // What begins needs no session; what has one begins again by itself.
+      if (asked.request.kind === 'open') this.send((this.worker ??= this.start()), asked);
+      else if (asked.request.kind === 'close') asked.resolve(undefined);
+      else asked.reject(new LostSession());
     }
-    this.waiting.clear();
-    await worker?.terminate();
+  }
+
+  private drop(): Map<number, Waiting> {
+    const { waiting } = this;
+    this.waiting = new Map();
+    this.worker = undefined;
+    clearTimeout(this.timer);
+    return waiting;
   }
 }

@@ -32,6 +32,6 @@ async function answer(number: number, request: GrammarRequest): Promise<GrammarR
 
 async function run(request: GrammarRequest): Promise<unknown> {
   if (request.kind === 'open') return book.open(request.source, request.rows);
-  if (request.kind === 'step') return book.step(request.session, request.accepted, request.rows);
+  if (request.kind === 'step') return book.step(request);
   return book.close(request.session);
 }

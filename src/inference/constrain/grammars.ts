@@ -31,8 +31,7 @@ export class Grammars {
     this.opening ??= this.prepare(tokenizer);
     const { thread, vocabulary } = await this.opening;
     throwIfAborted(signal);
-    const session = await thread.ask<number>({ kind: 'open', source, rows });
-    return new ConstrainedRows(thread, vocabulary, session, this.vocabSize);
+    return ConstrainedRows.open(thread, vocabulary, source, rows, this.vocabSize);
   }
 
   async close(): Promise<void> {

@@ -22,6 +22,8 @@ export type GrammarRequest =
       readonly accepted: readonly (readonly [row: number, id: number])[];
       /** Rows that go on. */
       readonly rows: readonly number[];
+      /** Rows that began again, before what was chosen for them. */
+      readonly restarted: readonly number[];
     }
   | { readonly kind: 'close'; readonly session: number };
 

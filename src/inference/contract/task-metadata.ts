@@ -10,7 +10,7 @@ import { recordOf } from '../../util/record-schema.js';
 import { showValue } from '../../util/show-value.js';
 
 /** What a task was compiled from. */
-export interface TaskSource {
+export interface TaskOrigin {
   /** How definition and examples became the instruction. */
   format: PromptFormat;
   /** What the task asks for, in words. */

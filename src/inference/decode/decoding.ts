@@ -1,13 +1,13 @@
 import { HintError } from '../../util/errors.js';
 import { boolean, choice, integer, number, optional, type Members } from '../../util/arguments.js';
 
-/** The ways tokens are chosen; see {@link DecodingOptions}. */
+/** The ways tokens are chosen; see {@link TokenDecodingOptions}. */
 export const DECODE_STRATEGIES = ['greedy', 't5x-beam1', 'beam', 'sample'] as const;
 /** A named way of choosing tokens, such as the one that a paper's numbers were made with. */
 export type DecodeStrategy = (typeof DECODE_STRATEGIES)[number];
 
-/** How tokens are chosen. */
-export interface DecodingOptions {
+/** How the tokens of an answer are chosen, and how many there may be. */
+export interface TokenDecodingOptions {
   /**
    * `greedy`: the most probable token, the lowest id on ties. `beam`: t5x's beam search. `t5x-beam1`: the same with one
    * beam, which is not greedy and is what the paper's SNI numbers are decoded with (method §9.2). `sample`: drawn at
@@ -31,9 +31,11 @@ export interface DecodingOptions {
   seed?: number | undefined;
   /** Also give the log-probability of every token under the model, softmax(logits) (default false). */
   logProbs?: boolean | undefined;
+  /** Most tokens generated, end of sequence included (default 128; 256 for `t5x-beam1`). */
+  maxTokens?: number | undefined;
 }
 
-export const DECODING: Members<DecodingOptions> = {
+export const DECODING: Members<TokenDecodingOptions> = {
   decode: optional(choice(...DECODE_STRATEGIES)),
   numBeams: optional(integer(1, 64)),
   brevityExponent: optional(number()),
@@ -42,9 +44,10 @@ export const DECODING: Members<DecodingOptions> = {
   topP: optional(number(0, 1, { above: true })),
   seed: optional(integer(0)),
   logProbs: optional(boolean),
+  maxTokens: optional(integer(1, 1 << 20)),
 };
 
-/** What {@link DecodingOptions} come to. */
+/** What {@link TokenDecodingOptions} come to. */
 export type Decoding =
   | { kind: 'greedy' }
   | { kind: 'beam'; numBeams: number; brevityExponent: number }
@@ -53,7 +56,7 @@ export type Decoding =
 /** Ways in which each row chooses its next token by itself. */
 export type TokenDecoding = Exclude<Decoding, { kind: 'beam' }>;
 
-const OPTIONS_OF: Record<DecodeStrategy, readonly (keyof DecodingOptions)[]> = {
+const OPTIONS_OF: Record<DecodeStrategy, readonly (keyof TokenDecodingOptions)[]> = {
   greedy: [],
   't5x-beam1': ['brevityExponent'],
   beam: ['numBeams', 'brevityExponent'],
@@ -61,7 +64,7 @@ const OPTIONS_OF: Record<DecodeStrategy, readonly (keyof DecodingOptions)[]> = {
 };
 
 /** Most tokens generated where the caller does not say: what t5x allows for its beam, 128 else. */
-export function defaultMaxTokens(options: DecodingOptions): number {
+export function defaultMaxTokens(options: TokenDecodingOptions): number {
   return strategyOf(options) === 't5x-beam1' ? 256 : 128;
 }
 
@@ -71,9 +74,9 @@ export function defaultMaxTokens(options: DecodingOptions): number {
  * @param options as {@link DECODING} allows
  * @throws HintError INVALID_ARGUMENT naming what contradicts what
  */
-export function resolveDecoding(options: DecodingOptions): Decoding {
+export function resolveDecoding(options: TokenDecodingOptions): Decoding {
   const strategy = strategyOf(options);
-  const known = new Set<keyof DecodingOptions>(OPTIONS_OF[strategy]);
+  const known = new Set<keyof TokenDecodingOptions>(OPTIONS_OF[strategy]);
   for (const name of Object.values(OPTIONS_OF).flat()) {
     if (options[name] === undefined || known.has(name)) continue;
     throw new HintError(
@@ -89,7 +92,7 @@ export function resolveDecoding(options: DecodingOptions): Decoding {
   return { kind: 'sample', temperature, topK, topP, seed };
 }
 
-function strategyOf(options: DecodingOptions): DecodeStrategy {
+function strategyOf(options: TokenDecodingOptions): DecodeStrategy {
   if (options.decode !== undefined) return options.decode;
   if (options.numBeams !== undefined) return 'beam';
   const drawn = options.temperature ?? options.topK ?? options.topP;

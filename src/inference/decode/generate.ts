@@ -1,17 +1,16 @@
 import { concatenate } from '../../data/batch.js';
 import type { AnyModel } from '../../model/family.js';
 import { anyModel } from '../../model/families/registry.js';
-import { checked, optional, options as optionsOf, type Members } from '../../util/arguments.js';
+import { checked, options as optionsOf, type Members } from '../../util/arguments.js';
 import type { CompiledTasks } from '../contract/compiled-tasks.js';
 import { decodeBatch } from './decode.js';
-import { DECODING, defaultMaxTokens, resolveDecoding, type DecodingOptions } from './decoding.js';
+import { DECODING, defaultMaxTokens, resolveDecoding, type TokenDecodingOptions } from './decoding.js';
 import { masksOf, type RowMasks } from './row-masks.js';
 import type { GeneratedTokens, RowWatch } from './row-watch.js';
 import { sampleStreams } from './sample-streams.js';
 import {
   BATCHING,
   checkInputs,
-  count,
   MIXED_INPUTS,
   pick,
   runByTask,
@@ -21,13 +20,11 @@ import {
   type TaskBatch,
 } from './task-batches.js';
 
-export type { DecodeStrategy, DecodingOptions } from './decoding.js';
+export type { DecodeStrategy, TokenDecodingOptions } from './decoding.js';
 export type { GeneratedTokens } from './row-watch.js';
 
-/** How inputs are batched and decoded. */
-export interface GenerateOptions extends DecodingOptions {
-  /** Most tokens generated per input, end of sequence included (default 128; 256 for `t5x-beam1`). */
-  maxTokens?: number;
+/** How inputs given as token ids are decoded and batched. */
+export interface GenerateTokensOptions extends TokenDecodingOptions {
   /** Most inputs decoded together (default 64); a beam counts as one. */
   batchSize?: number;
   /** Most input tokens encoded together (default 4,096); a longer input runs alone. */
@@ -38,14 +35,14 @@ export interface GenerateOptions extends DecodingOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-export const GENERATING: Members<GenerateOptions> = { ...DECODING, ...BATCHING, maxTokens: optional(count) };
+export const GENERATING: Members<GenerateTokensOptions> = { ...DECODING, ...BATCHING };
 
 /** Inputs of one task or of several. */
-export interface GenerateRequest extends GenerateOptions, MixedInputs {}
+export interface GenerateTokensRequest extends GenerateTokensOptions, MixedInputs {}
 
-const generateRequest = optionsOf<GenerateRequest>({ ...GENERATING, ...MIXED_INPUTS });
+const generateRequest = optionsOf<GenerateTokensRequest>({ ...GENERATING, ...MIXED_INPUTS });
 
-type WatchedOptions = GenerateOptions & { watch?: RowWatch | undefined; masks?: RowMasks | undefined };
+type WatchedOptions = GenerateTokensOptions & { watch?: RowWatch | undefined; masks?: RowMasks | undefined };
 
 /**
  * Decodes inputs of one compiled task.
@@ -71,7 +68,10 @@ export async function generateWithTask(
  * @throws HintError INVALID_ARGUMENT (options, task index), INVALID_DATA (an empty input or instruction), INVALID_TOKEN,
  *   NUMERIC (the model yields NaN), OUT_OF_MEMORY, ABORTED
  */
-export async function generateTokens(model: AnyModel, request: GenerateRequest): Promise<GeneratedTokens[]> {
+export async function generateTokens(
+  model: AnyModel,
+  request: GenerateTokensRequest,
+): Promise<GeneratedTokens[]> {
   checked(anyModel, model, 'model');
   const { instructions = [], inputs, taskIndex, ...options } = checked(generateRequest, request, 'request');
   const taskOf = (input: number): number => (instructions.length > 0 ? (taskIndex?.[input] ?? 0) : 0);

@@ -27,3 +27,13 @@ export function masksOf(masks: RowMasks, of: readonly number[]): RowMasks {
     chosen: (row, token) => masks.chosen(of[row] as number, token),
   };
 }
+
+/** What one row may take, of rows that are decoded among others. */
+export interface RowMask {
+  /** What is added to its logits, [vocabSize]. To be asked once a step, after {@link chosen}. */
+  next(): Promise<Float32Array>;
+  /** @returns the token that takes the place of the one that was chosen */
+  chosen(token: number): number;
+  /** The answer begins again. */
+  restart(): void;
+}

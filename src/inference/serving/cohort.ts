@@ -4,7 +4,7 @@ import type { Cache, DecodeNetwork } from '../contract/decode-network.js';
 import type { JointRows } from '../contract/family.js';
 import { createCaches, disposeCaches, FIRST_CAPACITY, moveCaches } from '../decode/decode-caches.js';
 import type { TaskHold } from '../task/task.js';
-import { isActive, type Row } from './row.js';
+import { isActive, isWaiting, type Row } from './row.js';
 
 /** Rows of one task that begin together. */
 export interface Newcomers {
@@ -44,6 +44,11 @@ export class Cohort {
 
   get activeRows(): number {
     return this.rows.filter(isActive).length;
+  }
+
+  /** Whether it sits out the next step: a row of it does not know yet what it may take. */
+  get isWaiting(): boolean {
+    return this.rows.some(isWaiting);
   }
 
   /** Per row the token that the next step feeds. */

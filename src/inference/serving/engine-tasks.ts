@@ -2,7 +2,7 @@ import { throwIfAborted } from '../../util/errors.js';
 import { checked, path as pathKind } from '../../util/arguments.js';
 import { COMPILE_REQUEST, type CompileRequest } from '../compile/compile-request.js';
 import { ONLY_SIGNAL } from '../task/task-arguments.js';
-import type { TaskSource } from '../contract/task-metadata.js';
+import type { TaskOrigin } from '../contract/task-metadata.js';
 import type { Task, TaskHost } from '../task/task.js';
 import {
   TaskCache,
@@ -12,10 +12,11 @@ import {
   type TaskMaker,
 } from './task-cache.js';
 
-interface EngineTaskMaker extends TaskMaker {
-  resolve(request: CompileRequest): TaskSource;
+/** How the tasks of an engine come about. */
+export interface EngineTaskMaker extends TaskMaker {
+  resolve(request: CompileRequest): TaskOrigin;
   /** What a task file was compiled from; undefined where that was token ids, or where it was trained since. */
-  sourceOfFile(path: string): Promise<TaskSource | undefined>;
+  originOfFile(path: string): Promise<TaskOrigin | undefined>;
   /** As Engine.loadTask. */
   loadTask(path: string, signal: AbortSignal | undefined): Promise<Task>;
 }
@@ -62,8 +63,8 @@ export class EngineTasks {
     const { signal } = checked(ONLY_SIGNAL, options, 'options');
     throwIfAborted(signal);
     this.host.checkOpen();
-    const source = await this.maker.sourceOfFile(path);
-    return source ? this.cache.load(source, path, signal) : this.maker.loadTask(path, signal);
+    const origin = await this.maker.originOfFile(path);
+    return origin ? this.cache.load(origin, path, signal) : this.maker.loadTask(path, signal);
   }
 
   /**

@@ -1,33 +1,26 @@
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import { callback, instance, list, optional, options } from '../../util/arguments.js';
+import { callback, list, optional, options, signal } from '../../util/arguments.js';
 import { createYielder } from '../../util/event-loop-lag.js';
-import { Task, type Generation } from '../task/task.js';
-import { REQUEST, type SubmitRequest } from './requests.js';
-import type { Scheduler } from './scheduler.js';
-
-/** One of many inputs: its task, and what it needs of its own. */
-export type MixedRequest = Omit<SubmitRequest, 'signal' | 'whenFull'>;
+import { TEXT_DECODING, type DecodingOptions } from '../task/task-arguments.js';
+import type { GeneratedText } from '../task/task.js';
+import { ENGINE_REQUEST, type EngineRequest, type SubmitRequest } from './requests.js';
 
 /** What holds for all requests that say nothing else. */
-export interface MixedGenerateOptions extends Omit<SubmitRequest, 'task' | 'input' | 'whenFull'> {
+export interface EngineGenerateOptions extends DecodingOptions {
+  /** Ends all of them, which reject with ABORTED. */
+  signal?: AbortSignal | undefined;
   /** Called with the number of requests answered, and of all. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-const { temperature, topK, topP, seed, logProbs, maxTokens, maxInputTokens, stop, input, signal } = REQUEST;
-const ofEach = { temperature, topK, topP, seed, logProbs, maxTokens, maxInputTokens, stop };
-
-export const MIXED_REQUESTS = list(
-  options<MixedRequest>(
-    { ...ofEach, input, task: instance(Task, 'a Task, such as await engine.compile({ definition })') },
-    'an object such as { task, input }',
-  ),
+export const ENGINE_REQUESTS = list(
+  options<EngineRequest>(ENGINE_REQUEST, 'an object such as { task, input }'),
   'a list of requests such as [{ task, input }]',
 );
 
-export const MIXED_OPTIONS = options<MixedGenerateOptions>({
-  ...ofEach,
-  signal,
+export const ENGINE_GENERATE = options<EngineGenerateOptions>({
+  ...TEXT_DECODING,
+  signal: optional(signal),
   onProgress: optional(callback()),
 });
 
@@ -38,21 +31,21 @@ export const MIXED_OPTIONS = options<MixedGenerateOptions>({
  * @throws HintError what the first request to fail does; none goes on then
  */
 export async function generateMixed(
-  scheduler: Scheduler,
-  requests: readonly MixedRequest[],
-  { signal, onProgress, ...common }: MixedGenerateOptions,
-): Promise<Generation[]> {
-  throwIfAborted(signal);
+  submit: (request: SubmitRequest) => Promise<GeneratedText>,
+  requests: readonly EngineRequest[],
+  { signal: given, onProgress, ...common }: EngineGenerateOptions,
+): Promise<GeneratedText[]> {
+  throwIfAborted(given);
   const stop = new AbortController();
-  const abort = (): void => stop.abort(signal?.reason);
-  signal?.addEventListener('abort', abort);
-  const results = new Array<Generation>(requests.length);
+  const abort = (): void => stop.abort(given?.reason);
+  given?.addEventListener('abort', abort);
+  const results = new Array<GeneratedText>(requests.length);
   let failure: { error: unknown } | undefined;
   let done = 0;
-  const one = async (request: MixedRequest, index: number): Promise<void> => {
+  const one = async (request: EngineRequest, index: number): Promise<void> => {
     try {
       const signalled = { ...common, ...request, signal: stop.signal, whenFull: 'wait' as const };
-      results[index] = await scheduler.submit(signalled);
+      results[index] = await submit(signalled);
       onProgress?.(++done, requests.length);
     } catch (error) {
       failure ??= { error: numbered(error, index, requests.length) };
@@ -70,9 +63,9 @@ export async function generateMixed(
     }
     await Promise.all(work);
   } finally {
-    signal?.removeEventListener('abort', abort);
+    given?.removeEventListener('abort', abort);
   }
-  throwIfAborted(signal);
+  throwIfAborted(given);
   if (failure) throw failure.error;
   return results;
 }

@@ -1,17 +1,17 @@
 import {
   choice,
+  either,
+  instance,
   integer,
-  list,
   optional,
   options,
   signal,
-  text,
   type Members,
 } from '../../util/arguments.js';
-import { DECODING, type DecodingOptions, type TokenDecoding } from '../decode/decoding.js';
-import { count } from '../decode/task-batches.js';
-import { oneInput } from '../task/task-arguments.js';
-import type { Task } from '../task/task.js';
+import { COMPILE_REQUEST, type CompileRequest } from '../compile/compile-request.js';
+import type { TokenDecoding } from '../decode/decoding.js';
+import { oneInput, TEXT_DECODING, type DecodingOptions } from '../task/task-arguments.js';
+import { Task } from '../task/task.js';
 import type { RowChoice } from './row.js';
 
 /** How much an engine serves at once. */
@@ -41,41 +41,40 @@ export const SERVING = options<ServingOptions>({
   pieceMilliseconds: most,
 });
 
-/** One input of one task; decoded greedily unless it says how to draw tokens. */
-export interface SubmitRequest extends Pick<
-  DecodingOptions,
-  'temperature' | 'topK' | 'topP' | 'seed' | 'logProbs'
-> {
-  /** Compiled by the same engine, and not disposed before the answer is there. */
-  task: Task;
+/** One input of one task, decoded greedily unless it says otherwise. */
+export interface EngineRequest extends DecodingOptions {
+  /** Compiled by the same engine, and not disposed before the answer is there; or what to compile it from, as {@link Engine.tasks} does. */
+  task: Task | CompileRequest;
   /** A text, or token ids with the end-of-sequence id. */
   input: string | Int32Array;
-  /** Most tokens generated, end of sequence included (default 128). */
-  maxTokens?: number;
-  /** A longer input is refused (default 1,024). */
-  maxInputTokens?: number;
-  /** Ends the output before the first of these strings in its text. */
-  stop?: readonly string[];
+}
+
+/** A request by itself. */
+export interface SubmitRequest extends EngineRequest {
   /** Cancels this request alone, which rejects with ABORTED. */
   signal?: AbortSignal | undefined;
   /** What to do when as many requests wait as may: reject with BUSY (the default), or wait for a place. */
-  whenFull?: 'reject' | 'wait';
+  whenFull?: 'reject' | 'wait' | undefined;
 }
 
-/** What a request may say besides its task. */
-export const REQUEST: Members<Omit<SubmitRequest, 'task'>> = {
-  temperature: DECODING.temperature,
-  topK: DECODING.topK,
-  topP: DECODING.topP,
-  seed: DECODING.seed,
-  logProbs: DECODING.logProbs,
+/** A request whose task is there. */
+export type QueuedRequest = Omit<SubmitRequest, 'task'> & { task: Task };
+
+/** What a request of one of several may say. */
+export const ENGINE_REQUEST: Members<EngineRequest> = {
+  ...TEXT_DECODING,
+  task: either<Task | CompileRequest>(
+    'a Task, or what to compile it from, such as { definition: "Name the colour." }',
+    [(value) => value instanceof Task, instance(Task, 'a Task')],
+    [(value) => typeof value === 'object' && value !== null, COMPILE_REQUEST],
+  ),
   input: oneInput,
-  maxTokens: optional(count),
-  maxInputTokens: optional(count),
-  stop: optional(list(text)),
-  signal: optional(signal),
-  whenFull: optional(choice('reject', 'wait')),
 };
+
+export const SUBMIT_REQUEST = options<SubmitRequest>(
+  { ...ENGINE_REQUEST, signal: optional(signal), whenFull: optional(choice('reject', 'wait')) },
+  'an object such as { task, input }',
+);
 
 /** What a scheduler has done and has to do. */
 export interface ServingStatistics {
@@ -92,7 +91,13 @@ export interface ServingStatistics {
 }
 
 /** How the tokens of a row are chosen. */
-export function choiceOf(decoding: TokenDecoding, logProbs: boolean): RowChoice {
+export function choiceOf(decoding: TokenDecoding, logProbs: boolean, isConstrained: boolean): RowChoice {
+  const choice = freeChoiceOf(decoding, logProbs);
+  // The logits of constrained rows are changed first.
+  return isConstrained ? { ...choice, key: `constrained ${choice.key}` } : choice;
+}
+
+function freeChoiceOf(decoding: TokenDecoding, logProbs: boolean): RowChoice {
   if (decoding.kind === 'sample') return { ...decoding, key: JSON.stringify(decoding) };
   if (!logProbs) return { kind: 'greedy', key: 'greedy' };
   // At temperature 0 the most probable token is drawn, and its log-probability is known.

@@ -21,6 +21,8 @@ interface Stretch {
   position: number;
   state: ops.GreedyState;
   drawn: { stream: Tensor; logProbs: Tensor } | undefined;
+  /** Of constrained rows: f32 [rows, vocabSize], added to the logits. */
+  mask: Tensor | undefined;
 }
 
 /** The last tokens of a batch's rows on the device, and how the next ones are chosen. */
@@ -45,11 +47,17 @@ export class RowChoices {
 
   /** Enqueues choosing the next token of every row. */
   choose(logits: Tensor): void {
-    for (const { choice, range, state, drawn } of this.stretches) {
-      const own = this.stretches.length === 1 ? logits : logits.narrow(...range);
+    for (const { choice, range, state, drawn, mask } of this.stretches) {
+      const free = this.stretches.length === 1 ? logits : logits.narrow(...range);
+      const own = mask ? ops.add(free, mask) : free;
       if (choice.kind === 'greedy' || !drawn) ops.greedy(own, state, this.config.eosTokenId);
       else ops.sample(own, { ...state, ...drawn }, this.config.eosTokenId, choice);
     }
+  }
+
+  /** Most steps that can be replayed before constrained rows have to be told what to take. */
+  get mostSteps(): number {
+    return this.stretches.some(({ mask, rows }) => mask && rows.some(isActive)) ? 1 : MOST_STEPS;
   }
 
   /** Runs a recorded step that ends in {@link choose} some times, and gives the rows their tokens. */
@@ -59,8 +67,10 @@ export class RowChoices {
       this.device.write(stretch.state.position, Int32Array.of(0));
       stretch.position = 0;
     }
-    // A stop flag says that one stretch has ended; the others may go on.
-    program.replay(steps, this.stretches.length === 1 ? this.stretches[0]?.state.stop : undefined);
+    for (const stretch of this.stretches) this.writeMasks(stretch);
+    // A stop flag says that one stretch has ended; the others may go on, and so may a row whose end was none.
+    const [only] = this.stretches;
+    program.replay(steps, this.stretches.length === 1 && !only?.mask ? only?.state.stop : undefined);
     // All of them before any is told: after a command that failed, what the others hold may not be written.
     const read = await Promise.all(
       this.stretches.map(({ state, drawn }) =>
@@ -71,12 +81,14 @@ export class RowChoices {
     for (const [i, stretch] of this.stretches.entries()) {
       const [tokens, logProbs] = read[i] as (typeof read)[number];
       await this.deliver(stretch, steps, tokens, logProbs, breathe);
+      if (stretch.mask) this.correct(stretch);
     }
   }
 
   dispose(): void {
-    for (const { state, drawn } of this.stretches) {
+    for (const { state, drawn, mask } of this.stretches) {
       for (const tensor of Object.values({ ...state, ...drawn }) as Tensor[]) tensor.dispose();
+      mask?.dispose();
     }
     this.token.dispose();
     this.finished.dispose();
@@ -95,11 +107,31 @@ export class RowChoices {
       if (pause) await pause;
       const first = i * capacity + stretch.position;
       for (let at = first; at < first + steps && isActive(row); at++) {
-        const token = tokens[at] as number;
+        const token = row.mask?.chosen(tokens[at] as number) ?? (tokens[at] as number);
         addToken(row, token, logProbs?.[at], this.ends.has(token));
       }
     }
     stretch.position += steps;
+  }
+
+  /** Puts on the device what constrained rows may take in the next step. */
+  private writeMasks({ rows, mask }: Stretch): void {
+    if (!mask) return;
+    for (const [i, row] of rows.entries())
+      if (isActive(row) && row.mask?.values)
+        this.device.write(mask, row.mask.values, i * this.config.vocabSize * 4);
+  }
+
+  /** Tokens that took the place of others, and ends that were none, as the device is to know them. */
+  private correct({ rows, state }: Stretch): void {
+    this.device.write(
+      state.token,
+      Int32Array.from(rows, ({ tokens }) => tokens.at(-1) ?? 0),
+    );
+    this.device.write(
+      state.finished,
+      Int32Array.from(rows, (row) => (isActive(row) ? 0 : 1)),
+    );
   }
 
   private makeStretches(cohorts: readonly Cohort[]): Stretch[] {
@@ -128,13 +160,17 @@ export class RowChoices {
         position: this.integers([position]),
         stop: this.integers([0]),
       };
-      if (choice.kind === 'greedy') return { ...part, range, state, drawn: undefined };
+      const isMasked = rows.some((row) => row.mask);
+      const mask = isMasked
+        ? this.device.keep(this.device.full([rows.length, this.config.vocabSize], 0))
+        : undefined;
+      if (choice.kind === 'greedy') return { ...part, range, state, mask, drawn: undefined };
       const stream = this.integers(
         rows.flatMap((row) => row.stream),
         [rows.length, 2],
       );
       const logProbs = this.device.keep(this.device.full([rows.length, capacity], 0));
-      return { ...part, range, state, drawn: { stream, logProbs } };
+      return { ...part, range, state, mask, drawn: { stream, logProbs } };
     });
   }
 

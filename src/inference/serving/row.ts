@@ -1,4 +1,5 @@
 import type * as ops from '../../tensor/ops.js';
+import type { NextMask } from './next-mask.js';
 
 /** How the tokens of a row are chosen from its logits. Those of equal keys can be chosen by one op. */
 export type RowChoice = { key: string } & ({ kind: 'greedy' } | ({ kind: 'sample' } & ops.SampleAttributes));
@@ -10,6 +11,8 @@ export interface Row {
   readonly choice: RowChoice;
   /** Two numbers that name the random stream it is drawn from. */
   readonly stream: readonly [number, number];
+  /** Of a constrained answer: what it may take. */
+  readonly mask?: NextMask | undefined;
   /** Told of each token; returning true ends the row with it. */
   readonly watch?: ((token: number, logProb: number | undefined) => boolean) | undefined;
   /** How many tokens the watch was told of, also before a failure after which the row began again. */
@@ -38,6 +41,11 @@ export function addToken(row: Row, token: number, logProb: number | undefined, e
 }
 
 /** Whether a row is to be decoded further. */
-export function isActive({ tokens, maxTokens, finished, dropped }: Row): boolean {
-  return !finished && !dropped && tokens.length < maxTokens;
+export function isActive({ tokens, maxTokens, finished, dropped, mask }: Row): boolean {
+  return !finished && !dropped && tokens.length < maxTokens && mask?.failure === undefined;
+}
+
+/** Whether a row waits for what it may take next. */
+export function isWaiting(row: Row): boolean {
+  return isActive(row) && row.mask !== undefined && !row.mask.isReady;
 }

@@ -7,9 +7,15 @@ import type { DecodeNetwork } from '../contract/decode-network.js';
 import type { JointDecoding } from '../contract/family.js';
 import { MOST_STEPS, RowChoices } from './row-choices.js';
 import { Cohort, type Newcomers } from './cohort.js';
+import { isWaiting } from './row.js';
+
+/** Milliseconds for which a step waits for what constrained rows may take; then the others go on without them. */
+const PATIENCE = 20;
 
 /** The recorded step of a set of rows and its state on the device; replaced when the rows or their caches change. */
 interface Stage {
+  /** Of the batch those that are decoded now; the others wait for what their rows may take. */
+  cohorts: readonly Cohort[];
   choices: RowChoices;
   program: Program;
 }
@@ -85,17 +91,17 @@ export class RunningBatch {
    * @throws HintError NUMERIC, OUT_OF_MEMORY, and what reading the inputs failed with; then {@link clear} it
    */
   async advance(): Promise<void> {
+    const cohorts = await this.arrange();
+    if (cohorts.length === 0) return;
     const isFirst = this.stage === undefined;
-    this.arrange();
-    if (this.cohorts.length === 0) return;
-    const { choices, program } = this.stage ?? (await (this.beginning = this.begin()));
-    const room = Math.min(...this.cohorts.map(({ capacity, position }) => capacity - position));
-    const steps = Math.min(this.pieceLength(), room);
+    const { choices, program } = this.stage ?? (await (this.beginning = this.begin(cohorts)));
+    const room = Math.min(...cohorts.map(({ capacity, position }) => capacity - position));
+    const steps = Math.min(this.pieceLength(), choices.mostSteps, room);
     const began = performance.now();
     await choices.replay(program, steps);
     // The first piece also waits for the inputs to be read.
     if (!isFirst) this.stepTime = (performance.now() - began) / steps;
-    for (const cohort of this.cohorts) cohort.position += steps;
+    for (const cohort of cohorts) cohort.position += steps;
   }
 
   /** Ends the batch, wherever it is. */
@@ -112,8 +118,35 @@ export class RunningBatch {
     return Math.max(1, Math.min(MOST_STEPS, steps));
   }
 
-  /** Lets ended cohorts go and gives the others room. */
-  private arrange(): void {
+  /**
+   * Lets ended cohorts go and gives the others room.
+   *
+   * @returns those that the next step decodes
+   */
+  private async arrange(): Promise<readonly Cohort[]> {
+    const { clearings } = this;
+    await this.askMasks();
+    if (this.clearings !== clearings) throw ended();
+    this.makeRoom();
+    const ready = this.cohorts.filter((cohort) => !cohort.isWaiting);
+    const isSame = ready.length === this.stage?.cohorts.length && ready.every((one, i) => one === this.stage?.cohorts[i]); // prettier-ignore
+    if (!isSame) this.leaveStage();
+    return ready;
+  }
+
+  /** Waits, for a while, until constrained rows know what they may take. */
+  private async askMasks(): Promise<void> {
+    const waiting = this.cohorts.flatMap(({ rows }) => rows.filter(isWaiting)).map((row) => row.mask?.ask());
+    if (waiting.length === 0) return;
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, PATIENCE);
+    });
+    await Promise.race([Promise.all(waiting), patience]);
+    clearTimeout(timer);
+  }
+
+  private makeRoom(): void {
     const alive = this.cohorts.filter((cohort) => cohort.activeRows > 0);
     let changed = alive.length < this.cohorts.length;
     if (changed) {
@@ -133,15 +166,15 @@ export class RunningBatch {
   }
 
   /** Puts the state of all rows on the device and records, in slices, the step that advances it. */
-  private async begin(): Promise<Stage> {
-    const { clearings, cohorts } = this;
+  private async begin(cohorts: readonly Cohort[]): Promise<Stage> {
+    const { clearings } = this;
     const { device, config } = this.model;
     const choices = new RowChoices(device, cohorts, config);
     let program: Program | undefined;
     try {
-      ({ program } = await device.recordInSlices(device.tidied(this.step(choices))));
-      if (this.clearings === clearings) return (this.stage = { choices, program });
-      throw new HintError('ABORTED', 'The batch was ended.');
+      ({ program } = await device.recordInSlices(device.tidied(this.step(cohorts, choices))));
+      if (this.clearings === clearings) return (this.stage = { cohorts, choices, program });
+      throw ended();
     } catch (error) {
       program?.dispose();
       choices.dispose();
@@ -149,10 +182,13 @@ export class RunningBatch {
     }
   }
 
-  private *step(choices: RowChoices): Sliced<void> {
-    const { cohorts } = this;
+  private *step(cohorts: readonly Cohort[], choices: RowChoices): Sliced<void> {
     const parts = cohorts.map(({ jointRows }) => jointRows);
     choices.choose(yield* this.decoding.logits(this.model, choices.token, parts));
     for (const cohort of cohorts) cohort.advance();
   }
+}
+
+function ended(): HintError {
+  return new HintError('ABORTED', 'The batch was ended.');
 }

@@ -2,21 +2,23 @@ import { setMaxListeners } from 'node:events';
 import { checkTokenIds } from '../../data/batch.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { abortable } from '../../util/abortable.js';
+import { constrained } from '../constrain/constrained.js';
 import type { CompiledTasks } from '../contract/compiled-tasks.js';
 import type { Family, JointDecoding } from '../contract/family.js';
-import { defaultMaxTokens, resolveDecoding, type TokenDecoding } from '../decode/decoding.js';
+import { defaultMaxTokens, resolveDecoding } from '../decode/decoding.js';
 import type { GeneratedTokens } from '../decode/row-watch.js';
 import { hashTokens } from '../decode/sample-streams.js';
 import { familyOf } from '../families/registry.js';
-import { checkStops, TextWatch, type Generation } from '../task/generation.js';
+import { checkStops, TextWatch, type GeneratedText } from '../task/generation.js';
 import type { QueuedInput } from '../task/queued-input.js';
-import { requireTokenizer } from '../task/task-source.js';
+import { requireTokenizer } from '../task/task-origin.js';
 import type { TaskHold, TaskHost } from '../task/task.js';
 import type { Newcomers } from './cohort.js';
 import { FairQueue } from './fair-queue.js';
+import { NextMask } from './next-mask.js';
 import { Places } from './places.js';
 import { RunningBatch } from './running-batch.js';
-import { choiceOf, type ServingOptions, type ServingStatistics, type SubmitRequest } from './requests.js';
+import { choiceOf, type ServingOptions, type QueuedRequest, type ServingStatistics } from './requests.js';
 import { isActive, type Row } from './row.js';
 
 interface Pending extends Row {
@@ -71,30 +73,36 @@ export class Scheduler {
    * @throws HintError BUSY when the queue is full; INVALID_ARGUMENT, INVALID_DATA, INVALID_TOKEN, NOT_FOUND for this
    *   request only; NUMERIC, OUT_OF_MEMORY, ABORTED (its signal, or the engine was closed)
    */
-  async submit(request: SubmitRequest): Promise<Generation> {
+  async submit(request: QueuedRequest): Promise<GeneratedText> {
     const { task, maxInputTokens, stop = [], signal, whenFull = 'reject', logProbs = false } = request;
     throwIfAborted(signal);
     task.checkUsable(this.host);
-    const { maxTokens = defaultMaxTokens({}), temperature, topK, topP, seed } = request;
-    // No request asks for beams.
-    const decoding = resolveDecoding({ temperature, topK, topP, seed }) as TokenDecoding;
+    const { maxTokens = defaultMaxTokens(request) } = request;
+    const decoding = resolveDecoding(request);
     const { tokenizer } = this.host;
     if (stop.length > 0) requireTokenizer(tokenizer);
-    const texts = new TextWatch((ids) => tokenizer?.decodeAnswer(ids) ?? '', checkStops(stop));
+    checkStops(stop);
     const input = task.encodeInput(request.input, maxInputTokens);
-    if (!this.family.joint) return this.answerAlone(request);
+    if (!this.family.joint || decoding.kind === 'beam') return this.answerAlone(request);
     const hold = task.hold();
+    const { constrain: constraint } = request;
+    const held = { constraint, tokenizer: () => requireTokenizer(tokenizer), decoding, rows: 1, signal };
     try {
-      const generated = await this.enqueue(hold, {
-        ...{ input, maxTokens, decoding, logProbs, signal, whenFull },
-        // Of inputs that are alone the first of its kind, as in Task.generate.
-        stream: [hashTokens(input), 0],
-        watch: stop.length > 0 ? (token) => texts.token(0, token, undefined) : undefined,
+      return await constrained(this.host.grammars, held, async (rows) => {
+        const text = (ids: Int32Array | readonly number[]): string =>
+          rows?.text(0, ids) ?? tokenizer?.decodeAnswer(ids) ?? '';
+        const texts = new TextWatch(text, stop);
+        const generated = await this.enqueue(hold, {
+          ...{ input, maxTokens, decoding, logProbs, signal, whenFull },
+          // Of inputs that are alone the first of its kind, as in Task.generate.
+          stream: [hashTokens(input), 0],
+          mask: rows?.row(0),
+          watch: stop.length > 0 ? (token) => texts.token(0, token, undefined) : undefined,
+        });
+        if (stop.length === 0) return { text: text(generated.tokens), ...generated };
+        texts.end(0, generated);
+        return texts.generations[0] as GeneratedText;
       });
-      if (stop.length === 0)
-        return { text: tokenizer ? tokenizer.decodeAnswer(generated.tokens) : '', ...generated };
-      texts.end(0, generated);
-      return texts.generations[0] as Generation;
     } finally {
       hold.release();
     }
@@ -119,14 +127,14 @@ export class Scheduler {
     return familyOf(this.host.model);
   }
 
-  /** Of families whose rows cannot share a batch. */
-  private async answerAlone(request: SubmitRequest): Promise<Generation> {
+  /** What cannot share a batch: beams, and rows of families that have no joint decoding. */
+  private async answerAlone(request: QueuedRequest): Promise<GeneratedText> {
     const { task, input, whenFull = 'reject', ...options } = request;
     await this.enter(whenFull, options.signal);
     try {
       const [answer] = await task.generate(input, options);
       this.counts.completed++;
-      return answer as Generation;
+      return answer as GeneratedText;
     } catch (error) {
       if (options.signal?.aborted) this.counts.cancelled++;
       else this.counts.failed++;
@@ -152,7 +160,8 @@ export class Scheduler {
       return await new Promise<GeneratedTokens>((resolve, reject) => {
         const pending: Pending = {
           ...{ hold, input, maxTokens, stream, watch, resolve, reject },
-          choice: choiceOf(queued.decoding, logProbs),
+          choice: choiceOf(queued.decoding, logProbs, queued.mask !== undefined),
+          mask: queued.mask && new NextMask(queued.mask),
           logs: logProbs,
           told: 0,
           endsAt: undefined,
@@ -290,6 +299,11 @@ export class Scheduler {
     this.running = this.running.filter((row) => {
       if (isActive(row)) return true;
       if (row.dropped) return false;
+      if (row.mask?.failure !== undefined) {
+        this.counts.failed++;
+        row.reject(row.mask.failure);
+        return false;
+      }
       this.counts.completed++;
       const logProbs = row.logs ? { logProbs: Float32Array.from(row.logProbs) } : {};
       row.resolve({ tokens: Int32Array.from(row.tokens), finished: row.finished, ...logProbs });
@@ -312,6 +326,7 @@ export class Scheduler {
       row.logProbs = [];
       row.finished = false;
       row.alone = true;
+      row.mask?.restart();
     }
     this.suspects.push(...rows);
   }

@@ -3,8 +3,8 @@ import type { EncodedInstructions } from '../../model/hint/hypernetwork.js';
 import { abortable } from '../../util/abortable.js';
 import { bytes, optional, options } from '../../util/arguments.js';
 import { disposeTasks, type CompiledTasks } from '../contract/compiled-tasks.js';
-import type { TaskSource } from '../contract/task-metadata.js';
-import { sourceKey } from '../task/task-source.js';
+import type { TaskOrigin } from '../contract/task-metadata.js';
+import { originKey } from '../task/task-origin.js';
 import { Task, type TaskHost } from '../task/task.js';
 
 /** How much an engine's task cache keeps. */
@@ -24,7 +24,7 @@ export type TaskTier = 'full' | 'encoded' | 'file' | 'arriving';
 /** A task of the cache, as `engine.tasks.list` shows it. */
 export interface CachedTask {
   /** Definition and examples, which are the cache's key. */
-  readonly source: TaskSource;
+  readonly origin: TaskOrigin;
   /** How much of it is kept in memory. */
   readonly tier: TaskTier;
   /** What it takes on the device. */
@@ -67,15 +67,15 @@ export interface TaskCacheMetrics {
 
 /** How a cache gets what it keeps. */
 export interface TaskMaker {
-  compile(source: TaskSource): Promise<CompiledTasks>;
+  compile(origin: TaskOrigin): Promise<CompiledTasks>;
   regenerate(instructions: EncodedInstructions): Promise<CompiledTasks>;
   /** Refuses a file of another task. */
-  load(path: string, source: TaskSource): Promise<CompiledTasks>;
+  load(path: string, origin: TaskOrigin): Promise<CompiledTasks>;
 }
 
 interface Entry {
   readonly key: string;
-  readonly source: TaskSource;
+  readonly origin: TaskOrigin;
   path: string | undefined;
   compiled: CompiledTasks | undefined;
   /** Without `compiled` only. */
@@ -135,23 +135,23 @@ export class TaskCache {
   }
 
   /** What there is of a task, which does not count as a use; undefined where there is nothing. */
-  find(source: TaskSource): CachedTask | undefined {
-    const entry = this.entries.get(sourceKey(source));
+  find(origin: TaskOrigin): CachedTask | undefined {
+    const entry = this.entries.get(originKey(origin));
     return entry && shownOf(entry);
   }
 
   /**
-   * The task of a source: as it lies there, brought back, or compiled; at once for all who ask at the same time.
+   * The task of an origin: as it lies there, brought back, or compiled; at once for all who ask at the same time.
    *
    * @returns a handle, to be disposed by the caller: until then the task stays on the device
    */
-  async get(source: TaskSource, signal?: AbortSignal): Promise<Task> {
-    return this.use(this.entryOf(source), signal);
+  async get(origin: TaskOrigin, signal?: AbortSignal): Promise<Task> {
+    return this.use(this.entryOf(origin), signal);
   }
 
   /** The same for a task that Task.save wrote, which from now on can be brought back from that file too. */
-  async load(source: TaskSource, path: string, signal?: AbortSignal): Promise<Task> {
-    const entry = this.entryOf(source);
+  async load(origin: TaskOrigin, path: string, signal?: AbortSignal): Promise<Task> {
+    const entry = this.entryOf(origin);
     entry.path = path;
     return this.use(entry, signal);
   }
@@ -161,8 +161,8 @@ export class TaskCache {
    *
    * @returns whether there was one that nobody uses
    */
-  evict(source: TaskSource): boolean {
-    const entry = this.entryOf(source);
+  evict(origin: TaskOrigin): boolean {
+    const entry = this.entryOf(origin);
     if (!this.entries.has(entry.key) || entry.users > 0 || entry.arriving) return false;
     this.drop(entry);
     return true;
@@ -180,13 +180,13 @@ export class TaskCache {
     this.clear();
   }
 
-  private entryOf(source: TaskSource): Entry {
-    const key = sourceKey(source);
+  private entryOf(origin: TaskOrigin): Entry {
+    const key = originKey(origin);
     let entry = this.entries.get(key);
     if (!entry) {
       entry = {
         key,
-        source,
+        origin,
         path: undefined,
         compiled: undefined,
         instructions: undefined,
@@ -211,7 +211,7 @@ export class TaskCache {
     try {
       if (entry.compiled) this.counts.hits++;
       const compiled = entry.compiled ?? (await abortable((entry.arriving ??= this.bring(entry)), signal));
-      return new Task(this.host, compiled, entry.source, undefined, undefined, () => this.leave(entry));
+      return new Task(this.host, compiled, entry.origin, undefined, undefined, () => this.leave(entry));
     } catch (error) {
       this.leave(entry);
       throw error;
@@ -243,10 +243,10 @@ export class TaskCache {
 
   /** The way that has cost least. */
   private async make(entry: Entry): Promise<CompiledTasks> {
-    const { instructions, path, source } = entry;
+    const { instructions, path, origin } = entry;
     if (path !== undefined && (!instructions || this.isLoadingCheaper)) {
       try {
-        const compiled = await this.timed('load', () => this.maker.load(path, source));
+        const compiled = await this.timed('load', () => this.maker.load(path, origin));
         instructions?.rows.dispose();
         this.counts.loaded++;
         return compiled;
@@ -260,7 +260,7 @@ export class TaskCache {
       this.counts.regenerated++;
       return compiled;
     }
-    const compiled = await this.timed('compile', () => this.maker.compile(source));
+    const compiled = await this.timed('compile', () => this.maker.compile(origin));
     this.counts.misses++;
     return compiled;
   }
@@ -335,7 +335,7 @@ export class TaskCache {
   }
 }
 
-function shownOf({ source, compiled, instructions, path, bytes, hits, since, users }: Entry): CachedTask {
+function shownOf({ origin, compiled, instructions, path, bytes, hits, since, users }: Entry): CachedTask {
   const tier = compiled ? 'full' : instructions ? 'encoded' : path === undefined ? 'arriving' : 'file';
-  return { source, tier, bytes, hits, since, users, path };
+  return { origin, tier, bytes, hits, since, users, path };
 }

@@ -3,7 +3,7 @@ import type { GeneratedTokens, RowWatch } from '../decode/row-watch.js';
 import { GrowingText } from './growing-text.js';
 
 /** What was generated for one input. */
-export interface Generation extends GeneratedTokens {
+export interface GeneratedText extends GeneratedTokens {
   /**
    * The output as text, special tokens left out and cut before the first stop string; empty when the engine has no
    * tokenizer.
@@ -28,13 +28,13 @@ export type GenerationEvent =
       input: number;
       /** What is left of the text. */
       text: string;
-      generation: Generation;
+      generation: GeneratedText;
     };
 
 /** Follows the text of inputs while their tokens come: ends them at stop strings and tells of them. */
 export class TextWatch implements RowWatch {
   /** Of the inputs that have ended. */
-  readonly generations: Generation[] = [];
+  readonly generations: GeneratedText[] = [];
   private readonly texts = new Map<number, GrowingText>();
 
   /**

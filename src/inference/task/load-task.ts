@@ -11,18 +11,18 @@ import {
   openTaskFile,
   parseMetadata,
   type TaskMetadata,
-  type TaskSource,
+  type TaskOrigin,
   type TaskTraining,
 } from '../contract/task-metadata.js';
 import { familyOf } from '../families/registry.js';
 import { checkTaskFits } from './task-fit.js';
-import { instructionIds, sourceKey } from './task-source.js';
+import { instructionIds, originKey } from './task-origin.js';
 
 /** A task that came back from its file. */
 export interface LoadedTask {
   /** Absent where the file does not hold what was compiled: that is to be made again, of `inputPrefix` where it is read. */
   compiled: CompiledTasks | undefined;
-  source: TaskSource | undefined;
+  origin: TaskOrigin | undefined;
   inputPrefix: Int32Array;
   /** Of a task that was trained after it was compiled. */
   training: TaskTraining | undefined;
@@ -33,7 +33,7 @@ export interface LoadTaskOptions {
   /** The model's, with which files without a seal are checked to hold the instruction they name. */
   tokenizer?: Tokenizer | undefined;
   /** What the task must have been compiled from. */
-  source?: TaskSource | undefined;
+  origin?: TaskOrigin | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -48,7 +48,7 @@ export async function loadTaskFile(
   path: string,
   model: AnyModel,
   fingerprint: string,
-  { tokenizer, source, signal }: LoadTaskOptions = {},
+  { tokenizer, origin, signal }: LoadTaskOptions = {},
 ): Promise<LoadedTask> {
   await using file = await openTaskFile(path);
   const metadata = parseMetadata(file);
@@ -57,12 +57,12 @@ export async function loadTaskFile(
   checkSeal(file);
   // A trained task is another one than what its instruction is compiled to.
   const { source: own } = metadata;
-  if (source && (metadata.training || !own || sourceKey(own) !== sourceKey(source)))
+  if (origin && (metadata.training || !own || originKey(own) !== originKey(origin)))
     throw new HintError('INVALID_FILE', `${path} holds another task than it did; compile the task again.`);
   if (!isSealed(file)) checkSource(file, metadata, model, tokenizer);
   const compiled = await familyOf(model).storage?.(model)?.read(file, metadata, model, signal);
   const { training } = metadata;
-  return { compiled, source: own, inputPrefix: Int32Array.from(metadata.inputPrefix), training };
+  return { compiled, origin: own, inputPrefix: Int32Array.from(metadata.inputPrefix), training };
 }
 
 /**

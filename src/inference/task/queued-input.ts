@@ -1,4 +1,5 @@
 import type { TokenDecoding } from '../decode/decoding.js';
+import type { RowMask } from '../decode/row-masks.js';
 
 /** An input that joins its engine's running batch. */
 export interface QueuedInput {
@@ -9,6 +10,8 @@ export interface QueuedInput {
   readonly logProbs: boolean;
   /** Two numbers that name the random stream it is drawn from. */
   readonly stream: readonly [number, number];
+  /** What its answer is held to. */
+  readonly mask?: RowMask | undefined;
   /** Told of each token as it comes; returning true ends the input with this token. */
   readonly watch?: ((token: number, logProb: number | undefined) => boolean) | undefined;
   readonly signal: AbortSignal | undefined;

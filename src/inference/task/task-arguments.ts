@@ -17,19 +17,22 @@ import {
 } from '../../util/arguments.js';
 import { CONSTRAINT, type Constraint } from '../constrain/constraint.js';
 import type { EmbedOptions } from '../contract/family.js';
-import { DECODING } from '../decode/decoding.js';
-import { GENERATING, type GenerateOptions } from '../decode/generate.js';
+import { DECODING, type TokenDecodingOptions } from '../decode/decoding.js';
+import { GENERATING, type GenerateTokensOptions } from '../decode/generate.js';
 import { SCORING, type ScoreChoicesOptions } from '../decode/score-choices.js';
 import { count } from '../decode/task-batches.js';
 import type { QueuedInput } from './queued-input.js';
 import type { TaskTrainingProgress } from './train-task.js';
 
-/** How {@link Task.generate} chooses tokens, and when it ends. */
-export interface TaskGenerateOptions extends GenerateOptions {
+/**
+ * How an answer is decoded: the same options for {@link Task.generate}, {@link Task.stream}, and the requests of an engine. What does
+ * nothing beside the others is refused.
+ */
+export interface DecodingOptions extends TokenDecodingOptions {
   /** Longer inputs are refused (default 1,024, what the systems are trained on). */
-  maxInputTokens?: number;
+  maxInputTokens?: number | undefined;
   /** Ends an output before the first of these strings in its text; beam search is cut there when it is done. */
-  stop?: readonly string[];
+  stop?: readonly string[] | undefined;
   /**
    * What every answer has to be: one of some texts, a match of a regular expression, or JSON of a schema; not with beam search. A
    * piece that the vocabulary lacks, such as T5's `{`, is written where it is the only one that can come: there the answer's tokens
@@ -38,8 +41,13 @@ export interface TaskGenerateOptions extends GenerateOptions {
   constrain?: Constraint | undefined;
 }
 
+/** Options of {@link Task.generate}, which decodes its inputs in batches of their own. */
+export interface TaskGenerateOptions
+  extends DecodingOptions, Omit<GenerateTokensOptions, keyof TokenDecodingOptions> {}
+
 /** Options of {@link Task.stream}. How much is decoded together is said when the engine is opened. */
-export interface TaskStreamOptions extends Omit<TaskGenerateOptions, 'batchSize' | 'tokenBudget'> {
+export interface TaskStreamOptions
+  extends DecodingOptions, Pick<GenerateTokensOptions, 'signal' | 'onProgress'> {
   /** What to do when as many inputs wait as may: reject with BUSY, or wait for a place (the default). */
   whenFull?: QueuedInput['whenFull'];
 }
@@ -110,16 +118,16 @@ export const CHOICES = list(
   'a list of answers such as ["yes", "no"], or one such list per input',
 );
 
-const ofTask = {
+/** The members of {@link DecodingOptions}. */
+export const TEXT_DECODING: Members<DecodingOptions> = {
+  ...DECODING,
   maxInputTokens: optional(count),
   stop: optional(list(text)),
   constrain: optional(CONSTRAINT),
 };
-export const GENERATE = options<TaskGenerateOptions>({ ...GENERATING, ...ofTask });
+export const GENERATE = options<TaskGenerateOptions>({ ...GENERATING, ...TEXT_DECODING });
 export const STREAM = options<TaskStreamOptions>({
-  ...DECODING,
-  ...ofTask,
-  maxTokens: GENERATING.maxTokens,
+  ...TEXT_DECODING,
   signal: GENERATING.signal,
   onProgress: GENERATING.onProgress,
   whenFull: optional(choice('reject', 'wait')),

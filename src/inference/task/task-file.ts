@@ -9,7 +9,7 @@ import {
   SEAL,
   sealOf,
   type TaskMetadata,
-  type TaskSource,
+  type TaskOrigin,
   type TaskTraining,
 } from '../contract/task-metadata.js';
 import { familyOf } from '../families/registry.js';
@@ -25,7 +25,7 @@ export async function saveTaskFile(
     model: AnyModel;
     fingerprint: string;
     compiled: CompiledTasks;
-    source: TaskSource | undefined;
+    origin: TaskOrigin | undefined;
     inputPrefix: Int32Array;
     training?: TaskTraining | undefined;
     signal?: AbortSignal;
@@ -40,9 +40,9 @@ export async function saveTaskFile(
   const stored = familyOf(model).storage?.(model)?.stored(model, compiled);
   const metadata: TaskMetadata = {
     fingerprint: task.fingerprint,
-    source: task.source && {
-      ...task.source,
-      examples: task.source.examples.map(({ input, output }) => ({ input, output })),
+    source: task.origin && {
+      ...task.origin,
+      examples: task.origin.examples.map(({ input, output }) => ({ input, output })),
     },
     inputPrefix: [...task.inputPrefix],
     slots: Object.fromEntries(Object.entries(stored?.slots ?? {}).map(([name, slots]) => [name, [...slots]])),

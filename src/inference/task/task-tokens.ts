@@ -2,8 +2,8 @@ import { createPrompt } from '../../data/natural-instructions/prompts.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { createYielder } from '../../util/event-loop-lag.js';
 import { HintError } from '../../util/errors.js';
-import type { TaskSource } from '../contract/task-metadata.js';
-import { promptTokenizer, requireTokenizer } from './task-source.js';
+import type { TaskOrigin } from '../contract/task-metadata.js';
+import { promptTokenizer, requireTokenizer } from './task-origin.js';
 
 /** Most tokens of an input or an output unless options say otherwise: what the systems are trained on. */
 const MOST_TOKENS = 1024;
@@ -14,7 +14,7 @@ export class TaskTokens {
 
   constructor(
     private readonly tokenizer: Tokenizer | undefined,
-    private readonly source: TaskSource | undefined,
+    private readonly origin: TaskOrigin | undefined,
     private readonly inputPrefix: Int32Array,
   ) {}
 
@@ -44,7 +44,7 @@ export class TaskTokens {
   input(input: string | Int32Array, maxTokens = MOST_TOKENS, index = 0): Int32Array {
     const own = typeof input === 'string' ? this.encodeText(input, index) : this.checkIds(input);
     // A text that holds the instruction too has its own budget, checked when it is made.
-    if (own.length > maxTokens && this.source?.format !== 'tk-instruct') {
+    if (own.length > maxTokens && this.origin?.format !== 'tk-instruct') {
       throw new HintError(
         'INVALID_ARGUMENT',
         `Input number ${index} has ${own.length} tokens, the limit is ${maxTokens}; shorten it or raise maxInputTokens.`,
@@ -79,19 +79,19 @@ export class TaskTokens {
     if (input.trim() === '') {
       throw new HintError('INVALID_DATA', `Input number ${index} is empty; give a text.`);
     }
-    this.formatInput ??= this.source
+    this.formatInput ??= this.origin
       ? createPrompt(
-          { definition: this.source.definition, positiveExamples: this.source.examples },
-          { format: this.source.format, positives: this.source.examples.length },
+          { definition: this.origin.definition, positiveExamples: this.origin.examples },
+          { format: this.origin.format, positives: this.origin.examples.length },
           promptTokenizer(tokenizer),
-          this.source.maxTokens,
+          this.origin.maxTokens,
         ).formatInput
       : (text) => text;
     return tokenizer.encode(this.formatInput(input));
   }
 
   private checkIds(input: Int32Array): Int32Array {
-    const format = this.source?.format;
+    const format = this.origin?.format;
     if (format !== 'tk-instruct' && format !== 'hint-mimic') return input;
     throw new HintError(
       'INVALID_ARGUMENT',

@@ -7,13 +7,13 @@ import { constrained } from '../constrain/constrained.js';
 import type { ConstrainedRows } from '../constrain/constrained-rows.js';
 import { disposeTasks, type CompiledTasks } from '../contract/compiled-tasks.js';
 import type { Embedder, EmbedOptions } from '../contract/family.js';
-import type { TaskSource, TaskTraining } from '../contract/task-metadata.js';
+import type { TaskOrigin, TaskTraining } from '../contract/task-metadata.js';
 import { familyOf } from '../families/registry.js';
 import { EventQueue } from './event-queue.js';
 import { joinBatch } from './join-batch.js';
 import { resolveDecoding, type Decoding, type TokenDecoding } from '../decode/decoding.js';
 import { generateWithTask } from '../decode/generate.js';
-import { checkStops, TextWatch, type Generation, type GenerationEvent } from './generation.js';
+import { checkStops, TextWatch, type GeneratedText, type GenerationEvent } from './generation.js';
 import type { GeneratedTokens } from '../decode/row-watch.js';
 import { count } from '../decode/task-batches.js';
 import { scoreChoicesWithTask, type ChoiceScores } from '../decode/score-choices.js';
@@ -39,14 +39,15 @@ import {
 import { saveTaskFile } from './task-file.js';
 import { taskFlops, type TaskFlops } from './task-flops.js';
 import type { TaskHold, TaskHost } from './task-host.js';
-import { requireTokenizer, unknownTokens } from './task-source.js';
+import { requireTokenizer, unknownTokens } from './task-origin.js';
 import { TaskTokens } from './task-tokens.js';
 import { trainCompiledTask, trainingExamples } from './train-task.js';
 
-export type { TaskSource, TaskTraining } from '../contract/task-metadata.js';
-export type { Generation, GenerationEvent } from './generation.js';
+export type { TaskOrigin, TaskTraining } from '../contract/task-metadata.js';
+export type { GeneratedText, GenerationEvent } from './generation.js';
 export type { TaskHold, TaskHost } from './task-host.js';
 export type {
+  DecodingOptions,
   TaskExample,
   TaskGenerateOptions,
   TaskInputs,
@@ -77,7 +78,7 @@ export class Task {
     private readonly host: TaskHost,
     private readonly compiled: CompiledTasks,
     /** What it was compiled from; absent when that was token ids. */
-    readonly source: TaskSource | undefined,
+    readonly origin: TaskOrigin | undefined,
     /** Token ids put in front of every input: of an instruction given as ids to a plain T5 model. */
     readonly inputPrefix: Int32Array = new Int32Array(0),
     /** How it was trained after it was compiled, absent where it was not. */
@@ -86,7 +87,7 @@ export class Task {
     private readonly free: (compiled: CompiledTasks) => void = disposeTasks,
   ) {
     checked(ENGINE, host, 'host');
-    this.tokens = new TaskTokens(host.tokenizer, source, inputPrefix);
+    this.tokens = new TaskTokens(host.tokenizer, origin, inputPrefix);
   }
 
   /** Tokens of the encoded instruction; 0 where none is encoded. */
@@ -101,7 +102,7 @@ export class Task {
    * @throws HintError NOT_FOUND without a tokenizer
    */
   get unknownTokens(): number {
-    return this.source ? unknownTokens(requireTokenizer(this.host.tokenizer), this.source) : 0;
+    return this.origin ? unknownTokens(requireTokenizer(this.host.tokenizer), this.origin) : 0;
   }
 
   /**
@@ -134,7 +135,7 @@ export class Task {
    * @throws HintError INVALID_ARGUMENT (options, too long an input), INVALID_DATA (an empty input), INVALID_TOKEN, NUMERIC,
    *   OUT_OF_MEMORY, ABORTED
    */
-  async generate(inputs: TaskInputs, options: TaskGenerateOptions = {}): Promise<Generation[]> {
+  async generate(inputs: TaskInputs, options: TaskGenerateOptions = {}): Promise<GeneratedText[]> {
     const list = checked(INPUTS, inputs, 'inputs');
     const given = checked(GENERATE, options, 'options');
     this.checkUsable();
@@ -148,7 +149,7 @@ export class Task {
       }
       const generated = await this.runInputs(list, given, undefined, rows);
       const breathe = createYielder();
-      const results: Generation[] = [];
+      const results: GeneratedText[] = [];
       for (const [i, one] of generated.entries()) {
         const pause = breathe();
         if (pause) await pause;
@@ -162,7 +163,7 @@ export class Task {
    * {@link generate}, told as it happens: `for await (const event of task.stream('…')) process.stdout.write(event.text)`.
    * Generating does not wait for the reader. Leaving the loop, or an abort, ends it, and its memory is given back after the
    * next few tokens. Inputs join the running batch of their engine, with whatever else was submitted; `engine.serving` counts them.
-   * Beam search, constrained answers, and families whose rows cannot share a batch, run by themselves; an output of beam search comes
+   * Beam search, and families whose rows cannot share a batch, run by themselves; an output of beam search comes
    * when its search is done.
    *
    * @param inputs one or several, as for {@link generate}; events of several interleave and say whose they are
@@ -190,15 +191,13 @@ export class Task {
     throwIfAborted(signal);
     signal?.addEventListener('abort', abort);
     const followed = { ...given, signal: leaving.signal };
-    const canJoin = familyOf(this.host.model).joint !== undefined && !given.constrain;
-    const work = (
-      canJoin && decoding.kind !== 'beam'
-        ? this.join(list, followed, decoding, watch)
-        : this.constrained(followed, decoding, list.length, (own) => {
-            rows = own;
-            return this.runInputs(list, followed, watch, own);
-          })
-    ).then(
+    const canJoin = familyOf(this.host.model).joint !== undefined;
+    const work = this.constrained<unknown>(followed, decoding, list.length, (own) => {
+      rows = own;
+      return canJoin && decoding.kind !== 'beam'
+        ? this.join(list, followed, decoding, { watch, rows })
+        : this.runInputs(list, followed, watch, own);
+    }).then(
       () => queue.close(),
       (reason: unknown) => queue.fail(reason),
     );
@@ -234,13 +233,13 @@ export class Task {
     inputs: readonly (string | Int32Array)[],
     options: TaskStreamOptions,
     decoding: TokenDecoding,
-    watch: TextWatch,
+    followed: { watch: TextWatch; rows: ConstrainedRows | undefined },
   ): Promise<void> {
     const hold = this.hold();
     try {
       await this.host.run(options.signal, async (signal) => {
         const ids = await this.tokens.inputs(inputs, options.maxInputTokens, signal);
-        await joinBatch(ids, { ...options, signal }, decoding, watch, (queued) =>
+        await joinBatch(ids, { ...options, signal }, decoding, followed, (queued) =>
           this.host.enqueue(hold, queued),
         );
       });
@@ -367,7 +366,7 @@ export class Task {
       const outputs = list.map(({ output }, index) =>
         this.tokens.output(output, given.maxOutputTokens, index),
       );
-      const { host, compiled, source, inputPrefix } = this;
+      const { host, compiled, origin, inputPrefix } = this;
       const trained = await trainCompiledTask(host.model, compiled, trainingExamples(inputs, outputs), {
         ...how,
         tokenBudget,
@@ -375,7 +374,7 @@ export class Task {
         onStep: given.onStep,
       });
       const seen = (this.training?.examples ?? 0) + list.length;
-      return new Task(host, trained, source, inputPrefix, { ...how, examples: seen });
+      return new Task(host, trained, origin, inputPrefix, { ...how, examples: seen });
     });
   }
 
@@ -392,7 +391,7 @@ export class Task {
         model: this.host.model,
         fingerprint: await this.host.fingerprint(),
         compiled: this.compiled,
-        source: this.source,
+        origin: this.origin,
         inputPrefix: this.compiled.prompts?.ids ?? this.inputPrefix,
         training: this.training,
         signal,

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import type { Constraint } from '../../inference/constrain/constraint.js';
-import type { Generation, GenerationEvent, TaskStreamOptions } from '../../inference/task/task.js';
+import type { GeneratedText, GenerationEvent, TaskStreamOptions } from '../../inference/task/task.js';
 import { ApiError } from '../http/errors.js';
 import { checkInstruction, countInputs } from './lengths.js';
 import type { Instruction, Served } from './served.js';
@@ -34,7 +34,7 @@ export interface Usage {
 }
 
 /** How an answer ended: the model or a stop string ended it, or it was cut at the limit. */
-export function finishReason({ finished }: Generation): 'stop' | 'length' {
+export function finishReason({ finished }: GeneratedText): 'stop' | 'length' {
   return finished ? 'stop' : 'length';
 }
 
@@ -90,8 +90,8 @@ export class Answer {
   }
 
   /** The answers, in the order of their numbers. */
-  async all(): Promise<Generation[]> {
-    const answers: Generation[] = [];
+  async all(): Promise<GeneratedText[]> {
+    const answers: GeneratedText[] = [];
     for await (const event of this.events())
       if (event.type === 'end') answers[event.input] = event.generation;
     return answers;

@@ -52,7 +52,7 @@ export async function countInputs(
       throw new ApiError(400, `${which} is empty; give a text.`, { code: 'empty_input' });
     const tokens = task.inputTokens(input);
     // A text that holds the instruction too has its own budget.
-    if (tokens > limits.inputTokens && task.source?.format !== 'tk-instruct') {
+    if (tokens > limits.inputTokens && task.origin?.format !== 'tk-instruct') {
       throw new ApiError(
         400,
         `${which} has ${tokens} tokens, the limit of this server is ${limits.inputTokens}; shorten it.`,

@@ -1,6 +1,6 @@
 import type { Engine } from '../../inference/engine.js';
 import type { CompileRequest } from '../../inference/compile/compile-request.js';
-import type { Task, TaskSource } from '../../inference/task/task.js';
+import type { Task, TaskOrigin } from '../../inference/task/task.js';
 import { HintError } from '../../util/errors.js';
 import { ApiError } from '../http/errors.js';
 import type { ServerLimits } from './limits.js';
@@ -14,7 +14,7 @@ export interface Instruction {
   readonly definition: string;
   readonly examples: readonly { readonly input: string; readonly output: string }[];
   /** Of a task file: how the instruction was written and how long it might be; absent: as this server does it. */
-  readonly compiled?: Pick<TaskSource, 'format' | 'maxTokens'>;
+  readonly compiled?: Pick<TaskOrigin, 'format' | 'maxTokens'>;
   /** Of a task file that was trained since: what answers, instead of what the instruction compiles to. */
   readonly trained?: SharedTask;
 }

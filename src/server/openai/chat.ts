@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
-import type { Generation } from '../../inference/task/task.js';
+import type { GeneratedText } from '../../inference/task/task.js';
 import { Answer, finishReason } from '../answering/answer.js';
 import type { Served } from '../answering/served.js';
 import { endingOf } from '../http/ending.js';
@@ -198,7 +198,7 @@ async function* chunks(
 
 function logProbsOf(
   tokenizer: Tokenizer | undefined,
-  { tokens, logProbs }: Pick<Generation, 'tokens' | 'logProbs'>,
+  { tokens, logProbs }: Pick<GeneratedText, 'tokens' | 'logProbs'>,
 ): LogProbs {
   if (!logProbs) return null;
   const content = Array.from(tokens, (id, i) => {

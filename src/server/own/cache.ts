@@ -33,7 +33,7 @@ export function addCache(app: FastifyInstance, served: Served, tasks: TaskRegist
     async () => {
       const registered = new Map(tasks.list().map((task) => [task.id, task]));
       const data = engine.tasks.list().map((cached: CachedTask) => {
-        const id = taskId(cached.source);
+        const id = taskId(cached.origin);
         const task = registered.get(id);
         return {
           id,

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { Engine } from '../../inference/engine.js';
-import type { Generation, Task } from '../../inference/task/task.js';
+import type { GeneratedText, Task } from '../../inference/task/task.js';
 import { checkInstruction, countInputs } from '../answering/lengths.js';
 import type { Instruction, Served } from '../answering/served.js';
 import { Turns } from '../answering/turns.js';
@@ -129,7 +129,7 @@ async function timed(
   await task.generate(input, options);
   const began = performance.now();
   const times: number[] = [];
-  let answer: Generation | undefined;
+  let answer: GeneratedText | undefined;
   while (times.length === 0 || (times.length < RUNS && performance.now() - began < MOST_MILLISECONDS)) {
     const start = performance.now();
     [answer] = await task.generate(input, options);

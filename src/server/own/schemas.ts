@@ -4,7 +4,7 @@ import type { Constraint } from '../../inference/constrain/constraint.js';
 import type { CachedTask } from '../../inference/serving/task-cache.js';
 import type { Instruction, Served } from '../answering/served.js';
 import type { RegisteredTask } from '../answering/task-registry.js';
-import type { Generation } from '../../inference/task/task.js';
+import type { GeneratedText } from '../../inference/task/task.js';
 
 /** An example of a task, as the instruction shows it. */
 const EXAMPLE = z.strictObject({ input: z.string(), output: z.string() });
@@ -146,7 +146,7 @@ export function cacheBody({ tier, bytes, hits, since }: CachedTask): z.infer<typ
   return { tier, bytes, hits, since: Math.floor(since / 1000) };
 }
 
-export function outputBody(generation: Generation, index: number): z.infer<typeof OUTPUT> {
+export function outputBody(generation: GeneratedText, index: number): z.infer<typeof OUTPUT> {
   return { index, text: generation.text, finish_reason: finishReason(generation) };
 }
 

@@ -139,15 +139,15 @@ async function load(
   signal: AbortSignal,
 ): Promise<Instruction> {
   const task = await engine.tasks.load(path, { signal });
-  const { source, training } = task;
-  if (!source || !training) task.dispose();
-  if (!source)
+  const { origin, training } = task;
+  if (!origin || !training) task.dispose();
+  if (!origin)
     throw new ApiError(
       400,
       'The task file does not say what it was compiled from, only token ids; compile it from a text.',
       { code: 'invalid_file' },
     );
-  const { definition, examples, format, maxTokens } = source;
+  const { definition, examples, format, maxTokens } = origin;
   const instruction = { definition, examples, compiled: { format, maxTokens } };
   return training ? { ...instruction, trained: new SharedTask(task, digest) } : instruction;
 }

@@ -3,7 +3,8 @@
 //   node test/python/models/compare.mjs FOLDER
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildBatch, Device, generateTokens, Gradients, openModel, ops, saveModel, scoreChoices, Tape } from '../../../dist/index.js';
+import { buildBatch, generateTokens, openModel, saveModel, scoreChoices } from '../../../dist/index.js';
+import { Device, Gradients, ops, Tape } from '../../../dist/tensor/index.js';
 
 const BOUND = 2e-5;
 const folder = process.argv[2];

@@ -16,22 +16,6 @@ export interface CaseResult {
   comparisons: Comparison[];
 }
 
-/** Largest absolute difference relative to the largest expected value. */
-export function relativeDifference(actual: Float32Array, expected: Float32Array): number {
-  if (actual.length !== expected.length) return Infinity;
-  let gap = 0;
-  let largest = 0;
-  for (let i = 0; i < expected.length; i++) {
-    const a = actual[i] as number;
-    const b = expected[i] as number;
-    const distance = Math.abs(a - b);
-    if (Number.isNaN(distance)) return Infinity;
-    gap = Math.max(gap, distance);
-    largest = Math.max(largest, Math.abs(b));
-  }
-  return gap === 0 ? 0 : gap / Math.max(largest, 1e-30);
-}
-
 /** The tensors that are further off than their bound. */
 export function beyondBound(comparisons: readonly Comparison[]): Comparison[] {
   return comparisons.filter(({ difference, bound }) => !(difference <= bound));

@@ -12,7 +12,8 @@ import * as ops from '../../../tensor/ops.js';
 import type { WeightDType } from '../../../tensor/ops.js';
 import { Gradients, Tape } from '../../../tensor/tape.js';
 import type { Tensor } from '../../../tensor/tensor.js';
-import { relativeDifference, type Comparison } from './difference.js';
+import { relativeDifference } from '../../../testing/difference.js';
+import type { Comparison } from './difference.js';
 import type { FixtureInputs } from './fixture-inputs.js';
 import { boundsOfRounding } from './rounding-bounds.js';
 

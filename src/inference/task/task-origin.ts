@@ -1,10 +1,10 @@
 import { createPrompt, type PromptTokenizer } from '../../data/natural-instructions/prompts.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError } from '../../util/errors.js';
-import type { TaskSource } from '../contract/task-metadata.js';
+import type { TaskOrigin } from '../contract/task-metadata.js';
 
 /** Tells tasks apart by what they were compiled from. */
-export function sourceKey({ format, definition, examples, maxTokens }: TaskSource): string {
+export function originKey({ format, definition, examples, maxTokens }: TaskOrigin): string {
   return JSON.stringify([
     format,
     definition,
@@ -19,8 +19,8 @@ export function sourceKey({ format, definition, examples, maxTokens }: TaskSourc
  *
  * @throws HintError INVALID_ARGUMENT for one beyond its budget, or examples that its format does not have
  */
-export function instructionIds(tokenizer: Tokenizer, source: TaskSource): Int32Array | undefined {
-  const { format, definition, examples, maxTokens } = source;
+export function instructionIds(tokenizer: Tokenizer, origin: TaskOrigin): Int32Array | undefined {
+  const { format, definition, examples, maxTokens } = origin;
   const { instruction } = createPrompt(
     { definition, positiveExamples: examples },
     { format, positives: examples.length },
@@ -37,11 +37,11 @@ export function instructionIds(tokenizer: Tokenizer, source: TaskSource): Int32A
 }
 
 /** Tokens of an instruction that stand for pieces which the vocabulary lacks. */
-export function unknownTokens(tokenizer: Tokenizer, source: TaskSource): number {
-  const texts = source.examples.flatMap(({ input, output }) => [input, output]);
+export function unknownTokens(tokenizer: Tokenizer, origin: TaskOrigin): number {
+  const texts = origin.examples.flatMap(({ input, output }) => [input, output]);
   const ids =
-    instructionIds(tokenizer, source) ??
-    tokenizer.encode([source.definition, ...texts].join('\n'), { addEos: false });
+    instructionIds(tokenizer, origin) ??
+    tokenizer.encode([origin.definition, ...texts].join('\n'), { addEos: false });
   // A tokenizer of bytes lacks nothing; its unknown id is another's.
   return tokenizer.unkId === tokenizer.eosId ? 0 : ids.filter((id) => id === tokenizer.unkId).length;
 }
