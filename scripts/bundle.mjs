@@ -59,6 +59,7 @@ export async function bundle(root, { others = [] } = {}) {
       watch: 'dist/distributed/worker/watch-worker.js',
       onnx: 'dist/benchmark/onnx-worker.js',
       scaling: 'dist/benchmark/scaling/scaling-worker.js',
+      serve: 'dist/server/worker/main.js',
     },
   };
   const written = new Set();

@@ -8,7 +8,7 @@ export function readMetrics(text: string): Map<string, number> {
     if (!Number.isFinite(amount)) continue;
     samples.set(name, (samples.get(name) ?? 0) + amount);
     const [, kind] = /kind="(\w+)"/.exec(labels) ?? [];
-    if (kind !== undefined) samples.set(`${name}.${kind}`, amount);
+    if (kind !== undefined) samples.set(`${name}.${kind}`, (samples.get(`${name}.${kind}`) ?? 0) + amount);
   }
   return samples;
 }

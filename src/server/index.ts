@@ -4,5 +4,7 @@
  * @packageDocumentation
  */
 export { hintPlugin, type HintPluginOptions } from './plugin.js';
-export { startServer, type RunningServer, type ServerOptions } from './server.js';
+export { startServer, type ServerOptions } from './server.js';
+export type { ListenOptions, RunningServer } from './http/listen.js';
 export type { ServerLimits } from './answering/limits.js';
+export { startWorkers, type WorkersOptions, type WorkersServer } from './workers/start-workers.js';

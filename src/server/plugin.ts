@@ -8,9 +8,7 @@ import { DEFAULT_LIMITS, LIMITS, type ServerLimits } from './answering/limits.js
 import { Metrics } from './answering/metrics.js';
 import { Served } from './answering/served.js';
 import { TaskRegistry } from './answering/task-registry.js';
-import { addJsonBodies, validate } from './http/bodies.js';
-import { beginEnding, reasonOf } from './http/ending.js';
-import { ApiError, apiErrorOf } from './http/errors.js';
+import { DEFAULT_DRAIN_SECONDS, InFlight, takeRequests } from './http/requests.js';
 import { addChat } from './openai/chat.js';
 import { addCompletions } from './openai/completions.js';
 import { addEmbeddings } from './openai/embeddings.js';
@@ -24,8 +22,6 @@ import { addTaskFiles } from './own/task-files.js';
 import { TaskFolder } from './own/task-folder.js';
 import { addTasks } from './own/tasks.js';
 import { addPage } from './page/page.js';
-
-export const DEFAULT_DRAIN_SECONDS = 30;
 
 /** What {@link hintPlugin} serves. */
 export interface HintPluginOptions {
@@ -68,42 +64,15 @@ export async function hintPlugin(app: FastifyInstance, options: HintPluginOption
     ...given
   } = checked(OPTIONS, options, 'options');
   const limits: ServerLimits = { ...DEFAULT_LIMITS, ...given.limits };
-  let inFlight = 0;
-  let isDraining = false;
-  const stopping = new AbortController();
-  const metrics = new Metrics(engine, () => inFlight);
+  const inFlight = new InFlight();
+  const metrics = new Metrics(engine, () => inFlight.count);
   const served = new Served(engine, model, limits, metrics);
   const tasks = new TaskRegistry(served);
   const folder = new TaskFolder();
 
-  app.setValidatorCompiler(validate);
-  // What is sent is made here; checking it again would take as long as making it.
-  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
-  addJsonBodies(app);
-  app.setErrorHandler((error, request, reply) => {
-    const failure = apiErrorOf(reasonOf(request, error), request.routeOptions.bodyLimit);
-    if (failure.status === 500) request.log.error(error);
-    if (failure.retryAfter !== undefined) reply.header('retry-after', failure.retryAfter);
-    // A client that is still sending a body which nobody wants reads the answer only once it has sent all: closing the
-    // connection before would be all that it hears. The time limit of requests bounds this.
-    if (!request.raw.complete && !request.raw.destroyed) {
-      reply.removeHeader('connection');
-      request.raw.resume();
-    }
-    return reply.code(failure.status).type('application/json').send(failure.body);
-  });
-  app.addHook('onRoute', (route) => {
-    route.bodyLimit ??= limits.bodyBytes;
-  });
-  app.addHook('onRequest', async (request, reply) => {
-    beginEnding(request, reply, limits.seconds, stopping.signal);
-  });
+  const isDraining = takeRequests(app, { ...limits, drainSeconds });
   app.addHook('onResponse', async (request, reply) => {
     metrics.addRequest(request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime / 1000);
-  });
-  app.addHook('preClose', async () => {
-    isDraining = true;
-    setTimeout(() => stopping.abort(), drainSeconds * 1000).unref();
   });
   app.addHook('onClose', async () => {
     tasks.close();
@@ -122,15 +91,7 @@ export async function hintPlugin(app: FastifyInstance, options: HintPluginOption
     transform: jsonSchemaTransform,
   });
   await app.register(async (work) => {
-    work.addHook('onRequest', async (_request, reply) => {
-      if (inFlight >= limits.requests)
-        throw new ApiError(429, `${inFlight} requests are worked on already, the limit; try again later.`, {
-          code: 'busy',
-          retryAfter: 1,
-        });
-      inFlight++;
-      reply.raw.once('close', () => inFlight--);
-    });
+    inFlight.limit(work, limits.requests);
     addChat(work, served);
     addCompletions(work, served, tasks);
     addResponses(work, served);
@@ -148,7 +109,7 @@ export async function hintPlugin(app: FastifyInstance, options: HintPluginOption
   app.get('/readyz', hidden, async (_request, reply) => {
     try {
       engine.checkOpen();
-      if (!isDraining) return { status: 'ready' };
+      if (!isDraining()) return { status: 'ready' };
     } catch {
       // Told as not ready.
     }

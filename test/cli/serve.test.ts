@@ -82,4 +82,23 @@ describe('hint serve', () => {
     expect(errors()).toMatch(sentence);
     expect(errors()).not.toMatch(/\n\s+at /);
   });
+
+  it('with workers, it answers, and ends in order when all of its processes are told to', async () => {
+    const { child, url, ended } = await hintServe(model, '--port', '0', '--workers', '2', '--no-log');
+    const models = await fetch(`${url}/v1/models`);
+    expect(models.status).toBe(200);
+    const text = await (await fetch(`${url}/metrics`)).text();
+    expect(text).toMatch(/^hint_inputs_running\{worker="1"\} 0$/m);
+    child.kill('SIGTERM');
+    expect(await ended).toBe(143);
+  });
+
+  it('--device beside --devices, and a list with a hole, are refused', async () => {
+    const both = await hintServe(model, '--port', '0', '--device', 'cpu', '--devices', 'cpu,cpu');
+    expect(await both.ended).toBe(2);
+    expect(both.errors()).toMatch(/give one of them/);
+    const hole = await hintServe(model, '--port', '0', '--devices', 'cpu,,cpu');
+    expect(await hole.ended).toBe(2);
+    expect(hole.errors()).toMatch(/--devices is "cpu,,cpu"/);
+  });
 });

@@ -1,12 +1,15 @@
 import { once } from 'node:events';
 import { basename, resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { RunningServer, ServerOptions } from '../../server/index.js';
 import { HintError } from '../../util/errors.js';
 import { action, note, print, writeError } from '../support/context.js';
 import { addEngineOptions, openEngine, tellNotices, type EngineFlags } from '../support/engine-options.js';
 import { collect, modelArgument, wholeNumber } from '../support/options.js';
 
 interface ServeFlags extends EngineFlags {
+  workers?: number;
+  devices?: string[];
   host: string;
   port: number;
   name?: string;
@@ -73,6 +76,12 @@ export function addServeCommand(program: Command): void {
       wholeNumber('--drain', 0, 86_400),
       30,
     )
+    .option(
+      '--workers <n>',
+      'engines in processes of their own, behind one port (1, or one for each of --devices)',
+      wholeNumber('--workers', 1, 64),
+    )
+    .option('--devices <list>', 'what the workers compute on, in turns: cuda:0,cuda:1', deviceList)
     .option('--no-log', 'write no log')
     .option('--log-bodies', 'write what clients send to the log, texts included', false);
   addEngineOptions(command)
@@ -80,37 +89,66 @@ export function addServeCommand(program: Command): void {
       'after',
       '\nExamples:\n  $ hint serve runs/demo/hint' +
         '\n  $ hint serve google/flan-t5-small --port 9000 --dtype bf16' +
-        '\n  $ hint serve runs/hint/model --host 0.0.0.0 --api-keys keys.txt',
+        '\n  $ hint serve runs/hint/model --host 0.0.0.0 --api-keys keys.txt' +
+        '\n  $ hint serve runs/hint/model --devices cuda:0,cuda:1 --dtype bf16',
     )
     .action(
       action(async (signal, directory: string, flags: ServeFlags) => {
         // Read in when it is needed: other commands, and --help, start without it.
-        const { startServer } = await import('../../server/index.js');
+        const { startServer, startWorkers } = await import('../../server/index.js');
+        const options = optionsOf(directory, flags);
+        const { workers, devices, device, dtype, threads, tokenizer } = flags;
+        if (devices && command.getOptionValueSource('device') === 'cli')
+          throw new HintError('INVALID_ARGUMENT', 'There are both --device and --devices; give one of them.');
+        if (devices !== undefined || (workers ?? 1) > 1) {
+          const server = await startWorkers(directory, {
+            ...options,
+            ...{ devices: devices ?? [device], dtype, threads, signal },
+            ...(workers === undefined ? {} : { workers }),
+            ...(tokenizer === undefined ? {} : { tokenizer }),
+          });
+          tellNotices(server);
+          return untilTold(server, directory, signal);
+        }
         await using engine = await openEngine(directory, flags, signal);
         tellNotices(engine);
-        const server = await startServer(engine, {
-          host: flags.host,
-          port: flags.port,
-          model: flags.name ?? nameOf(directory),
-          ...(flags.apiKeys === undefined ? {} : { apiKeys: flags.apiKeys }),
-          allowHosts: flags.allowHost,
-          allowOrigins: flags.allowOrigin,
-          limits: {
-            instructionTokens: flags.maxInstructionTokens,
-            inputTokens: flags.maxInputTokens,
-            requests: flags.maxRequests,
-            seconds: flags.timeout,
-          },
-          drainSeconds: flags.drain,
-          ...(flags.log ? { log: writeError } : {}),
-          logBodies: flags.logBodies,
-        });
-        print(`Serving ${directory} at ${server.url}/v1`);
-        if (!signal.aborted) await once(signal, 'abort');
-        await server.close();
-        note('All answers under way have ended.');
+        await untilTold(await startServer(engine, options), directory, signal);
       }),
     );
+}
+
+function optionsOf(directory: string, flags: ServeFlags): ServerOptions {
+  return {
+    host: flags.host,
+    port: flags.port,
+    model: flags.name ?? nameOf(directory),
+    ...(flags.apiKeys === undefined ? {} : { apiKeys: flags.apiKeys }),
+    allowHosts: flags.allowHost,
+    allowOrigins: flags.allowOrigin,
+    limits: {
+      instructionTokens: flags.maxInstructionTokens,
+      inputTokens: flags.maxInputTokens,
+      requests: flags.maxRequests,
+      seconds: flags.timeout,
+    },
+    drainSeconds: flags.drain,
+    ...(flags.log ? { log: writeError } : {}),
+    logBodies: flags.logBodies,
+  };
+}
+
+async function untilTold(server: RunningServer, directory: string, signal: AbortSignal): Promise<void> {
+  print(`Serving ${directory} at ${server.url}/v1`);
+  if (!signal.aborted) await once(signal, 'abort');
+  await server.close();
+  note('All answers under way have ended.');
+}
+
+/** @throws HintError INVALID_ARGUMENT */
+function deviceList(text: string): string[] {
+  const devices = text.split(',').map((one) => one.trim());
+  if (devices.every((one) => one !== '')) return devices;
+  throw new HintError('INVALID_ARGUMENT', `--devices is "${text}"; give a list such as cuda:0,cuda:1.`);
 }
 
 /** @throws HintError INVALID_ARGUMENT */

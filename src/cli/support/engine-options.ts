@@ -32,6 +32,6 @@ export function openEngine(
 }
 
 /** Says, once, what the model's files ask for that is not done; of commands that generate. */
-export function tellNotices(engine: Engine): void {
-  for (const notice of engine.notices) note(`warning: ${notice}`);
+export function tellNotices({ notices }: Pick<Engine, 'notices'>): void {
+  for (const notice of notices) note(`warning: ${notice}`);
 }

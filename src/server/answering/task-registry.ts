@@ -1,15 +1,11 @@
 import type { TaskTraining } from '../../inference/task/task.js';
 import { sha256Hex } from '../../util/hash.js';
-import { ApiError } from '../http/errors.js';
 import { checkInstruction } from './lengths.js';
 import type { Instruction, Served } from './served.js';
+import { TaskIndex, type IndexedTask } from './task-index.js';
 
 /** A task that a client has registered. What is compiled of it is the engine's cache's business. */
-export interface RegisteredTask {
-  /** Made of its instruction: the same everywhere. */
-  readonly id: string;
-  /** In the order in which they were given; each is of this task alone. */
-  readonly names: readonly string[];
+export interface RegisteredTask extends IndexedTask {
   readonly instruction: Instruction;
   readonly instructionTokens: number;
   /** Of these, those for pieces that the vocabulary lacks. */
@@ -20,10 +16,7 @@ export interface RegisteredTask {
   readonly created: number;
 }
 
-/** Names that a task may have. */
-const MOST_NAMES = 16;
-
-/** The id of the task of an instruction. */
+/** The id of the task of an instruction: the same everywhere. */
 export function taskId({ definition, examples, trained }: Instruction): string {
   const parts = examples.flatMap(({ input, output }) => [input, output]);
   if (trained) parts.push(trained.digest);
@@ -32,28 +25,19 @@ export function taskId({ definition, examples, trained }: Instruction): string {
 
 /** Tasks by id and by name, in the order of registering. Only their texts are held. */
 export class TaskRegistry {
-  private readonly byId = new Map<string, RegisteredTask>();
-  private readonly idOfName = new Map<string, string>();
+  private readonly index: TaskIndex<RegisteredTask>;
 
-  constructor(private readonly served: Served) {}
-
-  get size(): number {
-    return this.byId.size;
+  constructor(private readonly served: Served) {
+    this.index = new TaskIndex(served.limits);
   }
 
   list(): RegisteredTask[] {
-    return [...this.byId.values()];
+    return this.index.list();
   }
 
   /** @throws ApiError 404 */
   get(idOrName: string): RegisteredTask {
-    const task = this.byId.get(this.idOfName.get(idOrName) ?? idOrName);
-    if (task) return task;
-    throw new ApiError(
-      404,
-      `There is no task ${JSON.stringify(idOrName.slice(0, 100))}; make it with POST /v1/tasks.`,
-      { code: 'task_not_found' },
-    );
+    return this.index.get(idOrName);
   }
 
   /**
@@ -68,12 +52,12 @@ export class TaskRegistry {
     signal: AbortSignal,
   ): Promise<{ task: RegisteredTask; isNew: boolean; compileMilliseconds: number | undefined }> {
     const id = taskId(instruction);
-    const known = this.byId.get(id)?.instruction;
+    const known = this.index.ofId(id)?.instruction;
     try {
       return await this.register(id, known?.trained ? known : instruction, name, signal);
     } finally {
       // The same file again, or one that found no place.
-      if (this.byId.get(id)?.instruction !== instruction) instruction.trained?.forget();
+      if (this.index.ofId(id)?.instruction !== instruction) instruction.trained?.forget();
     }
   }
 
@@ -83,7 +67,7 @@ export class TaskRegistry {
     name: string | undefined,
     signal: AbortSignal,
   ): Promise<{ task: RegisteredTask; isNew: boolean; compileMilliseconds: number | undefined }> {
-    this.checkPlace(id, name, instruction);
+    this.index.checkPlace(id, name, instruction.trained !== undefined);
     checkInstruction(this.served, instruction);
     const began = performance.now();
     const { task, cached, release } = await this.served.task(instruction, signal);
@@ -92,28 +76,26 @@ export class TaskRegistry {
     release();
     this.served.metrics.addTokens(cached ? 'cached_instruction' : 'instruction', instructionTokens);
     // Others may have come while it was compiled.
-    this.checkPlace(id, name, instruction);
-    const known = this.byId.get(id);
-    const names = known?.names ?? [];
+    this.index.checkPlace(id, name, instruction.trained !== undefined);
+    const known = this.index.ofId(id);
     const registered: RegisteredTask = {
       id,
-      names: name === undefined || names.includes(name) ? names : [...names, name],
+      names: this.index.namesWith(id, name),
+      isTrained: training !== undefined,
       instruction,
       instructionTokens,
       unknownTokens,
       training,
       created: known?.created ?? Math.floor(Date.now() / 1000),
     };
-    this.byId.set(id, registered);
-    if (name !== undefined) this.idOfName.set(name, id);
+    this.index.set(registered);
     return { task: registered, isNew: known === undefined, compileMilliseconds };
   }
 
   /** Forgets a task, and what the cache has of it unless that is in use. @throws ApiError 404 */
   remove(idOrName: string): RegisteredTask {
     const task = this.get(idOrName);
-    this.byId.delete(task.id);
-    for (const name of task.names) this.idOfName.delete(name);
+    this.index.delete(task);
     if (task.instruction.trained) task.instruction.trained.forget();
     else this.served.engine.tasks.evict(this.served.requestOf(task.instruction));
     return task;
@@ -121,36 +103,6 @@ export class TaskRegistry {
 
   /** Gives back what is held for registered tasks alone. */
   close(): void {
-    for (const { instruction } of this.byId.values()) instruction.trained?.forget();
-  }
-
-  private checkPlace(id: string, name: string | undefined, { trained }: Instruction): void {
-    const owner = name === undefined ? undefined : this.idOfName.get(name);
-    if (owner !== undefined && owner !== id)
-      throw new ApiError(
-        409,
-        `The name ${name} is that of another task, ${owner}; choose another, or delete that task.`,
-        {
-          param: 'name',
-          code: 'name_taken',
-        },
-      );
-    const known = this.byId.get(id);
-    if (known && owner === undefined && name !== undefined && known.names.length >= MOST_NAMES)
-      throw new ApiError(400, `The task has ${MOST_NAMES} names, the limit; use one of them.`, {
-        param: 'name',
-        code: 'too_many_names',
-      });
-    const { trainedTasks } = this.served.limits;
-    if (!known && trained && this.list().filter((task) => task.training).length >= trainedTasks)
-      throw new ApiError(
-        400,
-        `There are ${trainedTasks} trained tasks, the limit: each stays on the device; delete some first.`,
-        { code: 'too_many_tasks' },
-      );
-    if (!known && this.byId.size >= this.served.limits.tasks)
-      throw new ApiError(400, `There are ${this.byId.size} tasks, the limit; delete some first.`, {
-        code: 'too_many_tasks',
-      });
+    for (const { instruction } of this.list()) instruction.trained?.forget();
   }
 }

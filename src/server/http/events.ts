@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { reasonOf } from './ending.js';
-import { apiErrorOf } from './errors.js';
+import { apiErrorOf, type ApiError } from './errors.js';
 
 /** One server-sent event; without a name it is of the kind "message". */
 export interface ServerEvent {
@@ -38,10 +38,15 @@ async function* written(
   } catch (error) {
     const failure = apiErrorOf(reasonOf(request, error));
     if (failure.status === 500) request.log.error(error);
-    yield textOf({ name: 'error', data: failure.body });
+    yield errorEvent(failure);
   } finally {
     await events.return();
   }
+}
+
+/** The last event of a stream that fails. */
+export function errorEvent(failure: ApiError): string {
+  return textOf({ name: 'error', data: failure.body });
 }
 
 function textOf({ name, data }: ServerEvent): string {

@@ -15,12 +15,21 @@ export const INSTRUCTION = {
   examples: z.array(EXAMPLE).optional().describe('Examples that belong to the instruction.'),
 };
 
-export const TASK_NAME = z
+const TASK_NAME = z
   .string()
   .regex(/^[A-Za-z0-9][\w.-]{0,63}$/, {
     error: 'must be a name of up to 64 letters, digits and -_., which begins with a letter or digit',
   })
   .refine((name) => !name.startsWith('task-'), { error: 'must not begin with "task-", as ids do' });
+
+/** What a task is registered by. */
+export const TASK_BODY = z.strictObject({
+  ...INSTRUCTION,
+  name: TASK_NAME.optional().describe('A name to call it by, beside its id and the names it has.'),
+});
+
+/** What a task file is registered by, beside the file. */
+export const TASK_FILE_QUERY = z.strictObject({ name: TASK_NAME.optional() });
 
 /** How tokens are chosen. */
 export const DECODING = {

@@ -1,22 +1,17 @@
-import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { Instruction, Served } from '../answering/served.js';
 import { SharedTask } from '../answering/shared-task.js';
 import type { TaskRegistry } from '../answering/task-registry.js';
 import { endingOf } from '../http/ending.js';
 import { ApiError } from '../http/errors.js';
+import { FILE, receiveFile, takeFiles } from './receive-file.js';
+import { TASK, TASK_FILE_QUERY, TASK_PARAMS, taskBody } from './schemas.js';
 import type { TaskFolder } from './task-folder.js';
-import { TASK, TASK_NAME, TASK_PARAMS, taskBody } from './schemas.js';
 import { HintError } from '../../util/errors.js';
-import { ioError } from '../../util/write-error.js';
-
-const QUERY = z.strictObject({ name: TASK_NAME.optional() });
-const FILE = 'application/octet-stream';
 
 /**
  * GET /v1/tasks/{id}/file and POST /v1/tasks/file: task files as "hint compile" writes them. Names of files are made by
@@ -60,15 +55,8 @@ export function addTaskFiles(
   );
 
   void app.register(async (scope) => {
-    scope.removeAllContentTypeParsers();
-    // The file is written as it comes, so that it is never in memory whole.
-    scope.addContentTypeParser(FILE, { bodyLimit: served.limits.taskFileBytes }, (_request, body, done) =>
-      done(null, body),
-    );
-    scope.addContentTypeParser('*', (_request, _body, done) =>
-      done(new ApiError(415, `A task file is sent with "Content-Type: ${FILE}"; send it with that.`)),
-    );
-    scope.route<{ Querystring: z.infer<typeof QUERY>; Body: Readable }>({
+    takeFiles(scope, served.limits.taskFileBytes);
+    scope.route<{ Querystring: z.infer<typeof TASK_FILE_QUERY>; Body: Readable }>({
       method: 'POST',
       url: '/v1/tasks/file',
       bodyLimit: served.limits.taskFileBytes,
@@ -76,7 +64,7 @@ export function addTaskFiles(
         summary: 'Take in the file of a task that this model compiled',
         tags: ['Tasks'],
         consumes: [FILE],
-        querystring: QUERY,
+        querystring: TASK_FILE_QUERY,
         response: { 200: TASK, 201: TASK },
       },
       handler: async (request, reply) => {
@@ -84,7 +72,7 @@ export function addTaskFiles(
         const path = await folder.newPath();
         let keeps = false;
         try {
-          const digest = await receive(request.body, path, served.limits.taskFileBytes, signal);
+          const digest = await receiveFile(request.body, path, served.limits.taskFileBytes, signal);
           const instruction = await load(served, path, digest, signal);
           const { task, isNew } = await tasks.add(instruction, request.query.name, signal);
           folder.assign(task.id, path);
@@ -98,33 +86,6 @@ export function addTaskFiles(
       },
     });
   });
-}
-
-/** Writes a file as it comes. @returns its SHA-256, in hexadecimal digits */
-async function receive(body: Readable, path: string, most: number, signal: AbortSignal): Promise<string> {
-  let bytes = 0;
-  const hash = createHash('sha256');
-  try {
-    await pipeline(
-      body,
-      async function* (chunks: AsyncIterable<Buffer>) {
-        for await (const chunk of chunks) {
-          bytes += chunk.length;
-          if (bytes > most)
-            throw new ApiError(413, `The file is larger than ${most} bytes, the limit of this server.`);
-          hash.update(chunk);
-          yield chunk;
-        }
-      },
-      createWriteStream(path, { flags: 'wx', mode: 0o600 }),
-      { signal },
-    );
-    return hash.digest('hex');
-  } catch (error) {
-    const failure = error instanceof ApiError ? error : ioError('write', 'the task file', error);
-    if (failure instanceof HintError) throw new ApiError(507, failure.message, { code: 'io' });
-    throw error;
-  }
 }
 
 /**

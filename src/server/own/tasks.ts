@@ -4,12 +4,7 @@ import type { Served } from '../answering/served.js';
 import type { TaskRegistry } from '../answering/task-registry.js';
 import { endingOf } from '../http/ending.js';
 import type { TaskFolder } from './task-folder.js';
-import { INSTRUCTION, instructionOf, TASK, TASK_NAME, TASK_PARAMS, taskBody } from './schemas.js';
-
-const BODY = z.strictObject({
-  ...INSTRUCTION,
-  name: TASK_NAME.optional().describe('A name to call it by, beside its id and the names it has.'),
-});
+import { instructionOf, TASK, TASK_BODY, TASK_PARAMS, taskBody } from './schemas.js';
 
 /** POST, GET and DELETE of /v1/tasks: tasks that are compiled ahead of their inputs. */
 export function addTasks(
@@ -18,13 +13,13 @@ export function addTasks(
   tasks: TaskRegistry,
   folder: TaskFolder,
 ): void {
-  app.route<{ Body: z.infer<typeof BODY> }>({
+  app.route<{ Body: z.infer<typeof TASK_BODY> }>({
     method: 'POST',
     url: '/v1/tasks',
     schema: {
       summary: 'Compile an instruction; again for the same one it answers with the task that is there',
       tags: ['Tasks'],
-      body: BODY,
+      body: TASK_BODY,
       response: { 200: TASK, 201: TASK },
     },
     handler: async (request, reply) => {

@@ -1,0 +1,57 @@
+import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { FastifyInstance } from 'fastify';
+import { HintError } from '../../util/errors.js';
+import { ioError } from '../../util/write-error.js';
+import { ApiError } from '../http/errors.js';
+
+/** The content type of task files. */
+export const FILE = 'application/octet-stream';
+
+/** Has the routes of a scope take files as streams, so that none is ever in memory whole. */
+export function takeFiles(scope: FastifyInstance, most: number): void {
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser(FILE, { bodyLimit: most }, (_request, body, done) => done(null, body));
+  scope.addContentTypeParser('*', (_request, _body, done) =>
+    done(new ApiError(415, `A task file is sent with "Content-Type: ${FILE}"; send it with that.`)),
+  );
+}
+
+/**
+ * Writes a file as it comes.
+ *
+ * @returns its SHA-256, in hexadecimal digits
+ * @throws ApiError 413, 507 where it cannot be written
+ */
+export async function receiveFile(
+  body: Readable,
+  path: string,
+  most: number,
+  signal: AbortSignal,
+): Promise<string> {
+  let bytes = 0;
+  const hash = createHash('sha256');
+  try {
+    await pipeline(
+      body,
+      async function* (chunks: AsyncIterable<Buffer>) {
+        for await (const chunk of chunks) {
+          bytes += chunk.length;
+          if (bytes > most)
+            throw new ApiError(413, `The file is larger than ${most} bytes, the limit of this server.`);
+          hash.update(chunk);
+          yield chunk;
+        }
+      },
+      createWriteStream(path, { flags: 'wx', mode: 0o600 }),
+      { signal },
+    );
+    return hash.digest('hex');
+  } catch (error) {
+    const failure = error instanceof ApiError ? error : ioError('write', 'the task file', error);
+    if (failure instanceof HintError) throw new ApiError(507, failure.message, { code: 'io' });
+    throw error;
+  }
+}
