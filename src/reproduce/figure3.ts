@@ -1,4 +1,7 @@
+import { above } from './claim.js';
 import { adaptersAndPrefixes, printed, type Grid, type GridCell } from './grid.js';
+
+const WHERE = 'Figure 3';
 
 const SETTINGS = [
   ['Def', 0, printed(35.3, 48.9, 53.6), printed(33.3, 47.2, 51.1)],
@@ -32,7 +35,31 @@ export const figure3: Grid = {
     },
   ]),
   claims: [
-    { says: 'One example helps HINT', above: ['HINT', 'Def + 1 Pos'], below: ['HINT', 'Def'] },
-    { says: 'Two examples help HINT', above: ['HINT', 'Def + 2 Pos'], below: ['HINT', 'Def'] },
+    above(WHERE, ['HINT', 'Def + 1 Pos'], ['HINT', 'Def'], 'One example helps HINT'),
+    above(WHERE, ['HINT', 'Def + 2 Pos'], ['HINT', 'Def'], 'Two examples help HINT'),
+    {
+      kind: 'atEqualCost',
+      says: 'HINT more than 10 % better than Tk-Instruct at equal FLOPs',
+      where: 'Abstract, Figure 3',
+      row: 'HINT',
+      over: 'Tk-Instruct',
+      percent: 10,
+    },
+    {
+      kind: 'cost',
+      says: 'Two examples take HINT at most 5 % more FLOPs',
+      where: WHERE,
+      place: ['HINT', 'Def + 2 Pos'],
+      over: ['HINT', 'Def'],
+      percent: 5,
+    },
+    {
+      kind: 'gain',
+      says: 'Two examples make HINT up to 25 % better (25.5 % at 250M, as printed)',
+      where: WHERE,
+      above: ['HINT', 'Def + 2 Pos'],
+      below: ['HINT', 'Def'],
+      percent: 25,
+    },
   ],
 };

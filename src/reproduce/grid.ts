@@ -1,3 +1,4 @@
+import type { Claim } from './claim.js';
 import type { TrainingConfigInput } from '../training/config/config.js';
 
 /** The sizes that the paper's tables name; T5's base, xl and xxl. */
@@ -33,16 +34,10 @@ export interface GridCell {
   readonly paper?: Readonly<Partial<Record<PaperSize, number>>>;
 }
 
-/** An ordering of the paper: the first place scores higher than the second. */
-export interface Claim {
-  readonly says: string;
-  readonly above: readonly [row: string, column: string];
-  readonly below: readonly [row: string, column: string];
-}
-
 /** A table of the paper as cells to be run. */
 export interface Grid {
   readonly name: string;
+  /** Without the data, which a report adds. */
   readonly title: string;
   readonly dataset: 'sni' | 'p3';
   readonly metric: 'RougeL' | 'accuracy';

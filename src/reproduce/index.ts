@@ -1,4 +1,5 @@
 import { HintError } from '../util/errors.js';
+import { placesOf } from './claim.js';
 import { figure3 } from './figure3.js';
 import type { Grid } from './grid.js';
 import { table1 } from './table1.js';
@@ -8,9 +9,12 @@ import { table4 } from './table4.js';
 import { table5 } from './table5.js';
 import { table6 } from './table6.js';
 
-export type { Claim, Grid, GridCell, ModuleSizes, PaperSize } from './grid.js';
+export type { Claim, Place } from './claim.js';
+export type { ClaimOutcome, Verdict } from './claims.js';
+export type { Grid, GridCell, ModuleSizes, PaperSize } from './grid.js';
 export type { ReproduceSettings, StartingModel } from './settings.js';
 export { markdownOf, reportOf, checkReport, writeReport, type GridReport } from './report.js';
+export { provenance, type Provenance } from './provenance.js';
 export { runGrid, type CellOutcome, type GridEvent, type GridResult, type RunGridOptions } from './runner.js';
 
 /** Every table that is a grid of training runs, in the order of the paper. A new one is a file here and a row in this list. */
@@ -42,7 +46,11 @@ export function selectCells(
   return {
     ...grid,
     cells: grid.cells.filter(({ row, column }) => takes(row, column)),
-    claims: grid.claims.filter(({ above, below }) => takes(...above) && takes(...below)),
+    claims: grid.claims.filter((claim) =>
+      claim.kind === 'atEqualCost'
+        ? [claim.row, claim.over].every((row) => rows?.includes(row) ?? true)
+        : placesOf(claim).every((place) => takes(...place)),
+    ),
   };
 }
 

@@ -24,6 +24,8 @@ export interface PlannedCell extends PlannedRun {
   readonly model: string;
   /** Where the starting model has a size that the paper names. */
   readonly size: PaperSize | undefined;
+  /** Of the starting model, where they are known before it is opened. */
+  readonly parameters: number | undefined;
   readonly seed: number;
   /** `config` starts from its result. */
   readonly pretraining: PlannedRun | undefined;
@@ -63,6 +65,7 @@ export async function planCells(grid: Grid, settings: ReproduceSettings): Promis
           cell,
           model: model.label,
           size: start.size,
+          parameters: start.parameters,
           seed,
           pretraining,
           evaluation: settings.evaluation,

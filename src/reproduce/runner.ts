@@ -24,6 +24,12 @@ export interface CellOutcome {
   readonly model: string;
   readonly size: PaperSize | undefined;
   readonly seed: number;
+  /** Updates of its training, */
+  readonly steps: number;
+  /** and of its hypernetwork's pretraining, where it has one. */
+  readonly pretrainingSteps?: number | undefined;
+  /** Of the model that it starts from, where that is known before it is opened. */
+  readonly parameters?: number | undefined;
   readonly folder: string;
   /** `pending`: stopped before its turn was over; what it has is kept. */
   readonly status: 'done' | 'failed' | 'pending';
@@ -107,8 +113,9 @@ async function outcomeOf(
   options: RunGridOptions,
 ): Promise<CellOutcome> {
   const { signal, onEvent, ranks } = options;
-  const { cell, model, size, seed, folder } = planned;
-  const place = { cell, model, size, seed, folder };
+  const { cell, model, size, seed, folder, parameters } = planned;
+  const [steps, pretrainingSteps] = [planned.config.steps, planned.pretraining?.config.steps];
+  const place = { cell, model, size, parameters, seed, steps, pretrainingSteps, folder };
   if (await isAnyAborted(ranks, signal)) return { ...place, status: 'pending' };
   let isTraining = true;
   try {

@@ -22,6 +22,8 @@ export interface EvaluationSettings {
 export interface ReproduceSettings {
   /** A Super-NaturalInstructions checkout, or a P3 directory, as the table needs. */
   readonly data: string;
+  /** What results call the data; the name of its folder unless given. */
+  readonly dataName?: string | undefined;
   /** Files, folders and patterns to pretrain hypernetworks on. */
   readonly text: readonly string[];
   readonly models: readonly StartingModel[];

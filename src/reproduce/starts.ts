@@ -1,6 +1,7 @@
 import { HintError } from '../util/errors.js';
 import { parseModelConfig, readModelConfig, type ModelConfig } from '../model/config/config.js';
 import { sizedConfig, type ModelSize } from '../model/config/sizes.js';
+import { parameterCount } from '../model/parameters/parameter-shapes.js';
 import { findSystem, type System } from '../systems/index.js';
 import { readLineage } from '../training/run/lineage.js';
 import { findRecipe } from '../training/config/recipes.js';
@@ -11,6 +12,8 @@ import type { ReproduceSettings, StartingModel } from './settings.js';
 /** What is known of a starting model. */
 export interface Start {
   size: PaperSize | undefined;
+  /** Of a T5, whose configuration says it. */
+  parameters: number | undefined;
   /** Stands for the model's and its tokenizer's contents. */
   contents: string;
   /** Where the step counter begins in fine-tuning without pretraining; undefined: as the engine finds it. */
@@ -30,17 +33,18 @@ async function describeStart({ init, tokenizer }: StartingModel): Promise<Start>
     const { dModel, numLayers } = sizedConfig(name);
     return dModel === config.dModel && numLayers === config.numLayers;
   })?.[1];
+  const parameters = parameterCount(config);
   if (typeof init !== 'string')
-    return { size, contents: `${JSON.stringify(init)} ${words}`, firstStep: undefined };
+    return { size, parameters, contents: `${JSON.stringify(init)} ${words}`, firstStep: undefined };
   // A directory that records no steps counts as an LM-adapted T5, as in the recipes.
   const firstStep = (await readLineage(init)) ? undefined : findRecipe('sni').settings.firstStep;
-  return { size, contents: `${await contentsOf(init, 'the model')} ${words}`, firstStep };
+  return { size, parameters, contents: `${await contentsOf(init, 'the model')} ${words}`, firstStep };
 }
 
 async function describeDecoder({ init, tokenizer }: StartingModel): Promise<Start> {
   const words = tokenizer === undefined ? '' : await contentsOf(tokenizer, 'the tokenizer');
   const contents = typeof init === 'string' ? await contentsOf(init, 'the model') : JSON.stringify(init);
-  return { size: undefined, contents: `${contents} ${words}`, firstStep: undefined };
+  return { size: undefined, parameters: undefined, contents: `${contents} ${words}`, firstStep: undefined };
 }
 
 async function configOf(init: StartingModel['init']): Promise<ModelConfig> {

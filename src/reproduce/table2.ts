@@ -1,14 +1,16 @@
+import { above } from './claim.js';
 import { adaptersAndPrefixes, printed, type CellModules, type Grid } from './grid.js';
 
 const COLUMN = 'Zero-shot';
+const WHERE = 'Table 2';
 
 // Bottleneck of Hypter on P3 at 3B (method §3.2).
 const hypterModules: CellModules = (_sizes, size) => (size === '3B' ? { adapterSize: 4 } : {});
 
-/** Table 2: P3, zero-shot. */
+/** Table 2: systems without examples. */
 export const table2: Grid = {
   name: 'table2',
-  title: 'Table 2: P3, zero-shot',
+  title: 'Table 2: systems without examples',
   dataset: 'p3',
   metric: 'accuracy',
   cells: [
@@ -64,18 +66,26 @@ export const table2: Grid = {
     },
   ],
   claims: [
-    { says: 'HINT (Joint) above T0', above: ['HINT (Joint)', COLUMN], below: ['T0', COLUMN] },
-    { says: 'HINT (Split) above No Prompt', above: ['HINT (Split)', COLUMN], below: ['No Prompt', COLUMN] },
+    above(WHERE, ['HINT (Joint)', COLUMN], ['T0', COLUMN], 'HINT (Joint) above T0'),
+    above(WHERE, ['HINT (Split)', COLUMN], ['No Prompt', COLUMN], 'HINT (Split) above No Prompt'),
+    above(WHERE, ['HINT (Split)', COLUMN], ['Hypter (Split)', COLUMN], 'HINT (Split) above Hypter (Split)'),
+    above(WHERE, ['HINT (Joint)', COLUMN], ['HINT (Split)', COLUMN], 'HINT (Joint) above HINT (Split)'),
+    above(WHERE, ['T0', COLUMN], ['No Prompt', COLUMN], 'T0 above No Prompt'),
     {
-      says: 'HINT (Split) above Hypter (Split)',
-      above: ['HINT (Split)', COLUMN],
-      below: ['Hypter (Split)', COLUMN],
+      kind: 'near',
+      says: 'HINT (Joint) like T0 + PEFT, within 1 point',
+      where: WHERE,
+      place: ['HINT (Joint)', COLUMN],
+      to: ['T0 + PEFT', COLUMN],
+      points: 1,
     },
     {
-      says: 'HINT (Joint) above HINT (Split)',
-      above: ['HINT (Joint)', COLUMN],
-      below: ['HINT (Split)', COLUMN],
+      kind: 'near',
+      says: 'HINT (Split) close to HINT (Joint) (5.1 points, as printed)',
+      where: WHERE,
+      place: ['HINT (Split)', COLUMN],
+      to: ['HINT (Joint)', COLUMN],
+      points: 5.1,
     },
-    { says: 'T0 above No Prompt', above: ['T0', COLUMN], below: ['No Prompt', COLUMN] },
   ],
 };

@@ -1,3 +1,4 @@
+import { above, type Claim } from './claim.js';
 import { adaptersAndPrefixes, printed, type Grid, type GridCell } from './grid.js';
 
 /** Shots, and what T0 and HINT (Split) have with them at 3B. */
@@ -8,12 +9,14 @@ const PRINTED: readonly (readonly [shots: number, t0: number, hint: number])[] =
   [5, 67.9, 67.1],
 ];
 
+const WHERE = 'Table 3';
+
 const column = (shots: number): string => `${shots}-shot`;
 
 /** Table 3: P3 with worked examples, in training as in evaluation. */
 export const table3: Grid = {
   name: 'table3',
-  title: 'Table 3: P3, few-shot',
+  title: 'Table 3: worked examples',
   dataset: 'p3',
   metric: 'accuracy',
   cells: PRINTED.flatMap(([shots, t0, hint]): GridCell[] => [
@@ -34,9 +37,17 @@ export const table3: Grid = {
       paper: printed(undefined, hint, undefined),
     },
   ]),
-  claims: ['T0', 'HINT (Split)'].map((row) => ({
-    says: `Five examples serve ${row} better than one`,
-    above: [row, column(5)],
-    below: [row, column(1)],
-  })),
+  claims: [
+    ...['T0', 'HINT (Split)'].map((row) =>
+      above(WHERE, [row, column(5)], [row, column(1)], `Five examples serve ${row} better than one`),
+    ),
+    ...PRINTED.map(([shots]): Claim => ({
+      kind: 'near',
+      says: `HINT (Split) within 1 point of T0, ${column(shots)}`,
+      where: WHERE,
+      place: ['HINT (Split)', column(shots)],
+      to: ['T0', column(shots)],
+      points: 1,
+    })),
+  ],
 };

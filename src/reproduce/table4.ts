@@ -1,5 +1,7 @@
-import { adaptersAndPrefixes, printed, type Claim, type Grid, type GridCell } from './grid.js';
+import { above } from './claim.js';
+import { adaptersAndPrefixes, printed, type Grid, type GridCell } from './grid.js';
 
+const WHERE = 'Table 4';
 const WITH = 'With fusion';
 const WITHOUT = 'Without fusion';
 const COLUMNS = [
@@ -33,22 +35,16 @@ export const table4: Grid = {
     })),
   ),
   claims: [
-    ...[WITH, WITHOUT].flatMap((column): Claim[] => [
-      {
-        says: `Our pretraining above none, ${column.toLowerCase()}`,
-        above: ['Ours', column],
-        below: ['None', column],
-      },
-      {
-        says: `Our pretraining above CACLM, ${column.toLowerCase()}`,
-        above: ['Ours', column],
-        below: ['CACLM', column],
-      },
+    ...[WITH, WITHOUT].flatMap((column) => [
+      above(WHERE, ['Ours', column], ['None', column], `Our pretraining above none, ${column.toLowerCase()}`),
+      above(
+        WHERE,
+        ['Ours', column],
+        ['CACLM', column],
+        `Our pretraining above CACLM, ${column.toLowerCase()}`,
+      ),
+      above(WHERE, ['CACLM', column], ['None', column], `CACLM above none, ${column.toLowerCase()}`),
     ]),
-    ...ROWS.map(([row]): Claim => ({
-      says: `Fusion helps, pretraining ${row}`,
-      above: [row, WITH],
-      below: [row, WITHOUT],
-    })),
+    ...ROWS.map(([row]) => above(WHERE, [row, WITH], [row, WITHOUT], `Fusion helps, pretraining ${row}`)),
   ],
 };

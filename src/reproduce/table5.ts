@@ -1,3 +1,4 @@
+import { above } from './claim.js';
 import {
   adapters,
   adaptersAndPrefixes,
@@ -42,9 +43,7 @@ export const table5: Grid = {
     ['Adapters', 'Long prefixes'],
     ['Adapters', 'LoRA'],
     ['Adapters', 'LoRA, wide'],
-  ].map(([above = '', below = '']) => ({
-    says: `${above} above ${below}`,
-    above: [above, COLUMN],
-    below: [below, COLUMN],
-  })),
+  ].map(([one = '', other = '']) =>
+    above('Table 5', [one, COLUMN], [other, COLUMN], `${one} above ${other}`),
+  ),
 };

@@ -1,3 +1,4 @@
+import { above } from './claim.js';
 import { adaptersAndPrefixes, prefixes, printed, type Grid } from './grid.js';
 
 const COLUMN = 'Def';
@@ -46,9 +47,5 @@ export const table6: Grid = {
       paper: printed(undefined, 40.9, undefined),
     },
   ],
-  claims: OTHERS.map((row) => ({
-    says: `HINT above ${row}`,
-    above: [HINT, COLUMN],
-    below: [row, COLUMN],
-  })),
+  claims: OTHERS.map((row) => above('Table 6', [HINT, COLUMN], [row, COLUMN], `HINT above ${row}`)),
 };

@@ -1,7 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { findGrid, runGrid, selectCells, writeReport, type GridEvent, type ReproduceSettings } from '../../src/reproduce/index.js'; // prettier-ignore
+import { findGrid, provenance, runGrid, selectCells, writeReport, type GridEvent, type ReproduceSettings } from '../../src/reproduce/index.js'; // prettier-ignore
 import { ensureCompiledWorker } from '../data/compiled-worker.js';
 import { Written } from './written.js';
 
@@ -46,6 +46,6 @@ it('a table of the paper that version 0.1.0 left half done goes on where it was'
   expect(steps).toEqual(['training 4']);
   expect(result.cells.map((cell) => cell.result)).toEqual([done, stopped].map((cell) => expect.objectContaining(cell.result))); // prettier-ignore
   written.expectNumbers(await lossesOf(written.at('reproduce/cells', stopped.id)), stopped.losses);
-  await writeReport(result, settings);
+  await writeReport(result, settings, await provenance());
   expect(JSON.parse(await readFile(written.at('reproduce/table6.json'), 'utf8'))).toMatchObject({ complete: true }); // prettier-ignore
 });

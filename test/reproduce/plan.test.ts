@@ -2,9 +2,9 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findGrid, GRIDS, selectCells, type CellOutcome } from '../../src/reproduce/index.js';
+import { findGrid, GRIDS, selectCells } from '../../src/reproduce/index.js';
 import { planCells } from '../../src/reproduce/plan.js';
-import { claimsOf, figuresOf } from '../../src/reproduce/summary.js';
+import { placesOf } from '../../src/reproduce/claim.js';
 import { findSystem } from '../../src/systems/index.js';
 import { FIXTURES } from '../training/tiny.js';
 import { TINY_GRID, tinySettings } from './settings.js';
@@ -32,9 +32,11 @@ describe('the tables', () => {
         expect(system.hypernetwork !== undefined || cell.pretraining === undefined).toBe(true);
       }
       const places = new Set(grid.cells.map(({ row, column }) => `${row}/${column}`));
-      for (const { above, below } of grid.claims) {
-        expect(places).toContain(above.join('/'));
-        expect(places).toContain(below.join('/'));
+      const rows = new Set(grid.cells.map(({ row }) => row));
+      for (const claim of grid.claims) {
+        for (const place of placesOf(claim)) expect(places).toContain(place.join('/'));
+        if (claim.kind === 'atEqualCost')
+          expect([...rows]).toEqual(expect.arrayContaining([claim.row, claim.over]));
       }
       expect(await readdir(scratch)).toEqual([]);
     },
@@ -44,6 +46,12 @@ describe('the tables', () => {
     const part = selectCells(findGrid('table1'), { rows: ['HINT', 'No-Instruct'], columns: ['Def'] });
     expect(part.cells.map(({ row, column }) => `${row}/${column}`)).toEqual(['No-Instruct/Def', 'HINT/Def']);
     expect(part.claims.map(({ says }) => says)).toEqual(['HINT above No-Instruct']);
+    expect(selectCells(findGrid('figure3'), { rows: ['HINT'] }).claims.map(({ kind }) => kind)).toEqual([
+      'above',
+      'above',
+      'cost',
+      'gain',
+    ]);
     expect(() => selectCells(part, { rows: ['Hint'] })).toThrow(/no row "Hint"; there are No-Instruct, HINT/);
   });
 
@@ -128,32 +136,5 @@ describe('settings', () => {
     const settings = { ...tinySettings(scratch), pretrainSteps: 0, text: [] };
     expect((await planCells(TINY_GRID, settings)).every((one) => one.pretraining === undefined)).toBe(true);
     await expect(planCells(findGrid('table4'), settings)).rejects.toThrow(/compares ways to pretrain/);
-  });
-});
-
-describe('a summary', () => {
-  const outcome = (row: string, seed: number, score: number | undefined): CellOutcome => ({
-    cell: { row, column: 'Def', system: 'hint', data: {} },
-    model: 'm',
-    size: undefined,
-    seed,
-    folder: '',
-    ...(score === undefined
-      ? { status: 'failed' as const }
-      : { status: 'done' as const, result: { score, instances: 1 } }),
-  });
-
-  it('takes means over the seeds that are done, and says in how many an ordering shows', () => {
-    const grid = { ...TINY_GRID, claims: [{ says: 'A above B', above: ['A', 'Def'], below: ['B', 'Def'] }] } as const; // prettier-ignore
-    const cells = [
-      outcome('A', 0, 10),
-      outcome('B', 0, 4),
-      outcome('A', 1, 2),
-      outcome('B', 1, 4),
-      outcome('A', 2, undefined),
-      outcome('B', 2, 1),
-    ];
-    expect(figuresOf({ cells })[0]).toMatchObject({ score: 6, low: 2, high: 10, seeds: [0, 1] });
-    expect(claimsOf({ grid, cells })[0]).toMatchObject({ difference: 2, seedsFor: 1, seeds: 2 });
   });
 });

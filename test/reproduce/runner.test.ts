@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runGrid, writeReport, type GridEvent } from '../../src/reproduce/index.js';
 import { ensureCompiledWorker } from '../data/compiled-worker.js';
 import { FIXTURES } from '../training/tiny.js';
-import { TINY_GRID, tinySettings } from './settings.js';
+import { MADE, TINY_GRID, tinySettings } from './settings.js';
 
 let scratch: string;
 beforeAll(async () => {
@@ -55,7 +55,7 @@ describe('a grid', () => {
     expect(await readdir(join(settings.output, 'pretrained'))).toHaveLength(1);
     expect(existsSync(join(whole.cells[0]?.folder ?? '', 'run', 'checkpoints'))).toBe(false);
 
-    const files = await writeReport(whole, settings);
+    const files = await writeReport(whole, settings, MADE);
     expect(files.map((file) => file.split('.').at(-1))).toEqual(['json', 'md', 'svg', 'png']);
     const report = JSON.parse(await readFile(files[0] ?? '', 'utf8')) as {
       complete: boolean;
@@ -68,6 +68,19 @@ describe('a grid', () => {
     // A report is sent around: it names no folder of the machine it was made on.
     expect(JSON.stringify(report)).not.toMatch(/"\//);
     const markdown = await readFile(files[1] ?? '', 'utf8');
+    expect(markdown).toContain('# A tiny table, on sni\n');
+    expect(markdown).toMatch(
+      /unseen tasks of sni: tiny \(0\.\d+ M parameters\); 2 steps after 2 of pretraining; 2 instances of each unseen task; seed 0\./,
+    );
+    expect(markdown).toContain(
+      'Made 2026-01-02 03:04 UTC by hint-engine 0.0.0 (abc) on A processor, 2 cores.',
+    );
+    expect(markdown).toMatch(
+      /\| HINT above No-Instruct \| Table 0 \| too few seeds \| -?\d+\.\d points \| more than 0 points \| [01] of 1 \|/,
+    );
+    const svg = await readFile(files[2] ?? '', 'utf8');
+    expect(svg).toContain('Def, as printed for 3B');
+    expect(svg.match(/stroke-dasharray="3 2"/g)).toHaveLength(3);
     expect(markdown).toMatch(/\| HINT \| Def \| \d+\.\d \| 1 \| .* \| 47\.2 \|/);
   });
 
@@ -91,7 +104,7 @@ describe('a grid', () => {
       message: expect.stringContaining('prefixLength') as string,
     });
     expect(result.interrupted).toBe(false);
-    const [, markdown] = await writeReport(result, settings);
+    const [, markdown] = await writeReport(result, settings, MADE);
     expect(await readFile(markdown ?? '', 'utf8')).toContain('- Broken, Def, tiny, seed 0: failed, ');
   });
 
@@ -120,7 +133,7 @@ describe('a grid', () => {
     expect(result.cells.map(({ status, error }) => error ?? status)).toEqual(['done', 'done']);
     expect(result.cells.map(({ model }) => model).sort()).toEqual(['new gpt2', 'tiny']);
     expect(result.cells.find(({ model }) => model === 'new gpt2')?.result?.flopsPer100).toBeGreaterThan(0);
-    const [, markdown] = await writeReport(result, settings);
+    const [, markdown] = await writeReport(result, settings, MADE);
     const text = await readFile(markdown ?? '', 'utf8');
     expect(text).toContain('| GPT-2 | Def | new gpt2 |');
     expect(text).toContain('Left out for want of a starting model: OPT.');

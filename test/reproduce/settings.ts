@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import type { Grid, ReproduceSettings } from '../../src/reproduce/index.js';
+import { above } from '../../src/reproduce/claim.js';
+import type { Grid, Provenance, ReproduceSettings } from '../../src/reproduce/index.js';
 import { FIXTURES } from '../training/tiny.js';
 
 /** Three systems on the SNI fixture, one of them pretrained. */
@@ -28,7 +29,7 @@ export const TINY_GRID: Grid = {
     },
     { row: 'No-Instruct', column: 'Def', system: 'no-instruct', data: { positives: 0 } },
   ],
-  claims: [{ says: 'HINT above No-Instruct', above: ['HINT', 'Def'], below: ['No-Instruct', 'Def'] }],
+  claims: [above('Table 0', ['HINT', 'Def'], ['No-Instruct', 'Def'], 'HINT above No-Instruct')],
 };
 
 /** Two steps of everything with a model of width 16. */
@@ -63,3 +64,12 @@ export function tinySettings(output: string): ReproduceSettings {
     output,
   };
 }
+
+/** Where results of a test come from. */
+export const MADE: Provenance = {
+  version: '0.0.0',
+  commit: 'abc',
+  uncommitted: false,
+  date: '2026-01-02T03:04:05.000Z',
+  machine: { cpu: 'A processor', cores: 2, isa: [], memoryGiB: 1, node: 'v20', oneDNN: '2.6' },
+};

@@ -11,6 +11,7 @@ import {
   strokeLine,
   textAt,
   textWidth,
+  barPaint,
   type ChartText,
   type Look,
 } from './frame.js';
@@ -53,7 +54,17 @@ export interface BarValue {
 /** Groups of bars side by side, one bar per series; undefined leaves a gap. The axis starts at 0. */
 export interface BarChart extends ChartText {
   readonly groups: readonly string[];
-  readonly series: readonly { readonly name: string; readonly values: readonly (BarValue | undefined)[] }[];
+  readonly series: readonly BarSeries[];
+}
+
+/** A bar of each group. */
+export interface BarSeries {
+  readonly name: string;
+  readonly values: readonly (BarValue | undefined)[];
+  /** Drawn as an outline, such as what others have measured. */
+  readonly dashed?: boolean;
+  /** The name of a series whose colour this one shares. */
+  readonly like?: string;
 }
 
 const range = (item: { low?: number; high?: number }, value: number): number[] => [
@@ -176,8 +187,7 @@ export function barChart(chart: BarChart): string {
       if (!bar) return [];
       const left = middle + (i - series.length / 2) * width;
       const top = y.pixel(bar.value);
-      const { color } = styles[i] as Look;
-      const rect = `<rect x="${round(left + 1)}" y="${round(Math.min(top, zero))}" width="${round(width - 2)}" height="${round(Math.abs(zero - top))}" fill="${color}"/>`;
+      const rect = `<rect x="${round(left + 1)}" y="${round(Math.min(top, zero))}" width="${round(width - 2)}" height="${round(Math.abs(zero - top))}" ${barPaint(styles[i] as Look)}/>`;
       if (bar.low === undefined && bar.high === undefined) return [rect];
       return [
         rect,

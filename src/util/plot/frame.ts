@@ -176,12 +176,19 @@ export function legendRow(entries: readonly Look[], middle: number, y: number, b
       const at = x;
       x += widths[i] as number;
       const swatch = bars
-        ? `<rect x="${round(at + 8)}" y="${round(y - 6)}" width="14" height="12" fill="${look.color}"/>`
+        ? `<rect x="${round(at + 8)}" y="${round(y - 6)}" width="14" height="12" ${barPaint(look)}/>`
         : strokeLine(`M${round(at)} ${round(y)}h${SWATCH - 6}`, look) +
           markerAt(at + (SWATCH - 6) / 2, y, look);
       return swatch + textAt(at + SWATCH, y + 4, look.name, { anchor: 'start' });
     })
     .join('\n');
+}
+
+/** How the bars of a series are filled: as outlines where its lines would be dashed. */
+export function barPaint({ color, dashed }: Look): string {
+  return dashed
+    ? `fill="${color}" fill-opacity="0.15" stroke="${color}" stroke-dasharray="3 2"`
+    : `fill="${color}"`;
 }
 
 /** A path drawn in a series' colour and dashes. */

@@ -5,6 +5,7 @@ import { MODEL_SIZES } from '../../../model/config/sizes.js';
 import {
   checkReport,
   findGrid,
+  provenance,
   GRIDS,
   reportOf,
   runGrid,
@@ -129,8 +130,9 @@ async function reproduceGrid(
   const world = options.demo ? await demoWorld(folder) : undefined;
   const settings = await readSettings(options, world);
   const result = await runGrid(grid, settings, { signal, ranks, onEvent: narrate(options.json) });
-  const files = await foundOnce(ranks, () => writeReport(result, settings), 'have the report written');
-  const report = reportOf(result, settings);
+  const made = await foundOnce(ranks, provenance, 'learn where the results come from');
+  const files = await foundOnce(ranks, () => writeReport(result, settings, made), 'have the report written');
+  const report = reportOf(result, settings, made);
   if (options.json) printJson({ ...report, files });
   else {
     print(

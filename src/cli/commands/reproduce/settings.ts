@@ -60,6 +60,7 @@ export async function readSettings(
     );
   return {
     data: resolve(data),
+    ...(options.data === undefined && { dataName: "the demo's procedural tasks" }),
     text: (options.text ?? world?.text ?? []).map((path) => resolve(path)),
     models: await startingModels(options, world),
     decoders: { ...(await decoderOf('gpt2', options.gpt2)), ...(await decoderOf('opt', options.opt)) },

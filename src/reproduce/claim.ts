@@ -1,0 +1,68 @@
+/** A cell of a table. */
+export type Place = readonly [row: string, column: string];
+
+/** What the paper says of scores, and where. Percentages are of the second place. */
+export type Claim = {
+  readonly says: string;
+  /** As in "Section 4.1", "Table 2". */
+  readonly where: string;
+} & (
+  | {
+      /** The first scores higher than the second, by more than `margin` points. */
+      readonly kind: 'above';
+      readonly above: Place;
+      readonly below: Place;
+      readonly margin?: number;
+    }
+  | {
+      /** The two are at most so many points apart. */
+      readonly kind: 'near';
+      readonly place: Place;
+      readonly to: Place;
+      readonly points: number;
+    }
+  | {
+      /** The score of the first is more than so many percent higher. */
+      readonly kind: 'gain';
+      readonly above: Place;
+      readonly below: Place;
+      readonly percent: number;
+    }
+  | {
+      /** The first takes at most so many percent more FLOPs. */
+      readonly kind: 'cost';
+      readonly place: Place;
+      readonly over: Place;
+      readonly percent: number;
+    }
+  | {
+      /**
+       * At its own FLOPs, each setting of a row scores higher than another row would, by more than `percent` in the mean: the other's
+       * scores are interpolated between those of its sizes and settings that nothing cheaper exceeds.
+       */
+      readonly kind: 'atEqualCost';
+      readonly row: string;
+      readonly over: string;
+      readonly percent: number;
+    }
+);
+
+/** The places that a claim is about; none for one about whole rows. */
+export function placesOf(claim: Claim): readonly Place[] {
+  switch (claim.kind) {
+    case 'above':
+    case 'gain':
+      return [claim.above, claim.below];
+    case 'near':
+      return [claim.place, claim.to];
+    case 'cost':
+      return [claim.place, claim.over];
+    case 'atEqualCost':
+      return [];
+  }
+}
+
+/** {@link Claim} that one place scores higher than another. */
+export function above(where: string, one: Place, other: Place, says: string): Claim {
+  return { kind: 'above', says, where, above: one, below: other };
+}

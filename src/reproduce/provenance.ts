@@ -1,0 +1,20 @@
+import { describeMachine, describeMoment, type MachineDescription } from '../benchmark/machine.js';
+import { packageVersion } from '../util/package-root.js';
+
+/** Where results come from. */
+export interface Provenance {
+  /** Of hint-engine. */
+  readonly version: string;
+  /** `unknown` outside a repository. */
+  readonly commit: string;
+  readonly uncommitted: boolean;
+  /** When the report was written, ISO 8601. */
+  readonly date: string;
+  readonly machine: MachineDescription;
+}
+
+/** Of results that this process writes now. @throws HintError NATIVE_MISSING */
+export async function provenance(): Promise<Provenance> {
+  const { commit, uncommitted, started } = await describeMoment();
+  return { version: packageVersion(), commit, uncommitted, date: started, machine: describeMachine() };
+}
