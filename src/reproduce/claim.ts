@@ -4,7 +4,7 @@ export type Place = readonly [row: string, column: string];
 /** What the paper says of scores, and where. Percentages are of the second place. */
 export type Claim = {
   readonly says: string;
-  /** As in "Section 4.1", "Table 2". */
+  /** The table, figure or part of the paper, as its readers name it. */
   readonly where: string;
 } & (
   | {
