@@ -113,7 +113,7 @@ async function trainLocked(
       kind: 'warning',
       message: `Rank 0 writes the run to ${directory.path} on ${ranks?.places[0]?.host}, which ${apart.join(', ')} cannot see; before it is resumed, give each of them a copy of that folder, or let all share a disk.`,
     });
-  const device = openDevice(config, ranks);
+  const device = await openDevice(config, ranks);
   let data: RunData | undefined;
   const notices = new Notices();
   try {
@@ -162,12 +162,12 @@ function tellNotices(
   return lines;
 }
 
-function openDevice(
+async function openDevice(
   { device, threads, memoryBudget }: DeviceSettings & MemorySettings,
   ranks: Group | undefined,
-): Device {
+): Promise<Device> {
   return new Device({
-    device,
+    device: (await ranks?.openDevice(device)) ?? device,
     threads: ranks?.threadsOf(threads) ?? threads,
     ...(memoryBudget === undefined ? {} : { memoryLimit: memoryBudget }),
   });
