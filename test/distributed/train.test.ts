@@ -67,6 +67,13 @@ describe.runIf(HAS_MPI)('ranks that train together', () => {
     expect(worstOf(await weightsOf(output), await weightsOf(two))).toBe(0);
   });
 
+  it('stay near one process with gradients that travel as bf16, and are not those of f32', async () => {
+    const { output } = await train(2, 'bf16', { gradientDtype: 'bf16' });
+    const apart = worstOf(await weightsOf(output), await weightsOf(alone));
+    expect(apart).toBeGreaterThan(1e-5);
+    expect(apart).toBeLessThan(1e-2);
+  });
+
   it('agree with one process as three too, with clipping, and share the moments out', async () => {
     const optimizer = { name: 'adamw' } as const;
     const adamw = { optimizer, clipNorm: 0.5, learningRate: 1e-3 };

@@ -91,6 +91,14 @@ describe.skipIf(process.env['HINT_EMULATED'] !== '1')('ranks that train on GPUs 
     300_000,
   );
 
+  it('stay near one process with gradients that travel as bf16', async () => {
+    const start = (config: string): Started => launch(2, ['train', '--config', config]);
+    const { output } = await trained('bf16', start, { gradientDtype: 'bf16' });
+    const apart = worstOf(await weightsOf(output), await weightsOf(alone));
+    expect(apart).toBeGreaterThan(1e-5);
+    expect(apart).toBeLessThan(5e-2);
+  }, 300_000);
+
   it('meet by the variables of torchrun', async () => {
     const { config, output } = configured(scratch, 'variables', SHARED);
     const env = {
