@@ -136,7 +136,17 @@ async function trainLocked(
     const told = tellNotices(notices.list, [], onEvent);
     checkSameData(directory, checkpoint, data);
     const run = await prepare(
-      { device, config, system, directory, tokenizer, data, checkpoint, changes },
+      {
+        device,
+        config,
+        system,
+        directory,
+        tokenizer,
+        data,
+        checkpoint,
+        changes,
+        sharesDisk: apart.length === 0,
+      },
       options,
     );
     const summary = await train(run, options);
@@ -183,10 +193,11 @@ interface Ingredients {
   data: RunData;
   checkpoint: Checkpoint | undefined;
   changes: readonly SettingChange[];
+  sharesDisk: boolean;
 }
 
 async function prepare(
-  { device, config: given, system, directory, tokenizer, data, checkpoint, changes }: Ingredients,
+  { device, config: given, system, directory, tokenizer, data, checkpoint, changes, sharesDisk }: Ingredients,
   { signal, onEvent, ranks }: TrainOptions,
 ): Promise<Run> {
   const { source } = data;
@@ -236,6 +247,7 @@ async function prepare(
       config.tensorboard && !isFollower(optimizer) ? await directory.beginTensorBoard() : undefined,
     validator: createValidator({ config, tokenizer, data, checkpoint }, model),
     checkpoint: checkpoint?.path,
+    sharesDisk,
   };
 }
 

@@ -211,6 +211,18 @@ export class Optimizer {
     }));
   }
 
+  /** Of {@link Optimizer.savedState}, what this rank has. */
+  ownState(): SavedMoment[] {
+    return this.allMoments().flatMap(({ name, shape, own }) =>
+      own ? [{ name, shape, data: async () => new Uint8Array(await own.readBytes()) }] : [],
+    );
+  }
+
+  /** The rank that has each moment, by its name. */
+  momentOwners(): Map<string, number> {
+    return new Map(this.allMoments().map(({ name, member }) => [name, member.owner ?? 0]));
+  }
+
   /** A moment that another rank has, at rank 0. */
   private momentOf({ owner }: Member, shape: readonly number[]): Promise<ArrayBuffer> {
     const copy = this.device.keep(this.device.full(shape, 0));
