@@ -3,7 +3,6 @@
 #include <climits>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,30 +31,9 @@ Napi::Value guarded(const Info& info) {
   }
 }
 
-/// Of the process, as the CUDA library is: where it lies when that is not beside this module.
-struct CudaFolder {
-  std::mutex mutex;
-  std::string path;
-};
-
-CudaFolder& cudaFolderSet() {
-  // Never destroyed, because other environments may still ask while the process ends.
-  static auto& folder = *new CudaFolder;
-  return folder;
-}
-
-std::string cudaFolder() {
-  CudaFolder& folder = cudaFolderSet();
-  const std::lock_guard lock(folder.mutex);
-  return folder.path.empty() ? moduleFolder() : folder.path;
-}
-
 /// (folder)
 Napi::Value setCudaFolder(const Info& info) {
-  std::string path = wordOf(info[0], "folder", PATH_MAX);
-  CudaFolder& folder = cudaFolderSet();
-  const std::lock_guard lock(folder.mutex);
-  folder.path = std::move(path);
+  useCudaFolder(wordOf(info[0], "folder", PATH_MAX));
   return info.Env().Undefined();
 }
 
@@ -239,7 +217,10 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   HINT_EXPORT(platform);
   HINT_EXPORT(cuda);
   HINT_EXPORT(mpi);
+  HINT_EXPORT(nccl);
+  HINT_EXPORT(makeNcclId);
   HINT_EXPORT(joinGroup);
+  HINT_EXPORT(joinGpus);
   HINT_EXPORT(exchangeBytes);
   HINT_EXPORT(startCollective);
   HINT_EXPORT(finishCollectives);

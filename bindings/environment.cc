@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <mutex>
 #include <utility>
 
 namespace hint::binding {
@@ -79,10 +80,16 @@ Napi::Promise Environment::promise(Napi::Env env, const std::shared_ptr<Stream>&
 
 Napi::Promise Environment::promise(Napi::Env env, const std::shared_ptr<Group>& group, std::string what,
                                    std::function<void(Communicator&)> work, Finish finish) {
+  return promise(
+      env, [&](Group::Then then) { group->post(std::move(what), std::move(work), std::move(then)); },
+      std::move(finish));
+}
+
+Napi::Promise Environment::promise(Napi::Env env, const std::function<void(Group::Then)>& begin, Finish finish) {
   const auto pending = expect(env);
   const Napi::Promise promise = pending->answer->deferred.Promise();
   pending->answer->finish = std::move(finish);
-  group->post(std::move(what), std::move(work), [pending](const std::shared_ptr<const Error>& error) {
+  begin([pending](const std::shared_ptr<const Error>& error) {
     pending->answer->error = error;
     pending->send();
   });
@@ -119,6 +126,33 @@ std::string moduleFolder() {
   const std::string path = where.dli_fname;
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : path.substr(0, slash);
+}
+
+namespace {
+
+struct CudaFolder {
+  std::mutex mutex;
+  std::string path;
+};
+
+CudaFolder& cudaFolderSet() {
+  // Never destroyed, because other environments may still ask while the process ends.
+  static auto& folder = *new CudaFolder;
+  return folder;
+}
+
+}  // namespace
+
+std::string cudaFolder() {
+  CudaFolder& folder = cudaFolderSet();
+  const std::lock_guard lock(folder.mutex);
+  return folder.path.empty() ? moduleFolder() : folder.path;
+}
+
+void useCudaFolder(std::string path) {
+  CudaFolder& folder = cudaFolderSet();
+  const std::lock_guard lock(folder.mutex);
+  folder.path = std::move(path);
 }
 
 Napi::Error toJavaScript(Napi::Env env, const Error& error) {

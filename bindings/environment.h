@@ -37,6 +37,8 @@ class Environment {
   /// The same of work that all ranks of a group do, on its thread: `finish` makes the value. See Group::post.
   Napi::Promise promise(Napi::Env env, const std::shared_ptr<Group>& group, std::string what,
                         std::function<void(Communicator&)> work, Finish finish);
+  /// Of what tells its end by itself: `begin` starts it.
+  Napi::Promise promise(Napi::Env env, const std::function<void(Group::Then)>& begin, Finish finish);
 
  private:
   struct Answer {
@@ -60,6 +62,11 @@ class Environment {
 
 /// Where this module lies, which is where its companions are.
 std::string moduleFolder();
+
+/// Where the CUDA library is looked for, in the whole process: what useCudaFolder was given last, or else beside this
+/// module.
+std::string cudaFolder();
+void useCudaFolder(std::string path);
 
 /// An Error object with the `code` of the native error.
 Napi::Error toJavaScript(Napi::Env env, const Error& error);

@@ -32,7 +32,10 @@ Napi::Value replay(const Info& info);
 
 // groups.cc
 Napi::Value mpi(const Info& info);
+Napi::Value nccl(const Info& info);
+Napi::Value makeNcclId(const Info& info);
 Napi::Value joinGroup(const Info& info);
+Napi::Value joinGpus(const Info& info);
 Napi::Value exchangeBytes(const Info& info);
 Napi::Value startCollective(const Info& info);
 Napi::Value finishCollectives(const Info& info);

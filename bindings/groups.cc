@@ -10,6 +10,7 @@
 #include "native/collectives/group.h"
 #include "native/collectives/message_communicator.h"
 #include "native/collectives/mpi_library.h"
+#include "native/collectives/nccl_library.h"
 
 namespace hint::binding {
 namespace {
@@ -57,23 +58,21 @@ Napi::Array listOf(const Napi::Value& value, const char* name) {
   return value.As<Napi::Array>();
 }
 
-/// Everything that one rank gives, from every rank.
-std::vector<std::vector<uint8_t>> exchange(Communicator& communicator, const std::vector<uint8_t>& own) {
-  const auto ranks = static_cast<size_t>(communicator.size()), rank = static_cast<size_t>(communicator.rank());
-  std::vector<uint64_t> lengths(ranks);
-  lengths[rank] = own.size();
-  std::vector<Part> parts;
-  for (size_t i = 0; i < ranks; ++i) parts.push_back({&lengths[i], sizeof lengths[i], static_cast<int>(i)});
-  communicator.broadcast(parts);
-  std::vector<std::vector<uint8_t>> all(ranks);
-  parts.clear();
-  for (size_t i = 0; i < ranks; ++i) {
-    all[i].resize(lengths[i]);
-    if (i == rank) all[i] = own;
-    parts.push_back({all[i].data(), all[i].size(), static_cast<int>(i)});
-  }
-  communicator.broadcast(parts);
-  return all;
+/// Of arguments 1 to 4: id, rank, size, GPU.
+NcclPlace placeOf(const Info& info) {
+  NcclPlace place;
+  const Bytes id = bytesOf(info[1], "id");
+  if (id.size != place.id.size())
+    fail("INVALID_ARGUMENT", "An id of NCCL has ", place.id.size(), " bytes, not ", id.size, ".");
+  std::memcpy(place.id.data(), id.data, id.size);
+  place.size = static_cast<int>(wholeNumberOf(info[3], "size", 1, INT32_MAX));
+  place.rank = static_cast<int>(wholeNumberOf(info[2], "rank", 0, place.size - 1));
+  place.device = static_cast<int>(wholeNumberOf(info[4], "device", 0, INT32_MAX));
+  return place;
+}
+
+Group::Join joinByNccl(const NcclPlace& place) {
+  return [place, folder = cudaFolder()](const Interrupt& interrupt) { return joinNccl(folder, place, interrupt); };
 }
 
 }  // namespace
@@ -87,17 +86,49 @@ Napi::Value mpi(const Info& info) {
   return object;
 }
 
-/// ("alone" or an implementation): begins to join the run that a launcher started this process for
+/// () -> { version, reason }
+Napi::Value nccl(const Info& info) {
+  const NcclStatus status = ncclStatus(cudaFolder());
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("version", status.version);
+  object.Set("reason", status.reason);
+  return object;
+}
+
+/// () -> ArrayBuffer
+Napi::Value makeNcclId(const Info& info) {
+  const NcclId id = hint::makeNcclId(cudaFolder());
+  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(info.Env(), id.size());
+  std::memcpy(buffer.Data(), id.data(), id.size());
+  return buffer;
+}
+
+/// ("alone" or an implementation of MPI): begins to join the run that a launcher started this process for; ("nccl", id,
+/// rank, size, GPU): those who have this id
 Napi::Value joinGroup(const Info& info) {
   GroupHandle handle;
-  const bool isAlone = wordOf(info[0], "implementation") == "alone";
-  const std::string name = isAlone ? "" : implementationOf(info[0]);
-  handle.group = std::make_shared<Group>([folder = moduleFolder(), name](const Interrupt& interrupt) {
-    auto messages = name.empty() ? std::unique_ptr<Messages>(std::make_unique<NoMessages>()) : joinMpi(folder, name);
-    return std::unique_ptr<Communicator>(std::make_unique<MessageCommunicator>(std::move(messages), interrupt));
-  });
+  const std::string how = wordOf(info[0], "implementation");
+  if (how == "nccl") {
+    handle.group = std::make_shared<Group>(joinByNccl(placeOf(info)));
+  } else {
+    const std::string name = how == "alone" ? "" : implementationOf(info[0]);
+    handle.group = std::make_shared<Group>([folder = moduleFolder(), name](const Interrupt& interrupt) {
+      auto messages = name.empty() ? std::unique_ptr<Messages>(std::make_unique<NoMessages>()) : joinMpi(folder, name);
+      return std::unique_ptr<Communicator>(std::make_unique<MessageCommunicator>(std::move(messages), interrupt));
+    });
+  }
   Environment::of(info.Env()).adopt(handle.group);
   return wrapHandle(info.Env(), std::move(handle));
+}
+
+/// (group, id, rank, size, GPU) -> Promise<void>: what its ranks do together with tensors of GPUs, they do by NCCL
+Napi::Value joinGpus(const Info& info) {
+  const auto begin = [group = groupOf(info[0]), place = placeOf(info)](Group::Then then) {
+    group->add("join the GPUs of the other ranks", joinByNccl(place), std::move(then));
+  };
+  return Environment::of(info.Env()).promise(info.Env(), begin, [](Napi::Env env) -> Napi::Value {
+    return env.Undefined();
+  });
 }
 
 /// (group, bytes, what) -> Promise<ArrayBuffer[]>: of every rank; not while a stream's collectives are under way
@@ -108,7 +139,7 @@ Napi::Value exchangeBytes(const Info& info) {
       .promise(
           info.Env(), groupOf(info[0]), wordOf(info[2], "what", kMostText),
           [result, own = std::vector<uint8_t>(given.data, given.data + given.size)](Communicator& communicator) {
-            *result = exchange(communicator, own);
+            *result = communicator.exchange(own);
           },
           [result](Napi::Env env) -> Napi::Value {
             Napi::Array all = Napi::Array::New(env, result->size());

@@ -101,7 +101,7 @@ export {
 } from './accounting/flops.js';
 export { parseTrainingConfig, readTrainingConfig, type TrainingConfig } from './training/config/config.js';
 export { Group, type GroupLimits } from './distributed/group.js';
-export { launcherOf } from './distributed/launcher.js';
+export { launcherOf, type Launcher, type RankLaunch } from './distributed/launcher.js';
 export type { RankPlace } from './distributed/watch.js';
 export type { CommunicationInterval, CommunicationTimes, MpiImplementation } from './tensor/native.js';
 export { trainFromConfig } from './training/run/run.js';

@@ -10,10 +10,11 @@ const root = resolve(import.meta.dirname, '..');
 const levels: Record<string, number> = {
   'native/core': 0,
   'native/runtime': 1,
-  'native/collectives': 2,
   'native/math': 2,
+  'native/collectives': 3,
   'native/runtime/cpu': 3,
   'native/runtime/cuda': 3,
+  'native/collectives/nccl': 4,
   'native/ops/common': 4,
   'native/ops/common/cuda': 5,
   'native/ops': 6,

@@ -6,8 +6,10 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <vector>
 
 #include "native/core/error.h"
+#include "native/core/op_spec.h"
 
 namespace hint {
 
@@ -15,7 +17,8 @@ namespace hint {
 struct Part {
   void* data;
   size_t bytes;
-  int owner;  ///< the rank that has, or gets, the result
+  int owner;                 ///< the rank that has, or gets, the result
+  DType dtype = DType::f32;  ///< of what is summed
 };
 
 /// Ends waits for other ranks. Raised by any thread, once; it stays raised.
@@ -50,10 +53,12 @@ class Interrupt {
 class Communicator {
  public:
   virtual ~Communicator() = default;
+  /// Where the memory of parts is.
+  virtual DeviceType type() const = 0;
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  /// Sums each part, which is f32, over the ranks; the sum replaces the values of its owner. Terms are added in the
-  /// order of the ranks, so that the same number of ranks gives the same bits.
+  /// Sums each part, which is f32 or bf16, over the ranks; the sum replaces the values of its owner. On the CPU terms
+  /// are added in the order of the ranks, in f32, so that the same number of ranks gives the same bits.
   virtual void reduce(std::span<const Part> parts) = 0;
   /// reduce, with the sum at every rank; owners do not count.
   virtual void allReduce(std::span<const Part> parts) = 0;
@@ -61,6 +66,8 @@ class Communicator {
   virtual void broadcast(std::span<const Part> parts) = 0;
   /// The bytes of each part's owner replace those of rank `root`.
   virtual void gather(std::span<const Part> parts, int root) = 0;
+  /// Bytes that each rank gives, however many, in the order of the ranks: of the host, wherever parts are.
+  virtual std::vector<std::vector<uint8_t>> exchange(const std::vector<uint8_t>& own) = 0;
   /// Returns once every rank has called it.
   virtual void barrier() = 0;
   /// Takes leave of the others, which do the same. Nothing is called afterwards.

@@ -1,9 +1,11 @@
 #include "native/collectives/group.h"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -25,7 +27,7 @@ bool isRead(Collective kind, bool isOwner) {
 void perform(Communicator& communicator, Collective kind, const std::vector<SharedTensor>& tensors, int root) {
   std::vector<Part> parts;
   for (const auto& [tensor, owner] : tensors)
-    if (tensor.bytes() > 0) parts.push_back({addressOf(tensor), tensor.bytes(), owner});
+    if (tensor.bytes() > 0) parts.push_back({addressOf(tensor), tensor.bytes(), owner, tensor.dtype});
   switch (kind) {
     case Collective::reduce:
       return communicator.reduce(parts);
@@ -38,12 +40,24 @@ void perform(Communicator& communicator, Collective kind, const std::vector<Shar
   }
 }
 
+/// Throws NOT_SUPPORTED where no communicator is for such tensors.
+void requireType(const std::vector<DeviceType>& types, DeviceType type) {
+  if (std::find(types.begin(), types.end(), type) != types.end()) return;
+  if (type == DeviceType::cpu)
+    fail("NOT_SUPPORTED",
+         "These ranks work together by NCCL, which is for GPUs; give the device \"cuda\", or start them with MPI.");
+  fail("NOT_SUPPORTED", "The ranks have not joined their GPUs yet; do so before they share tensors there.");
+}
+
 }  // namespace
 
 struct Group::State {
   struct Job {
     std::string what;
+    std::optional<DeviceType> type;  ///< of the communicator; none: the first
+    std::shared_ptr<Mark> mark;      ///< behind which it begins
     std::function<void(Communicator&)> work;
+    Join join;  ///< in place of work
     Then then;
   };
 
@@ -57,6 +71,7 @@ struct Group::State {
   bool isRecorded = false;
   std::vector<Interval> intervals;
   int rank = 0, size = 0;
+  std::vector<DeviceType> types;  ///< of the communicators
   bool isEnding = false;
   Interrupt interrupt;
   std::thread thread;
@@ -76,6 +91,10 @@ struct Group::State {
     const auto began = Clock::now();
     changed.wait(lock, [&, until = queued] { return done >= until || isEnding; });
     count(times.exposed, {"wait", true, began});
+  }
+  void begin() {
+    const std::lock_guard lock(mutex);
+    since = Clock::now();
   }
   struct Span {
     std::string what;
@@ -111,14 +130,22 @@ Group::~Group() {
     state_->thread.detach();
 }
 
-void Group::run(State& state, const Join& join) {
+void Group::run(State& state, const Join& first) {
   blockForeignSignals();
-  std::unique_ptr<Communicator> communicator;
-  try {
-    communicator = join(state.interrupt);
+  std::vector<std::unique_ptr<Communicator>> communicators;
+  const auto add = [&](const Join& join) {
+    const Communicator& added = *communicators.emplace_back(join(state.interrupt));
     const std::lock_guard lock(state.mutex);
-    state.rank = communicator->rank();
-    state.size = communicator->size();
+    state.rank = added.rank();
+    state.size = added.size();
+    state.types.push_back(added.type());
+  };
+  const auto find = [&](std::optional<DeviceType> type) -> Communicator& {
+    const auto isWanted = [type](const auto& one) { return !type || one->type() == *type; };
+    return **std::find_if(communicators.begin(), communicators.end(), isWanted);
+  };
+  try {
+    add(first);
   } catch (...) {
     state.interrupt.raise(currentError("joining the ranks of this run"));
     const std::lock_guard lock(state.mutex);
@@ -137,7 +164,13 @@ void Group::run(State& state, const Join& join) {
     }
     auto error = state.interrupt.raised();
     if (!error) try {
-        job.work(*communicator);
+        if (job.mark) job.mark->wait();
+        // What it waited for until now was its own device.
+        state.begin();
+        if (job.join)
+          add(job.join);
+        else
+          job.work(find(job.type));
       } catch (...) {
         error = currentError("working together with the other ranks");
         state.interrupt.raise(error);
@@ -155,24 +188,28 @@ void Group::run(State& state, const Join& join) {
 }
 
 void Group::post(std::string what, std::function<void(Communicator&)> work, Then then) {
-  state_->push({std::move(what), std::move(work), std::move(then)});
+  state_->push({std::move(what), {}, nullptr, std::move(work), nullptr, std::move(then)});
+}
+
+void Group::add(std::string what, Join join, Then then) {
+  state_->push({std::move(what), {}, nullptr, nullptr, std::move(join), std::move(then)});
 }
 
 void Group::start(Stream& stream, Collective kind, std::vector<SharedTensor> tensors, int root, std::string what) {
-  if (stream.type() != DeviceType::cpu)
-    fail("NOT_SUPPORTED", "Several ranks compute on CPUs only; give the device \"cpu\", or start one process.");
   const int ranks = size();
   if (ranks == 0) fail("INVALID_ARGUMENT", "This process has not joined its ranks yet; wait until it has.");
+  requireType(types(), stream.type());
   const bool isSum = kind == Collective::reduce || kind == Collective::allReduce;
   for (const auto& [tensor, owner] : tensors) {
     stream.requireOwn(tensor, "A tensor that ranks share");
     if (owner < 0 || owner >= ranks || root < 0 || root >= ranks)
       fail("INVALID_ARGUMENT", "Rank ", owner < 0 || owner >= ranks ? owner : root, " is none of ", ranks, ".");
-    if (isSum && tensor.dtype != DType::f32)
-      fail("INVALID_ARGUMENT", "Ranks sum f32 values, not ", nameOf(tensor.dtype), "; cast the tensor first.");
+    if (isSum && !isFloating(tensor.dtype))
+      fail("INVALID_ARGUMENT", "Ranks sum f32 and bf16 values, not ", nameOf(tensor.dtype), "; cast the tensor first.");
   }
-  stream.post([state = state_, kind, tensors = std::move(tensors), root, what = std::move(what)]() mutable {
+  stream.post([&stream, state = state_, kind, tensors = std::move(tensors), root, what = std::move(what)]() mutable {
     std::shared_ptr<const Error> failure;
+    std::shared_ptr<Mark> mark;
     try {
       for (const auto& [tensor, owner] : tensors) {
         if (isRead(kind, owner == state->rank)) {
@@ -184,22 +221,29 @@ void Group::start(Stream& stream, Collective kind, std::vector<SharedTensor> ten
         tensor.buffer->failure = nullptr;
         tensor.buffer->setIntegers(std::nullopt);
       }
+      mark = stream.mark();
     } catch (...) {
       failure = currentError("sharing tensors with the other ranks");
     }
     state->underWay.insert(state->underWay.end(), tensors.begin(), tensors.end());
     // The others wait for what this rank cannot give.
     if (failure) state->interrupt.raise(failure);
-    state->push({std::move(what),
+    state->push({std::move(what), stream.type(), std::move(mark),
                  [kind, tensors = std::move(tensors), root](Communicator& communicator) {
                    perform(communicator, kind, tensors, root);
                  },
-                 nullptr});
+                 nullptr, nullptr});
   });
 }
 
 void Group::finish(Stream& stream) {
-  stream.post([state = state_] {
+  stream.post([&stream, state = state_] {
+    try {
+      // What the device has left to compute is no wait for others.
+      if (const auto mark = stream.mark()) mark->wait();
+    } catch (...) {
+      state->interrupt.raise(currentError("sharing tensors with the other ranks"));
+    }
     state->wait();
     if (const auto failure = state->interrupt.raised())
       for (const auto& [tensor, _] : state->underWay) tensor.buffer->failure = failure;
@@ -212,6 +256,11 @@ void Group::interrupt(std::shared_ptr<const Error> error) { state_->interrupt.ra
 int Group::size() const {
   const std::lock_guard lock(state_->mutex);
   return state_->size;
+}
+
+std::vector<DeviceType> Group::types() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->types;
 }
 
 Group::Activity Group::activity() const {

@@ -34,13 +34,17 @@ class Group {
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
 
-  /// Runs `work` on the group's thread. Where the group is broken, or breaks in it, `then` gets the error; it gets null
-  /// otherwise. `what` completes "waits to ...".
+  /// Has the thread join the ranks once more, for tensors of another kind of device; see post for the rest.
   using Then = std::function<void(const std::shared_ptr<const Error>&)>;
+  void add(std::string what, Join join, Then then);
+
+  /// Runs `work` with what the group began with, on its thread. Where the group is broken, or breaks in it, `then` gets
+  /// the error; it gets null otherwise. `what` completes "waits to ...".
   void post(std::string what, std::function<void(Communicator&)> work, Then then);
 
   /// Queues a collective. `root` is for gather alone. Throws INVALID_ARGUMENT for tensors that are not the stream's,
-  /// for owners that are no ranks and for sums of other tensors than f32, NOT_SUPPORTED on a GPU.
+  /// for owners that are no ranks and for sums of integers, NOT_SUPPORTED where the
+  /// ranks have joined for no device of the stream's kind.
   void start(Stream& stream, Collective kind, std::vector<SharedTensor> tensors, int root, std::string what);
   /// Queues a wait for all that was started on the stream. What a broken group should have written fails with its
   /// error.
@@ -72,8 +76,9 @@ class Group {
   std::vector<Interval> takeIntervals(bool isRecorded);
 
  private:
+  std::vector<DeviceType> types() const;
   struct State;
-  static void run(State& state, const Join& join);
+  static void run(State& state, const Join& first);
   std::shared_ptr<State> state_;
 };
 

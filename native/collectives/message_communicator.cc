@@ -1,12 +1,12 @@
 #include "native/collectives/message_communicator.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "native/collectives/abandoned.h"
+#include "native/collectives/patience.h"
+#include "native/math/bf16.h"
 
 namespace hint {
 namespace {
@@ -15,9 +15,6 @@ namespace {
 constexpr size_t kPieceBytes = size_t{1} << 20, kReceivedBytes = size_t{16} << 20;
 /// Of a message that is not summed.
 constexpr size_t kMessageBytes = size_t{64} << 20;
-/// Polls without a pause, a few microseconds in all; then the core is left to whoever computes.
-constexpr int kEagerPolls = 64;
-constexpr long kLeastPause = 50'000, kMostPause = 1'000'000, kShareOfWait = 20;
 
 /// Calls visit(data, bytes) for pieces of at most `most` bytes.
 template <typename Visit>
@@ -26,8 +23,31 @@ void inPieces(const Part& part, size_t most, const Visit& visit) {
     visit(static_cast<unsigned char*>(part.data) + at, std::min(most, part.bytes - at));
 }
 
-void add(const float* terms, float* sums, size_t count) {
-  for (size_t i = 0; i < count; ++i) sums[i] += terms[i];
+/// Pieces begin at such bytes of what was received.
+constexpr size_t kAlignment = 64;
+size_t roomOf(const Part& piece) { return (piece.bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+void addUp(std::span<const void* const> terms, float* sums, size_t count) {
+  const auto* first = static_cast<const float*>(terms[0]);
+  if (first != sums) std::memcpy(sums, first, count * sizeof(float));
+  for (const void* more : terms.subspan(1)) {
+    const auto* values = static_cast<const float*>(more);
+    for (size_t i = 0; i < count; ++i) sums[i] += values[i];
+  }
+}
+
+/// In f32, and rounded once.
+void addUp(std::span<const void* const> terms, uint16_t* sums, size_t count) {
+  constexpr size_t kBlock = 1024;
+  float sum[kBlock], more[kBlock];
+  for (size_t at = 0; at < count; at += kBlock) {
+    const size_t some = std::min(kBlock, count - at);
+    for (size_t k = 0; k < terms.size(); ++k) {
+      fromBf16(static_cast<const uint16_t*>(terms[k]) + at, k == 0 ? sum : more, static_cast<int64_t>(some));
+      for (size_t i = 0; k > 0 && i < some; ++i) sum[i] += more[i];
+    }
+    toBf16(sum, sums + at, static_cast<int64_t>(some));
+  }
 }
 
 }  // namespace
@@ -37,21 +57,12 @@ MessageCommunicator::MessageCommunicator(std::unique_ptr<Messages> messages, con
 
 MessageCommunicator::~MessageCommunicator() {
   if (!interrupt_.raised()) return;
-  abandon(std::make_shared<std::vector<float>>(std::move(received_)));
+  abandon(std::make_shared<std::vector<Aligned>>(std::move(received_)));
   abandon(std::move(messages_));
 }
 
 void MessageCommunicator::wait() {
-  long waited = 0;
-  for (int polls = 0; !messages_->areDone(); ++polls) {
-    interrupt_.check();
-    if (polls < kEagerPolls) continue;
-    // Of a wait that is long already, a twentieth more is lost at most.
-    const long nanoseconds = std::clamp(waited / kShareOfWait, kLeastPause, kMostPause);
-    const timespec pause{.tv_sec = 0, .tv_nsec = nanoseconds};
-    nanosleep(&pause, nullptr);
-    waited += nanoseconds;
-  }
+  for (Patience patience; !messages_->areDone(); patience.pause()) interrupt_.check();
 }
 
 void MessageCommunicator::reduce(std::span<const Part> parts) {
@@ -68,7 +79,7 @@ void MessageCommunicator::reduce(std::span<const Part> parts) {
         std::fill(owned.begin(), owned.end(), 0);
       }
       received += bytes;
-      round.push_back({data, bytes, part.owner});
+      round.push_back({data, bytes, part.owner, part.dtype});
     });
   reduceRound(round);
 }
@@ -76,18 +87,19 @@ void MessageCommunicator::reduce(std::span<const Part> parts) {
 void MessageCommunicator::reduceRound(std::span<const Part> pieces) {
   size_t own = 0;
   for (const Part& piece : pieces)
-    if (piece.owner == rank_) own += piece.bytes / sizeof(float);
-  received_.resize(std::max(received_.size(), own * static_cast<size_t>(size_ - 1)));
+    if (piece.owner == rank_) own += roomOf(piece);
+  received_.resize(std::max(received_.size(), own * static_cast<size_t>(size_ - 1) / sizeof(Aligned)));
   const auto fromRank = [&](int from) {
-    return received_.data() + own * static_cast<size_t>(from < rank_ ? from : from - 1);
+    return reinterpret_cast<unsigned char*>(received_.data()) +
+           own * static_cast<size_t>(from < rank_ ? from : from - 1);
   };
   for (int other = 0; other < size_; ++other) {
     if (other == rank_) continue;
-    float* next = fromRank(other);
+    unsigned char* next = fromRank(other);
     for (const Part& piece : pieces) {
       if (piece.owner == rank_) {
         messages_->receive(other, next, piece.bytes);
-        next += piece.bytes / sizeof(float);
+        next += roomOf(piece);
       } else if (piece.owner == other) {
         messages_->send(other, piece.data, piece.bytes);
       }
@@ -95,17 +107,25 @@ void MessageCommunicator::reduceRound(std::span<const Part> pieces) {
   }
   wait();
   if (own == 0 || size_ == 1) return;
-  // The terms of the first rank become the sums, to which the others' are added in their order.
   size_t at = 0;
+  std::vector<const void*> terms(static_cast<size_t>(size_));
   for (const Part& piece : pieces) {
     if (piece.owner != rank_) continue;
-    auto* values = static_cast<float*>(piece.data);
-    const size_t count = piece.bytes / sizeof(float);
-    float* sums = rank_ == 0 ? values : fromRank(0) + at;
-    for (int from = 1; from < size_; ++from) add(from == rank_ ? values : fromRank(from) + at, sums, count);
-    if (sums != values) std::memcpy(values, sums, piece.bytes);
-    at += count;
+    for (int from = 0; from < size_; ++from)
+      terms[static_cast<size_t>(from)] = from == rank_ ? piece.data : fromRank(from) + at;
+    sum(terms, piece);
+    at += roomOf(piece);
   }
+}
+
+void MessageCommunicator::sum(std::span<const void* const> terms, const Part& piece) {
+  const size_t count = piece.bytes / sizeOf(piece.dtype);
+  if (piece.dtype == DType::bf16) return addUp(terms, static_cast<uint16_t*>(piece.data), count);
+  auto* values = static_cast<float*>(piece.data);
+  // The own term must last until its turn has come.
+  sums_.resize(std::max(sums_.size(), count));
+  addUp(terms, rank_ == 0 ? values : sums_.data(), count);
+  if (rank_ != 0) std::memcpy(values, sums_.data(), piece.bytes);
 }
 
 void MessageCommunicator::allReduce(std::span<const Part> parts) {
@@ -139,6 +159,24 @@ void MessageCommunicator::gather(std::span<const Part> parts, int root) {
     });
   }
   wait();
+}
+
+std::vector<std::vector<uint8_t>> MessageCommunicator::exchange(const std::vector<uint8_t>& own) {
+  const auto ranks = static_cast<size_t>(size_), rank = static_cast<size_t>(rank_);
+  std::vector<uint64_t> lengths(ranks);
+  lengths[rank] = own.size();
+  std::vector<Part> parts;
+  for (size_t i = 0; i < ranks; ++i) parts.push_back({&lengths[i], sizeof lengths[i], static_cast<int>(i)});
+  broadcast(parts);
+  std::vector<std::vector<uint8_t>> all(ranks);
+  parts.clear();
+  for (size_t i = 0; i < ranks; ++i) {
+    all[i].resize(lengths[i]);
+    if (i == rank) all[i] = own;
+    parts.push_back({all[i].data(), all[i].size(), static_cast<int>(i)});
+  }
+  broadcast(parts);
+  return all;
 }
 
 void MessageCommunicator::barrier() {

@@ -25,6 +25,14 @@ inline void requireStop(const Tensor& stop) {
          "The stop flag of a replay was never written; let the program write it, or give it a value.");
 }
 
+/// A place between two commands of a device.
+class Mark {
+ public:
+  virtual ~Mark() = default;
+  /// Returns once the device has done the commands before it. From any thread. Throws DEVICE_LOST.
+  virtual void wait() = 0;
+};
+
 /// The operations of one kind of device, which a stream drives. After enter(), all members are called on the stream's
 /// thread, and the device executes them in the order of the calls.
 class Backend {
@@ -46,6 +54,8 @@ class Backend {
   /// device was lost before that, and null otherwise. After an error, results of those commands must not be used.
   using Then = std::function<void(const std::shared_ptr<const Error>&)>;
   virtual void whenDone(Then then) = 0;
+  /// A mark behind all commands so far; null where a command is done when its call returns. May outlive the backend.
+  virtual std::shared_ptr<Mark> mark() = 0;
   /// The checks of the kernels that ran since the last call, which only the device can make.
   virtual Checks takeChecks() = 0;
   /// Runs the program up to `times` times, until the i32 scalar `stop` (if given) is not zero, or until `cancel` is

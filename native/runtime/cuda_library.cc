@@ -14,6 +14,7 @@ namespace {
 /// The library of this process, or the reason why there is none. It is never unloaded, because its threads and memory
 /// live as long as the process.
 struct Loaded {
+  void* handle = nullptr;
   const CudaLibrary* library = nullptr;
   std::string reason;
 
@@ -21,7 +22,7 @@ struct Loaded {
     // The folder of another build of the library, such as the emulator's.
     const char* other = std::getenv("HINT_CUDA_FOLDER");
     const std::string path = (other ? std::string(other) : folder) + "/hint_cuda.so";
-    void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
       const char* message = dlerror();
       const std::string text = message ? message : "unknown error";
@@ -67,14 +68,29 @@ CudaStatus cudaStatus(const std::string& folder) {
   return status;
 }
 
-std::unique_ptr<Backend> cudaBackend(const std::string& folder, int device) {
+namespace {
+
+/// CUDA's number of a device.
+int ordinalOf(const std::string& folder, int device) {
   const CudaStatus status = cudaStatus(folder);
   if (status.devices.empty())
     fail("NOT_SUPPORTED", "CUDA cannot be used: ", status.reason, ". Use the device \"cpu\", or see \"hint doctor\".");
   if (device < 0 || device >= static_cast<int>(status.devices.size()))
     fail("INVALID_ARGUMENT", "There is no CUDA device number ", device, "; this machine has ", status.devices.size(),
          ", counted from 0.");
-  return load(folder).library->open(status.devices[static_cast<size_t>(device)].ordinal);
+  return status.devices[static_cast<size_t>(device)].ordinal;
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> cudaBackend(const std::string& folder, int device) {
+  const int ordinal = ordinalOf(folder, device);
+  return load(folder).library->open(ordinal);
+}
+
+CudaExport cudaExport(const std::string& folder, const char* name, int device) {
+  const int ordinal = ordinalOf(folder, device);
+  return {dlsym(load(folder).handle, name), ordinal};
 }
 
 }  // namespace hint

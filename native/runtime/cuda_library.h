@@ -35,6 +35,14 @@ CudaStatus cudaStatus(const std::string& folder);
 /// is no such device.
 std::unique_ptr<Backend> cudaBackend(const std::string& folder, int device);
 
+/// What the library exports under `name` beside `hint_cuda_library`, and CUDA's number of a device. Throws as
+/// cudaBackend.
+struct CudaExport {
+  const void* symbol;
+  int ordinal;
+};
+CudaExport cudaExport(const std::string& folder, const char* name, int device);
+
 /// The functions of the library, exported under the name "hint_cuda_library".
 struct CudaLibrary {
   /// Must be increased with every change of a class that both libraries use.
@@ -44,6 +52,6 @@ struct CudaLibrary {
   /// The CUDA kernels of the op of that name; both null when it has none.
   Kernels (*kernels)(std::string_view op);
 };
-constexpr int kCudaAbi = 4;
+constexpr int kCudaAbi = 5;
 
 }  // namespace hint

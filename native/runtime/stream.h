@@ -69,6 +69,9 @@ class Stream {
   /// the stream's thread.
   void whenDone(Backend::Then then) { backend_->whenDone(std::move(then)); }
 
+  /// A mark behind all commands so far, or null; see Backend::mark. Call on the stream's thread.
+  std::shared_ptr<Mark> mark() { return backend_->mark(); }
+
   void beginRecording();
   std::shared_ptr<Program> endRecording();
   /// Continues a recording that endRecording returned. Nothing may be recording.

@@ -10,6 +10,7 @@
 
 #include "native/collectives/group.h"
 #include "native/collectives/message_communicator.h"
+#include "native/math/bf16.h"
 #include "native/tests/check.h"
 
 namespace hint {
@@ -96,6 +97,41 @@ TEST("sums go to their owners in the order of ranks, whoever owns them and howev
           CHECK(values[k][i] == (isOwner ? sum : termOf(ranks.rank(), i)));
         }
     });
+}
+
+TEST("bf16 terms are added in f32, in the order of ranks, and rounded once") {
+  for (const int size : {2, 3})
+    asRanks(size, [size](Communicator& ranks) {
+      // An odd number of values, then floats: what was received of both is aligned.
+      std::vector<float> terms(3001), sums(terms.size()), more = {termOf(ranks.rank(), 7)};
+      const auto count = static_cast<int64_t>(terms.size());
+      std::vector<uint16_t> values(terms.size()), expected(terms.size());
+      for (int rank = 0; rank < size; ++rank) {
+        for (size_t i = 0; i < terms.size(); ++i) terms[i] = termOf(rank, i);
+        std::vector<uint16_t> rounded(terms.size());
+        toBf16(terms.data(), rounded.data(), count);
+        if (rank == ranks.rank()) values = rounded;
+        fromBf16(rounded.data(), terms.data(), count);
+        for (size_t i = 0; i < terms.size(); ++i) sums[i] = rank == 0 ? terms[i] : sums[i] + terms[i];
+      }
+      toBf16(sums.data(), expected.data(), count);
+      const std::vector<uint16_t> own = values;
+      const std::array parts = {Part{values.data(), values.size() * 2, 1, DType::bf16}, partOf(more, 1)};
+      ranks.reduce(parts);
+      CHECK(values == (ranks.rank() == 1 ? expected : own));
+      float sum = termOf(0, 7);
+      for (int rank = 1; rank < size; ++rank) sum += termOf(rank, 7);
+      if (ranks.rank() == 1) CHECK(more[0] == sum);
+    });
+}
+
+TEST("every rank gets what all others give, however long it is") {
+  asRanks(3, [](Communicator& ranks) {
+    const auto given = [](int rank) { return std::vector<uint8_t>(static_cast<size_t>(rank) * 5, uint8_t(rank)); };
+    const auto all = ranks.exchange(given(ranks.rank()));
+    CHECK(all.size() == 3);
+    for (int rank = 0; rank < 3; ++rank) CHECK(all[static_cast<size_t>(rank)] == given(rank));
+  });
 }
 
 TEST("every rank gets the same sum, and a broadcast gives what its owner has") {

@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, LoadCommand>> = {
   pretrain: async () => (await import('./commands/pretrain.js')).addPretrainCommand,
   train: async () => (await import('./commands/train.js')).addTrainCommand,
   sweep: async () => (await import('./commands/sweep.js')).addSweepCommand,
+  launch: async () => (await import('./commands/launch.js')).addLaunchCommand,
   plot: async () => (await import('./commands/plot.js')).addPlotCommand,
   runs: async () => (await import('./commands/runs/command.js')).addRunsCommand,
   reproduce: async () => (await import('./commands/reproduce/command.js')).addReproduceCommand,

@@ -8,12 +8,13 @@ import {
   type Collective,
   type CommunicationInterval,
   type CommunicationTimes,
-  type MpiImplementation,
   type NativeGroup,
 } from '../tensor/native.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { checked, choice, number, optional, options } from '../util/arguments.js';
+import { checked, choice, either, integer, number, optional, options, text } from '../util/arguments.js';
 import { HintError } from '../util/errors.js';
+import type { Launcher, RankLaunch } from './launcher.js';
+import { Meeting } from './meeting.js';
 import { WatchThread } from './watch-thread.js';
 import type { Hub, Loss, RankPlace } from './watch.js';
 
@@ -25,7 +26,21 @@ export interface GroupLimits {
   readonly start?: number;
 }
 
-const JOINED = choice('openmpi', 'mpich', 'alone');
+const MPI_OR_ALONE = choice('openmpi', 'mpich', 'alone');
+const LAUNCH = options<RankLaunch>({
+  launcher: text,
+  variable: text,
+  size: integer(2),
+  rank: integer(0),
+  host: text,
+  port: integer(1, 65_535),
+  run: text,
+});
+const JOINED = either<Launcher | 'alone'>(
+  `${MPI_OR_ALONE.allowed}, or what launcherOf gives`,
+  [(value) => typeof value === 'string', MPI_OR_ALONE],
+  [(value) => typeof value === 'object' && value !== null, LAUNCH],
+);
 const LIMITS = options<GroupLimits>({
   silence: optional(number(0, 3600, { above: true })),
   start: optional(number(0, 86_400, { above: true })),
@@ -51,18 +66,46 @@ export class Group {
   ) {}
 
   private watch: WatchThread | undefined;
+  /** Once GPUs of the ranks have met; undefined: they do not. */
+  private gpus: Promise<void> | undefined;
+  private hasGpusOnly = false;
 
   /**
-   * Joins the other processes.
+   * Joins the other processes: by MPI, or by NCCL where the launcher brings no MPI; their tensors are on GPUs then.
    *
-   * @throws HintError INVALID_ARGUMENT; NOT_SUPPORTED when the implementation cannot be used, RANK_LOST when not all join in time
+   * @throws HintError INVALID_ARGUMENT, also where the port is in use at which ranks are to meet; NOT_SUPPORTED when the
+   *   implementation, or NCCL, cannot be used, RANK_LOST when not all join in time
    */
-  static async join(implementation: MpiImplementation | 'alone', limits: GroupLimits = {}): Promise<Group> {
-    const kind = checked(JOINED, implementation, 'implementation');
+  static async join(launcher: Launcher | 'alone', limits: GroupLimits = {}): Promise<Group> {
+    const kind = checked(JOINED, launcher, 'launcher');
     const { silence = SILENCE_SECONDS, start = START_SECONDS } = checked(LIMITS, limits, 'limits');
+    if (typeof kind === 'object') return Group.meet(kind, silence, start);
     const handle = guarded(() => native().joinGroup(kind));
+    return inTime(Group.of(handle, silence), start);
+  }
+
+  private static async meet(launch: RankLaunch, silence: number, start: number): Promise<Group> {
+    requireNccl(launch);
+    const { met, meeting } = await Meeting.of(launch, makeNcclId, start);
+    const { rank, size } = launch;
+    const handle = guarded(() => native().joinGroup('nccl', met.id, rank, size, gpuOf(met.places, rank)));
+    try {
+      const group = await Promise.race([inTime(Group.of(handle, silence), start), meeting.untilLoss]);
+      group.gpus = Promise.resolve();
+      group.hasGpusOnly = true;
+      return group;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      guarded(() => native().interruptGroup(handle, message));
+      throw error;
+    } finally {
+      meeting.end();
+    }
+  }
+
+  private static async of(handle: NativeGroup, silence: number): Promise<Group> {
     const own = { host: hostname(), pid: process.pid, id: randomUUID() };
-    const met = await inTime(exchange(handle, own, 'meet the other ranks'), start);
+    const met = await exchange(handle, own, 'meet the other ranks');
     const places = met.map(({ host, pid }, rank): RankPlace => ({ rank, host, pid }));
     const rank = met.findIndex(({ id }) => id === own.id);
     const group = new Group(handle, rank, places);
@@ -96,6 +139,52 @@ export class Group {
     const cores = availableParallelism();
     if (threads > 0 || cores < cpus().length) return threads;
     return Math.max(1, Math.floor(cores / this.localSize));
+  }
+
+  /**
+   * The device of this rank where all are given the same: of `cuda`, the GPU of its place on its host.
+   *
+   * @throws HintError INVALID_ARGUMENT where ranks of a host are given one GPU by its number, or it has fewer than ranks;
+   *   NOT_SUPPORTED for the CPU where the ranks have no MPI
+   */
+  deviceOf(device: string): string {
+    if (this.size === 1) return device;
+    if (!device.startsWith('cuda')) {
+      if (this.hasGpusOnly)
+        throw new HintError(
+          'NOT_SUPPORTED',
+          `Ranks that compute on the ${device} need MPI, which this launcher does not bring: start them with mpirun -n ${this.size}, or give --device cuda.`,
+        );
+      return device;
+    }
+    if (device !== 'cuda' && this.localSize > 1)
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `The ${this.localSize} ranks of ${this.places[this.rank]?.host} cannot share ${device}; give cuda, of which each takes a GPU of its own.`,
+      );
+    return device === 'cuda' ? `cuda:${gpuOf(this.places, this.rank)}` : device;
+  }
+
+  /**
+   * {@link Group.deviceOf}, whose tensors can be shared from now on. All ranks call it with the same kind of device.
+   *
+   * @throws HintError as deviceOf; NOT_SUPPORTED when GPUs cannot be used, or NCCL cannot; RANK_LOST
+   */
+  async openDevice(device: string): Promise<string> {
+    const own = this.deviceOf(device);
+    if (own.startsWith('cuda') && this.size > 1) await (this.gpus ??= this.joinGpus(own));
+    return own;
+  }
+
+  private async joinGpus(device: string): Promise<void> {
+    const own = this.rank === 0 ? Buffer.from(makeNcclId()).toString('base64') : null;
+    const [id] = await this.exchange(own, 'learn by what GPUs meet');
+    const gpu = Number(device.split(':')[1] ?? 0);
+    try {
+      await native().joinGpus(this.handle, Buffer.from(id!, 'base64'), this.rank, this.size, gpu);
+    } catch (error) {
+      throw asHintError(error);
+    }
   }
 
   /** A rank as messages name it. */
@@ -248,6 +337,33 @@ export class Group {
         throw asHintError(error);
       });
   }
+}
+
+/** @throws HintError NOT_SUPPORTED saying what a launcher without MPI needs */
+function requireNccl({ launcher, variable, size }: RankLaunch): void {
+  const { version, reason } = guarded(() => native().nccl());
+  if (version !== '') return;
+  throw new HintError(
+    'NOT_SUPPORTED',
+    `${launcher} has started this process as one of ${size} (${variable}), without MPI, which ranks that compute on CPUs need, and ranks cannot compute on GPUs here: ${reason}. Start them with mpirun -n ${size}, or with srun --mpi=pmix; or unset ${variable} to run this process alone.`,
+  );
+}
+
+function makeNcclId(): Uint8Array {
+  return new Uint8Array(guarded(() => native().makeNcclId()));
+}
+
+/** The GPU of a rank: that of its place on its host, or the one that its launcher lets it see. @throws HintError INVALID_ARGUMENT */
+function gpuOf(places: readonly RankPlace[], rank: number): number {
+  const here = places.filter(({ host }) => host === places[rank]?.host);
+  const gpus = guarded(() => native().cuda()).devices.length;
+  if (gpus === 1) return 0;
+  if (gpus < here.length)
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `${here[0]?.host} has ${here.length} ranks and ${gpus} GPUs; start one rank for each GPU.`,
+    );
+  return here.findIndex((one) => one.rank === rank);
 }
 
 async function exchange<T>(handle: NativeGroup, value: T, what: string): Promise<T[]> {

@@ -3,6 +3,7 @@ import { createServer, connect, type Server, type Socket } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { HintError } from '../util/errors.js';
 import { shortened } from '../util/shown.js';
+import { LONGEST_WORD, onWords } from './lines.js';
 import { parseWord, writeWord, type Word } from './words.js';
 
 /** Where a rank runs. */
@@ -99,7 +100,7 @@ export class Watch {
         return line;
       };
       let line: Line | undefined;
-      onWords(socket, (word) => {
+      onWords(socket, parseWord, (word) => {
         if (line) this.hear(line, word);
         else if (!(line = hello(word))) socket.destroy();
       });
@@ -119,7 +120,7 @@ export class Watch {
     const socket = await firstOf(hosts, port);
     socket.write(writeWord({ kind: 'hello', rank: this.rank, token }));
     const line = this.join(0, socket);
-    onWords(socket, (word) => this.hear(line, word));
+    onWords(socket, parseWord, (word) => this.hear(line, word));
   }
 
   private join(rank: number, socket: Socket): Line {
@@ -219,22 +220,6 @@ export class Watch {
     await Promise.race([Promise.all(written), late]);
   }
 }
-
-function onWords(socket: Socket, hear: (word: Word) => void): void {
-  let rest = '';
-  socket.setEncoding('utf8').on('data', (text) => {
-    const lines = (rest + String(text)).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) {
-      const word = parseWord(line);
-      if (word) hear(word);
-      else socket.destroy();
-    }
-    if (rest.length > LONGEST_WORD) socket.destroy();
-  });
-}
-
-const LONGEST_WORD = 1 << 16;
 
 async function withinTime<T>(work: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;

@@ -129,8 +129,8 @@ export interface CudaReport {
 export type MpiImplementation = 'openmpi' | 'mpich';
 export const MPI_IMPLEMENTATIONS: readonly MpiImplementation[] = ['openmpi', 'mpich'];
 
-/** What there is of an implementation of MPI. */
-export interface MpiReport {
+/** What there is of a library by which ranks work together. */
+export interface LibraryReport {
   /** As it says itself; empty: it cannot be used, */
   version: string;
   /** and this says why, and what to do about it. */
@@ -222,12 +222,19 @@ export interface NativeModule {
   ops(): OpSpec[];
   platform(): { oneDNN: string; cores: number; isa: string[] };
   cuda(): CudaReport;
-  mpi(implementation: MpiImplementation): MpiReport;
+  mpi(implementation: MpiImplementation): LibraryReport;
+  nccl(): LibraryReport;
+  /** What tells the GPUs of one run from others: one rank makes it, and all are given it. */
+  makeNcclId(): ArrayBuffer;
   /**
    * Begins to join the processes that a launcher has started together with this one; all else waits for it. `alone` is a
    * group of one.
    */
   joinGroup(implementation: MpiImplementation | 'alone'): NativeGroup;
+  /** The same of ranks that have an id of NCCL, whose tensors are on GPUs. @param gpu of this rank, as devices are counted */
+  joinGroup(nccl: 'nccl', id: Uint8Array, rank: number, size: number, gpu: number): NativeGroup;
+  /** Joins the GPUs of a group's ranks, which then share tensors there. */
+  joinGpus(group: NativeGroup, id: Uint8Array, rank: number, size: number, gpu: number): Promise<void>;
   /** What every rank gives. Not while collectives of a device are under way, to which it has no order. */
   exchangeBytes(group: NativeGroup, bytes: Uint8Array, what: string): Promise<ArrayBuffer[]>;
   /** Queues a collective, whose tensors are not to be written until {@link finishCollectives}. */

@@ -104,8 +104,8 @@ export const calls: Record<string, string | (() => Record<string, Call>)> = {
     'tasks.evict': call({ request: { definition: 'Count.' } }, (request) => engine.tasks.evict(request)),
   }),
   Group: () => ({
-    join: call({ implementation: 'alone', limits: { start: 60 } }, async (implementation, limits) => {
-      const group = await api.Group.join(implementation, limits);
+    join: call({ launcher: 'alone', limits: { start: 60 } }, async (launcher, limits) => {
+      const group = await api.Group.join(launcher, limits);
       await group.close();
     }),
   }),

@@ -123,8 +123,12 @@ export function metricsOf(output: string): Record<string, number>[] {
   return text.split('\n').map((line) => JSON.parse(line) as Record<string, number>);
 }
 
-/** The process of a rank of a run with this configuration. */
-export function processOf(config: string, rank: number): number {
+/**
+ * The process of a rank of a run with this configuration.
+ *
+ * @param variable in which its launcher has told it its rank
+ */
+export function processOf(config: string, rank: number, variable = 'OMPI_COMM_WORLD_RANK'): number {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   const read = (pid: string, what: string): string[] => {
     try {
@@ -134,8 +138,7 @@ export function processOf(config: string, rank: number): number {
     }
   };
   const found = pids.find(
-    (pid) =>
-      read(pid, 'cmdline').includes(config) && read(pid, 'environ').includes(`OMPI_COMM_WORLD_RANK=${rank}`),
+    (pid) => read(pid, 'cmdline').includes(config) && read(pid, 'environ').includes(`${variable}=${rank}`),
   );
   if (found === undefined) throw new Error(`No process is rank ${rank} of ${config}.`);
   return Number(found);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -30,9 +30,22 @@ describe.runIf(HAS_MPI)('ranks that train together', () => {
 
   it('end with the weights and moments of one process after 50 updates', async () => {
     expect(worstOf(await weightsOf(two), await weightsOf(alone))).toBeLessThan(1e-5);
-    const moments = (output: string): Promise<Map<string, Float32Array>> =>
-      tensorsOf(join(output, 'checkpoints', 'step-50', 'optimizer.safetensors'));
-    expect(worstOf(await moments(two), await moments(alone))).toBeLessThan(1e-4);
+    const moments = (output: string, name: string): Promise<Map<string, Float32Array>> =>
+      tensorsOf(join(output, 'checkpoints', 'step-50', name));
+    const sharded = await moments(two, 'optimizer.safetensors.index.json');
+    expect(worstOf(sharded, await moments(alone, 'optimizer.safetensors'))).toBeLessThan(1e-4);
+  });
+
+  it('write their moments themselves, each those that it has, and nobody all', async () => {
+    const folder = join(two, 'checkpoints', 'step-50');
+    const names = readdirSync(folder).filter((name) => name.startsWith('optimizer'));
+    const shards = [1, 2].map((rank) => `optimizer-0000${rank}-of-00002.safetensors`);
+    expect(names.sort()).toEqual([...shards, 'optimizer.safetensors.index.json']);
+    const all = await Promise.all(
+      shards.map(async (name) => [...(await tensorsOf(join(folder, name))).keys()]),
+    );
+    expect(all.every((one) => one.length > 0)).toBe(true);
+    expect(new Set(all.flat()).size).toBe(all.flat().length);
   });
 
   it('report the losses and counts of one process, the first of them to the bit, in one voice', () => {
@@ -65,6 +78,13 @@ describe.runIf(HAS_MPI)('ranks that train together', () => {
   it('take the same steps to the bit when they run again', async () => {
     const { output } = await train(2, 'again');
     expect(worstOf(await weightsOf(output), await weightsOf(two))).toBe(0);
+  });
+
+  it('stay near one process with gradients that travel as bf16, and are not those of f32', async () => {
+    const { output } = await train(2, 'bf16', { gradientDtype: 'bf16' });
+    const apart = worstOf(await weightsOf(output), await weightsOf(alone));
+    expect(apart).toBeGreaterThan(1e-5);
+    expect(apart).toBeLessThan(1e-2);
   });
 
   it('agree with one process as three too, with clipping, and share the moments out', async () => {

@@ -1,6 +1,5 @@
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { launcherOf, otherLauncherOf } from '../../src/distributed/launcher.js';
 import { balanced, inBuckets } from '../../src/distributed/shares.js';
 import { Watch, type Hub, type Loss } from '../../src/distributed/watch.js';
 
@@ -77,23 +76,4 @@ describe('shares', () => {
   it('travel in buckets that keep their order', () => {
     expect(inBuckets([3, 3, 3, 9, 1], (bytes) => bytes, 6)).toEqual([[3, 3], [3], [9], [1]]);
   });
-});
-
-it('a launcher is known by what it leaves in the environment, and one process is no run of many', () => {
-  expect(launcherOf({ OMPI_COMM_WORLD_SIZE: '2' })).toBe('openmpi');
-  expect(launcherOf({ PMIX_RANK: '0', SLURM_NTASKS: '8' })).toBe('openmpi');
-  expect(launcherOf({ PMI_SIZE: '3', PMI_RANK: '0' })).toBe('mpich');
-  expect(launcherOf({ OMPI_COMM_WORLD_SIZE: '1', SLURM_NTASKS: '8' })).toBeUndefined();
-});
-
-it('a launcher without MPI is known too, and none is where MPI is, or a batch script is alone', () => {
-  const torchrun = { RANK: '1', WORLD_SIZE: '4', MASTER_ADDR: 'a' };
-  expect(otherLauncherOf(torchrun)).toMatchObject({ variable: 'WORLD_SIZE', size: 4 });
-  expect(otherLauncherOf({ ...torchrun, OMPI_COMM_WORLD_SIZE: '4' })).toBeUndefined();
-  expect(otherLauncherOf({ ...torchrun, WORLD_SIZE: '1' })).toBeUndefined();
-  expect(otherLauncherOf({ SLURM_STEP_NUM_TASKS: '8', SLURM_PROCID: '3' })).toMatchObject({
-    name: 'srun',
-    size: 8,
-  });
-  expect(otherLauncherOf({ SLURM_NTASKS: '8', SLURM_PROCID: '0' })).toBeUndefined();
 });

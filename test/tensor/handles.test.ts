@@ -55,6 +55,7 @@ const CALLS: [keyof NativeModule, ...unknown[]][] = [
   ['groupActivity', group],
   ['groupTimes', device, group],
   ['takeGroupIntervals', group, true],
+  ['joinGpus', group, new Uint8Array(128), 0, 1, 0],
   ['closeGroup', group],
 ];
 /** Exports that take none. */
@@ -67,6 +68,8 @@ const WITHOUT_HANDLES = [
   'cuda',
   'setCudaFolder',
   'mpi',
+  'nccl',
+  'makeNcclId',
   'joinGroup',
 ];
 

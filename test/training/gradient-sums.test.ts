@@ -81,7 +81,7 @@ describe('sums over ranks', () => {
     const parameters = optimizer.parameters();
     const gradients = new Gradients(device);
     const summands = parameters.map((parameter) => ({ parameter, owner: 0 }));
-    const sums = new GradientSums(ranks, device, summands, 1024);
+    const sums = new GradientSums(ranks, device, summands, { bucketBytes: 1024 });
     const reduce = vi.spyOn(ranks, 'reduce');
     const take = async (
       step: number,
@@ -108,6 +108,30 @@ describe('sums over ranks', () => {
     const zero = gradients.get(parameters[0]!)!;
     expect((await zero.read()).every((value) => value === 0)).toBe(true);
     reduce.mockRestore();
+    gradients.dispose();
+    model.dispose();
+  });
+
+  it('that travel as bf16 are rounded to it, and nothing stays of what has travelled', async () => {
+    const { model, optimizer } = tinyTrainer(device);
+    const parameters = optimizer.parameters();
+    const gradients = new Gradients(device);
+    const summands = parameters.map((parameter) => ({ parameter, owner: 0 }));
+    const sums = new GradientSums(ranks, device, summands, { dtype: 'bf16' });
+    await backwardOf(model, gradients, parameters, { onFinal: () => undefined });
+    const exact = await Promise.all(parameters.map((parameter) => gradients.get(parameter)!.read()));
+    const held = device.statistics().bytesInUse;
+    await sums.begin(1);
+    await device.inSlices(sums.finish(gradients, 0));
+    await device.synchronize();
+    expect(device.statistics().bytesInUse).toBe(held);
+    for (const [i, parameter] of parameters.entries()) {
+      const summed = await gradients.get(parameter)!.read();
+      expect(new Uint16Array(summed.buffer).every((half, at) => at % 2 === 1 || half === 0)).toBe(true);
+      const isNear = (value: number, at: number): boolean =>
+        Math.abs(value - exact[i]![at]!) <= 2 ** -8 * Math.abs(exact[i]![at]!);
+      expect(summed.every(isNear)).toBe(true);
+    }
     gradients.dispose();
     model.dispose();
   });

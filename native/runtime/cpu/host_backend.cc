@@ -37,6 +37,7 @@ class HostBackend final : public Backend {
     });
   }
   void whenDone(Then then) override { then(nullptr); }
+  std::shared_ptr<Mark> mark() override { return nullptr; }
   Checks takeChecks() override { return {}; }
 
   void replay(Program& program, int times, const Tensor& stop, const std::atomic<bool>& cancel,

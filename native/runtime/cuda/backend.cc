@@ -11,6 +11,7 @@
 
 #include "native/runtime/cuda/completions.h"
 #include "native/runtime/cuda/context.h"
+#include "native/runtime/cuda/event_mark.h"
 #include "native/runtime/cuda/gemm.h"
 #include "native/runtime/cuda/graph.h"
 #include "native/runtime/cuda/kernels.h"
@@ -55,6 +56,12 @@ class CudaBackend final : public Backend {
       // Checks that could not be published stay unsettled; the following wait reports a lost device.
     }
     completions_.add(std::move(then));
+  }
+
+  std::shared_ptr<Mark> mark() override {
+    std::shared_ptr<Mark> mark;
+    onDevice([&] { mark = std::make_shared<EventMark>(context_.device(), context_.stream()); });
+    return mark;
   }
 
   Checks takeChecks() override { return std::exchange(checks_, {}); }

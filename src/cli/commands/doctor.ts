@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import type { Command } from 'commander';
 import { HintError } from '../../util/errors.js';
-import { mpiReports } from '../../distributed/launcher.js';
+import { mpiReports, ncclReport } from '../../distributed/launcher.js';
 import { cudaReport, platformReport } from '../../tensor/device.js';
 import { isClone } from '../../tensor/binary/host.js';
 import { action, EXIT, print, printJson } from '../support/context.js';
@@ -20,7 +20,9 @@ export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
     .summary('what was found on this machine, and what to do about what was not')
-    .description('Reports Node.js, the native engine, instruction sets, oneDNN, build tools, CUDA and MPI.')
+    .description(
+      'Reports Node.js, the native engine, instruction sets, oneDNN, build tools, CUDA, MPI and NCCL.',
+    )
     .addOption(jsonOption('the report'))
     .addHelpText('after', '\nExample:\n  $ hint doctor')
     .action(
@@ -87,7 +89,7 @@ function examine(): Finding[] {
     });
   }
   // Without the engine there is nobody to ask, and the reason stands above.
-  if (isLoaded) findings.push(...examineCuda(), ...examineMpi());
+  if (isLoaded) findings.push(...examineCuda(), ...examineMpi(), ...examineNccl());
   return findings;
 }
 
@@ -104,6 +106,18 @@ function examineMpi(): Finding[] {
     return [
       { what: 'MPI', found: error instanceof Error ? error.message : String(error), ok: false, advice },
     ];
+  }
+}
+
+/** The NCCL by which ranks share GPUs; where there is no GPU, that stands above. */
+function examineNccl(): Finding[] {
+  const advice = 'Not needed: it lets several GPUs train together ("hint launch -n 8 -- train").';
+  try {
+    if (cudaReport().devices.length === 0) return [];
+    const { version, reason } = ncclReport();
+    return [{ what: 'NCCL', found: version || reason, ok: version !== '', advice }];
+  } catch {
+    return [];
   }
 }
 

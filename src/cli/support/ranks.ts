@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Group } from '../../distributed/group.js';
-import { launcherOf, otherLauncherOf } from '../../distributed/launcher.js';
+import { endWithLauncher } from '../../distributed/launch.js';
+import { launcherOf, type Launcher } from '../../distributed/launcher.js';
+import { ToldByFirst } from '../../distributed/meeting.js';
 import { HintError } from '../../util/errors.js';
 import { holdAnnouncements } from './ending.js';
 import { silence } from './output.js';
@@ -15,12 +17,10 @@ const TELLING_MILLISECONDS = 1000;
  * @throws HintError of `work`, NOT_SUPPORTED where MPI cannot be used, RANK_LOST, INVALID_ARGUMENT for a limit that is none
  */
 export async function amongRanks<T>(work: (ranks: Group | undefined) => Promise<T>): Promise<T> {
-  const implementation = launcherOf(process.env);
-  if (!implementation) {
-    refuseOthers(process.env);
-    return work(undefined);
-  }
-  const ranks = await Group.join(implementation, limitsOf(process.env['HINT_RANK_LIMIT']));
+  const launcher = launcherOf(process.env);
+  endWithLauncher();
+  if (!launcher) return work(undefined);
+  const ranks = await join(launcher);
   silence(ranks.rank > 0);
   holdAnnouncements();
   try {
@@ -34,23 +34,21 @@ export async function amongRanks<T>(work: (ranks: Group | undefined) => Promise<
   }
 }
 
+async function join(launcher: Launcher): Promise<Group> {
+  try {
+    return await Group.join(launcher, limitsOf(process.env['HINT_RANK_LIMIT']));
+  } catch (error) {
+    silence(error instanceof ToldByFirst);
+    throw error;
+  }
+}
+
 async function isToldByOthers(ranks: Group, error: unknown): Promise<boolean> {
   // What MPI or a broken group says is known better by who watches.
   if (error instanceof HintError && error.code === 'RANK_LOST')
     await Promise.race([ranks.untilLoss().catch(() => undefined), sleep(TELLING_MILLISECONDS)]);
   if (ranks.isLost) return !ranks.tellsOfLoss;
   return ranks.fail(error instanceof Error ? error.message : String(error));
-}
-
-/** Every process would do the whole work, into the same folder. @throws HintError NOT_SUPPORTED */
-function refuseOthers(environment: NodeJS.ProcessEnv): void {
-  const other = otherLauncherOf(environment);
-  if (!other) return;
-  const { name, variable, size } = other;
-  throw new HintError(
-    'NOT_SUPPORTED',
-    `${name} has started this process as one of ${size} (${variable}), without MPI, which ranks that compute on CPUs need: start them with mpirun -n ${size}, or with srun --mpi=pmix; or unset ${variable} to run this process alone.`,
-  );
 }
 
 function limitsOf(given: string | undefined): { silence?: number } {

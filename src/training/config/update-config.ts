@@ -66,6 +66,11 @@ export const updatePart = z.strictObject({
    */
   computeDtype: z.enum(['f32', 'bf16']).default('f32'),
   /**
+   * What gradients travel as between ranks that train together: as bf16 they take half the time, and each term, and the sum, is
+   * rounded to the nearest. One process rounds nothing.
+   */
+  gradientDtype: z.enum(['f32', 'bf16']).default('f32'),
+  /**
    * Steps the starting checkpoint was trained for; 1,100,000 for an LM-adapted T5 (method §5.4). Default: what its file
    * says, else 0, or 1,100,000 where the data are text.
    */

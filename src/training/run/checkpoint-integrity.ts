@@ -14,6 +14,7 @@ import { ioError } from '../../util/write-error.js';
 import { VALIDATION_METRICS } from '../config/validation-config.js';
 import type { TrainerState } from '../step/trainer-arguments.js';
 import type { ValidationState } from '../validation/best.js';
+import { haveMoments, holdsMoments, MOMENTS_FILE } from './moment-files.js';
 
 /** state.json of a checkpoint. */
 export interface CheckpointState extends TrainerState {
@@ -24,9 +25,8 @@ export interface CheckpointState extends TrainerState {
 }
 
 const STATE_FILE = 'state.json';
-const TENSOR_FILES = ['model.safetensors', 'optimizer.safetensors'];
-/** What every checkpoint has beside its state. */
-const FILES = ['config.json', ...TENSOR_FILES];
+/** What every checkpoint has beside its state and its moments. */
+const FILES = ['config.json', 'model.safetensors'];
 // Bytes hashed without a break, in about one slice of the event loop.
 const HASH_BYTES = 1 << 20;
 
@@ -51,7 +51,7 @@ const checkedState = z.strictObject({
   fingerprint: z.string(),
   files: z
     .record(z.string(), recordSchema)
-    .refine((files) => FILES.every((name) => Object.hasOwn(files, name)), 'a file is not listed'),
+    .refine((files) => firstMissing(Object.keys(files)) === undefined, 'a file is not listed'),
   /** SHA-256 of the JSON of all other fields. */
   checksum: z.string(),
 });
@@ -99,7 +99,7 @@ export async function readIntactState(
   const names = await readdir(directory).catch((cause: unknown) => {
     throw ioError('read', directory, cause);
   });
-  const missing = [STATE_FILE, ...FILES].find((name) => !names.includes(name));
+  const missing = names.includes(STATE_FILE) ? firstMissing(names) : STATE_FILE;
   if (missing !== undefined) throw damaged(`${missing} is missing`);
   const state = await readState(directory);
   if (state.step !== step) throw damaged(`${STATE_FILE} is that of step ${state.step}`);
@@ -113,10 +113,16 @@ export async function readIntactState(
     }
   }
   await checkModelConfig(directory);
-  for (const name of TENSOR_FILES) await checkTensors(join(directory, name), signal);
+  for (const name of names.filter((one) => one === 'model.safetensors' || holdsMoments(one)))
+    await checkTensors(join(directory, name), signal);
   const { tokens, source, fingerprint } = state;
   const validation = 'validation' in state ? { validation: state.validation } : {};
   return { step, tokens, source, fingerprint, ...validation };
+}
+
+/** A file that a checkpoint of these files lacks. */
+function firstMissing(names: readonly string[]): string | undefined {
+  return FILES.find((name) => !names.includes(name)) ?? (haveMoments(names) ? undefined : MOMENTS_FILE);
 }
 
 async function readState(directory: string): Promise<z.infer<typeof stateSchema>> {

@@ -146,7 +146,7 @@ export async function createOptimizer(
     paramRounding,
   });
   const groups = await device.inSlices(keepParameters(parameters, assigned, paramDtype));
-  return Optimizer.create(device, settings, groups, ranks);
+  return Optimizer.create(device, settings, groups, ranks, update.gradientDtype);
 }
 
 /** All that a system trains, as one group whose schedule goes on from pretraining. */

@@ -47,7 +47,8 @@ export interface DamagedCheckpoint {
  *     metrics.jsonl                   one line per logged step and per validation
  *     tensorboard/                    the same for TensorBoard, where the run is asked for it
  *     changes.jsonl                   what resumed runs were given differently, where they were
- *     checkpoints/step-N/             config.json, model.safetensors, tokenizer, optimizer.safetensors, state.json
+ *     checkpoints/step-N/             config.json, model.safetensors, tokenizer, optimizer.safetensors, state.json; where
+ *                                     several ranks write, optimizer.safetensors.index.json and a file of each in place of it
  *     model/                          the trained model and its tokenizer
  *     best/                           the model of the best validation, its tokenizer, and validation.json: that validation
  *     lock.json                       the process at work, see `lock`

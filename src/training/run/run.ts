@@ -113,7 +113,7 @@ async function trainLocked(
       kind: 'warning',
       message: `Rank 0 writes the run to ${directory.path} on ${ranks?.places[0]?.host}, which ${apart.join(', ')} cannot see; before it is resumed, give each of them a copy of that folder, or let all share a disk.`,
     });
-  const device = openDevice(config, ranks);
+  const device = await openDevice(config, ranks);
   let data: RunData | undefined;
   const notices = new Notices();
   try {
@@ -136,7 +136,17 @@ async function trainLocked(
     const told = tellNotices(notices.list, [], onEvent);
     checkSameData(directory, checkpoint, data);
     const run = await prepare(
-      { device, config, system, directory, tokenizer, data, checkpoint, changes },
+      {
+        device,
+        config,
+        system,
+        directory,
+        tokenizer,
+        data,
+        checkpoint,
+        changes,
+        sharesDisk: apart.length === 0,
+      },
       options,
     );
     const summary = await train(run, options);
@@ -162,12 +172,12 @@ function tellNotices(
   return lines;
 }
 
-function openDevice(
+async function openDevice(
   { device, threads, memoryBudget }: DeviceSettings & MemorySettings,
   ranks: Group | undefined,
-): Device {
+): Promise<Device> {
   return new Device({
-    device,
+    device: (await ranks?.openDevice(device)) ?? device,
     threads: ranks?.threadsOf(threads) ?? threads,
     ...(memoryBudget === undefined ? {} : { memoryLimit: memoryBudget }),
   });
@@ -183,10 +193,11 @@ interface Ingredients {
   data: RunData;
   checkpoint: Checkpoint | undefined;
   changes: readonly SettingChange[];
+  sharesDisk: boolean;
 }
 
 async function prepare(
-  { device, config: given, system, directory, tokenizer, data, checkpoint, changes }: Ingredients,
+  { device, config: given, system, directory, tokenizer, data, checkpoint, changes, sharesDisk }: Ingredients,
   { signal, onEvent, ranks }: TrainOptions,
 ): Promise<Run> {
   const { source } = data;
@@ -236,6 +247,7 @@ async function prepare(
       config.tensorboard && !isFollower(optimizer) ? await directory.beginTensorBoard() : undefined,
     validator: createValidator({ config, tokenizer, data, checkpoint }, model),
     checkpoint: checkpoint?.path,
+    sharesDisk,
   };
 }
 

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { writeTokenizer } from '../../formats/tokenizer/files.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { saveStored, type StoredModel } from '../../model/checkpoint/checkpoint.js';
@@ -19,9 +20,17 @@ import type { ExampleSource } from '../sources/example-source.js';
 import type { Optimizer } from '../step/optimizer.js';
 import type { StepReport, Trainer } from '../step/trainer.js';
 import type { Validator } from '../validation/validator.js';
-import { contentOf, copyContent, writeContent, type CheckpointContent } from './checkpoint.js';
+import {
+  contentOf,
+  copyContent,
+  copyOwnMoments,
+  writeContent,
+  type CheckpointContent,
+  type MomentShards,
+} from './checkpoint.js';
 import { progressOf, type TrainOptions } from './events.js';
 import { lineageMetadata } from './lineage.js';
+import { momentsFile, writeMoments } from './moment-files.js';
 import type { RunDirectory } from './run-directory.js';
 import { SavesBehind } from './save-behind.js';
 import type { TensorBoardLog } from './tensorboard-log.js';
@@ -49,6 +58,8 @@ export interface Run {
   readonly trainer: Trainer;
   readonly validator: Validator | undefined;
   readonly tensorBoard: TensorBoardLog | undefined;
+  /** Whether all ranks see the folder in which rank 0 writes: each then writes the moments that it has. */
+  readonly sharesDisk: boolean;
   /** The latest checkpoint. */
   checkpoint: string | undefined;
 }
@@ -79,6 +90,8 @@ export interface Communication {
 export async function takeSteps(run: Run, options: TrainOptions): Promise<StepsTaken> {
   return new StepTaker(run, options).take();
 }
+
+const LEARN_FOLDER = 'learn where the checkpoint is written';
 
 class StepTaker {
   private loss: number | undefined;
@@ -225,20 +238,51 @@ class StepTaker {
       this.options.onEvent?.({ kind: 'checkpoint', step, path });
     };
     if (isFollower(optimizer)) {
-      await optimizer.giveMoments();
+      await (this.run.sharesDisk ? this.saveShard(optimizer) : optimizer.giveMoments());
       tell();
       return;
     }
     // A copy of one moment is enough memory.
     await this.saves.end();
-    const copy = await copyContent(model, optimizer);
-    this.saves.begin(this.writing(copy ?? contentOf(model, optimizer), asBest, tell));
+    const shards = this.shards(optimizer);
+    const copy = await copyContent(model, optimizer, shards);
+    const writing = this.writing(copy ?? contentOf(model, optimizer, shards), asBest, tell);
+    let opened: (folder: string) => void = () => undefined;
+    const folder = new Promise<string>((resolve) => (opened = resolve));
+    this.saves.begin(() => writing(opened));
+    if (shards) {
+      // Where there is no folder, the save has failed.
+      const path = await Promise.race([folder, this.saves.end().then(() => null)]);
+      await optimizer.ranks?.exchange(path, LEARN_FOLDER);
+    }
     // What is written from the model itself must not change.
     if (!copy) await this.saves.end();
   }
 
+  /** This rank's moments, into the folder that rank 0 makes a checkpoint of. */
+  private async saveShard(optimizer: Optimizer): Promise<void> {
+    await this.saves.end();
+    const { ranks } = optimizer;
+    const copy = await copyOwnMoments(this.run.model, optimizer);
+    const [folder] = (await ranks?.exchange<string | null>(null, LEARN_FOLDER)) ?? [];
+    const path = join(folder!, momentsFile({ rank: ranks!.rank, ranks: ranks!.size }));
+    this.saves.begin(() => writeMoments(path, copy ?? optimizer.ownState(), optimizer.settings.name));
+    if (!copy) await this.saves.end();
+  }
+
+  private shards(optimizer: Optimizer): MomentShards | undefined {
+    const { ranks } = optimizer;
+    if (!ranks || ranks.size === 1 || !this.run.sharesDisk) return undefined;
+    const owners = optimizer.momentOwners();
+    return { rank: ranks.rank, ranks: ranks.size, owners, isLost: () => ranks.isLost };
+  }
+
   /** Writes a checkpoint of this moment from `content`. */
-  private writing(content: CheckpointContent, asBest: boolean, tell: () => void): () => Promise<void> {
+  private writing(
+    content: CheckpointContent,
+    asBest: boolean,
+    tell: () => void,
+  ): (onOpened: (folder: string) => void) => Promise<void> {
     const { config, directory, trainer, source, tokenizer, validator } = this.run;
     const validation = validator?.state;
     const state = {
@@ -247,8 +291,9 @@ class StepTaker {
       ...(validation ? { validation } : {}),
     };
     const metadata = modelMetadata(this.run);
-    return async () => {
+    return async (onOpened) => {
       await directory.saveCheckpoint(state, config.keepCheckpoints, async (folder) => {
+        onOpened(folder);
         await writeContent(folder, content, metadata);
         await writeTokenizer(tokenizer.file, folder);
       });

@@ -1,12 +1,21 @@
 import type { Group } from '../../distributed/group.js';
 import { inBuckets } from '../../distributed/shares.js';
 import type { Device } from '../../tensor/device.js';
+import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Gradients } from '../../tensor/tape.js';
 import type { Tensor } from '../../tensor/tensor.js';
 
 /** Gradients and weights travel together up to so many bytes. */
 export const BUCKET_BYTES = 25 * 2 ** 20;
+
+/** How gradients are summed. */
+export interface SumSettings {
+  /** Of a bucket; default {@link BUCKET_BYTES}. */
+  readonly bucketBytes?: number;
+  /** What terms and their sum are as they travel; default f32. */
+  readonly dtype?: ops.FloatDType;
+}
 
 /** A parameter, and the rank that gets the sum of its gradients. */
 export interface Summand {
@@ -31,13 +40,20 @@ export class GradientSums {
   /** Places of the summands that the first step taught; undefined before it. */
   private lesson: Promise<Int32Array> | undefined;
   private isTaught = false;
+  /** Of this step: what travels in place of gradients, and those of them that this rank gets the sum of. */
+  private readonly rounded: { readonly gradient: Tensor; readonly sum: Tensor; readonly isOwn: boolean }[] =
+    [];
+  private readonly bucketBytes: number;
+  private readonly dtype: ops.FloatDType;
 
   constructor(
     private readonly ranks: Group,
     private readonly device: Device,
     summands: readonly Summand[],
-    private readonly bucketBytes = BUCKET_BYTES,
+    { bucketBytes = BUCKET_BYTES, dtype = 'f32' }: SumSettings = {},
   ) {
+    this.bucketBytes = bucketBytes;
+    this.dtype = dtype;
     this.summands = summands.toReversed();
     this.fillBuckets();
   }
@@ -73,9 +89,29 @@ export class GradientSums {
 
   private start(gradients: Gradients): void {
     const bucket = this.buckets[this.started++]!;
-    const tensors = bucket.map(({ parameter }) => this.gradientOf(gradients, parameter));
+    const tensors = bucket.map(({ parameter, owner }) =>
+      this.sent(this.gradientOf(gradients, parameter), owner === this.ranks.rank),
+    );
     const owners = bucket.map(({ owner }) => owner);
     this.ranks.reduce(tensors, owners, `sum the gradients of step ${this.step}`);
+  }
+
+  /** What travels of a gradient. */
+  private sent(gradient: Tensor, isOwn: boolean): Tensor {
+    if (this.dtype === 'f32') return gradient;
+    const sum = this.device.tidy(() => this.device.keep(ops.cast(gradient, this.dtype)));
+    this.rounded.push({ gradient, sum, isOwn });
+    return sum;
+  }
+
+  /** Puts the sums of what travelled where gradients are looked for. */
+  private *widen(): Sliced<void> {
+    for (const { gradient, sum, isOwn } of this.rounded) {
+      if (isOwn) this.device.tidy(() => this.device.assign(gradient, ops.cast(sum, 'f32')));
+      sum.dispose();
+      yield;
+    }
+    this.rounded.length = 0;
   }
 
   private gradientOf(gradients: Gradients, parameter: Tensor): Tensor {
@@ -98,6 +134,7 @@ export class GradientSums {
     }
     this.lesson ??= this.learn(teacher);
     this.ranks.finish(this.device);
+    yield* this.widen();
   }
 
   /** Enqueues the broadcast of the order in which the teacher's gradients became final; others keep theirs, behind. */

@@ -97,11 +97,13 @@ export class Optimizer {
     readonly groups: readonly OptimizerGroup[],
     /** The ranks that train; undefined: one process. */
     readonly ranks?: Group | undefined,
+    /** What gradients travel as between them. */
+    gradientDtype: ops.FloatDType = 'f32',
     private readonly members: readonly Member[] = device.now(startMembers(device, settings, groups, ranks)),
   ) {
     this.buckets = ranks ? inBuckets(members, ({ parameter }) => parameter.bytes, BUCKET_BYTES) : [members];
     const summands = members.map(({ parameter, owner = 0 }) => ({ parameter, owner }));
-    this.sums = ranks && new GradientSums(ranks, device, summands);
+    this.sums = ranks && new GradientSums(ranks, device, summands, { dtype: gradientDtype });
   }
 
   /** An optimizer of a large model, whose moments are enqueued in slices. */
@@ -110,9 +112,10 @@ export class Optimizer {
     settings: OptimizerSettings,
     groups: readonly OptimizerGroup[],
     ranks?: Group,
+    gradientDtype?: ops.FloatDType,
   ): Promise<Optimizer> {
     const members = await device.inSlices(startMembers(device, settings, groups, ranks));
-    return new Optimizer(device, settings, groups, ranks, members);
+    return new Optimizer(device, settings, groups, ranks, gradientDtype, members);
   }
 
   /** The parameters it trains. */
@@ -206,6 +209,18 @@ export class Optimizer {
       shape,
       data: async () => new Uint8Array(await (own ? own.readBytes() : this.momentOf(member, shape))),
     }));
+  }
+
+  /** Of {@link Optimizer.savedState}, what this rank has. */
+  ownState(): SavedMoment[] {
+    return this.allMoments().flatMap(({ name, shape, own }) =>
+      own ? [{ name, shape, data: async () => new Uint8Array(await own.readBytes()) }] : [],
+    );
+  }
+
+  /** The rank that has each moment, by its name. */
+  momentOwners(): Map<string, number> {
+    return new Map(this.allMoments().map(({ name, member }) => [name, member.owner ?? 0]));
   }
 
   /** A moment that another rank has, at rank 0. */

@@ -141,6 +141,16 @@ export class NativeCalls {
     mpi: (world) => {
       this.invoke(world, 'mpi', world.random.pick(['openmpi', 'mpich']));
     },
+    nccl: (world) => {
+      this.invoke(world, 'nccl');
+    },
+    makeNcclId: (world) => {
+      this.invoke(world, 'makeNcclId');
+    },
+    joinGpus: (world) => {
+      const group = this.invoke(world, 'joinGroup', 'alone');
+      if (group) this.invoke(world, 'joinGpus', group, new Uint8Array(128), 0, 1, 0);
+    },
     joinGroup: (world) => {
       const group = this.invoke(world, 'joinGroup', 'alone');
       if (group) this.share(world, group);

@@ -108,7 +108,8 @@ async function evaluate(
   if (options.predictions !== undefined) await checkReplaceable(options.predictions, PREDICTIONS);
   if (options.split !== undefined && kind !== 'own') (kind === 'p3' ? p3SplitName : splitName)(options.split);
   const threads = ranks?.threadsOf(options.threads) ?? options.threads;
-  await using engine = await openEngine(directory, { ...options, threads }, signal);
+  const device = ranks?.deviceOf(options.device) ?? options.device;
+  await using engine = await openEngine(directory, { ...options, device, threads }, signal);
   tellNotices(engine);
   const { tokenizer, model } = engine;
   if (!tokenizer)
