@@ -176,6 +176,8 @@ export interface StoredTask {
   readonly slots: Readonly<Record<string, readonly number[]>>;
   /** What the model's matrices were held in when keys and values were computed, where such are stored. */
   readonly keys?: WeightDType;
+  /** Gives back what was made for the file alone. */
+  readonly release?: () => void;
 }
 
 /** A tensor of a task file, in f32. */
@@ -201,8 +203,8 @@ export type Refuse = (fault: string) => never;
 
 /** How a task file holds what a family makes of an instruction. */
 export interface TaskStorage<M extends AnyModel = AnyModel, C extends CompiledTasks = CompiledTasks> {
-  /** What a file of these tasks has to hold; its tensors stay the tasks' own. */
-  stored(model: M, tasks: C): StoredTask;
+  /** What a file of these tasks has to hold; its tensors stay the tasks' own, or are given back by `release`. */
+  stored(model: M, tasks: C): StoredTask | Promise<StoredTask>;
   /** Of a file that says `metadata` of itself, before any of its values is read. */
   expected(file: SafetensorsFile, metadata: TaskMetadata, model: M, refuse: Refuse): ExpectedTask;
   /** Whether a file of the expected form can be one of this instruction. */

@@ -21,7 +21,7 @@ import {
   MAX_INSTRUCTION_TOKENS,
   type TaskMetadata,
 } from '../contract/task-metadata.js';
-import { asTuned, restoreTasks, type HintTasks } from './compile.js';
+import { asTuned, restoreTasks, wholeModules, type HintTasks } from './compile.js';
 
 /**
  * Files of tasks whose instruction a hypernetwork has read: the modules, the encoded instruction, and the keys and values
@@ -36,20 +36,27 @@ export const hintStorage: TaskStorage<EncoderDecoderModel, HintTasks> = {
   read,
 };
 
-function stored(_model: EncoderDecoderModel, { encoded, shared, dtype }: HintTasks): StoredTask {
+async function stored(model: EncoderDecoderModel, tasks: HintTasks): Promise<StoredTask> {
+  const { encoded, shared, dtype } = tasks;
+  const { device } = model;
+  const modules = await device.inSlices(device.tidied(wholeModules(model, tasks)));
+  const again = modules === encoded.modules ? [] : [...modules.values()].map(({ tensor }) => tensor);
+  const release = (): void => {
+    for (const tensor of again) tensor.dispose();
+  };
   const whole = (name: string, tensor: Tensor): StoredTaskTensor => ({
     name,
     shape: tensor.shape,
     parts: [tensor],
   });
-  const tensors = [...encoded.modules].map(([name, { tensor }]) => whole(name, tensor));
+  const tensors = [...modules].map(([name, { tensor }]) => whole(name, tensor));
   if (encoded.instructions) tensors.push(whole(INSTRUCTION, encoded.instructions.rows));
-  const slots = Object.fromEntries([...encoded.modules].map(([name, module]) => [name, module.slots]));
+  const slots = Object.fromEntries([...modules].map(([name, module]) => [name, module.slots]));
   const keys = shared.flatMap(({ sharedKey, sharedValue }) => [sharedKey, sharedValue]);
   const [key] = keys;
-  if (!key) return { tensors, slots };
+  if (!key) return { tensors, slots, release };
   tensors.push({ name: INSTRUCTION_KEYS, shape: [keys.length, ...key.shape], parts: keys });
-  return { tensors, slots, keys: dtype };
+  return { tensors, slots, keys: dtype, release };
 }
 
 function expected(
@@ -101,7 +108,7 @@ async function read(
     const offsets = Int32Array.of(0, rows);
     const instructions = { rows: await tensors.read(INSTRUCTION, [rows, model.config.dModel]), offsets };
     const shared = await readKeys(tensors, metadata, model, offsets);
-    compiled = await restoreTasks(model, { modules, instructions }, shared);
+    compiled = await restoreTasks(model, { modules, instructions }, { shared });
     await tensors.check(settled(compiled, signal));
     for (const { tensor, inFile } of modules.values()) if (inFile) releasePages(tensor);
     // The windows into it keep its buffer alive.

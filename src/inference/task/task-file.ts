@@ -4,6 +4,7 @@ import { asFloat32 } from '../../model/parameters/dtypes.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { HintError } from '../../util/errors.js';
 import type { CompiledTasks } from '../contract/compiled-tasks.js';
+import type { StoredTask } from '../contract/family.js';
 import {
   FORMAT,
   SEAL,
@@ -14,30 +15,38 @@ import {
 } from '../contract/task-metadata.js';
 import { familyOf } from '../families/registry.js';
 
+/** What goes into a task's file. */
+interface TaskToSave {
+  model: AnyModel;
+  fingerprint: string;
+  compiled: CompiledTasks;
+  origin: TaskOrigin | undefined;
+  inputPrefix: Int32Array;
+  training?: TaskTraining | undefined;
+  signal?: AbortSignal;
+}
+
 /**
  * Writes a task: what its family stores of it, and what says which model it belongs to and what it was compiled from.
  *
  * @throws HintError IO, ABORTED; NOT_SUPPORTED for an adapter of PEFT; an existing file stays as it was
  */
-export async function saveTaskFile(
-  path: string,
-  task: {
-    model: AnyModel;
-    fingerprint: string;
-    compiled: CompiledTasks;
-    origin: TaskOrigin | undefined;
-    inputPrefix: Int32Array;
-    training?: TaskTraining | undefined;
-    signal?: AbortSignal;
-  },
-): Promise<void> {
+export async function saveTaskFile(path: string, task: TaskToSave): Promise<void> {
   const { model, compiled } = task;
   if (compiled.readFrom !== undefined)
     throw new HintError(
       'NOT_SUPPORTED',
       `This task was read from the adapter of PEFT in ${compiled.readFrom}, which a task file does not hold; copy that folder instead.`,
     );
-  const stored = familyOf(model).storage?.(model)?.stored(model, compiled);
+  const stored = await familyOf(model).storage?.(model)?.stored(model, compiled);
+  try {
+    await write(path, task, stored);
+  } finally {
+    stored?.release?.();
+  }
+}
+
+async function write(path: string, task: TaskToSave, stored: StoredTask | undefined): Promise<void> {
   const metadata: TaskMetadata = {
     fingerprint: task.fingerprint,
     source: task.origin && {
