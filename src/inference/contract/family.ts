@@ -4,7 +4,7 @@ import type { PeftAdapter } from '../../formats/peft/adapter.js';
 import type { SafetensorsFile } from '../../formats/safetensors/file.js';
 import type { AnyModel, ModelFamily } from '../../model/family.js';
 import type { EncodedInstructions } from '../../model/hint/hypernetwork.js';
-import type { WeightDType } from '../../tensor/ops.js';
+import type { FloatDType, WeightDType } from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { CompiledTasks } from './compiled-tasks.js';
@@ -180,7 +180,7 @@ export interface StoredTask {
   readonly release?: () => void;
 }
 
-/** A tensor of a task file, in f32. */
+/** A tensor of a task file. */
 export interface StoredTaskTensor {
   /** Its key in the file. */
   readonly name: string;
@@ -188,6 +188,8 @@ export interface StoredTaskTensor {
   readonly shape: readonly number[];
   /** Its values, one tensor's after the other's. */
   readonly parts: readonly Tensor[];
+  /** What the file holds it in (default f32). */
+  readonly dtype?: FloatDType;
 }
 
 /** What a task's file has to hold for a model, all of it and nothing else. */
@@ -196,6 +198,8 @@ export interface ExpectedTask {
   readonly slots: ReadonlyMap<string, readonly number[]>;
   /** Shape by key, of every tensor that the file has to hold. */
   readonly tensors: ReadonlyMap<string, readonly number[]>;
+  /** Keys of those that may be in bf16; the others are in f32. */
+  readonly rounded?: ReadonlySet<string>;
 }
 
 /** Throws the error of a damaged file. */

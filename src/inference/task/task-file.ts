@@ -1,12 +1,14 @@
 import { writeSafetensors, type TensorToWrite } from '../../formats/safetensors/file.js';
+import { inFileOrder } from '../../formats/safetensors/writer.js';
 import type { AnyModel } from '../../model/family.js';
-import { asFloat32 } from '../../model/parameters/dtypes.js';
+import { cast, type FloatDType } from '../../tensor/ops.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { HintError } from '../../util/errors.js';
 import type { CompiledTasks } from '../contract/compiled-tasks.js';
 import type { StoredTask } from '../contract/family.js';
 import {
   FORMAT,
+  ROUNDED_FORMAT,
   SEAL,
   sealOf,
   type TaskMetadata,
@@ -58,26 +60,27 @@ async function write(path: string, task: TaskToSave, stored: StoredTask | undefi
     ...(stored?.keys ? { keys: stored.keys } : {}),
     ...(task.training ? { training: task.training } : {}),
   };
-  const written = (stored?.tensors ?? []).map(({ name, shape, parts }): TensorToWrite => ({
+  const written = (stored?.tensors ?? []).map(({ name, shape, parts, dtype = 'f32' }): TensorToWrite => ({
     name,
-    dtype: 'F32',
+    dtype: dtype === 'f32' ? 'F32' : 'BF16',
     shape,
-    data: () => bytesOf(parts),
+    data: () => bytesOf(parts, dtype),
   }));
+  const format = written.some(({ dtype }) => dtype === 'BF16') ? ROUNDED_FORMAT : FORMAT;
   const text = JSON.stringify(metadata);
   // As they lie in the file.
-  const table = [...written].sort((a, b) => (a.name < b.name ? -1 : 1));
-  const header = { format: FORMAT, task: text, [SEAL]: sealOf(text, table) };
+  const header = { format, task: text, [SEAL]: sealOf(text, inFileOrder(written)) };
   await writeSafetensors(path, written, header, task.signal);
 }
 
-async function bytesOf(tensors: readonly Tensor[]): Promise<Uint8Array> {
-  const [first, ...others] = await Promise.all(tensors.map(valuesOf));
+async function bytesOf(tensors: readonly Tensor[], dtype: FloatDType): Promise<Uint8Array> {
+  const [first, ...others] = await Promise.all(tensors.map((tensor) => valuesOf(tensor, dtype)));
   return others.length === 0 && first ? first : Buffer.concat([...(first ? [first] : []), ...others]);
 }
 
-async function valuesOf(tensor: Tensor): Promise<Uint8Array> {
-  const values = asFloat32(tensor);
+async function valuesOf(tensor: Tensor, dtype: FloatDType): Promise<Uint8Array> {
+  const { device } = tensor;
+  const values = tensor.dtype === dtype ? tensor : device.tidy(() => device.keep(cast(tensor, dtype)));
   return new Uint8Array(
     await values.readBytes().finally(() => {
       if (values !== tensor) values.dispose();
