@@ -73,6 +73,23 @@ describe('inputs of different tasks in one batch', () => {
     expect(await engine.generate(requests)).toEqual(await alone(requests));
   });
 
+  it('may say what to compile instead of a task, and search with beams', async () => {
+    const input = 'Two birds.';
+    const definition = definitions[1] as string;
+    const options = { numBeams: 3, maxTokens: 6 };
+    const before = hint.serving.completed;
+    const got = await hint.generate([
+      { task: { definition }, input },
+      { task: { definition }, input, ...options },
+    ]);
+    expect(hint.serving.completed - before).toBe(2);
+    const task = tasks[1] as Task;
+    expect(got).toEqual([...(await task.generate(input)), ...(await task.generate(input, options))]);
+    await expect(hint.generate([{ task: { definition: ' ' }, input }])).rejects.toMatchObject({
+      code: 'INVALID_DATA',
+    });
+  });
+
   it('of a plain T5, too', async () => {
     await using plain = await Engine.open(directories[1] as string, { threads: 1 });
     const own = await Promise.all(definitions.map((definition) => plain.compile({ definition })));

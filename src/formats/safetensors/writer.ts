@@ -67,7 +67,8 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function inFileOrder(tensors: Iterable<TensorToWrite>): TensorToWrite[] {
+/** Tensors as a file has them one after the other: wide values first, so that all lie as their dtype must. */
+export function inFileOrder(tensors: Iterable<TensorToWrite>): TensorToWrite[] {
   return [...tensors].sort(
     (a, b) =>
       DTYPE_ORDER.indexOf(a.dtype as SafetensorsDType) - DTYPE_ORDER.indexOf(b.dtype as SafetensorsDType) ||

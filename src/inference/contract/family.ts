@@ -4,7 +4,7 @@ import type { PeftAdapter } from '../../formats/peft/adapter.js';
 import type { SafetensorsFile } from '../../formats/safetensors/file.js';
 import type { AnyModel, ModelFamily } from '../../model/family.js';
 import type { EncodedInstructions } from '../../model/hint/hypernetwork.js';
-import type { WeightDType } from '../../tensor/ops.js';
+import type { FloatDType, WeightDType } from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { CompiledTasks } from './compiled-tasks.js';
@@ -176,9 +176,11 @@ export interface StoredTask {
   readonly slots: Readonly<Record<string, readonly number[]>>;
   /** What the model's matrices were held in when keys and values were computed, where such are stored. */
   readonly keys?: WeightDType;
+  /** Gives back what was made for the file alone. */
+  readonly release?: () => void;
 }
 
-/** A tensor of a task file, in f32. */
+/** A tensor of a task file. */
 export interface StoredTaskTensor {
   /** Its key in the file. */
   readonly name: string;
@@ -186,6 +188,8 @@ export interface StoredTaskTensor {
   readonly shape: readonly number[];
   /** Its values, one tensor's after the other's. */
   readonly parts: readonly Tensor[];
+  /** What the file holds it in (default f32). */
+  readonly dtype?: FloatDType;
 }
 
 /** What a task's file has to hold for a model, all of it and nothing else. */
@@ -194,6 +198,8 @@ export interface ExpectedTask {
   readonly slots: ReadonlyMap<string, readonly number[]>;
   /** Shape by key, of every tensor that the file has to hold. */
   readonly tensors: ReadonlyMap<string, readonly number[]>;
+  /** Keys of those that may be in bf16; the others are in f32. */
+  readonly rounded?: ReadonlySet<string>;
 }
 
 /** Throws the error of a damaged file. */
@@ -201,8 +207,8 @@ export type Refuse = (fault: string) => never;
 
 /** How a task file holds what a family makes of an instruction. */
 export interface TaskStorage<M extends AnyModel = AnyModel, C extends CompiledTasks = CompiledTasks> {
-  /** What a file of these tasks has to hold; its tensors stay the tasks' own. */
-  stored(model: M, tasks: C): StoredTask;
+  /** What a file of these tasks has to hold; its tensors stay the tasks' own, or are given back by `release`. */
+  stored(model: M, tasks: C): StoredTask | Promise<StoredTask>;
   /** Of a file that says `metadata` of itself, before any of its values is read. */
   expected(file: SafetensorsFile, metadata: TaskMetadata, model: M, refuse: Refuse): ExpectedTask;
   /** Whether a file of the expected form can be one of this instruction. */

@@ -36,5 +36,8 @@ export async function taskOfAdapter(
     }
     return made;
   });
-  return { ...(await takenIn(model, { instructions: undefined, modules })), readFrom: folder };
+  return {
+    ...(await takenIn(model, { instructions: undefined, modules }, { keepsTensors: false })),
+    readFrom: folder,
+  };
 }

@@ -2,7 +2,7 @@ import type { Ragged } from '../../data/batch.js';
 import type { EncodedTasks, EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
 import type { EncodedInstructions } from '../../model/hint/hypernetwork.js';
 import type { SharedKeys } from '../../model/t5/attention.js';
-import { packModules } from '../../model/modules/task-modules.js';
+import { packModules, type TaskModules } from '../../model/modules/task-modules.js';
 import { packedTensors, type WeightDType } from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -26,21 +26,26 @@ export function compileHintTasks(model: EncoderDecoderModel, instructions: Ragge
 }
 
 function* compile(model: EncoderDecoderModel, instructions: Ragged): Sliced<HintTasks> {
-  return yield* withSharedKeys(model, packed(model, yield* model.encodeTasks(instructions)));
+  const encoded = yield* model.encodeTasks(instructions);
+  return yield* withSharedKeys(
+    model,
+    packed(model, encoded, { keepsTensors: !canRegenerate(model, encoded) }),
+  );
 }
 
 /**
  * Tasks whose modules and encoded instructions exist already, as in a task file. Modules with a value that is no finite
  * number make the result fail with NUMERIC where the model's weights are packed.
  *
- * @param shared keys and values of the instructions, where they exist too: of this model in its present dtype
+ * @param options `shared`: keys and values of the instructions, where they exist too: of this model in its present dtype;
+ *   `keepsTensors` false where nobody asks for the modules' matrices as they were given
  */
 export function restoreTasks(
   model: EncoderDecoderModel,
   encoded: EncodedTasks,
-  shared?: readonly SharedKeys[],
+  options: { shared?: readonly SharedKeys[] | undefined; keepsTensors?: boolean } = {},
 ): Promise<HintTasks> {
-  return model.device.inSlices(model.device.tidied(restore(model, encoded, shared)));
+  return model.device.inSlices(model.device.tidied(restore(model, encoded, options)));
 }
 
 /**
@@ -55,9 +60,13 @@ export function regenerateTasks(
 }
 
 /** {@link restoreTasks} of tensors that go with it where it fails. */
-export async function takenIn(model: EncoderDecoderModel, encoded: EncodedTasks): Promise<HintTasks> {
+export async function takenIn(
+  model: EncoderDecoderModel,
+  encoded: EncodedTasks,
+  options: { keepsTensors?: boolean } = {},
+): Promise<HintTasks> {
   try {
-    return await restoreTasks(model, encoded);
+    return await restoreTasks(model, encoded, options);
   } catch (error) {
     encoded.instructions?.rows.dispose();
     for (const { tensor } of encoded.modules.values()) tensor.dispose();
@@ -72,15 +81,15 @@ export function asTuned(tasks: HintTasks): HintTasks {
 
 function* regenerate(model: EncoderDecoderModel, instructions: EncodedInstructions): Sliced<HintTasks> {
   const modules = model.hypernetwork ? yield* model.hypernetwork.generate(instructions) : new Map();
-  return yield* withSharedKeys(model, packed(model, { instructions, modules }));
+  return yield* withSharedKeys(model, packed(model, { instructions, modules }, { keepsTensors: false }));
 }
 
 function* restore(
   model: EncoderDecoderModel,
   encoded: EncodedTasks,
-  shared: readonly SharedKeys[] | undefined,
+  { shared, keepsTensors = true }: { shared?: readonly SharedKeys[] | undefined; keepsTensors?: boolean },
 ): Sliced<HintTasks> {
-  const ready = packed(model, encoded, { finite: true });
+  const ready = packed(model, encoded, { finite: true, keepsTensors });
   if (shared) return hintTasks(ready, shared, model.inferenceDType);
   return yield* withSharedKeys(model, ready);
 }
@@ -89,11 +98,24 @@ function* restore(
 function packed(
   model: EncoderDecoderModel,
   encoded: EncodedTasks,
-  options: { finite?: boolean } = {},
+  options: { keepsTensors: boolean; finite?: boolean },
 ): EncodedTasks {
   const dtype = model.inferenceWeights?.moduleDType;
   if (!dtype) return encoded;
   return { ...encoded, modules: packModules(encoded.modules, dtype, options) };
+}
+
+/** Whether the hypernetwork makes the modules again, with the values that they have, of what a task keeps. */
+function canRegenerate({ hypernetwork }: EncoderDecoderModel, { instructions }: EncodedTasks): boolean {
+  return hypernetwork !== undefined && instructions !== undefined;
+}
+
+/** The modules with their matrices as they were generated: made again where a task keeps them packed alone. */
+export function* wholeModules(model: EncoderDecoderModel, { encoded }: HintTasks): Sliced<TaskModules> {
+  const { modules, instructions } = encoded;
+  const isWhole = [...modules.values()].every(({ tensor }) => !tensor.disposed);
+  if (isWhole || !model.hypernetwork) return modules;
+  return yield* model.hypernetwork.generate(instructions);
 }
 
 function* withSharedKeys(model: EncoderDecoderModel, encoded: EncodedTasks): Sliced<HintTasks> {
@@ -118,7 +140,10 @@ function hintTasks(encoded: EncodedTasks, shared: readonly SharedKeys[], dtype: 
   const modules = [...encoded.modules.values()];
   const tensors: Tensor[] = [
     ...(instructions ? [instructions.rows] : []),
-    ...modules.flatMap(({ tensor, packed }) => [tensor, ...(packed ? packedTensors(packed) : [])]),
+    ...modules.flatMap(({ tensor, packed }) => [
+      ...(tensor.disposed ? [] : [tensor]),
+      ...(packed ? packedTensors(packed) : []),
+    ]),
     ...shared.flatMap(({ sharedKey, sharedValue }) => [sharedKey, sharedValue]),
   ];
   // Modules that are mapped from a file take no memory of the device.

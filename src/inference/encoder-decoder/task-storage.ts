@@ -21,7 +21,7 @@ import {
   MAX_INSTRUCTION_TOKENS,
   type TaskMetadata,
 } from '../contract/task-metadata.js';
-import { asTuned, restoreTasks, type HintTasks } from './compile.js';
+import { asTuned, restoreTasks, wholeModules, type HintTasks } from './compile.js';
 
 /**
  * Files of tasks whose instruction a hypernetwork has read: the modules, the encoded instruction, and the keys and values
@@ -36,20 +36,32 @@ export const hintStorage: TaskStorage<EncoderDecoderModel, HintTasks> = {
   read,
 };
 
-function stored(_model: EncoderDecoderModel, { encoded, shared, dtype }: HintTasks): StoredTask {
-  const whole = (name: string, tensor: Tensor): StoredTaskTensor => ({
+async function stored(model: EncoderDecoderModel, tasks: HintTasks): Promise<StoredTask> {
+  const { encoded, shared, dtype } = tasks;
+  const { device } = model;
+  const modules = await device.inSlices(device.tidied(wholeModules(model, tasks)));
+  const again = modules === encoded.modules ? [] : [...modules.values()].map(({ tensor }) => tensor);
+  const release = (): void => {
+    for (const tensor of again) tensor.dispose();
+  };
+  const whole = (name: string, tensor: Tensor, dtype: ops.FloatDType = 'f32'): StoredTaskTensor => ({
     name,
     shape: tensor.shape,
     parts: [tensor],
+    dtype,
   });
-  const tensors = [...encoded.modules].map(([name, { tensor }]) => whole(name, tensor));
+  // What was trained may be trained further, from the values that it has.
+  const isRounded = dtype !== 'f32' && tasks.encodedInstructions !== undefined;
+  const tensors = [...modules].map(([name, { tensor }]) =>
+    whole(name, tensor, isRounded && isMatrixModule(name) ? 'bf16' : 'f32'),
+  );
   if (encoded.instructions) tensors.push(whole(INSTRUCTION, encoded.instructions.rows));
-  const slots = Object.fromEntries([...encoded.modules].map(([name, module]) => [name, module.slots]));
+  const slots = Object.fromEntries([...modules].map(([name, module]) => [name, module.slots]));
   const keys = shared.flatMap(({ sharedKey, sharedValue }) => [sharedKey, sharedValue]);
   const [key] = keys;
-  if (!key) return { tensors, slots };
+  if (!key) return { tensors, slots, release };
   tensors.push({ name: INSTRUCTION_KEYS, shape: [keys.length, ...key.shape], parts: keys });
-  return { tensors, slots, keys: dtype };
+  return { tensors, slots, keys: dtype, release };
 }
 
 function expected(
@@ -77,7 +89,8 @@ function expected(
     refuse(`it claims keys and values of the instruction, which ${isFirst ? 'files of its version' : 'tasks of this model'} do not have`); // prettier-ignore
   if (keys === undefined && hasFusion && !isFirst)
     refuse('it does not say what its keys and values of the instruction were computed in (keys)');
-  return { slots, tensors };
+  const rounded = new Set<string>(table.map(({ name }) => name).filter(isMatrixModule));
+  return { slots, tensors, rounded };
 }
 
 /** Tokens of the encoded instruction. */
@@ -101,7 +114,7 @@ async function read(
     const offsets = Int32Array.of(0, rows);
     const instructions = { rows: await tensors.read(INSTRUCTION, [rows, model.config.dModel]), offsets };
     const shared = await readKeys(tensors, metadata, model, offsets);
-    compiled = await restoreTasks(model, { modules, instructions }, shared);
+    compiled = await restoreTasks(model, { modules, instructions }, { shared });
     await tensors.check(settled(compiled, signal));
     for (const { tensor, inFile } of modules.values()) if (inFile) releasePages(tensor);
     // The windows into it keep its buffer alive.
@@ -176,13 +189,17 @@ class TaskTensors {
   async read(name: string, shape: readonly number[]): Promise<Tensor> {
     const { device } = this;
     using window = this.window(name);
-    const tensor = device.keep(window ? ops.copy(window) : device.tensor(null, shape, 'f32'));
-    this.tensors.set(name, tensor);
+    const held = this.file.tensors.get(name)?.dtype === 'BF16' ? 'bf16' : 'f32';
+    const stored = device.keep(window ? ops.copy(window) : device.tensor(null, shape, held));
+    this.tensors.set(name, stored);
     let at = 0;
     for await (const piece of window ? [] : this.file.pieces(name, this.signal)) {
-      device.write(tensor, piece, at);
+      device.write(stored, piece, at);
       at += piece.length;
     }
+    const tensor = held === 'f32' ? stored : device.keep(ops.cast(stored, 'f32'));
+    this.tensors.set(name, tensor);
+    if (tensor !== stored) stored.dispose();
     ops.addSquareNorm(tensor, this.norm);
     if (this.dtype === 'f32') return tensor;
     const rounded = device.keep(ops.cast(tensor, this.dtype));

@@ -8,7 +8,7 @@ import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { HintError } from '../../util/errors.js';
 import type { TaskTuning } from '../contract/task-tuning.js';
-import { asTuned, takenIn, type HintTasks } from './compile.js';
+import { asTuned, takenIn, wholeModules, type HintTasks } from './compile.js';
 
 /**
  * Few-shot tuning from generated modules: adapters, prefixes and LoRA of a task are trained, the encoded instruction
@@ -16,10 +16,9 @@ import { asTuned, takenIn, type HintTasks } from './compile.js';
  */
 export const hintTuning: TaskTuning<EncoderDecoderModel, HintTasks> = { parameters, losses, tuned };
 
-function* parameters(
-  { hypernetwork }: EncoderDecoderModel,
-  { encoded }: HintTasks,
-): Sliced<Map<string, Tensor>> {
+function* parameters(model: EncoderDecoderModel, task: HintTasks): Sliced<Map<string, Tensor>> {
+  const { hypernetwork } = model;
+  const { encoded } = task;
   if (!hypernetwork?.readsInstruction || encoded.modules.size === 0) {
     throw new HintError(
       'NOT_SUPPORTED',
@@ -27,7 +26,7 @@ function* parameters(
     );
   }
   const copies = new Map<string, Tensor>();
-  for (const [name, { tensor }] of encoded.modules) {
+  for (const [name, { tensor }] of yield* wholeModules(model, task)) {
     copies.set(name, copyOf(tensor, 'f32'));
     yield;
   }

@@ -1,7 +1,12 @@
 import type { SafetensorsFile } from '../../formats/safetensors/file.js';
 import type { AnyModel } from '../../model/family.js';
 import type { ExpectedTask, Refuse } from '../contract/family.js';
-import { damaged, MAX_INSTRUCTION_TOKENS, type TaskMetadata } from '../contract/task-metadata.js';
+import {
+  damaged,
+  MAX_INSTRUCTION_TOKENS,
+  ROUNDED_FORMAT,
+  type TaskMetadata,
+} from '../contract/task-metadata.js';
 import { familyOf } from '../families/registry.js';
 
 /**
@@ -16,11 +21,14 @@ export function checkTaskFits(file: SafetensorsFile, metadata: TaskMetadata, mod
   };
   const { vocabSize } = model.config;
   const family = familyOf(model);
-  const { slots, tensors } =
-    family.storage?.(model)?.expected(file, metadata, model, refuse) ??
-    (family.readsInstruction(model)
-      ? expectedOfInstruction(metadata, family.mostInstructionTokens?.(model), refuse)
-      : expectedOfInputPrefix(metadata, refuse));
+  const {
+    slots,
+    tensors,
+    rounded = new Set<string>(),
+  }: ExpectedTask = family.storage?.(model)?.expected(file, metadata, model, refuse) ??
+  (family.readsInstruction(model)
+    ? expectedOfInstruction(metadata, family.mostInstructionTokens?.(model), refuse)
+    : expectedOfInputPrefix(metadata, refuse));
   const { source, inputPrefix } = metadata;
   const { formats } = family.prompts(model);
   if (source && !formats.includes(source.format))
@@ -38,8 +46,10 @@ export function checkTaskFits(file: SafetensorsFile, metadata: TaskMetadata, mod
   for (const [name, shape] of tensors) {
     const info = file.tensors.get(name);
     if (!info) return refuse(`the tensor ${name} is missing`);
-    if (info.dtype !== 'F32' || info.shape.join() !== shape.join())
-      refuse(`the tensor ${name} is ${info.dtype} [${info.shape.join(', ')}], expected F32 [${shape.join(', ')}]`); // prettier-ignore
+    const mayBeRounded = file.metadata.get('format') === ROUNDED_FORMAT && rounded.has(name);
+    const isFloat = info.dtype === 'F32' || (mayBeRounded && info.dtype === 'BF16');
+    if (!isFloat || info.shape.join() !== shape.join())
+      refuse(`the tensor ${name} is ${info.dtype} [${info.shape.join(', ')}], expected F32${mayBeRounded ? ' or BF16' : ''} [${shape.join(', ')}]`); // prettier-ignore
   }
   const more = [...file.tensors.keys()].find((name) => !tensors.has(name));
   if (more !== undefined) refuse(`it has a tensor ${JSON.stringify(more)}, which no task of this model has`);

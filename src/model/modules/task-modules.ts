@@ -13,6 +13,7 @@ import type { AdaptationName } from './adaptation-name.js';
 
 /** One kind of generated tensor for all tasks of a batch: [tasks, slots.length, ...shape]. */
 export interface GeneratedTensor {
+  /** Given back (`disposed`) where `packed` is all that is read of it and it can be made again. */
   tensor: Tensor;
   /** The model's slots it holds, in order; slots that nothing reads are not generated. */
   slots: readonly number[];
@@ -146,17 +147,21 @@ export function isMatrixModule(name: AdaptationName): boolean {
 /**
  * The modules with what matrix products read of them packed; `finite` as in `packWeight`. What was packed belongs to the
  * caller.
+ *
+ * @param options `keepsTensors` false gives back what was packed: a task then takes half the memory
  */
 export function packModules(
   modules: TaskModules,
   dtype: WeightDType,
-  options: { finite?: boolean } = {},
+  { keepsTensors, ...options }: { keepsTensors: boolean; finite?: boolean },
 ): TaskModules {
   return new Map(
-    [...modules].map(([name, module]) => [
-      name,
-      isMatrixModule(name) ? { ...module, packed: packWeight(module.tensor, dtype, options) } : module,
-    ]),
+    [...modules].map(([name, module]) => {
+      if (!isMatrixModule(name)) return [name, module];
+      const packed = packWeight(module.tensor, dtype, options);
+      if (!keepsTensors) module.tensor.dispose();
+      return [name, { ...module, packed }];
+    }),
   );
 }
 

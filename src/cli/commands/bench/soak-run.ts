@@ -10,6 +10,7 @@ import { initialiseParameters } from '../../../model/parameters/initialise.js';
 import { uniforms } from '../../../benchmark/random-model.js';
 import { Device } from '../../../tensor/device.js';
 import { watchEventLoopLag, type EventLoopLag } from '../../../util/event-loop-lag.js';
+import { compareWays, type WaysReport } from './soak-ways.js';
 import { packageRoot } from '../../../util/package-root.js';
 
 export interface SoakOptions {
@@ -34,6 +35,8 @@ export interface SoakReport {
   /** Bytes of tensors on the device, and of the process, after each round. */
   memory: { deviceBytes: number; rss: number }[];
   tasks: TaskCacheMetrics;
+  /** The same requests by `engine.submit` and by `task.stream`, in turns, when the rest is done. */
+  ways: WaysReport;
 }
 
 const RSS_SLACK = 64 * 1024 * 1024;
@@ -66,7 +69,8 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   const engine = new Engine(model, tokenizer, false, { taskCache: { maxBytes } });
   const endWatch = watchEventLoopLag();
   try {
-    return await serve(engine, options, endWatch);
+    const report = await serve(engine, options, endWatch);
+    return { ...report, ways: await ways(engine, options) };
   } finally {
     endWatch();
     await engine.close();
@@ -79,7 +83,7 @@ async function serve(
   engine: Engine,
   { requests, clients, tasks, rounds, signal, onProgress }: SoakOptions,
   endWatch: () => EventLoopLag,
-): Promise<SoakReport> {
+): Promise<Omit<SoakReport, 'ways'>> {
   const began = performance.now();
   const uniform = uniforms(7);
   const latencies: number[] = [];
@@ -116,16 +120,28 @@ async function serve(
   };
 }
 
+/** Few enough tasks that none has to be compiled meanwhile. */
+async function ways(engine: Engine, { clients, tasks, requests, signal }: SoakOptions): Promise<WaysReport> {
+  const held = await Promise.all(
+    Array.from({ length: Math.min(20, tasks) }, (_, task) => engine.tasks.get(definitionOf(task))),
+  );
+  const each = Math.max(clients, Math.ceil(requests / 25));
+  try {
+    return await compareWays(engine, held, inputOf, { requests: each, clients, rounds: 5, signal });
+  } finally {
+    for (const task of held) task.dispose();
+  }
+}
+
 /** One random request; milliseconds until it was answered, undefined where it was cancelled before. */
 async function request(engine: Engine, uniform: () => number, tasks: number): Promise<number | undefined> {
   const stop = new AbortController();
   const timer = uniform() < 0.05 ? setTimeout(() => stop.abort(), uniform() * 20) : undefined;
-  const words = Math.ceil(uniform() * uniform() * 60);
   const began = performance.now();
   try {
     await engine.submit({
       task: definitionOf(Math.floor(uniform() * tasks)),
-      input: Array.from({ length: words + 1 }, () => NAMES[Math.floor(uniform() * NAMES.length)]).join(' '),
+      input: inputOf(uniform),
       maxTokens: 1 + Math.floor(uniform() * 32),
       signal: stop.signal,
     });
@@ -139,6 +155,11 @@ async function request(engine: Engine, uniform: () => number, tasks: number): Pr
 }
 
 const NAMES = ['cat', 'green', 'salad', 'red', 'dog', 'Paris', 'drum', 'plum', 'Oscar', 'water', 'baker'];
+
+function inputOf(uniform: () => number): string {
+  const words = Math.ceil(uniform() * uniform() * 60);
+  return Array.from({ length: words + 1 }, () => NAMES[Math.floor(uniform() * NAMES.length)]).join(' ');
+}
 
 function definitionOf(task: number): { definition: string } {
   return { definition: `Say word number ${task} of the list.` };
