@@ -52,6 +52,7 @@ describe('the bench of servers', () => {
     expect(hint).toMatchObject({ inputTokens: 44, instructionTokens: 69, tasks: 3 });
     expect(hf).toMatchObject({ inputTokens: 133, setting: { batch: 2, memory: 'kept' } });
     expect(part.gaps!.compileSeconds).toBeGreaterThan(0);
+    expect(part.gaps!.quiet).toBeGreaterThan(0);
     expect(part.gaps!.compiling).toBeGreaterThan(0);
   });
 

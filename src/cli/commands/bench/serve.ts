@@ -54,7 +54,7 @@ export function addServeBenchCommand(bench: Command): void {
         'behind FastAPI and uvicorn reads the instruction with every request (in the Python that HINT_PEER_PYTHON names, else python3;\n' +
         'left out where it is not installed), at its fastest batch, memory and attention, which are found first. With long instructions, a\n' +
         'decoder-only model of equal FLOPs per input token, with its own prefix cache, is compared. Also tells what compiling an\n' +
-        'instruction does to the streams of others. A whole run takes about 60 times --seconds, and some minutes.',
+        'instruction does to the streams of others. A whole run takes about 40 times --seconds, and some minutes.',
     )
     .addOption(sizeOption('base'))
     .addOption(adapterSizeOption())
@@ -81,8 +81,8 @@ export function addServeBenchCommand(bench: Command): void {
       wholeNumber('--long-instruction', 16, 8000),
       2000,
     )
-    .option('--seconds <n>', 'of each load', wholeNumber('--seconds', 1, 3600), 12)
-    .option('--rounds <n>', 'loads of each kind, in turns', wholeNumber('--rounds', 1), 3)
+    .option('--seconds <n>', 'of each load', wholeNumber('--seconds', 1, 3600), 10)
+    .option('--rounds <n>', 'loads of each kind, in turns', wholeNumber('--rounds', 1), 2)
     .addOption(threadsOption())
     .option('--quick', 'rehearse in a minute with a tiny shape, few tasks and loads of a second', false)
     .option('--chart <file>', 'latency over load as SVG; an older one is replaced')
