@@ -60,6 +60,8 @@ export async function bundle(root, { others = [] } = {}) {
       onnx: 'dist/benchmark/onnx-worker.js',
       scaling: 'dist/benchmark/scaling/scaling-worker.js',
       serve: 'dist/server/worker/main.js',
+      'bench-server': 'dist/benchmark/serve/server-worker.js',
+      'bench-load': 'dist/benchmark/serve/load-worker.js',
     },
   };
   const written = new Set();

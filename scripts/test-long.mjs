@@ -6,6 +6,7 @@
 //     ranks      runs of several processes, of which one is killed at 40 random moments; needs Open MPI, and compares MPICH
 //     package    the tarballs of `npm run package`, installed into empty projects on Debian without build tools; needs root
 //     sanitize   the native library and the low-level API under ASan and UBSan, the stream under TSan
+//     serve      half an hour of clients that come, go and vanish at a server with workers; memory must stay flat
 //     soak       thousands of mixed requests; memory must stay flat
 //     --no-record  leaves docs/reliability.md as it is
 import { spawnSync } from 'node:child_process';
@@ -33,6 +34,10 @@ const PARTS = {
   },
   package: { command: ['node', 'scripts/test-package.mjs'] },
   sanitize: { command: ['node', 'scripts/test-sanitize.mjs'] },
+  serve: {
+    command: ['npx', '--no-install', 'vitest', 'run', 'test/server/soak.test.ts'],
+    environment: { HINT_TEST_SOAK_SECONDS: process.env.HINT_TEST_SOAK_SECONDS ?? '1800' },
+  },
   soak: {
     command: ['node', 'dist/bundle/cli/main.js', 'bench', 'soak', '--json'],
     // The counts are read from the command's output, because a command for users writes no file of counts.

@@ -56,7 +56,6 @@ class Peer:
 
     def generate(self, request):
         model = self.models[request.get("dtype", "f32")].eval()
-        attend(model, request.get("attention"))
         tokens = request["tokens"]
         inputs = request["inputs"]
         batch = request["batch"]
@@ -64,17 +63,7 @@ class Peer:
         synchronize()
         begin = time.perf_counter()
         for at in range(0, len(inputs), batch):
-            ids, mask = pad(inputs[at : at + batch], 0)
-            with torch.inference_mode(), autocast(ids.device, request):
-                out = model.generate(
-                    input_ids=ids,
-                    attention_mask=mask,
-                    max_new_tokens=tokens,
-                    min_new_tokens=tokens,
-                    do_sample=False,
-                    num_beams=1,
-                    use_cache=True,
-                )
+            out = continuations(model, inputs[at : at + batch], tokens, request)
             generated.add(int(out.shape[1]) - 1)
         synchronize()
         seconds = time.perf_counter() - begin
@@ -124,6 +113,22 @@ class Peer:
             # Far more than there are kinds of blocks: layers do not share them, and beyond a limit run uncompiled.
             **({} if self.graphs is None else {"compiledGraphs": self.graphs["unique_graphs"]}),
         }
+
+
+def continuations(model, rows, tokens, request):
+    """Exactly `tokens` greedy tokens after the start of each row, as a tensor of ids."""
+    attend(model, request.get("attention"))
+    ids, mask = pad(rows, 0)
+    with torch.inference_mode(), autocast(ids.device, request):
+        return model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=tokens,
+            min_new_tokens=tokens,
+            do_sample=False,
+            num_beams=1,
+            use_cache=True,
+        )
 
 
 def autocast(device, request):

@@ -42,6 +42,16 @@ export function startHuggingFace(memory: PeerMemory, signal?: AbortSignal): Prom
 }
 
 /**
+ * Hugging Face transformers behind FastAPI and uvicorn with the same Python. Its requests stand in bench/peers/hf_serve.py.
+ *
+ * @throws HintError NOT_SUPPORTED when that Python cannot import torch, transformers, fastapi and uvicorn; ABORTED
+ */
+export function startHuggingFaceServer(memory: PeerMemory, signal?: AbortSignal): Promise<PeerProcess> {
+  const modules = 'torch, transformers, fastapi and uvicorn';
+  return startPython('Hugging Face transformers behind FastAPI', 'hf_serve.py', modules, memory, signal);
+}
+
+/**
  * PyTorch's DistributedDataParallel with the same Python. Its requests stand in bench/peers/ddp_t5.py.
  *
  * @throws HintError NOT_SUPPORTED when that Python cannot import torch and transformers; ABORTED

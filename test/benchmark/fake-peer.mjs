@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // Replaces the Python of the peers: answers their requests with seconds that depend on the setting and not on a clock.
+import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 
 const kept = process.env.MALLOC_ARENA_MAX === '1';
@@ -20,11 +21,32 @@ function seconds(rows, { batch, attention, autocast, parallel, compile, inputs }
   );
 }
 
+/** Answers every prompt at once with so many ids. */
+function serve(tokens) {
+  const server = createServer((request, response) => {
+    request.resume();
+    request.on('end', () => response.end(JSON.stringify({ ids: new Array(tokens).fill(7) })));
+  });
+  return new Promise((resolve) =>
+    server.listen(0, '127.0.0.1', () => resolve({ port: server.address().port })),
+  );
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
   const request = JSON.parse(line);
   const answers = {
     versions: () => ({ torch: '0', transformers: '0', ctranslate2: '0' }),
-    load: () => ({ torch: '0', transformers: '0', ctranslate2: '0', attention: 'sdpa', threads: 1 }),
+    serve: () => serve(request.tokens),
+    memory: () => ({ residentBytes: 1 << 21 }),
+    load: () => ({
+      torch: '0',
+      transformers: '0',
+      ctranslate2: '0',
+      fastapi: '0',
+      uvicorn: '0',
+      attention: 'sdpa',
+      threads: 1,
+    }),
     generate: () => ({
       seconds: seconds(request.inputs.length, request),
       tokens: request.tokens,
@@ -33,5 +55,5 @@ for await (const line of createInterface({ input: process.stdin })) {
     train: () => ({ seconds: seconds(request.inputs.length, request), paddedTokens: 200, usefulTokens: 100 }),
   };
   const refused = script.endsWith('hf_t5.py') && request.batch === 1;
-  console.log(JSON.stringify(refused ? { error: 'one at a time is refused' } : answers[request.do]()));
+  console.log(JSON.stringify(refused ? { error: 'one at a time is refused' } : await answers[request.do]()));
 }

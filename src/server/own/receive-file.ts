@@ -50,8 +50,14 @@ export async function receiveFile(
     );
     return hash.digest('hex');
   } catch (error) {
-    const failure = error instanceof ApiError ? error : ioError('write', 'the task file', error);
-    if (failure instanceof HintError) throw new ApiError(507, failure.message, { code: 'io' });
-    throw error;
+    throw error instanceof ApiError ? error : noPlace(error);
   }
+}
+
+/** The answer where a task file cannot be written; errors of other kinds are returned unchanged. */
+export function noPlace(cause: unknown): unknown {
+  const failure = ioError('write', 'the task file', cause);
+  return failure instanceof HintError && failure.code === 'IO'
+    ? new ApiError(507, failure.message, { code: 'io' })
+    : failure;
 }

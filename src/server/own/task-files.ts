@@ -8,7 +8,7 @@ import { SharedTask } from '../answering/shared-task.js';
 import type { TaskRegistry } from '../answering/task-registry.js';
 import { endingOf } from '../http/ending.js';
 import { ApiError } from '../http/errors.js';
-import { FILE, receiveFile, takeFiles } from './receive-file.js';
+import { FILE, noPlace, receiveFile, takeFiles } from './receive-file.js';
 import { TASK, TASK_FILE_QUERY, TASK_PARAMS, taskBody } from './schemas.js';
 import type { TaskFolder } from './task-folder.js';
 import { HintError } from '../../util/errors.js';
@@ -113,8 +113,10 @@ async function load(
   return training ? { ...instruction, trained: new SharedTask(task, digest) } : instruction;
 }
 
-/** An error that names no file of the server. */
+/** An error that names no file of the server; one of its disk is told as such. */
 function withoutPath(error: unknown, path: string): unknown {
-  if (!(error instanceof HintError) || !error.message.includes(path)) return error;
+  if (!(error instanceof HintError)) return error;
+  if (error.code === 'IO') return noPlace(error.cause);
+  if (!error.message.includes(path)) return error;
   return new HintError(error.code, error.message.replaceAll(path, 'The task file'), { cause: error });
 }

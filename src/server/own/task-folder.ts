@@ -1,18 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { HintError } from '../../util/errors.js';
 import { dropTemporary, temporaryFolder } from '../../util/temporary.js';
+import { noPlace } from './receive-file.js';
 
 /** Where task files lie that were brought, or are being sent: a temporary folder of this process. */
 export class TaskFolder {
   private made: Promise<string> | undefined;
   private readonly pathOfTask = new Map<string, string>();
 
-  /** A path in the folder that nothing has; the folder is made at first use. @throws HintError IO */
+  /** A path in the folder that nothing has; the folder is made at first use. @throws ApiError 507 */
   async newPath(): Promise<string> {
     this.made ??= temporaryFolder('hint-served-tasks').catch((error: unknown) => {
       this.made = undefined;
-      throw error;
+      // The path is nobody's business but the server's.
+      throw error instanceof HintError ? noPlace(error.cause) : error;
     });
     return join(await this.made, `${randomBytes(12).toString('hex')}.safetensors`);
   }

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { addCompareCommand } from './compare.js';
 import { addLatencyCommand } from './latency.js';
 import { addScalingCommand } from './scaling.js';
+import { addServeBenchCommand } from './serve.js';
 import { addSoakCommand } from './soak.js';
 import { addTasksCommand } from './tasks.js';
 import { addTrainingCommand } from './training.js';
@@ -23,5 +24,6 @@ export function addBenchCommand(program: Command): void {
   addTasksCommand(bench);
   addTrainingCommand(bench);
   addScalingCommand(bench);
+  addServeBenchCommand(bench);
   addSoakCommand(bench);
 }
