@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, LoadCommand>> = {
   sweep: async () => (await import('./commands/sweep.js')).addSweepCommand,
   plot: async () => (await import('./commands/plot.js')).addPlotCommand,
   runs: async () => (await import('./commands/runs/command.js')).addRunsCommand,
+  publish: async () => (await import('./commands/publish.js')).addPublishCommand,
   reproduce: async () => (await import('./commands/reproduce/command.js')).addReproduceCommand,
   systems: async () => (await import('./commands/systems.js')).addSystemsCommand,
   eval: async () => (await import('./commands/eval/command.js')).addEvalCommand,

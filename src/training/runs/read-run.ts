@@ -13,7 +13,7 @@ export interface RunRecord {
   /** The logged steps in order. */
   readonly steps: readonly MetricsLine[];
   readonly validations: readonly ValidationLine[];
-  /** Whether its model of the last step is there. */
+  /** Whether it has taken all its steps, or as many as its patience allows, and written its model. */
   readonly isFinished: boolean;
 }
 
@@ -31,7 +31,17 @@ export async function readRun(path: string): Promise<RunRecord> {
     );
   const [config, steps] = [await directory.readConfig(), await directory.readMetrics()];
   const validations = await directory.readValidations();
-  return { path, config, steps, validations, isFinished: await isThere(join(directory.modelPath, 'config.json')) };
+  // A run that goes on with more steps still has the model of its earlier end.
+  const isAtEnd = (steps.at(-1)?.step ?? 0) >= config.steps || isOutOfPatience(config, validations);
+  const isFinished = isAtEnd && (await isThere(join(directory.modelPath, 'config.json')));
+  return { path, config, steps, validations, isFinished };
+}
+
+function isOutOfPatience({ validation }: TrainingConfig, lines: readonly ValidationLine[]): boolean {
+  const { patience } = validation ?? {};
+  if (patience === undefined) return false;
+  const best = lines.findLastIndex((line) => line.validation.isBest);
+  return lines.length - 1 - best >= patience;
 }
 
 // Folders below a folder of runs that are looked into: runs of a table of the paper lie four deep.
