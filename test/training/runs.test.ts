@@ -107,6 +107,13 @@ describe('a comparison of runs', () => {
     ]);
     expect(spreadOf([])).toBeUndefined();
   });
+
+  it('that differ only in where they computed and how often they wrote are one group', async () => {
+    const names = ['here', 'there'];
+    const changes = [{}, { device: 'cuda', threads: 3, saveEvery: 1, logEvery: 2, keepCheckpoints: 9 }];
+    const runs = await Promise.all(names.map((name, i) => recordOf(name, { config: { seed: i, ...changes[i] } })));
+    expect(compareRuns(runs)).toMatchObject({ groups: [{ runs: [0, 1] }], settings: [] });
+  });
 });
 
 describe('the curves of runs', () => {
