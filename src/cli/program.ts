@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, LoadCommand>> = {
   launch: async () => (await import('./commands/launch.js')).addLaunchCommand,
   plot: async () => (await import('./commands/plot.js')).addPlotCommand,
   runs: async () => (await import('./commands/runs/command.js')).addRunsCommand,
+  publish: async () => (await import('./commands/publish.js')).addPublishCommand,
   reproduce: async () => (await import('./commands/reproduce/command.js')).addReproduceCommand,
   systems: async () => (await import('./commands/systems.js')).addSystemsCommand,
   eval: async () => (await import('./commands/eval/command.js')).addEvalCommand,

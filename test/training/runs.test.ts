@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TrainingConfigInput } from '../../src/training/config/config.js';
 import { compareRuns, spreadOf } from '../../src/training/runs/compare-runs.js';
 import { drawCurves } from '../../src/training/runs/curves.js';
-import { findRuns, namesOfRuns, readRun, resultsOf } from '../../src/training/runs/read-run.js';
+import { findRuns, nameOfGroup, namesOfRuns, readRun, resultsOf } from '../../src/training/runs/read-run.js';
 import { writeChart } from '../../src/util/plot/png.js';
 import { tinyRun } from './run-setup.js';
 
@@ -65,6 +65,16 @@ describe('runs', () => {
     expect(await findRuns(paths[0]!)).toEqual([paths[0]]);
     expect(new Set(namesOfRuns(paths)).size).toBe(2);
     expect(namesOfRuns([join('x', 'one'), join('y', 'two')])).toEqual(['one', 'two']);
+    expect(namesOfRuns(['runs/sweep/a=1/seed-0', './runs/sweep/a=2/seed-0'])).toEqual([
+      'a=1/seed-0',
+      'a=2/seed-0',
+    ]);
+    expect(nameOfGroup(['a=1/seed-0', 'a=1/seed-1'])).toBe('a=1');
+    expect(nameOfGroup(['a=1/seed-0', 'a=2/seed-0'])).toBe('a=1/seed-0, a=2/seed-0');
+    expect(nameOfGroup(['a=1/seed-0'])).toBe('a=1/seed-0');
+    expect(nameOfGroup(['x', 'y'])).toBe('x, y');
+    expect(namesOfRuns(['/x/a', '/y/a'])).toEqual(['x/a', 'y/a']);
+    expect(namesOfRuns(['runs/a', 'runs/a'])).toEqual(['a', 'a']);
     await expect(findRuns(join(scratch, 'nowhere'))).rejects.toMatchObject({ code: expect.any(String) });
     await expect(readRun(folder)).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await expect(findRuns(folder, AbortSignal.abort())).rejects.toMatchObject({ code: 'ABORTED' });
@@ -106,6 +116,15 @@ describe('a comparison of runs', () => {
       { key: 'clipNorm', values: [undefined, 1] },
     ]);
     expect(spreadOf([])).toBeUndefined();
+  });
+
+  it('that differ only in where they computed and how often they wrote are one group', async () => {
+    const names = ['here', 'there'];
+    const changes = [{}, { device: 'cuda', threads: 3, saveEvery: 1, logEvery: 2, keepCheckpoints: 9 }];
+    const runs = await Promise.all(
+      names.map((name, i) => recordOf(name, { config: { seed: i, ...changes[i] } })),
+    );
+    expect(compareRuns(runs)).toMatchObject({ groups: [{ runs: [0, 1] }], settings: [] });
   });
 });
 

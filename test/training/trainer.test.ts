@@ -155,6 +155,16 @@ describe('Trainer', () => {
     expect(changed.every(([name]) => name.startsWith('hypernetwork.'))).toBe(true);
   });
 
+  it('gives each step its own time, also where two of them are reported at once', async () => {
+    const schedule = { ...SETTINGS.schedule, steps: 16 };
+    const { trainer } = tinyTrainer(device, { schedule, clipNorm: 1 });
+    const reports = await reportsOf(trainer, { settleAt: (step) => step % 2 === 0 });
+    const fastest = (isSettled: boolean): number =>
+      Math.max(...reports.filter(({ settled }) => settled === isSettled).map((one) => one.tokensPerSecond));
+    // The second of two reports came at once, and had a thousand times the rate of the first.
+    expect(fastest(true) / fastest(false)).toBeLessThan(20);
+  });
+
   it('gives back all memory of its steps', async () => {
     const { trainer } = tinyTrainer(device, { schedule: { ...SETTINGS.schedule, steps: 12 }, batchSize: 48 });
     const bytes: number[] = [];

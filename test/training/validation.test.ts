@@ -1,6 +1,6 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseTrainingConfig, type TrainingConfigInput } from '../../src/training/config/config.js';
 import { validationOf } from '../../src/training/config/validation-config.js';
@@ -151,6 +151,16 @@ describe('a run that is validated', () => {
     await expect(
       trainFromConfig(validated('other-examples', { validation: own, steps: 4 }), { resume: true }),
     ).rejects.toMatchObject({ code: 'INVALID_DATA', message: expect.stringContaining('best score so far') });
+  });
+
+  it('finds its validation data from any working directory, as it does its training data', async () => {
+    const file = join(scratch, 'elsewhere.jsonl');
+    await writeFile(file, `${JSON.stringify({ instruction: 'Say it again.', input: 'a', output: 'a' })}\n`);
+    const data = { kind: 'own', files: relative('', file) } as const;
+    const config = validated('elsewhere', { validation: { data, metric: 'loss' }, steps: 1 });
+    await trainFromConfig(config);
+    const { validation } = await new RunDirectory(config.output).readConfig();
+    expect(validation?.data).toMatchObject({ files: [file] });
   });
 
   it('is validated on P3 by rank classification', async () => {

@@ -24,7 +24,9 @@ describe('axes', () => {
     [[-3, 4], true, [-4, -2, 0, 2, 4]],
     [[0.31, 0.42], false, [0.3, 0.325, 0.35, 0.375, 0.4, 0.425]],
     [[7, 7], false, [0, 2, 4, 6, 8]],
-    [[0, 0], true, [0, 0.2, 0.4, 0.6, 0.8, 1]],
+    [[0, 0], true, [0, 1]],
+    [[1, 12], true, [0, 2, 4, 6, 8, 10, 12]],
+    [[1, 12.5], true, [0, 2.5, 5, 7.5, 10, 12.5]],
   ])('have round ticks around %j', (values, zero, ticks) => {
     const scale = linearScale(values, [0, 100], zero);
     expect(scale.ticks.map((tick) => Number(tick.toFixed(9)))).toEqual(ticks);

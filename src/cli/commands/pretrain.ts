@@ -4,7 +4,7 @@ import { parseTrainingConfig, type TrainingConfig } from '../../training/config/
 import { PRETRAINING } from '../../training/config/recipes.js';
 import { action } from '../support/context.js';
 import { amongRanks } from '../support/ranks.js';
-import { shellWord } from '../support/shell-word.js';
+import { shellWord } from '../../util/shell-word.js';
 import {
   addTrainingRunOptions,
   readSettings,

@@ -11,7 +11,7 @@ import {
   type TrainingRunOptions,
 } from '../support/run-settings.js';
 import { dataOption, kindOption } from '../support/dataset-options.js';
-import { shellWord } from '../support/shell-word.js';
+import { shellWord } from '../../util/shell-word.js';
 
 interface TrainOptions extends TrainingRunOptions {
   recipe?: string;
@@ -38,7 +38,7 @@ export function addTrainCommand(program: Command): void {
   addTrainingRunOptions(command)
     .addHelpText(
       'after',
-      '\nExamples:\n  $ hint train --data natural-instructions --system hint --recipe sni --init t5-base-lm-adapt --output runs/hint\n' +
+      '\nEvery setting, with its range and default, is in docs/configuration.md of the package.\n\nExamples:\n  $ hint train --data natural-instructions --system hint --recipe sni --init t5-base-lm-adapt --output runs/hint\n' +
         '  $ hint train --config hint.json --set batchSize=32 --set model.hint.adapterSize=64\n  $ hint train --config hint.json --device cuda --set computeDtype=bf16\n  $ hint train --data natural-instructions --system lora --size small --set model.tokenizer=t5-base --output runs/lora\n  $ hint train --resume runs/lora --set steps=2000\n  $ hint train --config hint.json --set validation.split=test --set validation.every=100 --set validation.patience=5',
     )
     .action(

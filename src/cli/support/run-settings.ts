@@ -15,7 +15,7 @@ import type { Group } from '../../distributed/group.js';
 import { Progress } from './progress.js';
 import { collect, jsonOption } from './options.js';
 import { MODEL_NAME, modelFolder } from './model-name.js';
-import { shellWord } from './shell-word.js';
+import { shellWord } from '../../util/shell-word.js';
 
 /** Options of every command that trains into a run directory. */
 export interface TrainingRunOptions {

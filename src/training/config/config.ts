@@ -36,10 +36,11 @@ import {
   withValidationDefaults,
 } from './validation-config.js';
 
-const configSchema = z.strictObject({
+/** All settings of a run, which docs/configuration.md lists. */
+export const configSchema = z.strictObject({
   ...modelPart.shape,
   ...dataPart.shape,
-  /** The run directory. */
+  /** The run's folder. */
   output: text(),
   ...lengthPart.shape,
   ...batchPart.shape,

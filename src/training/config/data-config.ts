@@ -7,17 +7,23 @@ import { textSchema } from './text-config.js';
 
 /** Tasks of Super-NaturalInstructions. */
 const sniSchema = z.strictObject({
+  /** Which data these are. */
   kind: z.literal('sni').default('sni'),
   /** A Super-NaturalInstructions checkout: holds tasks/ and splits/. */
   directory: path(),
   /** Folder under splits/. */
   track: path().default('default'),
+  /** Which tasks: those of train_tasks.txt or test_tasks.txt. */
   split: z.enum(['train', 'test']).default('train'),
   /** Positive examples in the instruction: 0 is the paper's Def, 2 its Def + 2 Pos. */
   positives: count(0).default(0),
+  /** Most examples of each task. */
   instancesPerTask: count(1).default(100),
+  /** Where an instruction is cut off, end included. */
   maxInstructionTokens: count(1).default(1024),
+  /** Where an input is cut off, end included. */
   maxInputTokens: count(1).default(1024),
+  /** Where a target is cut off, end included. */
   maxTargetTokens: count(1).default(256),
   /** Where tokenised tasks are kept between runs; nowhere by default. */
   cache: path().optional(),
@@ -25,9 +31,11 @@ const sniSchema = z.strictObject({
 
 /** Prompted examples of P3. */
 const p3Schema = z.strictObject({
+  /** Which data these are. */
   kind: z.literal('p3'),
   /** Holds templates.json, splits.json and train/. */
   directory: path(),
+  /** Which datasets, as splits.json divides them. */
   split: z.enum(['train', 'eval', 'fewshot', 'extra']).default('train'),
   /** Only these datasets of the split. */
   datasets: z.array(path()).min(1).optional(),
@@ -39,8 +47,11 @@ const p3Schema = z.strictObject({
   cap: count(1).default(MIXTURE_CAP),
   /** Whether tasks are mixed by the rows that are there, or as the published mixture is. */
   mixture: z.enum(['rows', 'published']).default('rows'),
+  /** Where an instruction is cut off, end included. */
   maxInstructionTokens: count(1).default(P3_LIMITS.maxInstructionTokens),
+  /** Where an input is cut off, end included. */
   maxInputTokens: count(1).default(P3_LIMITS.maxInputTokens),
+  /** Where a target is cut off, end included. */
   maxTargetTokens: count(1).default(P3_LIMITS.maxTargetTokens),
   /** Where tokenised lines are kept between runs; with it, examples stay on disk instead of in memory. */
   cache: path().optional(),
@@ -48,6 +59,7 @@ const p3Schema = z.strictObject({
 
 /** Records of a user's own: instruction, input and output. */
 const ownSchema = z.strictObject({
+  /** Which data these are. */
   kind: z.literal('own'),
   /** Files, folders and glob patterns: JSON lines or lists, CSV, TSV, each also as .gz, and parquet. */
   files: z.union([path().transform((one) => [one]), z.array(path()).min(1)]),
@@ -61,8 +73,11 @@ const ownSchema = z.strictObject({
   splitBy: z.enum(SPLIT_UNITS).default('example'),
   /** How many of a record's examples the instruction shows. */
   positives: count(0).default(0),
+  /** Where an instruction is cut off, end included. */
   maxInstructionTokens: count(1).default(1024),
+  /** Where an input is cut off, end included. */
   maxInputTokens: count(1).default(1024),
+  /** Where a target is cut off, end included. */
   maxTargetTokens: count(1).default(256),
   /** Where tokenised records are kept between runs; nowhere by default. */
   cache: path().optional(),
@@ -81,7 +96,10 @@ export const labelledDataSchema = z.discriminatedUnion('kind', [SCHEMAS.sni, SCH
 });
 
 /** What a run draws its examples from. */
-export const dataPart = z.strictObject({ data: dataSchema });
+export const dataPart = z.strictObject({
+  /** What it trains on; `kind` says which data it is. */
+  data: dataSchema,
+});
 export type DataSettings = z.infer<typeof dataPart>;
 
 /** Settings of one kind of data, defaults filled in. */

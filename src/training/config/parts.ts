@@ -15,6 +15,7 @@ export type LengthSettings = z.infer<typeof lengthPart>;
 
 /** How many examples an update is made from, and how many tokens are computed together. */
 export const batchPart = z.strictObject({
+  /** Examples of an update. */
   batchSize: count(1).default(1024),
   /** Tokens per microbatch; bounds memory, changes results only in rounding and dropout masks. */
   tokenBudget: count(1).default(16384),
@@ -23,7 +24,9 @@ export type BatchSettings = z.infer<typeof batchPart>;
 
 /** How the learning rate changes over a run. */
 export const ratePart = z.strictObject({
+  /** The highest rate, which the warm-up rises to. */
   learningRate: z.number().positive().default(1e-3),
+  /** What the rate does behind the warm-up: stay, fall in a line or half a wave to 0, or fall with the root of the step. */
   schedule: z.enum(SCHEDULES).default('constant'),
   /** Updates over which the rate rises to `learningRate`. */
   warmupSteps: count(0).default(0),
@@ -34,14 +37,18 @@ export type RateSettings = z.infer<typeof ratePart>;
 
 /** What the loss of a step is computed with. */
 export const lossPart = z.strictObject({
+  /** Share of the activations that are set to 0 in training, in the model. */
   dropout: share().default(0.1),
+  /** The same within the generators of the hypernetwork. */
   generatorDropout: share().default(0),
+  /** Weight of the squared logarithm of the softmax's sum, which keeps logits small (method §6). */
   zLoss: z.number().min(0).default(1e-4),
 });
 export type LossSettings = z.infer<typeof lossPart>;
 
 /** What all randomness of a run follows from. */
 export const seedPart = z.strictObject({
+  /** What new weights, the order of examples and dropout masks follow from. */
   seed: z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
 });
 export type SeedSettings = z.infer<typeof seedPart>;

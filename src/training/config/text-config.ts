@@ -7,6 +7,7 @@ const path = () => z.string().min(1);
 
 /** Plain text for pretraining a hypernetwork. */
 export const textSchema = z.strictObject({
+  /** Which data these are. */
   kind: z.literal('text'),
   /** Files, folders and glob patterns: JSON lines and .txt, each also as .gz, and parquet. */
   files: z.union([path().transform((one) => [one]), z.array(path())]).default([]),
@@ -18,6 +19,7 @@ export const textSchema = z.strictObject({
   objective: z.enum([...TEXT_OBJECTIVES, 'none']).default('hint'),
   /** Split points of `hint` from two random words, or from one as in the original. */
   splits: z.enum(['independent', 'faithful']).default('independent'),
+  /** Tokens of a segment. */
   segmentTokens: count(MIN_SEGMENT_TOKENS).default(512),
   /** Longer documents give one random chunk of so many tokens. */
   maxDocumentTokens: count(1).default(65_536),

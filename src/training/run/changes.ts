@@ -25,20 +25,25 @@ const FIXED = [
   'seed',
 ];
 
+/** Where a run computes and how often it writes: its scores do not depend on it. */
+export const PLACES: readonly string[] = [
+  'device',
+  'threads',
+  'memoryBudget',
+  'saveEvery',
+  'keepCheckpoints',
+  'logEvery',
+  'tensorboard',
+];
+
 /**
  * What a resumed run may have differently and stay the same run, but for rounding: where it computes, reads and writes, and how
  * often it saves. Of the data, their content decides.
  */
 const FREE = [
+  ...PLACES,
   'output',
-  'device',
-  'threads',
-  'memoryBudget',
   'recompute',
-  'saveEvery',
-  'keepCheckpoints',
-  'logEvery',
-  'tensorboard',
   'model',
   'data',
   'validation.batchSize',

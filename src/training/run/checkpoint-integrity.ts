@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { open, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { HintError, throwIfAborted } from '../../util/errors.js';
@@ -8,7 +8,7 @@ import { checkModelConfig } from '../../model/families/open-model.js';
 import { openSafetensors, toFloat32InPieces } from '../../formats/safetensors/file.js';
 import { writeFileAtomic } from '../../util/atomic-file.js';
 import { check } from '../../util/check.js';
-import { createYielder } from '../../util/event-loop-lag.js';
+import { hashFile } from '../../util/hash-file.js';
 import { parseJson, readText } from '../../util/read-file.js';
 import { ioError } from '../../util/write-error.js';
 import { VALIDATION_METRICS } from '../config/validation-config.js';
@@ -27,8 +27,6 @@ export interface CheckpointState extends TrainerState {
 const STATE_FILE = 'state.json';
 /** What every checkpoint has beside its state and its moments. */
 const FILES = ['config.json', 'model.safetensors'];
-// Bytes hashed without a break, in about one slice of the event loop.
-const HASH_BYTES = 1 << 20;
 
 const counters = { step: z.int().min(0), tokens: z.int().min(0) };
 const recordSchema = z.object({ bytes: z.int().min(0), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
@@ -75,7 +73,7 @@ const stateSchema = z.union([
  */
 export async function writeState(directory: string, state: CheckpointState): Promise<void> {
   const files: Record<string, FileRecord> = {};
-  for (const name of (await readdir(directory)).sort()) files[name] = await recordOf(join(directory, name));
+  for (const name of (await readdir(directory)).sort()) files[name] = await hashFile(join(directory, name));
   const { step, tokens, source, fingerprint, validation } = state;
   const shared = { step, tokens, source, fingerprint };
   const content = validation
@@ -105,7 +103,7 @@ export async function readIntactState(
   if (state.step !== step) throw damaged(`${STATE_FILE} is that of step ${state.step}`);
   if ('files' in state) {
     for (const [name, record] of Object.entries(state.files)) {
-      const found = await recordOf(join(directory, name), signal);
+      const found = await hashFile(join(directory, name), signal);
       if (found.bytes !== record.bytes)
         throw damaged(`${name} has ${found.bytes} bytes, ${record.bytes} were written`);
       if (found.sha256 !== record.sha256)
@@ -148,26 +146,6 @@ async function readState(directory: string): Promise<z.infer<typeof stateSchema>
 function withChecksum(content: object): string {
   const checksum = createHash('sha256').update(JSON.stringify(content)).digest('hex');
   return `${JSON.stringify({ ...content, checksum }, null, 2)}\n`;
-}
-
-/** Size and SHA-256 of a file, the event loop free in between. @throws HintError IO, ABORTED */
-async function recordOf(path: string, signal?: AbortSignal): Promise<FileRecord> {
-  try {
-    await using file = await open(path, 'r');
-    const breathe = createYielder();
-    const hash = createHash('sha256');
-    const piece = Buffer.allocUnsafe(HASH_BYTES);
-    for (let bytes = 0; ;) {
-      throwIfAborted(signal);
-      const { bytesRead } = await file.read(piece, 0, piece.length, bytes);
-      if (bytesRead === 0) return { bytes, sha256: hash.digest('hex') };
-      hash.update(piece.subarray(0, bytesRead));
-      bytes += bytesRead;
-      await breathe();
-    }
-  } catch (cause) {
-    throw ioError('read', path, cause);
-  }
 }
 
 /** @throws HintError INVALID_CHECKPOINT naming the file's fault or the first value that is no finite number */

@@ -41,7 +41,7 @@ export interface StepSettings
 
 /** The configuration with absolute paths, so that the run can be resumed from any working directory. */
 export function resolvePaths(config: TrainingConfig): TrainingConfig {
-  const { model, data } = config;
+  const { model, data, validation } = config;
   return {
     ...config,
     output: resolve(config.output),
@@ -51,6 +51,9 @@ export function resolvePaths(config: TrainingConfig): TrainingConfig {
       ...(model.tokenizer === undefined ? {} : { tokenizer: resolve(model.tokenizer) }),
     },
     data: resolveDataPaths(data),
+    ...(validation?.data === undefined
+      ? {}
+      : { validation: { ...validation, data: resolveDataPaths(validation.data) } }),
   };
 }
 

@@ -1,4 +1,4 @@
-import { flattenedSettings } from '../run/changes.js';
+import { flattenedSettings, PLACES } from '../run/changes.js';
 import { resultsOf, type RunRecord, type RunResults } from './read-run.js';
 
 /** Runs that differ in nothing but their seed. */
@@ -25,7 +25,7 @@ export interface RunComparison {
 }
 
 // Where a run lies and computes is not what makes it another one.
-const APART = new Set(['output', 'seed', 'data.cache', 'threads', 'memoryBudget', 'keepCheckpoints', 'tensorboard']);
+const APART = new Set([...PLACES, 'output', 'seed', 'data.cache', 'validation.data.cache']);
 
 /** Compares runs: those that differ in nothing but their seed are one group, with the spread of their results. */
 export function compareRuns(runs: readonly RunRecord[]): RunComparison {

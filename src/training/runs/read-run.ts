@@ -1,5 +1,5 @@
 import { readdir, stat } from 'node:fs/promises';
-import { basename, join, relative } from 'node:path';
+import { dirname, join, resolve, sep } from 'node:path';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { ioError } from '../../util/write-error.js';
 import type { TrainingConfig } from '../config/config.js';
@@ -13,7 +13,7 @@ export interface RunRecord {
   /** The logged steps in order. */
   readonly steps: readonly MetricsLine[];
   readonly validations: readonly ValidationLine[];
-  /** Whether its model of the last step is there. */
+  /** Whether it has taken all its steps, or as many as its patience allows, and written its model. */
   readonly isFinished: boolean;
 }
 
@@ -31,7 +31,17 @@ export async function readRun(path: string): Promise<RunRecord> {
     );
   const [config, steps] = [await directory.readConfig(), await directory.readMetrics()];
   const validations = await directory.readValidations();
-  return { path, config, steps, validations, isFinished: await isThere(join(directory.modelPath, 'config.json')) };
+  // A run that goes on with more steps still has the model of its earlier end.
+  const isAtEnd = (steps.at(-1)?.step ?? 0) >= config.steps || isOutOfPatience(config, validations);
+  const isFinished = isAtEnd && (await isThere(join(directory.modelPath, 'config.json')));
+  return { path, config, steps, validations, isFinished };
+}
+
+function isOutOfPatience({ validation }: TrainingConfig, lines: readonly ValidationLine[]): boolean {
+  const { patience } = validation ?? {};
+  if (patience === undefined) return false;
+  const best = lines.findLastIndex((line) => line.validation.isBest);
+  return lines.length - 1 - best >= patience;
 }
 
 // Folders below a folder of runs that are looked into: runs of a table of the paper lie four deep.
@@ -57,11 +67,21 @@ export async function findRuns(folder: string, signal?: AbortSignal, depth = 0):
   return found;
 }
 
-/** Names that tell runs apart: their last folders, or as much of their paths as differs. */
+/** Names that tell runs apart: their last folders, or their paths from the first folder on in which they differ. */
 export function namesOfRuns(paths: readonly string[]): string[] {
-  const last = paths.map((path) => basename(path));
+  const parts = paths.map((path) => resolve(path).split(sep));
+  const last = parts.map((one) => one.at(-1) as string);
   if (new Set(last).size === last.length) return last;
-  return paths.map((path) => relative('', path) || '.');
+  const [first = []] = parts;
+  const shared = first.findIndex((part, i) => parts.some((one) => one[i] !== part));
+  return shared < 0 ? last : parts.map((one) => one.slice(shared).join('/'));
+}
+
+/** A name for runs that are taken together: the folder that holds them all and no others, else their names. */
+export function nameOfGroup(names: readonly string[]): string {
+  const folders = new Set(names.map((name) => dirname(name)));
+  const [folder = '.'] = folders;
+  return names.length > 1 && folders.size === 1 && folder !== '.' ? folder : names.join(', ');
 }
 
 // Steps whose mean is a run's last loss: one alone is that of a single batch.

@@ -11,7 +11,7 @@ import { makeFolder } from '../../util/write-error.js';
 import { parseTrainingConfig, type TrainingConfig } from '../config/config.js';
 import { applyOverrides } from '../config/overrides.js';
 import { validationOf, type ValidationMetric } from '../config/validation-config.js';
-import { flattenedSettings } from '../run/changes.js';
+import { flattenedSettings, PLACES } from '../run/changes.js';
 import type { TrainingEvent } from '../run/events.js';
 import { continueRun } from '../run/lineage.js';
 import { resolvePaths } from '../run/prepare.js';
@@ -258,9 +258,6 @@ async function stateOf(config: TrainingConfig): Promise<{ isBegun: boolean; isDo
   return { isBegun, isDone: isBegun && (await isFinished(config)) };
 }
 
-// Where a run computes and how often it writes are not what its scores depend on.
-const APART = ['device', 'threads', 'memoryBudget', 'saveEvery', 'keepCheckpoints', 'logEvery', 'tensorboard'];
-
 /** Whether the run is there to its last step, under these settings. Others are left to resuming, which refuses them by name. */
 async function isFinished(config: TrainingConfig): Promise<boolean> {
   if (!existsSync(join(config.output, 'metrics.jsonl'))) return false;
@@ -274,7 +271,7 @@ async function isFinished(config: TrainingConfig): Promise<boolean> {
     ...(config.warmupEpochs === undefined ? [] : ['warmupSteps']),
   ];
   const keys = new Set([...now.keys(), ...before.keys()]);
-  return [...keys].every((key) => [...APART, ...derived].includes(key) || now.get(key) === before.get(key));
+  return [...keys].every((key) => [...PLACES, ...derived].includes(key) || now.get(key) === before.get(key));
 }
 
 async function scoreOf(path: string, metric: SweepPlan['metric']): Promise<number | undefined> {

@@ -141,6 +141,7 @@ export function loadExamples(
 }
 
 /** The same data with absolute paths. */
+export function resolveDataPaths<Data extends DataConfig>(data: Data): Data;
 export function resolveDataPaths(data: DataConfig): DataConfig {
   if (data.kind === 'text') return resolveTextPaths(data);
   const cache = data.cache === undefined ? {} : { cache: resolve(data.cache) };

@@ -77,6 +77,8 @@ interface Pending {
   tokens: number;
   targetTokens: number;
   started: number;
+  /** When the device had its numbers, which may be long before it is reported. */
+  done: Promise<number>;
 }
 
 /**
@@ -197,6 +199,7 @@ export class Trainer {
       tokens: 0,
       targetTokens: 0,
       started: performance.now(),
+      done: Promise.resolve(0),
     };
     handled(pending.numbers);
     this.gradients.reset();
@@ -244,6 +247,7 @@ export class Trainer {
       shared ? shared.share(norm, asked?.aborted === true) : numbersOf(pending.sums, norm.item()),
     );
     this.lastNumbers = pending.numbers;
+    pending.done = handled(pending.numbers.then(() => performance.now()));
     norm.dispose();
     const clipping = await this.clipping(pending);
     await this.optimizer.apply(this.gradients, {
@@ -296,9 +300,9 @@ export class Trainer {
     const loss = crossEntropy / pending.targetTokens;
     const total = (crossEntropy + zLoss) / pending.targetTokens;
     checkFinite(pending, total, gradientNorm);
-    const now = performance.now();
-    const seconds = Math.max(1e-6, (now - Math.max(this.lastDone, pending.started)) / 1000);
-    this.lastDone = now;
+    const done = await pending.done;
+    const seconds = Math.max(1e-6, (done - Math.max(this.lastDone, pending.started)) / 1000);
+    this.lastDone = done;
     const { bytesInUse, peakBytesInUse } = this.model.device.statistics();
     return {
       step: pending.step,

@@ -31,7 +31,9 @@ export function linearScale(
     high = Math.max(high, 0);
   }
   if (low === high) [low, high] = low === 0 ? [0, 1] : [Math.min(0, low), Math.max(0, high)];
-  const step = roundStep((high - low) / (WANTED_TICKS - 1));
+  const rounded = roundStep((high - low) / (WANTED_TICKS - 1));
+  // There is no step 2.5 of a run.
+  const step = values.every(Number.isInteger) ? Math.max(1, Math.floor(rounded)) : rounded;
   const first = Math.floor(low / step + 1e-9);
   const last = Math.ceil(high / step - 1e-9);
   const ticks = Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);

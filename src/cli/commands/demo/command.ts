@@ -17,7 +17,7 @@ import { action, note, print, printJson, table } from '../../support/context.js'
 import { reporter } from '../../support/run-settings.js';
 import { measureSystem, type DemoRow } from './measure.js';
 import * as settings from '../../../demo/settings.js';
-import { shellWord } from '../../support/shell-word.js';
+import { shellWord } from '../../../util/shell-word.js';
 import { jsonOption, seedOption, wholeNumber } from '../../support/options.js';
 
 interface DemoOptions {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { compareRuns, type RunComparison, type Spread } from '../../../training/runs/compare-runs.js';
-import { findRuns, namesOfRuns, readRun, type RunRecord } from '../../../training/runs/read-run.js';
+import { findRuns, nameOfGroup, namesOfRuns, readRun, type RunRecord } from '../../../training/runs/read-run.js';
 import { HintError } from '../../../util/errors.js';
 import { action, print, printJson, table } from '../../support/context.js';
 import { jsonOption } from '../../support/options.js';
@@ -40,7 +40,7 @@ export function addRunsCompareCommand(runs: Command): void {
 }
 
 function describe({ groups, settings }: RunComparison, names: readonly string[]): string {
-  const columns = groups.map(({ runs }) => runs.map((run) => names[run]).join(', '));
+  const columns = groups.map(({ runs }) => nameOfGroup(runs.map((run) => names[run] as string)));
   const results = [...new Set(groups.flatMap((group) => Object.keys(group.results)))];
   return [
     settings.length > 0

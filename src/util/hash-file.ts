@@ -1,0 +1,31 @@
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { throwIfAborted } from './errors.js';
+import { createYielder } from './event-loop-lag.js';
+import { ioError } from './write-error.js';
+
+// Bytes hashed without a break, in about one slice of the event loop.
+const HASH_BYTES = 1 << 20;
+
+/** Size and SHA-256 of a file, the event loop free in between. @throws HintError IO, ABORTED */
+export async function hashFile(
+  path: string,
+  signal?: AbortSignal,
+): Promise<{ bytes: number; sha256: string }> {
+  try {
+    await using file = await open(path, 'r');
+    const breathe = createYielder();
+    const hash = createHash('sha256');
+    const piece = Buffer.allocUnsafe(HASH_BYTES);
+    for (let bytes = 0; ;) {
+      throwIfAborted(signal);
+      const { bytesRead } = await file.read(piece, 0, piece.length, bytes);
+      if (bytesRead === 0) return { bytes, sha256: hash.digest('hex') };
+      hash.update(piece.subarray(0, bytesRead));
+      bytes += bytesRead;
+      await breathe();
+    }
+  } catch (cause) {
+    throw ioError('read', path, cause);
+  }
+}
