@@ -35,8 +35,9 @@ export async function measureTraining(options: TrainingMeasurementOptions): Prom
   const { config, systems, batchSize, tasks, tokenBudget, rounds, ranks, signal, onProgress } = options;
   const { computeDtype = 'f32', paramDtype = 'f32', backward = 'none' } = options;
   const moment = await describeMoment();
+  const name = options.device ?? 'cpu';
   const device = new Device({
-    device: options.device ?? 'cpu',
+    device: (await ranks?.openDevice(name)) ?? name,
     threads: ranks?.threadsOf(options.threads ?? 0) ?? options.threads ?? 0,
   });
   const peers = new Map<TrainingPeerName, TrainingPeer>();

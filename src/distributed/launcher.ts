@@ -54,7 +54,7 @@ const JOB_PORTS = 10_000;
  *
  * @throws HintError INVALID_ARGUMENT
  */
-export function launcherOf(environment: Variables): Launcher | undefined {
+export function launcherOf(environment: Readonly<Record<string, string | undefined>>): Launcher | undefined {
   checked(ENVIRONMENT, environment, 'environment');
   const isMany = (name: string): boolean => Number(environment[name] ?? 0) > 1;
   if (isMany('OMPI_COMM_WORLD_SIZE')) return 'openmpi';

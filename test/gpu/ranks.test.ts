@@ -168,4 +168,14 @@ describe.skipIf(process.env['HINT_EMULATED'] !== '1')('ranks that train on GPUs 
     expect(sentences(ended)[0]).toMatch(/compute on the cpu need MPI.*mpirun -n 2, or give --device cuda/);
     expect(existsSync(join(output, 'checkpoints', 'step-1'))).toBe(false);
   }, 300_000);
+
+  it('are told of by hint doctor, and without NCCL refused once, with what to install', async () => {
+    expect((await startHint(1, ['doctor']).ended).stdout).toMatch(/^ok +NCCL +NCCL 2\.27\.0$/m);
+    const none = { HINT_NCCL: join(scratch, 'none') };
+    const { stdout } = await startHint(1, ['doctor'], none).ended;
+    expect(stdout).toMatch(/^missing +NCCL .*libnccl\.so\.2 was not found; install NCCL 2\.14 or later/m);
+    const ended = await launch(2, ['train', '--config', 'x.json'], none).ended;
+    expect(sentences(ended)).toHaveLength(1);
+    expect(sentences(ended)[0]).toMatch(/libnccl\.so\.2 was not found; .*mpirun -n 2/);
+  }, 300_000);
 });

@@ -7,7 +7,7 @@ import { action, EXIT } from '../support/context.js';
 import { wholeNumber } from '../support/options.js';
 
 /** Commands that share their work among ranks; another would do all of it once for each. */
-const AMONG_RANKS = ['train', 'pretrain', 'eval'];
+const AMONG_RANKS = ['train', 'pretrain', 'eval', 'sweep', 'reproduce', 'bench training'];
 
 /** `hint launch`: a command as several ranks on the GPUs of this machine, without MPI. */
 export function addLaunchCommand(program: Command): void {
@@ -23,7 +23,7 @@ export function addLaunchCommand(program: Command): void {
     .addHelpText('after', '\nExample:\n  $ hint launch -n 8 -- train --config hint.json --device cuda')
     .action(
       action(async (signal, command: string[], options: { ranks?: number }) => {
-        requireAmongRanks(command[0]!);
+        requireAmongRanks(command);
         const ranks = options.ranks ?? Math.max(1, cudaReport().devices.length);
         if (ranks > 1) requireNccl(ranks, command[0]!);
         const [node, script] = [process.execPath, process.argv[1]!];
@@ -36,8 +36,8 @@ export function addLaunchCommand(program: Command): void {
     );
 }
 
-function requireAmongRanks(name: string): void {
-  if (AMONG_RANKS.includes(name)) return;
+function requireAmongRanks([name = '', part = '']: readonly string[]): void {
+  if (AMONG_RANKS.includes(name) || AMONG_RANKS.includes(`${name} ${part}`)) return;
   throw new HintError(
     'INVALID_ARGUMENT',
     `hint ${name} is not shared among ranks, each of which would do all of it; hint launch starts ${AMONG_RANKS.join(', ')}.`,
