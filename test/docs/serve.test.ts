@@ -88,9 +88,13 @@ describe('docs/serve.md', () => {
 
   it('has a unit whose command is one of this package', () => {
     const [, unit = ''] = /```ini\n([^]*?)```/.exec(page) ?? [];
-    const [, command = ''] = /^ExecStart=\/usr\/bin\/node \/opt\/hint-engine\/(\S+) serve /m.exec(unit) ?? [];
-    const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { bin: { hint: string } };
-    expect(command).toBe(bin.hint);
-    expect(page).toContain(`ENTRYPOINT ["node", "${bin.hint}", "serve"]`);
+    const [, command = ''] =
+      /^ExecStart=\/usr\/bin\/node \/opt\/hint\/node_modules\/\.bin\/(\S+) serve /m.exec(unit) ?? [];
+    const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      bin: Record<string, string>;
+    };
+    expect(Object.keys(bin)).toContain(command);
+    expect(page).toContain(`ENTRYPOINT ["node", "node_modules/.bin/${command}", "serve"]`);
+    expect(page).toContain(`ENTRYPOINT ["node", "${bin[command]}", "serve"]`);
   });
 });

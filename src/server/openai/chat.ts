@@ -22,6 +22,7 @@ import {
   unsupportedList,
   unsupportedObject,
 } from './parameters.js';
+import { addOpenAiRoute } from './route.js';
 import { USAGE, usageOf } from './usage.js';
 
 const BODY = z.strictObject({
@@ -109,18 +110,12 @@ const RESPONSE = z.object({
 
 /** POST /v1/chat/completions: the system message is the instruction, the last user message the input. */
 export function addChat(app: FastifyInstance, served: Served): void {
-  app.route<{ Body: z.infer<typeof BODY> }>({
-    method: 'POST',
+  addOpenAiRoute(app, served, {
     url: '/v1/chat/completions',
-    schema: {
-      summary: 'Answer a chat: what its system messages and examples say is compiled once',
-      tags: ['OpenAI'],
-      body: BODY,
-      response: { 200: RESPONSE },
-    },
-    handler: async (request, reply) => {
-      const { body } = request;
-      served.checkModel(body.model);
+    summary: 'Answer a chat: what its system messages and examples say is compiled once',
+    body: BODY,
+    response: RESPONSE,
+    answer: async (body, request, reply) => {
       const { instruction, input } = questionOf(body.messages);
       const answer = await Answer.begin(
         served,

@@ -18,6 +18,7 @@ import {
   unsupported,
   unsupportedObject,
 } from './parameters.js';
+import { addOpenAiRoute } from './route.js';
 import { USAGE, usageOf } from './usage.js';
 
 const BODY = z.strictObject({
@@ -65,18 +66,12 @@ const RESPONSE = z.object({
 
 /** POST /v1/completions: the model by itself, or under a task of this server. */
 export function addCompletions(app: FastifyInstance, served: Served, tasks: TaskRegistry): void {
-  app.route<{ Body: z.infer<typeof BODY> }>({
-    method: 'POST',
+  addOpenAiRoute(app, served, {
     url: '/v1/completions',
-    schema: {
-      summary: 'Go on from inputs, with the model by itself or under a task',
-      tags: ['OpenAI'],
-      body: BODY,
-      response: { 200: RESPONSE },
-    },
-    handler: async (request, reply) => {
-      const { body } = request;
-      served.checkModel(body.model);
+    summary: 'Go on from inputs, with the model by itself or under a task',
+    body: BODY,
+    response: RESPONSE,
+    answer: async (body, request, reply) => {
       const task = given(body.task);
       const answer = await Answer.begin(
         served,

@@ -6,6 +6,7 @@ import type { TaskRegistry } from '../answering/task-registry.js';
 import { ApiError } from '../http/errors.js';
 import { endingOf } from '../http/ending.js';
 import { given, MODEL, NOTES, unsupported } from './parameters.js';
+import { addOpenAiRoute } from './route.js';
 
 const BODY = z.strictObject({
   model: MODEL,
@@ -36,18 +37,12 @@ const RESPONSE = z.object({
 
 /** POST /v1/embeddings: the mean of the encoder's states, under a task where the model needs one. */
 export function addEmbeddings(app: FastifyInstance, served: Served, tasks: TaskRegistry): void {
-  app.route<{ Body: z.infer<typeof BODY> }>({
-    method: 'POST',
+  addOpenAiRoute(app, served, {
     url: '/v1/embeddings',
-    schema: {
-      summary: 'Embed inputs, under a task where the model needs one',
-      tags: ['OpenAI'],
-      body: BODY,
-      response: { 200: RESPONSE },
-    },
-    handler: async (request, reply) => {
-      const { body } = request;
-      served.checkModel(body.model);
+    summary: 'Embed inputs, under a task where the model needs one',
+    body: BODY,
+    response: RESPONSE,
+    answer: async (body, request, reply) => {
       const inputs = typeof body.input === 'string' ? [body.input] : body.input;
       if (inputs.length > served.limits.answers)
         throw new ApiError(

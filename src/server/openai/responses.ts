@@ -17,6 +17,7 @@ import {
   unsupported,
   unsupportedList,
 } from './parameters.js';
+import { addOpenAiRoute } from './route.js';
 
 const ITEM = MESSAGE.extend({
   type: z.literal('message', { error: 'is not supported by this server; give messages only' }).optional(),
@@ -117,18 +118,12 @@ type Output = z.infer<typeof OUTPUT>;
 
 /** POST /v1/responses: `instructions` are compiled once, `input` is answered. Nothing is stored. */
 export function addResponses(app: FastifyInstance, served: Served): void {
-  app.route<{ Body: Body }>({
-    method: 'POST',
+  addOpenAiRoute(app, served, {
     url: '/v1/responses',
-    schema: {
-      summary: 'Answer an input under instructions, which are compiled once',
-      tags: ['OpenAI'],
-      body: BODY,
-      response: { 200: RESPONSE },
-    },
-    handler: async (request, reply) => {
-      const { body } = request;
-      served.checkModel(body.model);
+    summary: 'Answer an input under instructions, which are compiled once',
+    body: BODY,
+    response: RESPONSE,
+    answer: async (body, request, reply) => {
       const messages =
         typeof body.input === 'string' ? [{ role: 'user' as const, content: body.input }] : body.input;
       const { instruction, input } = questionOf(messages, given(body.instructions));
