@@ -46,9 +46,10 @@ export async function evaluateCell(
 ): Promise<CellScore> {
   const { threads, device } = planned.config as { threads: number; device?: string };
   const { ranks } = context;
+  const own = device === undefined ? undefined : (ranks?.deviceOf(device) ?? device);
   const where = {
     threads: ranks?.threadsOf(threads) ?? threads,
-    ...(device === undefined ? {} : { device }),
+    ...(own === undefined ? {} : { device: own }),
   };
   await using engine = await Engine.open(model, { ...where, signal: context.signal });
   const { tokenizer } = engine;

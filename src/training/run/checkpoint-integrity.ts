@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { HintError, throwIfAborted } from '../../util/errors.js';
+import { HintError } from '../../util/errors.js';
 import { checkFinite } from '../../model/checkpoint/checkpoint.js';
 import { checkModelConfig } from '../../model/families/open-model.js';
 import { openSafetensors, toFloat32InPieces } from '../../formats/safetensors/file.js';
