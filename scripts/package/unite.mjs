@@ -1,5 +1,5 @@
-// Sources of oneDNN compiled together. Each of its 230 files takes 5 to 30 seconds, most of them for headers that all of them read, and for
-// optimising code that only writes kernels, once in a process: an hour and a half. United and optimised where they compute, they take minutes.
+// Sources of oneDNN compiled together. One by one, most of the time goes into headers that all of them read, and into optimising code that
+// only writes kernels, once in a process: 26 s for a file of copies, of which 23 together take 25 s where nothing is optimised.
 import { appendFileSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
