@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fail, run } from './run.mjs';
+import { uniteSources } from './unite.mjs';
 
 /** Debian's release whose source package is taken. */
 const RELEASE = 'trixie';
@@ -61,7 +62,7 @@ const LISTS = /cpu_concat\.cpp$/;
 const OPTIONS = {
   CMAKE_BUILD_TYPE: 'Release',
   CMAKE_POSITION_INDEPENDENT_CODE: 'ON',
-  CMAKE_CXX_FLAGS: '-ffunction-sections -fdata-sections -fvisibility=hidden -fvisibility-inlines-hidden',
+  CMAKE_CXX_FLAGS: '-w -ffunction-sections -fdata-sections -fvisibility=hidden -fvisibility-inlines-hidden',
   ONEDNN_LIBRARY_TYPE: 'STATIC',
   ONEDNN_BUILD_DOC: 'OFF',
   ONEDNN_BUILD_EXAMPLES: 'OFF',
@@ -120,6 +121,7 @@ function prune(source, copy, architecture) {
     join(cpu, 'unused.cpp'),
     `${includes}namespace dnnl { namespace impl { namespace cpu {\n${none}\n${lines.join('\n')}\n}}}\n`,
   );
+  uniteSources(copy, architecture);
 }
 
 /** Debian's source package, with its patches, from the mirror that this machine's apt is set up with. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../util/package-root.js';
 import { EXIT } from './support/ending.js';
+import { HELP_LAYOUT, helpText } from './support/help.js';
 import { note, writeError, writeOutput } from './support/output.js';
 
 type LoadCommand = () => Promise<(program: Command) => void>;
@@ -56,10 +57,13 @@ export async function createProgram(first?: string): Promise<Command> {
     .description(description)
     .version(version)
     .showHelpAfterError('(add --help for the options)')
+    .configureHelp(HELP_LAYOUT)
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 the work failed or a check does not hold, 2 wrong use, 128 + N ended by signal N\n' +
-        '(130 Ctrl-C, 143 SIGTERM, 129 SIGHUP): training saves a checkpoint then; a second signal ends at once.',
+      helpText(
+        '\nExit codes: 0 done, 1 the work failed or a check does not hold, 2 wrong use, 128 + N ended by signal N ' +
+          '(130 Ctrl-C, 143 SIGTERM, 129 SIGHUP): training saves a checkpoint then; a second signal ends at once.',
+      ),
     )
     .configureOutput({ writeOut: writeOutput, writeErr: writeError });
   // Commands inherit it when they are added: wrong use exits with 2, not with commander's 1.

@@ -35,7 +35,28 @@ async function parse(path: string, ...parameters: string[]): Promise<{ error: un
   return { error: undefined, printed };
 }
 
+/** What `hint PATH --help` prints on a terminal of so many columns. */
+async function helpAt(path: string, columns: number): Promise<string> {
+  const program = await createProgram();
+  let printed = '';
+  for (const [, command] of commandsOf(program))
+    command.configureOutput({ writeOut: (text) => (printed += text), getOutHelpWidth: () => columns });
+  await program
+    .parseAsync([...path.split(' ').filter(Boolean), '--help'], { from: 'user' })
+    .catch(() => undefined);
+  return printed;
+}
+
 describe('the help of every command', () => {
+  it.each([60, 80, 200])('is no wider than a terminal of %i columns, but for examples', async (columns) => {
+    for (const path of paths) {
+      const lines = (await helpAt(path, columns)).split('\n');
+      const wide = lines.filter((line) => line.length > columns && !line.startsWith('  $ '));
+      expect(wide, path).toEqual([]);
+      expect(lines.length, path).toBeGreaterThan(5);
+    }
+  });
+
   const native = process.env['HINT_NATIVE'];
   // Whoever asks for help may have nothing built yet.
   beforeAll(() => {

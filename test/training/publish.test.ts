@@ -79,6 +79,9 @@ describe('a published run', () => {
     const values = Object.fromEntries(results.map(({ metrics: [{ name, value }] }) => [name, value]));
     expect(values['RougeL']).toBeCloseTo(best.rougeL, 3);
     expect(values['loss per target token, nats']).toBeCloseTo(best.loss, 3);
+    const command =
+      'hint train --config training_config.json --set model.tokenizer=TOKENIZER --data DATA --output RUN';
+    expect((await cardOf(to)).text).toContain(`# loss per target token, nats\n${command}\n`);
     expect(results[0]?.dataset.name).toBe('Super-NaturalInstructions, split test');
   });
 

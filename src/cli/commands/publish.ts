@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { readSniTask } from '../../data/natural-instructions/tasks.js';
 import { demoInstruction, publishRun, type DemoInstruction } from '../../training/publish/publish.js';
 import { action, note, print, printJson } from '../support/context.js';
+import { helpText } from '../support/help.js';
 import { collect, jsonOption } from '../support/options.js';
 import { shellWord } from '../../util/shell-word.js';
 
@@ -33,10 +34,12 @@ export function addPublishCommand(program: Command): void {
     .addOption(jsonOption('what was written'))
     .addHelpText(
       'after',
-      '\nWithout --definition and --task, the first three tasks of Super-NaturalInstructions are the demo instructions, if the run was\n' +
-        'trained on those; of other data, which may be private, none is taken.\n' +
-        '\nExamples:\n  $ hint publish runs/hint --to hint-sni-base --license apache-2.0\n' +
-        '  $ hint publish runs/own --to colours --definition "Name the colour in the list." --dataset acme/colours',
+      helpText(
+        '\nWithout --definition and --task, the first three tasks of Super-NaturalInstructions are the demo instructions, if the run ' +
+          'was trained on those; of other data, which may be private, none is taken.\n' +
+          '\nExamples:\n  $ hint publish runs/hint --to hint-sni-base --license apache-2.0\n' +
+          '  $ hint publish runs/own --to colours --definition "Name the colour in the list." --dataset acme/colours',
+      ),
     )
     .action(
       action(async (signal, run: string, options: PublishFlags) => {

@@ -3,6 +3,7 @@ import { detectDatasetKind } from '../../data/detect.js';
 import { parseTrainingConfig } from '../../training/config/config.js';
 import { findRecipe, RECIPES } from '../../training/config/recipes.js';
 import { action } from '../support/context.js';
+import { helpText } from '../support/help.js';
 import { amongRanks } from '../support/ranks.js';
 import {
   addTrainingRunOptions,
@@ -38,8 +39,10 @@ export function addTrainCommand(program: Command): void {
   addTrainingRunOptions(command)
     .addHelpText(
       'after',
-      '\nEvery setting, with its range and default, is in docs/configuration.md of the package.\n\nExamples:\n  $ hint train --data natural-instructions --system hint --recipe sni --init t5-base-lm-adapt --output runs/hint\n' +
-        '  $ hint train --config hint.json --set batchSize=32 --set model.hint.adapterSize=64\n  $ hint train --config hint.json --device cuda --set computeDtype=bf16\n  $ hint train --data natural-instructions --system lora --size small --set model.tokenizer=t5-base --output runs/lora\n  $ hint train --resume runs/lora --set steps=2000\n  $ hint train --config hint.json --set validation.split=test --set validation.every=100 --set validation.patience=5',
+      helpText(
+        '\nEvery setting, with its range and default, is in docs/configuration.md of the package.\n\nExamples:\n  $ hint train --data natural-instructions --system hint --recipe sni --init t5-base-lm-adapt --output runs/hint\n' +
+          '  $ hint train --config hint.json --set batchSize=32 --set model.hint.adapterSize=64\n  $ hint train --config hint.json --device cuda --set computeDtype=bf16\n  $ hint train --data natural-instructions --system lora --size small --set model.tokenizer=t5-base --output runs/lora\n  $ hint train --resume runs/lora --set steps=2000\n  $ hint train --config hint.json --set validation.split=test --set validation.every=100 --set validation.patience=5',
+      ),
     )
     .action(
       action((signal, options: TrainOptions) =>

@@ -2,7 +2,9 @@ import { PROMPT_TOKENS } from '../../data/natural-instructions/prompts.js';
 import { shellWord } from '../../util/shell-word.js';
 import type { DataConfig, LabelledDataConfig } from '../config/data-config.js';
 import { validationOf, type ValidationSet } from '../config/validation-config.js';
+import type { TrainingConfig } from '../config/config.js';
 import type { RunRecord } from '../runs/read-run.js';
+import { publishedBase } from './public-settings.js';
 
 /** A score on a model card. */
 export interface PublishedScore {
@@ -36,7 +38,7 @@ export function publishedScores({ config, validations }: RunRecord, step: number
   if (!settings || !line) return [];
   const { validation } = line;
   const dataset = describeSet(config.data, settings.set);
-  const again = 'hint train --config training_config.json --data DATA --output RUN';
+  const again = trainCommand(config);
   const evaluated =
     settings.set.kind === 'data' ? evalCommand(settings.set.data, settings.instancesPerTask) : undefined;
   return (Object.keys(NAMES) as (keyof typeof NAMES)[]).flatMap((key) => {
@@ -48,6 +50,21 @@ export function publishedScores({ config, validations }: RunRecord, step: number
       { metric, name, value: Number(value.toPrecision(6)), dataset, examples: validation.examples, command },
     ];
   });
+}
+
+/** What trains the run again: capitals stand for what its settings name by last parts of paths. */
+function trainCommand({ model, validation }: TrainingConfig): string {
+  const { init, tokenizer } = model;
+  const base = publishedBase(init);
+  const own = validation?.data;
+  return [
+    'hint train --config training_config.json',
+    ...(typeof init === 'string' ? [`--init ${base ? `${base.name}@${base.commit}` : 'MODEL'}`] : []),
+    ...(tokenizer === undefined ? [] : ['--set model.tokenizer=TOKENIZER']),
+    '--data DATA',
+    ...(own ? [`--set validation.data.${'files' in own ? 'files' : 'directory'}=VALIDATION`] : []),
+    '--output RUN',
+  ].join(' ');
 }
 
 /** The name of data by their kind. */
