@@ -19,6 +19,7 @@ import {
 import { inputsOf, opEntry, valuesOf } from './op-entry.js';
 import { functionOf, kindOf, shapeOf } from './shape.js';
 import { createYielder } from '../util/event-loop-lag.js';
+import { Urgency } from './urgency.js';
 import { beginSlice, endSlice, runToEnd, SLICE_MILLISECONDS, type Sliced } from './slices.js';
 import {
   dropSpares,
@@ -99,6 +100,7 @@ export class Device implements TensorDevice {
   tape: Recorder | undefined;
   private scopes: Tensor[][] = [];
   private isRecording = false;
+  private readonly urgency = new Urgency();
   private readonly ending = new AbortController();
 
   /**
@@ -257,14 +259,23 @@ export class Device implements TensorDevice {
    * has scopes and a tape of its own: what else enqueues meanwhile lands in neither, and nothing around this call adopts
    * its tensors or records its ops.
    * Resolves when everything is enqueued. Work that was begun is always brought to its end; abort between two.
+   *
+   * @param options `isPatient`: while others are {@link beginUrgent in a hurry}, a slice waits until the one before has run
    */
-  async inSlices<T>(work: Sliced<T>): Promise<T> {
-    return this.runSlices(work, { tape: undefined, scopes: [] });
+  async inSlices<T>(work: Sliced<T>, { isPatient = false }: { isPatient?: boolean } = {}): Promise<T> {
+    return this.runSlices(work, { tape: undefined, scopes: [] }, isPatient);
+  }
+
+  /** Once what is enqueued now has run; unlike {@link synchronize}, it leaves failures to those who read what failed. */
+  private async caughtUp(): Promise<void> {
+    using mark = this.keep(this.full([1], 0));
+    await mark.read();
   }
 
   /** @param own what the work has around it, kept up to date */
-  private async runSlices<T>(work: Sliced<T>, own: Surroundings): Promise<T> {
+  private async runSlices<T>(work: Sliced<T>, own: Surroundings, isPatient = false): Promise<T> {
     for (;;) {
+      if (isPatient && this.urgency.isOn) await this.caughtUp();
       const begun = beginSlice();
       const end = typeof begun === 'number' ? begun : await begun;
       const outer = this.enter(own);
@@ -272,12 +283,20 @@ export class Device implements TensorDevice {
         do {
           const step = work.next();
           if (step.done) return step.value;
-        } while (performance.now() < end);
+        } while (performance.now() < end && !(isPatient && this.urgency.isOn));
       } finally {
         Object.assign(own, this.enter(outer));
         endSlice();
       }
     }
+  }
+
+  /**
+   * Says that somebody waits for what is enqueued from moment to moment, such as for tokens, until the function is called that this
+   * returns. Patient work holds back meanwhile.
+   */
+  beginUrgent(): () => void {
+    return this.urgency.begin();
   }
 
   /** Exchanges scopes, tape and recording; returns those there were. */

@@ -135,6 +135,56 @@ describe('work in slices', () => {
   });
 });
 
+describe('patient work', () => {
+  const STEPS = 6;
+
+  /** Per step, how many had been enqueued and had not run. */
+  async function backlog(device: Device): Promise<number[]> {
+    const waiting: number[] = [];
+    const reads: Promise<unknown>[] = [];
+    let [enqueued, done] = [0, 0];
+    function* work(): Sliced<void> {
+      for (let i = 0; i < STEPS; i++) {
+        const side = device.full([700, 700], 1);
+        enqueued++;
+        const read = ops.linear(side, side).read();
+        reads.push(read.then(() => done++));
+        waiting.push(enqueued - done);
+        yield;
+      }
+    }
+    await device.inSlices(device.tidied(work()), { isPatient: true });
+    await Promise.all(reads);
+    return waiting;
+  }
+
+  it('lets those in a hurry in between any two of its slices, and nobody otherwise', async () => {
+    const device = new Device({ threads: 1 });
+    const [one, two] = [device.beginUrgent(), device.beginUrgent()];
+    one();
+    // A second time it ends nobody else's.
+    one();
+    expect(await backlog(device)).toEqual(Array(STEPS).fill(1));
+    two();
+    expect(Math.max(...(await backlog(device)))).toBeGreaterThan(1);
+    device.close();
+  });
+
+  it('goes on to its end where something else fails meanwhile, and leaves that failure to its reader', async () => {
+    const device = new Device({ threads: 1 });
+    const end = device.beginUrgent();
+    const failed = ops.packWeight(device.tensor(Float32Array.of(1, NaN, 1, 1), [2, 2]), 'f32', {
+      finite: true,
+    });
+    expect(await backlog(device)).toHaveLength(STEPS);
+    await expect(ops.packedLinear(device.full([1, 2], 1), failed).read()).rejects.toMatchObject({
+      code: 'NUMERIC',
+    });
+    end();
+    device.close();
+  });
+});
+
 async function gradientsOf(model: EncoderDecoderModel, gradients: Gradients): Promise<string[]> {
   const hashes: string[] = [];
   for (const [name, parameter] of model.parameters.entries()) {

@@ -22,7 +22,7 @@ export interface HintTasks extends CompiledTasks {
  * keys and values in every decoder layer.
  */
 export function compileHintTasks(model: EncoderDecoderModel, instructions: Ragged): Promise<HintTasks> {
-  return model.device.inSlices(model.device.tidied(compile(model, instructions)));
+  return model.device.inSlices(model.device.tidied(compile(model, instructions)), { isPatient: true });
 }
 
 function* compile(model: EncoderDecoderModel, instructions: Ragged): Sliced<HintTasks> {
@@ -56,7 +56,7 @@ export function regenerateTasks(
   model: EncoderDecoderModel,
   instructions: EncodedInstructions,
 ): Promise<HintTasks> {
-  return model.device.inSlices(model.device.tidied(regenerate(model, instructions)));
+  return model.device.inSlices(model.device.tidied(regenerate(model, instructions)), { isPatient: true });
 }
 
 /** {@link restoreTasks} of tensors that go with it where it fails. */

@@ -216,6 +216,7 @@ export class Scheduler {
     const { model } = this.host;
     const { family } = this;
     const batch = new RunningBatch(model, family.joint as JointDecoding, this.options.pieceMilliseconds);
+    const endUrgent = model.device.beginUrgent();
     try {
       for (;;) {
         throwIfAborted(signal);
@@ -239,6 +240,7 @@ export class Scheduler {
         }
       }
     } finally {
+      endUrgent();
       await batch.clear();
     }
   }

@@ -71,5 +71,5 @@ function* decoderLayer(network: Network, stream: Stream, keys: DecoderKeys, at: 
   yield;
 
   const third = addNorm(network, crossed, `${name}.2.layer_norm`, offsets);
-  return { x: third.x, ...feedForward(network, third.y, `${name}.2`, at) };
+  return { x: third.x, ...(yield* feedForward(network, third.y, `${name}.2`, at)) };
 }

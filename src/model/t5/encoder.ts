@@ -45,6 +45,7 @@ function* encoderLayer(network: Network, stream: Stream, at: LayerPlace): Sliced
   const q = project(network, first.y, attention, 'q', tasks, slot);
   const k = project(network, first.y, attention, 'k', tasks, slot);
   const v = project(network, first.y, attention, 'v', tasks, slot);
+  yield;
   const found = attendWithin(network, q, k, v, at, false);
   const attended = {
     x: first.x,
@@ -54,5 +55,5 @@ function* encoderLayer(network: Network, stream: Stream, at: LayerPlace): Sliced
   yield;
 
   const second = addNorm(network, attended, `${name}.1.layer_norm`, offsets);
-  return { x: second.x, ...feedForward(network, second.y, `${name}.1`, at) };
+  return { x: second.x, ...(yield* feedForward(network, second.y, `${name}.1`, at)) };
 }
