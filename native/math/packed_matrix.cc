@@ -359,6 +359,13 @@ bool packMatrices(const PlainMatrices& matrices, DType wanted, bool checked, voi
 void packedProduct(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,
                    const Epilogue& epilogue, float* y) {
   if (m == 0 || n == 0) return;
+  if (k == 0) {
+    for (int64_t row = 0; row < m; ++row) {
+      std::fill_n(y + row * n, n, 0.0f);
+      finishRow(epilogue.at(row, 0, n), n, y + row * n);
+    }
+    return;
+  }
   guarded([&] {
     if (!hasProducts(matrix.dtype)) return multiplyNarrow(m, k, n, x, matrix, epilogue, y);
     if (matrix.dtype == DType::f32) return multiply(m, k, n, x, matrix, epilogue, y);

@@ -215,8 +215,10 @@ function defined(settings: object): object {
 
 /** What of a configuration its result depends on, but for files, whose contents count instead. */
 function lasting(config: TrainingConfig): object {
+  // In which gradients travel unless said otherwise; cells of versions that did not ask keep their folders.
+  const unsaid = config.gradientDtype === 'f32' ? ['gradientDtype'] : [];
   return {
-    ...without(config, ['output', 'threads', 'saveEvery', 'keepCheckpoints', 'logEvery']),
+    ...without(config, ['output', 'threads', 'saveEvery', 'keepCheckpoints', 'logEvery', ...unsaid]),
     model: without(config.model, ['init', 'tokenizer']),
     data: without(config.data, ['directory', 'files', 'cache', 'threads']),
   };

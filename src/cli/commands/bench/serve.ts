@@ -58,9 +58,11 @@ export function addServeBenchCommand(bench: Command): void {
     )
     .addOption(sizeOption('base'))
     .addOption(adapterSizeOption())
-    .option('--systems <list>', SERVE_SYSTEMS.join(', '), oneOf('--systems', SERVE_SYSTEMS), [
-      ...SERVE_SYSTEMS,
-    ])
+    .addOption(
+      new Option('--systems <list>', SERVE_SYSTEMS.join(', '))
+        .argParser(oneOf('--systems', SERVE_SYSTEMS))
+        .default([...SERVE_SYSTEMS], 'all of them'),
+    )
     .addOption(
       new Option('--dtype <name>', 'of HINT beside the peer; long instructions are compared in f32')
         .choices([...LATENCY_DTYPES])
