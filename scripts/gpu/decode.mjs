@@ -8,7 +8,7 @@ import { loadModel } from '../../dist/model/checkpoint/checkpoint.js';
 import { Device } from '../../dist/tensor/device.js';
 import { root } from './machine.mjs';
 
-const folder = join(root, 'test/fixtures/greedy-model');
+const folder = join(root, 'test/fixtures/original/greedy');
 const { max_tokens: maxTokens, examples } = JSON.parse(readFileSync(join(folder, 'inputs.json'), 'utf8'));
 
 async function tokensOn(name) {

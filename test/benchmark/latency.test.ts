@@ -12,7 +12,7 @@ import { shotList } from '../../src/cli/support/choices.js';
 import { benchmarkSeries, compareBenchmarks } from '../../src/benchmark/compare.js';
 
 const root = resolve(import.meta.dirname, '../..');
-const model = join(root, 'test/fixtures/greedy-model');
+const model = join(root, 'test/fixtures/original/greedy');
 const options: LatencyOptions = {
   ...{ model, adapterSize: 512, shots: [0, 2], examples: 3, rounds: 2, dtypes: ['f32', 'int8'] },
   systems: ['hint', 't5'],

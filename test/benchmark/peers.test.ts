@@ -23,7 +23,7 @@ describe('peers of generation', () => {
   const notes: string[] = [];
   beforeAll(async () => {
     part = await measureLatency({
-      model: resolve(import.meta.dirname, '../fixtures/greedy-model'),
+      model: resolve(import.meta.dirname, '../fixtures/original/greedy'),
       ...{ adapterSize: 8, shots: [0, 5], examples: 4, rounds: 1, dtypes: ['f32', 'bf16', 'int8'] },
       systems: ['t5', 'hf', 'ctranslate2'],
       note: (text) => notes.push(text),

@@ -170,7 +170,7 @@ describe('a profile', () => {
 
 describe('hint bench --profile', () => {
   const options: ProfileOptions = {
-    model: resolve(import.meta.dirname, '../fixtures/greedy-model'),
+    model: resolve(import.meta.dirname, '../fixtures/original/greedy'),
     ...{ adapterSize: 8, shots: [0], examples: 3, rounds: 2, dtypes: ['f32', 'int8'], roofSide: 64 },
     systems: ['hint', 't5', 'hf'],
   };

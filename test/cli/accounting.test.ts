@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = resolve(import.meta.dirname, '../..');
-const model = join(root, 'test/fixtures/greedy-model');
+const model = join(root, 'test/fixtures/original/greedy');
 
 interface Outcome {
   code: number;

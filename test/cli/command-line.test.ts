@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = resolve(import.meta.dirname, '../..');
-const model = join(root, 'test/fixtures/greedy-model');
+const model = join(root, 'test/fixtures/original/greedy');
 
 interface Outcome {
   code: number;
@@ -107,7 +107,7 @@ describe('the command line', () => {
   });
 
   it('verifies a fixture of the original code, tensor by tensor', async () => {
-    const { stdout, code } = await hint('verify', join(root, 'test/fixtures/greedy-model'), '--json');
+    const { stdout, code } = await hint('verify', join(root, 'test/fixtures/original/greedy'), '--json');
     const result = JSON.parse(stdout) as { passed: boolean; cases: { comparisons: unknown[] }[] };
     expect(code).toBe(0);
     expect(result.passed).toBe(true);

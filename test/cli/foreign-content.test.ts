@@ -17,7 +17,7 @@ import {
 
 const root = resolve(import.meta.dirname, '../..');
 const fixtures = join(root, 'test/fixtures');
-const model = join(fixtures, 'greedy-model');
+const model = join(fixtures, 'original', 'greedy');
 
 let folder: string;
 beforeAll(async () => {

@@ -77,7 +77,7 @@ beforeAll(async () => {
   await writeFile(path('rows.jsonl'), lines({ text: EVIL, [`field${EVIL}`]: 1 }));
 
   await mkdir(path('cases'));
-  await cp(join(fixtures, 'greedy-model'), path('cases', `greedy${IN_FILE_NAME}`), { recursive: true });
+  await cp(join(fixtures, 'original', 'greedy'), path('cases', `greedy${IN_FILE_NAME}`), { recursive: true });
 
   // Every piece that a model can generate has an escape sequence behind it.
   model = await writeModel(tinyConfig(null));

@@ -126,7 +126,7 @@ export const PARSERS = {
   },
   'model-config': {
     file: 'config.json', mutate: mutateJson, words: ['gpt2', 'opt', 'gated-gelu', 'hypter'],
-    seeds: () => [fixture('greedy-model', 'config.json'), fixture('decoder-only', 'gpt2', 'config.json'), fixture('decoder-only', 'opt', 'config.json')],
+    seeds: () => [fixture('original', 'greedy', 'config.json'), fixture('decoder-only', 'gpt2', 'config.json'), fixture('decoder-only', 'opt', 'config.json')],
     async run(file) {
       const { familyOfDirectory } = await import('../../dist/model/families/registry.js');
       const { readModelConfig } = await import('../../dist/model/config/config.js');
@@ -419,11 +419,11 @@ export const PARSERS = {
   },
   fixtures: {
     file: 'inputs.json', mutate: mutateJson, words: ['examples', 'instruction'],
-    seeds: () => [fixture('greedy-model', 'inputs.json')],
+    seeds: () => [fixture('original', 'greedy', 'inputs.json')],
     async run(file) {
       const { verifyDirectory } = await import('../../dist/cli/commands/verify/cases.js');
       const { Device } = await import('../../dist/tensor/device.js');
-      const directory = folderWith(dirname(file), join(fixtures, 'greedy-model'));
+      const directory = folderWith(dirname(file), join(fixtures, 'original', 'greedy'));
       writeFileSync(join(directory, 'inputs.json'), readFileSync(file));
       const device = new Device({ threads: 1 });
       try {

@@ -10,7 +10,7 @@ import { initialiseParameters } from '../../src/model/parameters/initialise.js';
 import { Device } from '../../src/tensor/device.js';
 
 /** A small HINT with the original's greedy outputs beside it. */
-export const GREEDY_MODEL = fileURLToPath(new URL('../fixtures/greedy-model', import.meta.url));
+export const GREEDY_MODEL = fileURLToPath(new URL('../fixtures/original/greedy', import.meta.url));
 export const TOKENIZER = fileURLToPath(new URL('../fixtures/tokenizer/tokenizer.json', import.meta.url));
 
 /** A config of two tiny layers for the test tokenizer; `hint` as in config.json, null for plain T5. */
