@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { root } from './machine.mjs';
 
 /** Bytes of both together stay below 64 MiB. */
-export const TREE_MOST = 31.7 * 2 ** 20;
+export const TREE_MOST = 31.74 * 2 ** 20;
 export const ARCHIVE_MOST = 32.25 * 2 ** 20;
 
 /** Bytes of the tracked files that are there. */
