@@ -66,3 +66,8 @@ export function placesOf(claim: Claim): readonly Place[] {
 export function above(where: string, one: Place, other: Place, says: string): Claim {
   return { kind: 'above', says, where, above: one, below: other };
 }
+
+/** {@link Claim} that two places are at most so many points apart. */
+export function near(where: string, place: Place, to: Place, points: number, says: string): Claim {
+  return { kind: 'near', says, where, place, to, points };
+}

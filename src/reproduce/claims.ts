@@ -136,7 +136,7 @@ function equalCostGain(
   const front = paretoFront(pointsOf(over));
   const gains = pointsOf(row).flatMap(({ flops, score }) => {
     const other = interpolated(front, flops);
-    return other === undefined ? [] : [percentOver(score, other)];
+    return other === undefined ? [] : (percentOver(score, other) ?? []);
   });
   return gains.length === 0 ? undefined : gains.reduce((sum, gain) => sum + gain, 0) / gains.length;
 }
@@ -159,6 +159,7 @@ function interpolated(front: readonly Point[], flops: number): number | undefine
   return low.score + share * (high.score - low.score);
 }
 
-function percentOver(value: number, base: number): number {
-  return (100 * value) / base - 100;
+/** Undefined of a base of 0, which nothing is a percentage of. */
+function percentOver(value: number, base: number): number | undefined {
+  return base === 0 ? undefined : (100 * value) / base - 100;
 }

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { doneOnce, foundOnce, isAnyAborted, isOfAllRanks } from '../distributed/agreement.js';
 import type { Group } from '../distributed/group.js';
-import { requireSharedFolder } from '../distributed/shared-folder.js';
 import { HintError } from '../util/errors.js';
 import { sha256Hex } from '../util/hash.js';
 import { trainFromConfig } from '../training/run/run.js';
@@ -65,7 +64,8 @@ export interface RunGridOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onEvent?: ((event: GridEvent) => void) | undefined;
   /**
-   * Processes that take each training and evaluation together, all of which call this with the same. Rank 0 writes, and each has the
+   * Processes that take each training and evaluation together, all of which call this with the same, and see the folder of the
+   * output (`requireSharedFolder`). Rank 0 writes, and each has the
    * whole result. A training that diverges fails its cells; another error ends all of them.
    */
   readonly ranks?: Group | undefined;
@@ -78,8 +78,8 @@ export interface RunGridOptions {
  * Below the output, `cells/ID/` and `pretrained/ID/` hold a run directory `run/`, and a record of the whole configuration
  * and the result. The id is a hash of all a result depends on, so a changed configuration is another cell.
  *
- * @throws HintError as {@link planCells}, before anything is run; INVALID_CONFIG where ranks have different grids, IO where they do not
- *   share a disk; among ranks, what a cell throws
+ * @throws HintError as {@link planCells}, before anything is run; INVALID_CONFIG where ranks have different grids;
+ *   among ranks, what a cell throws
  */
 export async function runGrid(
   grid: Grid,
@@ -95,7 +95,6 @@ export async function runGrid(
     },
     'start all of them alike, with the same models and data.',
   );
-  if (ranks) await requireSharedFolder(ranks, settings.output);
   const pretrained = new Pretrained(options);
   const cells: CellOutcome[] = [];
   for (const [i, one] of planned.entries()) {

@@ -1,4 +1,4 @@
-import { above } from './claim.js';
+import { above, near } from './claim.js';
 import {
   adaptersAndPrefixes,
   prefixes,
@@ -139,21 +139,19 @@ export const table1: Grid = {
     above(WHERE, ['Tk-Instruct', TWO_POS], ['Tk-Instruct', DEF], 'Examples help Tk-Instruct'),
     above(WHERE, ['HINT', DEF], ['GPT-2', DEF], 'HINT above GPT-2'),
     above(WHERE, ['HINT', DEF], ['OPT', DEF], 'HINT above OPT'),
-    {
-      kind: 'near',
-      says: 'HINT close to Tk-Instruct, with the definition (2.5 points at most, as printed)',
-      where: WHERE,
-      place: ['HINT', DEF],
-      to: ['Tk-Instruct', DEF],
-      points: 2.5,
-    },
-    {
-      kind: 'near',
-      says: 'Adding modules to Tk-Instruct changes little (2 points at most, as printed)',
-      where: WHERE,
-      place: ['Tk-Instruct + PEFT', DEF],
-      to: ['Tk-Instruct', DEF],
-      points: 2,
-    },
+    near(
+      WHERE,
+      ['HINT', DEF],
+      ['Tk-Instruct', DEF],
+      2.5,
+      'HINT close to Tk-Instruct, with the definition (2.5 points at most, as printed)',
+    ),
+    near(
+      WHERE,
+      ['Tk-Instruct + PEFT', DEF],
+      ['Tk-Instruct', DEF],
+      2,
+      'Adding modules to Tk-Instruct changes little (2 points at most, as printed)',
+    ),
   ],
 };

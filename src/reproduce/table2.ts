@@ -1,4 +1,4 @@
-import { above } from './claim.js';
+import { above, near } from './claim.js';
 import { adaptersAndPrefixes, printed, type CellModules, type Grid } from './grid.js';
 
 const COLUMN = 'Zero-shot';
@@ -71,21 +71,19 @@ export const table2: Grid = {
     above(WHERE, ['HINT (Split)', COLUMN], ['Hypter (Split)', COLUMN], 'HINT (Split) above Hypter (Split)'),
     above(WHERE, ['HINT (Joint)', COLUMN], ['HINT (Split)', COLUMN], 'HINT (Joint) above HINT (Split)'),
     above(WHERE, ['T0', COLUMN], ['No Prompt', COLUMN], 'T0 above No Prompt'),
-    {
-      kind: 'near',
-      says: 'HINT (Joint) like T0 + PEFT, within 1 point',
-      where: WHERE,
-      place: ['HINT (Joint)', COLUMN],
-      to: ['T0 + PEFT', COLUMN],
-      points: 1,
-    },
-    {
-      kind: 'near',
-      says: 'HINT (Split) close to HINT (Joint) (5.1 points, as printed)',
-      where: WHERE,
-      place: ['HINT (Split)', COLUMN],
-      to: ['HINT (Joint)', COLUMN],
-      points: 5.1,
-    },
+    near(
+      WHERE,
+      ['HINT (Joint)', COLUMN],
+      ['T0 + PEFT', COLUMN],
+      1,
+      'HINT (Joint) like T0 + PEFT, within 1 point',
+    ),
+    near(
+      WHERE,
+      ['HINT (Split)', COLUMN],
+      ['HINT (Joint)', COLUMN],
+      5.1,
+      'HINT (Split) close to HINT (Joint) (5.1 points, as printed)',
+    ),
   ],
 };

@@ -1,4 +1,4 @@
-import { above, type Claim } from './claim.js';
+import { above, near } from './claim.js';
 import { adaptersAndPrefixes, printed, type Grid, type GridCell } from './grid.js';
 
 /** Shots, and what T0 and HINT (Split) have with them at 3B. */
@@ -41,13 +41,14 @@ export const table3: Grid = {
     ...['T0', 'HINT (Split)'].map((row) =>
       above(WHERE, [row, column(5)], [row, column(1)], `Five examples serve ${row} better than one`),
     ),
-    ...PRINTED.map(([shots]): Claim => ({
-      kind: 'near',
-      says: `HINT (Split) within 1 point of T0, ${column(shots)}`,
-      where: WHERE,
-      place: ['HINT (Split)', column(shots)],
-      to: ['T0', column(shots)],
-      points: 1,
-    })),
+    ...PRINTED.map(([shots]) =>
+      near(
+        WHERE,
+        ['HINT (Split)', column(shots)],
+        ['T0', column(shots)],
+        1,
+        `HINT (Split) within 1 point of T0, ${column(shots)}`,
+      ),
+    ),
   ],
 };

@@ -266,10 +266,10 @@ export class Device implements TensorDevice {
     return this.runSlices(work, { tape: undefined, scopes: [] }, isPatient);
   }
 
-  /** Once what is enqueued now has run; unlike {@link synchronize}, it leaves failures to those who read what failed. */
+  /** Once what is enqueued now has run, well or not: what has failed is told to those who read it. */
   private async caughtUp(): Promise<void> {
     using mark = this.keep(this.full([1], 0));
-    await mark.read();
+    await mark.read().catch(() => undefined);
   }
 
   /** @param own what the work has around it, kept up to date */

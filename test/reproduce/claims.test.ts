@@ -139,6 +139,8 @@ describe('a claim about two places', () => {
     expect(judged(cost, at(104)).verdict).toBe('holds');
     expect(judged(cost, at(106)).verdict).toBe('does not hold');
     expect(judged(cost, pairs([1, 2])).verdict).toBe('not run');
+    // Nothing is a percentage of 0.
+    expect(judged(gain, pairs([30, 0], [31, 20]))).toMatchObject({ seeds: 1, seedsFor: 1 });
   });
 });
 

@@ -2,9 +2,10 @@
 
 #include <dlfcn.h>
 
-#include <cstdlib>
-#include <sstream>
+#include <string>
 #include <type_traits>
+
+#include "native/runtime/open_library.h"
 
 namespace hint::nccl {
 namespace {
@@ -13,20 +14,9 @@ std::string versionText(int number) {
   return std::to_string(number / 10000) + "." + std::to_string(number / 100 % 100) + "." + std::to_string(number % 100);
 }
 
-void* openAny() {
-  std::string names = HINT_NCCL_LIBRARIES;
-  // An explicit path first, for machines where the library is in none of the usual places.
-  if (const char* path = std::getenv("HINT_NCCL")) names = std::string(path) + ":" + names;
-  std::istringstream list(names);
-  for (std::string name; std::getline(list, name, ':');)
-    if (!name.empty())
-      if (void* handle = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL)) return handle;
-  return nullptr;
-}
-
 Library open() {
   Library library;
-  void* handle = openAny();
+  void* handle = openFirstLibrary("HINT_NCCL", HINT_NCCL_LIBRARIES);
   if (!handle) {
     library.reason =
         "libnccl.so.2 was not found; install NCCL 2.14 or later (libnccl2 of NVIDIA's repository, or \"pip install "

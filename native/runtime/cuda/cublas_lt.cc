@@ -2,27 +2,17 @@
 
 #include <dlfcn.h>
 
-#include <cstdlib>
-#include <sstream>
+#include <string>
 #include <type_traits>
+
+#include "native/runtime/open_library.h"
 
 namespace hint::cuda::lt {
 namespace {
 
-void* openAny() {
-  std::string names = HINT_CUBLAS_LIBRARIES;
-  // An explicit path first, for machines where the library is in none of the usual places.
-  if (const char* path = std::getenv("HINT_CUBLASLT")) names = std::string(path) + ":" + names;
-  std::istringstream list(names);
-  for (std::string name; std::getline(list, name, ':');)
-    if (!name.empty())
-      if (void* handle = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL)) return handle;
-  return nullptr;
-}
-
 Library open() {
   Library library;
-  void* handle = openAny();
+  void* handle = openFirstLibrary("HINT_CUBLASLT", HINT_CUBLAS_LIBRARIES);
   if (!handle) {
     library.text = "cuBLASLt not found (own, slower matrix products); install it or set HINT_CUBLASLT to its path";
     return library;

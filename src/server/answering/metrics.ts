@@ -1,5 +1,6 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
 import type { Engine } from '../../inference/engine.js';
+import { addGauge, addTotal } from '../http/observed.js';
 
 /** What is counted of tokens: instructions that were read, instructions found compiled, inputs, answers. */
 export type TokenKind = 'instruction' | 'cached_instruction' | 'input' | 'output';
@@ -40,16 +41,8 @@ export class Metrics {
       buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
       registers,
     });
-    const gauge = (name: string, help: string, value: () => number): void => {
-      new Gauge({
-        name,
-        help,
-        registers,
-        collect() {
-          this.set(value());
-        },
-      });
-    };
+    const gauge = (name: string, help: string, value: () => number): void =>
+      addGauge(this.registry, name, help, value);
     gauge('hint_requests_in_flight', 'Requests that are worked on or wait.', inFlight);
     gauge('hint_inputs_running', 'Inputs in the running batch.', () => engine.serving.running);
     gauge('hint_inputs_queued', 'Inputs that wait for the running batch.', () => engine.serving.queued);
@@ -66,19 +59,8 @@ export class Metrics {
       'Bytes on the device of tasks in the cache.',
       () => engine.tasks.metrics.bytes,
     );
-    const total = (name: string, help: string, value: () => number): void => {
-      let told = 0;
-      new Counter({
-        name,
-        help,
-        registers,
-        collect() {
-          const now = value();
-          this.inc(now - told);
-          told = now;
-        },
-      });
-    };
+    const total = (name: string, help: string, value: () => number): void =>
+      addTotal(this.registry, name, help, value);
     total(
       'hint_task_cache_hits_total',
       'Tasks found with everything there.',

@@ -1,4 +1,5 @@
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { addGauge, addTotal } from '../http/observed.js';
 import type { WorkerPool } from './worker-pool.js';
 
 /** What the front tells Prometheus: its own process, its workers, and what they tell of themselves. */
@@ -9,30 +10,21 @@ export class FrontMetrics {
     private readonly pool: WorkerPool,
     inFlight: () => number,
   ) {
-    const registers = [this.registry];
-    collectDefaultMetrics({ register: this.registry });
-    const gauge = (name: string, help: string, value: () => number): void => {
-      new Gauge({
-        name,
-        help,
-        registers,
-        collect() {
-          this.set(value());
-        },
-      });
-    };
-    gauge('hint_front_requests_in_flight', 'Requests that workers work on, or that wait for one.', inFlight);
-    gauge('hint_workers_serving', 'Workers that serve now.', () => pool.workers.length);
-    let told = 0;
-    new Counter({
-      name: 'hint_worker_restarts_total',
-      help: 'Workers that had ended and were started again.',
-      registers,
-      collect() {
-        this.inc(pool.restarts - told);
-        told = pool.restarts;
-      },
-    });
+    const { registry } = this;
+    collectDefaultMetrics({ register: registry });
+    addGauge(
+      registry,
+      'hint_front_requests_in_flight',
+      'Requests that workers work on, or that wait for one.',
+      inFlight,
+    );
+    addGauge(registry, 'hint_workers_serving', 'Workers that serve now.', () => pool.workers.length);
+    addTotal(
+      registry,
+      'hint_worker_restarts_total',
+      'Workers that had ended and were started again.',
+      () => pool.restarts,
+    );
   }
 
   get contentType(): string {
@@ -44,10 +36,8 @@ export class FrontMetrics {
     const texts = await Promise.all(
       this.pool.workers.map(async (worker) => {
         // One that is lost meanwhile tells nothing.
-        const answer = await worker
-          .read({ method: 'GET', path: '/metrics' }, signal)
-          .catch(() => ({ body: '' }));
-        return [String(worker.number), answer.body.toString()] as const;
+        const answer = await worker.read({ method: 'GET', path: '/metrics' }, signal).catch(() => undefined);
+        return [String(worker.number), answer?.status === 200 ? answer.body.toString() : ''] as const;
       }),
     );
     return mergeMetrics([['front', await this.registry.metrics()], ...texts]);

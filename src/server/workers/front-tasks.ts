@@ -137,10 +137,10 @@ async function cacheOf(pool: WorkerPool, request: FastifyRequest): Promise<Cache
   const signal = endingOf(request);
   const lists = await Promise.all(
     pool.workers.map(async (worker) => {
-      const { body } = await worker
-        .read({ method: 'GET', path: '/v1/cache' }, signal)
-        .catch(() => ({ body: '{"data":[]}' }));
-      const { data } = JSON.parse(body.toString()) as { data: CacheEntry[] };
+      const answer = await worker.read({ method: 'GET', path: '/v1/cache' }, signal).catch(() => undefined);
+      // Nor has one that refuses, such as while it ends.
+      if (answer?.status !== 200) return [];
+      const { data } = JSON.parse(answer.body.toString()) as { data: CacheEntry[] };
       return data.map((entry) => ({ ...entry, worker: worker.number }));
     }),
   );

@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { defaultMemoryBudget } from '../../accounting/memory-budget.js';
 import type { Group } from '../../distributed/group.js';
 import type { TrainableModel } from '../../model/trainable/trainable.js';
@@ -7,7 +5,7 @@ import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { sha256Hex } from '../../util/hash.js';
-import { packageRoot } from '../../util/package-root.js';
+import { packageVersion } from '../../util/package-root.js';
 import type { TrainingConfig } from '../config/config.js';
 import type { DeviceSettings, MemorySettings } from '../config/parts.js';
 import type { MemoryPlan } from '../memory/memory-plan.js';
@@ -20,12 +18,9 @@ const OWN_SETTINGS = ['device', 'threads', 'memoryBudget'];
 /** @throws HintError INVALID_CONFIG where ranks have different settings, or are different versions */
 export async function requireSameSettings(ranks: Group | undefined, config: TrainingConfig): Promise<void> {
   if (!ranks) return;
-  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
-    version: string;
-  };
   const settings = Object.entries(config).filter(([name]) => !OWN_SETTINGS.includes(name));
   await ranks.requireSame(
-    { 'the version of hint-engine': version, ...Object.fromEntries(settings) },
+    { 'the version of hint-engine': packageVersion(), ...Object.fromEntries(settings) },
     'start all of them alike.',
   );
 }
