@@ -13,8 +13,11 @@ import { Gradients, Tape } from '../../src/tensor/tape.js';
 /** Random small models of every kind of generator; make.py beside them makes others for HINT_GRADIENT_MODELS. */
 const FOLDER =
   process.env['HINT_GRADIENT_MODELS'] ?? join(import.meta.dirname, '..', 'fixtures', 'gradients');
-/** Of f32 against float64, per tensor, as max |a − b| / max |b|. */
-const BOUND = 5e-6;
+/**
+ * Of f32 against float64, per tensor, as max |a − b| / max |b|: half of what fixtures of the original code are held to. In
+ * which order a product's terms are summed depends on the processor; on one with AMX, a tensor is 5.5e-6 off.
+ */
+const BOUND = 1e-5;
 
 const devices = [1, 2].map((threads) => new Device({ threads }));
 afterAll(() => Promise.all(devices.map((device) => device.close())));
