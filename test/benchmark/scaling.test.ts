@@ -19,6 +19,21 @@ afterAll(() => {
 });
 
 describe.runIf(HAS_MPI)('the bench of ranks', () => {
+  it('ends before the processes that take turns need more memory than there is', async () => {
+    const run = measureScaling({
+      config: endless(tinyConfig(FULL_HINT)),
+      systems: ['hint'],
+      ...{ ranks: 2, batchSize: 4, tasks: 2, tokenBudget: 300, rounds: 1, buckets: [25] },
+      availableMemory: () => 100 * 2 ** 20,
+    });
+    await expect(run).rejects.toMatchObject({
+      code: 'OUT_OF_MEMORY',
+      message: expect.stringMatching(
+        /4 examples of 2 tasks.*4 more.*100(\.0)? MiB.*smaller --batch/,
+      ) as string,
+    });
+  });
+
   let part: ScalingPart;
   beforeAll(async () => {
     part = await measureScaling({

@@ -27,6 +27,8 @@ export interface ScalingOptions {
   readonly rounds: number;
   /** MiB of the peer's buckets to try. */
   readonly buckets: readonly number[];
+  /** Bytes of memory that further processes can have; default: what the system says. */
+  readonly availableMemory?: (() => number) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly note?: ((text: string) => void) | undefined;
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;

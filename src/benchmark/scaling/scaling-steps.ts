@@ -30,6 +30,8 @@ export interface ScalingStep {
   readonly seconds: number;
   readonly communicationSeconds: number;
   readonly exposedSeconds: number;
+  /** Memory of the process behind the step, which keeps what a step took. */
+  readonly bytes: number;
   readonly timeline: RankTimeline;
 }
 
@@ -75,7 +77,8 @@ export class ScalingSteps {
     const end = now();
     const intervals = this.ranks?.takeIntervals(false) ?? [];
     const timeline = { rank: this.ranks?.rank ?? 0, begin, end, intervals };
-    return { seconds: end - begin, communicationSeconds, exposedSeconds, timeline };
+    const bytes = process.memoryUsage.rss();
+    return { seconds: end - begin, communicationSeconds, exposedSeconds, bytes, timeline };
   }
 
   /** How fast this process and the others exchange values; undefined without others. @throws HintError RANK_LOST, OUT_OF_MEMORY */

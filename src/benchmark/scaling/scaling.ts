@@ -1,6 +1,7 @@
 import { adaptConfig } from '../../model/checkpoint/checkpoint.js';
 import { parameterCount } from '../../model/parameters/parameter-shapes.js';
 import type { ModelConfig } from '../../model/config/config.js';
+import { formatBytes } from '../../util/bytes.js';
 import { HintError } from '../../util/errors.js';
 import { describeMoment } from '../machine.js';
 import { settingOf } from '../peer-settings.js';
@@ -20,7 +21,8 @@ import { timelineBlocks } from './timeline.js';
  * PyTorch's DistributedDataParallel. What is compared takes turns: first all that trains HINT, then all that trains plain T5, so
  * that the processes of one of them are in memory at a time.
  *
- * @throws HintError NOT_SUPPORTED where mpirun, or the engine's library for it, is missing; OUT_OF_MEMORY, ABORTED
+ * @throws HintError NOT_SUPPORTED where mpirun, or the engine's library for it, is missing; OUT_OF_MEMORY, also before the
+ *   processes that take turns need more memory than there is; ABORTED
  */
 export async function measureScaling(options: ScalingOptions): Promise<ScalingPart> {
   const { config, systems, ranks, batchSize, tasks, tokenBudget, rounds } = options;
@@ -122,10 +124,13 @@ class Measured {
     apart: [] as ScalingAnswer[][],
   };
 
-  private constructor(private readonly processes: EngineProcesses) {}
+  private constructor(
+    private readonly processes: EngineProcesses,
+    private readonly options: ScalingOptions,
+  ) {}
 
   static async start(config: ModelConfig, options: ScalingOptions): Promise<Measured> {
-    return new Measured(await EngineProcesses.start(config, options));
+    return new Measured(await EngineProcesses.start(config, options), options);
   }
 
   link(): Promise<MeasuredLink> {
@@ -134,6 +139,8 @@ class Measured {
 
   async alone(): Promise<number> {
     const step = await this.processes.stepAlone();
+    // Before the others take as much: where memory ends, the system reads programs again and again until it kills one.
+    if (this.steps.alone.length === 0) this.requireMemory(step.bytes);
     this.steps.alone.push(step);
     return step.seconds;
   }
@@ -146,6 +153,17 @@ class Measured {
 
   apart(): Promise<number> {
     return secondsOf(async () => this.steps.apart.push(await this.processes.stepApart()));
+  }
+
+  private requireMemory(bytes: number): void {
+    const { ranks, batchSize, tasks, availableMemory = () => process.availableMemory() } = this.options;
+    const others = 2 * ranks;
+    const available = availableMemory();
+    if (others * bytes <= available) return;
+    throw new HintError(
+      'OUT_OF_MEMORY',
+      `A step of ${batchSize} examples of ${tasks} tasks took one process ${formatBytes(bytes)}; ${others} more that do so, ${ranks} together and ${ranks} apart, do not fit the ${formatBytes(available)} that are left. Give a smaller --batch, --tasks or --token-budget.`,
+    );
   }
 
   result(system: EngineSystem, rounds: number): EngineScaling {
