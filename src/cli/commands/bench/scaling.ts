@@ -56,7 +56,7 @@ export function addScalingCommand(bench: Command): void {
       ...SCALING_SYSTEMS,
     ])
     .option('--ranks <n>', 'processes that train together', wholeNumber('--ranks', 2, 256), 2)
-    .option('--batch <n>', 'examples of one step', wholeNumber('--batch', 1), 64)
+    .option('--batch <n>', 'examples of one step', wholeNumber('--batch', 1), 16)
     .option(
       '--tasks <n>',
       'different instructions among them (default: half as many)',
