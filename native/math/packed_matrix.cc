@@ -208,7 +208,8 @@ void multiplyQuantized(int64_t m, int64_t k, int64_t n, const float* x, const Pa
   for (int64_t first = 0; first < m; first += rows) {
     const int64_t count = std::min(rows, m - first);
     parallelFor(count, std::max<int64_t>(1, 16384 / k), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) scales[i] = quantizeRow(x + (first + i) * k, k, bytes + i * k);
+      for (int64_t i = begin; i < end; ++i)
+        scales[i] = quantizeRow(x + (first + i) * k, matrix.rowFactor, k, bytes + i * k);
     });
     multiply(count, k, n, bytes, {DType::i8, matrix.values}, {}, totals);
     parallelFor(count, std::max<int64_t>(1, 16384 / n), [&](int64_t begin, int64_t end) {
@@ -240,6 +241,14 @@ constexpr int64_t kGrain = 1 << 15;
 
 void multiplyNarrow(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,
                     const Epilogue& epilogue, float* y) {
+  if (matrix.rowFactor) {
+    const Scratch scaled(m * k);
+    parallelFor(m, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, k)), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        for (int64_t j = 0; j < k; ++j) scaled[i * k + j] = x[i * k + j] * matrix.rowFactor[j];
+    });
+    return multiplyNarrow(m, k, n, scaled, {matrix.dtype, matrix.values, matrix.scale}, epilogue, y);
+  }
   const NarrowMatrix narrow{matrix.dtype, matrix.values, matrix.scale};
   std::optional<Panels> panels;
   if (k > 0 && m >= manyRows(k * n)) panels = panelsOf(k, n, DType::f32);
@@ -303,7 +312,7 @@ std::unique_ptr<Value[]> roomFor(int64_t count) {
 
 /// Packs one matrix with oneDNN's reorder, after conversion of its values to the dtype that is stored.
 void packOne(int64_t k, int64_t n, bool transposed, DType given, const void* weight, DType wanted, void* packed,
-             float* scale, float* columnSum) {
+             float* scale, float* columnSum, float* rowFactor) {
   const DType held = packedDType(wanted);
   const bool isRounded = wanted == DType::bf16;
   if (given == held && (given == DType::bf16 || !isRounded))
@@ -328,14 +337,14 @@ void packOne(int64_t k, int64_t n, bool transposed, DType given, const void* wei
   }
   if (held == DType::f32) return arrangeMatrix(k, n, transposed, held, values, packed);
   const auto steps = roomFor<int8_t>(k * n);
-  quantizeColumns(values, k, n, transposed, steps.get(), scale, columnSum);
+  quantizeColumns(values, k, n, transposed, steps.get(), scale, columnSum, rowFactor);
   arrangeMatrix(k, n, transposed, held, steps.get(), packed);
 }
 
 }  // namespace
 
 bool packMatrices(const PlainMatrices& matrices, DType wanted, bool checked, void* packed, float* scale,
-                  float* columnSum) {
+                  float* columnSum, float* rowFactor) {
   const int64_t k = matrices.k, n = matrices.n;
   if (matrices.count == 0 || k == 0 || n == 0) return true;
   const DType held = packedDType(wanted);
@@ -351,7 +360,8 @@ bool packMatrices(const PlainMatrices& matrices, DType wanted, bool checked, voi
     const char* from = static_cast<const char*>(matrices.values) + i * plainBytes;
     if (checked && firstNonFinite(matrices.dtype, from, k * n) >= 0) return false;
     packOne(k, n, matrices.transposed, matrices.dtype, from, wanted, static_cast<char*>(packed) + i * bytes,
-            scale ? scale + i * n : nullptr, columnSum ? columnSum + i * n : nullptr);
+            scale ? scale + i * n : nullptr, columnSum ? columnSum + i * n : nullptr,
+            rowFactor ? rowFactor + i * k : nullptr);
   }
   return true;
 }

@@ -18,6 +18,7 @@ struct PackedMatrix {
   const void* values = nullptr;
   const float* scale = nullptr;      ///< i8: [n], the value of one step
   const float* columnSum = nullptr;  ///< i8: [n], the sum of each column's steps
+  const float* rowFactor = nullptr;  ///< i8: [k], what elements of x are multiplied by before they meet `values`
 };
 
 /// Whether the processor multiplies in `dtype`. Without AVX-512 BF16, bf16 products are several times slower than f32
@@ -35,10 +36,10 @@ int64_t packedSize(int64_t k, int64_t n, DType dtype);
 void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const void* values, void* packed);
 
 /// Rounds or quantises matrices as `wanted` says, then arranges them one after the other. `scale` and `columnSum` [n]
-/// are written for i8 only. Returns false when `checked` is set and a value is infinite or NaN; the packed values are
-/// then unusable.
+/// and `rowFactor` [k] are written for i8 only. Returns false when `checked` is set and a value is infinite or NaN; the
+/// packed values are then unusable.
 bool packMatrices(const PlainMatrices& matrices, DType wanted, bool checked, void* packed, float* scale,
-                  float* columnSum);
+                  float* columnSum, float* rowFactor);
 
 /// y[m, n] = residual + activation(x[m, k] W + bias). Uses the calling thread's team. Throws INTERNAL when oneDNN
 /// refuses.

@@ -1,7 +1,10 @@
 #include "native/math/quantize.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
+#include <vector>
 
 #include "native/runtime/parallel.h"
 
@@ -12,27 +15,32 @@ constexpr int kZero = 128;
 constexpr float kLimit = 127.0f;
 /// Adding 1.5 * 2^23 rounds to the nearest integer, ties to even, without a conversion instruction.
 constexpr float kRounder = 12582912.0f;
+/// Rows of a matrix stay as they are while their largest value is within this factor of the median row's: an element of
+/// x that has no counterpart in the matrix would otherwise lose up to three of its eight bits.
+constexpr float kFarFromMedian = 8.0f;
 
 /// The larger of both; NaN when one of them is.
 inline float larger(float magnitude, float known) {
   return magnitude > known || magnitude != magnitude ? magnitude : known;
 }
 
-HINT_CLONES float largestMagnitude(const float* x, int64_t count) {
+/// Of x times `factor`.
+HINT_CLONES float largestMagnitude(const float* x, const float* factor, int64_t count) {
   constexpr int64_t kLanes = 16;
   float lanes[kLanes] = {};
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes)
-    for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] = larger(std::fabs(x[i + lane]), lanes[lane]);
+    for (int64_t lane = 0; lane < kLanes; ++lane)
+      lanes[lane] = larger(std::fabs(x[i + lane] * factor[i + lane]), lanes[lane]);
   float largest = 0.0f;
   for (const float lane : lanes) largest = larger(lane, largest);
-  for (; i < count; ++i) largest = larger(std::fabs(x[i]), largest);
+  for (; i < count; ++i) largest = larger(std::fabs(x[i] * factor[i]), largest);
   return largest;
 }
 
-HINT_CLONES void roundRow(const float* x, int64_t count, float inverse, uint8_t* steps) {
+HINT_CLONES void roundRow(const float* x, const float* factor, int64_t count, float inverse, uint8_t* steps) {
   for (int64_t i = 0; i < count; ++i) {
-    const float shifted = x[i] * inverse + kRounder;
+    const float shifted = x[i] * factor[i] * inverse + kRounder;
     steps[i] = static_cast<uint8_t>(static_cast<int32_t>(shifted - kRounder) + kZero);
   }
 }
@@ -43,32 +51,77 @@ HINT_CLONES void scaleRow(const int32_t* totals, int64_t n, float step, const fl
     y[j] = step * scale[j] * static_cast<float>(totals[j] - kZero * static_cast<int32_t>(columnSum[j]));
 }
 
+/// The largest magnitude of each of `count` lines of a matrix, whose values lie `step` apart and whose lines `apart`,
+/// each value times its `weight` along the line (nullptr: one).
+void largestOfLines(const float* values, int64_t count, int64_t apart, int64_t length, int64_t step,
+                    const float* weight, float* largest) {
+  parallelFor(count, std::max<int64_t>(64, 16384 / std::max<int64_t>(1, length)), [&](int64_t begin, int64_t end) {
+    std::fill(largest + begin, largest + end, 0.0f);
+    const auto add = [&](int64_t line, int64_t at) {
+      const float magnitude = std::fabs(values[line * apart + at * step]);
+      largest[line] = larger(weight ? magnitude * weight[at] : magnitude, largest[line]);
+    };
+    if (step == 1) {
+      for (int64_t line = begin; line < end; ++line)
+        for (int64_t at = 0; at < length; ++at) add(line, at);
+    } else {
+      for (int64_t at = 0; at < length; ++at)
+        for (int64_t line = begin; line < end; ++line) add(line, at);
+    }
+  });
+}
+
+/// Replaces the largest magnitudes of rows by the factors that they are divided by.
+void toFactors(int64_t k, float* rows) {
+  std::vector<float> known;
+  std::copy_if(rows, rows + k, std::back_inserter(known), [](float row) { return std::isfinite(row) && row > 0.0f; });
+  if (known.empty()) return std::fill(rows, rows + k, 1.0f);
+  const auto middle = known.begin() + static_cast<int64_t>(known.size() / 2);
+  std::nth_element(known.begin(), middle, known.end());
+  const float median = *middle;
+  for (int64_t i = 0; i < k; ++i) {
+    const float ratio = rows[i] / median;
+    const bool isFar = std::isfinite(ratio) && (ratio > kFarFromMedian || ratio < 1.0f / kFarFromMedian);
+    // Nothing multiplies what meets a row of zeros, so that it must not widen the step of the others.
+    rows[i] = !isFar ? 1.0f : ratio == 0.0f ? 0.0f : std::exp2(std::round(std::log2(ratio)));
+  }
+}
+
 }  // namespace
 
-float quantizeRow(const float* x, int64_t k, uint8_t* steps) {
-  const float largest = largestMagnitude(x, k);
+float quantizeRow(const float* x, const float* factor, int64_t k, uint8_t* steps) {
+  const float largest = largestMagnitude(x, factor, k);
   // An infinity or NaN in the row must not give an ordinary number in the result.
   if (!std::isfinite(largest)) {
     std::memset(steps, kZero, static_cast<size_t>(k));
     return std::nanf("");
   }
-  roundRow(x, k, largest > 0.0f ? kLimit / largest : 0.0f, steps);
+  roundRow(x, factor, k, largest > 0.0f ? kLimit / largest : 0.0f, steps);
   return largest / kLimit;
 }
 
 void quantizeColumns(const float* weight, int64_t k, int64_t n, bool transposed, int8_t* steps, float* scale,
-                     float* columnSum) {
+                     float* columnSum, float* rowFactor) {
   const int64_t along = transposed ? 1 : n, across = transposed ? k : 1;
+  // A column's size must not decide which rows are large: the column's own step holds it.
+  std::vector<float> ofColumn(static_cast<size_t>(n));
+  largestOfLines(weight, n, across, k, along, nullptr, ofColumn.data());
+  for (float& largest : ofColumn) largest = largest > 0.0f && std::isfinite(largest) ? 1.0f / largest : 0.0f;
+  largestOfLines(weight, k, along, n, across, ofColumn.data(), rowFactor);
+  toFactors(k, rowFactor);
+  std::vector<float> toMedian(rowFactor, rowFactor + k);
+  for (float& factor : toMedian) factor = factor == 0.0f ? 0.0f : 1.0f / factor;
   parallelFor(n, 16, [&](int64_t begin, int64_t end) {
     for (int64_t j = begin; j < end; ++j) {
       float largest = 0.0f;
-      for (int64_t i = 0; i < k; ++i) largest = larger(std::fabs(weight[j * across + i * along]), largest);
+      for (int64_t i = 0; i < k; ++i)
+        largest = larger(std::fabs(weight[j * across + i * along] * toMedian[static_cast<size_t>(i)]), largest);
       // A column with an infinity or NaN gets the step NaN, which makes every result of the column NaN.
       const bool finite = std::isfinite(largest);
       const float inverse = finite && largest > 0.0f ? kLimit / largest : 0.0f;
       int32_t sum = 0;
       for (int64_t i = 0; i < k; ++i) {
-        const float value = finite ? weight[j * across + i * along] : 0.0f;
+        const float value = finite ? weight[j * across + i * along] * toMedian[static_cast<size_t>(i)] : 0.0f;
         const auto step = static_cast<int32_t>(value * inverse + kRounder - kRounder);
         steps[j * across + i * along] = static_cast<int8_t>(step);
         sum += step;

@@ -103,6 +103,8 @@ export interface PackedMatrix {
   readonly scale?: Tensor | undefined;
   /** What is taken off for the zero point of quantised rows. */
   readonly columnSum?: Tensor | undefined;
+  /** i8 only, [groups, slots, dIn]: what rows are multiplied by before they are quantised; see native/math/quantize.h. */
+  readonly rowFactor?: Tensor | undefined;
 }
 
 /** What packed weights are held in. int8: a scale per column, and rows quantised as they come. */
@@ -131,12 +133,13 @@ export function packWeight(
     dOut,
     scale: outputs.find('scale'),
     columnSum: outputs.find('columnSum'),
+    rowFactor: outputs.find('rowFactor'),
   };
 }
 
 /** Every tensor of a packed matrix. */
-export function packedTensors({ tensor, scale, columnSum }: PackedMatrix): Tensor[] {
-  return [tensor, scale, columnSum].filter((part) => part !== undefined);
+export function packedTensors({ tensor, scale, columnSum, rowFactor }: PackedMatrix): Tensor[] {
+  return [tensor, scale, columnSum, rowFactor].filter((part) => part !== undefined);
 }
 
 /** residual + activation(x W[group, slot] + bias): linear and groupedLinear of inference. It has no gradient. */
@@ -145,9 +148,9 @@ export function packedLinear(
   matrix: PackedMatrix,
   options: Omit<GroupedLinearOptions, 'alpha'> = {},
 ): Tensor {
-  const { tensor, dOut, scale, columnSum } = objectOf(matrix, 'matrix');
+  const { tensor, dOut, scale, columnSum, rowFactor } = objectOf(matrix, 'matrix');
   const { bias, residual, ...attributes } = objectOf(options, 'options');
-  const inputs = { x, packed: tensor, scale, columnSum, bias, residual };
+  const inputs = { x, packed: tensor, scale, columnSum, bias, residual, rowFactor };
   return outputOf(run('packed_linear', inputs, { ...attributes, dOut }), 'y');
 }
 

@@ -50,6 +50,50 @@ function batchOf(input: number[], target: number[]): RaggedBatch {
   } as unknown as RaggedBatch;
 }
 
+/** Multiplies each value of a parameter by the `factor` of its row and column. */
+async function rescale(
+  model: EncoderDecoderModel,
+  name: string,
+  factor: (row: number, column: number) => number,
+): Promise<void> {
+  const parameter = model.parameters.get(name);
+  const columns = parameter.shape.at(-1) as number;
+  const values = (await parameter.read()).map(
+    (value, i) => value * factor(Math.floor(i / columns), i % columns),
+  );
+  device.write(parameter, new Uint8Array(values.buffer));
+}
+
+/**
+ * The same function, of which some values inside are 1,000 times as large as the others: columns of norms, values of
+ * attention and of the feed-forward, each with the smaller row behind it.
+ */
+async function withOutliers(model: EncoderDecoderModel): Promise<void> {
+  const isOutlier = (i: number): boolean => i % 13 === 5;
+  const larger = (i: number): number => (isOutlier(i) ? 1000 : 1);
+  const behind = (_: number, column: number): number => 1 / larger(column);
+  const names = model.parameters.names();
+  const ofNorm = async (norm: string, readers: RegExp): Promise<void> => {
+    await rescale(model, norm, (_, column) => larger(column));
+    for (const name of names.filter((one) => readers.test(one))) await rescale(model, name, behind);
+  };
+  for (let block = 0; block < model.config.numLayers; ++block) {
+    const layer = (at: number): string => `encoder.block.${block}.layer.${at}`;
+    await ofNorm(`${layer(0)}.layer_norm.weight`, new RegExp(`^${layer(0)}.SelfAttention.[qkv].weight`));
+    await ofNorm(
+      `${layer(1)}.layer_norm.weight`,
+      new RegExp(`^${layer(1)}.DenseReluDense.wi(_[01])?.weight`),
+    );
+    await rescale(model, `${layer(0)}.SelfAttention.v.weight`, larger);
+    await rescale(model, `${layer(0)}.SelfAttention.o.weight`, behind);
+    const gated = `${layer(1)}.DenseReluDense.wi_1.weight`;
+    if (!names.includes(gated)) continue;
+    await rescale(model, gated, larger);
+    await rescale(model, `${layer(1)}.DenseReluDense.wo.weight`, behind);
+  }
+  await ofNorm('encoder.final_layer_norm.weight', /EncDecAttention\.[kv]\.weight/);
+}
+
 /** Logits of the last decoder position. */
 async function lastRow(
   model: EncoderDecoderModel,
@@ -95,6 +139,20 @@ describe.each(NAMES)('%s of transformers', (name) => {
     model.inferenceDType = dtype;
     await model.prepareInference();
     expect(await differences(model, expected)).toBeLessThan(dtype === 'f32' ? 2e-5 : 0.1);
+    model.dispose();
+  });
+
+  it('is as exact in int8 where values inside are 1,000 times as large as others', async () => {
+    const expected = await expectedOf(name);
+    const model = await loadModel(device, directory);
+    await withOutliers(model);
+    expect(await differences(model, expected), 'the same function in f32').toBeLessThan(1e-4);
+    model.inferenceDType = 'int8';
+    await model.prepareInference();
+    expect(await differences(model, expected)).toBeLessThan(5e-2);
+    // At a width of 12, two tokens of these are too near to each other for 8 bits, with and without outliers.
+    if (!['gated-silu', 'gated-tanh'].includes(name))
+      expect(await greedy(model, expected)).toEqual(expected.runs.map((run) => run.greedy));
     model.dispose();
   });
 

@@ -111,14 +111,14 @@ const calls: Record<string, FaceCall> = {
     dims: { groups: 2, slots: 1, rows: 3, columns: 4 },
     call: (t) => ops.packWeight(t['weight']!, 'int8', { finite: true }),
     attributes: { transposed: false, dtype: 'i8', finite: true },
-    outputs: ({ tensor, scale, columnSum }: ops.PackedMatrix) =>
-      ({ packed: tensor, scale, columnSum }) as Named,
+    outputs: ({ tensor, scale, columnSum, rowFactor }: ops.PackedMatrix) =>
+      ({ packed: tensor, scale, columnSum, rowFactor }) as Named,
   },
   packedLinear: {
     op: 'packed_linear',
     dims: { rows: 3, groups: 2, slots: 2, dIn: 3, dOut: 4, values: 12 },
     isNotRun: true,
-    call: (t) => ops.packedLinear(t['x']!, { tensor: t['packed']!, dOut: 4, scale: t['scale']!, columnSum: t['columnSum']! }, { rowOffsets, slot: 1, bias: t['bias']!, residual: t['residual']!, activation: 'gelu' }), // prettier-ignore
+    call: (t) => ops.packedLinear(t['x']!, { tensor: t['packed']!, dOut: 4, scale: t['scale']!, columnSum: t['columnSum']!, rowFactor: t['rowFactor']! }, { rowOffsets, slot: 1, bias: t['bias']!, residual: t['residual']!, activation: 'gelu' }), // prettier-ignore
     attributes: { dOut: 4, rowOffsets, slot: 1, activation: 'gelu' },
   },
   rmsNorm: {

@@ -15,7 +15,7 @@ void forward(Call& call) {
                                weight.dtype,
                                addressOf(weight)};
   if (!packMatrices(matrices, dtypeFromName(call.word("dtype")), call.integer("finite") != 0,
-                    addressOf(call.out(kPacked)), call.o(kScale), call.o(kColumnSum)))
+                    addressOf(call.out(kPacked)), call.o(kScale), call.o(kColumnSum), call.o(kRowFactor)))
     fail("NUMERIC", call.describe(),
          ": weight holds a value that is no finite number; what it was read from or made by is damaged.");
 }

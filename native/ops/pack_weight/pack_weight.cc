@@ -18,6 +18,7 @@ void resolve(Call& call) {
   const bool transposed = call.integer("transposed") != 0;
   const int64_t rows = call.dim("rows"), columns = call.dim("columns");
   call.setDim("dOut", transposed ? rows : columns);
+  call.setDim("dIn", transposed ? columns : rows);
   const DType held = packedDType(wanted);
   call.setOutputDType(pack_weight::kPacked, held);
   call.setDim("values", packedSize(transposed ? columns : rows, transposed ? rows : columns, held));
@@ -33,7 +34,8 @@ OpSpec declare_pack_weight() {
   op.inputs = {{"weight", "groups slots rows columns", kRequired, kAnyDType}};
   op.outputs = {{"packed", "groups slots values", kRequired, kAnyDType},
                 {"scale", "groups slots dOut", kRequired, DType::f32, isQuantized},
-                {"columnSum", "groups slots dOut", kRequired, DType::f32, isQuantized}};
+                {"columnSum", "groups slots dOut", kRequired, DType::f32, isQuantized},
+                {"rowFactor", "groups slots dIn", kRequired, DType::f32, isQuantized}};
   op.attributes = {{"transposed", int64_t{1}}, {"dtype", std::string("f32")}, {"finite", int64_t{0}}};
   op.cpu = {forward, nullptr, true};
   op.resolve = resolve;

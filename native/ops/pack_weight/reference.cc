@@ -1,6 +1,8 @@
 #include "native/ops/common/reference.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include "native/ops/common/packed_order.h"
@@ -17,6 +19,27 @@ double toBf16(double value) {
   return std::nearbyint(value / place) * place;
 }
 
+/// What brings rows to the median row's size whose largest share of a column is over eight times, or below an eighth
+/// of, the median row's.
+std::vector<double> factorsOfRows(int64_t dIn, int64_t dOut, const auto& weight) {
+  std::vector<double> largest(static_cast<size_t>(dIn), 0.0), known;
+  for (int64_t out = 0; out < dOut; ++out) {
+    double column = 0;
+    for (int64_t in = 0; in < dIn; ++in) column = std::fmax(column, std::fabs(weight(in, out)));
+    for (int64_t in = 0; in < dIn && column > 0; ++in) {
+      double& row = largest[static_cast<size_t>(in)];
+      row = std::fmax(row, std::fabs(weight(in, out)) / column);
+    }
+  }
+  std::copy_if(largest.begin(), largest.end(), std::back_inserter(known), [](double row) { return row > 0; });
+  std::sort(known.begin(), known.end());
+  for (double& row : largest) {
+    const double ratio = known.empty() ? 1.0 : row / known[known.size() / 2];
+    row = ratio == 0.0 ? 0.0 : ratio >= 0.125 && ratio <= 8.0 ? 1.0 : std::exp2(std::round(std::log2(ratio)));
+  }
+  return largest;
+}
+
 void forward(ReferenceCall& r) {
   using namespace pack_weight;
   const int64_t rows = r.call.dim("rows"), columns = r.call.dim("columns"), values = r.call.dim("values");
@@ -25,10 +48,16 @@ void forward(ReferenceCall& r) {
   const DType wanted = dtypeFromName(r.call.word("dtype"));
   const DType held = packedDType(wanted);
   const std::vector<int64_t> order = packedOrder(dIn, dOut, held);
-  for (int64_t matrix = 0; matrix < r.call.dim("groups") * r.call.dim("slots"); ++matrix)
+  for (int64_t matrix = 0; matrix < r.call.dim("groups") * r.call.dim("slots"); ++matrix) {
+    const auto given = [&](int64_t in, int64_t out) {
+      return r.in(kWeight)[matrix * rows * columns + (transposed ? out * columns + in : in * columns + out)];
+    };
+    std::vector<double> factor(static_cast<size_t>(dIn), 1.0);
+    if (held == DType::i8) factor = factorsOfRows(dIn, dOut, given);
     for (int64_t out = 0; out < dOut; ++out) {
       const auto weight = [&](int64_t in) {
-        return r.in(kWeight)[matrix * rows * columns + (transposed ? out * columns + in : in * columns + out)];
+        const double by = factor[static_cast<size_t>(in)];
+        return by == 0.0 ? 0.0 : given(in, out) / by;
       };
       double largest = 0, sum = 0;
       for (int64_t in = 0; in < dIn; ++in) largest = std::fmax(largest, std::fabs(weight(in)));
@@ -44,6 +73,9 @@ void forward(ReferenceCall& r) {
       r.out(kScale)[matrix * dOut + out] = largest / 127;
       r.out(kColumnSum)[matrix * dOut + out] = sum;
     }
+    for (int64_t in = 0; held == DType::i8 && in < dIn; ++in)
+      r.out(kRowFactor)[matrix * dIn + in] = factor[static_cast<size_t>(in)];
+  }
 }
 
 }  // namespace
@@ -88,6 +120,8 @@ OpReference reference_pack_weight() {
        "INVALID_ARGUMENT"},
       {"i8, odd sizes", {{{{1, 1, 13, 17}}}}, {dtype("i8")}},
       {"i8, tasks and slots", {{{{2, 2, 33, 50}}}}, {generated, dtype("i8")}},
+      {"i8, one output column, rows far from the median", {{{{1, 1, 1, 40}}}}, {dtype("i8")}},
+      {"i8, one output column as generated", {{{{1, 2, 40, 1}}}}, {generated, dtype("i8")}},
       {"i8, a matrix of zeros", {{{{1, 1, 4, 5}, {}, 0.0}}}, {dtype("i8")}},
       {"another dtype is refused", {{{{1, 1, 4, 5}}}}, {dtype("i32")}, false, "INVALID_ARGUMENT"},
       {"T5-base projection", {{{{1, 1, 768, 768}}}}, {}, true},

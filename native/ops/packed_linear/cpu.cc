@@ -20,6 +20,7 @@ void forward(Call& call) {
     PackedMatrix matrix{packed.dtype, matrices + block * bytes};
     if (call.has(kScale)) matrix.scale = call.f(kScale) + block * dOut;
     if (call.has(kColumnSum)) matrix.columnSum = call.f(kColumnSum) + block * dOut;
+    if (call.has(kRowFactor)) matrix.rowFactor = call.f(kRowFactor) + block * dIn;
     packedProduct(of.end(group) - begin, dIn, dOut, call.f(kX) + begin * dIn, matrix, epilogue,
                   call.o(kY) + begin * dOut);
   }

@@ -21,9 +21,10 @@ void resolve(Call& call) {
     fail("INVALID_SHAPE", call.describe(), ": packed holds ", call.dim("values"), " values a matrix, but one of [",
          call.dim("dIn"), ", ", dOut, "] takes ", values, "; pass the result of pack_weight.");
   const bool quantized = dtype == DType::i8;
-  if (call.has(packed_linear::kScale) != quantized || call.has(packed_linear::kColumnSum) != quantized)
-    fail("INVALID_ARGUMENT", call.describe(),
-         ": scale and columnSum belong to weights of dtype i8, and to those only.");
+  for (const int part : {packed_linear::kScale, packed_linear::kColumnSum, packed_linear::kRowFactor})
+    if (call.has(part) != quantized)
+      fail("INVALID_ARGUMENT", call.describe(),
+           ": scale, columnSum and rowFactor belong to weights of dtype i8, and to those only.");
   checkRowGroups(call, "packed");
 }
 
@@ -39,7 +40,8 @@ OpSpec declare_packed_linear() {
                {"scale", "groups slots dOut", kOptional},
                {"columnSum", "groups slots dOut", kOptional},
                {"bias", "groups slots dOut", kOptional},
-               {"residual", "rows dOut", kOptional}};
+               {"residual", "rows dOut", kOptional},
+               {"rowFactor", "groups slots dIn", kOptional}};
   op.outputs = {{"y", "rows dOut"}};
   op.attributes = {
       {"dOut", int64_t{0}, true}, {"rowOffsets", IntList{}}, {"slot", int64_t{0}}, {"activation", std::string("none")}};

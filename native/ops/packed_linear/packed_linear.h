@@ -7,7 +7,7 @@
 /// --op packed_linear` show the gain in a decoding step.
 namespace hint::packed_linear {
 
-enum Input { kX, kPacked, kScale, kColumnSum, kBias, kResidual };
+enum Input { kX, kPacked, kScale, kColumnSum, kBias, kResidual, kRowFactor };
 enum Output { kY };
 
 void forward(Call& call);

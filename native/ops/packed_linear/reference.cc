@@ -13,9 +13,12 @@ namespace {
 
 /// Converts a row to the values that the kernel multiplies: unchanged, or, where the processor has such products,
 /// rounded to bf16 or quantised. Returns the step of a quantised row.
-double roundRow(DType dtype, double* x, int64_t count) {
+double roundRow(DType dtype, double* x, const double* factor, int64_t count) {
   float step = 0.0f;
-  if (!hasProducts(dtype)) return step;
+  if (!hasProducts(dtype)) {
+    for (int64_t i = 0; factor && i < count; ++i) x[i] *= factor[i];
+    return step;
+  }
   std::vector<float> row(x, x + count);
   if (dtype == DType::bf16) {
     std::vector<uint16_t> halves(row.size());
@@ -23,7 +26,8 @@ double roundRow(DType dtype, double* x, int64_t count) {
     fromBf16(halves.data(), row.data(), count);
   } else if (dtype == DType::i8) {
     std::vector<uint8_t> steps(row.size());
-    step = quantizeRow(row.data(), count, steps.data());
+    const std::vector<float> factors(factor, factor + count);
+    step = quantizeRow(row.data(), factors.data(), count, steps.data());
     for (size_t i = 0; i < row.size(); ++i) row[i] = step * static_cast<float>(steps[i] - 128);
   }
   for (size_t i = 0; i < row.size(); ++i) x[i] = row[i];
@@ -41,7 +45,8 @@ void forward(ReferenceCall& r) {
     int64_t group = 0;
     while (!offsets.empty() && offsets[static_cast<size_t>(group) + 1] <= i) ++group;
     const int64_t block = group * slots + slot;
-    const double step = roundRow(dtype, r.in(kX) + i * dIn, dIn);
+    const double step =
+        roundRow(dtype, r.in(kX) + i * dIn, dtype == DType::i8 ? r.in(kRowFactor) + block * dIn : nullptr, dIn);
     for (int64_t j = 0; j < dOut; ++j) {
       double sum = 0.0, columnSum = 0.0;
       for (int64_t k = 0; k < dIn; ++k) {
@@ -68,6 +73,9 @@ CaseInput packed(int64_t groups, int64_t slots, int64_t dIn, int64_t dOut, DType
 CaseInput steps(int64_t groups, int64_t slots, int64_t dIn, int64_t dOut) {
   return {{groups, slots, packedSize(dIn, dOut, DType::i8)}, {}, 20.0, 0.0, DType::i8};
 }
+
+/// Factors of elements of x, of which some are far from one.
+CaseInput factors(int64_t groups, int64_t slots, int64_t dIn) { return {{groups, slots, dIn}, {}, 3.0}; }
 
 CaseInput sums(int64_t groups, int64_t slots, int64_t dOut) { return {{groups, slots, dOut}, {}, 9.0}; }
 
@@ -105,23 +113,49 @@ OpReference reference_packed_linear() {
        {{{{20, 1500}}}, packed(1, 1, 1500, 30, DType::bf16), none, none, none, none},
        {dOut(30)}},
       {"i8, longer columns than are widened at a time, relu",
-       {{{{20, 1500}}}, steps(1, 1, 1500, 30), {{{1, 1, 30}, {}, 1e-3}}, sums(1, 1, 30)},
+       {{{{20, 1500}}},
+        steps(1, 1, 1500, 30),
+        {{{1, 1, 30}, {}, 1e-3}},
+        sums(1, 1, 30),
+        none,
+        none,
+        factors(1, 1, 1500)},
        {dOut(30), {"activation", std::string("relu")}}},
-      {"i8, odd sizes", {{{{5, 17}}}, steps(1, 1, 17, 13), {{{1, 1, 13}}}, sums(1, 1, 13)}, {dOut(13)}},
-      {"i8, one row", {{{{1, 64}}}, steps(1, 1, 64, 48), {{{1, 1, 48}}}, sums(1, 1, 48)}, {dOut(48)}},
+      {"i8, odd sizes",
+       {{{{5, 17}}}, steps(1, 1, 17, 13), {{{1, 1, 13}}}, sums(1, 1, 13), none, none, factors(1, 1, 17)},
+       {dOut(13)}},
+      {"i8, one row",
+       {{{{1, 64}}}, steps(1, 1, 64, 48), {{{1, 1, 48}}}, sums(1, 1, 48), none, none, factors(1, 1, 64)},
+       {dOut(48)}},
       {"i8, more rows than are quantised at a time, everything on",
-       {{{{300, 33}}}, steps(1, 1, 33, 20), {{{1, 1, 20}}}, sums(1, 1, 20), {{{1, 1, 20}}}, {{{300, 20}}}},
+       {{{{300, 33}}},
+        steps(1, 1, 33, 20),
+        {{{1, 1, 20}}},
+        sums(1, 1, 20),
+        {{{1, 1, 20}}},
+        {{{300, 20}}},
+        factors(1, 1, 33)},
        {dOut(20), {"activation", gelu}}},
       {"i8, groups of 3, 0, 1 and 5 rows",
-       {{{{9, 11}}}, steps(4, 3, 11, 7), {{{4, 3, 7}, {}, 1e-3}}, sums(4, 3, 7), {{{4, 3, 7}}}},
+       {{{{9, 11}}},
+        steps(4, 3, 11, 7),
+        {{{4, 3, 7}, {}, 1e-3}},
+        sums(4, 3, 7),
+        {{{4, 3, 7}}},
+        none,
+        factors(4, 3, 11)},
        {dOut(7), offsets({0, 3, 3, 4, 9}), attribute("slot", 1), {"activation", tanh}}},
-      {"i8, rows of zeros", {{{{2, 8}, {}, 0.0}}, steps(1, 1, 8, 5), {{{1, 1, 5}}}, sums(1, 1, 5)}, {dOut(5)}},
+      {"i8, rows of zeros",
+       {{{{2, 8}, {}, 0.0}}, steps(1, 1, 8, 5), {{{1, 1, 5}}}, sums(1, 1, 5), none, none, factors(1, 1, 8)},
+       {dOut(5)}},
       {"i8 without scales is refused", {{{{2, 8}}}, steps(1, 1, 8, 5)}, {dOut(5)}, false, "INVALID_ARGUMENT"},
       {"no rows", {{{{0, 8}}}, packed(1, 1, 8, 3), none, none, none, none}, {dOut(3)}},
       {"no columns to sum, everything on",
        {{{{5, 0}}}, packed(1, 2, 0, 3), none, none, {{{1, 2, 3}}}, {{{5, 3}}}},
        {dOut(3), attribute("slot", 1), {"activation", gelu}}},
-      {"i8, no columns to sum", {{{{2, 0}}}, steps(1, 1, 0, 3), {{{1, 1, 3}}}, sums(1, 1, 3)}, {dOut(3)}},
+      {"i8, no columns to sum",
+       {{{{2, 0}}}, steps(1, 1, 0, 3), {{{1, 1, 3}}}, sums(1, 1, 3), none, none, factors(1, 1, 0)},
+       {dOut(3)}},
       {"weights of another width are refused",
        {{{{2, 8}}}, packed(1, 1, 8, 64), none, none, none, none},
        {dOut(300)},
@@ -171,11 +205,11 @@ OpReference reference_packed_linear() {
        {dOut(32128)},
        true},
       {"T5-base projection, 25 decoded rows, i8",
-       {{{{25, 768}}}, steps(1, 1, 768, 768), {{{1, 1, 768}}}, sums(1, 1, 768)},
+       {{{{25, 768}}}, steps(1, 1, 768, 768), {{{1, 1, 768}}}, sums(1, 1, 768), none, none, factors(1, 1, 768)},
        {dOut(768)},
        true},
       {"T5-base projection, i8",
-       {{{{4096, 768}}}, steps(1, 1, 768, 768), {{{1, 1, 768}}}, sums(1, 1, 768)},
+       {{{{4096, 768}}}, steps(1, 1, 768, 768), {{{1, 1, 768}}}, sums(1, 1, 768), none, none, factors(1, 1, 768)},
        {dOut(768)},
        true},
       {"T5-base logits of one row",
