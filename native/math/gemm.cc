@@ -6,30 +6,73 @@
 #include <string>
 
 #include "native/core/error.h"
+#include "native/math/packed_matrix.h"
 #include "native/math/skinny_gemm.h"
 #include "native/runtime/signals.h"
 
 namespace hint {
 
+#ifdef HINT_BF16_GEMM
+// oneDNN exports it as it does dnnl_sgemm, but declares it in no header.
+extern "C" dnnl_status_t dnnl_gemm_bf16bf16f32(char, char, dnnl_dim_t, dnnl_dim_t, dnnl_dim_t, float, const uint16_t*,
+                                               dnnl_dim_t, const uint16_t*, dnnl_dim_t, float, float*, dnnl_dim_t);
+#endif
+
+namespace {
+
+/// The result of a product of no columns: nothing but what was there.
+void keep(int64_t m, int64_t n, float beta, float* c, int64_t ldc) {
+  for (int64_t row = 0; row < m; ++row)
+    for (int64_t column = 0; column < n; ++column)
+      c[row * ldc + column] = beta == 0.0f ? 0.0f : beta * c[row * ldc + column];
+}
+
+void require(dnnl_status_t status, int64_t m, int64_t n, int64_t k) {
+  if (status != dnnl_success)
+    fail("INTERNAL", "oneDNN refused a matrix product of [", m, ", ", k, "] and [", k, ", ", n, "] with status ",
+         static_cast<int>(status), ".");
+}
+
+char letter(bool transposed) { return transposed ? 'T' : 'N'; }
+
+}  // namespace
+
 void gemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
           const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {
   if (m == 0 || n == 0) return;
-  if (k == 0) {
-    for (int64_t row = 0; row < m; ++row)
-      for (int64_t column = 0; column < n; ++column)
-        c[row * ldc + column] = beta == 0.0f ? 0.0f : beta * c[row * ldc + column];
-    return;
-  }
+  if (k == 0) return keep(m, n, beta, c, ldc);
   if (!transposeA && transposeB && m <= kSkinnyRows) {
     skinnyGemm(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     return;
   }
   prepareForBusErrors();
-  const dnnl_status_t status =
-      dnnl_sgemm(transposeA ? 'T' : 'N', transposeB ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-  if (status != dnnl_success)
-    fail("INTERNAL", "oneDNN refused a matrix product of [", m, ", ", k, "] and [", k, ", ", n, "] with status ",
-         static_cast<int>(status), ".");
+  require(dnnl_sgemm(letter(transposeA), letter(transposeB), m, n, k, alpha, a, lda, b, ldb, beta, c, ldc), m, n, k);
+}
+
+bool multipliesBf16() {
+#ifdef HINT_BF16_GEMM
+  return hasProducts(DType::bf16);
+#else
+  return false;
+#endif
+}
+
+void gemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, float alpha, const Factor& a, int64_t lda,
+          const Factor& b, int64_t ldb, float beta, float* c, int64_t ldc) {
+  if (a.dtype == DType::f32 && b.dtype == DType::f32)
+    return gemm(transposeA, transposeB, m, n, k, alpha, static_cast<const float*>(a.values), lda,
+                static_cast<const float*>(b.values), ldb, beta, c, ldc);
+#ifdef HINT_BF16_GEMM
+  if (m == 0 || n == 0) return;
+  if (k == 0) return keep(m, n, beta, c, ldc);
+  prepareForBusErrors();
+  require(dnnl_gemm_bf16bf16f32(letter(transposeA), letter(transposeB), m, n, k, alpha,
+                                static_cast<const uint16_t*>(a.values), lda, static_cast<const uint16_t*>(b.values),
+                                ldb, beta, c, ldc),
+          m, n, k);
+#else
+  fail("INTERNAL", "This build multiplies no bf16 matrices.");
+#endif
 }
 
 const char* gemmLibraryVersion() {

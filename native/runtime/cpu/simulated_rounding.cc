@@ -17,6 +17,8 @@ thread_local Simulation simulation;
 
 void simulateRounding(uint64_t seed) { simulation = {seed, 0}; }
 
+bool isRoundingSimulated() { return simulation.seed != 0; }
+
 void storeAsBf16(const float* x, uint16_t* y, int64_t count) {
   if (simulation.seed == 0) {
     parallelFor(count, kElementGrain, [&](int64_t begin, int64_t end) { toBf16(x + begin, y + begin, end - begin); });

@@ -10,6 +10,9 @@ namespace hint {
 /// value itself, drawn from `seed` and anew for each store; or, with 0, to the nearest.
 void simulateRounding(uint64_t seed);
 
+/// Whether the calling thread rounds by chance.
+bool isRoundingSimulated();
+
 /// Rounds on all threads. Call on the stream's thread.
 void storeAsBf16(const float* x, uint16_t* y, int64_t count);
 

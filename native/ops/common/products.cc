@@ -1,0 +1,48 @@
+#include "native/ops/common/products.h"
+
+#include "native/ops/common/elementwise.h"
+#include "native/runtime/cpu/simulated_rounding.h"
+#include "native/runtime/cpu/widened_call.h"
+
+namespace hint {
+namespace {
+
+HINT_CLONES void addInto(float* sum, const float* values, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) sum[i] += values[i];
+}
+
+}  // namespace
+
+bool multipliesAsStored(const Call& call) { return !hasBf16(call) || (multipliesBf16() && !isRoundingSimulated()); }
+
+void storeValues(const Tensor& tensor, int64_t offset, float beta, const float* values, int64_t count) {
+  if (tensor.dtype == DType::f32) return store(tensor.data<float>() + offset, beta, 1.0f, values, count);
+  uint16_t* halves = tensor.data<uint16_t>() + offset;
+  if (beta == 0.0f) return toBf16(values, halves, count);
+  constexpr int64_t kAtOnce = 512;
+  float sum[kAtOnce];
+  for (int64_t first = 0; first < count; first += kAtOnce) {
+    const int64_t some = std::min(kAtOnce, count - first);
+    fromBf16(halves + first, sum, some);
+    addInto(sum, values + first, some);
+    toBf16(sum, halves + first, some);
+  }
+}
+
+void productInto(const Tensor& c, int64_t offset, bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k,
+                 float alpha, const Factor& a, int64_t lda, const Factor& b, int64_t ldb, float beta) {
+  if (m == 0 || n == 0) return;
+  if (c.dtype == DType::f32)
+    return gemm(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c.data<float>() + offset, n);
+  const int64_t height = std::min(m, rowsPerBlock(n));
+  const Scratch sums(height * n);
+  for (int64_t row = 0; row < m; row += height) {
+    const int64_t rows = std::min(height, m - row);
+    gemm(transposeA, transposeB, rows, n, k, alpha, a.from(transposeA ? row : row * lda), lda, b, ldb, 0.0f, sums, n);
+    parallelFor(rows * n, kElementGrain, [&](int64_t begin, int64_t end) {
+      storeValues(c, offset + row * n + begin, beta, sums + begin, end - begin);
+    });
+  }
+}
+
+}  // namespace hint
