@@ -1,16 +1,22 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
-import { HintError } from '../../util/errors.js';
-import { summaryOf } from '../../model/checkpoint/stored-config.js';
-import { unappliedGeneration } from '../../model/config/generation-file.js';
-import { examineModel } from '../../model/families/open-model.js';
-import { findT5x, openWeights } from '../../formats/checkpoint/open-weights.js';
-import { RunDirectory } from '../../training/run/run-directory.js';
-import { showValue } from '../../util/show-value.js';
-import { shown } from '../../util/shown.js';
-import { action, print, printJson, table } from '../support/context.js';
-import { jsonOption } from '../support/options.js';
+import { HintError } from '../../../util/errors.js';
+import { summaryOf } from '../../../model/checkpoint/stored-config.js';
+import { unappliedGeneration } from '../../../model/config/generation-file.js';
+import { examineModel } from '../../../model/families/open-model.js';
+import { findT5x, openWeights } from '../../../formats/checkpoint/open-weights.js';
+import { RunDirectory } from '../../../training/run/run-directory.js';
+import { showValue } from '../../../util/show-value.js';
+import { shown } from '../../../util/shown.js';
+import { action, print, printJson, table } from '../../support/context.js';
+import { jsonOption, threadsOption } from '../../support/options.js';
+import { describeInt8, inspectInt8, type Int8Options } from './int8.js';
+
+interface InspectOptions extends Int8Options {
+  readonly json: boolean;
+  readonly int8: boolean;
+}
 
 type Report = { kind: 'model' | 'task' | 'weights' | 'run'; path: string } & Record<string, unknown>;
 
@@ -19,15 +25,28 @@ export function addInspectCommand(program: Command): void {
   program
     .command('inspect')
     .summary('describe a model directory, a compiled task or a training run')
-    .description('Reads headers and small files only: the answer comes at once, however large the model.')
+    .description(
+      'Reads headers and small files only: the answer comes at once, however large the model. With --int8 it computes.',
+    )
     .argument('<path>', 'a model directory, a .safetensors task, or a run directory')
+    .option('--int8', 'how far 8 bits move a model from f32, product by product', false)
+    .option('--text <file>', 'with --int8: inputs, one a line, up to 64 (default: token ids by chance)')
+    .addOption(threadsOption())
     .addOption(jsonOption('the report'))
     .addHelpText(
       'after',
-      '\nExamples:\n  $ hint inspect runs/hint/model\n  $ hint inspect sentiment.task.safetensors --json',
+      '\nExamples:\n  $ hint inspect runs/hint/model\n  $ hint inspect sentiment.task.safetensors --json\n  $ hint inspect runs/hint/model --int8 --text questions.txt',
     )
     .action(
-      action(async (_signal, path: string, options: { json: boolean }) => {
+      action(async (signal, path: string, options: InspectOptions) => {
+        if (options.int8) {
+          const measured = await inspectInt8(path, options, signal);
+          if (options.json) printJson(measured);
+          else print(describeInt8(measured));
+          return;
+        }
+        if (options.text !== undefined)
+          throw new HintError('INVALID_ARGUMENT', '--text is for --int8, which computes; give both or none.');
         const report = await inspect(path);
         if (options.json) printJson(report);
         else print(describe(report));
