@@ -4,7 +4,8 @@ import {
   measureQuantization,
   type QuantizationReport,
 } from '../../../inference/encoder-decoder/quantization.js';
-import { loadModel } from '../../../model/checkpoint/checkpoint.js';
+import { openModel } from '../../../model/families/open-model.js';
+import { t5Models } from '../../../model/families/t5.js';
 import { Device } from '../../../tensor/device.js';
 import { HintError } from '../../../util/errors.js';
 import { table } from '../../support/context.js';
@@ -20,15 +21,20 @@ const BOUND = 5e-2;
 const MOST_INPUTS = 64;
 const MOST_TOKENS = 256;
 
-/** What int8 does to a T5 or to the T5 inside a HINT model. @throws HintError what loading a T5 throws, and INVALID_DATA of a text without a line */
+/** What int8 does to a T5 or to the T5 inside a HINT model. @throws HintError what opening a model throws; NOT_SUPPORTED for decoder-only models, INVALID_DATA of a text without a line */
 export async function inspectInt8(
   directory: string,
   { text, threads }: Int8Options,
   signal: AbortSignal,
 ): Promise<QuantizationReport> {
   await using device = new Device({ threads });
-  const model = await loadModel(device, directory, { mapped: true, signal });
+  const model = await openModel(device, directory, { mapped: true, signal });
   try {
+    if (!t5Models.owns(model))
+      throw new HintError(
+        'NOT_SUPPORTED',
+        `${directory} holds a decoder-only model, which the CPU multiplies in f32; --int8 is for T5 and HINT.`,
+      );
     const inputs =
       text === undefined ? byChance(model.config.vocabSize) : await ofFile(text, directory, signal);
     return await measureQuantization(model, inputs, { signal });
