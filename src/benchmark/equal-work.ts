@@ -38,16 +38,8 @@ export function decoderOfEqualWork(config: ModelConfig): Record<string, unknown>
 export const EQUAL_WORK =
   "The decoder-only model is a GPT-2 as wide and deep, with a feed-forward so wide that an input token costs as many FLOPs as in HINT's encoder and the keys of its decoder";
 
-/**
- * {@link decoderOfEqualWork} with random weights, in f32.
- *
- * @throws HintError OUT_OF_MEMORY, ABORTED
- */
-export async function randomDecoder(
-  device: Device,
-  config: ModelConfig,
-  signal?: AbortSignal,
-): Promise<AnyModel> {
+/** {@link decoderOfEqualWork} in f32, with random weights, which are only enqueued. */
+export async function randomDecoder(device: Device, config: ModelConfig): Promise<AnyModel> {
   return startModel(device, 'gpt2', {
     system: 'gpt2',
     init: { config: decoderOfEqualWork(config) },
@@ -55,6 +47,5 @@ export async function randomDecoder(
     seed: 1,
     hypernetwork: () => undefined,
     asksForHypernetwork: false,
-    signal,
   });
 }

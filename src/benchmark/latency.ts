@@ -40,7 +40,7 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
     const parameterBytes = device.statistics().bytesInUse;
     const work = workload(options, model.config.vocabSize);
     const decoder = options.systems.includes('decoder')
-      ? await randomDecoder(device, model.config, signal)
+      ? await randomDecoder(device, model.config)
       : undefined;
     const models: MeasuredModels = { own: model, ...(decoder && { decoder }) };
     peers = await startPeers(options, model.config, moment.cores, work);
