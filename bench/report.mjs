@@ -60,6 +60,7 @@ function latencySection(part) {
     "### Time per 100 examples by shots, the paper's Figure 4",
     '![Seconds per 100 examples by shots](images/latency.png)',
     latencyMarkdown(part),
+    ...(part.breakEven ? ['![From where HINT costs less](images/latency-break-even.png)'] : []),
   ];
 }
 

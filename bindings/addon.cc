@@ -13,6 +13,7 @@
 #include "native/math/gemm.h"
 #include "native/runtime/cpu/simulated_rounding.h"
 #include "native/runtime/cuda_library.h"
+#include "native/runtime/nvml.h"
 #include "native/runtime/parallel.h"
 
 /// The whole native face: tensors, streams and one generic way to enqueue an op. No arithmetic.
@@ -181,6 +182,24 @@ Napi::Value cuda(const Info& info) {
   return object;
 }
 
+/// (GPU, by its number among those that can be used) -> { joules since its driver was loaded, reason why there are none
+/// }
+Napi::Value gpuEnergy(const Info& info) {
+  const auto index = static_cast<size_t>(wholeNumberOf(info[0], "gpu", 0, INT32_MAX));
+  const CudaStatus status = cudaStatus(cudaFolder());
+  GpuEnergy energy;
+  if (index < status.devices.size())
+    energy = hint::gpuEnergy(status.devices[index].pci);
+  else if (status.devices.empty())
+    energy.reason = "CUDA cannot be used: " + status.reason;
+  else
+    energy.reason = "there is no GPU number " + std::to_string(index) + ", counted from 0";
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("joules", energy.joules);
+  object.Set("reason", energy.reason);
+  return object;
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Environment(env));
 #define HINT_EXPORT(name) exports.Set(#name, Napi::Function::New<guarded<name>>(env, #name))
@@ -216,6 +235,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   HINT_EXPORT(ops);
   HINT_EXPORT(platform);
   HINT_EXPORT(cuda);
+  HINT_EXPORT(gpuEnergy);
   HINT_EXPORT(mpi);
   HINT_EXPORT(nccl);
   HINT_EXPORT(makeNcclId);

@@ -145,7 +145,7 @@ async function measure(part, options) {
       examples: quick ? 8 : 100,
       rounds: quick ? 1 : rounds,
       dtypes: options.dtypes,
-      systems: ['hint', 't5', 'hf', 'ctranslate2', ...(options.onnx ? ['onnx'] : [])],
+      systems: ['hint', 't5', 'decoder', 'hf', 'ctranslate2', ...(options.onnx ? ['onnx'] : [])],
       onnx: options.onnx,
       note,
       onProgress,
@@ -203,6 +203,10 @@ if (file && !options.quick) {
       join(root, 'docs/images/latency.png'),
       await svgToPng(latencyChart(results.parts.latency)),
     );
+    const { breakEvenChart } = await import('../dist/benchmark/break-even-report.js');
+    const chart = breakEvenChart(results.parts.latency);
+    if (chart !== undefined)
+      await writeFileAtomic(join(root, 'docs/images/latency-break-even.png'), await svgToPng(chart));
   }
   await writeFileAtomic(
     DOCUMENT,

@@ -16,6 +16,7 @@ struct CudaDevice {
   std::string name;
   int major, minor;  ///< compute capability
   size_t memory;     ///< bytes
+  std::string pci;   ///< its address on the bus, as NVML takes it: "00000000:3b:00.0"
 };
 
 /// What CUDA finds on a machine. `reason` is a sentence that says why there are no devices, or why a GPU is not among
@@ -52,6 +53,6 @@ struct CudaLibrary {
   /// The CUDA kernels of the op of that name; both null when it has none.
   Kernels (*kernels)(std::string_view op);
 };
-constexpr int kCudaAbi = 5;
+constexpr int kCudaAbi = 6;
 
 }  // namespace hint

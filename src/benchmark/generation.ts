@@ -16,7 +16,7 @@ export interface Observation {
   readonly workingBytes: number;
 }
 
-/** A HINT sample: the task is compiled, used and disposed. */
+/** A sample of a model that reads its instruction once: the task is compiled, used and disposed. */
 export interface CompiledObservation extends Observation {
   /** The share of {@link seconds} that compiling took. */
   readonly compileSeconds: number;
@@ -45,8 +45,8 @@ export async function observeTask(
   });
 }
 
-/** Compiles an instruction and generates for all inputs in one call. */
-export async function observeHint(
+/** Compiles an instruction, as the model's family does, and generates for all inputs in one call. */
+export async function observeCompiled(
   engine: Engine,
   instruction: Int32Array,
   inputs: readonly Int32Array[],

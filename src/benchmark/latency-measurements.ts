@@ -1,8 +1,9 @@
 import { Engine } from '../inference/engine.js';
+import type { AnyModel } from '../model/family.js';
 import type { EncoderDecoderModel } from '../model/hint/encoder-decoder-model.js';
 import { parameterShapes } from '../model/parameters/parameter-shapes.js';
 import type { WeightDType } from '../tensor/ops.js';
-import { observeHint, observePlain, type Observation } from './generation.js';
+import { observeCompiled, observePlain, type Observation } from './generation.js';
 import { OUTPUT_TOKENS, sniLengths } from './lengths.js';
 import { settingKey, type MeasuredPeer, type PeerDType, type Peers } from './latency-peers.js';
 import { GENERATING_PEERS, type LatencyCase, type LatencyOptions, type Observations } from './latency-run.js';
@@ -15,12 +16,23 @@ import type { MeasurementGroup } from './turns.js';
 // Enough rows that every kernel runs once.
 const WARM_UP_ROWS = 4;
 
+/** What decoder-only models compute in. */
+const DECODER_DTYPE = 'f32';
+
+/** The models of this engine that take part. */
+export interface MeasuredModels {
+  /** HINT, or a plain T5. */
+  readonly own: EncoderDecoderModel;
+  /** The decoder-only model of equal work. */
+  readonly decoder?: AnyModel;
+}
+
 /**
  * The measurements of a run, grouped by dtype: a model has its weights packed in one dtype at a time, so that memory is
  * that of one. Names are those of the samples.
  */
 export function latencyMeasurements(
-  own: EncoderDecoderModel,
+  { own, decoder }: MeasuredModels,
   peers: Peers,
   options: LatencyOptions,
   work: Workload,
@@ -31,7 +43,9 @@ export function latencyMeasurements(
   const engine = new Engine(own);
   const plain = plainModel(own);
   const cases = new Map<string, LatencyCase>();
-  const weightBytes = { hint: 0, t5: 0 };
+  const weightBytes = { hint: 0, t5: 0, decoder: decoder ? parameterBytes(decoder) : 0 };
+  const decoderEngine = decoder && new Engine(decoder);
+  const decoderGroup = Math.max(0, dtypes.indexOf(DECODER_DTYPE));
 
   const groups = dtypes.map((dtype, index): MeasurementGroup => {
     const measurements: Record<string, () => Promise<number>> = {};
@@ -96,26 +110,43 @@ export function latencyMeasurements(
           instructionTokens,
         };
         add(`engine hint ${dtype}, ${place}`, measured, async () =>
-          onEngine(await observeHint(engine, instruction, work.bare, { signal }), weightBytes.hint),
+          onEngine(await observeCompiled(engine, instruction, work.bare, { signal }), weightBytes.hint),
+        );
+      }
+      if (decoderEngine && index === decoderGroup) {
+        const measured: LatencyCase = {
+          system: 'decoder',
+          dtype: DECODER_DTYPE,
+          shots: count,
+          inputTokens: input,
+          instructionTokens,
+        };
+        add(`engine decoder ${DECODER_DTYPE}, ${place}`, measured, async () =>
+          onEngine(
+            await observeCompiled(decoderEngine, instruction, work.bare, { signal }),
+            weightBytes.decoder,
+          ),
         );
       }
     }
-    return { measurements, prepare: () => prepare(dtype) };
+    return { measurements, prepare: () => prepare(dtype, index) };
   });
   return { groups, cases };
 
-  /** Packs the weights of both models in this dtype, notes what they take, and lets both run once. */
-  async function prepare(dtype: WeightDType): Promise<void> {
+  /** Packs the weights of T5 and HINT in this dtype, notes what they take, and lets all run once. */
+  async function prepare(dtype: WeightDType, index: number): Promise<void> {
     const rows = work.bare.slice(0, WARM_UP_ROWS);
+    const instruction = work.byShots.get(shots[0] as number)?.instruction as Int32Array;
     if (systems.includes('t5')) {
       weightBytes.t5 = await pack(plain, dtype);
       await observePlain(plain, rows, { signal });
     }
     if (hintModel) {
       weightBytes.hint = await pack(own, dtype);
-      const instruction = work.byShots.get(shots[0] as number)?.instruction as Int32Array;
-      await observeHint(engine, instruction, rows, { signal });
+      await observeCompiled(engine, instruction, rows, { signal });
     }
+    if (decoderEngine && index === decoderGroup)
+      await observeCompiled(decoderEngine, instruction, rows, { signal });
   }
 }
 
@@ -132,6 +163,10 @@ function peerDTypes(
   index: number,
 ): PeerDType[] {
   return held.filter((dtype) => dtype === dtypes[index] || (index === 0 && !dtypes.includes(dtype)));
+}
+
+function parameterBytes({ parameters }: AnyModel): number {
+  return parameters.storedEntries().reduce((total, [, { bytes }]) => total + bytes, 0);
 }
 
 /** Bytes that the weights of a dtype take as inference reads them. */

@@ -3,12 +3,16 @@ import { lineChart } from '../util/plot/charts.js';
 import { shownMarkdown } from '../util/shown.js';
 import { GENERATING_PEERS, type LatencyPart, type LatencyPoint } from './latency-run.js';
 import { growthOf, latencyTargets, NAMES } from './latency-targets.js';
+import { energySentences, joulesWords } from './energy/meter.js';
+import { EQUAL_WORK } from './equal-work.js';
+import { breakEvenMarkdown } from './break-even-report.js';
 import { momentSentence } from './machine.js';
 import { measuredWords } from './peer-settings.js';
 
 /** A run as Markdown, without a heading of its own. */
 export function latencyMarkdown(part: LatencyPart): string {
   const { points, rounds, examples, outputTokens, shots } = part;
+  const hasEnergy = points.some(({ joules }) => joules !== undefined);
   const rows = points.map((point) => [
     `${NAMES[point.system]}, ${point.dtype}`,
     point.shots ?? 'no instruction',
@@ -18,6 +22,7 @@ export function latencyMarkdown(part: LatencyPart): string {
     seconds(point.median),
     `${seconds(point.p10)}–${seconds(point.p90)}`,
     point.compileSeconds === undefined ? '' : seconds(point.compileSeconds),
+    ...(hasEnergy ? [point.joules === undefined ? '' : joulesWords(point.joules)] : []),
     point.eventLoopLag ? `${point.eventLoopLag.p99.toFixed(1)} ms` : '',
     gibibytes(point.memoryBytes),
   ]);
@@ -34,15 +39,17 @@ export function latencyMarkdown(part: LatencyPart): string {
     's per 100',
     'p10–p90',
     'compiling',
+    ...(hasEnergy ? ['J per 100'] : []),
     'lag p99',
     'memory',
   ];
   return [
     momentSentence(part),
-    `${shownMarkdown(part.model)}, ${examples} examples of one task, ${outputTokens} greedy tokens each${part.device && part.device !== 'cpu' ? `, on ${part.device}` : ''}, median of ${rounds} round${rounds === 1 ? '' : 's'} in turns${examples === 100 ? '' : ', scaled to 100 examples'}; ${hintSentence(part)}${peersSentence(part)}`,
+    `${shownMarkdown(part.model)}, ${examples} examples of one task, ${outputTokens} greedy tokens each${part.device && part.device !== 'cpu' ? `, on ${part.device}` : ''}, median of ${rounds} round${rounds === 1 ? '' : 's'} in turns${examples === 100 ? '' : ', scaled to 100 examples'}; ${hintSentence(part)}${decoderSentence(part)}${peersSentence(part)}`,
     `Lengths are the medians of Super-NaturalInstructions: input 44, with the definition 133, with two examples 199; each further shot adds what these differ by, 33 tokens. HINT's instruction grows by its own medians (69, 197 with two examples: 64 a shot), so that it reads more than plain T5. The shots measured: ${shots.join(', ')}.`,
     markdownTable(columns, rows).join('\n'),
     ...settingsTable(points),
+    ...breakEvenMarkdown(part),
     ...(targets.length === 0
       ? []
       : [
@@ -50,6 +57,7 @@ export function latencyMarkdown(part: LatencyPart): string {
             '\n',
           ),
         ]),
+    ...energySentences(part.energy, '100 examples'),
     `Memory: of the engine, weights as inference reads them and what a run took beside them at its peak; the parameters that they were made from, packed or rounded (${gibibytes(part.parameterBytes)}), come on top. Of peers: the resident process.`,
   ].join('\n\n');
 }
@@ -58,6 +66,12 @@ function hintSentence({ adapterSize, points }: LatencyPart): string {
   return points.some(({ system }) => system === 'hint')
     ? `HINT has adapters of ${adapterSize}, and its compilation is included once. `
     : 'HINT was not measured. ';
+}
+
+function decoderSentence({ decoder }: LatencyPart): string {
+  if (!decoder) return '';
+  const { n_layer: layers, n_embd: width, n_inner: inner } = decoder.config;
+  return `${EQUAL_WORK} (${layers as number} layers, width ${width as number}, feed-forward ${inner as number}, ${(decoder.parameters / 1e6).toFixed(0)} M parameters, f32); it reads the instruction that HINT reads, once a task (its compiling), and keeps its keys and values. `;
 }
 
 function peersSentence({ peers, hfBatch }: LatencyPart): string {

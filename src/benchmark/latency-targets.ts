@@ -5,6 +5,7 @@ import type { LatencyPart, LatencyPoint, LatencySystem } from './latency-run.js'
 export const NAMES: Readonly<Record<LatencySystem, string>> = {
   hint: 'HINT',
   t5: 'plain T5',
+  decoder: 'cached decoder-only',
   hf: 'HF T5',
   ctranslate2: 'CTranslate2 T5',
   onnx: 'ONNX T5',

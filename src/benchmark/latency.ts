@@ -1,4 +1,3 @@
-import { exampleMultiplyAdds } from '../accounting/flops.js';
 import { HintError } from '../util/errors.js';
 import { loadModel } from '../model/checkpoint/checkpoint.js';
 import { buildModel } from '../model/hint/build-model.js';
@@ -6,19 +5,24 @@ import type { EncoderDecoderModel } from '../model/hint/encoder-decoder-model.js
 import { checkWeightDType } from '../model/weights/inference-weights.js';
 import { parameterCount } from '../model/parameters/parameter-shapes.js';
 import { Device } from '../tensor/device.js';
-import { median, spread } from '../util/statistics.js';
+import { breakEven } from './break-even.js';
+import { EnergyMeter } from './energy/meter.js';
+import { randomDecoder } from './equal-work.js';
 import { OUTPUT_TOKENS } from './lengths.js';
-import { latencyMeasurements } from './latency-measurements.js';
+import { latencyMeasurements, type MeasuredModels } from './latency-measurements.js';
 import { startPeers, type Peers } from './latency-peers.js';
-import type { LatencyCase, LatencyOptions, LatencyPart, LatencyPoint, Observations } from './latency-run.js';
+import { compileSamplesOf, latencyPoints } from './latency-points.js';
+import type { LatencyOptions, LatencyPart, Observations } from './latency-run.js';
 import { workload } from './latency-workload.js';
+import { countedCost, describeDecoder } from './latency-flops.js';
 import { describeMoment } from './machine.js';
 import { benchConfig, endless, randomModel } from './random-model.js';
 import { alternate } from './turns.js';
 
 /**
  * Time of `examples` examples of one task by the number of shots in its instruction, as in the paper's Figure 4, in
- * turns with plain T5 and the peers that are installed.
+ * turns with plain T5, a decoder-only model of equal work that keeps its instruction's keys and values, and the peers that are
+ * installed.
  *
  * @throws HintError INVALID_ARGUMENT; what opening the model throws; NOT_SUPPORTED when a peer fails on the way; ABORTED
  */
@@ -26,7 +30,8 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
   const { signal, rounds, onProgress } = options;
   checkOptions(options);
   const moment = await describeMoment();
-  const device = new Device({ device: options.device ?? 'cpu' });
+  const { device: name = 'cpu' } = options;
+  const device = new Device({ device: name });
   let peers: Peers | undefined;
   try {
     for (const dtype of options.dtypes) checkWeightDType(device, dtype);
@@ -34,17 +39,29 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
     await device.synchronize();
     const parameterBytes = device.statistics().bytesInUse;
     const work = workload(options, model.config.vocabSize);
+    const decoder = options.systems.includes('decoder')
+      ? await randomDecoder(device, model.config)
+      : undefined;
+    const models: MeasuredModels = { own: model, ...(decoder && { decoder }) };
     peers = await startPeers(options, model.config, moment.cores, work);
     const observations: Observations = new Map();
-    const { groups, cases } = latencyMeasurements(model, peers, options, work, observations);
-    const samples = await alternate(groups, { rounds, signal, onProgress });
+    const { groups, cases } = latencyMeasurements(models, peers, options, work, observations);
+    const energy = await EnergyMeter.open([name, options.peerDevice ?? name], options.powercap);
+    const around = energy.during.bind(energy);
+    const samples = await alternate(groups, { rounds, around, signal, onProgress });
+    const compileSamples = compileSamplesOf(cases, observations);
+    const measured = { cases, samples, observations, energy: energy.part, examples: options.examples };
+    const points = latencyPoints(models, measured);
+    const timed = { points, samples, compileSamples, examples: options.examples };
+    const found = breakEven(timed, (system, shots) => countedCost(models, system, shots));
     return {
       ...moment,
-      device: options.device ?? 'cpu',
+      device: name,
       model: options.model ?? `T5 v1.1 ${options.size ?? 'base'}`,
       adapterSize: model.config.hint?.adapterSize ?? 0,
       parameters: parameters(model),
       parameterBytes,
+      ...(decoder && { decoder: describeDecoder(decoder) }),
       shots: options.shots,
       examples: options.examples,
       outputTokens: OUTPUT_TOKENS,
@@ -52,10 +69,10 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
       dtypes: options.dtypes,
       peers: peers.described,
       samples,
-      points: [...cases].map(([name, measured]) => ({
-        ...pointOf(name, measured, samples[name] ?? [], observations.get(name) ?? [], options.examples),
-        ...(measured.system !== 'hint' && { flopsPerExample: plainFlops(model, measured.inputTokens) }),
-      })),
+      compileSamples,
+      points,
+      energy: energy.part,
+      ...(found && { breakEven: found }),
     };
   } finally {
     peers?.close();
@@ -84,45 +101,10 @@ export async function openMeasured(
   return buildModel(device, endless(loaded.config), loaded.parameters);
 }
 
-function plainFlops(model: EncoderDecoderModel, input: number): number {
-  const plain = { ...model.config };
-  delete plain.hint;
-  return (
-    2 *
-    exampleMultiplyAdds(plain, {
-      ...{ instruction: 0, input, output: OUTPUT_TOKENS, instructionInInput: false },
-    }).total
-  );
-}
-
 function parameters({ config }: EncoderDecoderModel): { t5: number; hint?: number } {
   const plain = { ...config };
   delete plain.hint;
   return { t5: parameterCount(plain), ...(config.hint && { hint: parameterCount(config) }) };
-}
-
-function pointOf(
-  name: string,
-  measured: LatencyCase,
-  seconds: readonly number[],
-  observed: Observations extends Map<string, infer Values> ? Values : never,
-  examples: number,
-): LatencyPoint {
-  const compiling = observed.map(({ compileSeconds = 0 }) => compileSeconds);
-  const per100 = seconds.map((value, i) => {
-    const compile = compiling[i] ?? 0;
-    return compile + ((value - compile) * 100) / examples;
-  });
-  const lags = observed.flatMap(({ eventLoopLag }) => (eventLoopLag ? [eventLoopLag] : []));
-  const worst = lags.toSorted((a, b) => b.p99 - a.p99)[0];
-  return {
-    name,
-    ...measured,
-    ...spread(per100),
-    ...(measured.system === 'hint' && { compileSeconds: median(compiling) }),
-    memoryBytes: Math.max(...observed.map(({ memoryBytes }) => memoryBytes)),
-    ...(worst && { eventLoopLag: worst }),
-  };
 }
 
 /** @throws HintError INVALID_ARGUMENT */

@@ -2,6 +2,7 @@ import { markdownTable } from '../util/markdown.js';
 import { shownMarkdown } from '../util/shown.js';
 import { median } from '../util/statistics.js';
 import type { BackwardPlan } from '../model/memory/backward-plan.js';
+import { energySentences, joulesWords } from './energy/meter.js';
 import { momentSentence } from './machine.js';
 import { measuredWords } from './peer-settings.js';
 import type { MeasuredSystem, TrainingPart, TrainingSystem } from './training-run.js';
@@ -32,6 +33,8 @@ export interface TrainingRates {
   /** Of the engine: FLOP/s of useful work, and as a share of the matrix product measured in turns with it, by every rank. */
   readonly flopsPerSecond?: number;
   readonly shareOfRoof?: number;
+  /** Of 100 examples; absent where energy was not read. */
+  readonly joulesPer100?: number;
   /** Examples per second over those of the peer that does the same. */
   readonly overPeer?: number;
 }
@@ -45,12 +48,14 @@ export function trainingRates(part: TrainingPart): TrainingRates[] {
     const { system, seconds, flops } = measured;
     const reads = system === 'hint' || system === 'hint-torch' ? 'hint' : 't5';
     const flopsPerSecond = flops && total(flops) / total(seconds);
+    const joules = part.energy?.joules[system];
     const peer = part.systems.find((other) => system === LIKE[other.system as keyof typeof LIKE]);
     return {
       system,
       examplesPerSecond: examplesPerSecond(measured),
       tokensPerSecond: total(part.usefulTokens.map((tokens) => tokens[reads])) / total(seconds),
       ...(flopsPerSecond !== undefined && { flopsPerSecond, shareOfRoof: flopsPerSecond / roof }),
+      ...(joules && { joulesPer100: (100 * total(joules)) / (part.batchSize * joules.length) }),
       ...(peer && { overPeer: examplesPerSecond(measured) / examplesPerSecond(peer) }),
     };
   });
@@ -59,7 +64,9 @@ export function trainingRates(part: TrainingPart): TrainingRates[] {
 /** A run as Markdown, without a heading of its own. */
 export function trainingMarkdown(part: TrainingPart): string {
   const { lengths, systems } = part;
-  const rows = trainingRates(part).map((rates, i) => {
+  const measured = trainingRates(part);
+  const hasEnergy = measured.some(({ joulesPer100 }) => joulesPer100 !== undefined);
+  const rows = measured.map((rates, i) => {
     const { peakBytes, lagP99, usefulShare } = systems[i] as MeasuredSystem;
     return [
       NAMES[rates.system],
@@ -69,15 +76,17 @@ export function trainingMarkdown(part: TrainingPart): string {
       rates.flopsPerSecond === undefined ? '' : `${(rates.flopsPerSecond / 1e9).toFixed(0)} GFLOP/s`,
       rates.shareOfRoof === undefined ? '' : percent(rates.shareOfRoof),
       rates.overPeer === undefined ? '' : `${rates.overPeer.toFixed(2)}×`,
+      ...(hasEnergy ? [rates.joulesPer100 === undefined ? '' : joulesWords(rates.joulesPer100)] : []),
       peakBytes === undefined ? '' : `${(peakBytes / 2 ** 30).toFixed(2)} GiB`,
       lagP99 === undefined ? '' : `${lagP99.toFixed(1)} ms`,
     ];
   });
-  const head = ['system', 'examples/s', 'useful tokens/s', 'padding', 'useful work', 'of the roof', 'over its peer', 'memory', 'lag p99']; // prettier-ignore
+  const head = ['system', 'examples/s', 'useful tokens/s', 'padding', 'useful work', 'of the roof', 'over its peer', ...(hasEnergy ? ['J per 100 examples'] : []), 'memory', 'lag p99']; // prettier-ignore
   return [
     momentSentence(part),
     `Forward, backward and Adafactor of every parameter on ${part.rounds} batch${part.rounds === 1 ? '' : 'es'} of ${part.batchSize} examples of ${part.tasks} tasks, on ${part.device}${part.ranks === undefined ? '' : ` by ${part.ranks} ranks together, the memory, lag and products being those of rank 0`}; lengths log-normal around the medians of Super-NaturalInstructions (${lengths.fullMedian} with the instruction, ${lengths.instanceMedian} and ${lengths.instructionMedian} apart; sigma ${lengths.sigma}, at most ${lengths.inputMost}), targets around ${lengths.targetMedian}. Plain T5 reads the instruction with every input, HINT once a task. ${settingsOf(part)} roof is a large ${part.computeDtype ? `${part.computeDtype} ` : ''}matrix product in turns with the steps: ${(1e-9 / median(part.samples.roof ?? [NaN])).toFixed(0)} GFLOP/s.`,
     markdownTable(head, rows).join('\n'),
+    ...energySentences(part.energy, '100 examples'),
     ...peerSentences(part),
   ].join('\n\n');
 }

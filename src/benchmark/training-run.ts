@@ -2,6 +2,7 @@ import type { Group } from '../distributed/group.js';
 import type { BackwardPlan } from '../model/memory/backward-plan.js';
 import type { ModelConfig } from '../model/config/config.js';
 import type { FloatDType } from '../tensor/ops.js';
+import type { EnergyPart } from './energy/meter.js';
 import type { MomentDescription } from './machine.js';
 import type { MeasuredSetting } from './peer-settings.js';
 import type { PeerDescription } from './peers.js';
@@ -46,6 +47,8 @@ export interface TrainingMeasurementOptions {
   readonly hintPeer?: string | undefined;
   /** Processes that take the engine's steps together, all of which measure the same; peers are left out. */
   readonly ranks?: Group | undefined;
+  /** Where the processors' counters of energy are; default: where Linux has them. */
+  readonly powercap?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called with what is left out, and why. */
   readonly note?: ((text: string) => void) | undefined;
@@ -92,6 +95,8 @@ export interface TrainingPart extends MomentDescription {
   readonly systems: readonly MeasuredSystem[];
   /** Peers that were asked for and not measured, and why. */
   readonly skipped: Readonly<Record<string, string>>;
+  /** Absent in older results, and of ranks, of which each would count all. */
+  readonly energy?: EnergyPart;
   /** Seconds by system, as measured; `roof`: seconds per FLOP of a large matrix product. */
   readonly samples: Readonly<Record<string, readonly number[]>>;
 }

@@ -1,5 +1,6 @@
 import { parameterCount } from '../model/parameters/parameter-shapes.js';
 import { Device } from '../tensor/device.js';
+import { EnergyMeter } from './energy/meter.js';
 import { describeMoment } from './machine.js';
 import { settingOf } from './peer-settings.js';
 import { plainModel } from '../model/hint/plain-model.js';
@@ -78,7 +79,9 @@ export async function measureTraining(options: TrainingMeasurementOptions): Prom
       inTurn(name, (batch) => steps.step(name === 'hint' ? batch.hint : batch.plain));
     }
     for (const [name, peer] of peers) inTurn(name, (batch) => peer.step(batch));
-    const samples = await alternate([{ measurements }], { rounds, warmUp: true, signal, onProgress });
+    const energy = ranks ? undefined : await EnergyMeter.open([name], options.powercap);
+    const around = energy?.during.bind(energy);
+    const samples = await alternate([{ measurements }], { rounds, warmUp: true, around, signal, onProgress });
 
     return {
       ...moment,
@@ -117,6 +120,7 @@ export async function measureTraining(options: TrainingMeasurementOptions): Prom
         ];
       }),
       skipped,
+      ...(energy && { energy: energy.part }),
       samples,
     };
   } finally {

@@ -14,6 +14,8 @@ export interface TurnOptions {
   readonly rounds: number;
   /** Whether another round before the first is measured and discarded. */
   readonly warmUp?: boolean;
+  /** What every sample that counts runs within, such as a meter of its energy. */
+  readonly around?: ((name: string, sample: () => Promise<number>) => Promise<number>) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
 }
@@ -33,7 +35,7 @@ export async function secondsOf(work: () => Promise<unknown>): Promise<number> {
  */
 export async function alternate(
   groups: readonly MeasurementGroup[],
-  { rounds, warmUp = false, signal, onProgress }: TurnOptions,
+  { rounds, warmUp = false, around, signal, onProgress }: TurnOptions,
 ): Promise<Record<string, number[]>> {
   const samples: Record<string, number[]> = {};
   const perRound = groups.reduce((sum, { measurements }) => sum + Object.keys(measurements).length, 0);
@@ -45,7 +47,7 @@ export async function alternate(
       await prepare?.();
       for (const [name, measure] of Object.entries(measurements)) {
         throwIfAborted(signal);
-        const seconds = await measure();
+        const seconds = await (around && round >= 0 ? around(name, measure) : measure());
         if (round >= 0) (samples[name] ??= []).push(seconds);
         onProgress?.(++done, total, name);
       }

@@ -222,6 +222,8 @@ export interface NativeModule {
   ops(): OpSpec[];
   platform(): { oneDNN: string; cores: number; isa: string[] };
   cuda(): CudaReport;
+  /** Joules of a GPU since its driver was loaded; with a reason, there are none. */
+  gpuEnergy(gpu: number): { joules: number; reason: string };
   mpi(implementation: MpiImplementation): LibraryReport;
   nccl(): LibraryReport;
   /** What tells the GPUs of one run from others: one rank makes it, and all are given it. */

@@ -3,9 +3,11 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { breakEven } from '../../src/benchmark/break-even.js';
 import { sniLengths } from '../../src/benchmark/lengths.js';
 import { measureLatency } from '../../src/benchmark/latency.js';
 import type { LatencyOptions, LatencyPart } from '../../src/benchmark/latency-run.js';
+import { breakEvenChart, breakEvenMarkdown } from '../../src/benchmark/break-even-report.js';
 import { latencyChart, latencyMarkdown } from '../../src/benchmark/latency-report.js';
 import { latencyTargets } from '../../src/benchmark/latency-targets.js';
 import { shotList } from '../../src/cli/support/choices.js';
@@ -15,11 +17,13 @@ const root = resolve(import.meta.dirname, '../..');
 const model = join(root, 'test/fixtures/original/greedy');
 const options: LatencyOptions = {
   ...{ model, adapterSize: 512, shots: [0, 2], examples: 3, rounds: 2, dtypes: ['f32', 'int8'] },
-  systems: ['hint', 't5'],
+  systems: ['hint', 't5', 'decoder'],
 };
 
 let folder: string;
 let part: LatencyPart;
+const pointOf = (system: string, dtype: string, shots: number) =>
+  part.points.find((one) => one.system === system && one.dtype === dtype && one.shots === shots);
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hint-latency-'));
   part = await measureLatency(options);
@@ -39,6 +43,8 @@ describe('what is measured', () => {
       ...['0 shots', '2 shots'].flatMap((shots) => [
         `engine t5 ${dtype}, ${shots}`,
         `engine hint ${dtype}, ${shots}`,
+        // Decoder-only models compute in f32 alone.
+        ...(dtype === 'f32' ? [`engine decoder f32, ${shots}`] : []),
       ]),
     ]);
     expect(Object.keys(part.samples).sort()).toEqual(names.sort());
@@ -60,9 +66,33 @@ describe('what is measured', () => {
     expect(point).toMatchObject({ inputTokens: 44, instructionTokens: 197, shots: 2 });
   });
 
+  it('a decoder-only model reads the instruction once, keeps it, and pays for it with every input by attention alone', () => {
+    const [none, two] = [0, 2].map((shots) => pointOf('decoder', 'f32', shots));
+    expect(two).toMatchObject({ inputTokens: 44, instructionTokens: 197 });
+    expect(two!.compileSeconds).toBeGreaterThan(0);
+    const { n_embd: width, n_layer: layers } = part.decoder!.config as Record<string, number>;
+    // 43 tokens of the input, then one a step, each of which reads a key and a value of every further token in front.
+    const attention = 2 * (44 - 1 + 6) * (197 - 69) * 2 * width! * layers!;
+    expect(two!.flopsPerExample! - none!.flopsPerExample!).toBe(attention);
+    expect(two!.flopsPerTask! / none!.flopsPerTask!).toBeGreaterThan(197 / 69);
+    expect(latencyMarkdown(part)).toMatch(/The decoder-only model is a GPT-2 as wide and deep, .*feed-forward \d+, .* keeps its keys and values/); // prettier-ignore
+    expect(latencyMarkdown(part)).toContain('| cached decoder-only, f32 | 2 | 44 + 197 once |');
+  });
+
+  it('is measured in the first dtype where there is no f32', async () => {
+    const int8 = await measureLatency({
+      ...options,
+      ...{ dtypes: ['int8'], shots: [0], rounds: 1, systems: ['decoder'] },
+    });
+    expect(Object.keys(int8.samples)).toEqual(['engine decoder f32, 0 shots']);
+    expect(int8).not.toHaveProperty('breakEven');
+    expect(breakEvenChart(int8)).toBeUndefined();
+  });
+
   it('is what hint bench compare reads', () => {
     const series = benchmarkSeries(JSON.parse(JSON.stringify({ parts: { latency: part } })), 'latency.json');
-    expect(series).toHaveLength(10);
+    expect(series).toHaveLength(12);
+    expect(series.every(({ control }) => !control)).toBe(true);
     expect(compareBenchmarks(series, series, 0).regressions).toEqual([]);
   });
 
@@ -145,6 +175,89 @@ describe('the report', () => {
   });
 });
 
+describe('the break-even', () => {
+  /** A part in which 3 inputs took these seconds, by round and shots. */
+  const timed = (seconds: Record<string, { once: number[]; each: number[] }>): LatencyPart => ({
+    ...part,
+    ...{
+      points: part.points.filter(({ name }) => name in seconds),
+      samples: Object.fromEntries(
+        Object.entries(seconds).map(([name, { once, each }]) => [name, once.map((first, i) => first + 3 * each[i]!)]),
+      ),
+      compileSamples: Object.fromEntries(Object.entries(seconds).map(([name, { once }]) => [name, once])),
+    },
+  }); // prettier-ignore
+  const seconds = {
+    'engine hint f32, 0 shots': { once: [3, 5], each: [1, 1] },
+    'engine t5 f32, 0 shots': { once: [0, 0], each: [2, 2] },
+    'engine decoder f32, 0 shots': { once: [1, 1], each: [1.5, 0.5] },
+    'engine hint f32, 2 shots': { once: [4, 4], each: [1, 1] },
+    'engine t5 f32, 2 shots': { once: [0, 0], each: [4, 4] },
+    'engine decoder f32, 2 shots': { once: [8, 8], each: [1.5, 1.5] },
+  };
+  const flops = (system: string, shots: number) =>
+    ({ hint: { once: 5, each: 2 }, t5: { once: 0, each: 2 + shots }, decoder: { once: 4, each: 1 } })[system];
+
+  it('is where compiling is paid back, by the seconds of the samples in every round and by FLOPs', () => {
+    const { inputs, shots } = breakEven(timed(seconds), flops)!;
+    const found = (against: string, by: string, count: number) =>
+      inputs.find((one) => one.against === against && one.by === by && one.shots === count);
+    expect(found('t5', 'f32', 0)).toMatchObject({ from: 5, upTo: null, rounds: [{ from: 4 }, { from: 6 }] });
+    expect(found('t5', 'f32', 2)).toMatchObject({ from: 2, rounds: [{ from: 2 }, { from: 2 }] });
+    // The median decoder costs as much an input and less a task; in the second round, less of both.
+    expect(found('decoder', 'f32', 0)).toMatchObject({ from: null, rounds: [{ from: 5 }, { from: null }] });
+    expect(found('decoder', 'f32', 2)).toMatchObject({ from: 1, upTo: null });
+    expect(found('t5', 'flops', 0)).toEqual({ against: 't5', by: 'flops', shots: 0, from: null, upTo: null });
+    expect(found('t5', 'flops', 2)).toMatchObject({ from: 3, upTo: null });
+    expect(found('t5', 'int8', 0)).toBeUndefined();
+    const by = (against: string, measure: string) =>
+      shots.filter((one) => one.against === against && one.by === measure).map(({ from }) => from);
+    expect(by('t5', 'f32')).toEqual([null, 0, 0, 0]);
+    // 5 + 2 n < n (2 + shots): more than 5 shots for one input, one for ten and more.
+    expect(by('t5', 'flops')).toEqual([6, 1, 1, 1]);
+    expect(by('decoder', 'flops')).toEqual([null, null, null, null]);
+  });
+
+  it('is in the result, with the FLOPs that hint flops counts', () => {
+    const { inputs, shots } = part.breakEven!;
+    expect(inputs.map(({ against, by, shots: count }) => `${against} ${by} ${count}`)).toEqual([
+      ...['t5 f32 0', 't5 f32 2', 't5 int8 0', 't5 int8 2', 't5 flops 0', 't5 flops 2'],
+      ...['decoder f32 0', 'decoder f32 2', 'decoder flops 0', 'decoder flops 2'],
+    ]);
+    expect(shots).toHaveLength(5 * 4);
+    const hint = pointOf('hint', 'f32', 2)!;
+    const plain = pointOf('t5', 'f32', 2)!;
+    const from = inputs.find(({ against, by, shots: count }) => against === 't5' && by === 'flops' && count === 2)?.from; // prettier-ignore
+    const cost = (inputs: number) => hint.flopsPerTask! + inputs * hint.flopsPerExample!;
+    expect(cost(from!)).toBeLessThan(from! * plain.flopsPerExample!);
+    expect(cost(from! - 1)).toBeGreaterThanOrEqual((from! - 1) * plain.flopsPerExample!);
+  });
+
+  it('is told by shots and by inputs, and drawn; older results have none', () => {
+    const measured = { ...timed(seconds), breakEven: breakEven(timed(seconds), flops)! };
+    const text = breakEvenMarkdown(measured).join('\n\n');
+    expect(text).toContain('| plain T5 | seconds, f32 | from 5 (4–6) | from 2 |');
+    expect(text).toContain('| cached decoder-only | seconds, f32 | never (5, never) | from 1 |');
+    expect(text).toContain('| plain T5 | FLOPs | from 6 | from 1 | from 1 | from 1 |');
+    expect(text).toContain('| plain T5 | seconds, f32 | not with 2 | from 0 | from 0 | from 0 |');
+    const svg = breakEvenChart(measured)!;
+    for (const title of ['Seconds an input', 'FLOPs an input', 'From where HINT costs less than plain T5'])
+      expect(svg).toContain(title);
+    expect(svg).not.toMatch(/NaN|Infinity/);
+    const added = ['breakEven', 'compileSamples', 'decoder', 'energy'];
+    const older = Object.fromEntries(
+      Object.entries(part).filter(([key]) => !added.includes(key)),
+    ) as unknown as LatencyPart;
+    expect(latencyMarkdown(older)).not.toContain('Break-even');
+    expect(breakEvenChart(older)).toBeUndefined();
+  });
+
+  it('is drawn where only one number of shots was measured', async () => {
+    const one = await measureLatency({ ...options, ...{ shots: [1], dtypes: ['f32'], rounds: 1 } });
+    expect(breakEvenChart(one)).toMatch(/^<svg[^]*1 shot, f32[^]*<\/svg>\n$/);
+  });
+});
+
 describe('hint bench latency', () => {
   const run = (parameters: string[], onOutput?: (text: string, stop: () => void) => void) =>
     new Promise<{ code: number | null; stdout: string; stderr: string }>((done) => {
@@ -189,6 +302,8 @@ describe('hint bench latency', () => {
     expect(stderr).toContain('Written');
     expect(code).toBe(0);
     expect((await readdir(output)).sort()).toEqual([
+      'latency-break-even.png',
+      'latency-break-even.svg',
       'latency.json',
       'latency.md',
       'latency.png',
@@ -207,7 +322,14 @@ describe('hint bench latency', () => {
     });
     expect(stopped.code).toBe(130);
     expect(await readFile(join(output, 'latency.json'), 'utf8')).toBe(before);
-    expect(await readdir(output)).toHaveLength(4);
+    expect(await readdir(output)).toHaveLength(6);
+  });
+
+  it('leaves no picture of a break-even that the run does not have', async () => {
+    const output = join(folder, 'whole');
+    const { code } = await run([...small, '--systems', 't5', '--shots', '0', '--output', output]);
+    expect(code).toBe(0);
+    expect((await readdir(output)).filter((name) => name.includes('break-even'))).toEqual([]);
   });
 
   it('reads lists and ranges of shots, and refuses others', () => {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { exampleMultiplyAdds } from '../../src/accounting/flops.js';
 import { benchmarkSeries } from '../../src/benchmark/compare.js';
 import { benchConfig, uniforms } from '../../src/benchmark/random-model.js';
-import { decoderOfEqualWork } from '../../src/benchmark/serve/equal-work.js';
+import { decoderOfEqualWork } from '../../src/benchmark/equal-work.js';
 import { closedLoad, openLoad } from '../../src/benchmark/serve/load.js';
 import { serveChart, serveMarkdown, serveTargets } from '../../src/benchmark/serve/serve-report.js';
 import { SERVE_SYSTEMS, type ServePart } from '../../src/benchmark/serve/serve-run.js';

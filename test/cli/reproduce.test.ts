@@ -34,7 +34,9 @@ describe('hint reproduce figure4', () => {
     expect(code).toBe(0);
     expect(stdout).toContain('| HINT, int8 | 1 | 44 + 133 once |');
     expect((await readdir(join(folder, 'figure'))).sort()).toEqual(
-      ['json', 'md', 'png', 'svg'].map((ending) => `figure4.${ending}`),
+      [...['-break-even.png', '-break-even.svg'], ...['.json', '.md', '.png', '.svg']].map(
+        (ending) => `figure4${ending}`,
+      ),
     );
   });
 

@@ -66,6 +66,7 @@ const WITHOUT_HANDLES = [
   'ops',
   'platform',
   'cuda',
+  'gpuEnergy',
   'setCudaFolder',
   'mpi',
   'nccl',

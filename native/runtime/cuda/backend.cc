@@ -1,6 +1,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -255,6 +256,14 @@ std::string reasonAgainst(int ordinal, cudaError_t found, const cudaDeviceProp& 
          "." + std::to_string(properties.minor) + " and 8.0 is needed; use an NVIDIA GPU of 2020 or later (Ampere)";
 }
 
+/// The GPU's address on the bus: domain, bus, device and function.
+std::string addressOf(const cudaDeviceProp& properties) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%08x:%02x:%02x.0", static_cast<unsigned>(properties.pciDomainID),
+                static_cast<unsigned>(properties.pciBusID), static_cast<unsigned>(properties.pciDeviceID));
+  return text;
+}
+
 CudaStatus status() {
   CudaStatus status;
   cudaRuntimeGetVersion(&status.runtime);
@@ -274,7 +283,8 @@ CudaStatus status() {
     if (!reason.empty())
       status.reason = reason;
     else
-      status.devices.push_back({i, properties.name, properties.major, properties.minor, properties.totalGlobalMem});
+      status.devices.push_back(
+          {i, properties.name, properties.major, properties.minor, properties.totalGlobalMem, addressOf(properties)});
   }
   status.gemmLibrary = gemmLibrary();
   return status;

@@ -6,7 +6,7 @@ import { Device } from '../../tensor/device.js';
 import type { WeightDType } from '../../tensor/ops.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { median } from '../../util/statistics.js';
-import { checkWork, observeHint, observePlain } from '../generation.js';
+import { checkWork, observeCompiled, observePlain } from '../generation.js';
 import { checkOptions, openMeasured } from '../latency.js';
 import type { LatencyOptions } from '../latency-run.js';
 import { workload, type Workload } from '../latency-workload.js';
@@ -117,7 +117,7 @@ function hintRun(
         restore();
       }
     },
-    unprofiled: async () => (await observeHint(engine, instruction, bare, { signal })).seconds,
+    unprofiled: async () => (await observeCompiled(engine, instruction, bare, { signal })).seconds,
   };
 }
 

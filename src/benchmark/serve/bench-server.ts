@@ -2,14 +2,13 @@ import { join } from 'node:path';
 import { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { Engine } from '../../inference/engine.js';
 import { setWeightDType } from '../../inference/engine-opening.js';
-import { startModel } from '../../model/families/open-model.js';
 import type { AnyModel } from '../../model/family.js';
 import { startServer, type RunningServer } from '../../server/index.js';
 import { Device } from '../../tensor/device.js';
 import type { WeightDType } from '../../tensor/ops.js';
 import { packageRoot } from '../../util/package-root.js';
+import { randomDecoder } from '../equal-work.js';
 import { benchConfig, randomModel, uniforms } from '../random-model.js';
-import { decoderOfEqualWork } from './equal-work.js';
 import { drawDefinitions, drawText, zipfRanks, type RequestLengths } from './serve-tasks.js';
 
 /** The model of a server: HINT, or a decoder-only model of equal FLOPs per input token. */
@@ -132,13 +131,5 @@ export class BenchServer {
 
 async function modelOf(device: Device, { kind, size, adapterSize }: ServerWork): Promise<AnyModel> {
   const config = benchConfig(size, adapterSize);
-  if (kind === 'hint') return randomModel(device, config);
-  return startModel(device, 'gpt2', {
-    system: 'gpt2',
-    init: { config: decoderOfEqualWork(config) },
-    dropoutRate: 0,
-    seed: 1,
-    hypernetwork: () => undefined,
-    asksForHypernetwork: false,
-  });
+  return kind === 'hint' ? randomModel(device, config) : randomDecoder(device, config);
 }

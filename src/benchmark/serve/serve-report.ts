@@ -1,6 +1,7 @@
 import { markdownTable } from '../../util/markdown.js';
 import { lineChart } from '../../util/plot/charts.js';
 import { shownMarkdown } from '../../util/shown.js';
+import { EQUAL_WORK } from '../equal-work.js';
 import { momentSentence } from '../machine.js';
 import { measuredWords } from '../peer-settings.js';
 import {
@@ -146,7 +147,7 @@ function equalWork(served: readonly ServedSystem[]): string[] {
   if (!long?.flopsPerRequest || !decoder?.flopsPerRequest) return [];
   const gigaflops = (flops: number): string => `${(flops / 1e9).toFixed(1)} GFLOP`;
   return [
-    `The decoder-only model is a GPT-2 as wide and deep, with a feed-forward so wide that an input token costs as many FLOPs as in HINT's encoder and the keys of its decoder; its prefix cache holds the instruction's keys and values. A request takes ${gigaflops(decoder.flopsPerRequest)} there and ${gigaflops(long.flopsPerRequest)} in HINT, attention to the instruction and the new tokens included.`,
+    `${EQUAL_WORK}; its prefix cache holds the instruction's keys and values. A request takes ${gigaflops(decoder.flopsPerRequest)} there and ${gigaflops(long.flopsPerRequest)} in HINT, attention to the instruction and the new tokens included.`,
   ];
 }
 

@@ -1,6 +1,8 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { measureLatency } from '../../benchmark/latency.js';
 import type { LatencyOptions, LatencyPart } from '../../benchmark/latency-run.js';
+import { breakEvenChart } from '../../benchmark/break-even-report.js';
 import { latencyChart, latencyMarkdown } from '../../benchmark/latency-report.js';
 import { latencyTargets } from '../../benchmark/latency-targets.js';
 import { describeMachine } from '../../benchmark/machine.js';
@@ -27,7 +29,7 @@ export interface LatencyReportOptions extends Omit<LatencyOptions, 'signal' | 'n
 
 /**
  * Measures latency by shots and writes NAME.json (every sample), NAME.md, NAME.svg and NAME.png, all of them once
- * everything is measured.
+ * everything is measured; where HINT has a break-even, NAME-break-even.svg and NAME-break-even.png, too.
  *
  * @throws HintError as measureLatency, IO
  */
@@ -42,8 +44,10 @@ export async function reportLatency(
   await makeFolder(output);
   await checkReplaceable(join(output, `${name}.json`), BENCH_RESULTS);
   await checkReplaceable(join(output, `${name}.md`), report(TITLE));
+  const chart = `${name}-break-even`;
   for (const ending of ['svg', 'png'])
-    await checkReplaceable(join(output, `${name}.${ending}`), picture(`.${ending}`));
+    for (const file of [name, chart])
+      await checkReplaceable(join(output, `${file}.${ending}`), picture(`.${ending}`));
   const systems = onnx === undefined ? options.systems : [...new Set([...options.systems, 'onnx' as const])];
   const progress = new Progress('latency');
   let part: LatencyPart;
@@ -61,21 +65,27 @@ export async function reportLatency(
   const result = { machine, date: part.started, parts: { latency: part } };
   const svg = latencyChart(part, log);
   const png = await svgToPng(svg);
+  const crossing = breakEvenChart(part);
   const { cpu, cores, isa, memoryGiB, node } = machine;
   const where = `Machine: ${cpu}, ${cores} cores (${isa.join(', ')}), ${memoryGiB} GiB; Node.js ${node}, oneDNN ${machine.oneDNN}.`;
-  const markdown = `# ${TITLE}\n\n${where}\n\n${latencyMarkdown(part)}\n\n![Seconds per 100 examples by shots](${name}.png)\n`;
+  const markdown = `# ${TITLE}\n\n${where}\n\n${latencyMarkdown(part)}\n\n![Seconds per 100 examples by shots](${name}.png)\n${crossing === undefined ? '' : `\n![From where HINT costs less](${chart}.png)\n`}`;
+  const files: Record<string, string | Uint8Array> = {
+    [`${name}.json`]: `${JSON.stringify(result)}\n`,
+    [`${name}.md`]: markdown,
+    [`${name}.svg`]: svg,
+    [`${name}.png`]: png,
+    ...(crossing !== undefined && { [`${chart}.svg`]: crossing, [`${chart}.png`]: await svgToPng(crossing) }),
+  };
   throwIfAborted(signal);
-  for (const [ending, content] of Object.entries({
-    json: `${JSON.stringify(result)}\n`,
-    md: markdown,
-    svg,
-    png,
-  })) {
-    await writeFileAtomic(join(output, `${name}.${ending}`), content);
-  }
+  for (const [file, content] of Object.entries(files)) await writeFileAtomic(join(output, file), content);
+  // A picture of an earlier run would be taken for one of this.
+  if (crossing === undefined)
+    for (const ending of ['svg', 'png']) await rm(join(output, `${chart}.${ending}`), { force: true });
   if (json) printJson({ ...result, targets: latencyTargets(part) });
   else print(markdown);
-  note(`Written: ${join(output, `${name}.{json,md,svg,png}`)}`);
+  note(
+    `Written: ${join(output, `${name}.{json,md,svg,png}`)}${crossing === undefined ? '' : `, ${join(output, `${chart}.{svg,png}`)}`}`,
+  );
 }
 
 /**

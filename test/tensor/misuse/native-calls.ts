@@ -138,6 +138,9 @@ export class NativeCalls {
     cuda: (world) => {
       this.invoke(world, 'cuda');
     },
+    gpuEnergy: (world) => {
+      this.invoke(world, 'gpuEnergy', world.random.below(3));
+    },
     mpi: (world) => {
       this.invoke(world, 'mpi', world.random.pick(['openmpi', 'mpich']));
     },

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { LATENCY_SYSTEMS } from '../../../benchmark/latency-run.js';
 import { PUBLISHED_SIZES } from '../../../model/config/sizes.js';
 import { action } from '../../support/context.js';
@@ -18,11 +18,12 @@ export function addLatencyCommand(bench: Command): void {
     .command('latency')
     .summary("time 100 examples by the number of shots: the paper's Figure 4 on this machine")
     .description(
-      'Times compiled HINT and plain T5 at the median lengths of Super-NaturalInstructions, in turns with plain T5 under Hugging Face\n' +
-        'transformers and under CTranslate2 (with the Python that HINT_PEER_PYTHON names, else python3) and, with --onnx, under ONNX\n' +
-        'Runtime. What those in Python are fastest with (batch, memory, attention, threads) is found first, for each length and dtype.\n' +
-        'Peers that are not installed are left out and named. Keeps every sample; writes latency.json, .md, .svg and .png when all is\n' +
-        'measured. With --profile, says where the time of this engine goes instead, by phase and op.',
+      'Times compiled HINT and plain T5 at the median lengths of Super-NaturalInstructions, in turns with a decoder-only model of equal\n' +
+        'FLOPs that keeps the keys and values of its instruction, and with plain T5 under Hugging Face transformers and under\n' +
+        'CTranslate2 (with the Python that HINT_PEER_PYTHON names, else python3) and, with --onnx, under ONNX Runtime. What those in\n' +
+        'Python are fastest with (batch, memory, attention, threads) is found first, for each length and dtype. Peers that are not\n' +
+        'installed are left out and named. Keeps every sample; writes latency.json, .md, .svg and .png when all is measured. With\n' +
+        '--profile, says where the time of this engine goes instead, by phase and op.',
     )
     .option(
       '--shots <list>',
@@ -40,11 +41,13 @@ export function addLatencyCommand(bench: Command): void {
     .addOption(examplesOption())
     .addOption(roundsOption())
     .addOption(dtypesOption())
-    .option(
-      '--systems <list>',
-      'hint, t5, hf, ctranslate2',
-      oneOf('--systems', LATENCY_SYSTEMS),
-      LATENCY_SYSTEMS.filter((system) => system !== 'onnx'),
+    .addOption(
+      new Option('--systems <list>', 'hint, t5, decoder, hf, ctranslate2')
+        .argParser(oneOf('--systems', LATENCY_SYSTEMS))
+        .default(
+          LATENCY_SYSTEMS.filter((system) => system !== 'onnx'),
+          'all of them',
+        ),
     )
     .option('--onnx <dir>', 'an exported T5 of the same shape: config.json and onnx/ as optimum writes them')
     .addOption(deviceOption())

@@ -1,4 +1,7 @@
-import type { ModelConfig } from '../../model/config/config.js';
+import type { ModelConfig } from '../model/config/config.js';
+import { startModel } from '../model/families/open-model.js';
+import type { AnyModel } from '../model/family.js';
+import type { Device } from '../tensor/device.js';
 
 /** Of GPT-2's heads. */
 const HEAD_WIDTH = 64;
@@ -29,4 +32,20 @@ export function decoderOfEqualWork(config: ModelConfig): Record<string, unknown>
     eos_token_id: 0,
     pad_token_id: 0,
   };
+}
+
+/** What {@link decoderOfEqualWork} is, as a sentence for reports. */
+export const EQUAL_WORK =
+  "The decoder-only model is a GPT-2 as wide and deep, with a feed-forward so wide that an input token costs as many FLOPs as in HINT's encoder and the keys of its decoder";
+
+/** {@link decoderOfEqualWork} in f32, with random weights, which are only enqueued. */
+export async function randomDecoder(device: Device, config: ModelConfig): Promise<AnyModel> {
+  return startModel(device, 'gpt2', {
+    system: 'gpt2',
+    init: { config: decoderOfEqualWork(config) },
+    dropoutRate: 0,
+    seed: 1,
+    hypernetwork: () => undefined,
+    asksForHypernetwork: false,
+  });
 }
