@@ -7,9 +7,8 @@
 namespace hint {
 namespace {
 
-HINT_CLONES void addInto(float* sum, const float* values, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) sum[i] += values[i];
-}
+/// Values that are widened at a time.
+constexpr int64_t kAtOnce = 512;
 
 }  // namespace
 
@@ -19,13 +18,22 @@ void storeValues(const Tensor& tensor, int64_t offset, float beta, const float* 
   if (tensor.dtype == DType::f32) return store(tensor.data<float>() + offset, beta, 1.0f, values, count);
   uint16_t* halves = tensor.data<uint16_t>() + offset;
   if (beta == 0.0f) return toBf16(values, halves, count);
-  constexpr int64_t kAtOnce = 512;
   float sum[kAtOnce];
   for (int64_t first = 0; first < count; first += kAtOnce) {
     const int64_t some = std::min(kAtOnce, count - first);
     fromBf16(halves + first, sum, some);
-    addInto(sum, values + first, some);
+    store(sum, 1.0f, 1.0f, values + first, some);
     toBf16(sum, halves + first, some);
+  }
+}
+
+void addValues(float* to, const Tensor& from, int64_t offset, int64_t count) {
+  if (from.dtype == DType::f32) return store(to, 1.0f, 1.0f, from.data<float>() + offset, count);
+  float wide[kAtOnce];
+  for (int64_t first = 0; first < count; first += kAtOnce) {
+    const int64_t some = std::min(kAtOnce, count - first);
+    fromBf16(from.data<uint16_t>() + offset + first, wide, some);
+    store(to + first, 1.0f, 1.0f, wide, some);
   }
 }
 

@@ -25,6 +25,9 @@ inline int64_t rowsPerBlock(int64_t columns) {
 /// Values [offset, offset + count) of a tensor = beta * themselves + `values`, on the calling thread. beta is 0 or 1.
 void storeValues(const Tensor& tensor, int64_t offset, float beta, const float* values, int64_t count);
 
+/// to += values [offset, offset + count) of a tensor, on the calling thread.
+void addValues(float* to, const Tensor& from, int64_t offset, int64_t count);
+
 /// What begins `offset` values behind the start of `c` = alpha op(A) op(B) + beta * itself, m rows of n. beta is 0
 /// or 1.
 void productInto(const Tensor& c, int64_t offset, bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k,

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "native/math/bf16.h"
 #include "native/ops/common/activation.h"
 #include "native/ops/common/long_sums.h"
 #include "native/ops/common/products.h"
@@ -14,10 +13,6 @@
 
 namespace hint::grouped_linear {
 namespace {
-
-HINT_CLONES void addInto(float* y, const float* x, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) y[i] += x[i];
-}
 
 struct Shape : RowGroups {
   int64_t dIn, dOut;
@@ -44,18 +39,6 @@ void zeroOtherSlots(const Shape& shape, const Tensor& gradient, float beta, int6
     for (int64_t block = begin; block < end; ++block)
       if (block % shape.slots != shape.slot) std::memset(values + static_cast<size_t>(block) * bytes, 0, bytes);
   });
-}
-
-/// to += values [offset, offset + count) of a tensor.
-void addValues(float* to, const Tensor& from, int64_t offset, int64_t count) {
-  if (from.dtype == DType::f32) return addInto(to, from.data<float>() + offset, count);
-  constexpr int64_t kAtOnce = 512;
-  float wide[kAtOnce];
-  for (int64_t first = 0; first < count; first += kAtOnce) {
-    const int64_t some = std::min(kAtOnce, count - first);
-    fromBf16(from.data<uint16_t>() + offset + first, wide, some);
-    addInto(to + first, wide, some);
-  }
 }
 
 }  // namespace
