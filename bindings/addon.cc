@@ -11,6 +11,7 @@
 #include "bindings/environment.h"
 #include "bindings/exports.h"
 #include "native/math/gemm.h"
+#include "native/math/packed_matrix.h"
 #include "native/runtime/cpu/simulated_rounding.h"
 #include "native/runtime/cuda_library.h"
 #include "native/runtime/nvml.h"
@@ -156,8 +157,17 @@ Napi::Value platform(const Info& info) {
   if (__builtin_cpu_supports("avx512f")) isa.Set(count++, "avx512f");
   if (__builtin_cpu_supports("avx512vnni")) isa.Set(count++, "avx512vnni");
   if (__builtin_cpu_supports("avx512bf16")) isa.Set(count++, "avx512bf16");
+#if defined(__clang__) || __GNUC__ >= 12
+  if (__builtin_cpu_supports("amx-bf16")) isa.Set(count++, "amx-bf16");
+  if (__builtin_cpu_supports("amx-int8")) isa.Set(count++, "amx-int8");
+#endif
 #endif
   object.Set("isa", isa);
+  Napi::Object products = Napi::Object::New(info.Env());
+  products.Set("inferenceBf16", hint::hasProducts(hint::DType::bf16));
+  products.Set("inferenceInt8", hint::hasProducts(hint::DType::i8));
+  products.Set("trainingBf16", hint::multipliesBf16());
+  object.Set("products", products);
   return object;
 }
 

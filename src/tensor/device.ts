@@ -13,6 +13,7 @@ import {
   type NativeDevice,
   type NativeProgram,
   type NativeTensor,
+  type PlatformReport,
   type OpSpec,
   type TypedArray,
 } from './native.js';
@@ -478,9 +479,7 @@ function tensorsIn(value: unknown, seen = new Set<unknown>()): ReadonlySet<unkno
 }
 
 /** For tests and the CLI: the native platform report. */
-export function platformReport(): { oneDNN: string; cores: number; isa: string[] } {
-  return native().platform();
-}
+export const platformReport = (): PlatformReport => native().platform();
 
 /** For the CLI: what CUDA offers on this machine, or why it offers nothing. */
 export function cudaReport(): CudaReport {

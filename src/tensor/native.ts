@@ -129,6 +129,17 @@ export interface CudaReport {
 export type MpiImplementation = 'openmpi' | 'mpich';
 export const MPI_IMPLEMENTATIONS: readonly MpiImplementation[] = ['openmpi', 'mpich'];
 
+/** What computes on the CPU here. */
+export interface PlatformReport {
+  /** oneDNN's version. */
+  oneDNN: string;
+  cores: number;
+  /** Those that kernels make use of. */
+  isa: string[];
+  /** Which products the processor has, and oneDNN as it was built with: matrices of narrower numbers are widened otherwise. */
+  products: { inferenceBf16: boolean; inferenceInt8: boolean; trainingBf16: boolean };
+}
+
 /** What there is of a library by which ranks work together. */
 export interface LibraryReport {
   /** As it says itself; empty: it cannot be used, */
@@ -220,7 +231,7 @@ export interface NativeModule {
   /** From now on the CPU rounds to bf16 by chance, drawn from the seed; 0: to the nearest. */
   simulateRounding(device: NativeDevice, seed: number): void;
   ops(): OpSpec[];
-  platform(): { oneDNN: string; cores: number; isa: string[] };
+  platform(): PlatformReport;
   cuda(): CudaReport;
   /** Joules of a GPU since its driver was loaded; with a reason, there are none. */
   gpuEnergy(gpu: number): { joules: number; reason: string };

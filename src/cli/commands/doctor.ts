@@ -60,7 +60,7 @@ function examine(): Finding[] {
     advice: 'Install Node.js 20 or later.',
   });
   try {
-    const { oneDNN, cores, isa } = platformReport();
+    const { oneDNN, cores, isa, products } = platformReport();
     isLoaded = true;
     findings.push({ what: 'native engine', found: `loaded, ${cores} cores`, ok: true });
     findings.push({ what: 'oneDNN', found: oneDNN, ok: true });
@@ -69,6 +69,13 @@ function examine(): Finding[] {
       found: isa.join(', ') || 'baseline only',
       ok: process.arch !== 'x64' || isa.includes('avx2'),
       advice: 'Without AVX2 everything works, several times slower.',
+    });
+    const { inferenceBf16, inferenceInt8, trainingBf16 } = products;
+    const inference = ['f32', ...(inferenceBf16 ? ['bf16'] : []), ...(inferenceInt8 ? ['int8'] : [])];
+    findings.push({
+      what: 'CPU products',
+      found: `inference in ${inference.join(', ')}; training in f32${trainingBf16 ? ', bf16' : ''}; others are widened`,
+      ok: true,
     });
   } catch (error) {
     const message = error instanceof HintError ? error.message : String(error);
