@@ -12,7 +12,7 @@ import { readTextLines } from '../line-blocks.js';
 import { findTextFiles, type TextFile } from '../text/files.js';
 import { Ledger } from './ledger.js';
 import { sourceMark } from './source-mark.js';
-import type { PrepareOptions, PrepareReport, PublishedCount } from './report.js';
+import { checkApart, type PrepareOptions, type PrepareReport, type PublishedCount } from './report.js';
 
 const compressed = promisify(gzip);
 const BLOCK_CHARACTERS = 1 << 20;
@@ -33,6 +33,7 @@ export async function prepareC4({
   signal,
   onProgress,
 }: PrepareOptions): Promise<PrepareReport> {
+  checkApart({ source, folder });
   const found = (await findTextFiles([source], 'line', signal)).filter(({ form }) => form === 'json-lines');
   const files = found.filter(({ path }) => !/validation/i.test(basename(path)));
   if (files.length === 0)

@@ -10,7 +10,7 @@ import { compareP3 } from './p3-published.js';
 import { rawJobs } from './p3-raw.js';
 import { isRecordFile } from './p3-tasks.js';
 import type { PrepareP3Options } from './p3-job.js';
-import type { PrepareReport } from './report.js';
+import { checkApart, type PrepareReport } from './report.js';
 
 /**
  * P3 as `hint train` and `hint eval` read it: from its cached form as it is published (`TASK/SPLIT.tfrecord-…`), or from raw
@@ -22,6 +22,7 @@ import type { PrepareReport } from './report.js';
  */
 export async function prepareP3(options: PrepareP3Options): Promise<PrepareReport> {
   const { source, folder, signal, onProgress } = options;
+  checkApart({ source, folder });
   const paths = await filesBelow(source);
   const isCached = paths.some(isRecordFile);
   await using ledger = await Ledger.open(folder);

@@ -1,3 +1,6 @@
+import { isAbsolute, relative, resolve } from 'node:path';
+import { HintError } from '../../util/errors.js';
+
 /** How far a preparation is. */
 export interface PrepareProgress {
   /** Files that are made, or were already. */
@@ -45,4 +48,18 @@ export function someOf(names: readonly string[]): string {
   const first = names.slice(0, MOST_NAMES).join(', ');
   const more = names.length - MOST_NAMES;
   return more > 0 ? `${first} and ${more} more` : first;
+}
+
+/**
+ * Refuses a folder of data inside of its source, where a second call would take what the first has made for published data.
+ *
+ * @throws HintError INVALID_ARGUMENT
+ */
+export function checkApart({ source, folder }: Pick<PrepareOptions, 'source' | 'folder'>): void {
+  const path = relative(resolve(source), resolve(folder));
+  if (/^\.\.(?:\/|$)/.test(path) || isAbsolute(path)) return;
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    `${folder} lies in ${source}, from which it is to be made; give a folder outside of it.`,
+  );
 }

@@ -10,7 +10,13 @@ import {
   type SniSplit,
 } from '../natural-instructions/tasks.js';
 import { Ledger } from './ledger.js';
-import { someOf, type PrepareOptions, type PrepareReport, type PublishedCount } from './report.js';
+import {
+  checkApart,
+  someOf,
+  type PrepareOptions,
+  type PrepareReport,
+  type PublishedCount,
+} from './report.js';
 import { sniSourceFiles, type SniSourceFile } from './sni-source.js';
 
 /** Tasks and examples of each split (method §7.1); the cross-lingual track's number of tasks is its authors'. */
@@ -32,6 +38,7 @@ export async function prepareSni({
   signal,
   onProgress,
 }: PrepareOptions): Promise<PrepareReport> {
+  checkApart({ source, folder });
   await using ledger = await Ledger.open(folder);
   let [made, kept] = [0, 0];
   const instances = new Map<string, number>();

@@ -73,6 +73,14 @@ describe('hint prepare c4', () => {
     expect((await readdir(made)).filter((name) => !name.startsWith('.prepared'))).toEqual([]);
   });
 
+  it('does not write into its own source, which a second call would read', async () => {
+    for (const folder of [source, join(source, 'made')])
+      await expect(prepareC4({ source, folder })).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+        message: expect.stringContaining('give a folder outside of it'),
+      });
+  });
+
   it('has nothing to do with a folder of something else', async () => {
     await expect(prepareC4({ source: join(root, 'nowhere'), folder: target })).rejects.toMatchObject({
       code: 'NOT_FOUND',
