@@ -41,16 +41,14 @@ describe('hint prepare', () => {
   });
 
   it.each([
-    [['sni', '/nowhere', 'x'], 1, /^hint: No file \/nowhere|No file \/nowhere/],
-    [['p3', 'test/fixtures/sni', 'p3'], 2, /give --templates/],
-    [['c4', 'test/fixtures/sni', 'c4'], 1, /no document of C4|is not valid JSON/],
-    [['sni'], 2, /missing required argument/],
+    [['sni', '/nowhere'], 1, /No file \/nowhere/],
+    [['p3', 'test/fixtures/sni'], 2, /give --templates/],
+    [['c4', 'test/fixtures/sni'], 1, /no document of C4|is not valid JSON/],
   ])('answers %j with a sentence', async (parameters, code, sentence) => {
     const answer = await hint(
       'prepare',
-      ...parameters.map((one) =>
-        /^(x|p3|c4)$/.test(one) && one !== parameters[0] ? join(folder, one) : one,
-      ),
+      ...parameters,
+      join(folder, parameters.join('-').replaceAll('/', '-')),
     );
     expect([answer.code, answer.stderr]).toEqual([code, expect.stringMatching(sentence)]);
     expect(answer.stderr).not.toMatch(/\n\s+at /);

@@ -41,12 +41,16 @@ export async function prepareC4({
       'NOT_FOUND',
       `${source} has no training file of C4; give its files of JSON lines, such as c4-train.00000-of-01024.json.gz.`,
     );
-  const root = (await stat(source)).isDirectory() ? source : undefined;
+  // A source may also be a pattern of names.
+  const isFolder = await stat(source).then(
+    (status) => status.isDirectory(),
+    () => false,
+  );
   await using ledger = await Ledger.open(folder);
-  let [made, kept, documents] = [0, 0, 0];
+  let [made, kept] = [0, 0];
   for (const file of files) {
     throwIfAborted(signal);
-    const name = root === undefined ? basename(file.path) : relative(root, file.path);
+    const name = isFolder ? relative(source, file.path) : basename(file.path);
     const target = `${name.replace(/\.gz$/i, '')}.gz`;
     const tell = (detail = ''): void =>
       onProgress?.({ done: made + kept, total: files.length, file: `${name}${detail}` });
@@ -54,17 +58,18 @@ export async function prepareC4({
     const from = await sourceMark(name, file.path);
     const before = await ledger.find(target, from);
     if (before) kept++;
+    else made++;
     const write = (path: string): Promise<Record<string, number>> =>
       writeTexts(file, path, (count) => tell(`, ${count} documents`), signal);
-    const { counts } = before ?? (await ledger.make(target, from, write));
-    if (!before) made++;
-    documents += counts['documents'] ?? 0;
+    if (!before) await ledger.make(target, from, write);
   }
+  const { finished } = ledger;
+  const documents = finished.reduce((sum, { counts }) => sum + (counts['documents'] ?? 0), 0);
   const leftOut = found.length - files.length;
   return {
     made,
     kept,
-    counts: shardsOf(files),
+    counts: shardsOf(finished.map(({ file }) => file)),
     notes: [
       `${documents} documents.`,
       ...(leftOut > 0 ? [`${leftOut} files of the validation part are left out.`] : []),
@@ -107,10 +112,10 @@ async function writeTexts(
   return { documents, bytes };
 }
 
-/** How many files there are of each set of files that say how many they are. */
-function shardsOf(files: readonly TextFile[]): PublishedCount[] {
+/** How many files are prepared of each set of files that say how many they are. */
+function shardsOf(files: readonly string[]): PublishedCount[] {
   const sets = new Map<string, { found: number; published: number }>();
-  for (const { path } of files) {
+  for (const path of files) {
     const [, name, , of] = SHARD.exec(basename(path)) ?? [];
     if (name === undefined) continue;
     const set = sets.get(name) ?? { found: 0, published: Number(of) };

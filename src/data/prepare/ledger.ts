@@ -76,6 +76,13 @@ export class Ledger implements AsyncDisposable {
     return size === made.bytes ? made : undefined;
   }
 
+  /** The finished files that are there, also those of earlier calls with other sources. */
+  get finished(): Made[] {
+    return [...this.known.values()].filter(
+      ({ file, bytes }) => bytes !== null && existsSync(join(this.folder, file)),
+    );
+  }
+
   /**
    * Makes a file, and takes note of it before and afterwards.
    *

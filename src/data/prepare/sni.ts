@@ -26,6 +26,8 @@ const PUBLISHED: readonly { track: string; split: SniSplit; tasks: number; examp
   { track: 'xlingual', split: 'test', tasks: 35 },
 ];
 
+const TASK = /^tasks\/(.+)\.json$/;
+
 /**
  * Super-NaturalInstructions as `hint train` reads it, from the published repository: its task files, each checked, and the
  * lists of both tracks. The source is a folder, or a .tar or .tar.gz of it. What was made by an earlier call stays.
@@ -41,7 +43,6 @@ export async function prepareSni({
   checkApart({ source, folder });
   await using ledger = await Ledger.open(folder);
   let [made, kept] = [0, 0];
-  const instances = new Map<string, number>();
   for await (const file of sniSourceFiles(source, signal)) {
     throwIfAborted(signal);
     const done = made + kept;
@@ -49,12 +50,19 @@ export async function prepareSni({
     const before = await ledger.find(file.path, file.from);
     if (before) kept++;
     else made++;
-    const { counts } =
-      before ?? (await ledger.make(file.path, file.from, (path) => copy(file, path, signal)));
-    const name = /^tasks\/(.+)\.json$/.exec(file.path)?.[1];
+    if (!before) await ledger.make(file.path, file.from, (path) => copy(file, path, signal));
+  }
+  return { made, kept, ...(await compare(folder, instancesOf(ledger))) };
+}
+
+/** How many instances each task has that is there. */
+function instancesOf(ledger: Ledger): Map<string, number> {
+  const instances = new Map<string, number>();
+  for (const { file, counts } of ledger.finished) {
+    const name = TASK.exec(file)?.[1];
     if (name !== undefined) instances.set(name, counts['instances'] ?? 0);
   }
-  return { made, kept, ...(await compare(folder, instances)) };
+  return instances;
 }
 
 async function copy(
@@ -64,7 +72,7 @@ async function copy(
 ): Promise<Record<string, number>> {
   const bytes = await file.read();
   const text = decodeText(bytes, file.where);
-  const isTask = file.path.startsWith('tasks/');
+  const isTask = TASK.test(file.path);
   const counts = isTask ? { instances: parseSniTask(text, file.where).instances.length } : {};
   await writeFileAtomic(path, bytes, signal);
   return { ...counts };

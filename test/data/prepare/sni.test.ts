@@ -71,6 +71,16 @@ describe('hint prepare sni', () => {
     expect(notes.join()).toContain('no list of the test tasks of the track xlingual');
   });
 
+  it('counts also what an earlier call has made of another source', async () => {
+    await prepareSni({ source: fixture, folder: target });
+    const source = join(root, 'one-task');
+    await cp(fixture, source, { recursive: true });
+    for (const name of (await readdir(join(source, 'tasks'))).slice(1)) await rm(join(source, 'tasks', name));
+    const { counts, notes } = await prepareSni({ source, folder: target });
+    expect(counts[0]).toEqual({ what: 'default, train: tasks', found: 2, published: 757 });
+    expect(notes.join()).not.toContain('have no file');
+  });
+
   it('does what is left when it is called again, and makes again what has changed or is not whole', async () => {
     const source = join(root, 'again');
     await cp(fixture, source, { recursive: true });
