@@ -9,7 +9,7 @@ import { build } from 'esbuild';
  * Packages that become part of the bundles, with what they import; others are imported from node_modules. Types of the library still
  * name zod's. Of the hub's 11 MB a download reads a hundredth.
  */
-const BUNDLED = ['zod', '@huggingface/hub', '@mlc-ai/web-xgrammar'];
+const BUNDLED = ['zod', '@huggingface/hub', '@mlc-ai/web-xgrammar', 'tar'];
 
 /** Of a package's fonts, the two that charts use: the others would be 10 MB of every installation. */
 const FONTS = { package: 'dejavu-fonts-ttf', files: ['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf'] };

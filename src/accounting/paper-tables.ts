@@ -43,6 +43,28 @@ export const PAPER_LENGTHS = {
   tokensPerShot: 81,
 } as const;
 
+/** Lengths that the tables are counted with: those of the paper, or of other data. */
+export interface TableLengths {
+  /** n: inputs of a task. */
+  readonly examples: number;
+  /** Of Table 1; undefined where the data are none of instructions. */
+  readonly sni?: {
+    readonly instance: number;
+    readonly output: number;
+    readonly def: { readonly instruction: number; readonly full: number };
+    /** Undefined where it was not measured. */
+    readonly twoPositive?: { readonly instruction: number; readonly full: number } | undefined;
+  };
+  /** Of Tables 2, 3 and 9; undefined where the data are no prompts. */
+  readonly p3?: {
+    readonly instance: number;
+    readonly output: number;
+    readonly prompt: { readonly instruction: number; readonly full: number };
+  };
+  /** Tokens that a P3 shot adds to the instruction; without them Table 3 is left out. */
+  readonly tokensPerShot?: number;
+}
+
 /** Sizes by the paper's names. Those of T5 have the shape from which A and G are counted. */
 const NOMINAL: Readonly<Record<string, { readonly parameters: number; readonly shape?: PaperShape }>> = {
   '250M': { parameters: 2.5e8, shape: paperShape(modelOfSize('base')) },
@@ -123,19 +145,12 @@ export function paperFlops(
   }
 }
 
-const SNI = {
-  input: PAPER_LENGTHS.sni.instance,
-  output: PAPER_LENGTHS.sni.output,
-  examples: PAPER_LENGTHS.examples,
-};
-const P3 = {
-  input: PAPER_LENGTHS.p3.instance,
-  output: PAPER_LENGTHS.p3.output,
-  examples: PAPER_LENGTHS.examples,
-};
-
 /** The cost that is 1.0 in Table 1: Tk-Instruct of 250M parameters that reads the definition alone. */
-export const SNI_BASELINE = paperFlops('tk-instruct', nominal('250M'), { ...SNI, ...PAPER_LENGTHS.sni.def });
+export const SNI_BASELINE = sniBaseline(PAPER_LENGTHS.sni, PAPER_LENGTHS.examples);
+
+function sniBaseline({ instance, output, def }: NonNullable<TableLengths['sni']>, examples: number): number {
+  return paperFlops('tk-instruct', nominal('250M'), { input: instance, output, examples, ...def });
+}
 
 /**
  * Every relative-FLOPs cell of Tables 1, 2, 9 and 3 by the stated conventions, beside the printed figure.
@@ -143,13 +158,25 @@ export const SNI_BASELINE = paperFlops('tk-instruct', nominal('250M'), { ...SNI,
  * @param kappa matrices of d × d that a component vector passes in the hypernetwork
  */
 export function reproducePaperTables(kappa = 3): ReproducedCell[] {
-  return PAPER_CELLS.map((cell) => {
-    const { computed, formula } = cell.table === 3 ? fewShot(cell) : relative(cell, kappa);
-    const { value, toleranceAbs, toleranceRel } = cell;
+  return paperTablesWith(PAPER_LENGTHS, kappa).map((cell) => {
+    const { value, computed, toleranceAbs, toleranceRel } = cell;
     const tolerance = toleranceAbs ?? (toleranceRel === null ? null : toleranceRel * value);
     // The allowance covers the rounding error of adding a decimal and a tolerance.
     const within = tolerance === null ? null : Math.abs(computed - value) <= tolerance + 1e-9;
-    return { ...cell, computed, formula, within };
+    return { ...cell, within };
+  });
+}
+
+/**
+ * The cells of the paper's tables as they would be with other lengths, by the same formulas. Those for which there are no
+ * lengths are left out.
+ *
+ * @param kappa as in {@link reproducePaperTables}
+ */
+export function paperTablesWith(lengths: TableLengths, kappa = 3): Omit<ReproducedCell, 'within'>[] {
+  return PAPER_CELLS.flatMap((cell) => {
+    const counted = countCell(cell, lengths, kappa);
+    return counted ? [{ ...cell, ...counted }] : [];
   });
 }
 
@@ -181,32 +208,51 @@ const P3_SYSTEMS: Readonly<Record<string, readonly [PaperSystem, 'joint' | 'spli
   'HINT (Split)': ['hint', 'split'],
 };
 
-function relative({ table, row, column }: PaperCell, kappa: number): { computed: number; formula: string } {
-  if (table === 1) {
-    const system = TABLE_1_SYSTEMS.find(([pattern]) => pattern.test(row))?.[1];
-    if (!system) throw unknownRow(row);
-    const medians = column.startsWith('Def + 2 Pos') ? PAPER_LENGTHS.sni.twoPositive : PAPER_LENGTHS.sni.def;
-    const size = nominal(row.split(' ').at(-1) as string);
-    const flops = paperFlops(system, size, { ...SNI, ...medians }, kappa);
-    return { computed: flops / SNI_BASELINE, formula: PAPER_FORMULAS[system] };
-  }
+interface CountedCell {
+  readonly computed: number;
+  readonly formula: string;
+}
+
+function countCell(cell: PaperCell, lengths: TableLengths, kappa: number): CountedCell | undefined {
+  if (cell.table === 1) return sniCell(cell, lengths, kappa);
+  return cell.table === 3 ? fewShotCell(cell, lengths) : p3Cell(cell, lengths, kappa);
+}
+
+function sniCell(
+  { row, column }: PaperCell,
+  { sni, examples }: TableLengths,
+  kappa: number,
+): CountedCell | undefined {
+  const system = TABLE_1_SYSTEMS.find(([pattern]) => pattern.test(row))?.[1];
+  if (!system) throw unknownRow(row);
+  const instruction = column.startsWith('Def + 2 Pos') ? sni?.twoPositive : sni?.def;
+  if (!sni || !instruction) return undefined;
+  const size = nominal(row.split(' ').at(-1) as string);
+  const run = { input: sni.instance, output: sni.output, examples, ...instruction };
+  const computed = paperFlops(system, size, run, kappa) / sniBaseline(sni, examples);
+  return { computed, formula: PAPER_FORMULAS[system] };
+}
+
+function p3Cell({ row }: PaperCell, { p3, examples }: TableLengths, kappa: number): CountedCell | undefined {
   const known = P3_SYSTEMS[row];
   if (!known) throw unknownRow(row);
+  if (!p3) return undefined;
   const [system, how] = known;
-  const prompt = PAPER_LENGTHS.p3.prompt;
-  const run = { ...P3, ...prompt, input: how === 'joint' ? prompt.full : P3.input };
-  const baseline = paperFlops('tk-instruct', nominal('3B'), { ...P3, ...prompt });
-  return {
-    computed: paperFlops(system, nominal('3B'), run, kappa) / baseline,
-    formula: PAPER_FORMULAS[system],
-  };
+  const { instance, output, prompt } = p3;
+  const run = { input: instance, output, examples, ...prompt };
+  const read = { ...run, input: how === 'joint' ? prompt.full : instance };
+  const computed =
+    paperFlops(system, nominal('3B'), read, kappa) / paperFlops('tk-instruct', nominal('3B'), run);
+  return { computed, formula: PAPER_FORMULAS[system] };
 }
 
 /** Table 3: n (t + i) / (t + n i), paper §3.3 without outputs, t being the prompt and its shots. */
-function fewShot({ row }: PaperCell): { computed: number; formula: string } {
-  const shots = Number.parseInt(row, 10);
-  const { examples, p3, tokensPerShot } = PAPER_LENGTHS;
-  const t = p3.prompt.instruction + tokensPerShot * shots;
+function fewShotCell(
+  { row }: PaperCell,
+  { p3, examples, tokensPerShot }: TableLengths,
+): CountedCell | undefined {
+  if (!p3 || tokensPerShot === undefined) return undefined;
+  const t = p3.prompt.instruction + tokensPerShot * Number.parseInt(row, 10);
   const computed = (examples * (t + p3.instance)) / (t + examples * p3.instance);
   return { computed, formula: 'n (t + i) / (t + n i)' };
 }

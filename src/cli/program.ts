@@ -31,6 +31,7 @@ const COMMANDS: Readonly<Record<string, LoadCommand>> = {
   verify: async () => (await import('./commands/verify/command.js')).addVerifyCommand,
   score: async () => (await import('./commands/score.js')).addScoreCommand,
   data: async () => (await import('./commands/data/command.js')).addDataCommand,
+  prepare: async () => (await import('./commands/prepare.js')).addPrepareCommand,
   promptsource: async () => (await import('./commands/promptsource.js')).addPromptsourceCommand,
   tokenize: async () => (await import('./commands/tokenize.js')).addTokenizeCommand,
   convert: async () => (await import('./commands/convert.js')).addConvertCommand,

@@ -22,6 +22,8 @@ const splitSchema = z.object({
     instructionWithShots: tokens.optional(),
     togetherWithShots: tokens.optional(),
   }),
+  /** P3: examples of the mixture, in which no dataset counts as more than the cap; the paper's Table 8 counts so. */
+  examplesUpToCap: count.optional(),
   /** Tokens of instructions, inputs and targets, and those of them that stand for unknown text. */
   tokens: count,
   unknown: count,

@@ -43,6 +43,10 @@ export interface InstructionTask {
   readonly 'Instance License': readonly string[];
 }
 
+/** Instances of a task where nothing else is said. */
+export const TRAIN_INSTANCES = 30;
+export const TEST_INSTANCES = 10;
+
 export interface DemoDatasetOptions {
   /** Decides all random choices: the same seed gives the same dataset. */
   readonly seed: number;
@@ -113,8 +117,32 @@ function makeTask(
   random: SeededRandom,
   definition: string,
 ): InstructionTask {
-  const [first, second, ...rest] = examplesOf(operation, pool, count + 2, random);
-  const name = `task${number}_demo_${operationKey(operation)}`;
+  return instructionTask({
+    name: `task${number}_demo_${operationKey(operation)}`,
+    category: `Demo ${operation.format}`,
+    definition,
+    languages: { input: 'English', output: 'English' },
+    domain: operation.selector.shape,
+    examples: examplesOf(operation, pool, count + 2, random),
+  });
+}
+
+/** What the parts of a task say. */
+export interface TaskParts {
+  /** Begins with `task` and its number. */
+  readonly name: string;
+  readonly category: string;
+  readonly definition: string;
+  readonly languages: { readonly input: string; readonly output: string };
+  readonly domain: string;
+  /** The first two become positive examples. */
+  readonly examples: readonly { readonly input: string; readonly output: string }[];
+}
+
+/** A task in the schema of Super-NaturalInstructions. */
+export function instructionTask(parts: TaskParts): InstructionTask {
+  const { name, category, definition, languages, domain, examples } = parts;
+  const [first, second, ...rest] = examples;
   const positive = [first, second].flatMap((example) =>
     example ? [{ ...example, explanation: 'This is what the definition asks for.' }] : [],
   );
@@ -124,17 +152,17 @@ function makeTask(
     Contributors: ['hint-engine'],
     Source: ['demo'],
     URL: [],
-    Categories: [`Demo ${operation.format}`],
+    Categories: [category],
     Reasoning: [],
     Definition: [definition],
-    Input_language: ['English'],
-    Output_language: ['English'],
+    Input_language: [languages.input],
+    Output_language: [languages.output],
     Instruction_language: ['English'],
-    Domains: [operation.selector.shape],
+    Domains: [domain],
     'Positive Examples': positive,
     'Negative Examples': [],
     Instances: rest.map(({ input, output }) => ({
-      id: `task${number}-${id(input)}`,
+      id: `${name.split('_')[0]}-${id(input)}`,
       input,
       output: [output],
     })),
@@ -156,7 +184,7 @@ export function generateDemoDataset(options: DemoDatasetOptions): {
   train: InstructionTask[];
   test: InstructionTask[];
 } {
-  const { seed, wordings = 3, trainInstances = 30, testInstances = 10 } = options;
+  const { seed, wordings = 3, trainInstances = TRAIN_INSTANCES, testInstances = TEST_INSTANCES } = options;
   for (const [what, value] of Object.entries({ wordings, trainInstances, testInstances })) {
     if (!Number.isInteger(value) || value < 1 || value > 100) {
       throw new HintError('INVALID_ARGUMENT', `${what} is ${value}; give a whole number from 1 to 100.`);

@@ -1,36 +1,54 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeDirectoryAtomically } from '../util/atomic-directory.js';
-import { generateDemoDataset, type DemoDatasetOptions, type InstructionTask } from './dataset.js';
+import { generateCrossLingualTasks } from './cross-lingual.js';
+import {
+  generateDemoDataset,
+  TEST_INSTANCES,
+  TRAIN_INSTANCES,
+  type DemoDatasetOptions,
+  type InstructionTask,
+} from './dataset.js';
 import { generatePretrainingPairs, type TextPair } from './pretraining.js';
 import { buildDemoTokenizer } from './tokenizer.js';
 
-async function writeTasks(
-  directory: string,
-  splits: Readonly<Record<'train' | 'test' | 'excluded', readonly InstructionTask[]>>,
-): Promise<void> {
+type Splits = Readonly<Record<'train' | 'test' | 'excluded', readonly InstructionTask[]>>;
+
+/** @param tracks the lists of each track; a task of several is written once */
+async function writeTasks(directory: string, tracks: Readonly<Record<string, Splits>>): Promise<void> {
   const tasks = join(directory, 'tasks');
-  const lists = join(directory, 'splits', 'default');
   await mkdir(tasks, { recursive: true });
-  await mkdir(lists, { recursive: true });
-  for (const [split, members] of Object.entries(splits)) {
-    for (const { name, ...task } of members) {
-      await writeFile(join(tasks, `${name}.json`), `${JSON.stringify(task, null, 1)}\n`);
+  const written = new Set<string>();
+  for (const [track, splits] of Object.entries(tracks)) {
+    const lists = join(directory, 'splits', track);
+    await mkdir(lists, { recursive: true });
+    for (const [split, members] of Object.entries(splits)) {
+      for (const { name, ...task } of members) {
+        if (!written.has(name))
+          await writeFile(join(tasks, `${name}.json`), `${JSON.stringify(task, null, 1)}\n`);
+        written.add(name);
+      }
+      await writeFile(join(lists, `${split}_tasks.txt`), members.map(({ name }) => `${name}\n`).join(''));
     }
-    await writeFile(join(lists, `${split}_tasks.txt`), members.map(({ name }) => `${name}\n`).join(''));
   }
 }
 
 /**
  * Writes the demo's tasks in the layout of a Super-NaturalInstructions checkout: `tasks/*.json` and
- * `splits/default/{train,test,excluded}_tasks.txt`. The directory appears complete or not at all.
+ * `splits/{default,xlingual}/{train,test,excluded}_tasks.txt`. The cross-lingual track trains on translations, too, and is
+ * tested on Italian. The directory appears complete or not at all.
  *
  * @throws HintError IO if the directory cannot be written; INVALID_ARGUMENT for bad options.
  */
 export async function writeDemoDataset(directory: string, options: DemoDatasetOptions): Promise<void> {
   const { train, test } = generateDemoDataset(options);
+  const { seed, trainInstances = TRAIN_INSTANCES, testInstances = TEST_INSTANCES } = options;
+  const foreign = generateCrossLingualTasks({ seed, trainInstances, testInstances });
   await writeDirectoryAtomically(directory, (temporary) =>
-    writeTasks(temporary, { train, test, excluded: [] }),
+    writeTasks(temporary, {
+      default: { train, test, excluded: [...foreign.train, ...foreign.test] },
+      xlingual: { train: [...train, ...foreign.train], test: foreign.test, excluded: test },
+    }),
   );
 }
 
@@ -82,7 +100,9 @@ export async function writePretrainingDataset(
   }
   const held = VALIDATION_PAIRS / PAIRS_PER_TASK;
   await writeDirectoryAtomically(directory, (temporary) =>
-    writeTasks(temporary, { train: tasks.slice(held), test: tasks.slice(0, held), excluded: [] }),
+    writeTasks(temporary, {
+      default: { train: tasks.slice(held), test: tasks.slice(0, held), excluded: [] },
+    }),
   );
 }
 

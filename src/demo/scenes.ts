@@ -49,6 +49,11 @@ function framed(shape: Shape, content: string): string {
 function wordScene(random: SeededRandom): Scene {
   const roles = random.shuffled(Object.keys(CATEGORIES)).slice(0, 5 + random.below(3));
   const items = roles.map((role) => ({ role, word: random.pick(CATEGORIES[role] ?? []) }));
+  return wordsScene(items);
+}
+
+/** The list of some words as an input. */
+export function wordsScene(items: readonly SceneItem[]): Scene {
   return { shape: 'words', items, text: framed('words', items.map((item) => item.word).join(' ')) };
 }
 

@@ -49,6 +49,47 @@ describe('hint flops', () => {
     expect(stdout).toMatch(/HINT \(ours\) 3B .* NO/);
   });
 
+  it('counts the paper’s tables with the medians of other data, by their kind', async () => {
+    const median = { instruction: 69, input: 44, target: 1, together: 133 };
+    const file = async (name: string, kind: string, more: object, shots: number): Promise<string> => {
+      const split = {
+        split: 'test',
+        tasks: 2,
+        examples: 200,
+        tokens: 1,
+        unknown: 0,
+        median: { ...median, ...more },
+      };
+      const path = join(folder, name);
+      await writeFile(path, JSON.stringify({ kind, data: 'd', tokenizer: 't', shots, splits: [split] }));
+      return path;
+    };
+    const withShots = { instructionWithShots: 197, togetherWithShots: 199 };
+    const [sni, def, p3] = await Promise.all([
+      file('sni.json', 'sni', withShots, 2),
+      file('def.json', 'own', {}, 0),
+      file('p3.json', 'p3', {}, 0),
+    ]);
+    const [ofSni, ofDef, ofP3] = await Promise.all([
+      hint('flops', '--paper', '--data', sni, '--json'),
+      hint('flops', '--paper', '--data', def),
+      hint('flops', '--paper', '--data', p3, '--json'),
+    ]);
+    type Cells = { cells: { table: number; row: string; column: string; computed: number }[] };
+    const { cells } = JSON.parse(ofSni.stdout) as Cells;
+    // These are the paper's own medians, so that its own figures come out.
+    const paper = JSON.parse((await hint('flops', '--paper', '--json')).stdout) as Cells;
+    expect(cells.map(({ computed }) => computed)).toEqual(
+      paper.cells.filter(({ table }) => table === 1).map(({ computed }) => computed),
+    );
+    expect(ofDef.stdout).not.toMatch(/Def \+ 2 Pos/);
+    expect(ofDef.stdout).toContain('measure them with hint data --statistics --positives 2');
+    const { cells: ofPrompts } = JSON.parse(ofP3.stdout) as Cells;
+    expect([...new Set(ofPrompts.map(({ table }) => table))].sort()).toEqual([2, 9]);
+    expect(ofPrompts.find(({ row }) => row === 'No Prompt')?.computed).toBeCloseTo(45 / 134, 6);
+    expect((await hint('flops', '--curve', '--data', sni)).code).toBe(2);
+  });
+
   it('counts a model directory, phase by phase', async () => {
     const { stdout } = await hint(
       'flops',

@@ -2,8 +2,11 @@ import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { generateCrossLingualTasks } from '../../src/demo/cross-lingual.js';
 import { generateDemoDataset, planOperations, type InstructionTask } from '../../src/demo/dataset.js';
 import { writeDemoDataset } from '../../src/demo/files.js';
+import { inItalian } from '../../src/demo/italian.js';
+import { CATEGORIES } from '../../src/demo/lexicon.js';
 import { answer, operationKey } from '../../src/demo/operations.js';
 import { makeScene } from '../../src/demo/scenes.js';
 import { SeededRandom } from '../../src/demo/random.js';
@@ -104,6 +107,54 @@ describe('demo dataset', () => {
   });
 });
 
+describe('the cross-lingual track of the demo', () => {
+  const foreign = generateCrossLingualTasks({ seed: 1, trainInstances: 20, testInstances: 10 });
+
+  it('is the same for the same seed, with distinct inputs in each task', () => {
+    expect(generateCrossLingualTasks({ seed: 1, trainInstances: 20, testInstances: 10 })).toEqual(foreign);
+    for (const { name, Instances } of [...foreign.train, ...foreign.test])
+      expect([name, new Set(Instances.map(({ input }) => input)).size]).toEqual([
+        name,
+        foreign.train.some((one) => one.name === name) ? 20 : 10,
+      ]);
+  });
+
+  it('trains on translations both ways and is tested on Italian alone, by English instructions', () => {
+    const english = Object.values(CATEGORIES).flat();
+    // "banana" is a word of both.
+    const italian = english.map(inItalian);
+    const speaks = (language: string | undefined, text: string): boolean =>
+      wordsOf(text.replace(/^Words: /, '')).every((word) =>
+        (language === 'Italian' ? italian : english).includes(word),
+      );
+    for (const { Instances, Output_language, Input_language } of [...foreign.train, ...foreign.test])
+      for (const { input, output } of Instances) {
+        expect([input, speaks(Input_language[0], input)]).toEqual([input, true]);
+        expect([output, speaks(Output_language[0], output[0] ?? '')]).toEqual([output, true]);
+      }
+    for (const { Output_language, Input_language } of foreign.train)
+      expect(Output_language).not.toEqual(Input_language);
+    for (const { Input_language, Instruction_language } of foreign.test)
+      expect([Input_language, Instruction_language]).toEqual([['Italian'], ['English']]);
+  });
+
+  it('answers by the input: a translation names the word of the category that is there', () => {
+    const toEnglish = foreign.train.find(({ name }) => name.endsWith('translate_animal_to_english'));
+    expect(toEnglish?.Definition).toEqual([
+      'You are given a list of words in Italian. Write the animal in English.',
+    ]);
+    for (const { input, output } of toEnglish?.Instances ?? [])
+      expect(wordsOf(input)).toContain(inItalian(output[0] ?? ''));
+    const last = foreign.test.find(({ name }) => name.endsWith('italian_words_last_plain'));
+    for (const { input, output } of last?.Instances ?? []) expect(wordsOf(input).at(-1)).toBe(output[0]);
+  });
+
+  it('is made of words that the tokenizer of the demo can spell', () => {
+    for (const { Instances } of [...foreign.train, ...foreign.test])
+      for (const { input, output } of Instances) expect(`${input}${output.join()}`).toMatch(/^[ -~]+$/);
+  });
+});
+
 describe('demo dataset on disk', () => {
   let root = '';
   beforeAll(async () => {
@@ -114,14 +165,18 @@ describe('demo dataset on disk', () => {
   it('is laid out as a Super-NaturalInstructions checkout, every listed task present', async () => {
     const directory = join(root, 'data');
     await writeDemoDataset(directory, { seed: 1, trainInstances: 3, testInstances: 3 });
-    const list = async (split: string): Promise<string[]> =>
-      (await readFile(join(directory, 'splits', 'default', `${split}_tasks.txt`), 'utf8'))
+    const list = async (split: string, track = 'default'): Promise<string[]> =>
+      (await readFile(join(directory, 'splits', track, `${split}_tasks.txt`), 'utf8'))
         .split('\n')
         .filter(Boolean);
     const [trainNames, testNames] = [await list('train'), await list('test')];
-    expect(await list('excluded')).toEqual([]);
+    const excluded = await list('excluded');
+    const [foreignTrain, foreignTest] = [await list('train', 'xlingual'), await list('test', 'xlingual')];
+    expect([foreignTest.length, foreignTrain.length - trainNames.length]).toEqual([16, 12]);
+    expect([...foreignTrain, ...foreignTest].sort()).toEqual([...trainNames, ...excluded].sort());
+    expect(await list('excluded', 'xlingual')).toEqual(testNames);
     const files = (await readdir(join(directory, 'tasks'))).map((file) => file.replace('.json', ''));
-    expect(files.sort()).toEqual([...trainNames, ...testNames].sort());
+    expect(files.sort()).toEqual([...trainNames, ...testNames, ...excluded].sort());
     const task = JSON.parse(
       await readFile(join(directory, 'tasks', `${testNames[0]}.json`), 'utf8'),
     ) as InstructionTask;

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
+import { PREPARE_PARSERS } from './prepare-parsers.mjs';
 import { WEIGHT_PARSERS } from './weight-parsers.mjs';
 import { mutateBytes, mutateJson, mutateLines, mutateSafetensors, mutateText } from './mutate.mjs';
 import { plainParquet } from './plain-parquet.mjs';
@@ -164,6 +165,7 @@ export const PARSERS = {
       }
     },
   },
+  ...PREPARE_PARSERS,
   ...WEIGHT_PARSERS,
   lineage: {
     file: 'model.safetensors', mutate: mutateSafetensors, words: ['step', 'step_offsets', '{"hyper":1}', 'null', '[[[['],

@@ -48,9 +48,58 @@ const PUBLISHED: ReadonlyMap<string, readonly [templates: number, cap: number]> 
   }),
 );
 
+/**
+ * The templates of the datasets that the paper evaluates on that are of the dataset's own task and have answer choices
+ * (method §8.5). A round of ANLI is a dataset.
+ */
+const EVALUATED: ReadonlyMap<string, number> = new Map(
+  Object.entries({
+    anli_r1: 15,
+    anli_r2: 15,
+    anli_r3: 15,
+    hellaswag: 4,
+    story_cloze_2016: 5,
+    super_glue_cb: 15,
+    super_glue_copa: 12,
+    super_glue_rte: 10,
+    super_glue_wic: 10,
+    super_glue_wsc_fixed: 10,
+    winogrande_winogrande_xl: 5,
+  }),
+);
+
+/** What a dataset of P3 is in the paper: trained on, or evaluated on, with how many templates. */
+export interface PublishedDataset {
+  /** As promptsource and P3 name it, but with `_` for each dot. */
+  readonly dataset: string;
+  readonly use: 'train' | 'eval';
+  readonly templates: number;
+  /** Rows of a template, or what is used of them; undefined for what is evaluated on. */
+  readonly rows: number | undefined;
+}
+
+/** The datasets of the paper, commonsense_qa left out. */
+export function publishedDatasets(): PublishedDataset[] {
+  const trained = [...PUBLISHED].filter(([dataset]) => dataset !== 'commonsense_qa');
+  return [
+    ...trained.map(([dataset, [templates, rows]]) => ({ dataset, use: 'train' as const, templates, rows })),
+    ...[...EVALUATED].map(([dataset, templates]) => ({
+      dataset,
+      use: 'eval' as const,
+      templates,
+      rows: undefined,
+    })),
+  ];
+}
+
+/** The name under which a dataset is listed here: P3 writes cnn_dailymail_3.0.0. */
+export function publishedName(dataset: string): string {
+  return dataset.replaceAll('.', '_');
+}
+
 /** The cap of each template of a published dataset. @throws HintError INVALID_DATA for a dataset that is none */
 export function publishedCap(dataset: string): number {
-  const found = PUBLISHED.get(dataset);
+  const found = PUBLISHED.get(publishedName(dataset));
   if (found) return found[1];
   throw new HintError(
     'INVALID_DATA',

@@ -1,4 +1,4 @@
-import { maskedCrc32c } from './crc32c.js';
+import { maskedCrc32c } from '../tfrecord/crc32c.js';
 
 /** Numbers of one step. */
 export interface ScalarEvent {

@@ -2,7 +2,7 @@ import { HintError } from '../../util/errors.js';
 import { checkBytes, VALUE_BYTES } from '../../util/limits.js';
 import { showValue } from '../../util/show-value.js';
 import { decodeText } from '../../util/read-file.js';
-import { fieldsOf } from './protobuf.js';
+import { fieldsOf, type MessageName } from '../protobuf/fields.js';
 
 // Kinds of pieces.
 const NORMAL = 1;
@@ -134,21 +134,25 @@ function checkModel(model: SentencePieceModel, file: string): void {
   if (odd) refuse(`with the piece ${showValue(odd.text)} of kind ${odd.kind}`);
 }
 
+function nameOf(file: string): MessageName {
+  return { where: file, what: 'SentencePiece model' };
+}
+
 function readModel(bytes: Uint8Array, file: string): SentencePieceModel {
   const pieces: Piece[] = [];
   const trainer = new Map<number, number>();
   const normalizer = new Map<number, number>();
   let charsmap: Uint8Array = new Uint8Array(0);
-  for (const { number, value } of fieldsOf(bytes, file)) {
+  for (const { number, value } of fieldsOf(bytes, nameOf(file))) {
     if (typeof value === 'number') continue;
     if (number === 1) {
       pieces.push(readPiece(value, file));
       checkBytes(file, 'its pieces are', pieces.length, 4 * VALUE_BYTES);
     } else if (number === 2) {
-      for (const field of fieldsOf(value, file))
+      for (const field of fieldsOf(value, nameOf(file)))
         if (typeof field.value === 'number') trainer.set(field.number, field.value);
     } else if (number === 3) {
-      for (const field of fieldsOf(value, file))
+      for (const field of fieldsOf(value, nameOf(file)))
         if (typeof field.value === 'number') normalizer.set(field.number, field.value);
         else if (field.number === 2) charsmap = field.value;
     }
@@ -176,7 +180,7 @@ function readPiece(message: Uint8Array, file: string): Piece {
   let text = '';
   let score = 0;
   let kind = NORMAL;
-  for (const { number, value } of fieldsOf(message, file)) {
+  for (const { number, value } of fieldsOf(message, nameOf(file))) {
     if (number === 1 && typeof value !== 'number') text = decodeText(value, `A piece of ${file}`);
     else if (number === 2 && typeof value === 'number') score = value;
     else if (number === 3 && typeof value === 'number') kind = value;

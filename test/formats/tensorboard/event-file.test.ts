@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { crc32c } from '../../../src/formats/tensorboard/crc32c.js';
+import { crc32c } from '../../../src/formats/tfrecord/crc32c.js';
 import { scalarRecord, versionRecord } from '../../../src/formats/tensorboard/event-file.js';
 
 describe('an event file of TensorBoard', () => {

@@ -13,7 +13,8 @@ import { action, EXIT, note, print, printJson } from '../../support/context.js';
 import { firstOwnExamples } from './own-examples.js';
 import { firstP3Examples, type P3DataOptions } from './p3-examples.js';
 import { countSplit, type DataPart } from './splits.js';
-import { describeStatistics, statisticsOf } from './statistics.js';
+import { describeStatistics } from './paper-tables.js';
+import { statisticsOf } from './statistics.js';
 import { jsonOption, seedOption, wholeNumber } from '../../support/options.js';
 import {
   addSplittingFlags,
@@ -54,7 +55,7 @@ export function addDataCommand(program: Command): void {
     .description(
       'Formats and tokenises examples of Super-NaturalInstructions, P3 or own data for one system and setting, and says what of the\n' +
         'split is empty, repeated or left out. With --check: lists what is wrong, by file, line and field. With --statistics: counts\n' +
-        'and median token lengths of each split.',
+        "and median token lengths of each split, in the shape of the paper's Tables 7 and 8.",
     )
     .argument(
       '<path>',

@@ -1,7 +1,9 @@
+import { p3Files, readP3Templates } from '../../../data/p3/format.js';
+import { mixtureRates } from '../../../data/p3/mixture.js';
 import type { DataStatistics, SplitStatistics } from '../../../data/statistics.js';
 import { findSystem } from '../../../systems/index.js';
 import { HintError } from '../../../util/errors.js';
-import { table } from '../../support/context.js';
+import { namesOf } from '../../support/dataset-options.js';
 import { countSplit, isMissingSplit, splitsOf, type DataPart, type Showing } from './splits.js';
 
 /** Counts and median lengths of each split: as HINT reads it, and as a system that reads all of it as its input. */
@@ -28,7 +30,8 @@ export async function statisticsOf(
         ).medians.instruction;
         median.togetherWithShots = (await countSplit(whole, split, { ...together, shots })).medians.input;
       }
-      splits.push({ split, ...counter.counts, median });
+      const { counts } = counter;
+      splits.push({ split, ...counts, median, ...(await upToCap(part, split)) });
     } catch (error) {
       // A split that was not asked for by name need not be there.
       if (asked.length === 1 || !isMissingSplit(error)) throw error;
@@ -39,18 +42,15 @@ export async function statisticsOf(
   return { kind: part.kind, data: part.path, tokenizer: tokenizer.file, shots, splits };
 }
 
-/** The statistics as a table. */
-export function describeStatistics({ shots, splits }: DataStatistics): string {
-  const withShots = shots > 0 ? [`instruction + ${shots}`, `together + ${shots}`] : [];
-  const rows = splits.map(({ split, tasks, examples, median, tokens, unknown }) => [
-    split,
-    ...[tasks, examples, median.instruction, median.input, median.target, median.together],
-    ...(shots > 0 ? [median.instructionWithShots ?? '', median.togetherWithShots ?? ''] : []),
-    `${tokens === 0 ? 0 : ((100 * unknown) / tokens).toFixed(3)}%`,
-  ]);
-  return [
-    table(['split', 'tasks', 'examples', 'instruction', 'input', 'target', 'together', ...withShots, 'unknown'], rows), // prettier-ignore
-    '',
-    'Lengths are medians over the examples, in tokens; together: instruction and input as one text.',
-  ].join('\n');
+/** How many examples the mixture of P3's training data has. */
+async function upToCap(part: DataPart, split: string): Promise<Pick<SplitStatistics, 'examplesUpToCap'>> {
+  if (part.kind !== 'p3' || split !== 'train') return {};
+  const datasets = new Set(
+    (await p3Files(part.path, 'train', namesOf(part.datasets))).map(({ dataset }) => dataset),
+  );
+  const templates = [...(await readP3Templates(part.path))].filter(([, { dataset }]) =>
+    datasets.has(dataset),
+  );
+  const rates = mixtureRates(new Map(templates)).values();
+  return { examplesUpToCap: [...rates].reduce((sum, { rate }) => sum + rate, 0) };
 }

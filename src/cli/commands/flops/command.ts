@@ -24,7 +24,8 @@ export function addFlopsCommand(program: Command): void {
     .summary("count multiply-adds of a model, or reproduce the paper's relative FLOPs")
     .description(
       'Counts the multiply-adds of the matrix products that a system executes, as the op table does, without running anything.\n' +
-        "With --paper: the relative-FLOPs cells of the paper's Tables 1, 2, 3 and 9; with --curve: its Figure 3, right.",
+        "With --paper: the relative-FLOPs cells of the paper's Tables 1, 2, 3 and 9, with --data by the lengths of other data; with\n" +
+        '--curve: its Figure 3, right.',
     );
   addModelChoice(command)
     .option(
@@ -65,6 +66,7 @@ export function addFlopsCommand(program: Command): void {
         '  $ hint flops runs/hint/model --instruction 197 --output 6 --json\n' +
         '  $ hint flops --size xl --training --tasks 16 --examples 64 --recompute\n' +
         '  $ hint flops --size base --data statistics.json\n' +
+        '  $ hint flops --paper --data statistics.json\n' +
         '  $ hint flops --curve shots --size xl --plot curve.svg curve.png',
     )
     .action(
@@ -82,8 +84,8 @@ export function addFlopsCommand(program: Command): void {
 function checkOptions(model: string | undefined, options: FlopsOptions): void {
   const wrong = (message: string): HintError => new HintError('INVALID_ARGUMENT', message);
   if (options.paper && options.curve !== undefined) throw wrong('Give either --paper or --curve.');
-  if (options.data !== undefined && (options.paper || options.curve !== undefined))
-    throw wrong('--paper and --curve have the lengths of the paper; leave --data out.');
+  if (options.data !== undefined && options.curve !== undefined)
+    throw wrong('--curve has the lengths of the paper; leave --data out.');
   if (options.plot.length > 0 && options.curve === undefined) {
     throw wrong('A chart is drawn of a curve; add --curve.');
   }

@@ -1,9 +1,9 @@
 import { PAPER_LENGTHS } from '../../../accounting/paper-tables.js';
 import { inferencePhases, trainingPhases, type Phase, type TaskLengths } from '../../../accounting/phases.js';
 import { backwardPlan } from '../../../model/memory/backward-plan.js';
-import { readStatistics } from '../../../data/statistics.js';
 import { HintError } from '../../../util/errors.js';
 import { print, printJson, table } from '../../support/context.js';
+import { measuredSplit } from '../../support/measured-lengths.js';
 import { chooseModel, type ModelChoice, type ModelChoiceOptions } from '../../support/model-choice.js';
 
 export interface CountOptions extends ModelChoiceOptions {
@@ -72,26 +72,10 @@ const SNI_LENGTHS: MedianLengths = {
   examples: PAPER_LENGTHS.examples,
 };
 
-/** The lengths of a split, whole numbers of at least one where there is any. */
 async function measuredLengths(file: string, wanted: string | undefined): Promise<MedianLengths> {
-  const { splits } = await readStatistics(file);
-  const names = splits.map(({ split }) => split);
-  const name = wanted ?? ['test', 'eval'].find((known) => names.includes(known)) ?? names[0];
-  const found = splits.find(({ split }) => split === name);
-  if (!found)
-    throw new HintError(
-      'INVALID_ARGUMENT',
-      `${file} has no split ${JSON.stringify(name ?? '')}; it has ${names.join(', ') || 'none'}.`,
-    );
-  const { median, tasks, examples } = found;
-  const whole = (value: number): number => Math.ceil(value);
-  return {
-    instruction: whole(median.instruction),
-    input: whole(median.input),
-    output: whole(median.target),
-    together: whole(median.together),
-    examples: Math.max(1, Math.round(examples / Math.max(1, tasks))),
-  };
+  const { median, examples } = await measuredSplit(file, wanted);
+  const { instruction, input, target: output, together } = median;
+  return { instruction, input, output, together, examples };
 }
 
 /** A T5 system that reads the instruction itself also reads the markers around it. */

@@ -52,16 +52,24 @@ export class JinjaTemplate {
    *
    * @param variables the row's fields, and what was given
    * @param random uniform in [0, 1), for filters that draw
+   * @param parts gathers what is rendered, so that what came before a failure is there
    * @throws HintError INVALID_DATA where the template fails; LIMIT_EXCEEDED where it takes more steps, time or memory than a
    *   record may
    */
-  render(variables: ReadonlyMap<string, Value>, random: () => number): RenderedPart[] {
-    return withoutPause(this.renderInPauses(variables, random));
+  render(
+    variables: ReadonlyMap<string, Value>,
+    random: () => number,
+    parts: RenderedPart[] = [],
+  ): RenderedPart[] {
+    return withoutPause(this.renderInPauses(variables, random, parts));
   }
 
   /** {@link render} with pauses. */
-  *renderInPauses(variables: ReadonlyMap<string, Value>, random: () => number): Pausing<RenderedPart[]> {
-    const parts: RenderedPart[] = [];
+  *renderInPauses(
+    variables: ReadonlyMap<string, Value>,
+    random: () => number,
+    parts: RenderedPart[] = [],
+  ): Pausing<RenderedPart[]> {
     yield* this.template.renderInPauses(variables, {
       random,
       longest: this.options.longest,

@@ -16,6 +16,17 @@ export const RENDERED = 'rendered';
 /** Instructions that are listed of templates whose text depends on the row. */
 export const MOST_INSTRUCTIONS = 16;
 
+/** A template as it is listed, and what it gave of one split. */
+export interface ListedTemplate {
+  readonly template: string;
+  readonly rows: number;
+  readonly originalTask: boolean;
+  readonly hasChoices: boolean;
+  readonly instructions: Iterable<string>;
+  /** Other fields of its entry. */
+  readonly about: Readonly<Record<string, unknown>>;
+}
+
 /** A template, and what it has given so far. */
 export interface Use {
   readonly renderer: PromptRenderer;
@@ -100,23 +111,34 @@ export async function checkRendered(
   );
 }
 
-/** Adds what was rendered to the lists, and writes them. @throws HintError IO */
+/** A template with what it has given, as it is listed. */
+export function listed({ renderer, rows, hasChoices, instructions }: Use): ListedTemplate {
+  const { template, fixedChoices } = renderer;
+  const { name, metrics, originalTask, choicesInPrompt } = template;
+  const about = {
+    promptsource_name: name,
+    metrics,
+    choices_in_prompt: choicesInPrompt,
+    fixed_answer_choices: fixedChoices ?? null,
+  };
+  return { template: template.taskName, rows, originalTask, hasChoices, instructions, about };
+}
+
+/** Adds the templates of a split of a dataset to the lists, and writes them. @throws HintError IO */
 export async function writeLists(
   directory: string,
   { templates, splits }: Lists,
-  { dataset, split, uses }: { dataset: string; split: P3Split; uses: readonly Use[] },
+  added: { dataset: string; split: P3Split; templates: readonly ListedTemplate[] },
 ): Promise<void> {
-  const entries = uses.map(({ renderer: { template, fixedChoices }, rows, hasChoices, instructions }) => {
-    const before = templates.find((one) => one.dataset === dataset && one.template === template.taskName);
+  const { dataset, split } = added;
+  const entries = added.templates.map(({ template, rows, originalTask, hasChoices, instructions, about }) => {
+    const before = templates.find((one) => one.dataset === dataset && one.template === template);
     const rowsBySplit = { ...before?.rows_by_split, [split]: rows };
     return {
       dataset,
-      template: template.taskName,
-      promptsource_name: template.name,
-      metrics: template.metrics,
-      original_task: template.originalTask,
-      choices_in_prompt: template.choicesInPrompt,
-      fixed_answer_choices: fixedChoices ?? null,
+      template,
+      ...about,
+      original_task: originalTask,
       has_answer_choices: hasChoices,
       instructions: [...new Set([...(before?.instructions ?? []), ...instructions])].slice(
         0,
@@ -129,14 +151,14 @@ export async function writeLists(
   const others = templates.filter(
     (one) => one.dataset !== dataset || !entries.some(({ template }) => template === one.template),
   );
-  const listed = splits[split];
-  const names = Array.isArray(listed) ? listed : Object.keys(listed ?? {});
-  const added = names.includes(dataset)
-    ? listed
-    : Array.isArray(listed) || listed === undefined
+  const known = splits[split];
+  const names = Array.isArray(known) ? known : Object.keys(known ?? {});
+  const now = names.includes(dataset)
+    ? known
+    : Array.isArray(known) || known === undefined
       ? [...names, dataset]
-      : { ...listed, [dataset]: {} };
+      : { ...known, [dataset]: {} };
   const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
   await writeFileAtomic(join(directory, 'templates.json'), json([...others, ...entries]));
-  await writeFileAtomic(join(directory, 'splits.json'), json({ ...splits, [split]: added }));
+  await writeFileAtomic(join(directory, 'splits.json'), json({ ...splits, [split]: now }));
 }

@@ -60,6 +60,27 @@ export class PromptRenderer {
   }
 
   /**
+   * The instruction without a row, where prompts are known and their rows are not: every column holds its own name, so
+   * that a template with branches has one of them.
+   *
+   * @returns undefined where the template cannot be rendered so
+   */
+  instructionWithoutRow(): string | undefined {
+    const columns = [...this.columns].filter((name) => name !== 'answer_choices');
+    const row = new Map<string, Value>(columns.map((name) => [name, name]));
+    row.set('answer_choices', this.answers ? new List([...(this.fixedChoices ?? ['answer_choices'])]) : null);
+    const parts: RenderedPart[] = [];
+    try {
+      this.prompt.render(row, () => 0, parts);
+    } catch (cause) {
+      if (!(cause instanceof HintError)) throw cause;
+    }
+    // What fails is mostly the target, which looks its answer up by a label.
+    const [prompt = [], ...target] = splitAtSeparator(parts).map(trimmed);
+    return target.length > 0 && prompt.length > 0 ? splitForm(prompt).instruction : undefined;
+  }
+
+  /**
    * @param row the fields of a row of the raw dataset
    * @param random uniform in [0, 1), for templates that draw their wording
    * @returns why there is no example where the template gives the row no prompt, or no target

@@ -25,7 +25,15 @@ import { valueOfJson } from '../../../formats/jinja/json.js';
 import { Dict, PythonError, type Value } from '../../../formats/jinja/python/values.js';
 import { readTextLines } from '../../line-blocks.js';
 import { P3_SPLITS, type P3Split } from '../format.js';
-import { checkRendered, MOST_INSTRUCTIONS, readLists, RENDERED, writeLists, type Use } from './lists.js';
+import {
+  checkRendered,
+  listed,
+  MOST_INSTRUCTIONS,
+  readLists,
+  RENDERED,
+  writeLists,
+  type Use,
+} from './lists.js';
 import { PromptRenderer } from './render.js';
 import { readPromptTemplates, type UnusableTemplate } from './templates.js';
 
@@ -113,9 +121,18 @@ const BLOCK_CHARACTERS = 1 << 20;
  *   INVALID_ARGUMENT for a template that there is not, ABORTED
  */
 export async function renderPromptsource(given: RenderOptions): Promise<RenderSummary> {
-  const options = checked(RENDER, given, 'options');
+  return renderDataset(checked(RENDER, given, 'options'));
+}
+
+/**
+ * {@link renderPromptsource} of options that are known to be right.
+ *
+ * @param name of the dataset, where it is not that of the templates: the rounds of ANLI share theirs
+ */
+export async function renderDataset(options: RenderOptions, name?: string): Promise<RenderSummary> {
   const { directory, split, seed = 0, signal } = options;
-  const { dataset, uses, unreadable } = await readUses(options);
+  const { dataset: ofTemplates, uses, unreadable } = await readUses(options);
+  const dataset = name ?? ofTemplates;
   const lists = await readLists(directory);
   const file = join(directory, split, `${dataset}.jsonl.gz`);
   await checkRendered(file, dataset, signal);
@@ -152,7 +169,7 @@ export async function renderPromptsource(given: RenderOptions): Promise<RenderSu
     await flush();
   };
   await writeFileAtomically(file, write, signal);
-  await writeLists(directory, lists, { dataset, split, uses });
+  await writeLists(directory, lists, { dataset, split, templates: uses.map(listed) });
   return {
     dataset,
     file,

@@ -1,0 +1,94 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { prepareC4 } from '../../../src/data/prepare/c4.js';
+import { findTextFiles } from '../../../src/data/text/files.js';
+
+const line = (text: string): string =>
+  `${JSON.stringify({ text, timestamp: '2019-04-25T12:57:54Z', url: 'https://example.org/' })}\n`;
+let root: string;
+let source: string;
+let target: string;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'hint-prepare-c4-'));
+  [source, target] = [join(root, 'en'), join(root, 'made')];
+  await mkdir(source);
+  await writeFile(
+    join(source, 'c4-train.00000-of-01024.json.gz'),
+    gzipSync(line('One.\nTwo.') + line('Three.')),
+  );
+  await writeFile(join(source, 'c4-train.00001-of-01024.json'), line('Four.'));
+  await writeFile(join(source, 'c4-validation.00000-of-00008.json.gz'), gzipSync(line('Held back.')));
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+describe('hint prepare c4', () => {
+  it('gives the texts alone, of the training files, which hint pretrain finds', async () => {
+    const report = await prepareC4({ source, folder: target });
+    expect(report).toMatchObject({
+      made: 2,
+      counts: [{ what: 'c4-train: files', found: 2, published: 1024 }],
+      notes: ['3 documents.', '1 files of the validation part are left out.'],
+    });
+    const files = await findTextFiles([target]);
+    expect(files.map(({ path }) => path)).toEqual([
+      join(target, 'c4-train.00000-of-01024.json.gz'),
+      join(target, 'c4-train.00001-of-01024.json.gz'),
+    ]);
+    const texts = gunzipSync(await readFile(files[0]?.path ?? '')).toString();
+    expect(texts).toBe('{"text":"One.\\nTwo."}\n{"text":"Three."}\n');
+    expect(await prepareC4({ source, folder: target })).toMatchObject({
+      made: 0,
+      kept: 2,
+      notes: report.notes,
+    });
+  });
+
+  it.each([
+    [
+      'cut off',
+      gzipSync(line('Five.').repeat(999)).subarray(0, 60),
+      'INVALID_DATA',
+      /not a whole gzip archive/,
+    ],
+    [
+      'without a text',
+      gzipSync(line('Five.') + '{"url": "x"}\n'),
+      'INVALID_DATA',
+      /line 2 is no document of C4: field text/,
+    ],
+    ['no JSON', gzipSync('Five.\n'), 'INVALID_JSON', /line 1 is not valid JSON/],
+  ])('names a file that is %s, and leaves nothing of it', async (_, bytes, code, message) => {
+    const folder = await mkdtemp(join(root, 'bad-'));
+    await writeFile(join(folder, 'c4-train.00002-of-01024.json.gz'), bytes);
+    const made = join(folder, 'made');
+    await expect(
+      prepareC4({ source: join(folder, 'c4-train.00002-of-01024.json.gz'), folder: made }),
+    ).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(message),
+    });
+    expect((await readdir(made)).filter((name) => !name.startsWith('.prepared'))).toEqual([]);
+  });
+
+  it('does not write into its own source, which a second call would read', async () => {
+    for (const folder of [source, join(source, 'made')])
+      await expect(prepareC4({ source, folder })).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+        message: expect.stringContaining('give a folder outside of it'),
+      });
+  });
+
+  it('has nothing to do with a folder of something else', async () => {
+    await expect(prepareC4({ source: join(root, 'nowhere'), folder: target })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+    const only = join(source, 'c4-validation.00000-of-00008.json.gz');
+    await expect(prepareC4({ source: only, folder: target })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('no training file of C4'),
+    });
+  });
+});
