@@ -18,3 +18,8 @@ export async function provenance(): Promise<Provenance> {
   const { commit, uncommitted, started } = await describeMoment();
   return { version: packageVersion(), commit, uncommitted, date: started, machine: describeMachine() };
 }
+
+/** Where results come from, in a line. */
+export function madeLine({ version, commit, uncommitted, date, machine }: Provenance): string {
+  return `Made ${date.slice(0, 16).replace('T', ' ')} UTC by hint-engine ${version} (${commit}${uncommitted ? ' with uncommitted changes' : ''}) on ${machine.cpu}, ${machine.cores} cores.`;
+}

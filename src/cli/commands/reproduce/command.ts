@@ -24,13 +24,16 @@ import { Progress } from '../../support/progress.js';
 import { reporter } from '../../support/run-settings.js';
 import { demoWorld } from './demo-world.js';
 import { reproduceFigure4 } from './figure4.js';
+import { addPublishedCommand } from './published.js';
 import { readSettings, type ReproduceOptions } from './settings.js';
 import { collect, deviceOption, jsonOption, threadsOption, wholeNumber } from '../../support/options.js';
 
 /** `hint reproduce TABLE`: the runs behind a table of the paper, and the table. */
 export function addReproduceCommand(program: Command): void {
-  program
+  const command = program
     .command('reproduce')
+    // Its subcommand has options of the same names.
+    .enablePositionalOptions()
     .summary('run the experiments behind a table of the paper')
     .description(
       'Pretrains, trains and evaluates every system of a table, and writes results (JSON), a Markdown table beside the\n' +
@@ -109,6 +112,7 @@ export function addReproduceCommand(program: Command): void {
         }),
       ),
     );
+  addPublishedCommand(command);
 }
 
 async function reproduceGrid(
