@@ -7,7 +7,7 @@ import { writeChart } from '../util/plot/png.js';
 import { shownMarkdown } from '../util/shown.js';
 import { makeFolder } from '../util/write-error.js';
 import { PAPER_SIZES, type Grid, type PaperSize } from './grid.js';
-import { madeLine, type Provenance } from './provenance.js';
+import type { Provenance } from './provenance.js';
 import { scopeLine, scopeOf, type Scope } from './scope.js';
 import type { ReproduceSettings, StartingModel } from './settings.js';
 import type { CellOutcome, GridResult } from './runner.js';
@@ -144,7 +144,9 @@ export function markdownOf(report: GridReport, cells: readonly CellOutcome[]): s
       `${metric} on unseen tasks of ${scope.data}: ${scopeLine(scope)}. Means over seeds, lowest to highest where there are several.`,
     ),
     '',
-    shownMarkdown(madeLine(made)),
+    shownMarkdown(
+      `Made ${made.date.slice(0, 16).replace('T', ' ')} UTC by hint-engine ${made.version} (${made.commit}${made.uncommitted ? ' with uncommitted changes' : ''}) on ${made.machine.cpu}, ${made.machine.cores} cores.`,
+    ),
     '',
     "The paper's figures are of its own data, models and steps; they stand beside these for their order, not as a target.",
     ...(chances[0] === undefined ? [] : [`Guessing gives ${chances[0].toFixed(1)}.`]),

@@ -77,8 +77,8 @@ function figureLines({ figures, metric, score, repository }: PublishedReport): s
       'ours',
       'difference',
     ],
-    figures.map(({ place, weights, printed, overSame, difference }) => [
-      place,
+    figures.map(({ by, place, weights, printed, overSame, difference }) => [
+      `${by}, ${place}`,
       weights === 'these' ? 'these weights' : 'other weights, trained for the same purpose',
       String(printed),
       ...(hasSame ? [overSame?.toFixed(1) ?? ''] : []),
@@ -90,10 +90,10 @@ function figureLines({ figures, metric, score, repository }: PublishedReport): s
 
 function differenceLines({ differences, namedData }: PublishedReport): string[] {
   if (differences.length === 0)
-    return [shownMarkdown(`Nothing by counts: these are as many as the ${namedData} have.`)];
+    return [shownMarkdown(`Nothing by counts: these are as many as ${namedData} have.`)];
   return [
     shownMarkdown(
-      `The printed figures are of the ${namedData}. Since the following differs, the difference from them is not told:`,
+      `The printed figures are of ${namedData}. Since the following differs, the difference from them is not told:`,
     ),
     '',
     ...differences.map((one) => `- ${shownMarkdown(one)}`),

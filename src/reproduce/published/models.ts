@@ -6,7 +6,9 @@ import { P3_HELD_OUT, SNI_TEST, type NamedData } from './named-data.js';
 export interface PrintedFigure {
   /** RougeL, or the mean accuracy over data sets. */
   readonly value: number;
-  /** Where it stands, for readers. */
+  /** Who prints it, as in `the paper`, */
+  readonly by: string;
+  /** and where, as in `Table 2, T0, 3B`. */
   readonly place: string;
   /** Whether it is of the weights that are published, or of others that were trained for the same purpose. */
   readonly weights: 'these' | 'others';
@@ -78,12 +80,12 @@ function tkInstruct(
 
 /** Table 1's Tk-Instruct, which the paper's authors trained by a recipe of their own (method §7.3). */
 function table1(size: string, value: number): PrintedFigure {
-  return { value, place: `the paper, Table 1, Tk-Instruct, Def + 2 Pos, ${size}`, weights: 'others' };
+  return { value, by: 'the paper', place: `Table 1, Tk-Instruct, Def + 2 Pos, ${size}`, weights: 'others' };
 }
 
 /** What the repository of Tk-Instruct prints for its own weights. */
 function release(value: number): PrintedFigure {
-  return { value, place: "README of Tk-Instruct's repository, default track", weights: 'these' };
+  return { value, by: "Tk-Instruct's README", place: 'default track', weights: 'these' };
 }
 
 /** In the order in which the cards print them. */
@@ -113,7 +115,8 @@ function t0(
 function card(name: string, value: number, accuracies: readonly number[]): PrintedFigure {
   return {
     value,
-    place: `card of hamishivi/hypertask_${name}, by the paper's authors`,
+    by: "a card of the paper's authors",
+    place: `hamishivi/hypertask_${name}`,
     weights: 'these',
     datasets: Object.fromEntries(DATASETS.map((name, i) => [name, accuracies[i] as number])),
   };
@@ -137,7 +140,7 @@ export const PUBLISHED_MODELS: readonly PublishedModel[] = [
     'xl',
     { bytes: 11.4e9, from: 'parameters' },
     [
-      { value: 64.4, place: 'the paper, Table 2, T0, 3B', weights: 'these' },
+      { value: 64.4, by: 'the paper', place: 'Table 2, T0, 3B', weights: 'these' },
       card('T0_3B', 64.4, [41.7, 30.1, 96.9, 72.7, 89.1, 81.2, 51.7, 57.2, 59.2]),
     ],
   ),

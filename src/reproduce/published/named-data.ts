@@ -14,6 +14,7 @@ export interface NamedDataset {
 export type NamedData =
   | {
       readonly kind: 'sni';
+      /** For sentences, with its article. */
       readonly title: string;
       readonly tasks: number;
       /** At most so many of each task, the first of its file. */
@@ -25,7 +26,7 @@ export type NamedData =
 /** Test tasks of the English track (method §7.1). */
 export const SNI_TEST: NamedData = {
   kind: 'sni',
-  title: 'test tasks of Super-NaturalInstructions v2.6, English track',
+  title: 'the test tasks of Super-NaturalInstructions v2.6, English track',
   tasks: 119,
   instancesPerTask: 100,
   instances: 11_810,
@@ -59,7 +60,7 @@ export const P3_HELD_OUT: NamedData & { kind: 'p3' } = {
     named('COPA', /^super_glue_copa$/, 12, 100),
     named('RTE', /^super_glue_rte$/, 10, 277),
     named('WiC', /^super_glue_wic$/, 10, 638),
-    named('WSC', /^super_glue_wsc(\.fixed)?$/, 10, 104),
+    named('WSC', /^super_glue_wsc([._]fixed)?$/, 10, 104),
     named('WinoGrande', /^winogrande(_winogrande)?(_xl)?$/, 5, 1267),
   ],
 };

@@ -19,7 +19,7 @@ export async function checkPublishedReport({ name }: PublishedModel, output: str
   });
   await checkReplaceable(markdown, {
     name: 'a report of a published model',
-    fits: (head) => /^# \S+\/\S+, on /.test(head),
+    fits: (head) => /^# [^ /]+\/[^ /]+( \(folder .*\))?, on /.test(head),
   });
 }
 

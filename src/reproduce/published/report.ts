@@ -10,7 +10,7 @@ import { printedName } from './named-data.js';
 import { scoreOf, type PublishedResult, type PublishedSettings } from './run.js';
 
 /** A printed figure beside ours. */
-export interface ComparedFigure extends Pick<PrintedFigure, 'place' | 'weights'> {
+export interface ComparedFigure extends Pick<PrintedFigure, 'by' | 'place' | 'weights'> {
   readonly printed: number;
   /** The mean of what is printed of the data sets that ours are of, where these are not all. */
   readonly overSame?: number;
@@ -79,7 +79,7 @@ export function reportOf(
     : [`${predictions.length} of ${examples} examples evaluated so far`, ...differences];
   return {
     published: model.name,
-    title: `${model.repository}, on ${basename(settings.data)}`,
+    title: `${model.repository}${settings.model === undefined ? '' : ` (folder ${basename(settings.model)})`}, on ${basename(settings.data)}`,
     repository: model.repository,
     ...(commit === undefined ? {} : { commit }),
     licence: model.licence ?? 'none stated on its card',
@@ -101,7 +101,8 @@ export function reportOf(
     ...(isRanked ? {} : { exactMatch: scorePredictions(predictions).exactMatch }),
     predicted: predictions.length,
     examples,
-    figures: model.figures.map(({ place, weights, value, datasets }) => ({
+    figures: model.figures.map(({ by, place, weights, value, datasets }) => ({
+      by,
       place,
       weights,
       printed: value,

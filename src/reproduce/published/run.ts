@@ -7,6 +7,8 @@ import { downloadModel, type DownloadPlan } from '../../formats/hub/download.js'
 import { Engine } from '../../inference/engine.js';
 import { readModelConfig, type ModelConfig } from '../../model/config/config.js';
 import { sizedConfig } from '../../model/config/sizes.js';
+import { checkWeightDType } from '../../model/weights/inference-weights.js';
+import { Device } from '../../tensor/device.js';
 import type { WeightDType } from '../../tensor/ops.js';
 import { writeFileAtomic } from '../../util/atomic-file.js';
 import { createYielder } from '../../util/event-loop-lag.js';
@@ -55,7 +57,7 @@ export type PublishedEvent =
   | { kind: 'downloading'; done: number; total: number; file: string }
   | { kind: 'tokenising'; done: number; total: number }
   | { kind: 'start'; folder: string; examples: number; kept: number; seconds: number; roofs: Roofs }
-  /** `secondsLeft`: by the speed of this call so far, once it has one. */
+  /** `secondsLeft`: by the speed of this call so far, where it has one and something is left. */
   | { kind: 'evaluating'; done: number; total: number; secondsLeft?: number };
 
 /** How an evaluation is run. */
@@ -95,7 +97,7 @@ export interface PublishedResult {
  * commit or files, the tokens of the examples, dtype and kind of device.
  *
  * @returns also where the signal ended it after the first prediction
- * @throws HintError what is wrong with data or predictions before anything is downloaded; as downloadModel, Engine.open and
+ * @throws HintError what is wrong with device, data or predictions before anything is downloaded; as downloadModel, Engine.open and
  *   evaluateModel; NOT_SUPPORTED for a model of another kind; ABORTED before the first prediction
  */
 export async function runPublished(
@@ -104,6 +106,7 @@ export async function runPublished(
   options: RunPublishedOptions = {},
 ): Promise<PublishedResult> {
   const { signal, onEvent, notices } = options;
+  checkDevice(settings);
   await checkData(model, settings.data);
   const published =
     settings.predictions === undefined ? undefined : await readPredictions(settings.predictions, signal);
@@ -222,6 +225,12 @@ async function modelOf(
   });
 }
 
+/** @throws HintError what Device throws for a device that is not here, NOT_SUPPORTED for a dtype that it has no products in */
+function checkDevice({ device, threads, dtype }: PublishedSettings): void {
+  using opened = new Device({ device, threads });
+  checkWeightDType(opened, dtype);
+}
+
 function roofsOf({ device, threads }: PublishedSettings, signal: AbortSignal): Promise<Roofs> {
   return device === 'cpu' ? measureRoofs(threads, signal) : Promise.resolve(ROOFS['h200'] as Roofs);
 }
@@ -257,7 +266,8 @@ function timed(kept: number, tell: (event: PublishedEvent) => void): (done: numb
   const began = performance.now();
   return (done, total) => {
     const seconds = (performance.now() - began) / 1000;
-    const left = done > kept ? { secondsLeft: (seconds / (done - kept)) * (total - done) } : {};
+    const left =
+      done > kept && done < total ? { secondsLeft: (seconds / (done - kept)) * (total - done) } : {};
     tell({ kind: 'evaluating', done, total, ...left });
   };
 }

@@ -101,7 +101,7 @@ describe('a published Tk-Instruct', () => {
       metric: 'RougeL',
       complete: true,
       predicted: 6,
-      figures: [{ place: expect.stringContaining('Table 1') as string, printed: 42.9, weights: 'others' }],
+      figures: [{ by: 'the paper', place: 'Table 1, Tk-Instruct, Def + 2 Pos, 250M', printed: 42.9 }],
     });
     // A score of six instances of a model that is not the released one says nothing beside 42.9.
     expect(report.figures[0]).not.toHaveProperty('difference');
@@ -221,7 +221,7 @@ describe('a published Tk-Instruct', () => {
 });
 
 describe('before anything is downloaded', () => {
-  it('data and predictions that cannot be used are refused', async () => {
+  it('a device, data and predictions that cannot be used are refused', async () => {
     await start({ files: await filesOf(model) });
     await mkdir(join(folder, 'empty'));
     expect(await refused(run(settingsFor(output(), { data: join(folder, 'empty') })))).toMatch(
@@ -233,6 +233,7 @@ describe('before anything is downloaded', () => {
     expect(await refused(run(settingsFor(output(), { predictions: join(folder, 'nowhere') })))).toMatch(
       /^NOT_FOUND/,
     );
+    expect(await refused(run(settingsFor(output(), { device: 'cuda:99' })))).toMatch(/cuda/i);
     expect(hub?.requests).toEqual([]);
   });
 

@@ -32,7 +32,6 @@ import { collect, deviceOption, jsonOption, threadsOption, wholeNumber } from '.
 export function addReproduceCommand(program: Command): void {
   const command = program
     .command('reproduce')
-    // Its subcommand has options of the same names.
     .enablePositionalOptions()
     .summary('run the experiments behind a table of the paper')
     .description(

@@ -107,7 +107,7 @@ function list(json: boolean): number {
           `${download.from === 'parameters' ? 'about ' : ''}${formatBytes(download.bytes)}`,
           licence ?? 'not stated',
           data.kind === 'sni' ? 'SNI' : 'P3',
-          figures.map(({ value, place }) => `${value} (${place})`).join('; '),
+          figures.map(({ value, by }) => `${value} (${by})`).join('; '),
         ]),
       ),
     );
@@ -146,7 +146,7 @@ function settingsOf({ name, data: named }: PublishedModel, options: PublishedOpt
   if (data === undefined)
     throw new HintError(
       'INVALID_ARGUMENT',
-      `${name} is evaluated on the ${named.title}; give their directory with --data.`,
+      `${name} is evaluated on ${named.title}; give their directory with --data.`,
     );
   const given = revision !== undefined ? '--revision' : offline ? '--offline' : undefined;
   if (model !== undefined && given !== undefined)
@@ -241,8 +241,8 @@ function describe({
   agreement,
   title,
 }: PublishedReport): string {
-  const rows = figures.map(({ place, printed, difference }) => [
-    place,
+  const rows = figures.map(({ by, place, printed, difference }) => [
+    `${by}, ${place}`,
     printed,
     score.toFixed(2),
     difference?.toFixed(2) ?? 'not comparable',
