@@ -19,7 +19,7 @@ import { startHub, type HubBehaviour, type TestHub } from '../../formats/hub/hub
 import { GREEDY_MODEL, removeAll, TOKENIZER } from '../../inference/models.js';
 import { FIXTURES } from '../../training/tiny.js';
 import { MADE } from '../settings.js';
-import { filesOf, flaxT5, RATES, settingsFor, tinyT5 } from './stand-ins.js';
+import { filesOf, fixtureT5, RATES, settingsFor, tinyT5 } from './stand-ins.js';
 
 const tkInstruct = findPublished('tk-instruct-base');
 const t0 = findPublished('hypertask-t0-3b');
@@ -277,33 +277,36 @@ describe('a repository or folder that is not the released model', () => {
 });
 
 describe('a published T0', () => {
-  it('of Flax shards ranks the choices of the named data sets only, and says what is missing', async () => {
-    await start({ repository: t0.repository, files: await filesOf(await flaxT5(folder)) });
-    const settings = settingsFor(output(), { data: join(FIXTURES, 'p3'), limit: 2 });
-    const result = await run(settings, {}, t0);
-    expect(result.predictions).toHaveLength(6);
-    for (const { task, prediction, choices = [], scores = [] } of result.predictions) {
-      expect(task).toMatch(/^super_glue_rte_/);
-      expect(scores).toHaveLength(choices.length);
-      expect(prediction).toBe(choices[scores.indexOf(Math.max(...scores))]);
-    }
-    const report = reportOf(result, settings, MADE);
-    expect(report.metric).toBe('accuracy');
-    expect(report.parts).toEqual([
-      { name: 'RTE', score: report.score, templates: 3, instances: 6, printed: 81.2 },
-    ]);
-    expect(report.figures.map(({ printed, overSame }) => [printed, overSame])).toEqual([
-      [64.4, undefined],
-      [64.4, 81.2],
-    ]);
-    expect(report.differences).toEqual([
-      expect.stringContaining('another model'),
-      'without ANLI R1, ANLI R2, ANLI R3, HellaSwag, StoryCloze, CB, COPA, WiC, WSC, WinoGrande',
-      'super_glue_rte: 3 of 10 templates',
-      'super_glue_rte: 6 of 277 instances',
-      'at most 2 rows of each template by --limit',
-    ]);
-    // Goes on from choices and log probabilities that were kept.
-    expect((await run(settings, {}, t0)).predictions).toEqual(result.predictions);
-  });
+  it.each(['bin-shards', 'flax-shards'] as const)(
+    'of %s ranks the choices of the named data sets only, and says what is missing',
+    async (form) => {
+      await start({ repository: t0.repository, files: await filesOf(await fixtureT5(folder, form)) });
+      const settings = settingsFor(output(), { data: join(FIXTURES, 'p3'), limit: 2 });
+      const result = await run(settings, {}, t0);
+      expect(result.predictions).toHaveLength(6);
+      for (const { task, prediction, choices = [], scores = [] } of result.predictions) {
+        expect(task).toMatch(/^super_glue_rte_/);
+        expect(scores).toHaveLength(choices.length);
+        expect(prediction).toBe(choices[scores.indexOf(Math.max(...scores))]);
+      }
+      const report = reportOf(result, settings, MADE);
+      expect(report.metric).toBe('accuracy');
+      expect(report.parts).toEqual([
+        { name: 'RTE', score: report.score, templates: 3, instances: 6, printed: 81.2 },
+      ]);
+      expect(report.figures.map(({ printed, overSame }) => [printed, overSame])).toEqual([
+        [64.4, undefined],
+        [64.4, 81.2],
+      ]);
+      expect(report.differences).toEqual([
+        expect.stringContaining('another model'),
+        'without ANLI R1, ANLI R2, ANLI R3, HellaSwag, StoryCloze, CB, COPA, WiC, WSC, WinoGrande',
+        'super_glue_rte: 3 of 10 templates',
+        'super_glue_rte: 6 of 277 instances',
+        'at most 2 rows of each template by --limit',
+      ]);
+      // Goes on from choices and log probabilities that were kept.
+      expect((await run(settings, {}, t0)).predictions).toEqual(result.predictions);
+    },
+  );
 });

@@ -23,11 +23,11 @@ export const RATES: Roofs = {
 /** A plain T5 of random weights in the place of a released one, with the tokenizer of tests. */
 export const tinyT5 = (): Promise<string> => writeModel(tinyConfig(null, { d_model: 16 }));
 
-/** A T5 as Flax writes it, in shards, with a tokenizer of letters that fits its 40 ids. */
-export async function flaxT5(folder: string): Promise<string> {
-  const directory = join(folder, 'flax');
+/** A T5 in the form of the fixture's folder, with a tokenizer of letters that fits its 40 ids. */
+export async function fixtureT5(folder: string, form: 'bin-shards' | 'flax-shards'): Promise<string> {
+  const directory = join(folder, form);
   await mkdir(directory, { recursive: true });
-  const source = join(FIXTURES, 'weights', 't5', 'flax-shards');
+  const source = join(FIXTURES, 'weights', 't5', form);
   for (const name of await readdir(source)) await cp(join(source, name), join(directory, name));
   const tokenizer = JSON.parse(await readFile(TOKENIZER, 'utf8')) as {
     added_tokens: { id: number }[];
