@@ -102,8 +102,14 @@ async function loadP3(
     maxInputTokens: MOST_INPUT_TOKENS,
     onProgress: ({ filesDone, filesTotal }) => onProgress?.(filesDone, filesTotal),
   });
+  const ranked = set.examples.filter(({ choices }) => choices !== undefined);
+  if (ranked.length === 0)
+    throw new HintError(
+      'INVALID_DATA',
+      `No evaluated row of ${options.directory} has answer choices, by which T0 is evaluated; use P3's rows, with "answer_choices".`,
+    );
   const ids = new DistinctIds(undefined);
-  const examples = firstOfEach(set.examples, limit ?? Infinity);
+  const examples = firstOfEach(ranked, limit ?? Infinity);
   const differences = p3Differences(named, set);
   if (limit !== undefined)
     differences.push(`at most ${limit} ${plural(limit, 'row')} of each template by --limit`);

@@ -215,6 +215,7 @@ async function modelOf(
     offline,
     signal,
     onPlan: async (download) => {
+      if (settings.tokenizer === undefined) requireTokenizer(model, download);
       if (download.missingBytes === 0) return;
       const roofs = await rates();
       const work = namedWork(model.data, limit);
@@ -223,6 +224,15 @@ async function modelOf(
     },
     onProgress: (done, total, file) => onEvent?.({ kind: 'downloading', done, total, file }),
   });
+}
+
+/** @throws HintError NOT_FOUND where a download would bring a model that cannot be given any text */
+function requireTokenizer({ repository }: PublishedModel, { files }: DownloadPlan): void {
+  if (files.some(({ path }) => path === 'tokenizer.json' || path === 'spiece.model')) return;
+  throw new HintError(
+    'NOT_FOUND',
+    `${repository} has no tokenizer (tokenizer.json or spiece.model); give --tokenizer with that of a T5, such as google/t5-v1_1-base.`,
+  );
 }
 
 /** @throws HintError what Device throws for a device that is not here, NOT_SUPPORTED for a dtype that it has no products in */

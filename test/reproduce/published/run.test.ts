@@ -257,6 +257,8 @@ describe('a repository or folder that is not the released model', () => {
     expect(await refused(run(settingsFor(output())))).toMatch(/^NOT_SUPPORTED.*has no weights that are read/);
     server.behaviour.files = without('tokenizer.json');
     expect(await refused(run(settingsFor(output())))).toMatch(/^NOT_FOUND.*has no tokenizer/);
+    // Nothing comes of weights that could not be used.
+    expect(bytesAsked()).toBe(0);
     server.behaviour.repository = 'google/tiny';
     expect(await refused(run(settingsFor(output())))).toMatch(
       /^NOT_FOUND: allenai\/tk-instruct-base-def-pos/,
@@ -305,6 +307,10 @@ describe('a published T0', () => {
         'super_glue_rte: 6 of 277 instances',
         'at most 2 rows of each template by --limit',
       ]);
+      const files = await writePublishedReport(report, output());
+      expect(files.map((file) => file.replace(/.*\./, ''))).toEqual(['json', 'md', 'svg', 'png']);
+      expect(await readFile(files[2] as string, 'utf8')).toMatch(/>printed<[^]*>RTE<[^]*>mean</);
+      await checkPublishedReport(t0, output());
       // Goes on from choices and log probabilities that were kept.
       expect((await run(settings, {}, t0)).predictions).toEqual(result.predictions);
     },
