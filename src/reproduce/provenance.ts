@@ -1,4 +1,5 @@
 import { describeMachine, describeMoment, type MachineDescription } from '../benchmark/machine.js';
+import { shownMarkdown } from '../util/shown.js';
 import { packageVersion } from '../util/package-root.js';
 
 /** Where results come from. */
@@ -19,7 +20,9 @@ export async function provenance(): Promise<Provenance> {
   return { version: packageVersion(), commit, uncommitted, date: started, machine: describeMachine() };
 }
 
-/** Where results come from, in a line. */
-export function madeLine({ version, commit, uncommitted, date, machine }: Provenance): string {
-  return `Made ${date.slice(0, 16).replace('T', ' ')} UTC by hint-engine ${version} (${commit}${uncommitted ? ' with uncommitted changes' : ''}) on ${machine.cpu}, ${machine.cores} cores.`;
+/** Where results come from, as a line of Markdown. */
+export function madeLine({ date, version, commit, uncommitted, machine }: Provenance): string {
+  return shownMarkdown(
+    `Made ${date.slice(0, 16).replace('T', ' ')} UTC by hint-engine ${version} (${commit}${uncommitted ? ' with uncommitted changes' : ''}) on ${machine.cpu}, ${machine.cores} cores.`,
+  );
 }

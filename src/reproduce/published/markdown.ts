@@ -14,7 +14,7 @@ export function markdownOf(report: PublishedReport): string {
     '',
     shownMarkdown(`${metric} ${score.toFixed(2)}: ${scopeLine(scope)}.`),
     '',
-    shownMarkdown(madeLine(made)),
+    madeLine(made),
     '',
     shownMarkdown(
       `The model is ${report.repository}${report.commit === undefined ? '' : ` at commit ${report.commit}`}; licence: ${report.licence}.`,

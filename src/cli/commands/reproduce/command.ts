@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { HintError } from '../../../util/errors.js';
+import { addPublishedCommand } from './published.js';
 import { MODEL_SIZES } from '../../../model/config/sizes.js';
 import {
   checkReport,
@@ -24,15 +25,14 @@ import { Progress } from '../../support/progress.js';
 import { reporter } from '../../support/run-settings.js';
 import { demoWorld } from './demo-world.js';
 import { reproduceFigure4 } from './figure4.js';
-import { addPublishedCommand } from './published.js';
 import { readSettings, type ReproduceOptions } from './settings.js';
 import { collect, deviceOption, jsonOption, threadsOption, wholeNumber } from '../../support/options.js';
 
 /** `hint reproduce TABLE`: the runs behind a table of the paper, and the table. */
 export function addReproduceCommand(program: Command): void {
-  const command = program
-    .command('reproduce')
-    .enablePositionalOptions()
+  const reproduce = program.command('reproduce').enablePositionalOptions();
+  addPublishedCommand(reproduce);
+  reproduce
     .summary('run the experiments behind a table of the paper')
     .description(
       'Pretrains, trains and evaluates every system of a table, and writes results (JSON), a Markdown table beside the\n' +
@@ -111,7 +111,6 @@ export function addReproduceCommand(program: Command): void {
         }),
       ),
     );
-  addPublishedCommand(command);
 }
 
 async function reproduceGrid(
