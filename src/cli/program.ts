@@ -57,6 +57,8 @@ export async function createProgram(first?: string): Promise<Command> {
   const program = new Command('hint')
     .description(description)
     .version(version)
+    // What follows a command's name is read by that command, or by one below it that has options of the same names.
+    .enablePositionalOptions()
     .showHelpAfterError('(add --help for the options)')
     .configureHelp(HELP_LAYOUT)
     .addHelpText(

@@ -28,6 +28,7 @@ import { Group } from '../distributed/group.js';
 import { partOf, resultsOfAll } from './among-ranks.js';
 import { EVALUATED, evaluateModel } from './evaluate.js';
 import type { Prediction } from './prediction-files.js';
+import { scorePredictions } from './score.js';
 
 /** How a model is evaluated on P3. */
 export interface P3EvaluateOptions extends ScoreChoicesOptions {
@@ -133,15 +134,6 @@ export async function evaluateP3(
     const texts = choices.map(({ text }) => text);
     return { id, task, prediction: texts[best] as string, references, choices: texts, scores };
   });
-  const byTask = new Map<string, P3Scores>();
-  let unanswerable = 0;
-  for (const { task, prediction, references, choices } of predictions) {
-    const [right] = references as [string];
-    if (!choices?.includes(right)) unanswerable++;
-    const { accuracy = 0, count } = byTask.get(task as string) ?? { count: 0 };
-    const hits = (accuracy / 100) * count + (prediction === right ? 1 : 0);
-    byTask.set(task as string, { accuracy: (100 * hits) / (count + 1), count: count + 1 });
-  }
   if (generated.length > 0) {
     const free = await evaluateModel({ model, tokenizer: tokenizer as Tokenizer }, generated, {
       ...batching,
@@ -150,11 +142,38 @@ export async function evaluateP3(
       ...(maxTokens === undefined ? {} : { maxTokens }),
     });
     predictions.push(...free.predictions);
-    for (const [task, scores] of Object.entries(free.scores.perTask)) byTask.set(task, scores);
   }
   const seconds = (performance.now() - began) / 1000;
   if (predictionsFile !== undefined && (ranks?.rank ?? 0) === 0)
     await writeFileAtomic(predictionsFile, predictions.map(jsonRecord).join(''));
+  return { predictions, ...scoreP3(predictions, templates), seconds };
+}
+
+/**
+ * The scores of predictions on P3: accuracy of those that have choices, RougeL and exact match of the others (method §8.5).
+ *
+ * @param predictions each with its task and its references; of a ranked one the first is the right choice
+ * @param templates by task name; tasks without predictions are left out
+ * @throws HintError INVALID_DATA for a generated prediction that has no reference or the id of another one
+ */
+export function scoreP3(
+  predictions: readonly P3Prediction[],
+  templates: P3EvaluationSet['templates'],
+): Omit<P3Evaluation, 'predictions' | 'seconds'> {
+  const byTask = new Map<string, P3Scores>();
+  let unanswerable = 0;
+  for (const { task, prediction, references, choices } of predictions) {
+    if (!choices) continue;
+    const [right] = references as [string];
+    if (!choices.includes(right)) unanswerable++;
+    const { accuracy = 0, count } = byTask.get(task as string) ?? { count: 0 };
+    const hits = (accuracy / 100) * count + (prediction === right ? 1 : 0);
+    byTask.set(task as string, { accuracy: (100 * hits) / (count + 1), count: count + 1 });
+  }
+  const generated = predictions.filter(({ choices }) => choices === undefined);
+  if (generated.length > 0)
+    for (const [task, scores] of Object.entries(scorePredictions(generated).perTask))
+      byTask.set(task, scores);
   const perTemplate = [...templates].flatMap(([task, { dataset, template }]) => {
     const scores = byTask.get(task);
     return scores ? [{ dataset, template, ...scores }] : [];
@@ -162,12 +181,10 @@ export async function evaluateP3(
   const datasets = averageDatasets(perTemplate);
   const accuracies = datasets.flatMap(({ accuracy }) => (accuracy === undefined ? [] : [accuracy]));
   return {
-    predictions,
     templates: perTemplate,
     datasets,
     average: accuracies.length > 0 ? mean(accuracies) : undefined,
     unanswerable,
-    seconds,
   };
 }
 

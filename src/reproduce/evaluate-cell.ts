@@ -128,7 +128,7 @@ async function evaluateOnP3(
 }
 
 /** The first examples of each task. */
-function firstOfEach(examples: readonly TokenizedExample[], count: number): TokenizedExample[] {
+export function firstOfEach(examples: readonly TokenizedExample[], count: number): TokenizedExample[] {
   const taken = new Map<string, number>();
   return examples.filter(({ task }) => {
     const before = taken.get(task) ?? 0;

@@ -45,6 +45,7 @@ function range(values: readonly number[]): string {
   return least === most ? shown(least) : `${shown(least)} to ${shown(most)}`;
 }
 
-function millions(count: number): string {
+/** A number of parameters for people: `0.9 M`, `2.8 B`. */
+export function millions(count: number): string {
   return count < 1e9 ? `${(count / 1e6).toPrecision(2)} M` : `${(count / 1e9).toPrecision(2)} B`;
 }

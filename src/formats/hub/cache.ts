@@ -23,6 +23,11 @@ export class HubCache {
     return join(this.folder, 'blobs', digest);
   }
 
+  /** Where a file's bytes are until all of them are there. */
+  partOf(file: HubFile): string {
+    return `${this.blob(file)}.incomplete`;
+  }
+
   snapshot(commit: string): string {
     return join(this.folder, 'snapshots', commit);
   }
@@ -31,6 +36,13 @@ export class HubCache {
   async has(file: HubFile): Promise<boolean> {
     const found = await stat(this.blob(file)).catch(() => undefined);
     return found?.isFile() === true && found.size === file.size;
+  }
+
+  /** Bytes of a file that are there: all, or those that an earlier download left. */
+  async bytesOf(file: HubFile): Promise<number> {
+    if (await this.has(file)) return file.size;
+    const part = await stat(this.partOf(file)).catch(() => undefined);
+    return Math.min(part?.size ?? 0, file.size);
   }
 
   /** The commit that a branch or tag had when it was last asked for; a commit is itself. */

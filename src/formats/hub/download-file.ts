@@ -29,7 +29,7 @@ export async function downloadFile(
   const path = file.path.split('/').map(encodeURIComponent).join('/');
   const address = `${access.endpoint}/${name}/resolve/${commit}/${path}`;
   const blob = cache.blob(file);
-  const partial = `${blob}.incomplete`;
+  const partial = cache.partOf(file);
   await makeFolder(dirname(blob));
   const handle = await open(partial, 'a+')
     .then((made) => made.close())

@@ -1,10 +1,24 @@
+import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { formatBytes } from '../../util/bytes.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
+import { makeFolder } from '../../util/write-error.js';
 import { HubCache, storedToken } from './cache.js';
 import { downloadFile } from './download-file.js';
 import { hubAccess, type HubAccess } from './http.js';
 import { checkName, checkRevision, readSnapshot, type HubFile } from './repository.js';
 import { neededFiles } from './selection.js';
+
+/** What a download brings. */
+export interface DownloadPlan {
+  readonly commit: string;
+  /** The files that the model needs. */
+  readonly files: readonly HubFile[];
+  /** Of all of them, */
+  readonly bytes: number;
+  /** and those of them that the cache does not have. */
+  readonly missingBytes: number;
+}
 
 export interface DownloadOptions {
   /** Branch, tag or commit (default main). */
@@ -16,6 +30,8 @@ export interface DownloadOptions {
   /** The cache's folder (default: HF_HUB_CACHE, or what HF_HOME or the home folder lead to). */
   cache?: string | undefined;
   signal?: AbortSignal | undefined;
+  /** Told what will be brought, before the first byte is; what it throws ends the download. Not called offline. */
+  onPlan?: ((plan: DownloadPlan) => Promise<void> | void) | undefined;
   /** Bytes that are there, of all that are needed, and the file that comes. */
   onProgress?: ((done: number, total: number, file: string) => void) | undefined;
   /** What of {@link hubAccess} is otherwise: times, for tests. */
@@ -50,6 +66,10 @@ export async function downloadModel(name: string, options: DownloadOptions = {})
   const { commit, files } = await readSnapshot(access, name, revision, signal);
   const needed = neededFiles(name, files);
   const total = needed.reduce((sum, { size }) => sum + size, 0);
+  const there = await Promise.all(needed.map((file) => cache.bytesOf(file)));
+  const missingBytes = total - there.reduce((sum, bytes) => sum + bytes, 0);
+  await options.onPlan?.({ commit, files: needed, bytes: total, missingBytes });
+  await requireRoom(name, missingBytes, cache.folder);
   let done = 0;
   for (const file of needed) {
     throwIfAborted(signal);
@@ -64,6 +84,18 @@ export async function downloadModel(name: string, options: DownloadOptions = {})
   // Last of all: whoever finds the revision finds all of its files.
   await cache.noteCommit(revision, commit);
   return { folder: cache.snapshot(commit), commit, files: needed };
+}
+
+/** @throws HintError IO where the disk has less free than is to come; no system says it of every disk */
+async function requireRoom(name: string, bytes: number, folder: string): Promise<void> {
+  await makeFolder(folder);
+  const disk = await statfs(folder).catch(() => undefined);
+  const free = disk && disk.bavail * disk.bsize;
+  if (free === undefined || bytes <= free) return;
+  throw new HintError(
+    'IO',
+    `${formatBytes(bytes)} of ${name} are to come, and the disk of ${folder} has ${formatBytes(free)} free; free some, or name a folder on another disk with HF_HUB_CACHE.`,
+  );
 }
 
 function offline(name: string, revision: string, cache: HubCache): DownloadedModel {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { downloadedModel, HubCache } from '../../../src/formats/hub/cache.js';
 import { copyDownloaded } from '../../../src/formats/hub/copy.js';
-import { downloadModel, type DownloadOptions } from '../../../src/formats/hub/download.js';
+import { downloadModel, type DownloadOptions, type DownloadPlan } from '../../../src/formats/hub/download.js';
 import { HintError } from '../../../src/util/errors.js';
 import { COMMIT, startHub, type HubBehaviour, type TestHub } from './hub-server.js';
 
@@ -88,7 +88,11 @@ describe('downloading a model', () => {
     if (!file) throw new Error('The weights are among the files.');
     await mkdir(join(cache.folder, 'blobs'), { recursive: true });
     await writeFile(`${cache.blob(file)}.incomplete`, WEIGHTS.subarray(0, 299_999));
-    await download('google/tiny', { cache: join(folder, 'killed') });
+    let missing: number | undefined;
+    const onPlan = ({ missingBytes }: DownloadPlan): void => void (missing = missingBytes);
+    await download('google/tiny', { cache: join(folder, 'killed'), onPlan });
+    // One byte of the weights, and the two small files.
+    expect(missing).toBe(1 + (FILES['config.json']?.length ?? 0) + (FILES['spiece.model']?.length ?? 0));
     expect(hub?.requests.filter(({ host }) => host === 'cdn').at(-1)?.range).toBe('bytes=299999-');
     expect(await readFile(cache.blob(file))).toEqual(WEIGHTS);
   });

@@ -6,6 +6,8 @@ export const COMMIT = 'c'.repeat(40);
 
 /** What a test changes about the hub's behaviour. */
 export interface HubBehaviour {
+  /** The one repository that there is (default google/tiny). */
+  repository?: string;
   files: Record<string, Buffer>;
   /** When it is set, every request needs it. */
   token?: string;
@@ -104,7 +106,7 @@ function answer(
     return;
   }
   if (owner !== undefined) {
-    if (owner !== 'google/tiny')
+    if (owner !== (behaviour.repository ?? 'google/tiny'))
       json(404, { error: 'Repository not found' }, { 'x-error-code': 'RepoNotFound' });
     else if (revision !== 'main' && revision !== COMMIT)
       json(404, { error: 'Invalid rev id' }, { 'x-error-code': 'RevisionNotFound' });

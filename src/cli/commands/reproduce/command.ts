@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { HintError } from '../../../util/errors.js';
+import { addPublishedCommand } from './published.js';
 import { MODEL_SIZES } from '../../../model/config/sizes.js';
 import {
   checkReport,
@@ -29,8 +30,9 @@ import { collect, deviceOption, jsonOption, threadsOption, wholeNumber } from '.
 
 /** `hint reproduce TABLE`: the runs behind a table of the paper, and the table. */
 export function addReproduceCommand(program: Command): void {
-  program
-    .command('reproduce')
+  const reproduce = program.command('reproduce').enablePositionalOptions();
+  addPublishedCommand(reproduce);
+  reproduce
     .summary('run the experiments behind a table of the paper')
     .description(
       'Pretrains, trains and evaluates every system of a table, and writes results (JSON), a Markdown table beside the\n' +

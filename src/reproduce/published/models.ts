@@ -1,0 +1,168 @@
+import type { ModelSize } from '../../model/config/sizes.js';
+import { HintError } from '../../util/errors.js';
+import { P3_HELD_OUT, SNI_TEST, type NamedData } from './named-data.js';
+
+/** What was printed of a model, times 100. */
+export interface PrintedFigure {
+  /** RougeL, or the mean accuracy over data sets. */
+  readonly value: number;
+  /** Who prints it, as in `the paper`, */
+  readonly by: string;
+  /** and where, as in `Table 2, T0, 3B`. */
+  readonly place: string;
+  /** Whether it is of the weights that are published, or of others that were trained for the same purpose. */
+  readonly weights: 'these' | 'others';
+  /** Accuracy by data set of P3, by the names that tables print; the rounds of ANLI are one. */
+  readonly datasets?: Readonly<Record<string, number>>;
+}
+
+/** A model that others released, with what is needed to repeat its evaluation. */
+export interface PublishedModel {
+  readonly name: string;
+  /** On the hub, owner/name. */
+  readonly repository: string;
+  /** As its card states it; undefined where it states none. */
+  readonly licence: string | undefined;
+  readonly size: ModelSize;
+  /** Bytes of a download, and whether the hub lists so many or they follow from the parameters. */
+  readonly download: { readonly bytes: number; readonly from: 'listing' | 'parameters' };
+  readonly system: 'tk-instruct' | 't0';
+  readonly data: NamedData;
+  /** How the original shows a task and takes the answer, in words. */
+  readonly protocol: { readonly prompt: string; readonly answer: string };
+  readonly figures: readonly PrintedFigure[];
+  /** Where predictions of the model are published. */
+  readonly predictions?: string;
+}
+
+/**
+ * Tk-Instruct generates at most 128 tokens, of which the first is the one that the decoder starts with
+ * (`generation_max_length`).
+ */
+export const TK_INSTRUCT_TOKENS = 127;
+
+const TK_INSTRUCT_PROTOCOL = {
+  prompt:
+    "Tk-Instruct's format: the definition, two positive examples as far as they fit into 1,024 tokens, the input; end of sequence",
+  answer: `greedy, at most ${TK_INSTRUCT_TOKENS} tokens; RougeL as Tk-Instruct's scorer computes it, the mean over instances`,
+};
+
+const T0_PROTOCOL = {
+  prompt:
+    "P3's templates for the original task with answer choices, at most 1,024 tokens, no end of sequence",
+  answer:
+    'the choice with the largest sum of log probabilities, end of sequence included; accuracy, the mean over templates, then over data sets',
+};
+
+function tkInstruct(
+  size: ModelSize,
+  label: string,
+  bytes: number,
+  figures: readonly PrintedFigure[],
+): PublishedModel {
+  return {
+    name: `tk-instruct-${label}`,
+    repository: `allenai/tk-instruct-${label}-def-pos`,
+    licence: 'apache-2.0',
+    size,
+    download: { bytes, from: 'listing' },
+    system: 'tk-instruct',
+    data: SNI_TEST,
+    protocol: TK_INSTRUCT_PROTOCOL,
+    figures,
+    ...(label === '3b' || label === '11b'
+      ? {
+          predictions: `github.com/yizhongw/Tk-Instruct, output/default/tk-instruct-${label}-def-pos/predicted_examples.jsonl`,
+        }
+      : {}),
+  };
+}
+
+/** Table 1's Tk-Instruct, which the paper's authors trained by a recipe of their own (method §7.3). */
+function table1(size: string, value: number): PrintedFigure {
+  return { value, by: 'the paper', place: `Table 1, Tk-Instruct, Def + 2 Pos, ${size}`, weights: 'others' };
+}
+
+/** What the repository of Tk-Instruct prints for its own weights. */
+function release(value: number): PrintedFigure {
+  return { value, by: "Tk-Instruct's README", place: 'default track', weights: 'these' };
+}
+
+/** In the order in which the cards print them. */
+const DATASETS = [...new Set(P3_HELD_OUT.datasets.map(({ printed }) => printed))];
+
+function t0(
+  [name, repository]: readonly [string, string],
+  licence: string | undefined,
+  size: 'xl' | 'xxl',
+  download: PublishedModel['download'],
+  figures: readonly PrintedFigure[],
+): PublishedModel {
+  return {
+    name,
+    repository,
+    licence,
+    size,
+    download,
+    system: 't0',
+    data: P3_HELD_OUT,
+    protocol: T0_PROTOCOL,
+    figures,
+  };
+}
+
+/** The cards of the paper's T0 replications print both these and the originals, by data set. */
+function card(name: string, value: number, accuracies: readonly number[]): PrintedFigure {
+  return {
+    value,
+    by: "a card of the paper's authors",
+    place: `hamishivi/hypertask_${name}`,
+    weights: 'these',
+    datasets: Object.fromEntries(DATASETS.map((name, i) => [name, accuracies[i] as number])),
+  };
+}
+
+/** Every released model whose evaluation can be repeated. A new one is a row here. */
+export const PUBLISHED_MODELS: readonly PublishedModel[] = [
+  tkInstruct('base', 'base', 499e6, [table1('250M', 42.9)]),
+  tkInstruct('large', 'large', 1.57e9, []),
+  tkInstruct('xl', '3b', 5.7e9, [table1('3B', 56.6), release(54.33)]),
+  tkInstruct('xxl', '11b', 45.5e9, [table1('11B', 60.5), release(60.07)]),
+  t0(['t0-3b', 'bigscience/T0_3B'], 'apache-2.0', 'xl', { bytes: 11.4e9, from: 'listing' }, [
+    card('T0_3B', 55.2, [33.4, 27.2, 84.0, 45.4, 75.9, 64.6, 50.7, 65.1, 51.0]),
+  ]),
+  t0(['t0-11b', 'bigscience/T0'], 'apache-2.0', 'xxl', { bytes: 44.5e9, from: 'listing' }, [
+    card('T0_11B', 65.2, [41.0, 33.6, 92.4, 70.1, 91.5, 81.0, 56.1, 61.1, 59.9]),
+  ]),
+  t0(
+    ['hypertask-t0-3b', 'hamishivi/hypertask_T0_3B'],
+    undefined,
+    'xl',
+    { bytes: 11.4e9, from: 'parameters' },
+    [
+      { value: 64.4, by: 'the paper', place: 'Table 2, T0, 3B', weights: 'these' },
+      card('T0_3B', 64.4, [41.7, 30.1, 96.9, 72.7, 89.1, 81.2, 51.7, 57.2, 59.2]),
+    ],
+  ),
+  t0(
+    ['hypertask-t0-11b', 'hamishivi/hypertask_T0_11B'],
+    undefined,
+    'xxl',
+    { bytes: 44.5e9, from: 'parameters' },
+    [card('T0_11B', 68.9, [46.8, 34.1, 98.2, 81.2, 96.6, 84.0, 52.1, 62.6, 64.8])],
+  ),
+];
+
+/**
+ * A model by its name here or on the hub.
+ *
+ * @throws HintError INVALID_ARGUMENT listing the names there are
+ */
+export function findPublished(name: string): PublishedModel {
+  const found = PUBLISHED_MODELS.find((model) => model.name === name || model.repository === name);
+  if (found) return found;
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    `There is no published model ${JSON.stringify(name)} whose evaluation is known; choose one of ${PUBLISHED_MODELS.map((model) => model.name).join(', ')}.`,
+  );
+}
