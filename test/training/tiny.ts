@@ -16,9 +16,9 @@ import type { TrainerSettings } from '../../src/training/step/trainer-arguments.
 
 export const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
 
-/** The model of the training fixture: HINT with two layers of width 32. */
+/** The model of the fixture original/hint: HINT with two layers of width 32. */
 export const TINY: ModelConfig = parseModelConfig(
-  JSON.parse(readFileSync(join(FIXTURES, 'training', 'config.json'), 'utf8')),
+  JSON.parse(readFileSync(join(FIXTURES, 'original', 'hint', 'config.json'), 'utf8')),
 );
 
 /** Six tasks, each told by its instruction: the target is the input moved by a number of its own. */

@@ -35,12 +35,12 @@ function numbersOf(reports: StepReport[]): unknown[] {
 
 describe('trainOnBatch', () => {
   it('loses what the original Adafactor loses over ten updates of HINT', async () => {
-    const folder = join(FIXTURES, 'training');
+    const folder = join(FIXTURES, 'original', 'hint');
     const json = (name: string): unknown => JSON.parse(readFileSync(join(folder, name), 'utf8'));
     const { examples } = json('inputs.json') as {
       examples: { instruction: number[]; input: number[]; target: number[] }[];
     };
-    const expected = json('expected.json') as { before_update: { ce_mean: number; total_mean: number }[] };
+    const expected = json('updates.json') as { before_update: { ce_mean: number; total_mean: number }[] };
     const model = await loadModel(device, folder);
     const groups = assignGroups(model.parameters.entries(), findSystem('hint').groups, {
       firstStep: 0,
