@@ -181,6 +181,12 @@ function narrate(quiet: boolean): (event: GridEvent) => void {
       training[event.stage](event.event);
       return;
     }
+    if (event.kind === 'search') {
+      const { name, index, total, state, score, error } = event.event;
+      const outcome = state === 'failed' ? `failed. ${messageOf(error)}` : `${score?.toFixed(1) ?? ''} by validation`; // prettier-ignore
+      note(`  [${index}/${total}] ${name}${state === 'started' ? '' : `: ${outcome}`}`);
+      return;
+    }
     evaluating?.stop();
     evaluating = undefined;
     const { state, index, total, label, result, error } = event;
@@ -188,8 +194,12 @@ function narrate(quiet: boolean): (event: GridEvent) => void {
       started: '',
       skipped: `: ${result?.score.toFixed(1)}, done before`,
       finished: `: ${result?.score.toFixed(1)}`,
-      failed: `: failed. ${error instanceof Error ? error.message : String(error)}`,
+      failed: `: failed. ${messageOf(error)}`,
     }[state];
     note(`[${index}/${total}] ${label}${outcome}`);
   };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
