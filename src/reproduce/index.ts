@@ -21,6 +21,8 @@ export type { ReproduceSettings, StartingModel } from './settings.js';
 export { reportOf, checkReport, writeReport } from './report.js';
 export { markdownOf } from './report-markdown.js';
 export type { GridReport } from './report-data.js';
+export { OVERVIEW, writeOverview, type OverviewPart } from './overview.js';
+export { planCells } from './plan.js';
 export { provenance, type Provenance } from './provenance.js';
 export { runGrid, type CellOutcome, type GridResult } from './runner.js';
 export type { GridEvent, RunGridOptions } from './run-options.js';
@@ -46,7 +48,7 @@ export function findGrid(name: string): Grid {
   if (grid) return grid;
   throw new HintError(
     'INVALID_ARGUMENT',
-    `There is no table ${JSON.stringify(name)}; choose one of ${GRIDS.map((known) => known.name).join(', ')}, figure4.`,
+    `There is no table ${JSON.stringify(name)}; choose one of ${GRIDS.map((known) => known.name).join(', ')}, figure4, or all.`,
   );
 }
 

@@ -59,7 +59,7 @@ function sizeIn(cells: readonly CellOutcome[], model: string): PaperSize {
   return cells.find((cell) => cell.model === model)?.size ?? COMPARED_SIZE;
 }
 
-/** Systems side by side for each data set, each beside what the paper prints of it. */
+/** Systems side by side for each data set, each beside what the paper prints of its data sets: averages alone are Table 2's. */
 function drawDatasets(
   { metric, figures, printed = [] }: GridReport,
   cells: readonly CellOutcome[],
@@ -82,7 +82,7 @@ function drawDatasets(
           one?.score === undefined ? undefined : { value: one.score, ...rangeOf(one) },
         ),
       },
-      ...(paper.some((bar) => bar !== undefined)
+      ...(own.some((one) => one?.column !== AVERAGE && one?.paper[size] !== undefined)
         ? [{ name: `${name}, as printed for ${size}`, like: name, dashed: true, values: paper }]
         : []),
     ];

@@ -2,6 +2,7 @@ import { markdownTable } from '../util/markdown.js';
 import { shownMarkdown } from '../util/shown.js';
 import type { ClaimOutcome } from './claims.js';
 import { PAPER_SIZES } from './paper-size.js';
+import { madeLine } from './provenance.js';
 import type { GridReport } from './report-data.js';
 import type { CellOutcome } from './runner.js';
 import { scopeLine } from './scope.js';
@@ -21,9 +22,7 @@ export function markdownOf(report: GridReport, cells: readonly CellOutcome[]): s
       `${metric} on unseen tasks of ${scope.data}: ${scopeLine(scope)}. Means over seeds, lowest to highest where there are several.`,
     ),
     '',
-    shownMarkdown(
-      `Made ${made.date.slice(0, 16).replace('T', ' ')} UTC by hint-engine ${made.version} (${made.commit}${made.uncommitted ? ' with uncommitted changes' : ''}) on ${made.machine.cpu}, ${made.machine.cores} cores.`,
-    ),
+    madeLine(made),
     '',
     "The paper's figures are of its own data, models and steps; they stand beside these for their order, not as a target.",
     ...(chances[0] === undefined ? [] : [`Guessing gives ${chances[0].toFixed(1)}.`]),

@@ -1,6 +1,6 @@
 import { meanInterval } from '../util/confidence.js';
 import type { CellScore } from './evaluate-cell.js';
-import type { Grid, GridCell } from './grid.js';
+import type { GridCell } from './grid.js';
 import type { PaperSize } from './paper-size.js';
 import type { CellOutcome, GridResult } from './runner.js';
 import { datasetName, T0_DATASETS } from './t0-accuracy.js';

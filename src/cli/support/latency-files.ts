@@ -23,6 +23,8 @@ export interface LatencyReportOptions extends Omit<LatencyOptions, 'signal' | 'n
   /** The folder of the files. */
   readonly output: string;
   readonly json: boolean;
+  /** Print nothing: the files are all that is wanted. */
+  readonly quiet?: boolean;
 }
 
 /**
@@ -73,8 +75,10 @@ export async function reportLatency(
   })) {
     await writeFileAtomic(join(output, `${name}.${ending}`), content);
   }
-  if (json) printJson({ ...result, targets: latencyTargets(part) });
-  else print(markdown);
+  if (!options.quiet) {
+    if (json) printJson({ ...result, targets: latencyTargets(part) });
+    else print(markdown);
+  }
   note(`Written: ${join(output, `${name}.{json,md,svg,png}`)}`);
 }
 

@@ -8,6 +8,7 @@ import {
   markerAt,
   round,
   textAt,
+  wrap,
   type ChartText,
   type Look,
 } from './frame.js';
@@ -55,10 +56,12 @@ export function dotChart(chart: DotChart): string {
     legend,
     draft.ticks.map((tick) => draft.label(tick)),
   );
-  const y = linearScale(ys, [area.bottom, area.top], false);
   const place = (area.right - area.left) / groups.length;
+  const names = groups.map((name) => wrap(name, place - 8));
+  const bottom = area.bottom - 15 * (Math.max(1, ...names.map(({ length }) => length)) - 1);
+  const y = linearScale(ys, [bottom, area.top], false);
   const width = (place * 0.8) / series.length;
-  const parts = groups.flatMap((group, at) => {
+  const parts = names.flatMap((lines, at) => {
     const left = area.left + (at + 0.1) * place;
     return [
       ...series.flatMap(({ values, marks }, i) =>
@@ -71,10 +74,10 @@ export function dotChart(chart: DotChart): string {
           y.pixel,
         ),
       ),
-      textAt(area.left + (at + 0.5) * place, area.bottom + 18, group),
+      ...lines.map((line, i) => textAt(area.left + (at + 0.5) * place, bottom + 18 + 15 * i, line)),
     ];
   });
-  return drawOn(frame(chart, legend, area, y), parts);
+  return drawOn(frame(chart, legend, { ...area, bottom }, y), parts);
 }
 
 function column(

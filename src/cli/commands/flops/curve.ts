@@ -20,7 +20,7 @@ export async function curve(
     await checkReplaceable(path, picture(path));
   }
   const result = costCurve(over, options.size);
-  const svg = options.plot.length > 0 ? draw(result) : '';
+  const svg = options.plot.length > 0 ? drawCostCurve(result) : '';
   for (const path of options.plot) await writeChart(path, svg);
   if (options.json) printJson({ ...result, plots: options.plot });
   else print(describe(result));
@@ -48,7 +48,8 @@ function describe({ over, size, points, slopeRatio }: CostCurve): string {
   ].join('\n');
 }
 
-function draw({ over, size, points }: CostCurve): string {
+/** The chart of a curve, as SVG. */
+export function drawCostCurve({ over, size, points }: CostCurve): string {
   const series = (name: string, of: keyof CurvePoint, like: string, dashed: boolean) => ({
     name,
     like,
@@ -57,7 +58,7 @@ function draw({ over, size, points }: CostCurve): string {
   });
   return lineChart({
     title: over === 'examples' ? 'Cost of one input' : 'Cost of a longer instruction',
-    subtitle: `T5 ${size}, ${over === 'examples' ? 'instruction of 69 tokens' : '100 inputs a task'}, SNI median lengths`,
+    subtitle: `T5 ${size}, ${over === 'examples' ? 'instruction of 69 tokens' : '100 inputs a task'}, SNI's median lengths; 1 is Tk-Instruct of T5 base`,
     xLabel: AXIS_NAMES[over],
     yLabel: 'Relative FLOPs',
     logX: over === 'examples',
