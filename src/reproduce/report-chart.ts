@@ -87,7 +87,8 @@ function drawDatasets(
         : []),
     ];
   });
-  const others = printed.map(({ row, size, score, datasets }): BarSeries => ({
+  const shared = printed.filter(({ datasets }) => groups.some((group) => group in datasets));
+  const others = shared.map(({ row, size, score, datasets }): BarSeries => ({
     name: `${row}, as printed for ${size}`,
     dashed: true,
     values: groups.map((column) => barOf(column === AVERAGE ? score : datasets[column])),

@@ -19,7 +19,7 @@ export function markdownOf(report: GridReport, cells: readonly CellOutcome[]): s
     `# ${title}`,
     '',
     shownMarkdown(
-      `${metric} on unseen tasks of ${scope.data}: ${scopeLine(scope)}. Means over seeds, lowest to highest where there are several.`,
+      `${metric === 'accuracy' ? 'Accuracy' : metric} on unseen tasks of ${scope.data}: ${scopeLine(scope)}. Means over seeds, lowest to highest where there are several.`,
     ),
     '',
     madeLine(made),

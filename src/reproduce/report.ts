@@ -83,7 +83,9 @@ export async function checkReport(grid: Grid, output: string): Promise<void> {
 /** Reports of a table, whatever data they are of. */
 function reportsOf({ title }: Grid): { name: string; fits: (head: string) => boolean } {
   const [table = title] = title.split(':');
-  return { name: `a report of ${table}`, fits: (head) => head.startsWith(`# ${table}:`) };
+  // Heads of files are compared byte by byte.
+  const start = Buffer.from(`# ${table}:`).toString('latin1');
+  return { name: `a report of ${table}`, fits: (head) => head.startsWith(start) };
 }
 
 /**

@@ -2,7 +2,14 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findGrid, writeReport, type CellOutcome, type GridResult } from '../../src/reproduce/index.js';
+import {
+  checkReport,
+  findGrid,
+  GRIDS,
+  writeReport,
+  type CellOutcome,
+  type GridResult,
+} from '../../src/reproduce/index.js';
 import { figuresOf, promptsOf } from '../../src/reproduce/summary.js';
 import { datasetName, PRINTED_T0, T0_DATASETS } from '../../src/reproduce/t0-accuracy.js';
 import { MADE, tinySettings } from './settings.js';
@@ -88,6 +95,14 @@ describe('a table by data set', () => {
   });
 });
 
+it('is drawn beside what is printed of its data sets, not beside averages alone', async () => {
+  await report('table9');
+  const svg = await readFile(join(scratch, 'table9.svg'), 'utf8');
+  expect(svg).toContain('T0, as printed for 3B');
+  expect(svg).toContain('T0 as released, as printed for 3B');
+  expect(svg).not.toContain('HINT (Split), as printed');
+});
+
 describe('accuracy by prompt', () => {
   it('is the mean over seeds, by data set', () => {
     expect(promptsOf(resultOf('figure5', '3B', [0, 1])).map(({ dataset, template, accuracy, seeds }) => [dataset, template, accuracy, seeds])).toEqual([
@@ -107,4 +122,9 @@ describe('accuracy by prompt', () => {
     expect(svg.match(/<circle/g)).toHaveLength(PROMPTS.length + 1);
     expect(svg.match(/stroke-dasharray="4 3"/g)).toHaveLength(2);
   });
+});
+
+it.each(GRIDS.map(({ name }) => name))('the report of %s may be replaced by a later one', async (name) => {
+  await report(name);
+  await checkReport(findGrid(name), scratch);
 });
