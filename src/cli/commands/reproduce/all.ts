@@ -15,7 +15,7 @@ import { HintError } from '../../../util/errors.js';
 import { checkReplaceable } from '../../../util/existing.js';
 import { writeChart } from '../../../util/plot/png.js';
 import { EXIT, note, print, printJson, table } from '../../support/context.js';
-import { drawCostCurve } from '../flops/curve.js';
+import { drawCostCurve } from '../../support/cost-curve-chart.js';
 import { measuredFigure4 } from './figure4.js';
 import type { ReproduceOptions } from './settings.js';
 import { prepareTable, runTable } from './table.js';
