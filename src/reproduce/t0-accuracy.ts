@@ -26,7 +26,7 @@ const byDataset = (accuracies: readonly number[]): PrintedDatasets =>
 
 /**
  * Accuracies that the paper's authors print by data set: of T0 as it was released, and of the T0 that they trained again. They are those of
- * the model cards of hamishivi/hypertask_T0_3B and hamishivi/hypertask_T0_11B, whose means are the averages of the paper's tables.
+ * the model cards of hamishivi/hypertask_T0_3B, whose average is that of Table 2, and hamishivi/hypertask_T0_11B.
  */
 export const PRINTED_T0 = {
   released: {
