@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -69,6 +70,25 @@ describe('hint reproduce all', () => {
   ])('refuses %s before anything is run', async (given, message) => {
     const { code, stderr } = await reproduce('all', ...given);
     expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
+  });
+
+  it('stopped by a signal, writes the report of what is done', async () => {
+    const output = join(folder, 'all');
+    const given = ['reproduce', 'all', '--demo', '--steps', '1', '--pretrain-steps', '1', '--instances', '1', '--output', output]; // prettier-ignore
+    const child = spawn(process.execPath, [join(root, 'dist/bundle/cli/main.js'), ...given]);
+    let stderr = '';
+    child.stderr.on('data', (text: Buffer) => {
+      const before = stderr;
+      stderr += String(text);
+      // Once: a second signal would end it at once.
+      if (stderr.includes('[2/11]') && !before.includes('[2/11]')) child.kill('SIGINT');
+    });
+    const [code] = (await once(child, 'close')) as [number];
+    expect([code, stderr]).toEqual([130, expect.stringContaining('the same command goes on from here')]);
+    const report = await readFile(join(output, 'all.md'), 'utf8');
+    expect(report).toMatch(/\| table1 \| .* \| [12] of 11 cells \|/);
+    for (const name of ['table10', 'figure5', 'figure4']) expect(report).toMatch(new RegExp(`\\| ${name} \\| .* \\| not begun \\|`)); // prettier-ignore
+    expect(report).toContain('![Table 1: systems with and without examples');
   });
 
   it('has P3 and other data apart, which one table has not', async () => {

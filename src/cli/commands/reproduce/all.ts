@@ -67,7 +67,7 @@ export async function reproduceAll(options: ReproduceOptions, signal: AbortSigna
   }
   for (const { name, title } of left) parts.push({ name, title, state: 'left out for want of its data' });
   parts.push(await costPart(options.output));
-  if (!isInterrupted) parts.push(await figure4Part(options, signal));
+  parts.push(isInterrupted ? { ...FIGURE_4, state: 'not begun' } : await figure4Part(options, signal));
   const file = await writeOverview(options.output, parts, await provenance());
   if (options.json) printJson({ parts: parts.map(({ name, state, report }) => ({ name, state, report })), file });
   else print(table(['part', 'state'], parts.map(({ name, state }) => [name, state]))); // prettier-ignore
@@ -112,15 +112,16 @@ async function costPart(output: string): Promise<OverviewPart> {
   };
 }
 
+const FIGURE_4 = { name: 'figure4', title: 'Figure 4: seconds per 100 examples by shots' };
+
 async function figure4Part(options: ReproduceOptions, signal: AbortSignal): Promise<OverviewPart> {
-  const part = { name: 'figure4', title: 'Figure 4: seconds per 100 examples by shots' };
   const wasThere = await measuredFigure4(options, signal).catch((error: unknown) => {
     if (signal.aborted && error instanceof HintError && error.code === 'ABORTED') return undefined;
     throw error;
   });
-  if (wasThere === undefined) return { ...part, state: 'stopped, and not begun' };
+  if (wasThere === undefined) return { ...FIGURE_4, state: 'not begun' };
   return {
-    ...part,
+    ...FIGURE_4,
     state: wasThere ? 'measured before' : 'measured',
     markdown: await readFile(join(options.output, 'figure4.md'), 'utf8'),
   };
