@@ -1,3 +1,5 @@
+import type { PaperSize } from './paper-size.js';
+
 /** A cell of a table. */
 export type Place = readonly [row: string, column: string];
 
@@ -29,6 +31,18 @@ export type Claim = {
       readonly percent: number;
     }
   | {
+      /** The first scores higher than what the paper prints of a model of the same size. */
+      readonly kind: 'abovePrinted';
+      readonly place: Place;
+      readonly printed: Readonly<Partial<Record<PaperSize, number>>>;
+    }
+  | {
+      /** The first of two places scores more above its second than another two do. */
+      readonly kind: 'largerGain';
+      readonly gain: readonly [above: Place, below: Place];
+      readonly than: readonly [above: Place, below: Place];
+    }
+  | {
       /** The first takes at most so many percent more FLOPs. */
       readonly kind: 'cost';
       readonly place: Place;
@@ -57,6 +71,10 @@ export function placesOf(claim: Claim): readonly Place[] {
       return [claim.place, claim.to];
     case 'cost':
       return [claim.place, claim.over];
+    case 'abovePrinted':
+      return [claim.place];
+    case 'largerGain':
+      return [...claim.gain, ...claim.than];
     case 'atEqualCost':
       return [];
   }
@@ -65,6 +83,15 @@ export function placesOf(claim: Claim): readonly Place[] {
 /** {@link Claim} that one place scores higher than another. */
 export function above(where: string, one: Place, other: Place, says: string): Claim {
   return { kind: 'above', says, where, above: one, below: other };
+}
+
+/** {@link Claim}s that each of these rows scores higher than the one behind it. */
+export function ordered(where: string, column: string, rows: readonly string[]): Claim[] {
+  return rows
+    .slice(1)
+    .map((row, i) =>
+      above(where, [rows[i] as string, column], [row, column], `${rows[i]} above ${row}, ${column}`),
+    );
 }
 
 /** {@link Claim} that two places are at most so many points apart. */

@@ -1,5 +1,5 @@
 import { meanInterval } from '../util/confidence.js';
-import { placesOf, type Claim } from './claim.js';
+import { placesOf, type Claim, type Place } from './claim.js';
 import type { CellOutcome, GridResult } from './runner.js';
 
 /**
@@ -32,17 +32,17 @@ const FEWEST_SEEDS = 3;
 /** The claims of a grid that are about what was planned, for each starting model, or once where models are what is compared. */
 export function claimsOf({ grid, cells }: Pick<GridResult, 'grid' | 'cells'>): ClaimOutcome[] {
   const models = [...new Set(cells.map(({ model }) => model))];
-  const isPlanned = (claim: Claim, model: string): boolean =>
-    placesOf(claim).some(([row, column]) =>
-      cells.some((one) => one.model === model && one.cell.row === row && one.cell.column === column),
-    );
+  const isPlanned = (claim: Claim, model: string): boolean => {
+    const [first] = placesOf(claim);
+    return first !== undefined && cells.some((one) => one.model === model && isAt(one, first));
+  };
   const ofModels = models.flatMap((model) =>
     grid.claims
       .filter((claim) => claim.kind !== 'atEqualCost' && isPlanned(claim, model))
       .map((claim) => ({
         ...outcomeOf(
           claim,
-          cells.filter((one) => one.model === model),
+          placesOf(claim).flatMap((place) => sideOf(place, model, cells)),
         ),
         model,
       })),
@@ -51,6 +51,18 @@ export function claimsOf({ grid, cells }: Pick<GridResult, 'grid' | 'cells'>): C
     .filter((claim) => claim.kind === 'atEqualCost' && cells.some(({ cell }) => cell.row === claim.row))
     .map((claim) => outcomeOf(claim, cells));
   return [...ofModels, ...ofAll];
+}
+
+/** The cells of one side of a claim: those of the model, or of the only other that the row is of, as a decoder-only baseline. */
+function sideOf(place: Place, model: string, cells: readonly CellOutcome[]): CellOutcome[] {
+  const all = cells.filter((one) => isAt(one, place));
+  const own = all.filter((one) => one.model === model);
+  const isOfOne = all.every((one) => one.model === all[0]?.model);
+  return own.length === 0 && isOfOne ? all : own;
+}
+
+function isAt({ cell }: CellOutcome, [row, column]: Place): boolean {
+  return cell.row === row && cell.column === column;
 }
 
 function outcomeOf(claim: Claim, cells: readonly CellOutcome[]): ClaimOutcome {
@@ -75,7 +87,7 @@ function outcomeOf(claim: Claim, cells: readonly CellOutcome[]): ClaimOutcome {
     ...(values.length > 0 && { value: mean }),
     ...(halfWidth !== undefined && { halfWidth }),
     limit,
-    unit: kind === 'above' || kind === 'near' ? 'points' : '%',
+    unit: kind === 'gain' || kind === 'cost' || kind === 'atEqualCost' ? '%' : 'points',
     seedsFor: beyond.filter(shows).length,
     seeds: values.length,
   };
@@ -94,6 +106,9 @@ function limitOf(claim: Claim): [limit: number, isUpper: boolean] {
   switch (claim.kind) {
     case 'above':
       return [claim.margin ?? 0, false];
+    case 'abovePrinted':
+    case 'largerGain':
+      return [0, false];
     case 'near':
       return [claim.points, true];
     case 'gain':
@@ -107,15 +122,28 @@ function limitOf(claim: Claim): [limit: number, isUpper: boolean] {
 /** What a claim is about, in one seed; undefined where a side is missing. */
 function valueOf(claim: Claim, cells: readonly CellOutcome[]): number | undefined {
   if (claim.kind === 'atEqualCost') return equalCostGain(claim, cells);
-  const [first, second] = placesOf(claim).map(
-    ([row, column]) => cells.find(({ cell }) => cell.row === row && cell.column === column)?.result,
-  );
-  if (!first || !second) return undefined;
-  if (claim.kind === 'above') return first.score - second.score;
-  if (claim.kind === 'near') return Math.abs(first.score - second.score);
-  if (claim.kind === 'gain') return percentOver(first.score, second.score);
-  const [cost, other] = [first.flopsPer100, second.flopsPer100];
-  return cost === undefined || other === undefined ? undefined : percentOver(cost, other);
+  const sides = placesOf(claim).map((place) => cells.find((one) => isAt(one, place)));
+  const [first, second, third, fourth] = sides.map((side) => side?.result);
+  if (!first) return undefined;
+  if (claim.kind === 'abovePrinted') {
+    const printed = sides[0]?.size && claim.printed[sides[0].size];
+    return printed === undefined ? undefined : first.score - printed;
+  }
+  if (!second) return undefined;
+  switch (claim.kind) {
+    case 'above':
+      return first.score - second.score;
+    case 'near':
+      return Math.abs(first.score - second.score);
+    case 'gain':
+      return percentOver(first.score, second.score);
+    case 'largerGain':
+      return third && fourth && first.score - second.score - (third.score - fourth.score);
+    case 'cost': {
+      const [cost, other] = [first.flopsPer100, second.flopsPer100];
+      return cost === undefined || other === undefined ? undefined : percentOver(cost, other);
+    }
+  }
 }
 
 interface Point {

@@ -12,6 +12,26 @@ import type { AnyModel } from '../model/family.js';
 import { findSystem } from '../systems/index.js';
 import type { PlannedCell } from './plan.js';
 
+/** What a search settled on. */
+export interface ChosenSettings {
+  /** The values of what was searched, by setting. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Updates that they come to. */
+  readonly steps: number;
+  /** What they were best by, and with how much. */
+  readonly metric: string;
+  readonly score: number;
+  /** Of how many. */
+  readonly of: number;
+}
+
+/** The accuracy with one prompt. */
+export interface PromptScore {
+  readonly dataset: string;
+  readonly template: string;
+  readonly accuracy: number;
+}
+
 /** The score of a trained cell. */
 export interface CellScore {
   /** RougeL over instances, or the mean accuracy over ranked P3 datasets, times 100. */
@@ -22,6 +42,10 @@ export interface CellScore {
   readonly flopsPer100?: number;
   /** Of each P3 dataset. */
   readonly datasets?: Readonly<Record<string, number>>;
+  /** Of each prompt of these. */
+  readonly prompts?: readonly PromptScore[];
+  /** Where the settings of its training were searched: the best by validation. */
+  readonly chosen?: ChosenSettings;
   /** Accuracy of guessing, averaged as the score is. */
   readonly chance?: number;
 }
@@ -107,7 +131,7 @@ async function evaluateOnP3(
   });
   const examples = firstOfEach(set.examples, evaluation.instances);
   const { batchSize, maxTokens } = evaluation;
-  const { datasets, average } = await evaluateP3(
+  const { datasets, templates, average } = await evaluateP3(
     tools,
     { ...set, examples },
     { maxTokens, batchSize, signal, onProgress, ranks },
@@ -122,6 +146,9 @@ async function evaluateOnP3(
     instances: examples.length,
     datasets: Object.fromEntries(
       datasets.flatMap(({ dataset, accuracy }) => (accuracy === undefined ? [] : [[dataset, accuracy]])),
+    ),
+    prompts: templates.flatMap(({ dataset, template, accuracy }) =>
+      accuracy === undefined ? [] : [{ dataset, template, accuracy }],
     ),
     chance: chanceOf(examples, set.templates),
   };

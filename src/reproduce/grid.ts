@@ -1,10 +1,17 @@
 import type { Claim } from './claim.js';
+import type { PaperSize } from './paper-size.js';
 import type { TrainingConfigInput } from '../training/config/config.js';
 
-/** The sizes that the paper's tables name; T5's base, xl and xxl. */
-export type PaperSize = '250M' | '3B' | '11B';
+/** Accuracies as printed, by the short name of the data set (`T0_DATASETS`). */
+export type PrintedDatasets = Readonly<Record<string, number>>;
 
-export const PAPER_SIZES: readonly PaperSize[] = ['250M', '3B', '11B'];
+/** A row that the paper prints of a model that others trained, so that nothing is run for it. */
+export interface PrintedRow {
+  readonly row: string;
+  readonly size: PaperSize;
+  readonly score: number;
+  readonly datasets: PrintedDatasets;
+}
 
 /** Sizes of generated modules that a run asks for; what is left out is as the system or the checkpoint has it. */
 export interface ModuleSizes {
@@ -27,12 +34,24 @@ export interface GridCell {
   readonly system: string;
   /** The objective that its hypernetwork is pretrained with; absent: it is not. */
   readonly pretraining?: 'hint' | 'caclm';
+  /** The share of a pretraining's updates that it takes; all of them unless given. */
+  readonly pretrainingShare?: number;
+  /** The recipe of its training, where it is not that of the data. */
+  readonly recipe?: 't0';
   readonly modules?: CellModules;
   /** How instructions are shown: the run's `data` settings. */
   readonly data: { readonly positives?: number; readonly form?: 'joint' | 'split'; readonly shots?: number };
   /** As printed in the paper, where it is known. */
   readonly paper?: Readonly<Partial<Record<PaperSize, number>>>;
+  /** The same for each data set that it is a mean of. */
+  readonly paperDatasets?: Readonly<Partial<Record<PaperSize, PrintedDatasets>>>;
 }
+
+/**
+ * How the scores of a grid are told: by `settings`, a figure a cell; over counted `flops`; by `datasets`, of which a score is the mean; by
+ * `prompts`, of which that of a data set is the mean.
+ */
+export type GridView = 'settings' | 'flops' | 'datasets' | 'prompts';
 
 /** A table of the paper as cells to be run. */
 export interface Grid {
@@ -45,8 +64,11 @@ export interface Grid {
   readonly claims: readonly Claim[];
   /** Whether pretraining is what it compares, so that it cannot be left out. */
   readonly comparesPretraining?: boolean;
-  /** Whether scores are drawn against FLOPs instead of side by side. */
-  readonly overFlops?: boolean;
+  /** Default `settings`. */
+  readonly view?: GridView;
+  /** The row that others are compared with; the first one unless given. */
+  readonly reference?: string;
+  readonly printedRows?: readonly PrintedRow[];
 }
 
 /** Keeps what is set: options that are absent are left to the system. */

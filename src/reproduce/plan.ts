@@ -1,14 +1,17 @@
 import { join, resolve } from 'node:path';
 import { corpusFingerprint, findTextFiles } from '../data/text/files.js';
-import { HintError } from '../util/errors.js';
 import { findSystem } from '../systems/index.js';
 import { parseTrainingConfig, type TrainingConfig } from '../training/config/config.js';
 import { mergeSettings } from '../training/config/overrides.js';
+import { planSweep, type SweepAxis, type SweepPlan } from '../training/runs/sweep.js';
 import { findRecipe, PRETRAINING } from '../training/config/recipes.js';
 import { sha256Hex } from '../util/hash.js';
 import { contentsOf } from './contents.js';
+import { checkSettings } from './check-settings.js';
+import { decoderRecipe, decoderSettings, searchAxes } from './decoder-search.js';
 import { startsOf, type Start } from './starts.js';
-import type { Grid, GridCell, PaperSize } from './grid.js';
+import type { Grid, GridCell } from './grid.js';
+import type { PaperSize } from './paper-size.js';
 import type { EvaluationSettings, ReproduceSettings, StartingModel } from './settings.js';
 
 /** A training run of a plan; its folder's name says what it is, and a hash of all that its result depends on. */
@@ -29,6 +32,8 @@ export interface PlannedCell extends PlannedRun {
   readonly seed: number;
   /** `config` starts from its result. */
   readonly pretraining: PlannedRun | undefined;
+  /** Trainings of which the best by validation is taken, in place of one with `config`, which has what they share. */
+  readonly search: SweepPlan | undefined;
   readonly evaluation: EvaluationSettings;
 }
 
@@ -49,12 +54,14 @@ export async function planCells(grid: Grid, settings: ReproduceSettings): Promis
     for (const seed of settings.seeds) {
       for (const cell of own) {
         const pretraining = planPretraining(cell, model, { ...start, text: textContents }, seed, settings);
-        const config = fineTuning(grid, cell, model, start, seed, settings, pretraining);
+        const axes = searchAxes(findSystem(cell.system), settings);
+        const config = fineTuning({ grid, cell, model, start, seed, settings, pretraining, axes });
         const identity = [
           pretraining?.id ?? start.contents,
           dataContents,
           lasting(config),
           settings.evaluation,
+          ...(axes.length > 0 ? [axes] : []),
         ];
         const id = idOf(`${cell.system}-s${seed}`, identity);
         const folder = join(resolve(settings.output), 'cells', id);
@@ -68,6 +75,10 @@ export async function planCells(grid: Grid, settings: ReproduceSettings): Promis
           parameters: start.parameters,
           seed,
           pretraining,
+          search:
+            axes.length === 0
+              ? undefined
+              : planSweep({ config, axes, seeds: 1, output: join(folder, 'search'), source: whatOf(cell) }),
           evaluation: settings.evaluation,
         });
       }
@@ -75,64 +86,6 @@ export async function planCells(grid: Grid, settings: ReproduceSettings): Promis
   }
   return cells;
 }
-
-/** What a grid decides for every cell, and options of its own decide for all of them. */
-const DECIDED = [
-  ['system'],
-  ['seed'],
-  ['output'],
-  ['model', 'init'],
-  ['data', 'kind'],
-  ['data', 'directory'],
-  ['data', 'files'],
-  ['data', 'objective'],
-  ['data', 'positives'],
-  ['data', 'form'],
-  ['data', 'shots'],
-] as const;
-
-function checkSettings(grid: Grid, settings: ReproduceSettings): void {
-  const { text, pretrainSteps, seeds, models } = settings;
-  const wrong = (message: string): HintError => new HintError('INVALID_ARGUMENT', message);
-  for (const overrides of [settings.training, settings.pretraining, settings.decoderTraining]) {
-    const decided = DECIDED.find((path) => has(overrides, path));
-    if (decided)
-      throw wrong(
-        `${decided.join('.')} is what ${grid.name} sets for each of its cells, so it cannot be overridden for all of them; leave it out.`,
-      );
-  }
-  if (models.length === 0) throw wrong('There is no model to start from; give at least one.');
-  if (seeds.length === 0) throw wrong('There is no seed; give at least one, such as 0.');
-  const pretrains = grid.cells.some(({ pretraining }) => pretraining !== undefined);
-  if (grid.comparesPretraining && pretrainSteps === 0)
-    throw wrong(
-      `${grid.name} compares ways to pretrain, so 0 pretraining steps leave nothing of it; give more.`,
-    );
-  if (pretrains && pretrainSteps !== 0 && text.length === 0)
-    throw wrong(
-      `${grid.name} pretrains hypernetworks, but there is no text; name text files, or give 0 pretraining steps to leave that out.`,
-    );
-}
-
-function has(settings: unknown, [key = '', ...rest]: readonly string[]): boolean {
-  if (typeof settings !== 'object' || settings === null || !Object.hasOwn(settings, key)) return false;
-  return rest.length === 0 || has((settings as Record<string, unknown>)[key], rest);
-}
-
-/** Three passes over the 75,417 training examples in batches of 32; the rest is what their systems say (method §3.5). */
-const DECODER_RECIPE = { steps: 7070, saveEvery: 500 };
-
-/** What is said of training T5s with Adafactor has no meaning for AdamW. */
-const OF_T5 = [
-  'learningRate',
-  'schedule',
-  'warmupSteps',
-  'optimizer',
-  'zLoss',
-  'firstStep',
-  'paramDtype',
-  'dropout',
-];
 
 function planPretraining(
   cell: GridCell,
@@ -146,7 +99,9 @@ function planPretraining(
     system: cell.system,
     model: modelSettings(cell, model, start, settings),
     data: { kind: 'text', files: settings.text, objective: cell.pretraining },
-    steps: settings.pretrainSteps,
+    steps: Math.round(
+      (cell.pretrainingShare ?? 1) * (settings.pretrainSteps ?? start.pretrainingSteps ?? PRETRAINING.steps),
+    ),
     ...machine(settings),
     seed,
     output: settings.output,
@@ -160,20 +115,30 @@ function planPretraining(
   return { id, folder, config: { ...config, output: join(folder, 'run') } };
 }
 
-function fineTuning(
-  grid: Grid,
-  cell: GridCell,
-  model: StartingModel,
-  start: Start,
-  seed: number,
-  settings: ReproduceSettings,
-  pretraining: PlannedRun | undefined,
-): TrainingConfig {
+interface CellToTrain {
+  readonly grid: Grid;
+  readonly cell: GridCell;
+  readonly model: StartingModel;
+  readonly start: Start;
+  readonly seed: number;
+  readonly settings: ReproduceSettings;
+  readonly pretraining: PlannedRun | undefined;
+  readonly axes: readonly SweepAxis[];
+}
+
+function fineTuning({
+  grid,
+  cell,
+  model,
+  start,
+  seed,
+  settings,
+  pretraining,
+  axes,
+}: CellToTrain): TrainingConfig {
   const { training } = findSystem(cell.system);
-  const recipe = training ? DECODER_RECIPE : without(findRecipe(grid.dataset).settings, ['firstStep']);
-  const over = training
-    ? mergeSettings(without(settings.training, OF_T5), settings.decoderTraining ?? {})
-    : settings.training;
+  const recipe = training ? decoderRecipe(axes, settings) : recipeOf(grid, cell, settings);
+  const over = training ? decoderSettings(settings) : settings.training;
   const plain = modelSettings(cell, model, start, settings);
   const trained = pretraining && join(pretraining.config.output, 'model');
   const own = {
@@ -185,7 +150,7 @@ function fineTuning(
       cache: join(resolve(settings.output), 'tokens'),
       ...cell.data,
     },
-    steps: settings.steps,
+    ...(training ? { steps: settings.steps } : {}),
     ...machine(settings),
     seed,
     output: settings.output,
@@ -193,7 +158,24 @@ function fineTuning(
     firstStep: pretraining ? undefined : start.firstStep,
   };
   const merged = mergeSettings(mergeSettings(recipe, defined(own)), over);
-  return parseTrainingConfig(merged, `The training of ${cell.row}`);
+  return parseTrainingConfig(merged, whatOf(cell));
+}
+
+/** What errors call the training of a cell. */
+function whatOf({ row }: GridCell): string {
+  return `The training of ${row}`;
+}
+
+/**
+ * The settings of a T5's training. A cell with a recipe of its own takes as many times the steps that are asked for as that takes of the
+ * data's. Its mixture is left out: that of the rows that are there is the published one where they are P3's.
+ */
+function recipeOf({ dataset }: Grid, { recipe }: GridCell, { steps }: ReproduceSettings): object {
+  const usual = findRecipe(dataset).settings;
+  const own = recipe === undefined ? usual : findRecipe(recipe).settings;
+  const [usualSteps, ownSteps] = [usual.steps as number, own.steps as number];
+  const rest = without(own, ['firstStep', 'data']);
+  return steps === undefined ? rest : { ...rest, steps: Math.round((steps * ownSteps) / usualSteps) };
 }
 
 function modelSettings(
@@ -224,6 +206,7 @@ function lasting(config: TrainingConfig): object {
   };
 }
 
+/** Settings but for some keys. */
 function without(settings: object, keys: readonly string[]): object {
   return Object.fromEntries(Object.entries(settings).filter(([key]) => !keys.includes(key)));
 }

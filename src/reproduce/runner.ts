@@ -2,18 +2,19 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { doneOnce, foundOnce, isAnyAborted, isOfAllRanks } from '../distributed/agreement.js';
-import type { Group } from '../distributed/group.js';
 import { HintError } from '../util/errors.js';
 import { sha256Hex } from '../util/hash.js';
 import { trainFromConfig } from '../training/run/run.js';
-import type { TrainingEvent } from '../training/run/events.js';
 import { removeDirectory } from '../util/atomic-directory.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { check } from '../util/check.js';
 import { readJson } from '../util/read-file.js';
 import { makeFolder } from '../util/write-error.js';
-import { evaluateCell, type CellScore } from './evaluate-cell.js';
-import type { Grid, GridCell, PaperSize } from './grid.js';
+import { evaluateCell, type CellScore, type ChosenSettings } from './evaluate-cell.js';
+import type { Grid, GridCell } from './grid.js';
+import type { PaperSize } from './paper-size.js';
+import type { GridEvent, RunGridOptions } from './run-options.js';
+import { removeOthers, searchBest } from './search.js';
 import { planCells, type PlannedCell, type PlannedRun } from './plan.js';
 import type { ReproduceSettings } from './settings.js';
 
@@ -42,33 +43,6 @@ export interface GridResult {
   readonly cells: readonly CellOutcome[];
   /** Whether the signal ended it before all cells had their turn. */
   readonly interrupted: boolean;
-}
-
-/** What a grid tells while it runs. */
-export type GridEvent =
-  | {
-      kind: 'cell';
-      state: 'started' | 'skipped' | 'finished' | 'failed';
-      index: number;
-      total: number;
-      label: string;
-      result?: CellScore;
-      error?: unknown;
-    }
-  | { kind: 'run'; stage: 'pretraining' | 'training'; label: string; event: TrainingEvent }
-  | { kind: 'evaluating'; label: string; done: number; total: number };
-
-/** How a grid is run. */
-export interface RunGridOptions {
-  /** Aborting saves the run under way and returns what there is, as interrupted. */
-  readonly signal?: AbortSignal | undefined;
-  readonly onEvent?: ((event: GridEvent) => void) | undefined;
-  /**
-   * Processes that take each training and evaluation together, all of which call this with the same, and see the folder of the
-   * output (`requireSharedFolder`). Rank 0 writes, and each has the
-   * whole result. A training that diverges fails its cells; another error ends all of them.
-   */
-  readonly ranks?: Group | undefined;
 }
 
 /**
@@ -120,14 +94,14 @@ async function outcomeOf(
   try {
     const before = await foundOnce(
       ranks,
-      async () => (await readRecord(folder)) ?? null,
+      async () => (await readRecord(planned)) ?? null,
       'learn which cells are done',
     );
     if (!before) onEvent?.({ ...told, state: 'started' });
     const trained = before ? undefined : await trainCell(planned, told.label, pretrained, options);
     if (!before && trained === undefined) return { ...place, status: 'pending' };
     isTraining = false;
-    const result = before ?? (await scoreCell(planned, trained as string, told.label, options));
+    const result = before ?? (await scoreCell(planned, trained as TrainedCell, told.label, options));
     onEvent?.({ ...told, state: before ? 'skipped' : 'finished', result });
     return { ...place, status: 'done', result };
   } catch (error) {
@@ -141,34 +115,44 @@ async function outcomeOf(
   }
 }
 
-/** @returns the trained model; undefined where a signal stopped what it needs */
+/** The model of a cell, and what was chosen for it where there was something to choose. */
+interface TrainedCell {
+  readonly model: string;
+  readonly chosen?: ChosenSettings;
+}
+
+/** @returns undefined where a signal stopped what it needs */
 async function trainCell(
   planned: PlannedCell,
   label: string,
   pretrained: Pretrained,
   options: RunGridOptions,
-): Promise<string | undefined> {
-  const { pretraining } = planned;
+): Promise<TrainedCell | undefined> {
+  const { pretraining, search } = planned;
   if (pretraining && (await pretrained.need(pretraining, label)) === undefined) return undefined;
-  return runToModel(planned, options, 'training', label);
+  if (search) return searchBest(search, label, options);
+  const model = await runToModel(planned, options, 'training', label);
+  return model === undefined ? undefined : { model };
 }
 
 async function scoreCell(
   planned: PlannedCell,
-  model: string,
+  { model, chosen }: TrainedCell,
   label: string,
   { signal, onEvent, ranks }: RunGridOptions,
 ): Promise<CellScore> {
-  const result = await evaluateCell(planned, model, {
+  const score = await evaluateCell(planned, model, {
     signal,
     onProgress: (done, total) => onEvent?.({ kind: 'evaluating', label, done, total }),
     ranks,
   });
-  const { config, evaluation, pretraining } = planned;
+  const { config, evaluation, pretraining, search } = planned;
+  const result = { ...score, ...(chosen && { chosen }) };
   const record = { version: 1, result, evaluation, config, pretraining: pretraining?.config };
   const write = async (): Promise<void> => {
     await writeFileAtomic(recordFile(planned.folder), `${JSON.stringify(record, null, 2)}\n`);
     await removeDirectory(join(config.output, 'checkpoints'));
+    if (search) await removeOthers(search, model);
   };
   await doneOnce(ranks, write, 'have the score of a cell written');
   return result;
@@ -224,12 +208,16 @@ function recordFile(folder: string): string {
 
 const recordSchema = z.looseObject({ version: z.literal(1), result: z.looseObject({ score: z.number() }) });
 
-/** The result of a finished cell; its folder's name stands for its configuration. */
-async function readRecord(folder: string): Promise<CellScore | undefined> {
+/**
+ * The result of a finished cell; its folder's name stands for its configuration. Records of version 0.1.0 have no prompts: a cell of P3 is
+ * then evaluated again.
+ */
+async function readRecord({ folder, config }: PlannedCell): Promise<CellScore | undefined> {
   const file = recordFile(folder);
   if (!existsSync(file)) return undefined;
   const record = await readJson(file, 'the record of the cell');
   const { data } = check(recordSchema, record);
+  if (data && config.data.kind === 'p3' && data.result['prompts'] === undefined) return undefined;
   if (data) return (record as { result: CellScore }).result;
   throw new HintError(
     'INVALID_DATA',

@@ -4,9 +4,10 @@ import { sizedConfig, type ModelSize } from '../model/config/sizes.js';
 import { parameterCount } from '../model/parameters/parameter-shapes.js';
 import { findSystem, type System } from '../systems/index.js';
 import { readLineage } from '../training/run/lineage.js';
-import { findRecipe } from '../training/config/recipes.js';
+import { findRecipe, pretrainingSteps } from '../training/config/recipes.js';
 import { contentsOf } from './contents.js';
-import type { Grid, GridCell, PaperSize } from './grid.js';
+import type { Grid, GridCell } from './grid.js';
+import type { PaperSize } from './paper-size.js';
 import type { ReproduceSettings, StartingModel } from './settings.js';
 
 /** What is known of a starting model. */
@@ -14,6 +15,8 @@ export interface Start {
   size: PaperSize | undefined;
   /** Of a T5, whose configuration says it. */
   parameters: number | undefined;
+  /** Updates of the paper's pretraining beside a model of this size; undefined for models without a hypernetwork. */
+  pretrainingSteps: number | undefined;
   /** Stands for the model's and its tokenizer's contents. */
   contents: string;
   /** Where the step counter begins in fine-tuning without pretraining; undefined: as the engine finds it. */
@@ -33,18 +36,24 @@ async function describeStart({ init, tokenizer }: StartingModel): Promise<Start>
     const { dModel, numLayers } = sizedConfig(name);
     return dModel === config.dModel && numLayers === config.numLayers;
   })?.[1];
-  const parameters = parameterCount(config);
+  const known = { size, parameters: parameterCount(config), pretrainingSteps: pretrainingSteps(config) };
   if (typeof init !== 'string')
-    return { size, parameters, contents: `${JSON.stringify(init)} ${words}`, firstStep: undefined };
+    return { ...known, contents: `${JSON.stringify(init)} ${words}`, firstStep: undefined };
   // A directory that records no steps counts as an LM-adapted T5, as in the recipes.
   const firstStep = (await readLineage(init)) ? undefined : findRecipe('sni').settings.firstStep;
-  return { size, parameters, contents: `${await contentsOf(init, 'the model')} ${words}`, firstStep };
+  return { ...known, contents: `${await contentsOf(init, 'the model')} ${words}`, firstStep };
 }
 
 async function describeDecoder({ init, tokenizer }: StartingModel): Promise<Start> {
   const words = tokenizer === undefined ? '' : await contentsOf(tokenizer, 'the tokenizer');
   const contents = typeof init === 'string' ? await contentsOf(init, 'the model') : JSON.stringify(init);
-  return { size: undefined, parameters: undefined, contents: `${contents} ${words}`, firstStep: undefined };
+  const unknown = {
+    size: undefined,
+    parameters: undefined,
+    pretrainingSteps: undefined,
+    firstStep: undefined,
+  };
+  return { ...unknown, contents: `${contents} ${words}` };
 }
 
 async function configOf(init: StartingModel['init']): Promise<ModelConfig> {

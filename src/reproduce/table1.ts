@@ -1,4 +1,4 @@
-import { above, near } from './claim.js';
+import { above, near, type Claim } from './claim.js';
 import {
   adaptersAndPrefixes,
   prefixes,
@@ -25,6 +25,18 @@ function decoderOnly(
     { row, column: DEF, system, data: { positives: 0 }, ...(def ? { paper: def } : {}) },
     { row, column: TWO_POS, system, data: { positives: 2 }, ...(twoPos ? { paper: twoPos } : {}) },
   ];
+}
+
+/** That HINT needs a part only of the baseline's FLOPs: in the paper 37 to 40 % with the definition, 25 to 27 % with two examples. */
+function cheaper(column: string, share: number): Claim {
+  return {
+    kind: 'cost',
+    says: `HINT takes at most ${share} % of Tk-Instruct's FLOPs, ${column}`,
+    where: WHERE,
+    place: ['HINT', column],
+    over: ['Tk-Instruct', column],
+    percent: share - 100,
+  };
 }
 
 /** Table 1: systems with and without examples, every system with the definition alone and with two examples. */
@@ -137,8 +149,21 @@ export const table1: Grid = {
     above(WHERE, ['HINT', DEF], ['HyperTune', DEF], 'HINT above HyperTune'),
     above(WHERE, ['HINT', TWO_POS], ['HINT', DEF], 'Examples help HINT'),
     above(WHERE, ['Tk-Instruct', TWO_POS], ['Tk-Instruct', DEF], 'Examples help Tk-Instruct'),
+    above(WHERE, ['Tk-Instruct', TWO_POS], ['HINT', TWO_POS], 'Tk-Instruct above HINT, with examples'),
+    ...['Hypter', 'HyperTune', 'GPT-2', 'OPT'].map((row) =>
+      above(WHERE, ['HINT', TWO_POS], [row, TWO_POS], `HINT above ${row}, with examples`),
+    ),
     above(WHERE, ['HINT', DEF], ['GPT-2', DEF], 'HINT above GPT-2'),
     above(WHERE, ['HINT', DEF], ['OPT', DEF], 'HINT above OPT'),
+    cheaper(DEF, 45),
+    cheaper(TWO_POS, 30),
+    near(
+      WHERE,
+      ['HINT', TWO_POS],
+      ['Tk-Instruct', TWO_POS],
+      4.1,
+      'HINT close to Tk-Instruct, with examples (4.1 points at most, as printed)',
+    ),
     near(
       WHERE,
       ['HINT', DEF],

@@ -43,6 +43,9 @@ export const table5: Grid = {
     ['Adapters', 'Long prefixes'],
     ['Adapters', 'LoRA'],
     ['Adapters', 'LoRA, wide'],
+    ['Long prefixes', 'Prefixes'],
+    ['Long prefixes', 'LoRA, wide'],
+    ['LoRA, wide', 'LoRA'],
   ].map(([one = '', other = '']) =>
     above('Table 5', [one, COLUMN], [other, COLUMN], `${one} above ${other}`),
   ),

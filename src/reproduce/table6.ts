@@ -1,4 +1,4 @@
-import { above } from './claim.js';
+import { above, ordered } from './claim.js';
 import { adaptersAndPrefixes, prefixes, printed, type Grid } from './grid.js';
 
 const COLUMN = 'Def';
@@ -47,5 +47,8 @@ export const table6: Grid = {
       paper: printed(undefined, 40.9, undefined),
     },
   ],
-  claims: OTHERS.map((row) => above('Table 6', [HINT, COLUMN], [row, COLUMN], `HINT above ${row}`)),
+  claims: [
+    ...OTHERS.map((row) => above('Table 6', [HINT, COLUMN], [row, COLUMN], `HINT above ${row}`)),
+    ...ordered('Table 6', COLUMN, ['+ Decoder', '− PEFT generation', '− Instruction fusion']),
+  ],
 };

@@ -1,5 +1,6 @@
-import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -17,8 +18,7 @@ function reproduce(...given: string[]): Promise<{ code: number; stdout: string; 
     join(root, 'dist/bundle/cli/main.js'),
     'reproduce',
     ...given,
-    '--output',
-    join(folder, 'figure'),
+    ...(given.includes('--output') ? [] : ['--output', join(folder, 'figure')]),
   ];
   return new Promise((done) => {
     execFile(process.execPath, all, (error, stdout, stderr) =>
@@ -45,5 +45,56 @@ describe('hint reproduce figure4', () => {
     expect([training.code, training.stderr]).toEqual([2, expect.stringContaining('--steps does not apply to figure4')]); // prettier-ignore
     const grid = await reproduce('table1', '--demo', '--rounds', '3');
     expect([grid.code, grid.stderr]).toEqual([2, expect.stringContaining('--rounds belongs to figure4')]);
+  });
+});
+
+describe('hint reproduce of tables of P3', () => {
+  it('runs on the demo’s prompts, and tells accuracies by data set', async () => {
+    const { code, stdout, stderr } = await reproduce('figure5', '--demo', '--steps', '1', '--instances', '1', '--seeds', '3', '--output', join(folder, 'p3')); // prettier-ignore
+    expect([code, stderr]).toEqual([0, expect.stringContaining('figure5.png')]);
+    expect(stdout).toMatch(/T0, trained again +average +demo-t5 +\d+\.\d +1\n/);
+    const report = JSON.parse(await readFile(join(folder, 'p3/figure5.json'), 'utf8')) as { prompts: { template: string }[]; scope: object }; // prettier-ignore
+    expect(report.prompts).toHaveLength(24);
+    expect(report.scope).toMatchObject({
+      data: "the demo's procedural prompts",
+      steps: '2 steps, no pretraining',
+    });
+  });
+});
+
+describe('hint reproduce all', () => {
+  it.each([
+    [['--row', 'HINT', '--demo'], /--row is about one table, and all has several/],
+    [
+      ['--size', 'tiny'],
+      /no data; give --data with Super-NaturalInstructions, --p3 with P3, or both, or --demo/,
+    ],
+  ])('refuses %s before anything is run', async (given, message) => {
+    const { code, stderr } = await reproduce('all', ...given);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
+  });
+
+  it('stopped by a signal, writes the report of what is done', async () => {
+    const output = join(folder, 'all');
+    const given = ['reproduce', 'all', '--demo', '--steps', '1', '--pretrain-steps', '1', '--instances', '1', '--output', output]; // prettier-ignore
+    const child = spawn(process.execPath, [join(root, 'dist/bundle/cli/main.js'), ...given]);
+    let stderr = '';
+    child.stderr.on('data', (text: Buffer) => {
+      const before = stderr;
+      stderr += String(text);
+      // Once: a second signal would end it at once.
+      if (stderr.includes('[2/11]') && !before.includes('[2/11]')) child.kill('SIGINT');
+    });
+    const [code] = (await once(child, 'close')) as [number];
+    expect([code, stderr]).toEqual([130, expect.stringContaining('the same command goes on from here')]);
+    const report = await readFile(join(output, 'all.md'), 'utf8');
+    expect(report).toMatch(/\| table1 \| .* \| [12] of 11 cells \|/);
+    for (const name of ['table10', 'figure5', 'figure4']) expect(report).toMatch(new RegExp(`\\| ${name} \\| .* \\| not begun \\|`)); // prettier-ignore
+    expect(report).toContain('![Table 1: systems with and without examples');
+  });
+
+  it('has P3 and other data apart, which one table has not', async () => {
+    const { code, stderr } = await reproduce('table2', '--p3', 'somewhere');
+    expect([code, stderr]).toEqual([2, expect.stringContaining('--p3 belongs to all')]);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { above, type Claim } from '../../src/reproduce/claim.js';
+import { above, type Claim, type Place } from '../../src/reproduce/claim.js';
 import { claimsOf, type ClaimOutcome } from '../../src/reproduce/claims.js';
 import type { CellOutcome } from '../../src/reproduce/index.js';
 import { figuresOf } from '../../src/reproduce/summary.js';
@@ -40,7 +40,12 @@ const A_ABOVE_B = above('Table 0', ['A', 'Def'], ['B', 'Def'], 'A above B');
 
 it('a figure is the mean over the seeds that are done', () => {
   const cells = [10, 2, undefined].map((score, seed) => outcome({ row: 'A', seed, score }));
-  expect(figuresOf({ cells })[0]).toMatchObject({ score: 6, low: 2, high: 10, seeds: [0, 1] });
+  expect(figuresOf({ grid: TINY_GRID, cells })[0]).toMatchObject({
+    score: 6,
+    low: 2,
+    high: 10,
+    seeds: [0, 1],
+  });
 });
 
 it('the interval of a mean is that of Student', () => {
@@ -168,5 +173,81 @@ describe('a claim at equal cost', () => {
       { row: 'HINT', score: 33, flops: 10 },
     ]);
     expect(alone.verdict).toBe('not run');
+  });
+});
+
+it('beside a decoder-only baseline, which is a model of its own, every T5 is judged once', () => {
+  const cells = [
+    { row: 'A', model: 't5', score: 30 },
+    { row: 'B', model: 'gpt2', score: 20 },
+  ];
+  const outcomes = claimsOf({ grid: { ...TINY_GRID, claims: [A_ABOVE_B] }, cells: cells.map(outcome) });
+  expect(outcomes).toMatchObject([{ model: 't5', value: 10, seeds: 1 }]);
+});
+
+it('a gain is compared with another gain, seed by seed', () => {
+  const place = (row: string): Place => [row, 'Def'];
+  const claim: Claim = {
+    kind: 'largerGain',
+    says: 'more',
+    where: 'Table 0',
+    gain: [place('A'), place('B')],
+    than: [place('C'), place('D')],
+  };
+  const seeds = [0, 1, 2].flatMap((seed) =>
+    Object.entries({ A: 30 + seed, B: 20, C: 15, D: 10 }).map(([row, score]) => ({ row, seed, score })),
+  );
+  expect(judged(claim, seeds)).toMatchObject({ verdict: 'holds', value: 6, unit: 'points', seeds: 3 });
+  expect(judged({ ...claim, gain: claim.than, than: claim.gain }, seeds)).toMatchObject({
+    verdict: 'does not hold',
+    value: -6,
+  });
+  expect(
+    judged(
+      claim,
+      seeds.filter(({ row }) => row !== 'D'),
+    ),
+  ).toMatchObject({ verdict: 'not run' });
+});
+
+it('what the paper prints of another model is compared at its own size only', () => {
+  const claim: Claim = {
+    kind: 'abovePrinted',
+    says: 'more',
+    where: 'Table 0',
+    place: ['A', 'Def'],
+    printed: { '3B': 55.2 },
+  };
+  const cells = (size: '3B' | '11B' | undefined): CellOutcome[] =>
+    [0, 1, 2].map((seed) => ({ ...outcome({ row: 'A', seed, score: 60 + seed / 10 }), size }));
+  const verdict = (size: '3B' | '11B' | undefined): string =>
+    claimsOf({ grid: { ...TINY_GRID, claims: [claim] }, cells: cells(size) })[0]!.verdict;
+  expect([verdict('3B'), verdict('11B'), verdict(undefined)]).toEqual(['holds', 'not run', 'not run']);
+});
+
+describe('differences', () => {
+  const than = (...scores: readonly (readonly [number, number])[]) =>
+    figuresOf({ grid: { ...TINY_GRID, reference: 'B' }, cells: pairs(...scores).map(outcome) }).find(
+      ({ row }) => row === 'A',
+    )?.than;
+
+  it('are called within the spread where their interval has 0', () => {
+    expect(than([10, 9], [11, 12], [12, 11])).toMatchObject({ row: 'B', verdict: 'within the spread' });
+    expect(than([20, 10], [21, 10], [22, 11])).toMatchObject({
+      verdict: 'higher',
+      halfWidth: expect.any(Number) as number,
+    });
+    expect(than([10, 20], [10, 21], [11, 22])).toMatchObject({ verdict: 'lower' });
+  });
+
+  it('of fewer than three seeds say so, however large', () => {
+    expect(than([90, 10], [91, 10])).toMatchObject({ mean: 80.5, verdict: 'too few seeds' });
+    expect(than([90, 10])).toEqual({ row: 'B', mean: 80, verdict: 'too few seeds' });
+  });
+
+  it('are of the same seeds', () => {
+    const cells = [{ row: 'A', seed: 0, score: 50 }, { row: 'A', seed: 1, score: 10 }, { row: 'B', seed: 1, score: 9 }]; // prettier-ignore
+    const figures = figuresOf({ grid: { ...TINY_GRID, reference: 'B' }, cells: cells.map(outcome) });
+    expect(figures[0]?.than?.mean).toBe(1);
   });
 });

@@ -17,13 +17,20 @@ afterAll(() => rm(scratch, { recursive: true, force: true }));
 
 describe('the tables', () => {
   it('name what there is when asked for what there is not', () => {
-    expect(() => findGrid('table7')).toThrow(/no table "table7"; choose one of table1, .*figure3, figure4/);
+    expect(() => findGrid('table7')).toThrow(
+      /no table "table7"; choose one of table1, figure3, table2, .*table10, figure5, figure4/,
+    );
   });
 
   it.each(GRIDS.map((grid) => [grid.name, grid] as const))(
     '%s has systems and settings that there are, and claims about its own cells',
     async (_name, grid) => {
-      const settings = { ...tinySettings(scratch), data: join(FIXTURES, grid.dataset), training: {} };
+      const settings = {
+        ...tinySettings(scratch),
+        data: join(FIXTURES, grid.dataset),
+        pretrainSteps: 4,
+        training: {},
+      };
       const planned = await planCells(grid, settings);
       expect(new Set(planned.map(({ id }) => id)).size).toBe(planned.length);
       for (const { cell, config } of planned) {
@@ -64,6 +71,46 @@ describe('the tables', () => {
   });
 });
 
+describe('how long cells are trained', () => {
+  const p3 = (name: string, changed: object = {}) =>
+    planCells(findGrid(name), {
+      ...tinySettings(scratch),
+      data: join(FIXTURES, 'p3'),
+      training: {},
+      ...changed,
+    });
+
+  it('T0 takes twice the steps of the others, also where steps are asked for; Tables 9 and 10 share its cell', async () => {
+    const steps = async (changed: object): Promise<Record<string, number>> =>
+      Object.fromEntries((await p3('table2', changed)).map(({ cell, config }) => [cell.row, config.steps]));
+    expect(await steps({ steps: undefined })).toMatchObject({
+      T0: 20_000,
+      'T0 + PEFT': 10_000,
+      'HINT (Split)': 10_000,
+    });
+    expect(await steps({ steps: 3 })).toMatchObject({ T0: 6, 'T0 + PEFT': 3 });
+    const ids = async (name: string): Promise<string[]> => (await p3(name)).map(({ id }) => id);
+    const two = await ids('table2');
+    expect(await ids('table9')).toEqual(two);
+    for (const name of ['table10', 'figure5']) expect(await ids(name)).toEqual([two[0]]);
+  });
+
+  it('a hypernetwork is pretrained for 10,000 steps, at 11B for 7,000, or a share of them', async () => {
+    const steps = async (size: 'xl' | 'xxl', columns?: string[]): Promise<(number | undefined)[]> => {
+      const model = { label: size, init: { size }, tokenizer: join(FIXTURES, 'tokenizer') };
+      const grid = selectCells(findGrid('section6.1'), { rows: ['Tied'], columns });
+      const planned = await planCells(grid, {
+        ...tinySettings(scratch),
+        models: [model],
+        pretrainSteps: undefined,
+      });
+      return planned.map(({ pretraining }) => pretraining?.config.steps);
+    };
+    expect(await steps('xl')).toEqual([undefined, 2500, 5000, 10_000]);
+    expect(await steps('xxl', ['50 % of pretraining', '100 % of pretraining'])).toEqual([3500, 7000]);
+  });
+});
+
 describe('decoder-only rows', () => {
   const gpt2 = {
     label: 'tiny gpt2',
@@ -92,11 +139,41 @@ describe('decoder-only rows', () => {
       learningRate: 2e-5,
       schedule: 'linear',
       warmupSteps: 7,
-      steps: 7070,
       batchSize: 4,
       optimizer: { name: 'adamw' },
     });
     expect(planned).toHaveLength(without.length + 2);
+  });
+
+  it('are trained with three learning rates for three lengths each, and validated on tasks that they are not trained on', async () => {
+    const settings = { ...tinySettings(scratch), steps: undefined, decoders: { gpt2 } };
+    const only = selectCells(findGrid('table1'), { rows: ['GPT-2'], columns: ['Def'] });
+    const [cell] = await planCells(only, settings);
+    const runs = cell?.search?.runs ?? [];
+    expect(runs.map(({ config: { learningRate, epochs } }) => `${learningRate} ${epochs}`)).toEqual(
+      [1e-5, 2e-5, 5e-5].flatMap((rate) => [3, 5, 10].map((epochs) => `${rate} ${epochs}`)),
+    );
+    for (const { config } of runs)
+      expect(config).toMatchObject({
+        validation: { fraction: 0.02, by: 'task' },
+        optimizer: { name: 'adamw' },
+      });
+    expect(new Set(runs.map(({ config }) => config.output)).size).toBe(9);
+  });
+
+  it('are not searched for what is set', async () => {
+    const only = selectCells(findGrid('table1'), { rows: ['GPT-2'], columns: ['Def'] });
+    const settings = { ...tinySettings(scratch), decoders: { gpt2 } };
+    const axesOf = async (changed: object): Promise<string[] | undefined> => {
+      const [cell] = await planCells(only, { ...settings, ...changed });
+      return cell?.search && Object.keys(cell.search.points[0] ?? {});
+    };
+    expect(await axesOf({})).toEqual(['learningRate']);
+    expect(await axesOf({ steps: undefined, decoderTraining: { learningRate: 1e-4 } })).toEqual(['epochs']);
+    expect(await axesOf({ decoderTraining: { learningRate: 1e-4 } })).toBeUndefined();
+    expect(
+      await axesOf({ steps: undefined, decoderTraining: { learningRate: 1e-4, epochs: 2 } }),
+    ).toBeUndefined();
   });
 
   it('cannot be asked for alone without one', async () => {

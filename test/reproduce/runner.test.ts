@@ -3,7 +3,7 @@ import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runGrid, writeReport, type GridEvent } from '../../src/reproduce/index.js';
+import { runGrid, writeReport, type GridEvent, type StartingModel } from '../../src/reproduce/index.js';
 import { ensureCompiledWorker } from '../data/compiled-worker.js';
 import { FIXTURES } from '../training/tiny.js';
 import { MADE, TINY_GRID, tinySettings } from './settings.js';
@@ -14,6 +14,23 @@ beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'hint-reproduce-'));
 });
 afterAll(() => rm(scratch, { recursive: true, force: true }));
+
+const newGpt2 = (): StartingModel => ({
+  label: 'new gpt2',
+  init: {
+    config: {
+      model_type: 'gpt2',
+      vocab_size: 330,
+      n_embd: 16,
+      n_layer: 1,
+      n_head: 2,
+      n_positions: 512,
+      bos_token_id: 0,
+      eos_token_id: 0,
+    },
+  },
+  tokenizer: join(FIXTURES, 'bpe-tokenizer'),
+});
 
 const states = (events: readonly GridEvent[]): string[] =>
   events.flatMap((event) => (event.kind === 'cell' ? [`${event.index} ${event.state}`] : []));
@@ -108,24 +125,58 @@ describe('a grid', () => {
     expect(await readFile(markdown ?? '', 'utf8')).toContain('- Broken, Def, tiny, seed 0: failed, ');
   });
 
-  it('trains and evaluates a decoder-only row beside the others', async () => {
-    const config = {
-      model_type: 'gpt2',
-      vocab_size: 330,
-      n_embd: 16,
-      n_layer: 1,
-      n_head: 2,
-      n_positions: 512,
+  it('takes the decoder-only model that is best by validation, once, and says which', async () => {
+    const settings = {
+      ...tinySettings(join(scratch, 'search')),
+      decoders: { gpt2: newGpt2() },
+      decoderTraining: {
+        validation: { fraction: 0.5, by: 'task' as const, instancesPerTask: 1, metric: 'loss' },
+      },
     };
+    const grid = {
+      ...TINY_GRID,
+      cells: [{ row: 'GPT-2', column: 'Def', system: 'gpt2', data: {} }],
+      claims: [],
+    };
+    const controller = new AbortController();
+    const first: GridEvent[] = [];
+    const searched = (events: readonly GridEvent[]): string[] =>
+      events.flatMap((one) => (one.kind === 'search' ? [`${one.event.index} ${one.event.state}`] : []));
+    const stopped = await runGrid(grid, settings, {
+      signal: controller.signal,
+      onEvent: (event) => {
+        first.push(event);
+        if (searched(first).includes('2 started')) controller.abort();
+      },
+    });
+    expect([stopped.interrupted, searched(first)]).toEqual([true, ['1 started', '1 finished', '2 started']]);
+
+    const second: GridEvent[] = [];
+    const whole = await runGrid(grid, settings, { onEvent: (event) => void second.push(event) });
+    expect(searched(second)).toEqual(['1 skipped', '2 started', '2 finished', '3 started', '3 finished']);
+    const [cell] = whole.cells;
+    expect(cell?.error).toBeUndefined();
+    const chosen = cell?.result?.chosen;
+    const losses = second.flatMap((one) => (one.kind === 'search' ? (one.event.score ?? []) : []));
+    expect(chosen).toMatchObject({ metric: 'loss', score: Math.min(...losses), of: 3, steps: 2 });
+    expect(Object.keys(chosen?.settings ?? {})).toEqual(['learningRate']);
+    // What lost keeps its figures, and no weights.
+    const runs = await readdir(join(cell?.folder ?? '', 'search'));
+    const kept = runs.filter((run) => existsSync(join(cell?.folder ?? '', 'search', run, 'seed-0', 'best')));
+    expect([runs.filter((run) => run.startsWith('learningRate')).length, kept.length]).toEqual([3, 1]);
+    const [, markdown] = await writeReport(whole, settings, MADE);
+    expect(await readFile(markdown ?? '', 'utf8')).toMatch(
+      /- GPT-2, Def, seed 0: learningRate \S+ \(2 steps\), the best of 3 by validation \(loss \d/,
+    );
+    const again = await runGrid(grid, settings);
+    expect(again.cells[0]?.result).toEqual(cell?.result);
+  });
+
+  it('trains and evaluates a decoder-only row beside the others', async () => {
     const settings = {
       ...tinySettings(join(scratch, 'decoder')),
-      decoders: {
-        gpt2: {
-          label: 'new gpt2',
-          init: { config: { ...config, bos_token_id: 0, eos_token_id: 0 } },
-          tokenizer: join(FIXTURES, 'bpe-tokenizer'),
-        },
-      },
+      decoders: { gpt2: newGpt2() },
+      decoderTraining: { learningRate: 1e-4 },
     };
     const cell = { row: 'GPT-2', column: 'Def', system: 'gpt2', data: { positives: 0 } };
     const opt = { ...cell, row: 'OPT', system: 'opt' };

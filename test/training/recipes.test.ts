@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { sizedConfig } from '../../src/model/config/sizes.js';
 import { parseTrainingConfig } from '../../src/training/config/config.js';
 import { applyOverrides, mergeSettings } from '../../src/training/config/overrides.js';
-import { findRecipe, RECIPES } from '../../src/training/config/recipes.js';
+import { findRecipe, pretrainingSteps, RECIPES } from '../../src/training/config/recipes.js';
 
 const own = { model: { init: 't5' }, data: { directory: 'data' }, output: 'run' };
 
@@ -34,13 +35,30 @@ describe('recipes', () => {
     expect(offsets).toEqual([
       ['sni', 1_100_000, undefined],
       ['sni-pretrained', 1_110_000, { stepOffset: 1_100_000 }],
+      ['sni-pretrained-11b', 1_107_000, { stepOffset: 1_100_000 }],
       ['p3', 1_100_000, undefined],
       ['p3-pretrained', 1_110_000, { stepOffset: 1_100_000 }],
+      ['t0', 1_100_000, undefined],
     ]);
   });
 
+  it('pretrain 11B for less, as the step from which its fine-tuning counts says', () => {
+    expect(pretrainingSteps(sizedConfig('xl'))).toBe(10_000);
+    expect(1_100_000 + pretrainingSteps(sizedConfig('xxl'))).toBe(
+      findRecipe('sni-pretrained-11b').settings.firstStep,
+    );
+  });
+
+  it('t0 trains twice as long as the other systems of P3, at the published rates', () => {
+    const config = parseTrainingConfig(mergeSettings(findRecipe('t0').settings, own));
+    expect(config).toMatchObject({ steps: 20_000, data: { kind: 'p3', mixture: 'published' } });
+    expect(config.steps).toBe(2 * (findRecipe('p3').settings.steps ?? 0));
+  });
+
   it('asked for by a wrong name, are listed', () => {
-    expect(() => findRecipe('snli')).toThrow(/"snli".*sni, sni-pretrained, p3, p3-pretrained/);
+    expect(() => findRecipe('snli')).toThrow(
+      /"snli".*sni, sni-pretrained, sni-pretrained-11b, p3, p3-pretrained, t0/,
+    );
   });
 
   it('are not changed by what is put over them', () => {

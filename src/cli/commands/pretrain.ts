@@ -1,9 +1,13 @@
 import type { Command } from 'commander';
+import { z } from 'zod';
+import { readModelConfig } from '../../model/config/config.js';
+import { MODEL_SIZES, modelOfSize } from '../../model/config/sizes.js';
 import { HintError } from '../../util/errors.js';
 import { parseTrainingConfig, type TrainingConfig } from '../../training/config/config.js';
-import { PRETRAINING } from '../../training/config/recipes.js';
+import { PRETRAINING, pretrainingSteps } from '../../training/config/recipes.js';
 import { action } from '../support/context.js';
 import { amongRanks } from '../support/ranks.js';
+import { check } from '../../util/check.js';
 import { shellWord } from '../../util/shell-word.js';
 import {
   addTrainingRunOptions,
@@ -26,7 +30,7 @@ export function addPretrainCommand(program: Command): void {
     .description(
       'Cuts text into segments of 512 tokens, each into three parts: the hypernetwork reads the first, the model the\n' +
         'second, and the third is the target (paper §3.4). Settings as for "hint train", with the defaults of\n' +
-        'pretraining: 10,000 steps of 1,024 segments, no dropout. Ctrl-C saves and stops; --resume goes on bit for bit.',
+        'pretraining: 10,000 steps of 1,024 segments (11B: 7,000), no dropout. Ctrl-C saves and stops; --resume goes on bit for bit.',
     )
     .option(
       '--text <path...>',
@@ -58,6 +62,19 @@ export function addPretrainCommand(program: Command): void {
     );
 }
 
+/** The paper's, for the size of the model that is started from; one that cannot be read is told of when it is opened. */
+async function stepsFor(settings: object): Promise<number> {
+  const { data, faults } = check(startSchema, settings);
+  if (faults) return PRETRAINING.steps;
+  const { init } = data.model;
+  if (typeof init === 'string') return readModelConfig(init).then(pretrainingSteps, () => PRETRAINING.steps);
+  return pretrainingSteps(modelOfSize(init.size));
+}
+
+const startSchema = z.looseObject({
+  model: z.looseObject({ init: z.union([z.string(), z.looseObject({ size: z.enum(MODEL_SIZES) })]) }),
+});
+
 async function readPretraining(options: PretrainOptions): Promise<TrainingConfig> {
   const given = await readSettings(options, [
     ['data.files', options.text && JSON.stringify(options.text)],
@@ -66,6 +83,7 @@ async function readPretraining(options: PretrainOptions): Promise<TrainingConfig
   ]);
   const { data, ...rest } = given as { data?: object };
   const settings = { ...PRETRAINING, ...rest, data: { kind: 'text', ...data } };
+  if (!('steps' in rest)) settings.steps = await stepsFor(rest);
   const objective = (settings.data as { objective?: unknown }).objective;
   if (objective === 'none' && !('steps' in rest)) settings.steps = 0;
   const config = parseTrainingConfig(settings, options.config ?? 'The settings');

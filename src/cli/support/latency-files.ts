@@ -25,6 +25,8 @@ export interface LatencyReportOptions extends Omit<LatencyOptions, 'signal' | 'n
   /** The folder of the files. */
   readonly output: string;
   readonly json: boolean;
+  /** Print nothing: the files are all that is wanted. */
+  readonly quiet?: boolean;
 }
 
 /**
@@ -81,8 +83,10 @@ export async function reportLatency(
   // A picture of an earlier run would be taken for one of this.
   if (crossing === undefined)
     for (const ending of ['svg', 'png']) await rm(join(output, `${chart}.${ending}`), { force: true });
-  if (json) printJson({ ...result, targets: latencyTargets(part) });
-  else print(markdown);
+  if (!options.quiet) {
+    if (json) printJson({ ...result, targets: latencyTargets(part) });
+    else print(markdown);
+  }
   note(
     `Written: ${join(output, `${name}.{json,md,svg,png}`)}${crossing === undefined ? '' : `, ${join(output, `${chart}.{svg,png}`)}`}`,
   );

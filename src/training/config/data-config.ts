@@ -110,6 +110,8 @@ export type SniDataConfig = z.infer<typeof sniSchema>;
 /** What a file needs to say about SNI tasks. */
 export type SniDataInput = z.input<typeof sniSchema>;
 export type P3DataConfig = z.infer<typeof p3Schema>;
+/** What a file needs to say about prompts of P3. */
+export type P3DataInput = z.input<typeof p3Schema>;
 export type OwnDataConfig = z.infer<typeof ownSchema>;
 
 /** The settings there are for the kind of data that `json` names. */

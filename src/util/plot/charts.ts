@@ -12,6 +12,7 @@ import {
   textAt,
   textWidth,
   barPaint,
+  wrap,
   type ChartText,
   type Look,
 } from './frame.js';
@@ -197,16 +198,6 @@ export function barChart(chart: BarChart): string {
     return [...bars, ...lines.map((line, i) => textAt(middle, bottom + 18 + 15 * i, line))];
   });
   return drawOn(frame(chart, legend, { ...area, bottom }, y, true), parts);
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const longer = `${lines.at(-1) ?? ''} ${word}`.trim();
-    if (lines.length > 0 && textWidth(longer) <= width) lines[lines.length - 1] = longer;
-    else lines.push(word);
-  }
-  return lines;
 }
 
 function least(values: readonly number[]): number {

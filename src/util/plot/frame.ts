@@ -35,6 +35,7 @@ export const FONT = 'DejaVu Sans';
 const INK = '#1a1a1a';
 const GRID = '#e3e3e3';
 const FONT_SIZE = 12;
+const SMALLEST_FONT = 8;
 const LEGEND_ROW = 20;
 const SWATCH = 30;
 // The longest text that is drawn: names come from files, and longer ones would not fit.
@@ -58,6 +59,22 @@ export function looks(
  */
 export function textWidth(text: string, size = FONT_SIZE): number {
   return [...text].length * size * 0.61;
+}
+
+/** The size at which a line of text is no wider than a chart: at most the usual one, and never too small to read. */
+function fitting(text: string, usual: number, width: number): number {
+  return Math.max(SMALLEST_FONT, Math.min(usual, round((usual * (width - 16)) / textWidth(text, usual))));
+}
+
+/** A text in lines of at most `width` pixels, broken behind spaces and underscores where that is possible. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/(?<=[ _])/)) {
+    const longer = `${lines.at(-1) ?? ''}${word}`;
+    if (lines.length > 0 && textWidth(longer.trim()) <= width) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines.map((line) => line.trim());
 }
 
 export function textAt(
@@ -145,8 +162,14 @@ export function frame(
   const { width = 720, height = 440 } = text;
   const { left, right, top, bottom } = area;
   const middle = (left + right) / 2;
-  const parts = [textAt(middle, 26, text.title, { size: 15, bold: true })];
-  if (text.subtitle) parts.push(textAt(middle, 45, text.subtitle, { color: '#555555' }));
+  const parts = [textAt(width / 2, 26, text.title, { size: fitting(text.title, 15, width), bold: true })];
+  if (text.subtitle)
+    parts.push(
+      textAt(width / 2, 45, text.subtitle, {
+        size: fitting(text.subtitle, FONT_SIZE, width),
+        color: '#555555',
+      }),
+    );
   legend.forEach((row, i) =>
     parts.push(legendRow(row, middle, 36 + (text.subtitle ? 18 : 0) + (i + 0.5) * LEGEND_ROW, bars)),
   );

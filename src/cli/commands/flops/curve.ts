@@ -1,14 +1,8 @@
-import { costCurve, type CostCurve, type CurvePoint } from '../../../accounting/cost-curve.js';
-import { lineChart } from '../../../util/plot/charts.js';
+import { costCurve, type CostCurve } from '../../../accounting/cost-curve.js';
 import { checkChartPath, writeChart } from '../../../util/plot/png.js';
 import { note, print, printJson, table } from '../../support/context.js';
+import { COST_AXES, drawCostCurve } from '../../support/cost-curve-chart.js';
 import { checkReplaceable, picture } from '../../../util/existing.js';
-
-const AXIS_NAMES = {
-  instruction: 'Instruction tokens',
-  shots: 'Few-shot examples in the instruction',
-  examples: 'Inputs per task',
-} as const;
 
 /** `hint flops --curve`: Figure 3, right. */
 export async function curve(
@@ -20,7 +14,7 @@ export async function curve(
     await checkReplaceable(path, picture(path));
   }
   const result = costCurve(over, options.size);
-  const svg = options.plot.length > 0 ? draw(result) : '';
+  const svg = options.plot.length > 0 ? drawCostCurve(result) : '';
   for (const path of options.plot) await writeChart(path, svg);
   if (options.json) printJson({ ...result, plots: options.plot });
   else print(describe(result));
@@ -38,7 +32,7 @@ function describe({ over, size, points, slopeRatio }: CostCurve): string {
   return [
     `Relative FLOPs of T5 ${size}${over === 'examples' ? ' for one input' : ', 100 inputs a task'}; 1 is Tk-Instruct of T5 base with the median definition of SNI.`,
     '',
-    table([AXIS_NAMES[over].toLowerCase(), 'Tk-Instruct', 'HINT', 'Tk-Instruct, counted', 'HINT, counted', 'saved, counted'], rows), // prettier-ignore
+    table([COST_AXES[over].toLowerCase(), 'Tk-Instruct', 'HINT', 'Tk-Instruct, counted', 'HINT, counted', 'saved, counted'], rows), // prettier-ignore
     ...(slopeRatio
       ? [
           '',
@@ -46,26 +40,4 @@ function describe({ over, size, points, slopeRatio }: CostCurve): string {
         ]
       : []),
   ].join('\n');
-}
-
-function draw({ over, size, points }: CostCurve): string {
-  const series = (name: string, of: keyof CurvePoint, like: string, dashed: boolean) => ({
-    name,
-    like,
-    dashed,
-    points: points.map((point) => ({ x: point.x, y: point[of] })),
-  });
-  return lineChart({
-    title: over === 'examples' ? 'Cost of one input' : 'Cost of a longer instruction',
-    subtitle: `T5 ${size}, ${over === 'examples' ? 'instruction of 69 tokens' : '100 inputs a task'}, SNI median lengths`,
-    xLabel: AXIS_NAMES[over],
-    yLabel: 'Relative FLOPs',
-    logX: over === 'examples',
-    series: [
-      series('Tk-Instruct, formula', 'tkInstruct', 'tk', false),
-      series('Tk-Instruct, counted', 'tkInstructCounted', 'tk', true),
-      series('HINT, formula', 'hint', 'hint', false),
-      series('HINT, counted', 'hintCounted', 'hint', true),
-    ],
-  });
 }

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeDemoDataset } from '../../../demo/files.js';
+import { writeDemoP3 } from '../../../demo/p3.js';
 import { generatePretrainingPairs } from '../../../demo/pretraining.js';
-import type { ModuleSizes, StartingModel } from '../../../reproduce/index.js';
+import type { Grid, ModuleSizes, StartingModel } from '../../../reproduce/index.js';
 import { writeFileAtomic } from '../../../util/atomic-file.js';
 import { packageRoot } from '../../../util/package-root.js';
 import { DEMO_SEED } from '../../../demo/settings.js';
@@ -10,6 +11,8 @@ import { DEMO_SEED } from '../../../demo/settings.js';
 /** The demo's data, text and model, and the settings that suit their size. */
 export interface DemoWorld {
   readonly data: string;
+  /** What results call the data. */
+  readonly dataName: string;
   readonly text: readonly string[];
   readonly model: StartingModel;
   readonly steps: number;
@@ -25,10 +28,12 @@ const DOCUMENTS = 20_000;
 const STEPS = 300;
 const PRETRAINING_STEPS = 300;
 
-/** Writes the demo's dataset and text below a folder, unless they are there. @throws HintError IO */
-export async function demoWorld(folder: string): Promise<DemoWorld> {
-  const [data, text] = [join(folder, 'data'), join(folder, 'text.jsonl')];
-  if (!existsSync(data)) await writeDemoDataset(data, { seed: DEMO_SEED });
+/** Writes the demo's tasks, or its prompts, and its text below a folder, unless they are there. @throws HintError IO */
+export async function demoWorld(folder: string, dataset: Grid['dataset']): Promise<DemoWorld> {
+  const isP3 = dataset === 'p3';
+  const [data, text] = [join(folder, isP3 ? 'prompts' : 'data'), join(folder, 'text.jsonl')];
+  if (!existsSync(data))
+    await (isP3 ? writeDemoP3(data, DEMO_SEED) : writeDemoDataset(data, { seed: DEMO_SEED }));
   if (!existsSync(text)) {
     const pairs = generatePretrainingPairs({ seed: DEMO_SEED, documents: DOCUMENTS });
     const lines = Array.from(pairs, ({ input, target }) => JSON.stringify({ text: `${input} ${target}` }));
@@ -38,6 +43,7 @@ export async function demoWorld(folder: string): Promise<DemoWorld> {
   const shared = { batchSize: 64, tokenBudget: 16_384, learningRate: 0.01, schedule: 'linear', firstStep: 0 };
   return {
     data,
+    dataName: isP3 ? "the demo's procedural prompts" : "the demo's procedural tasks",
     text: [text],
     model: { label: 'demo-t5', init },
     steps: STEPS,

@@ -1,7 +1,12 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { LATENCY_DTYPES } from '../../../benchmark/latency-run.js';
 import { HintError } from '../../../util/errors.js';
-import { reportLatency } from '../../support/latency-files.js';
+import { writeFileAtomic } from '../../../util/atomic-file.js';
+import { packageVersion } from '../../../util/package-root.js';
+import { reportLatency, type LatencyReportOptions } from '../../support/latency-files.js';
 import type { ReproduceOptions } from './settings.js';
 
 /** Options of `hint reproduce` that a measurement without training can take. */
@@ -50,24 +55,50 @@ export async function reproduceFigure4(
     throw wrong('--init and --size exclude each other: figure4 is about one model.');
   if (demo && (init.length > 0 || size !== undefined))
     throw wrong('--demo measures the toy size; leave --init and --size out, or leave --demo out.');
+  await reportLatency('figure4', { ...latencyOf(options), log: false, output, json }, signal);
+}
+
+/**
+ * Figure 4 as a part of all tables: of the first model they start from. Measured once, unless other settings or another version are asked for.
+ *
+ * @returns whether it was there
+ * @throws HintError as measureLatency, IO
+ */
+export async function measuredFigure4(options: ReproduceOptions, signal: AbortSignal): Promise<boolean> {
+  const [init] = options.init;
+  const { size, ...rest } = options;
+  const [first] = size?.split(',') ?? [];
+  const latency = latencyOf({
+    ...rest,
+    init: init === undefined || options.demo ? [] : [init],
+    ...(first === undefined || options.demo ? {} : { size: first }),
+  });
+  const [settings, results] = ['settings.json', 'json'].map((ending) => join(options.output, `figure4.${ending}`)) as [string, string]; // prettier-ignore
+  const wanted = `${JSON.stringify({ version: packageVersion(), ...latency })}\n`;
+  const before = await readFile(settings, 'utf8').catch(() => undefined);
+  if (existsSync(results) && before === wanted) return true;
+  await reportLatency('figure4', { ...latency, log: false, output: options.output, json: false, quiet: true }, signal); // prettier-ignore
+  await writeFileAtomic(settings, wanted);
+  return false;
+}
+
+function latencyOf({
+  init,
+  size,
+  demo,
+  ...options
+}: ReproduceOptions): Omit<LatencyReportOptions, 'log' | 'output' | 'json'> {
   const small = demo ? DEMO : undefined;
-  const model = init[0];
-  await reportLatency(
-    'figure4',
-    {
-      ...(model === undefined ? { size: size ?? small?.size ?? 'base' } : { model }),
-      adapterSize: options.adapterSize ?? small?.adapterSize ?? ADAPTER,
-      shots: options.shots ?? small?.shots ?? SHOTS,
-      examples: options.instances ?? small?.examples ?? EXAMPLES,
-      rounds: options.rounds ?? small?.rounds ?? ROUNDS,
-      dtypes: [...LATENCY_DTYPES],
-      systems: demo ? ['hint', 't5'] : ['hint', 't5', 'hf'],
-      log: false,
-      output,
-      json,
-    },
-    signal,
-  );
+  const [model] = init;
+  return {
+    ...(model === undefined ? { size: size ?? small?.size ?? 'base' } : { model }),
+    adapterSize: options.adapterSize ?? small?.adapterSize ?? ADAPTER,
+    shots: options.shots ?? small?.shots ?? SHOTS,
+    examples: options.instances ?? small?.examples ?? EXAMPLES,
+    rounds: options.rounds ?? small?.rounds ?? ROUNDS,
+    dtypes: [...LATENCY_DTYPES],
+    systems: demo ? ['hint', 't5'] : ['hint', 't5', 'hf'],
+  };
 }
 
 function wrong(message: string): HintError {

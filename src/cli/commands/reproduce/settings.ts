@@ -13,6 +13,7 @@ export interface ReproduceOptions {
   row?: string[];
   column?: string[];
   data?: string;
+  p3?: string;
   text?: string[];
   init: string[];
   size?: string;
@@ -60,7 +61,7 @@ export async function readSettings(
     );
   return {
     data: resolve(data),
-    ...(options.data === undefined && { dataName: "the demo's procedural tasks" }),
+    ...(options.data === undefined && world && { dataName: world.dataName }),
     text: (options.text ?? world?.text ?? []).map((path) => resolve(path)),
     models: await startingModels(options, world),
     decoders: { ...(await decoderOf('gpt2', options.gpt2)), ...(await decoderOf('opt', options.opt)) },
