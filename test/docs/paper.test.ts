@@ -75,11 +75,12 @@ describe('the commands on docs/paper.md', () => {
 });
 
 describe('docs/paper.md', () => {
-  const tables = Array.from({ length: 9 }, (_, i) => `Table ${i + 1}`);
+  const tables = Array.from({ length: 10 }, (_, i) => `Table ${i + 1}`);
   it.each([
     ...tables,
     'Figure 3',
     'Figure 4',
+    'Figure 5',
     'Figures 1 and 2',
     'Abstract',
     'paper §1',
@@ -88,9 +89,11 @@ describe('docs/paper.md', () => {
     'paper §3.4',
     'paper §4',
     'paper §5.3',
+    'paper §6.1',
     'paper §A',
     'paper §C.2',
     'paper §D',
+    'paper §E',
     'Limitations',
     'footnote 7',
   ])('has an answer to %s', (place) => expect(page).toContain(place));
