@@ -16,6 +16,9 @@ import { ARCHIVE_MOST, trackedBytes, TREE_MOST } from './gpu/travel.mjs';
  */
 const LEFT_OUT =
   /\/dist\/bundle\/(library|cli|page)(\/|$)|\/workers\/grammar\.js$|\/node_modules\/.*\/(tests?|bench(marks?)?|examples?)(\/|$)|\/(csv-parse\/dist|yaml\/browser)(\/|$)|\.(map|md|d\.ts|d\.mts|d\.cts|flow)$|\/(cmake-js|tar|node-api-headers|node-addon-api)(\/|$)|\/node_modules\/@huggingface(\/|$)|zod\/src\/|\/\.package-lock\.json$/;
+/** Packages that only `hint serve` loads, which is tested elsewhere. */
+const OF_THE_SERVER =
+  /\/node_modules\/(@fastify|fastify|fast-json-stringify|ajv|ajv-formats|find-my-way|light-my-request|pino|prom-client|@opentelemetry)(\/|$)/;
 /** Documentation of npm. node-gyp stays, because npm looks for it before it runs anything. */
 const LEFT_OUT_OF_NPM = /\/npm\/(docs|man)(\/|$)|\.(md|map)$/;
 const NPM = '.gpu/node/lib/node_modules';
@@ -66,18 +69,19 @@ try {
   const dnnl = ask('sh', ['-c', `ls ${join(stage, '.gpu/lib')} | grep dnnl`]);
   if (!dnnl) fail('The addon is not linked with a oneDNN that ldd finds.');
   run('ln', ['-s', dnnl, join(stage, '.gpu/lib/libdnnl.so')]);
+  const isPacked = (source) => !LEFT_OUT.test(source) && !OF_THE_SERVER.test(source);
   const putTree = (folder) =>
-    put(folder, folder.slice(root.length), { recursive: true, filter: (source) => !LEFT_OUT.test(source) });
+    put(folder, folder.slice(root.length), { recursive: true, filter: isPacked });
   putTree(join(root, 'dist'));
   const packages = ask('npm', ['ls', '--omit=dev', '--all', '--parseable', '--prefix', root]) ?? '';
   for (const folder of packages
     .split('\n')
     .filter((path) => path.includes('node_modules/') && existsSync(path)))
-    if (!LEFT_OUT.test(folder)) putTree(folder);
+    if (isPacked(folder)) putTree(folder);
   mkdirSync(KIT, { recursive: true });
   const archive = join(KIT, 'kit.tar.xz');
   rmSync(archive, { force: true });
-  const XZ_OPT = process.env.XZ_OPT ?? '-T0 --x86 --lzma2=preset=6,dict=64MiB';
+  const XZ_OPT = process.env.XZ_OPT ?? '-T1 --x86 --lzma2=preset=9e,dict=192MiB,lc=4';
   run('tar', ['-C', stage, '-cJf', archive, '.'], { env: { ...process.env, XZ_OPT } });
   const [bytes, tree] = [statSync(archive).size, trackedBytes()];
   const mebibytes = (count) => `${(count / 2 ** 20).toFixed(1)} MiB`;
