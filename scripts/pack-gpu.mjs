@@ -70,8 +70,7 @@ try {
   if (!dnnl) fail('The addon is not linked with a oneDNN that ldd finds.');
   run('ln', ['-s', dnnl, join(stage, '.gpu/lib/libdnnl.so')]);
   const isPacked = (source) => !LEFT_OUT.test(source) && !OF_THE_SERVER.test(source);
-  const putTree = (folder) =>
-    put(folder, folder.slice(root.length), { recursive: true, filter: isPacked });
+  const putTree = (folder) => put(folder, folder.slice(root.length), { recursive: true, filter: isPacked });
   putTree(join(root, 'dist'));
   const packages = ask('npm', ['ls', '--omit=dev', '--all', '--parseable', '--prefix', root]) ?? '';
   for (const folder of packages
