@@ -7,13 +7,13 @@ import type { PrintedDatasets } from './grid.js';
 export const T0_DATASETS: readonly (readonly [name: string, file: RegExp])[] = [
   ['ANLI', /^anli(_r\d)?$/],
   ['HellaSwag', /^hellaswag$/],
-  ['StoryCloze', /^story_cloze(_2016)?$/],
+  ['StoryCloze', /^story_?cloze(_2016)?$/],
   ['CB', /^super_glue_cb$/],
   ['COPA', /^super_glue_copa$/],
   ['RTE', /^super_glue_rte$/],
   ['WiC', /^super_glue_wic$/],
-  ['WSC', /^super_glue_wsc(\.fixed)?$/],
-  ['WinoGrande', /^winogrande(_winogrande_xl)?$/],
+  ['WSC', /^super_glue_wsc([._]fixed)?$/],
+  ['WinoGrande', /^winogrande(_winogrande)?(_xl)?$/],
 ];
 
 /** The paper's name of a data set; one that the paper does not have keeps its own. */

@@ -1,5 +1,6 @@
 import type { ModelSize } from '../../model/config/sizes.js';
 import { HintError } from '../../util/errors.js';
+import { PRINTED_T0 } from '../t0-accuracy.js';
 import { P3_HELD_OUT, SNI_TEST, type NamedData } from './named-data.js';
 
 /** What was printed of a model, times 100. */
@@ -88,9 +89,6 @@ function release(value: number): PrintedFigure {
   return { value, by: "Tk-Instruct's README", place: 'default track', weights: 'these' };
 }
 
-/** In the order in which the cards print them. */
-const DATASETS = [...new Set(P3_HELD_OUT.datasets.map(({ printed }) => printed))];
-
 function t0(
   [name, repository]: readonly [string, string],
   licence: string | undefined,
@@ -112,13 +110,14 @@ function t0(
 }
 
 /** The cards of the paper's T0 replications print both these and the originals, by data set. */
-function card(name: string, value: number, accuracies: readonly number[]): PrintedFigure {
+function card(size: '3B' | '11B', trained: keyof typeof PRINTED_T0): PrintedFigure {
+  const { average, datasets } = PRINTED_T0[trained][size];
   return {
-    value,
+    value: average,
     by: "a card of the paper's authors",
-    place: `hamishivi/hypertask_${name}`,
+    place: `hamishivi/hypertask_T0_${size}`,
     weights: 'these',
-    datasets: Object.fromEntries(DATASETS.map((name, i) => [name, accuracies[i] as number])),
+    datasets,
   };
 }
 
@@ -129,10 +128,10 @@ export const PUBLISHED_MODELS: readonly PublishedModel[] = [
   tkInstruct('xl', '3b', 5.7e9, [table1('3B', 56.6), release(54.33)]),
   tkInstruct('xxl', '11b', 45.5e9, [table1('11B', 60.5), release(60.07)]),
   t0(['t0-3b', 'bigscience/T0_3B'], 'apache-2.0', 'xl', { bytes: 11.4e9, from: 'listing' }, [
-    card('T0_3B', 55.2, [33.4, 27.2, 84.0, 45.4, 75.9, 64.6, 50.7, 65.1, 51.0]),
+    card('3B', 'released'),
   ]),
   t0(['t0-11b', 'bigscience/T0'], 'apache-2.0', 'xxl', { bytes: 44.5e9, from: 'listing' }, [
-    card('T0_11B', 65.2, [41.0, 33.6, 92.4, 70.1, 91.5, 81.0, 56.1, 61.1, 59.9]),
+    card('11B', 'released'),
   ]),
   t0(
     ['hypertask-t0-3b', 'hamishivi/hypertask_T0_3B'],
@@ -140,8 +139,8 @@ export const PUBLISHED_MODELS: readonly PublishedModel[] = [
     'xl',
     { bytes: 11.4e9, from: 'parameters' },
     [
-      { value: 64.4, by: 'the paper', place: 'Table 2, T0, 3B', weights: 'these' },
-      card('T0_3B', 64.4, [41.7, 30.1, 96.9, 72.7, 89.1, 81.2, 51.7, 57.2, 59.2]),
+      { value: PRINTED_T0.again['3B'].average, by: 'the paper', place: 'Table 2, T0, 3B', weights: 'these' },
+      card('3B', 'again'),
     ],
   ),
   t0(
@@ -149,7 +148,7 @@ export const PUBLISHED_MODELS: readonly PublishedModel[] = [
     undefined,
     'xxl',
     { bytes: 44.5e9, from: 'parameters' },
-    [card('T0_11B', 68.9, [46.8, 34.1, 98.2, 81.2, 96.6, 84.0, 52.1, 62.6, 64.8])],
+    [card('11B', 'again')],
   ),
 ];
 

@@ -1,8 +1,6 @@
 /** A data set of P3, or a round of one, as its evaluation is published. */
 export interface NamedDataset {
   readonly name: string;
-  /** What tables print it as a part of: the rounds of ANLI are one. */
-  readonly printed: string;
   /** How its files are named in a P3 directory. */
   readonly folder: RegExp;
   readonly templates: number;
@@ -32,15 +30,8 @@ export const SNI_TEST: NamedData = {
   instances: 11_810,
 };
 
-const named = (
-  name: string,
-  folder: RegExp,
-  templates: number,
-  instances: number,
-  printed = name,
-): NamedDataset => ({
+const named = (name: string, folder: RegExp, templates: number, instances: number): NamedDataset => ({
   name,
-  printed,
   folder,
   templates,
   instances,
@@ -51,9 +42,9 @@ export const P3_HELD_OUT: NamedData & { kind: 'p3' } = {
   kind: 'p3',
   title: "P3's prompts of T0's nine held-out data sets, validation splits",
   datasets: [
-    named('ANLI R1', /^anli_r1$/, 15, 1000, 'ANLI'),
-    named('ANLI R2', /^anli_r2$/, 15, 1000, 'ANLI'),
-    named('ANLI R3', /^anli_r3$/, 15, 1200, 'ANLI'),
+    named('ANLI R1', /^anli_r1$/, 15, 1000),
+    named('ANLI R2', /^anli_r2$/, 15, 1000),
+    named('ANLI R3', /^anli_r3$/, 15, 1200),
     named('HellaSwag', /^hellaswag$/, 4, 10_042),
     named('StoryCloze', /^story_?cloze(_2016)?$/, 5, 1871),
     named('CB', /^super_glue_cb$/, 15, 56),
@@ -64,9 +55,3 @@ export const P3_HELD_OUT: NamedData & { kind: 'p3' } = {
     named('WinoGrande', /^winogrande(_winogrande)?(_xl)?$/, 5, 1267),
   ],
 };
-
-/** The name that tables print for a data set of an evaluation, in which the rounds of ANLI are one. */
-export function printedName(dataset: string): string {
-  const found = P3_HELD_OUT.datasets.find(({ folder }) => folder.test(dataset));
-  return found?.printed ?? (dataset === 'anli' ? 'ANLI' : dataset);
-}

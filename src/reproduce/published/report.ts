@@ -4,9 +4,9 @@ import { scorePredictions } from '../../evaluation/score.js';
 import { parameterCount } from '../../model/parameters/parameter-shapes.js';
 import type { Provenance } from '../provenance.js';
 import { millions, type Scope } from '../scope.js';
+import { datasetName } from '../t0-accuracy.js';
 import type { Agreement } from './agreement.js';
 import type { PrintedFigure, PublishedModel } from './models.js';
-import { printedName } from './named-data.js';
 import { scoreOf, type PublishedResult, type PublishedSettings } from './run.js';
 
 /** A printed figure beside ours. */
@@ -124,7 +124,7 @@ function partsOf({ model, predictions, templates }: PublishedResult): PartScore[
     );
   const printed = model.figures.find(({ datasets }) => datasets)?.datasets ?? {};
   return scoreP3(predictions, templates).datasets.map((one) => {
-    const name = printedName(one.dataset);
+    const name = datasetName(one.dataset);
     const value = printed[name];
     return {
       name,
