@@ -1,11 +1,10 @@
 import { basename, relative } from 'node:path';
 import { stat } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
 import { z } from 'zod';
 import { writeFileAtomically } from '../../util/atomic-file.js';
 import { check } from '../../util/check.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
+import { GzipRecords } from '../../util/gzip-records.js';
 import { parseJson } from '../../util/read-file.js';
 import { jsonRecord } from '../../util/records.js';
 import { readTextLines } from '../line-blocks.js';
@@ -14,8 +13,6 @@ import { Ledger } from './ledger.js';
 import { sourceMark } from './source-mark.js';
 import { checkApart, type PrepareOptions, type PrepareReport, type PublishedCount } from './report.js';
 
-const compressed = promisify(gzip);
-const BLOCK_CHARACTERS = 1 << 20;
 const PROGRESS_DOCUMENTS = 10_000;
 const document = z.looseObject({ text: z.string() });
 // c4-train.00000-of-01024.json.gz
@@ -87,12 +84,7 @@ async function writeTexts(
   await writeFileAtomically(
     path,
     async (append) => {
-      let lines = '';
-      const flush = async (): Promise<void> => {
-        // Concatenated .gz files are one .gz file.
-        await append(await compressed(lines));
-        lines = '';
-      };
+      const records = new GzipRecords(append);
       for await (const { text: line, where } of readTextLines(file.path, 'the documents', { signal })) {
         const { data, faults } = check(document, parseJson(line, where, 'the document'));
         if (faults)
@@ -100,12 +92,11 @@ async function writeTexts(
             'INVALID_DATA',
             `${where} is no document of C4: field ${faults[0].path.join('.') || '(the whole)'} ${faults[0].message}; fetch the file again.`,
           );
-        lines += jsonRecord({ text: data.text });
+        await records.add(jsonRecord({ text: data.text }));
         bytes += Buffer.byteLength(data.text);
         if (++documents % PROGRESS_DOCUMENTS === 0) onDocuments(documents);
-        if (lines.length > BLOCK_CHARACTERS) await flush();
       }
-      await flush();
+      await records.flush();
     },
     signal,
   );

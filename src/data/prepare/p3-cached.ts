@@ -1,8 +1,7 @@
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
 import { writeFileAtomically } from '../../util/atomic-file.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { createYielder } from '../../util/event-loop-lag.js';
+import { GzipRecords } from '../../util/gzip-records.js';
 import { sha256Hex } from '../../util/hash.js';
 import { jsonRecord } from '../../util/records.js';
 import { readLists, writeLists, type ListedTemplate } from '../p3/promptsource/lists.js';
@@ -14,8 +13,6 @@ import type { P3Jobs, PrepareP3Options } from './p3-job.js';
 import { sortP3Tasks, type P3Part } from './p3-tasks.js';
 import { TemplateFolder } from './p3-templates.js';
 
-const compressed = promisify(gzip);
-const BLOCK_CHARACTERS = 1 << 20;
 const PROGRESS_ROWS = 1000;
 
 /**
@@ -72,18 +69,13 @@ async function writeRows(
   await writeFileAtomically(
     path,
     async (append) => {
-      let lines = '';
-      const flush = async (): Promise<void> => {
-        // Concatenated .gz files are one .gz file.
-        await append(await compressed(lines));
-        lines = '';
-      };
+      const records = new GzipRecords(append);
       for (const task of tasks) {
         const one: Written = { rows: 0, hasChoices: false };
         for await (const { prompt, target, choices } of cachedPrompts(task, signal)) {
           const answers = choices && { answer_choices: choices };
           const { template } = task;
-          lines += jsonRecord({
+          const record = jsonRecord({
             dataset,
             template,
             idx: one.rows++,
@@ -92,16 +84,16 @@ async function writeRows(
             target,
             ...answers,
           });
+          await records.add(record);
           one.hasChoices ||= choices !== undefined;
           if (++all % PROGRESS_ROWS === 0) onRows(all);
-          if (lines.length > BLOCK_CHARACTERS) await flush();
           const pause = breathe();
           if (pause) await pause;
           throwIfAborted(signal);
         }
         written.set(task.template, one);
       }
-      await flush();
+      await records.flush();
     },
     signal,
   );

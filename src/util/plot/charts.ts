@@ -12,10 +12,10 @@ import {
   textAt,
   textWidth,
   barPaint,
-  wrap,
   type ChartText,
   type Look,
 } from './frame.js';
+import { groupArea } from './groups.js';
 import { linearScale, logScale, type Scale } from './scale.js';
 
 /** A point and, where it was measured, the range of its values. */
@@ -168,17 +168,7 @@ export function barChart(chart: BarChart): string {
   }
   const ys = series.flatMap(({ values }) => values.flatMap((bar) => (bar ? range(bar, bar.value) : [])));
   const styles = looks(series);
-  const legend = legendRows(styles, (chart.width ?? 720) - 60);
-  const draft = linearScale(ys, [1, 0], true);
-  const area = layout(
-    chart,
-    legend,
-    draft.ticks.map((tick) => draft.label(tick)),
-  );
-  const place = (area.right - area.left) / groups.length;
-  const names = groups.map((name) => wrap(name, place - 8));
-  const bottom = area.bottom - 15 * (Math.max(...names.map(({ length }) => length)) - 1);
-  const y = linearScale(ys, [bottom, area.top], true);
+  const { legend, area, place, names, y } = groupArea(chart, styles, ys, true);
   const width = Math.min(48, (place * 0.8) / series.length);
   const zero = y.pixel(0);
   const parts = names.flatMap((lines, group) => {
@@ -195,9 +185,9 @@ export function barChart(chart: BarChart): string {
         errorBar(left + width / 2, y.pixel(bar.low ?? bar.value), y.pixel(bar.high ?? bar.value), '#1a1a1a'),
       ];
     });
-    return [...bars, ...lines.map((line, i) => textAt(middle, bottom + 18 + 15 * i, line))];
+    return [...bars, ...lines.map((line, i) => textAt(middle, area.bottom + 18 + 15 * i, line))];
   });
-  return drawOn(frame(chart, legend, { ...area, bottom }, y, true), parts);
+  return drawOn(frame(chart, legend, area, y, true), parts);
 }
 
 function least(values: readonly number[]): number {

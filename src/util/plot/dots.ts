@@ -1,18 +1,6 @@
 import { HintError } from '../errors.js';
-import {
-  drawOn,
-  frame,
-  layout,
-  legendRows,
-  looks,
-  markerAt,
-  round,
-  textAt,
-  wrap,
-  type ChartText,
-  type Look,
-} from './frame.js';
-import { linearScale } from './scale.js';
+import { drawOn, frame, looks, markerAt, round, textAt, type ChartText, type Look } from './frame.js';
+import { groupArea } from './groups.js';
 
 /** Groups along the x axis, each with the dots of every series. The y axis does not start at 0. */
 export interface DotChart extends ChartText {
@@ -49,17 +37,7 @@ export function dotChart(chart: DotChart): string {
     ...marks.filter((mark) => mark !== undefined),
   ]);
   const styles = looks(series);
-  const legend = legendRows(styles, (chart.width ?? 720) - 60);
-  const draft = linearScale(ys, [1, 0], false);
-  const area = layout(
-    chart,
-    legend,
-    draft.ticks.map((tick) => draft.label(tick)),
-  );
-  const place = (area.right - area.left) / groups.length;
-  const names = groups.map((name) => wrap(name, place - 8));
-  const bottom = area.bottom - 15 * (Math.max(1, ...names.map(({ length }) => length)) - 1);
-  const y = linearScale(ys, [bottom, area.top], false);
+  const { legend, area, place, names, y } = groupArea(chart, styles, ys, false);
   const width = (place * 0.8) / series.length;
   const parts = names.flatMap((lines, at) => {
     const left = area.left + (at + 0.1) * place;
@@ -74,10 +52,10 @@ export function dotChart(chart: DotChart): string {
           y.pixel,
         ),
       ),
-      ...lines.map((line, i) => textAt(area.left + (at + 0.5) * place, bottom + 18 + 15 * i, line)),
+      ...lines.map((line, i) => textAt(area.left + (at + 0.5) * place, area.bottom + 18 + 15 * i, line)),
     ];
   });
-  return drawOn(frame(chart, legend, { ...area, bottom }, y), parts);
+  return drawOn(frame(chart, legend, area, y), parts);
 }
 
 function column(

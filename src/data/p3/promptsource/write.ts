@@ -1,6 +1,4 @@
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
 import { HintError, throwIfAborted } from '../../../util/errors.js';
 import {
   callback,
@@ -15,6 +13,7 @@ import {
   signal as signalKind,
 } from '../../../util/arguments.js';
 import { writeFileAtomically, type Append } from '../../../util/atomic-file.js';
+import { GzipRecords } from '../../../util/gzip-records.js';
 import { CounterRng } from '../../../util/counter-rng.js';
 import { createYielder } from '../../../util/event-loop-lag.js';
 import { fnv1a32 } from '../../../util/hash.js';
@@ -107,9 +106,6 @@ const RENDER = optionsOf<RenderOptions>(
   'an object such as { templates, rows, directory, split }',
 );
 
-const compressed = promisify(gzip);
-const BLOCK_CHARACTERS = 1 << 20;
-
 /**
  * Renders raw rows with promptsource templates into a directory that the P3 readers take: `SPLIT/DATASET.jsonl.gz`,
  * with the joint form (`prompt`) and the split form (`instruction`, `fields`), and entries in `templates.json` and
@@ -141,12 +137,7 @@ export async function renderDataset(options: RenderOptions, name?: string): Prom
   const columns = new Set<string>();
   const breathe = createYielder();
   const write = async (append: Append): Promise<void> => {
-    let lines = '';
-    const flush = async (): Promise<void> => {
-      // Concatenated .gz files are one .gz file.
-      await append(await compressed(lines));
-      lines = '';
-    };
+    const records = new GzipRecords(append);
     for await (const { row, where } of readRows(options)) {
       for (const name of row.keys()) columns.add(name.replaceAll('-', '_'));
       for (const use of uses) {
@@ -159,14 +150,13 @@ export async function renderDataset(options: RenderOptions, name?: string): Prom
           step = rendering.next();
         } while (step.done !== true);
         const line = step.value;
-        if (line !== undefined) lines += `${line}\n`;
+        if (line !== undefined) await records.add(`${line}\n`);
       }
       rows++;
       if (rows % 1000 === 0) options.onProgress?.(rows);
-      if (lines.length > BLOCK_CHARACTERS) await flush();
     }
     if (rows === 0) throw new HintError('INVALID_DATA', `${options.rows} has no row to render.`);
-    await flush();
+    await records.flush();
   };
   await writeFileAtomically(file, write, signal);
   await writeLists(directory, lists, { dataset, split, templates: uses.map(listed) });
