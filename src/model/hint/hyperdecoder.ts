@@ -52,7 +52,12 @@ export function* hyperdecode(
       taskOffsets,
     );
     x = fed.x;
-    delta = yield* denseReluDense(network, fed.y, `${layer}.2`, { offsets: taskOffsets, layer: j, dropout, masks });
+    delta = yield* denseReluDense(network, fed.y, `${layer}.2`, {
+      offsets: taskOffsets,
+      layer: j,
+      dropout,
+      masks,
+    });
     pending = dropout.at(masks, j, 'feed-forward-output');
     yield;
   }
