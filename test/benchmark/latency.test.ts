@@ -243,6 +243,7 @@ describe('the break-even', () => {
     const svg = breakEvenChart(measured)!;
     for (const title of ['Seconds an input', 'FLOPs an input', 'From where HINT costs less than plain T5'])
       expect(svg).toContain(title);
+    expect(svg).toContain('no point: never');
     expect(svg).not.toMatch(/NaN|Infinity/);
     const added = ['breakEven', 'compileSamples', 'decoder', 'energy'];
     const older = Object.fromEntries(
