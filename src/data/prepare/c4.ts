@@ -56,11 +56,11 @@ export async function prepareC4({
     tell();
     const from = await sourceMark(name, file.path);
     const before = await ledger.find(target, from);
-    if (before) kept++;
-    else made++;
     const write = (path: string): Promise<Record<string, number>> =>
       writeTexts(file, path, (count) => tell(`, ${count} documents`), signal);
     if (!before) await ledger.make(target, from, write);
+    if (before) kept++;
+    else made++;
   }
   const { finished } = ledger;
   const documents = finished.reduce((sum, { counts }) => sum + (counts['documents'] ?? 0), 0);

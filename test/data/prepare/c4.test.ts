@@ -81,6 +81,18 @@ describe('hint prepare c4', () => {
       });
   });
 
+  it('counts a file as done when it is', async () => {
+    const long = join(root, 'long.json');
+    await writeFile(long, line('Six.').repeat(10_000));
+    const told: string[] = [];
+    await prepareC4({
+      source: long,
+      folder: join(root, 'long'),
+      onProgress: ({ done, total, file }) => told.push(`${done}/${total} ${file}`),
+    });
+    expect(told).toEqual(['0/1 long.json', '0/1 long.json, 10000 documents']);
+  });
+
   it('refuses two files that would become one, instead of keeping the last', async () => {
     const folder = await mkdtemp(join(root, 'same-'));
     const name = 'c4-train.00000-of-01024.json';
