@@ -1,7 +1,7 @@
 import { costOf, type CheaperInputs, type TaskCost } from '../accounting/break-even.js';
 import type { WeightDType } from '../tensor/ops.js';
 import { markdownTable } from '../util/markdown.js';
-import { chartGrid, lineChart, type LineSeries } from '../util/plot/charts.js';
+import { chartGrid, lineChart, type ChartPoint, type LineSeries } from '../util/plot/charts.js';
 import { costOfPoint, shotsOf } from './break-even.js';
 import {
   OTHER_SYSTEMS,
@@ -149,24 +149,30 @@ export function breakEvenChart(part: LatencyPart): string | undefined {
 
 /** The chart against one of those that HINT is compared with; none where it begins to cost less nowhere. */
 function thresholds({ inputs }: BreakEven, against: OtherSystem, model: string): string[] {
-  const series = new Map<BreakEvenMeasure, { x: number; y: number; low: number; high: number }[]>();
+  const series = new Map<BreakEvenMeasure, { points: Required<ChartPoint>[]; gaps: number[] }>();
   for (const { against: other, by, shots, from, upTo, rounds = [] } of inputs) {
-    if (other !== against || from === null || upTo !== null) continue;
+    if (other !== against) continue;
+    const { points, gaps } = series.get(by) ?? { points: [], gaps: [] };
+    series.set(by, { points, gaps });
+    if (from === null || upTo !== null) {
+      gaps.push(shots);
+      continue;
+    }
     const begun = rounds.flatMap((round) => (round.from === null ? [] : [round.from]));
-    const point = { x: shots, y: from, low: Math.min(from, ...begun), high: Math.max(from, ...begun) };
-    series.set(by, [...(series.get(by) ?? []), point]);
+    points.push({ x: shots, y: from, low: Math.min(from, ...begun), high: Math.max(from, ...begun) });
   }
-  if (series.size === 0) return [];
-  const drawn = [...series.values()].flat().flatMap(({ low, high }) => [low, high]);
+  const begins = [...series].filter(([, { points }]) => points.length > 0);
+  if (begins.length === 0) return [];
+  const drawn = begins.flatMap(([, { points }]) => points.flatMap(({ low, high }) => [low, high]));
   return [
     lineChart({
       logY: Math.max(...drawn) > WIDE * Math.min(...drawn),
       title: `From where HINT costs less than ${THAN[against]}`,
-      subtitle: `${model}, compiling included; bars: least and most of the rounds`,
+      subtitle: `${model}, compiling included; bars: least and most of the rounds; no point: never`,
       xLabel: 'Few-shot examples in the instruction',
       yLabel: 'Inputs of the task',
-      series: [...series].map(([by, points]) => ({
-        ...{ name: measureWords(by), dashed: by === 'flops' },
+      series: begins.map(([by, { points, gaps }]) => ({
+        ...{ name: measureWords(by), dashed: by === 'flops', gaps },
         points: by === 'flops' ? points.map(({ x, y }) => ({ x, y })) : points,
       })),
     }),

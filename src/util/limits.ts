@@ -95,10 +95,14 @@ export function checkBytes(where: string, what: string, bytes: number, factor = 
   // The comparison is false for NaN, which is therefore refused.
   if (bytes * factor <= most) return;
   const needed = Math.ceil((bytes * factor) / 2 ** 20);
-  const allowed = factor === 1 ? 'the limit' : `${formatBytes(Math.floor(most / factor))} fit into the limit`;
+  const limit = `${formatBytes(most)} of memory a file or record`;
+  const allowed =
+    factor === 1
+      ? `the limit is ${limit}`
+      : `${formatBytes(Math.floor(most / factor))} fit into the limit of ${limit}`;
   throw new HintError(
     'LIMIT_EXCEEDED',
-    `${where} was not read: ${what} ${formatBytes(bytes)}, ${allowed} is ${formatBytes(most)} of memory a file or record. If the file is what it should be, set ${BYTES_VARIABLE}=${Number.isFinite(needed) ? needed : 'more '}MiB.`,
+    `${where} was not read: ${what} ${formatBytes(bytes)}, ${allowed}. If the file is what it should be, set ${BYTES_VARIABLE}=${Number.isFinite(needed) ? needed : 'more '}MiB.`,
   );
 }
 

@@ -161,6 +161,9 @@ describe('the report', () => {
     ]);
     expect(targets[0]?.measured).toBe(13);
     expect(targets[2]?.measured).toBeCloseTo(0.02);
+    const falling = [point('hint', 'f32', 0, 5), point('hint', 'f32', 2, 4)];
+    const rising = [point('t5', 'f32', 0, 21), point('t5', 'f32', 2, 40)];
+    expect(latencyTargets({ ...measured, points: [...falling, ...rising] })).toEqual([]);
   });
 
   it('draws a line per system and dtype over shots, linear or logarithmic', () => {
@@ -243,6 +246,7 @@ describe('the break-even', () => {
     const svg = breakEvenChart(measured)!;
     for (const title of ['Seconds an input', 'FLOPs an input', 'From where HINT costs less than plain T5'])
       expect(svg).toContain(title);
+    expect(svg).toContain('no point: never');
     expect(svg).not.toMatch(/NaN|Infinity/);
     const added = ['breakEven', 'compileSamples', 'decoder', 'energy'];
     const older = Object.fromEntries(

@@ -31,6 +31,9 @@ describe('hint inspect --int8', () => {
     }
     expect(report.logits).toBeGreaterThan(0);
     expect(describeInt8(report)).toContain('encoder.block.1.layer.1.DenseReluDense.wi_1');
+    const beyond = { ...report, logits: 0.1 };
+    expect(describeInt8({ ...beyond, logitsOfBf16: 0.01 })).toContain('use --dtype bf16');
+    expect(describeInt8({ ...beyond, logitsOfBf16: 0.09 })).toContain('use --dtype f32');
     await removeAll([model]);
   });
 

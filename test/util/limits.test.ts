@@ -37,7 +37,7 @@ describe('the limits of a file', () => {
       /^a\.parquet .*it unpacks to 2\.79 GiB.* 256 MiB.*HINT_FILE_MEMORY=2862MiB/,
     );
     expect(errorOf(() => checkLine('a.jsonl', 2 ** 27, 7)).message).toMatch(
-      /a\.jsonl.*line 7.*HINT_FILE_MEMORY/,
+      /a\.jsonl.*line 7.* 64\.0 MiB fit into the limit of 256 MiB of memory.*HINT_FILE_MEMORY/,
     );
     setLimits({ seconds: 0.05 });
     const tooSlow = errorOf(() => withinSeconds('a.yaml', () => /^(a+)+$/.test('a'.repeat(60) + 'b')));

@@ -47,6 +47,17 @@ describe('axes', () => {
 });
 
 describe('charts', () => {
+  it('break a line where there is no value, which the axis has all the same', () => {
+    const points = [0, 1, 3, 4].map((x) => ({ x, y: 1 + x }));
+    const linesOf = (gaps: number[]) => lineChart({ ...chart, series: [{ name: 'HINT', points, gaps }] });
+    // The swatch of the legend has an h.
+    const path = /<path d="(M[^"h]*)" [^>]*stroke="#0072b2"/i;
+    const commands = (gaps: number[]) => path.exec(linesOf(gaps))?.[1]?.replace(/[^ML]/g, '');
+    expect(commands([])).toBe('MLLL');
+    expect(commands([2, 5])).toBe('MLML');
+    expect(linesOf([2, 5])).toContain('>5</text>');
+  });
+
   it('draw every point, error bar and legend entry, and escape texts', () => {
     const svg = lineChart(chart);
     expect(svg).toContain('Time &lt;for&gt; 100 &amp; more');

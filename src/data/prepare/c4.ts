@@ -22,7 +22,7 @@ const SHARD = /^(.+)\.(\d+)-of-(\d+)\./;
  * C4 as `hint pretrain` reads it, from its published files of JSON lines: the texts, without address and time, in files of the
  * same names, each read whole and checked. Files of the validation part are left out. What was made by an earlier call stays.
  *
- * @throws HintError NOT_FOUND, IO, INVALID_DATA naming file and line, INVALID_JSON, LIMIT_EXCEEDED, ABORTED
+ * @throws HintError NOT_FOUND, INVALID_ARGUMENT for two files of one name, IO, INVALID_DATA naming file and line, INVALID_JSON, LIMIT_EXCEEDED, ABORTED
  */
 export async function prepareC4({
   source,
@@ -43,22 +43,21 @@ export async function prepareC4({
     (status) => status.isDirectory(),
     () => false,
   );
+  const named = namedApart(files, (path) => (isFolder ? relative(source, path) : basename(path)));
   await using ledger = await Ledger.open(folder);
   let [made, kept] = [0, 0];
-  for (const file of files) {
+  for (const { file, name, target } of named) {
     throwIfAborted(signal);
-    const name = isFolder ? relative(source, file.path) : basename(file.path);
-    const target = `${name.replace(/\.gz$/i, '')}.gz`;
     const tell = (detail = ''): void =>
       onProgress?.({ done: made + kept, total: files.length, file: `${name}${detail}` });
     tell();
     const from = await sourceMark(name, file.path);
     const before = await ledger.find(target, from);
-    if (before) kept++;
-    else made++;
     const write = (path: string): Promise<Record<string, number>> =>
       writeTexts(file, path, (count) => tell(`, ${count} documents`), signal);
     if (!before) await ledger.make(target, from, write);
+    if (before) kept++;
+    else made++;
   }
   const { finished } = ledger;
   const documents = finished.reduce((sum, { counts }) => sum + (counts['documents'] ?? 0), 0);
@@ -72,6 +71,35 @@ export async function prepareC4({
       ...(leftOut > 0 ? [`${leftOut} files of the validation part are left out.`] : []),
     ],
   };
+}
+
+interface NamedFile {
+  readonly file: TextFile;
+  /** Of the source, below what was given. */
+  readonly name: string;
+  /** Of what is made of it, below the folder of data. */
+  readonly target: string;
+}
+
+/**
+ * Files with the names of what is made of them. Two of one name are refused: the second would replace the first.
+ *
+ * @throws HintError INVALID_ARGUMENT
+ */
+function namedApart(files: readonly TextFile[], nameOf: (path: string) => string): NamedFile[] {
+  const taken = new Map<string, string>();
+  return files.map((file) => {
+    const name = nameOf(file.path);
+    const target = `${name.replace(/\.gz$/i, '')}.gz`;
+    const other = taken.get(target);
+    if (other !== undefined)
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `${other} and ${file.path} would both be written to ${target}; prepare them into different folders, or give the folder that holds both, whose folders are kept.`,
+      );
+    taken.set(target, file.path);
+    return { file, name, target };
+  });
 }
 
 async function writeTexts(

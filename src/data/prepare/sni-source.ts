@@ -36,7 +36,7 @@ export async function* sniSourceFiles(
     throw readError(source, cause, 'the natural-instructions repository');
   });
   if (status.isDirectory()) yield* filesOfFolder(source, signal);
-  else if (ARCHIVE.test(source)) yield* filesOfArchive(source, signal);
+  else if (status.isFile() && ARCHIVE.test(source)) yield* filesOfArchive(source, signal);
   else
     throw new HintError(
       'NOT_FOUND',

@@ -29,6 +29,8 @@ export interface ChartPoint {
 export interface LineSeries {
   readonly name: string;
   readonly points: readonly ChartPoint[];
+  /** The x that have no value, such as "never": the axis has them, and the line is broken there. */
+  readonly gaps?: readonly number[];
   readonly dashed?: boolean;
   /** The name of a series whose colour and marker this one shares. */
   readonly like?: string;
@@ -81,7 +83,7 @@ const range = (item: { low?: number; high?: number }, value: number): number[] =
  */
 export function lineChart(chart: LineChart): string {
   const { series, logX = false, logY = false, fromZero = true } = chart;
-  const xs = series.flatMap(({ points }) => points.map(({ x }) => x));
+  const xs = series.flatMap(({ points, gaps = [] }) => [...points.map(({ x }) => x), ...gaps]);
   const ys = series.flatMap(({ points }) => points.flatMap((point) => range(point, point.y)));
   const scaleY = (pixels: [number, number]): Scale =>
     logY ? logScale(ys, pixels) : linearScale(ys, pixels, fromZero);
@@ -102,16 +104,19 @@ export function lineChart(chart: LineChart): string {
   ]);
 }
 
-function lineOf({ points, markers = true }: LineSeries, look: Look, x: Scale, y: Scale): string {
+function lineOf({ points, gaps = [], markers = true }: LineSeries, look: Look, x: Scale, y: Scale): string {
   const sorted = [...points].sort((a, b) => a.x - b.x);
   const at = sorted.map((point) => [round(x.pixel(point.x)), round(y.pixel(point.y))] as const);
+  const isApart = (i: number): boolean =>
+    gaps.some((gap) => gap > (sorted[i - 1] as ChartPoint).x && gap < (sorted[i] as ChartPoint).x);
+  const path = at.map((pair, i) => `${i === 0 || isApart(i) ? 'M' : 'L'}${pair.join(' ')}`).join('');
   const bars = sorted
     .filter(({ low, high }) => low !== undefined || high !== undefined)
     .map((point) =>
       errorBar(x.pixel(point.x), y.pixel(point.low ?? point.y), y.pixel(point.high ?? point.y), look.color),
     );
   return [
-    strokeLine(`M${at.map((pair) => pair.join(' ')).join('L')}`, look),
+    strokeLine(path, look),
     ...bars,
     ...(markers ? at.map(([px, py]) => markerAt(px, py, look)) : []),
   ].join('\n');

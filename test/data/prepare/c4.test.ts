@@ -81,6 +81,37 @@ describe('hint prepare c4', () => {
       });
   });
 
+  it('counts a file as done when it is', async () => {
+    const long = join(root, 'long.json');
+    await writeFile(long, line('Six.').repeat(10_000));
+    const told: string[] = [];
+    await prepareC4({
+      source: long,
+      folder: join(root, 'long'),
+      onProgress: ({ done, total, file }) => told.push(`${done}/${total} ${file}`),
+    });
+    expect(told).toEqual(['0/1 long.json', '0/1 long.json, 10000 documents']);
+  });
+
+  it('refuses two files that would become one, instead of keeping the last', async () => {
+    const folder = await mkdtemp(join(root, 'same-'));
+    const name = 'c4-train.00000-of-01024.json';
+    for (const part of ['en', 'realnewslike']) {
+      await mkdir(join(folder, part));
+      await writeFile(join(folder, part, `${name}.gz`), gzipSync(line(part)));
+    }
+    const made = join(root, 'same');
+    await expect(prepareC4({ source: join(folder, '*', '*.gz'), folder: made })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringMatching(/en\/.* and .*realnewslike\/.* would both be written to c4-train/),
+    });
+    expect(await prepareC4({ source: folder, folder: made })).toMatchObject({ made: 2 });
+    await writeFile(join(folder, 'en', name), line('unpacked'));
+    await expect(prepareC4({ source: folder, folder: made })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+  });
+
   it('has nothing to do with a folder of something else', async () => {
     await expect(prepareC4({ source: join(root, 'nowhere'), folder: target })).rejects.toMatchObject({
       code: 'NOT_FOUND',

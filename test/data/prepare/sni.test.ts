@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -121,6 +122,19 @@ describe('hint prepare sni', () => {
     });
     expect(await readFile(join(target, 'tasks', task), 'utf8')).toBe('mine');
   });
+
+  it.each(['tasks/task1_pipe.json', 'repository.tar'])(
+    'does not wait for ever for a pipe at %s',
+    async (name) => {
+      const source = join(root, `pipe-${number}`);
+      await cp(fixture, source, { recursive: true });
+      execFileSync('mkfifo', [join(source, name)]);
+      const given = name.endsWith('.tar') ? join(source, name) : source;
+      await expect(prepareSni({ source: given, folder: target })).rejects.toMatchObject({
+        message: expect.stringMatching(/is no regular file but a pipe|is neither a folder nor an archive/),
+      });
+    },
+  );
 
   it('names the task that is none, and keeps what came before it', async () => {
     const source = await packed({

@@ -30,7 +30,10 @@ export function addInspectCommand(program: Command): void {
     )
     .argument('<path>', 'a model directory, a .safetensors task, or a run directory')
     .option('--int8', 'how far 8 bits move a model from f32, product by product', false)
-    .option('--text <file>', 'with --int8: inputs, one a line, up to 64 (default: token ids by chance)')
+    .option(
+      '--text <file>',
+      'with --int8: inputs, one a line: the first 64, 256 tokens of each (default: token ids by chance)',
+    )
     .addOption(threadsOption())
     .addOption(jsonOption('the report'))
     .addHelpText(

@@ -75,9 +75,9 @@ export function describeInt8(report: QuantizationReport): string {
   const verdict =
     logits <= BOUND
       ? `within the ${BOUND.toExponential(0)} that int8 is held to`
-      : `beyond the ${BOUND.toExponential(0)} that int8 is held to: use --dtype bf16`;
+      : `beyond the ${BOUND.toExponential(0)} that int8 is held to: use --dtype ${logitsOfBf16 <= BOUND ? 'bf16' : 'f32'}`;
   return [
-    `${inputs} inputs of ${tokens} tokens. Differences are max |a - b| / max |b|, against f32.`,
+    `${inputs} inputs with ${tokens} tokens in all. Differences are max |a - b| / max |b|, against f32.`,
     `First logits: ${logits.toExponential(1)} in int8, ${verdict}; ${logitsOfBf16.toExponential(1)} in bf16.`,
     `The likeliest first token is that of f32 for ${Math.round(100 * sameToken)} % of the inputs.`,
     'Each product by itself; outlier: the largest element of a row over the root mean square of the row.',
