@@ -1,4 +1,3 @@
-import { throwIfAborted } from '../../util/errors.js';
 import { checked, path as pathKind } from '../../util/arguments.js';
 import { COMPILE_REQUEST, type CompileRequest } from '../compile/compile-request.js';
 import { ONLY_SIGNAL } from '../task/task-arguments.js';
@@ -61,10 +60,10 @@ export class EngineTasks {
   async load(path: string, options: { signal?: AbortSignal | undefined } = {}): Promise<Task> {
     checked(pathKind, path, 'path');
     const { signal } = checked(ONLY_SIGNAL, options, 'options');
-    throwIfAborted(signal);
-    this.host.checkOpen();
-    const origin = await this.maker.originOfFile(path);
-    return origin ? this.cache.load(origin, path, signal) : this.maker.loadTask(path, signal);
+    return this.host.run(signal, async (inner) => {
+      const origin = await this.maker.originOfFile(path);
+      return origin ? this.cache.load(origin, path, inner) : this.maker.loadTask(path, inner);
+    });
   }
 
   /**
