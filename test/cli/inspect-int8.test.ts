@@ -73,6 +73,10 @@ describe('hint inspect --int8', () => {
     await expect(inspectInt8(model, { text: empty, threads: 1 }, signal)).rejects.toMatchObject({
       code: 'INVALID_DATA',
     });
+    await expect(inspectInt8(empty, { threads: 1 }, signal)).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringContaining('the folder of one') as string,
+    });
     const gpt2 = join(FAMILIES, '../decoder-only/gpt2');
     await expect(inspectInt8(gpt2, { threads: 1 }, signal)).rejects.toMatchObject({ code: 'NOT_SUPPORTED' });
     await removeAll([model]);

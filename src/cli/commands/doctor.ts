@@ -106,7 +106,9 @@ function examineMpi(): Finding[] {
   try {
     const found = mpiReports().filter(({ version }) => version !== '');
     if (found.length > 0)
-      return [{ what: 'MPI', found: found.map((one) => one.version).join(', '), ok: true }];
+      return [
+        { what: 'MPI', found: found.map((one) => one.version.replace(/\s+/g, ' ')).join(', '), ok: true },
+      ];
     const reasons = mpiReports().map(({ name, reason }) => `${name}: ${reason}`);
     return [{ what: 'MPI', found: reasons.join('. '), ok: false, advice }];
   } catch (error) {

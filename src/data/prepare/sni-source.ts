@@ -26,7 +26,7 @@ const ARCHIVE = /\.(tar|tgz|tar\.gz)$/i;
 /**
  * The files of the published repository, from a folder or an archive of it, that Super-NaturalInstructions consists of.
  *
- * @throws HintError NOT_FOUND for what is neither, IO, ABORTED; as `readTar`
+ * @throws HintError NOT_FOUND for what is neither, INVALID_FILE for a name with a control character, IO, ABORTED; as `readTar`
  */
 export async function* sniSourceFiles(
   source: string,
@@ -56,6 +56,7 @@ async function* filesOfFolder(
   ];
   if (found.length === 0) throw noRepository(source);
   for (const path of found) {
+    requireName(path, source);
     const where = join(source, path);
     const from = await sourceMark(path, where);
     yield { path, from, where, total: found.length, read: () => readBytes(where, 'the file', signal) };
@@ -92,6 +93,7 @@ async function* filesOfArchive(
     signal,
   )) {
     const path = IN_ARCHIVE.exec(full)?.[1] ?? full;
+    requireName(path, source);
     isEmpty = false;
     yield {
       path,
@@ -102,6 +104,15 @@ async function* filesOfArchive(
     };
   }
   if (isEmpty) throw noRepository(source);
+}
+
+/** A name is shown in a terminal and written into lists of tasks, a line each. */
+function requireName(path: string, source: string): void {
+  if (/\p{Cc}/u.test(path))
+    throw new HintError(
+      'INVALID_FILE',
+      `${source} has a file whose name holds a control character, ${JSON.stringify(path)}; rename it or leave it out.`,
+    );
 }
 
 function noRepository(source: string): HintError {

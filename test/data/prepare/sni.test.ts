@@ -158,6 +158,20 @@ describe('hint prepare sni', () => {
     await expect(prepareSni({ source, folder: target })).rejects.toMatchObject({ code });
   });
 
+  it('refuses a name with a control character, in an archive and in a folder', async () => {
+    const evil = 'task\n\u001b[31mevil.json';
+    const source = await packed({ path: `natural-instructions-master/tasks/${evil}`, content: '{}' });
+    const refused = {
+      code: 'INVALID_FILE',
+      message: expect.stringContaining('\\u001b[31mevil.json') as string,
+    };
+    await expect(prepareSni({ source, folder: target })).rejects.toMatchObject(refused);
+    const folder = join(root, 'evil');
+    await mkdir(join(folder, 'tasks'), { recursive: true });
+    await writeFile(join(folder, 'tasks', evil), '{}');
+    await expect(prepareSni({ source: folder, folder: `${target}-2` })).rejects.toMatchObject(refused);
+  });
+
   it('puts no file outside of its folder, whatever an archive says', async () => {
     const source = await packed({
       path: 'natural-instructions-master/tasks/../../../evil.json',

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { readTextLines } from '../../../data/line-blocks.js';
 import { Tokenizer } from '../../../formats/tokenizer/tokenizer.js';
 import {
@@ -27,6 +28,17 @@ export async function inspectInt8(
   { text, threads }: Int8Options,
   signal: AbortSignal,
 ): Promise<QuantizationReport> {
+  // A folder that does not exist is named by what opens it.
+  if (
+    await stat(directory).then(
+      (status) => !status.isDirectory(),
+      () => false,
+    )
+  )
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `${directory} is a file; --int8 computes with a model, so give the folder of one.`,
+    );
   await using device = new Device({ threads });
   const model = await openModel(device, directory, { mapped: true, signal });
   try {
