@@ -29,9 +29,8 @@ Library open() {
   void* handle = openFirstLibrary("HINT_NVML", "libnvidia-ml.so.1");
   if (!handle) {
     library.reason =
-        "libnvidia-ml.so.1, which NVIDIA's driver brings, was not found; install it (nvidia-utils or libnvidia-ml1), "
-        "or "
-        "set HINT_NVML to its path";
+        "libnvidia-ml.so.1, which NVIDIA's driver brings, was not found; install it (nvidia-utils or "
+        "libnvidia-ml1), or set HINT_NVML to its path";
     return library;
   }
   Functions& functions = library.functions;
