@@ -47,10 +47,11 @@ export async function prepareSni({
     throwIfAborted(signal);
     const done = made + kept;
     onProgress?.({ done, total: file.total ?? done + 1, file: file.path });
-    const before = await ledger.find(file.path, file.from);
-    if (before) kept++;
-    else made++;
-    if (!before) await ledger.make(file.path, file.from, (path) => copy(file, path, signal));
+    if (await ledger.find(file.path, file.from)) kept++;
+    else {
+      await ledger.make(file.path, file.from, (path) => copy(file, path, signal));
+      made++;
+    }
   }
   return { made, kept, ...(await compare(folder, instancesOf(ledger))) };
 }
