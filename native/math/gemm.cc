@@ -6,17 +6,12 @@
 #include <string>
 
 #include "native/core/error.h"
-#include "native/math/packed_matrix.h"
+#include "native/math/dot_kernel.h"
+#include "native/math/dot_product.h"
 #include "native/math/skinny_gemm.h"
 #include "native/runtime/signals.h"
 
 namespace hint {
-
-#ifdef HINT_BF16_GEMM
-// oneDNN exports it as it does dnnl_sgemm, but declares it in no header.
-extern "C" dnnl_status_t dnnl_gemm_bf16bf16f32(char, char, dnnl_dim_t, dnnl_dim_t, dnnl_dim_t, float, const uint16_t*,
-                                               dnnl_dim_t, const uint16_t*, dnnl_dim_t, float, float*, dnnl_dim_t);
-#endif
 
 namespace {
 
@@ -49,30 +44,17 @@ void gemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, flo
   require(dnnl_sgemm(letter(transposeA), letter(transposeB), m, n, k, alpha, a, lda, b, ldb, beta, c, ldc), m, n, k);
 }
 
-bool multipliesBf16() {
-#ifdef HINT_BF16_GEMM
-  return hasProducts(DType::bf16);
-#else
-  return false;
-#endif
-}
+bool multipliesBf16() { return hasDotProducts(DType::bf16); }
 
 void gemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, float alpha, const Factor& a, int64_t lda,
           const Factor& b, int64_t ldb, float beta, float* c, int64_t ldc) {
   if (a.dtype == DType::f32 && b.dtype == DType::f32)
     return gemm(transposeA, transposeB, m, n, k, alpha, static_cast<const float*>(a.values), lda,
                 static_cast<const float*>(b.values), ldb, beta, c, ldc);
-#ifdef HINT_BF16_GEMM
   if (m == 0 || n == 0) return;
   if (k == 0) return keep(m, n, beta, c, ldc);
-  prepareForBusErrors();
-  require(dnnl_gemm_bf16bf16f32(letter(transposeA), letter(transposeB), m, n, k, alpha,
-                                static_cast<const uint16_t*>(a.values), lda, static_cast<const uint16_t*>(b.values),
-                                ldb, beta, c, ldc),
-          m, n, k);
-#else
-  fail("INTERNAL", "This build multiplies no bf16 matrices.");
-#endif
+  dotGemm(transposeA, transposeB, m, n, k, alpha, static_cast<const uint16_t*>(a.values), lda,
+          static_cast<const uint16_t*>(b.values), ldb, beta, c, ldc);
 }
 
 const char* gemmLibraryVersion() {

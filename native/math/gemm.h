@@ -23,7 +23,7 @@ struct Factor {
   }
 };
 
-/// Whether gemm multiplies bf16 by bf16: where the processor does, and oneDNN has a product of any strides for it.
+/// Whether gemm multiplies bf16 by bf16: where the processor does.
 bool multipliesBf16();
 
 /// C = alpha * op(A) * op(B) + beta * C on row-major floats, through oneDNN or, for few rows, skinnyGemm: op(A) is [m,

@@ -6,11 +6,14 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <unordered_map>
+#include <utility>
 
 #include "native/core/error.h"
 #include "native/math/bf16.h"
+#include "native/math/dot_kernel.h"
+#include "native/math/dot_packing.h"
+#include "native/math/dot_product.h"
 #include "native/math/finite.h"
 #include "native/math/narrow_product.h"
 #include "native/math/quantize.h"
@@ -37,18 +40,7 @@ dnnl::stream& stream() {
   return own;
 }
 
-/// oneDNN's data types of rows, weights and results.
-struct Types {
-  Type x, weight, y;
-};
-
-Types typesOf(DType dtype) {
-  if (dtype == DType::bf16) return {Type::bf16, Type::bf16, Type::f32};
-  if (dtype == DType::i8) return {Type::u8, Type::s8, Type::s32};
-  return {Type::f32, Type::f32, Type::f32};
-}
-
-Desc rowMajor(int64_t rows, int64_t columns, Type type) { return {{rows, columns}, type, memory::format_tag::ab}; }
+Desc rowMajor(int64_t rows, int64_t columns) { return {{rows, columns}, Type::f32, memory::format_tag::ab}; }
 
 dnnl::matmul::primitive_desc describe(const Desc& x, const Desc& weight, const Desc& bias, const Desc& y,
                                       const dnnl::primitive_attr& attributes) {
@@ -64,21 +56,19 @@ dnnl::matmul::primitive_desc describe(const Desc& x, const Desc& weight, const D
 /// The number of rows for which oneDNN is asked to choose an order. Its choice depends on k and n.
 constexpr int64_t kTypicalRows = 64;
 
-const Desc& packedDesc(int64_t k, int64_t n, DType dtype) {
-  thread_local std::map<std::tuple<int64_t, int64_t, DType>, Desc> known;
-  const auto key = std::tuple(k, n, dtype);
+const Desc& packedDesc(int64_t k, int64_t n) {
+  thread_local std::map<std::pair<int64_t, int64_t>, Desc> known;
+  const auto key = std::pair(k, n);
   const auto found = known.find(key);
   if (found != known.end()) return found->second;
-  const Types types = typesOf(dtype);
-  const Desc any({k, n}, types.weight, memory::format_tag::any);
-  const auto chosen = describe(rowMajor(kTypicalRows, k, types.x), any, Desc(), rowMajor(kTypicalRows, n, types.y), {});
+  const Desc any({k, n}, Type::f32, memory::format_tag::any);
+  const auto chosen = describe(rowMajor(kTypicalRows, k), any, Desc(), rowMajor(kTypicalRows, n), {});
   return known.emplace(key, chosen.weights_desc()).first->second;
 }
 
 /// oneDNN's order of packed f32 matrices as Panels; nullopt when arrangeInPanels cannot produce that order.
-std::optional<Panels> panelsOf(int64_t k, int64_t n, DType held) {
-  if (held != DType::f32) return std::nullopt;
-  const Desc& desc = packedDesc(k, n, held);
+std::optional<Panels> panelsOf(int64_t k, int64_t n) {
+  const Desc& desc = packedDesc(k, n);
 #if DNNL_VERSION_MAJOR >= 3
   if (desc.get_format_kind() != memory::format_kind::blocked) return std::nullopt;
   const auto blocks = desc.get_inner_blks(), of = desc.get_inner_idxs(), steps = desc.get_strides(),
@@ -103,7 +93,6 @@ std::optional<Panels> panelsOf(int64_t k, int64_t n, DType held) {
 
 struct Key {
   int64_t m, k, n;
-  DType dtype;
   bool bias, residual;
   Activation activation;
   bool operator==(const Key&) const = default;
@@ -111,7 +100,7 @@ struct Key {
 
 struct KeyHash {
   size_t operator()(const Key& key) const {
-    const int64_t flags = (int64_t{key.bias} * 2 + int64_t{key.residual}) * 8 + static_cast<int64_t>(key.dtype);
+    const int64_t flags = int64_t{key.bias} * 2 + int64_t{key.residual};
     size_t hash = 0;
     for (const int64_t part : {key.m, key.k, key.n, flags, static_cast<int64_t>(key.activation)})
       hash = hash * 1000003 + static_cast<size_t>(part);
@@ -133,10 +122,8 @@ dnnl::algorithm algorithmOf(Activation activation) {
 }
 
 Product make(const Key& key) {
-  const Types types = typesOf(key.dtype);
-  const Desc x = rowMajor(key.m, key.k, types.x), y = rowMajor(key.m, key.n, types.y);
-  const Desc weight = packedDesc(key.k, key.n, key.dtype);
-  const Desc bias = key.bias ? rowMajor(1, key.n, Type::f32) : Desc();
+  const Desc x = rowMajor(key.m, key.k), y = rowMajor(key.m, key.n), weight = packedDesc(key.k, key.n);
+  const Desc bias = key.bias ? rowMajor(1, key.n) : Desc();
   dnnl::post_ops after;
   if (key.activation != Activation::none) {
     const auto algorithm = algorithmOf(key.activation);
@@ -173,13 +160,11 @@ Product& productOf(const Key& key) {
   return known.emplace(key, make(key)).first->second;
 }
 
-void multiply(int64_t m, int64_t k, int64_t n, const void* x, const PackedMatrix& matrix, const Epilogue& epilogue,
-              void* y) {
+void multiply(int64_t m, int64_t k, int64_t n, const float* x, const void* packed, const Epilogue& epilogue, float* y) {
   const auto handle = [](const void* data) { return const_cast<void*>(data); };
-  Product& product =
-      productOf({m, k, n, matrix.dtype, epilogue.bias != nullptr, epilogue.residual != nullptr, epilogue.activation});
+  Product& product = productOf({m, k, n, epilogue.bias != nullptr, epilogue.residual != nullptr, epilogue.activation});
   product.x.set_data_handle(handle(x));
-  product.weight.set_data_handle(handle(matrix.values));
+  product.weight.set_data_handle(handle(packed));
   product.y.set_data_handle(y);
   std::unordered_map<int, memory> arguments = {
       {DNNL_ARG_SRC, product.x}, {DNNL_ARG_WEIGHTS, product.weight}, {DNNL_ARG_DST, product.y}};
@@ -194,30 +179,6 @@ void multiply(int64_t m, int64_t k, int64_t n, const void* x, const PackedMatrix
   prepareForBusErrors();
   product.primitive.execute(stream(), arguments);
   stream().wait();
-}
-
-/// Rows per product, so few that their 32-bit results are still in the cache when they are scaled.
-constexpr int64_t kQuantizedRows = 256;
-
-void multiplyQuantized(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,
-                       const Epilogue& epilogue, float* y) {
-  const int64_t rows = std::min(m, kQuantizedRows);
-  Scratch steps((rows * k + 3) / 4), scales(rows), sums(rows * n);
-  auto* bytes = reinterpret_cast<uint8_t*>(steps.data());
-  auto* totals = reinterpret_cast<int32_t*>(sums.data());
-  for (int64_t first = 0; first < m; first += rows) {
-    const int64_t count = std::min(rows, m - first);
-    parallelFor(count, std::max<int64_t>(1, 16384 / k), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        scales[i] = quantizeRow(x + (first + i) * k, matrix.rowFactor, k, bytes + i * k);
-    });
-    multiply(count, k, n, bytes, {DType::i8, matrix.values}, {}, totals);
-    parallelFor(count, std::max<int64_t>(1, 16384 / n), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        dequantizeRow(totals + i * n, n, scales[i], matrix.scale, matrix.columnSum, epilogue.at(first + i, 0, n),
-                      y + (first + i) * n);
-    });
-  }
 }
 
 template <typename Body>
@@ -251,11 +212,11 @@ void multiplyNarrow(int64_t m, int64_t k, int64_t n, const float* x, const Packe
   }
   const NarrowMatrix narrow{matrix.dtype, matrix.values, matrix.scale};
   std::optional<Panels> panels;
-  if (k > 0 && m >= manyRows(k * n)) panels = panelsOf(k, n, DType::f32);
+  if (k > 0 && m >= manyRows(k * n)) panels = panelsOf(k, n);
   if (panels) {
     const Scratch widened(panels->values(n));
     widenPanels(k, n, narrow, *panels, widened);
-    return multiply(m, k, n, x, {DType::f32, widened.data()}, epilogue, y);
+    return multiply(m, k, n, x, widened.data(), epilogue, y);
   }
   const int64_t width = narrowPanels(k).width, count = (n + width - 1) / width;
   parallelFor(count, std::max<int64_t>(1, kGrain / (width * m * std::max<int64_t>(1, k))),
@@ -268,10 +229,7 @@ bool supports(int isa) { return (static_cast<int>(dnnl_get_effective_cpu_isa()) 
 
 }  // namespace
 
-bool hasProducts(DType dtype) {
-  static const bool bf16 = supports(dnnl_cpu_isa_avx512_core_bf16), i8 = supports(dnnl_cpu_isa_avx512_core_vnni);
-  return dtype == DType::bf16 ? bf16 : dtype != DType::i8 || i8;
-}
+bool hasProducts(DType dtype) { return dtype == DType::f32 || hasDotProducts(dtype); }
 
 DType packedDType(DType wanted) {
   return hasProducts(wanted) || supports(dnnl_cpu_isa_avx512_core) ? wanted : DType::f32;
@@ -282,9 +240,10 @@ int64_t packedSize(int64_t k, int64_t n, DType dtype) {
   if (checkedProduct(k, n) > kMostElements)
     fail("INVALID_SHAPE", "A matrix of [", k, ", ", n, "] is too large; ", kMostElements, " values are the most.");
   if (!hasProducts(dtype)) return narrowPanels(k).values(n);
+  if (dtype != DType::f32) return DotPanels{k, dtype}.bytes(n) / static_cast<int64_t>(sizeOf(dtype));
   size_t bytes = 0;
-  guarded([&] { bytes = packedDesc(k, n, dtype).get_size(); });
-  return static_cast<int64_t>((bytes + sizeOf(dtype) - 1) / sizeOf(dtype));
+  guarded([&] { bytes = packedDesc(k, n).get_size(); });
+  return static_cast<int64_t>((bytes + sizeof(float) - 1) / sizeof(float));
 }
 
 void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const void* values, void* packed) {
@@ -293,9 +252,16 @@ void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const voi
     arrangeInPanels({1, k, n, transposed, dtype, values}, narrowPanels(k), dtype, false, packed);
     return;
   }
+  if (dtype != DType::f32) {
+    constexpr int64_t kWidth = DotPanels::kColumns;
+    parallelFor((n + kWidth - 1) / kWidth, std::max<int64_t>(1, 16384 / (k * kWidth)), [&](int64_t begin, int64_t end) {
+      arrangePanels({values, transposed, transposed ? k : n}, {k, dtype}, n, begin * kWidth, end * kWidth, packed);
+    });
+    return;
+  }
   guarded([&] {
-    const Desc stored({k, n}, typesOf(dtype).weight, transposed ? memory::format_tag::ba : memory::format_tag::ab);
-    memory from(stored, engine(), const_cast<void*>(values)), to(packedDesc(k, n, dtype), engine(), packed);
+    const Desc stored({k, n}, Type::f32, transposed ? memory::format_tag::ba : memory::format_tag::ab);
+    memory from(stored, engine(), const_cast<void*>(values)), to(packedDesc(k, n), engine(), packed);
     prepareForBusErrors();
     dnnl::reorder(from, to).execute(stream(), from, to);
     stream().wait();
@@ -351,7 +317,7 @@ bool packMatrices(const PlainMatrices& matrices, DType wanted, bool checked, voi
   // arrangeInPanels takes the cases that oneDNN's reorder needs several passes for, or does slowly.
   const bool isPlain = matrices.dtype == DType::f32 && wanted != DType::bf16;
   std::optional<Panels> panels;
-  if (!(isPlain && matrices.transposed)) guarded([&] { panels = panelsOf(k, n, held); });
+  if (held == DType::f32 && !(isPlain && matrices.transposed)) guarded([&] { panels = panelsOf(k, n); });
   if (held == DType::bf16 && !hasProducts(held)) panels = narrowPanels(k);
   if (panels) return arrangeInPanels(matrices, *panels, held, wanted == DType::bf16, packed) || !checked;
   const int64_t bytes = packedSize(k, n, held) * static_cast<int64_t>(sizeOf(held));
@@ -378,12 +344,9 @@ void packedProduct(int64_t m, int64_t k, int64_t n, const float* x, const Packed
   }
   guarded([&] {
     if (!hasProducts(matrix.dtype)) return multiplyNarrow(m, k, n, x, matrix, epilogue, y);
-    if (matrix.dtype == DType::f32) return multiply(m, k, n, x, matrix, epilogue, y);
-    if (matrix.dtype == DType::i8) return multiplyQuantized(m, k, n, x, matrix, epilogue, y);
-    Scratch rounded((m * k + 1) / 2);
-    auto* halves = reinterpret_cast<uint16_t*>(rounded.data());
-    parallelFor(m * k, 16384, [&](int64_t begin, int64_t end) { toBf16(x + begin, halves + begin, end - begin); });
-    multiply(m, k, n, halves, matrix, epilogue, y);
+    if (matrix.dtype == DType::f32) return multiply(m, k, n, x, matrix.values, epilogue, y);
+    dotProduct(m, k, n, x, {matrix.dtype, matrix.values, matrix.scale, matrix.columnSum, matrix.rowFactor}, epilogue,
+               y);
   });
 }
 

@@ -1,6 +1,7 @@
 #include "native/math/quantize.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <iterator>
@@ -24,25 +25,18 @@ inline float larger(float magnitude, float known) {
   return magnitude > known || magnitude != magnitude ? magnitude : known;
 }
 
-/// Of x times `factor`.
+/// Of x times `factor`. Magnitudes are compared by their bits, in which NaN is above all numbers.
 HINT_CLONES float largestMagnitude(const float* x, const float* factor, int64_t count) {
-  constexpr int64_t kLanes = 16;
-  float lanes[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (int64_t lane = 0; lane < kLanes; ++lane)
-      lanes[lane] = larger(std::fabs(x[i + lane] * factor[i + lane]), lanes[lane]);
-  float largest = 0.0f;
-  for (const float lane : lanes) largest = larger(lane, largest);
-  for (; i < count; ++i) largest = larger(std::fabs(x[i] * factor[i]), largest);
-  return largest;
+  uint32_t largest = 0;
+  for (int64_t i = 0; i < count; ++i)
+    largest = std::max(largest, std::bit_cast<uint32_t>(x[i] * factor[i]) & 0x7fffffffu);
+  return std::bit_cast<float>(largest);
 }
 
 HINT_CLONES void roundRow(const float* x, const float* factor, int64_t count, float inverse, uint8_t* steps) {
-  for (int64_t i = 0; i < count; ++i) {
-    const float shifted = x[i] * factor[i] * inverse + kRounder;
-    steps[i] = static_cast<uint8_t>(static_cast<int32_t>(shifted - kRounder) + kZero);
-  }
+  // The lowest bits of a number that was shifted by kRounder are those of the integer.
+  for (int64_t i = 0; i < count; ++i)
+    steps[i] = static_cast<uint8_t>(std::bit_cast<uint32_t>(x[i] * factor[i] * inverse + kRounder) + kZero);
 }
 
 HINT_CLONES void scaleRow(const int32_t* totals, int64_t n, float step, const float* scale, const float* columnSum,

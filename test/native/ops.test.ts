@@ -8,6 +8,9 @@ import { opTable } from '../../src/tensor/device.js';
 const run = promisify(execFile);
 const folder = resolve(import.meta.dirname, '../../build/native/tests');
 const opTests = join(folder, 'hint_op_tests');
+const runtimeTests = join(folder, 'hint_runtime_tests');
+/** The ops that multiply matrices, by kernels of their own for each kind of processor. */
+const PRODUCTS = ['linear', 'grouped_linear', 'packed_linear', 'pack_weight', 'cross_entropy'];
 
 interface Case {
   op: string;
@@ -41,7 +44,22 @@ describe('native ops', () => {
   );
 
   it('the runtime frees, orders, fails and replays as it should', async () => {
-    const { stdout } = await run(join(folder, 'hint_runtime_tests'), [], { maxBuffer: 1 << 26 });
+    const { stdout } = await run(runtimeTests, [], { maxBuffer: 1 << 26 });
     expect(stdout).not.toMatch(/FAIL/);
   }, 300_000);
+
+  it.each(['AVX512_CORE_BF16', 'AVX2'])(
+    'products agree with their references where instructions end with %s, or before',
+    async (isa) => {
+      const env = { ...process.env, ONEDNN_MAX_CPU_ISA: isa };
+      const ops = PRODUCTS.flatMap((op) => ['--op', op]);
+      const [values, edges] = await Promise.all([
+        run(opTests, ops, { env, maxBuffer: 1 << 26 }),
+        run(runtimeTests, [], { env, maxBuffer: 1 << 26 }),
+      ]);
+      expect(values.stdout).toMatch(/^0 of \d+ op cases failed/m);
+      expect(edges.stdout).toMatch(/^0 of \d+ tests failed/m);
+    },
+    120_000,
+  );
 });

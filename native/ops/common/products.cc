@@ -1,6 +1,5 @@
 #include "native/ops/common/products.h"
 
-#include "native/math/skinny_gemm.h"
 #include "native/ops/common/elementwise.h"
 #include "native/runtime/cpu/simulated_rounding.h"
 #include "native/runtime/cpu/widened_call.h"
@@ -13,8 +12,8 @@ constexpr int64_t kAtOnce = 512;
 
 }  // namespace
 
-bool multipliesAsStored(const Call& call, int64_t rows) {
-  return !hasBf16(call) || (rows > kSkinnyRows && multipliesBf16() && !isRoundingSimulated());
+bool multipliesAsStored(const Call& call) {
+  return !hasBf16(call) || (multipliesBf16() && !isRoundingSimulated());
 }
 
 void storeValues(const Tensor& tensor, int64_t offset, float beta, const float* values, int64_t count) {

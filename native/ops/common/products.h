@@ -14,10 +14,8 @@
 namespace hint {
 
 /// Whether a kernel may multiply the bf16 tensors of a call as they are; otherwise it goes through f32 copies
-/// (runtime/cpu/widened_call.h). Simulated rounding does, because it measures what f32 kernels compute. So do few
-/// `rows` of a forward pass (math/skinny_gemm.h): in which order oneDNN sums a bf16 product depends on their number,
-/// and what is decoded alone has to be what is decoded beside others.
-bool multipliesAsStored(const Call& call, int64_t rows = INT64_MAX);
+/// (runtime/cpu/widened_call.h). Simulated rounding does, because it measures what f32 kernels compute.
+bool multipliesAsStored(const Call& call);
 
 /// Rows of `columns` sums that stay in the cache, at least as many as keep a product fast.
 inline int64_t rowsPerBlock(int64_t columns) {

@@ -44,7 +44,7 @@ void zeroOtherSlots(const Shape& shape, const Tensor& gradient, float beta, int6
 }  // namespace
 
 void forward(Call& call) {
-  if (!multipliesAsStored(call, call.dim("rows"))) return runWidened(call, forward);
+  if (!multipliesAsStored(call)) return runWidened(call, forward);
   const Shape shape(call);
   const int64_t dIn = shape.dIn, dOut = shape.dOut;
   const auto alpha = static_cast<float>(call.number("alpha"));

@@ -11,7 +11,7 @@
 namespace hint::linear {
 
 void forward(Call& call) {
-  if (!multipliesAsStored(call, call.dim("rows"))) return runWidened(call, forward);
+  if (!multipliesAsStored(call)) return runWidened(call, forward);
   const int64_t rows = call.dim("rows"), dIn = call.dim("dIn"), dOut = call.dim("dOut");
   const auto alpha = static_cast<float>(call.number("alpha"));
   const Activation activation = activationOf(call);

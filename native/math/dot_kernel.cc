@@ -1,0 +1,201 @@
+#include "native/math/dot_kernel.h"
+
+#include <dnnl.h>
+
+#include "native/core/error.h"
+#include "native/math/bf16.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define HINT_INLINE inline __attribute__((always_inline))
+#define HINT_TILES __attribute__((target("amx-tile,amx-int8,amx-bf16")))
+#define HINT_HALVES __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
+#define HINT_BYTES __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
+#endif
+
+namespace hint {
+
+#if defined(__x86_64__)
+
+namespace {
+
+constexpr int64_t kColumns = DotPanels::kColumns, kStepBytes = DotPanels::kStepBytes, kGroups = DotPanels::kGroups;
+/// Bytes of one group and of one step of a panel.
+constexpr int64_t kPanelRow = kColumns * DotPanels::kGroupBytes, kPanelStep = kGroups * kPanelRow;
+
+/// What LDTILECFG reads: eight tiles of sixteen rows of 64 bytes.
+struct alignas(64) TileSettings {
+  uint8_t palette = 1, startRow = 0, reserved[14] = {};
+  uint16_t rowBytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+HINT_TILES void takeTiles() {
+  static constexpr TileSettings settings;
+  _tile_loadconfig(&settings);
+}
+
+HINT_TILES void releaseTiles() { _tile_release(); }
+
+// Tiles 0 to 3 hold sums, 4 and 5 left rows, 6 and 7 the panel.
+#define HINT_MULTIPLY_TILES(name, dotProduct)                                                              \
+  HINT_TILES void name(const DotRows& left, const void* panel, int64_t steps, void* sums, int64_t width) { \
+    const auto* a = static_cast<const char*>(left.values);                                                 \
+    const auto* b = static_cast<const char*>(panel);                                                       \
+    auto* c = static_cast<char*>(sums);                                                                    \
+    const int64_t rowBytes = left.rowBytes, sumBytes = width * 4;                                          \
+    _tile_zero(0);                                                                                         \
+    _tile_zero(1);                                                                                         \
+    if (left.rows <= kDotRowsRead) {                                                                       \
+      for (int64_t step = 0; step < steps; ++step, a += kStepBytes, b += kPanelStep) {                     \
+        _tile_loadd(4, a, rowBytes);                                                                       \
+        _tile_loadd(6, b, kPanelRow);                                                                      \
+        dotProduct(0, 4, 6);                                                                               \
+        _tile_loadd(7, b + 64, kPanelRow);                                                                 \
+        dotProduct(1, 4, 7);                                                                               \
+      }                                                                                                    \
+    } else {                                                                                               \
+      const int64_t below = kDotRowsRead * rowBytes;                                                       \
+      _tile_zero(2);                                                                                       \
+      _tile_zero(3);                                                                                       \
+      for (int64_t step = 0; step < steps; ++step, a += kStepBytes, b += kPanelStep) {                     \
+        _tile_loadd(6, b, kPanelRow);                                                                      \
+        _tile_loadd(4, a, rowBytes);                                                                       \
+        dotProduct(0, 4, 6);                                                                               \
+        _tile_loadd(5, a + below, rowBytes);                                                               \
+        dotProduct(2, 5, 6);                                                                               \
+        _tile_loadd(7, b + 64, kPanelRow);                                                                 \
+        dotProduct(1, 4, 7);                                                                               \
+        dotProduct(3, 5, 7);                                                                               \
+      }                                                                                                    \
+      _tile_stored(2, c + kDotRowsRead * sumBytes, sumBytes);                                              \
+      _tile_stored(3, c + kDotRowsRead * sumBytes + 64, sumBytes);                                         \
+    }                                                                                                      \
+    _tile_stored(0, c, sumBytes);                                                                          \
+    _tile_stored(1, c + 64, sumBytes);                                                                     \
+  }
+
+HINT_MULTIPLY_TILES(multiplyHalfTiles, _tile_dpbf16ps)
+HINT_MULTIPLY_TILES(multiplyByteTiles, _tile_dpbusd)
+
+#undef HINT_MULTIPLY_TILES
+
+struct Halves {
+  using Sum = __m512;
+  static HINT_HALVES HINT_INLINE Sum zero() { return _mm512_setzero_ps(); }
+  static HINT_HALVES HINT_INLINE void store(void* to, Sum sum) { _mm512_storeu_ps(to, sum); }
+  static HINT_HALVES HINT_INLINE Sum add(Sum sum, __m512i left, __m512i right) {
+    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(left), reinterpret_cast<__m512bh>(right));
+  }
+};
+
+struct Bytes {
+  using Sum = __m512i;
+  static HINT_BYTES HINT_INLINE Sum zero() { return _mm512_setzero_si512(); }
+  static HINT_BYTES HINT_INLINE void store(void* to, Sum sum) { _mm512_storeu_si512(to, sum); }
+  static HINT_BYTES HINT_INLINE Sum add(Sum sum, __m512i left, __m512i right) {
+    return _mm512_dpbusd_epi32(sum, left, right);
+  }
+};
+
+// A template cannot have an attribute that depends on its argument, so the body is written once for both targets.
+#define HINT_MULTIPLY_VECTORS(name, Values, TARGET)                                                              \
+  template <int Rows>                                                                                            \
+  TARGET HINT_INLINE void name##Rows(const char* a, int64_t rowBytes, const char* b, int64_t groups, char* sums, \
+                                     int64_t sumBytes) {                                                         \
+    Values::Sum low[Rows], high[Rows];                                                                           \
+    _Pragma("GCC unroll 8") for (int r = 0; r < Rows; ++r) low[r] = high[r] = Values::zero();                    \
+    for (int64_t group = 0; group < groups; ++group, a += DotPanels::kGroupBytes, b += kPanelRow) {              \
+      const __m512i first = _mm512_loadu_si512(b), second = _mm512_loadu_si512(b + 64);                          \
+      _Pragma("GCC unroll 8") for (int r = 0; r < Rows; ++r) {                                                   \
+        int32_t four;                                                                                            \
+        __builtin_memcpy(&four, a + r * rowBytes, sizeof(four));                                                 \
+        const __m512i left = _mm512_set1_epi32(four);                                                            \
+        low[r] = Values::add(low[r], left, first);                                                               \
+        high[r] = Values::add(high[r], left, second);                                                            \
+      }                                                                                                          \
+    }                                                                                                            \
+    _Pragma("GCC unroll 8") for (int r = 0; r < Rows; ++r) {                                                     \
+      Values::store(sums + r * sumBytes, low[r]);                                                                \
+      Values::store(sums + r * sumBytes + 64, high[r]);                                                          \
+    }                                                                                                            \
+  }                                                                                                              \
+  TARGET void name(const DotRows& left, const void* panel, int64_t steps, void* sums, int64_t width) {           \
+    const auto* a = static_cast<const char*>(left.values);                                                       \
+    const auto* b = static_cast<const char*>(panel);                                                             \
+    auto* c = static_cast<char*>(sums);                                                                          \
+    const int64_t rowBytes = left.rowBytes, sumBytes = width * 4, groups = steps * kGroups;                      \
+    int64_t row = 0;                                                                                             \
+    const auto next = [&](int64_t rows) {                                                                        \
+      row += rows;                                                                                               \
+      a += rows * rowBytes;                                                                                      \
+      c += rows * sumBytes;                                                                                      \
+    };                                                                                                           \
+    for (; row + 8 <= left.rows; next(8)) name##Rows<8>(a, rowBytes, b, groups, c, sumBytes);                    \
+    for (; row + 4 <= left.rows; next(4)) name##Rows<4>(a, rowBytes, b, groups, c, sumBytes);                    \
+    for (; row < left.rows; next(1)) name##Rows<1>(a, rowBytes, b, groups, c, sumBytes);                         \
+  }
+
+HINT_MULTIPLY_VECTORS(multiplyHalfVectors, Halves, HINT_HALVES)
+HINT_MULTIPLY_VECTORS(multiplyByteVectors, Bytes, HINT_BYTES)
+
+#undef HINT_MULTIPLY_VECTORS
+
+bool supports(int isa) { return (static_cast<int>(dnnl_get_effective_cpu_isa()) & isa) == isa; }
+
+/// Linux gives a process the tiles' registers when it asks, which every thread has then.
+bool hasTiles() {
+  static const bool has = [] {
+    constexpr long kRequestFeature = 0x1023, kTileData = 18;
+    return supports(dnnl_cpu_isa_avx512_core_amx) && syscall(SYS_arch_prctl, kRequestFeature, kTileData) == 0;
+  }();
+  return has;
+}
+
+}  // namespace
+
+DotKernel::DotKernel(DType dtype) : usesTiles_(hasTiles()) {
+  const bool isHalf = dtype == DType::bf16;
+  if (!usesTiles_) {
+    multiply_ = isHalf ? multiplyHalfVectors : multiplyByteVectors;
+    return;
+  }
+  multiply_ = isHalf ? multiplyHalfTiles : multiplyByteTiles;
+  takeTiles();
+}
+
+DotKernel::~DotKernel() {
+  if (usesTiles_) releaseTiles();
+}
+
+HINT_HALVES void roundToHalves(const float* x, int64_t count, uint16_t* to) {
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16)
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i),
+                        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_loadu_ps(x + i))));
+  toBf16(x + i, to + i, count - i);
+}
+
+bool hasDotProducts(DType dtype) {
+  static const bool halves = supports(dnnl_cpu_isa_avx512_core_bf16), bytes = supports(dnnl_cpu_isa_avx512_core_vnni);
+  return dtype == DType::bf16 ? halves : dtype == DType::i8 && bytes;
+}
+
+#else
+
+DotKernel::DotKernel(DType) : multiply_(nullptr), usesTiles_(false) {
+  fail("INTERNAL", "This processor has no dot products that the engine knows.");
+}
+
+DotKernel::~DotKernel() = default;
+
+void roundToHalves(const float* x, int64_t count, uint16_t* to) { toBf16(x, to, count); }
+
+bool hasDotProducts(DType) { return false; }
+
+#endif
+
+}  // namespace hint

@@ -1,0 +1,245 @@
+#include "native/math/dot_product.h"
+
+#include <algorithm>
+
+#include "native/math/dot_kernel.h"
+#include "native/math/dot_packing.h"
+#include "native/math/quantize.h"
+#include "native/runtime/parallel.h"
+#include "native/runtime/scratch.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace hint {
+namespace {
+
+/// Panels whose sums are finished together: enough columns for the passes of an epilogue, and few enough that the sums
+/// of a tile stay in the nearest cache.
+constexpr int64_t kPanelsAtOnce = 4, kColumnsAtOnce = kPanelsAtOnce * DotPanels::kColumns;
+/// Left rows that are prepared at a time take at most so many bytes, which the next cache keeps beside some panels.
+constexpr int64_t kLeftBytes = 1 << 20;
+/// Tiles of rows in a block: enough that a matrix is read seldom, and few enough that threads end together.
+constexpr int64_t kFewestTiles = 4, kMostTiles = 16;
+
+int64_t blocksOf(int64_t count, int64_t size) { return (count + size - 1) / size; }
+
+/// Scratch memory for `count` rows of a left factor and what a kernel reads behind them.
+class LeftRows {
+ public:
+  LeftRows(int64_t count, int64_t rowBytes)
+      : rowBytes_(rowBytes), memory_(blocksOf(count, kDotRowsRead) * kDotRowsRead * rowBytes / 4) {}
+
+  char* row(int64_t index) const { return reinterpret_cast<char*>(memory_.data()) + index * rowBytes_; }
+
+ private:
+  int64_t rowBytes_;
+  Scratch memory_;
+};
+
+/// Rows and columns of a result.
+struct Block {
+  int64_t firstRow, lastRow, firstColumn, lastColumn;
+};
+
+/// How rows and columns of a result are shared by threads.
+struct Grid {
+  int64_t rows, rowBlocks, columns, columnBlocks;
+
+  int64_t size() const { return rowBlocks * columnBlocks; }
+  Block block(int64_t index) const {
+    const int64_t tiles = blocksOf(rows, kDotRows), panels = blocksOf(columns, DotPanels::kColumns);
+    const int64_t across = index / columnBlocks, along = index % columnBlocks;
+    return {tiles * across / rowBlocks * kDotRows, std::min(rows, tiles * (across + 1) / rowBlocks * kDotRows),
+            panels * along / columnBlocks * DotPanels::kColumns,
+            std::min(columns, panels * (along + 1) / columnBlocks * DotPanels::kColumns)};
+  }
+};
+
+/// Blocks of rows, each of which reads the whole matrix, where there are enough for all threads; else blocks of columns
+/// too, which each read all rows.
+Grid gridOf(int64_t m, int64_t n, int64_t rowBytes) {
+  const int64_t tiles = blocksOf(m, kDotRows), panels = blocksOf(n, DotPanels::kColumns), threads = threadCount();
+  const int64_t most = std::clamp(kLeftBytes / (rowBytes * kDotRows), kFewestTiles, kMostTiles);
+  Grid grid{m, blocksOf(tiles, most), n, 1};
+  if (threads == 1) return grid;
+  if (tiles >= threads * kFewestTiles) {
+    grid.rowBlocks = blocksOf(grid.rowBlocks, threads) * threads;
+  } else {
+    const int64_t blocks = blocksOf(2 * threads, grid.rowBlocks);
+    grid.columnBlocks = std::max<int64_t>(1, std::min(panels, blocks));
+  }
+  return grid;
+}
+
+/// Asks for what will be read or written of `rows` rows of a matrix of `distance` columns, from a panel's first column
+/// on: the lines arrive while the panel is multiplied.
+void prefetchTile(const float* values, int64_t rows, int64_t distance, bool isWritten) {
+  constexpr int64_t kLine = 64 / sizeof(float);
+  for (int64_t row = 0; row < rows; ++row, values += distance)
+    for (int64_t at = 0; at < DotPanels::kColumns; at += kLine)
+      isWritten ? __builtin_prefetch(values + at, 1) : __builtin_prefetch(values + at, 0);
+}
+
+/// Calls finish(row, rows, column, columns, sums) for each tile of a block's sums, which are kColumnsAtOnce apart, and
+/// expect(row, rows, column) before a panel of it is multiplied. `left` is the block's first row, `matrix` the first
+/// panel of column 0.
+template <typename Expect, typename Finish>
+void multiplyTiles(const DotPanels& panels, const void* matrix, const char* left, const Block& block,
+                   const Expect& expect, const Finish& finish) {
+  const DotKernel kernel(panels.dtype);
+  alignas(64) float sums[kDotRows * kColumnsAtOnce];
+  const int64_t steps = panels.steps(), rowBytes = dotRowBytes(steps), panelBytes = panels.panelBytes();
+  for (int64_t column = block.firstColumn; column < block.lastColumn; column += kColumnsAtOnce) {
+    const int64_t columns = std::min(kColumnsAtOnce, block.lastColumn - column);
+    const char* panel = static_cast<const char*>(matrix) + column / DotPanels::kColumns * panelBytes;
+    for (int64_t row = block.firstRow; row < block.lastRow; row += kDotRows) {
+      const DotRows rows{left + (row - block.firstRow) * rowBytes, rowBytes, std::min(kDotRows, block.lastRow - row)};
+      for (int64_t at = 0; at < columns; at += DotPanels::kColumns) {
+        expect(row, rows.rows, column + at);
+        kernel.multiply(rows, panel + at / DotPanels::kColumns * panelBytes, steps, sums + at, kColumnsAtOnce);
+      }
+      finish(row, rows.rows, column, columns, sums);
+    }
+  }
+}
+
+void copyRow(const float* from, int64_t count, float* to) { std::copy_n(from, count, to); }
+
+/// Results of so many values are written past the caches: they would not stay there until they are read, and reading
+/// their lines before writing them takes as long again. `to` is aligned to 16 bytes, `count` a multiple of 4.
+constexpr int64_t kStreamedValues = int64_t{1} << 21;
+
+void streamRow(const float* from, int64_t count, float* to) {
+#if defined(__x86_64__)
+  for (int64_t i = 0; i < count; i += 4) _mm_stream_ps(to + i, _mm_load_ps(from + i));
+#else
+  copyRow(from, count, to);
+#endif
+}
+
+/// Makes what streamRow wrote visible to other threads in order.
+void endStream() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
+
+/// Rows between one that is converted and one that is asked for.
+constexpr int64_t kRowsAhead = 2;
+
+/// Rounds or quantises rows [first, last) of x; `to` and `steps` begin with row `first`.
+void prepareRows(const float* x, int64_t first, int64_t last, int64_t k, const DotMatrix& matrix, int64_t rowBytes,
+                 char* to, float* steps) {
+  for (int64_t row = first; row < last; ++row, to += rowBytes) {
+    // The lines of a later row arrive while this one is converted.
+    if (row + kRowsAhead < last)
+      for (int64_t i = 0; i < k; i += 16) __builtin_prefetch(x + (row + kRowsAhead) * k + i);
+    if (matrix.dtype == DType::bf16)
+      roundToHalves(x + row * k, k, reinterpret_cast<uint16_t*>(to));
+    else
+      steps[row - first] = quantizeRow(x + row * k, matrix.rowFactor, k, reinterpret_cast<uint8_t*>(to));
+  }
+}
+
+HINT_CLONES void storeRow(float beta, float alpha, const float* sums, int64_t count, float* to) {
+  if (beta == 0.0f)
+    for (int64_t j = 0; j < count; ++j) to[j] = alpha * sums[j];
+  else
+    for (int64_t j = 0; j < count; ++j) to[j] = alpha * sums[j] + beta * to[j];
+}
+
+/// Values along k and columns whose panels dotGemm makes at a time.
+constexpr int64_t kAlongAtOnce = 2048, kColumnsOfPanels = 4096;
+
+}  // namespace
+
+void dotProduct(int64_t m, int64_t k, int64_t n, const float* x, const DotMatrix& matrix, const Epilogue& epilogue,
+                float* y) {
+  const DotPanels panels{k, matrix.dtype};
+  const int64_t rowBytes = dotRowBytes(panels.steps()), bytes = k * static_cast<int64_t>(sizeOf(matrix.dtype));
+  const Grid grid = gridOf(m, n, rowBytes);
+  const bool streams = m * n >= kStreamedValues && n % 4 == 0 && reinterpret_cast<uintptr_t>(y) % 16 == 0;
+  const auto multiply = [&](const Block& block, const char* left, const float* steps) {
+    multiplyTiles(
+        panels, matrix.values, left, block,
+        [&](int64_t row, int64_t rows, int64_t column) {
+          if (!streams) prefetchTile(y + row * n + column, rows, n, true);
+          if (epilogue.residual) prefetchTile(epilogue.residual + row * n + column, rows, n, false);
+        },
+        [&](int64_t row, int64_t rows, int64_t column, int64_t columns, float* sums) {
+          alignas(64) float finished[kColumnsAtOnce];
+          for (int64_t i = row; i < row + rows; ++i, sums += kColumnsAtOnce) {
+            float* result = matrix.dtype == DType::i8 ? finished : sums;
+            const Epilogue end = epilogue.at(i, column, n);
+            if (matrix.dtype == DType::i8)
+              dequantizeRow(reinterpret_cast<const int32_t*>(sums), columns, steps[i - block.firstRow],
+                            matrix.scale + column, matrix.columnSum + column, end, result);
+            else
+              finishRow(end, columns, result);
+            (streams ? streamRow : copyRow)(result, columns, y + i * n + column);
+          }
+        });
+    if (streams) endStream();
+  };
+  if (grid.columnBlocks == 1) {
+    parallelItems(grid.rowBlocks, [&](int64_t index) {
+      const Block block = grid.block(index);
+      const int64_t count = block.lastRow - block.firstRow;
+      const LeftRows left(count, rowBytes);
+      const Scratch steps(count);
+      prepareRows(x, block.firstRow, block.lastRow, k, matrix, rowBytes, left.row(0), steps);
+      fillRows(count, bytes, rowBytes, left.row(0));
+      multiply(block, left.row(0), steps);
+    });
+    return;
+  }
+  const LeftRows left(m, rowBytes);
+  const Scratch steps(m);
+  parallelFor(m, std::max<int64_t>(1, 16384 / k), [&](int64_t first, int64_t last) {
+    prepareRows(x, first, last, k, matrix, rowBytes, left.row(first), steps + first);
+  });
+  fillRows(m, bytes, rowBytes, left.row(0));
+  parallelItems(grid.size(), [&](int64_t index) {
+    const Block block = grid.block(index);
+    multiply(block, left.row(block.firstRow), steps + block.firstRow);
+  });
+}
+
+void dotGemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, float alpha, const uint16_t* a,
+             int64_t lda, const uint16_t* b, int64_t ldb, float beta, float* c, int64_t ldc) {
+  for (int64_t at = 0; at < k; at += kAlongAtOnce) {
+    const int64_t along = std::min(kAlongAtOnce, k - at);
+    const float keep = at == 0 ? beta : 1.0f;
+    const DotPanels panels{along, DType::bf16};
+    const int64_t rowBytes = dotRowBytes(panels.steps());
+    const DotSource left{a + (transposeA ? at * lda : at), !transposeA, lda};
+    for (int64_t column = 0; column < n; column += kColumnsOfPanels) {
+      const int64_t columns = std::min(kColumnsOfPanels, n - column);
+      const DotSource right{b + (transposeB ? column * ldb + at : at * ldb + column), transposeB, ldb};
+      const Scratch matrix(panels.bytes(columns) / 4);
+      parallelFor(blocksOf(columns, DotPanels::kColumns), 4, [&](int64_t first, int64_t last) {
+        arrangePanels(right, panels, columns, first * DotPanels::kColumns, last * DotPanels::kColumns, matrix.data());
+      });
+      const Grid grid = gridOf(m, columns, rowBytes);
+      parallelItems(grid.size(), [&](int64_t index) {
+        const Block block = grid.block(index);
+        const int64_t count = block.lastRow - block.firstRow;
+        const LeftRows rows(count, rowBytes);
+        arrangeRows(left, block.firstRow, count, along, rows.row(0));
+        multiplyTiles(
+            panels, matrix.data(), rows.row(0), block,
+            [&](int64_t row, int64_t many, int64_t from) {
+              prefetchTile(c + row * ldc + column + from, many, ldc, true);
+            },
+            [&](int64_t row, int64_t many, int64_t from, int64_t width, const float* sums) {
+              for (int64_t i = row; i < row + many; ++i, sums += kColumnsAtOnce)
+                storeRow(keep, alpha, sums, width, c + i * ldc + column + from);
+            });
+      });
+    }
+  }
+}
+
+}  // namespace hint
