@@ -210,12 +210,11 @@ function exactDType(dtype: ops.WeightDType): ops.WeightDType {
 
 /**
  * What a matrix is packed in by an engine of `dtype`. int8 is for the encoder, where the work is, and for the keys and
- * values made of its output: a decoder whose every step is off by a percent soon says something else. The map that ends
- * a feed-forward block has the largest sums.
+ * values made of its output: a decoder whose every step is off by a percent soon says something else.
  */
 export function matrixDType(name: string, dtype: ops.WeightDType): ops.WeightDType {
   const quantizable = name.startsWith('encoder.') || /\.EncDecAttention\.[kv]\./.test(name);
-  return quantizable && !name.endsWith('.wo.weight') ? dtype : exactDType(dtype);
+  return quantizable ? dtype : exactDType(dtype);
 }
 
 /** What `linear` multiplies by: not norms, generators, which are packed in a form of their own, or tables but a tied head's. */
