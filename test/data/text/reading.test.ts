@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -107,6 +107,10 @@ describe('findTextFiles', () => {
       (await findTextFiles(patterns)).map(({ path }) => path.slice(folder.length + 1));
     expect(await names(folder, join(folder, 'b.jsonl'))).toEqual(['a.json.gz', 'b.jsonl', 'c.txt']);
     expect(await names(join(folder, '*.json*'))).toEqual(['a.json.gz', 'b.jsonl']);
+    await symlink('b.jsonl', join(folder, 'a-link.jsonl'));
+    expect(await names(folder)).toEqual(['a.json.gz', 'b.jsonl', 'c.txt']);
+    expect(await names(join(folder, 'a-link.jsonl'))).toEqual(['a-link.jsonl']);
+    await rm(join(folder, 'a-link.jsonl'));
   });
 
   it('says what is missing or of no known kind', async () => {
