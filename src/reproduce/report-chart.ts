@@ -44,14 +44,16 @@ export function drawReport(report: GridReport, cells: readonly CellOutcome[]): s
     like: column,
     dashed: true,
   }));
-  const isPrinted = printed.some(({ values }) => values.some((value) => value !== undefined));
   return barChart({
     ...text,
     xLabel: '',
     yLabel: `${metric} on unseen tasks`,
     groups,
     // Each setting beside its own printed figure.
-    series: isPrinted ? ours.flatMap((series, i) => [series, printed[i]!]) : ours,
+    series: ours.flatMap((series, i) => {
+      const paper = printed[i]!;
+      return paper.values.some((value) => value !== undefined) ? [series, paper] : [series];
+    }),
   });
 }
 

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -73,6 +73,18 @@ describe('hint reproduce all', () => {
     const { code, stderr } = await reproduce('all', ...given);
     expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
   });
+
+  it.each(['figure3-right.png', 'figure4.md'])(
+    'refuses a %s that is none of its own before anything is run',
+    async (name) => {
+      const output = await mkdtemp(join(folder, 'mine-'));
+      await writeFile(join(output, name), 'mine');
+      const { code, stderr } = await reproduce('all', '--demo', '--output', output);
+      expect([code, stderr]).toEqual([2, expect.stringContaining(name)]);
+      expect(await readdir(output)).toEqual([name]);
+      expect(await readFile(join(output, name), 'utf8')).toBe('mine');
+    },
+  );
 
   it('stopped by a signal, writes the report of what is done', async () => {
     const output = join(folder, 'all');
