@@ -119,10 +119,13 @@ function drawPrompts(
   const groups = [...new Set(prompts.map(({ dataset }) => dataset))];
   if (groups.length === 0) return undefined;
   const models = [...new Set(prompts.map(({ model }) => model))];
+  const printedOn = (model: string, group: string): number | undefined =>
+    figures.find((one) => one.model === model && one.column === group)?.paper[sizeIn(cells, model)];
+  const isPrinted = models.some((model) => groups.some((group) => printedOn(model, group) !== undefined));
   return dotChart({
     ...text,
     width: Math.max(720, 80 + groups.length * 70 * models.length),
-    xLabel: 'data set; a dot is a prompt, a line their mean, a dashed line the mean as printed',
+    xLabel: `data set; a dot is a prompt, a line their mean${isPrinted ? ', a dashed line the mean as printed' : ''}`,
     yLabel: `${metric}, %`,
     groups,
     series: models.map((model) => ({
@@ -130,10 +133,7 @@ function drawPrompts(
       values: groups.map((group) =>
         prompts.filter((one) => one.model === model && one.dataset === group).map(({ accuracy }) => accuracy),
       ),
-      marks: groups.map(
-        (group) =>
-          figures.find((one) => one.model === model && one.column === group)?.paper[sizeIn(cells, model)],
-      ),
+      marks: groups.map((group) => printedOn(model, group)),
     })),
   });
 }

@@ -45,6 +45,10 @@ describe('hint reproduce figure4', () => {
     expect([training.code, training.stderr]).toEqual([2, expect.stringContaining('--steps does not apply to figure4')]); // prettier-ignore
     const grid = await reproduce('table1', '--demo', '--rounds', '3');
     expect([grid.code, grid.stderr]).toEqual([2, expect.stringContaining('--rounds belongs to figure4')]);
+    const decoder = await reproduce('table2', '--demo', '--gpt2', 'x');
+    expect([decoder.code, decoder.stderr]).toEqual([2, expect.stringContaining('--gpt2 is about decoder-only rows')]); // prettier-ignore
+    const words = await reproduce('table1', '--demo', '--tokenizer', 'x');
+    expect([words.code, words.stderr]).toEqual([2, expect.stringContaining('--demo has one of its own')]);
   });
 });
 
@@ -58,7 +62,10 @@ describe('hint reproduce of tables of P3', () => {
     expect(report.scope).toMatchObject({
       data: "the demo's procedural prompts",
       steps: '2 steps, no pretraining',
+      evaluation: '1 instance of each prompt of unseen tasks',
     });
+    // The demo's data sets have no printed means.
+    expect(await readFile(join(folder, 'p3/figure5.svg'), 'utf8')).not.toContain('as printed');
   });
 });
 

@@ -41,7 +41,8 @@ const DOCUMENTS = choice('line', 'file');
  *
  * @param documents what a document of a .txt file is: a line of it, or the whole file
  * @returns each file once, also where links give it several names, in the order of their paths
- * @throws HintError `NOT_FOUND` for a path or pattern that matches nothing, `INVALID_DATA` for a file of another kind
+ * @throws HintError `NOT_FOUND` for a path or pattern that matches nothing, `INVALID_DATA` for a file of another kind,
+ *   `INVALID_FILE` for a pipe or a device
  */
 export async function findTextFiles(
   patterns: readonly string[],
@@ -84,6 +85,11 @@ async function expand(pattern: string): Promise<string[]> {
     if (texts.length > 0) return texts;
     throw new HintError('NOT_FOUND', `${pattern} holds no text file; text files end in ${ENDINGS_SHOWN}.`);
   }
+  if (entry)
+    throw new HintError(
+      'INVALID_FILE',
+      `${pattern} is a pipe or a device, and text is read more than once; copy what it gives into a file, and give that.`,
+    );
   const matches = isDynamicPattern(pattern) ? await glob(pattern, options) : [];
   if (matches.length > 0) return matches;
   throw new HintError(

@@ -115,6 +115,7 @@ describe('findTextFiles', () => {
 
   it('says what is missing or of no known kind', async () => {
     await expect(findTextFiles([join(folder, 'none.jsonl')])).rejects.toThrow(/Nothing is at .*none\.jsonl/);
+    await expect(findTextFiles(['/dev/null'])).rejects.toThrow(/\/dev\/null is a pipe or a device/);
     await expect(findTextFiles([folder])).rejects.toThrow(/holds no text file; text files end in/);
     const pdf = await put('a.pdf', 'x');
     await expect(findTextFiles([pdf])).rejects.toThrow(/a\.pdf is no text file of a known kind/);

@@ -114,7 +114,12 @@ async function startingModels(
   const words = tokenizer === undefined ? {} : { tokenizer: resolve(tokenizer) };
   if (init.length > 0)
     return init.map((path) => ({ label: basename(resolve(path)), init: resolve(path), ...words }));
-  if (ways === 0 && world) return [world.model];
+  if (ways === 0 && world) {
+    if (tokenizer === undefined) return [world.model];
+    throw wrong(
+      '--tokenizer is of a model that --init, --size or --model-config gives, and --demo has one of its own; give one of these, or leave --tokenizer out.',
+    );
+  }
   if (ways === 0)
     throw wrong(
       `There is no model to start from; give --init with a T5 directory, or --size with one of ${MODEL_SIZES.join(', ')} for a new one.`,
