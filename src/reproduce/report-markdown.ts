@@ -16,6 +16,10 @@ export function markdownOf(report: GridReport, cells: readonly CellOutcome[]): s
   const without = report.rowsWithout;
   const hasPrinted = printed.length > 0 || figures.some(({ paper }) => Object.keys(paper).length > 0);
   const missing = cells.filter(({ status }) => status !== 'done');
+  const beside = [
+    ...(hasPrinted ? [BESIDE] : []),
+    ...(chances[0] === undefined ? [] : [`Guessing gives ${chances[0].toFixed(1)}.`]),
+  ];
   const lines = [
     `# ${shownMarkdown(title)}`,
     '',
@@ -25,9 +29,7 @@ export function markdownOf(report: GridReport, cells: readonly CellOutcome[]): s
     '',
     madeLine(made),
     '',
-    ...(hasPrinted ? [BESIDE] : []),
-    ...(chances[0] === undefined ? [] : [`Guessing gives ${chances[0].toFixed(1)}.`]),
-    '',
+    ...(beside.length > 0 ? [...beside, ''] : []),
     ...(view === 'datasets' || view === 'prompts'
       ? datasetTable(report, named)
       : settingTable(report, named)),
