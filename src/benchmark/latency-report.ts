@@ -2,7 +2,7 @@ import { markdownTable } from '../util/markdown.js';
 import { lineChart } from '../util/plot/charts.js';
 import { shownMarkdown } from '../util/shown.js';
 import { GENERATING_PEERS, type LatencyPart, type LatencyPoint } from './latency-run.js';
-import { growthOf, latencyTargets, NAMES } from './latency-targets.js';
+import { growthOf, isTargeted, latencyTargets, NAMES, TARGETS_ARE_OF } from './latency-targets.js';
 import { energySentences, joulesWords } from './energy/meter.js';
 import { EQUAL_WORK } from './equal-work.js';
 import { breakEvenMarkdown } from './break-even-report.js';
@@ -50,6 +50,7 @@ export function latencyMarkdown(part: LatencyPart): string {
     markdownTable(columns, rows).join('\n'),
     ...settingsTable(points),
     ...breakEvenMarkdown(part),
+    ...(isTargeted(part) ? [] : [`No targets are told: they are set for ${TARGETS_ARE_OF}.`]),
     ...(targets.length === 0
       ? []
       : [

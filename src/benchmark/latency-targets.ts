@@ -1,3 +1,5 @@
+import { sizedConfig, sizeTitle } from '../model/config/sizes.js';
+import { parameterCount } from '../model/parameters/parameter-shapes.js';
 import { slope } from '../util/statistics.js';
 import type { LatencyPart, LatencyPoint, LatencySystem } from './latency-run.js';
 
@@ -10,6 +12,10 @@ export const NAMES: Readonly<Record<LatencySystem, string>> = {
   ctranslate2: 'CTranslate2 T5',
   onnx: 'ONNX T5',
 };
+
+/** What the targets are set for. */
+export const TARGETS_ARE_OF = `the shape of ${sizeTitle('base')} with 100 examples`;
+const TARGETED_EXAMPLES = 100;
 
 /** When a peer's seconds per token grow by more than this factor with length, the report says so. */
 const MOST_GROWTH = 1.3;
@@ -45,8 +51,14 @@ type Add = (
   peer?: LatencyPoint,
 ) => void;
 
-/** The targets that a run measured, as ratios of medians. They are set for the T5-base shape with 100 examples. */
+/** Whether the targets are set for what a run measured: another shape or number of examples gives other ratios. */
+export function isTargeted({ parameters, examples }: LatencyPart): boolean {
+  return examples === TARGETED_EXAMPLES && parameters.t5 === parameterCount(sizedConfig('base'));
+}
+
+/** The targets that a run measured, as ratios of medians; none where {@link isTargeted} is false. */
 export function latencyTargets(part: LatencyPart): LatencyTarget[] {
+  if (!isTargeted(part)) return [];
   const { points } = part;
   const targets: LatencyTarget[] = [];
   const add: Add = (name, kind, limit, measured, peer) => {

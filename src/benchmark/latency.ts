@@ -1,5 +1,6 @@
 import { HintError } from '../util/errors.js';
 import { loadModel } from '../model/checkpoint/checkpoint.js';
+import { sizeTitle } from '../model/config/sizes.js';
 import { buildModel } from '../model/hint/build-model.js';
 import type { EncoderDecoderModel } from '../model/hint/encoder-decoder-model.js';
 import { checkWeightDType } from '../model/weights/inference-weights.js';
@@ -57,7 +58,7 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyPa
     return {
       ...moment,
       device: name,
-      model: options.model ?? `T5 v1.1 ${options.size ?? 'base'}`,
+      model: options.model ?? sizeTitle(options.size ?? 'base'),
       adapterSize: model.config.hint?.adapterSize ?? 0,
       parameters: parameters(model),
       parameterBytes,

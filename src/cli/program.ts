@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../util/package-root.js';
+import { refuseEmptyPaths } from './support/empty-paths.js';
 import { EXIT } from './support/ending.js';
 import { HELP_LAYOUT, helpText } from './support/help.js';
 import { note, writeError, writeOutput } from './support/output.js';
@@ -71,6 +72,7 @@ export async function createProgram(first?: string): Promise<Command> {
     .configureOutput({ writeOut: writeOutput, writeErr: writeError });
   // Commands inherit it when they are added: wrong use exits with 2, not with commander's 1.
   program.exitOverride();
+  program.hook('preAction', (_program, command) => refuseEmptyPaths(command));
   for (const load of needed(first)) (await load())(program);
   return program;
 }

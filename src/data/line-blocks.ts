@@ -1,10 +1,10 @@
 import { isUtf8 } from 'node:buffer';
-import { createReadStream } from 'node:fs';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { HintError, throwIfAborted } from '../util/errors.js';
 import { readError } from '../util/read-error.js';
 import { gunzip } from '../util/gunzip.js';
 import { checkLine } from '../util/limits.js';
+import { openInput } from '../util/open-input.js';
 import type { Notices } from '../util/notices.js';
 import { decodeText } from '../util/read-file.js';
 import { isBlankRecord, withoutReturn } from '../util/records.js';
@@ -12,6 +12,7 @@ import { NOTICED } from './noticed.js';
 import { checkIsNotPacked } from './packed.js';
 
 const NEWLINE = 10;
+const READ_BYTES = 256 * 1024;
 
 /** Whether a file is unpacked before it is read. */
 export function isGzip(file: string): boolean {
@@ -51,13 +52,15 @@ export async function* readLineBlocks(
   { source, blockBytes = 1 << 20, notices, signal }: LineBlockOptions = {},
 ): AsyncGenerator<LineBlock, void, undefined> {
   throwIfAborted(signal);
-  const raw = source ?? createReadStream(file, { highWaterMark: 256 * 1024 });
+  const raw = source ?? openInput(file, { chunkBytes: READ_BYTES });
   // A pipe may wait for its writer forever, so aborting also ends the wait.
   if (signal) addAbortSignal(signal, raw);
   const onPadding = (): void => notices?.addOnce(NOTICED.padded, file);
   const stream: AsyncIterable<Buffer> = isGzip(file) ? gunzip(raw, { onPadding }) : raw;
   let parts: Buffer[] = [];
   let length = 0;
+  // Of the line that the last chunk leaves open.
+  let unended = 0;
   let firstLine = 1;
   let isEmpty = true;
   try {
@@ -67,12 +70,10 @@ export async function* readLineBlocks(
       isEmpty = false;
       parts.push(chunk);
       length += chunk.length;
-      if (length < blockBytes) continue;
       const end = chunk.lastIndexOf(NEWLINE) + 1;
-      if (end === 0) {
-        checkLine(file, length, firstLine);
-        continue;
-      }
+      unended = end === 0 ? unended + chunk.length : chunk.length - end;
+      checkLine(file, unended, firstLine);
+      if (length < blockBytes || end === 0) continue;
       const rest = chunk.subarray(end);
       const bytes = Buffer.concat([...parts.slice(0, -1), chunk.subarray(0, end)]);
       parts = rest.length > 0 ? [Buffer.from(rest)] : [];

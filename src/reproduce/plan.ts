@@ -7,6 +7,7 @@ import { planSweep, type SweepAxis, type SweepPlan } from '../training/runs/swee
 import { findRecipe, PRETRAINING } from '../training/config/recipes.js';
 import { sha256Hex } from '../util/hash.js';
 import { contentsOf } from './contents.js';
+import { checkData } from './check-data.js';
 import { checkSettings } from './check-settings.js';
 import { decoderRecipe, decoderSettings, searchAxes } from './decoder-search.js';
 import { startsOf, type Start } from './starts.js';
@@ -84,6 +85,7 @@ export async function planCells(grid: Grid, settings: ReproduceSettings): Promis
       }
     }
   }
+  await checkData(cells.map(({ config }) => config));
   return cells;
 }
 

@@ -44,14 +44,16 @@ export function drawReport(report: GridReport, cells: readonly CellOutcome[]): s
     like: column,
     dashed: true,
   }));
-  const isPrinted = printed.some(({ values }) => values.some((value) => value !== undefined));
   return barChart({
     ...text,
     xLabel: '',
     yLabel: `${metric} on unseen tasks`,
     groups,
     // Each setting beside its own printed figure.
-    series: isPrinted ? ours.flatMap((series, i) => [series, printed[i]!]) : ours,
+    series: ours.flatMap((series, i) => {
+      const paper = printed[i]!;
+      return paper.values.some((value) => value !== undefined) ? [series, paper] : [series];
+    }),
   });
 }
 
@@ -117,10 +119,13 @@ function drawPrompts(
   const groups = [...new Set(prompts.map(({ dataset }) => dataset))];
   if (groups.length === 0) return undefined;
   const models = [...new Set(prompts.map(({ model }) => model))];
+  const printedOn = (model: string, group: string): number | undefined =>
+    figures.find((one) => one.model === model && one.column === group)?.paper[sizeIn(cells, model)];
+  const isPrinted = models.some((model) => groups.some((group) => printedOn(model, group) !== undefined));
   return dotChart({
     ...text,
     width: Math.max(720, 80 + groups.length * 70 * models.length),
-    xLabel: 'data set; a dot is a prompt, a line their mean, a dashed line the mean as printed',
+    xLabel: `data set; a dot is a prompt, a line their mean${isPrinted ? ', a dashed line the mean as printed' : ''}`,
     yLabel: `${metric}, %`,
     groups,
     series: models.map((model) => ({
@@ -128,10 +133,7 @@ function drawPrompts(
       values: groups.map((group) =>
         prompts.filter((one) => one.model === model && one.dataset === group).map(({ accuracy }) => accuracy),
       ),
-      marks: groups.map(
-        (group) =>
-          figures.find((one) => one.model === model && one.column === group)?.paper[sizeIn(cells, model)],
-      ),
+      marks: groups.map((group) => printedOn(model, group)),
     })),
   });
 }

@@ -10,13 +10,18 @@ import { AVERAGE, type TableFigure } from './summary.js';
 
 /** The Markdown of a report: our figures beside the paper's, its orderings, and cells without a result. */
 export function markdownOf(report: GridReport, cells: readonly CellOutcome[]): string {
-  const { title, metric, figures, claims, scope, made, view } = report;
+  const { title, metric, figures, claims, scope, made, view, printed = [] } = report;
   const named = new Set(figures.map(({ model }) => model)).size > 1;
   const chances = cells.flatMap(({ result }) => (result?.chance === undefined ? [] : [result.chance]));
   const without = report.rowsWithout;
+  const hasPrinted = printed.length > 0 || figures.some(({ paper }) => Object.keys(paper).length > 0);
   const missing = cells.filter(({ status }) => status !== 'done');
+  const beside = [
+    ...(hasPrinted ? [BESIDE] : []),
+    ...(chances[0] === undefined ? [] : [`Guessing gives ${chances[0].toFixed(1)}.`]),
+  ];
   const lines = [
-    `# ${title}`,
+    `# ${shownMarkdown(title)}`,
     '',
     shownMarkdown(
       `${metric === 'accuracy' ? 'Accuracy' : metric} on unseen tasks of ${scope.data}: ${scopeLine(scope)}. Means over seeds, lowest to highest where there are several.`,
@@ -24,9 +29,7 @@ export function markdownOf(report: GridReport, cells: readonly CellOutcome[]): s
     '',
     madeLine(made),
     '',
-    "The paper's figures are of its own data, models and steps; they stand beside these for their order, not as a target.",
-    ...(chances[0] === undefined ? [] : [`Guessing gives ${chances[0].toFixed(1)}.`]),
-    '',
+    ...(beside.length > 0 ? [...beside, ''] : []),
     ...(view === 'datasets' || view === 'prompts'
       ? datasetTable(report, named)
       : settingTable(report, named)),
@@ -47,6 +50,9 @@ export function markdownOf(report: GridReport, cells: readonly CellOutcome[]): s
   ];
   return `${lines.join('\n')}\n`;
 }
+
+const BESIDE =
+  "The paper's figures are of its own data, models and steps; they stand beside these for their order, not as a target.";
 
 const SPREAD =
   'Differences are means over the seeds, with half of their 95 % confidence interval (Student). One whose interval of at least three seeds has 0 is within the spread.';

@@ -17,7 +17,7 @@ import { figuresOf, promptsOf } from './summary.js';
 /** The results of a grid as data. Paths are relative, so that a report means the same on another machine. */
 export function reportOf(result: GridResult, settings: ReproduceSettings, made: Provenance): GridReport {
   const { grid, cells } = result;
-  const scope = scopeOf(cells, settings);
+  const scope = scopeOf(cells, settings, grid.dataset);
   return {
     table: grid.name,
     title: `${grid.title}, on ${scope.data}`,

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import type { Grid } from './grid.js';
 import type { CellOutcome } from './runner.js';
 import type { ReproduceSettings } from './settings.js';
 
@@ -16,8 +17,12 @@ export interface Scope {
   readonly seeds: string;
 }
 
-/** The scope of what was planned. */
-export function scopeOf(cells: readonly CellOutcome[], settings: ReproduceSettings): Scope {
+/** The scope of what was planned of a grid on data of a kind. */
+export function scopeOf(
+  cells: readonly CellOutcome[],
+  settings: ReproduceSettings,
+  dataset: Grid['dataset'],
+): Scope {
   const distinct = <T>(of: (cell: CellOutcome) => T): T[] => [...new Set(cells.map(of))];
   const models = distinct(({ model, parameters }) =>
     parameters === undefined ? model : `${model} (${millions(parameters)} parameters)`,
@@ -28,8 +33,11 @@ export function scopeOf(cells: readonly CellOutcome[], settings: ReproduceSettin
   return {
     data: settings.dataName ?? basename(settings.data),
     models: models.join(', '),
-    steps: `${range(distinct(({ steps }) => steps))} steps${after}`,
-    evaluation: `${evaluation.instances.toLocaleString('en')} ${evaluation.instances === 1 ? 'instance' : 'instances'} of each unseen task`,
+    steps: `${counted(
+      distinct(({ steps }) => steps),
+      'step',
+    )}${after}`,
+    evaluation: `${counted([evaluation.instances], 'instance')} of each ${dataset === 'p3' ? 'prompt of unseen tasks' : 'unseen task'}`,
     seeds: `${seeds.length === 1 ? 'seed' : 'seeds'} ${seeds.join(', ')}`,
   };
 }
@@ -37,6 +45,11 @@ export function scopeOf(cells: readonly CellOutcome[], settings: ReproduceSettin
 /** The scope but for the data, in one line. */
 export function scopeLine({ models, steps, evaluation, seeds }: Scope): string {
   return [models, steps, evaluation, seeds].join('; ');
+}
+
+/** Some numbers of a thing: `1 step`, `5 to 10 steps`. */
+function counted(values: readonly number[], what: string): string {
+  return `${range(values)} ${what}${values.every((value) => value === 1) ? '' : 's'}`;
 }
 
 function range(values: readonly number[]): string {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import { throwIfAborted } from './errors.js';
+import { openRegularFile } from './open-input.js';
 import { createYielder } from './event-loop-lag.js';
 import { ioError } from './write-error.js';
 
@@ -13,7 +13,7 @@ export async function hashFile(
   signal?: AbortSignal,
 ): Promise<{ bytes: number; sha256: string }> {
   try {
-    await using file = await open(path, 'r');
+    await using file = await openRegularFile(path);
     const breathe = createYielder();
     const hash = createHash('sha256');
     const piece = Buffer.allocUnsafe(HASH_BYTES);

@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import { Script } from 'node:vm';
 import { HintError } from './errors.js';
 import { checked, integer, number, optional, options } from './arguments.js';
@@ -11,8 +12,10 @@ export interface Limits {
   readonly seconds: number;
 }
 
-const BYTES_VARIABLE = 'HINT_FILE_MEMORY';
-const SECONDS_VARIABLE = 'HINT_FILE_SECONDS';
+/** The environment's variable for {@link Limits.bytes}. */
+export const BYTES_VARIABLE = 'HINT_FILE_MEMORY';
+/** The environment's variable for {@link Limits.seconds}. */
+export const SECONDS_VARIABLE = 'HINT_FILE_SECONDS';
 const DEFAULT_BYTES = 2 ** 28;
 const DEFAULT_SECONDS = 10;
 // The longest time of a Node.js timer.
@@ -91,33 +94,62 @@ function readLimits(): Limits {
  * @throws HintError LIMIT_EXCEEDED
  */
 export function checkBytes(where: string, what: string, bytes: number, factor = 1): void {
-  const most = limits().bytes;
   // The comparison is false for NaN, which is therefore refused.
-  if (bytes * factor <= most) return;
+  if (bytes * factor <= limits().bytes) return;
   const needed = Math.ceil((bytes * factor) / 2 ** 20);
+  const setting = Number.isFinite(needed) ? `${BYTES_VARIABLE}=${needed}MiB` : `${BYTES_VARIABLE} to more`;
+  throw tooLarge(`${where} was not read: ${what}`, bytes, factor, `set ${setting}`);
+}
+
+/**
+ * {@link checkBytes} of what has come so far, or can be seen so far, of more: the size that suffices is not known.
+ *
+ * @param what as in {@link checkBytes}; the sentence goes on with `at least`
+ * @throws HintError LIMIT_EXCEEDED
+ */
+export function checkBytesSoFar(where: string, what: string, bytes: number, factor = 1): void {
+  if (bytes * factor <= limits().bytes) return;
+  const needed = Math.ceil((bytes * factor) / 2 ** 20);
+  const next = `set ${BYTES_VARIABLE} to more than ${needed}MiB`;
+  throw tooLarge(`${where} was not read: ${what} at least`, bytes, factor, next);
+}
+
+function tooLarge(found: string, bytes: number, factor: number, next: string): HintError {
+  const most = limits().bytes;
   const limit = `${formatBytes(most)} of memory a file or record`;
   const allowed =
     factor === 1
       ? `the limit is ${limit}`
       : `${formatBytes(Math.floor(most / factor))} fit into the limit of ${limit}`;
-  throw new HintError(
+  return new HintError(
     'LIMIT_EXCEEDED',
-    `${where} was not read: ${what} ${formatBytes(bytes)}, ${allowed}. If the file is what it should be, set ${BYTES_VARIABLE}=${Number.isFinite(needed) ? needed : 'more '}MiB.`,
+    `${found} ${formatBytes(bytes)}, ${allowed}. If the file is what it should be, ${next}.`,
   );
 }
 
 // A line's bytes, text, words and ids are in memory at the same time.
 const LINE_FACTOR = 4;
 
+/** The most bytes of a line, or of a document that is a file: a quarter of the limit, 64 MiB by default. */
+export function longestLine(): number {
+  return Math.floor(limits().bytes / LINE_FACTOR);
+}
+
 /**
- * Refuses a line, or a document that is a file, that is too long: a quarter of the limit, 64 MiB by default.
+ * Refuses a line, or a document that is a file, of more than {@link longestLine}.
  *
  * @param bytes its bytes that were read so far
  * @param line its number, or that of an earlier one where lines are read in blocks
  * @throws HintError LIMIT_EXCEEDED
  */
 export function checkLine(file: string, bytes: number, line: number): void {
-  checkBytes(file, `from line ${line} on, one line or document has at least`, bytes, LINE_FACTOR);
+  if (bytes <= longestLine()) return;
+  throw tooLarge(
+    `${file} was not read: from line ${line} on, one line or document has at least`,
+    bytes,
+    LINE_FACTOR,
+    `break that line, or set ${BYTES_VARIABLE} to ${LINE_FACTOR} times its size; no text can have more than ${constants.MAX_STRING_LENGTH} characters`,
+  );
 }
 
 /**

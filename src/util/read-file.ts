@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer';
-import { open, type FileHandle } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { HintError, throwIfAborted, type HintErrorCode } from './errors.js';
-import { checkBytes, limits, VALUE_BYTES } from './limits.js';
+import { VALUE_BYTES, checkBytes, checkBytesSoFar, limits } from './limits.js';
+import { openInput, openRegularFile } from './open-input.js';
 import { readError } from './read-error.js';
 
 /** The most levels of nested lists and objects in a document. */
@@ -23,8 +24,7 @@ const MOST_POINTER_BYTES = 1024;
 export async function readBytes(file: string, what: string, signal?: AbortSignal): Promise<Buffer> {
   throwIfAborted(signal);
   try {
-    await using handle = await open(file, 'r');
-    const bytes = await readWhole(handle, file, signal);
+    const bytes = await readWhole(file, signal);
     if (bytes.length < MOST_POINTER_BYTES && bytes.toString('latin1', 0, LFS_POINTER.length) === LFS_POINTER)
       throw new HintError(
         'INVALID_FILE',
@@ -38,23 +38,23 @@ export async function readBytes(file: string, what: string, signal?: AbortSignal
   }
 }
 
-async function readWhole(handle: FileHandle, file: string, signal: AbortSignal | undefined): Promise<Buffer> {
-  const stat = await handle.stat();
-  if (stat.isFile() && stat.size > 0) {
-    checkBytes(file, 'it has', stat.size);
+async function readWhole(file: string, signal: AbortSignal | undefined): Promise<Buffer> {
+  const status = await stat(file);
+  if (status.isFile() && status.size > 0) {
+    checkBytes(file, 'it has', status.size);
+    await using handle = await openRegularFile(file);
     return await handle.readFile(signal ? { signal } : {});
   }
   // A device or a pipe has no known size, and may have no end.
   const parts: Buffer[] = [];
-  for (let total = 0; ;) {
+  let total = 0;
+  for await (const part of openInput(file, { chunkBytes: CHUNK_BYTES, signal }) as AsyncIterable<Buffer>) {
     throwIfAborted(signal);
-    const part = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-    const { bytesRead } = await handle.read(part, 0, CHUNK_BYTES);
-    if (bytesRead === 0) return Buffer.concat(parts);
-    total += bytesRead;
-    checkBytes(file, 'it has at least', total);
-    parts.push(part.subarray(0, bytesRead));
+    total += part.length;
+    checkBytesSoFar(file, 'it has', total);
+    parts.push(part);
   }
+  return Buffer.concat(parts);
 }
 
 /**

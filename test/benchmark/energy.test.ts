@@ -1,11 +1,12 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { EnergyMeter, energySentences } from '../../src/benchmark/energy/meter.js';
 import { openGpuEnergy } from '../../src/benchmark/energy/nvml.js';
 import { openRapl, unreadable } from '../../src/benchmark/energy/rapl.js';
 import { measureLatency } from '../../src/benchmark/latency.js';
+import { latencyPoints } from '../../src/benchmark/latency-points.js';
 import { latencyMarkdown } from '../../src/benchmark/latency-report.js';
 import { endless } from '../../src/benchmark/random-model.js';
 import { trainingMarkdown, trainingRates } from '../../src/benchmark/training-report.js';
@@ -144,6 +145,21 @@ describe('a meter', () => {
     );
   });
 
+  it('looks at counters within a long sample, so that none goes round twice unseen', async () => {
+    vi.useFakeTimers();
+    try {
+      let reads = 0;
+      const meter = new EnergyMeter([{ name: 'a counter', joules: () => Promise.resolve(++reads) }]);
+      await meter.during('one', () => vi.advanceTimersByTimeAsync(150_000));
+      // Before and after, and once a minute.
+      expect(reads).toBe(4);
+      await vi.advanceTimersByTimeAsync(150_000);
+      expect(reads).toBe(4);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('fails with the sample, not with itself', async () => {
     const meter = await EnergyMeter.open(['cpu'], folder);
     await expect(meter.during('one', () => Promise.reject(new Error('the sample')))).rejects.toThrow(
@@ -154,6 +170,24 @@ describe('a meter', () => {
 });
 
 describe('benches', () => {
+  it('of latency scale joules as seconds, what is done once a task counted once', () => {
+    const name = 'a system';
+    const [point] = latencyPoints(
+      { own: undefined as never },
+      {
+        cases: new Map([
+          [name, { system: 'decoder', dtype: 'f32', shots: 0, inputTokens: 1, instructionTokens: 1 }],
+        ]),
+        samples: { [name]: [4, 10] },
+        observations: new Map([[name, [2, 2].map((compileSeconds) => ({ compileSeconds, memoryBytes: 1 }))]]),
+        energy: { counters: ['a counter'], unread: [], joules: { [name]: [40, 60] } },
+        examples: 25,
+      },
+    );
+    // 2 s and 8 s for 25 examples beside 2 s of compiling: 10 s and 34 s for 100, at 10 W and 6 W.
+    expect(point).toMatchObject({ median: 22, joules: (100 + 204) / 2 });
+  });
+
   it('of latency give joules of 100 examples, or say why they have none', async () => {
     const measure = (powercap: string) =>
       measureLatency({

@@ -10,7 +10,10 @@ import type { LatencyOptions, LatencyPart } from '../../src/benchmark/latency-ru
 import { breakEvenChart, breakEvenMarkdown } from '../../src/benchmark/break-even-report.js';
 import { latencyChart, latencyMarkdown } from '../../src/benchmark/latency-report.js';
 import { latencyTargets } from '../../src/benchmark/latency-targets.js';
+import { benchConfig } from '../../src/benchmark/random-model.js';
 import { shotList } from '../../src/cli/support/choices.js';
+import { parameterCount } from '../../src/model/parameters/parameter-shapes.js';
+import { spread } from '../../src/util/statistics.js';
 import { benchmarkSeries, compareBenchmarks } from '../../src/benchmark/compare.js';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -59,10 +62,12 @@ describe('what is measured', () => {
 
   it('counts the compilation once, not once per scaled example', () => {
     const point = part.points.find(({ name }) => name === 'engine hint f32, 2 shots');
-    const seconds = part.samples['engine hint f32, 2 shots'] as number[];
-    const naive = Math.min(...seconds.map((value) => (value * 100) / 3));
-    expect(point?.compileSeconds).toBeGreaterThan(0);
-    expect(point?.p10).toBeLessThan(naive);
+    const compiling = part.compileSamples!['engine hint f32, 2 shots']!;
+    const scaled = part.samples['engine hint f32, 2 shots']!.map(
+      (seconds, round) => compiling[round]! + ((seconds - compiling[round]!) * 100) / 3,
+    );
+    expect(Math.min(...compiling)).toBeGreaterThan(0);
+    expect(point).toMatchObject(spread(scaled));
     expect(point).toMatchObject({ inputTokens: 44, instructionTokens: 197, shots: 2 });
   });
 
@@ -147,6 +152,7 @@ describe('the report', () => {
   it('judges by the fastest dtype of HINT, and leaves out what was not measured', () => {
     const measured = {
       ...part,
+      ...{ parameters: { t5: parameterCount(benchConfig('base')) }, examples: 100 },
       dtypes: ['f32', 'int8'] as const,
       points: [
         ...[point('hf', 'f32', 0, 26), point('hint', 'f32', 0, 4), point('hint', 'int8', 0, 2)],
@@ -164,6 +170,19 @@ describe('the report', () => {
     const falling = [point('hint', 'f32', 0, 5), point('hint', 'f32', 2, 4)];
     const rising = [point('t5', 'f32', 0, 21), point('t5', 'f32', 2, 40)];
     expect(latencyTargets({ ...measured, points: [...falling, ...rising] })).toEqual([]);
+    expect(latencyMarkdown(measured)).toContain('| plain T5 against HF, both f32, 0 shots |');
+    expect(latencyMarkdown(measured)).not.toContain('No targets are told');
+  });
+
+  it.each([
+    ['another shape', { examples: 100 }],
+    ['fewer examples', { parameters: { t5: parameterCount(benchConfig('base')) } }],
+  ])('of %s is judged by no target, and says what they are set for', (_name, changed) => {
+    const points = [point('hf', 'f32', 0, 26), point('hint', 'f32', 0, 4), point('t5', 'f32', 0, 21)];
+    const other = { ...part, ...changed, points };
+    expect(latencyTargets(other)).toEqual([]);
+    expect(latencyMarkdown(other)).not.toMatch(/reached|missed/);
+    expect(latencyMarkdown(other)).toContain('set for the shape of T5 v1.1 base with 100 examples');
   });
 
   it('draws a line per system and dtype over shots, linear or logarithmic', () => {

@@ -5,7 +5,8 @@ import { measureLatency } from '../../src/benchmark/latency.js';
 import { latencyMarkdown } from '../../src/benchmark/latency-report.js';
 import type { LatencyPart } from '../../src/benchmark/latency-run.js';
 import { latencyTargets } from '../../src/benchmark/latency-targets.js';
-import { endless } from '../../src/benchmark/random-model.js';
+import { parameterCount } from '../../src/model/parameters/parameter-shapes.js';
+import { benchConfig, endless } from '../../src/benchmark/random-model.js';
 import { measureTraining } from '../../src/benchmark/training.js';
 import { trainingMarkdown } from '../../src/benchmark/training-report.js';
 import { tinyConfig } from '../inference/models.js';
@@ -54,16 +55,17 @@ describe('peers of generation', () => {
   });
 
   it('whose seconds a token grow with length are quoted with that next to the ratio', () => {
-    const noted = latencyTargets(part).filter(({ note }) => note !== undefined);
+    const base = { ...part, parameters: { t5: parameterCount(benchConfig('base')) }, examples: 100 };
+    const noted = latencyTargets(base).filter(({ note }) => note !== undefined);
     expect(noted.map(({ name }) => name)).toContain('plain T5 against CTranslate2, both int8, 5 shots');
     for (const { note, name } of noted) {
       expect(note).toMatch(/grow 2\.24× from 133 to 298 tokens, its work 1\.\d\d×/);
-      expect(latencyMarkdown(part)).toContain(name);
+      expect(latencyMarkdown(base)).toContain(name);
     }
-    expect(latencyMarkdown(part)).toContain(
+    expect(latencyMarkdown(base)).toContain(
       'tokens grow 2.24× from 133'.replace('tokens grow', 'a token grow'),
     );
-    expect(latencyTargets(part).filter(({ name }) => name.includes('0 shots')).every(({ note }) => note === undefined)).toBe(true); // prettier-ignore
+    expect(latencyTargets(base).filter(({ name }) => name.includes('0 shots')).every(({ note }) => note === undefined)).toBe(true); // prettier-ignore
   });
 
   it('are controls when results are compared', () => {

@@ -66,10 +66,12 @@ describe('the bench of servers', () => {
   });
 
   it('tells targets, and draws latency over load', () => {
-    const targets = serveTargets(part);
+    const base = { ...part, model: 'T5 v1.1 base' };
+    const targets = serveTargets(base);
     expect(targets.map(({ limit }) => limit)).toEqual([8, 4, 1, 2, 50]);
+    expect(serveMarkdown(base)).toContain('| requests/s, HINT over HF in f32 | ≥ 8× |');
     const reaching = {
-      ...part,
+      ...base,
       served: part.served.map((one) => (one.system === 'hf' ? { ...one, rate: 1e-3 } : one)),
     };
     expect(serveTargets(reaching)[0]).toMatchObject({ reached: true });
@@ -77,6 +79,12 @@ describe('the bench of servers', () => {
     expect(text).toMatch(/\| HINT, int8 \| 3 \| 44 \+ 69 once \|/);
     expect(text).toMatch(/hf f32: transformers 0 on torch 0, fastapi 0/);
     expect(serveChart(part)).toContain('HF behind FastAPI, f32');
+  });
+
+  it('judges no other shape by the targets of the base shape', () => {
+    expect(serveTargets(part)).toEqual([]);
+    expect(serveMarkdown(part)).not.toMatch(/reached|missed/);
+    expect(serveMarkdown(part)).toContain('set for the shape of T5 v1.1 base');
   });
 });
 

@@ -55,6 +55,15 @@ describe('the command line', () => {
       /The split "dev" is unknown/,
     ],
     [['doctor', '--threads', '4'], /unknown option/],
+    [['reproduce', 'table1', '--demo', '--seeds', 'a'], /--seeds is "a"; give whole numbers with commas/],
+    [['reproduce', 'table1', '--max-tokens', '1048577'], /--max-tokens is "1048577"; .* from 1 to 1048576/],
+    [
+      ['reproduce', 'published', 'tk-instruct-base', '--data', '/nowhere', '--batch-size', '1e9'],
+      /--batch-size is "1e9"; .* from 1 to 1048576/,
+    ],
+    [['reproduce', 'table1', '--demo', '--output', ''], /--output is empty; give a path/],
+    [['prepare', 'c4', '', 'made'], /The argument <source> is empty; give a path/],
+    [['pretrain', '--text', 'a', '', '--output', 'x'], /--text is empty/],
   ])('answers %j with one sentence and a failing exit code', async (parameters, sentence) => {
     const { code, stderr } = await hint(...parameters);
     expect(code).toBeGreaterThan(0);

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -45,6 +45,10 @@ describe('hint reproduce figure4', () => {
     expect([training.code, training.stderr]).toEqual([2, expect.stringContaining('--steps does not apply to figure4')]); // prettier-ignore
     const grid = await reproduce('table1', '--demo', '--rounds', '3');
     expect([grid.code, grid.stderr]).toEqual([2, expect.stringContaining('--rounds belongs to figure4')]);
+    const decoder = await reproduce('table2', '--demo', '--gpt2', 'x');
+    expect([decoder.code, decoder.stderr]).toEqual([2, expect.stringContaining('--gpt2 is about decoder-only rows')]); // prettier-ignore
+    const words = await reproduce('table1', '--demo', '--tokenizer', 'x');
+    expect([words.code, words.stderr]).toEqual([2, expect.stringContaining('--demo has one of its own')]);
   });
 });
 
@@ -58,7 +62,10 @@ describe('hint reproduce of tables of P3', () => {
     expect(report.scope).toMatchObject({
       data: "the demo's procedural prompts",
       steps: '2 steps, no pretraining',
+      evaluation: '1 instance of each prompt of unseen tasks',
     });
+    // The demo's data sets have no printed means.
+    expect(await readFile(join(folder, 'p3/figure5.svg'), 'utf8')).not.toContain('as printed');
   });
 });
 
@@ -73,6 +80,18 @@ describe('hint reproduce all', () => {
     const { code, stderr } = await reproduce('all', ...given);
     expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
   });
+
+  it.each(['figure3-right.png', 'figure4.md'])(
+    'refuses a %s that is none of its own before anything is run',
+    async (name) => {
+      const output = await mkdtemp(join(folder, 'mine-'));
+      await writeFile(join(output, name), 'mine');
+      const { code, stderr } = await reproduce('all', '--demo', '--output', output);
+      expect([code, stderr]).toEqual([2, expect.stringContaining(name)]);
+      expect(await readdir(output)).toEqual([name]);
+      expect(await readFile(join(output, name), 'utf8')).toBe('mine');
+    },
+  );
 
   it('stopped by a signal, writes the report of what is done', async () => {
     const output = join(folder, 'all');

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -68,6 +68,37 @@ describe('the tables', () => {
       (await planCells(findGrid(name), settings)).map(({ id }) => id);
     const [one, four, six] = [await ids('table1'), await ids('table4'), await ids('table6')];
     expect(six.filter((id) => one.includes(id) || four.includes(id))).toHaveLength(2);
+  });
+});
+
+describe('data that are not there', () => {
+  const planned = (name: string, data: string) =>
+    planCells(findGrid(name), { ...tinySettings(scratch), data, training: {} });
+
+  it.each([
+    ['table1', 'p3', /is no Super-NaturalInstructions checkout/],
+    ['table2', 'sni', /is no P3 directory|splits\.json/],
+  ])('or are of another kind are told before %s pretrains anything', async (name, kind, sentence) => {
+    await expect(planned(name, join(FIXTURES, kind))).rejects.toThrow(sentence);
+  });
+
+  it.each([
+    ['table1', 'sni', (one: string) => one.startsWith('tasks/')],
+    ['table2', 'p3', (one: string) => one.startsWith('eval/')],
+    ['table3', 'p3', (one: string) => one.startsWith('fewshot/')],
+  ])('in one file, such as %s of %s needs, are told with its name', async (name, kind, isFile) => {
+    const partial = await mkdtemp(join(tmpdir(), 'hint-plan-partial-'));
+    try {
+      await cp(join(FIXTURES, kind), partial, { recursive: true });
+      const file = (await readdir(partial, { recursive: true })).filter(isFile).sort().at(-1) as string;
+      await rm(join(partial, file));
+      await expect(planned(name, partial)).rejects.toMatchObject({
+        code: 'NOT_FOUND',
+        message: expect.stringContaining(file) as string,
+      });
+    } finally {
+      await rm(partial, { recursive: true });
+    }
   });
 });
 

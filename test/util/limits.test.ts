@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { readTextLines } from '../../src/data/line-blocks.js';
+import { readOwnValues } from '../../src/data/own/values.js';
 import { HintError } from '../../src/util/errors.js';
 import { check, listOf } from '../../src/util/check.js';
 import { checkBytes, checkLine, limits, setLimits, stopwatch, withinSeconds } from '../../src/util/limits.js';
@@ -39,6 +41,7 @@ describe('the limits of a file', () => {
     expect(errorOf(() => checkLine('a.jsonl', 2 ** 27, 7)).message).toMatch(
       /a\.jsonl.*line 7.* 64\.0 MiB fit into the limit of 256 MiB of memory.*HINT_FILE_MEMORY/,
     );
+    expect(errorOf(() => checkBytes('a', 'it has', NaN)).message).toMatch(/set HINT_FILE_MEMORY to more\.$/);
     setLimits({ seconds: 0.05 });
     const tooSlow = errorOf(() => withinSeconds('a.yaml', () => /^(a+)+$/.test('a'.repeat(60) + 'b')));
     expect(tooSlow.code).toBe('LIMIT_EXCEEDED');
@@ -66,6 +69,37 @@ describe('the limits of a file', () => {
     setLimits({ seconds: 0.01 });
     const look = stopwatch(() => 'a loop');
     expect(errorOf(() => { for (;;) look(); }).code).toBe('LIMIT_EXCEEDED'); // prettier-ignore
+  });
+});
+
+describe('what to do about what is too large', () => {
+  const toldOf = async (path: string, work: (path: string) => Promise<unknown>): Promise<string> =>
+    ((await work(path).catch((error: unknown) => error)) as HintError).message;
+
+  it('suffices: a limit of four times the line reads it, although only its beginning had been seen', async () => {
+    const file = join(directory, 'long.jsonl');
+    const size = 3_000_000;
+    await writeFile(file, `${'a'.repeat(size)}\n`);
+    const lines = async (): Promise<number> => {
+      let length = 0;
+      for await (const { text } of readTextLines(file, 'the texts')) length = text.length;
+      return length;
+    };
+    setLimits({ bytes: 2 ** 20 });
+    expect(await toldOf(file, lines)).toMatch(/line 1 on.* set HINT_FILE_MEMORY to 4 times its size; no text can have more than \d+ characters\.$/); // prettier-ignore
+    setLimits({ bytes: 4 * (size + 1) });
+    expect(await lines()).toBe(size);
+  });
+
+  it('names no size that would be too small as well, where the end is not in sight', async () => {
+    setLimits({ bytes: 2 ** 21 });
+    expect(await toldOf('/dev/zero', (path) => readBytes(path, 'it'))).toMatch(/set HINT_FILE_MEMORY to more than \d+MiB\.$/); // prettier-ignore
+    const table = join(directory, 'open-quote.csv');
+    await writeFile(table, `instruction,output\n"a,b\n${'c'.repeat(600_000)}\n`);
+    const read = async (): Promise<void> => {
+      for await (const value of readOwnValues(table, { splitField: 'split' })) expect(value).toBeDefined();
+    };
+    expect(await toldOf(table, read)).toMatch(/from line \d on, one record has more than 512 KiB.*close the quotes/);
   });
 });
 

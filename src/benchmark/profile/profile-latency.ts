@@ -1,3 +1,4 @@
+import { sizeTitle } from '../../model/config/sizes.js';
 import { Engine } from '../../inference/engine.js';
 import { generateTokens } from '../../inference/decode/generate.js';
 import { checkWeightDType } from '../../model/weights/inference-weights.js';
@@ -81,7 +82,7 @@ export async function profileLatency(options: ProfileOptions): Promise<ProfilePa
   );
   return {
     ...moment,
-    model: options.model ?? `T5 v1.1 ${options.size ?? 'base'}`,
+    model: options.model ?? sizeTitle(options.size ?? 'base'),
     threads: moment.cores,
     sample: `a sample is ${examples} example${examples === 1 ? '' : 's'} of ${OUTPUT_TOKENS} new tokens, HINT's compiling included; the mean of ${rounds}`,
     roofs,

@@ -1,3 +1,4 @@
+import { sizeTitle } from '../../model/config/sizes.js';
 import { markdownTable } from '../../util/markdown.js';
 import { lineChart } from '../../util/plot/charts.js';
 import { shownMarkdown } from '../../util/shown.js';
@@ -30,8 +31,15 @@ export interface ServeTarget {
   readonly reached: boolean;
 }
 
-/** The targets that a run measured. */
-export function serveTargets({ served, gaps }: ServePart): ServeTarget[] {
+/** Whether the targets are set for the shape that a run measured. */
+export function isTargeted({ model }: ServePart): boolean {
+  return model === sizeTitle('base');
+}
+
+/** The targets that a run measured; none where {@link isTargeted} is false. */
+export function serveTargets(part: ServePart): ServeTarget[] {
+  if (!isTargeted(part)) return [];
+  const { served, gaps } = part;
   const targets: ServeTarget[] = [];
   const add = (
     name: string,
@@ -135,6 +143,7 @@ export function serveMarkdown(part: ServePart): string {
         ]
       : []),
     ...Object.entries(skipped).map(([system, why]) => shownMarkdown(`${system} was left out: ${why}`)),
+    ...(isTargeted(part) ? [] : [`No targets are told: they are set for the shape of ${sizeTitle('base')}.`]),
     ...(targets.length === 0
       ? []
       : [markdownTable(['target (base shape)', 'to reach', 'measured', ''], targets).join('\n')]),

@@ -1,3 +1,4 @@
+import { sizeTitle } from '../../model/config/sizes.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { median, percentile } from '../../util/statistics.js';
 import { workerScript } from '../../util/worker-script.js';
@@ -77,7 +78,7 @@ export async function measureServing(options: ServeOptions): Promise<ServePart> 
   }
   return {
     ...moment,
-    ...{ model: `T5 v1.1 ${size}`, adapterSize, outputTokens: OUTPUT_TOKENS, seconds, rounds, threads },
+    ...{ model: sizeTitle(size), adapterSize, outputTokens: OUTPUT_TOKENS, seconds, rounds, threads },
     ...{ served, ...(gaps ? { gaps } : {}), skipped, samples },
   };
 }

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { MOST_SHOTS } from '../../benchmark/lengths.js';
+import { HintError } from '../../util/errors.js';
 import { PUBLISHED_SIZES } from '../../model/config/sizes.js';
 
 /** Parses a list of words out of `known`, each once. */
@@ -38,4 +39,14 @@ export function shotList(text: string): number[] {
     return Array.from({ length: last - first + 1 }, (_, i) => first + i);
   });
   return [...new Set(shots)].sort((a, b) => a - b);
+}
+
+/** Seeds with commas between them, each once. */
+export function seedList(text: string): number[] {
+  const seeds = text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)));
+  if (seeds.every((seed) => Number.isSafeInteger(seed) && seed >= 0)) return [...new Set(seeds)];
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    `--seeds is ${JSON.stringify(text)}; give whole numbers with commas, such as 0,1.`,
+  );
 }

@@ -6,6 +6,7 @@ import {
   type DecodeStrategy,
   type TokenDecodingOptions,
 } from '../../inference/decode/decoding.js';
+import { MOST_COUNT } from '../../inference/decode/task-batches.js';
 import { seedOption, wholeNumber } from './options.js';
 
 /** Options of commands that generate. */
@@ -14,11 +15,7 @@ export type DecodingFlags = Omit<TokenDecodingOptions, 'logProbs'>;
 /** Adds --decode and what goes with it. */
 export function addDecodingFlags(command: Command): Command {
   return command
-    .option(
-      '--max-tokens <n>',
-      'most tokens generated (128; 256 for t5x-beam1)',
-      wholeNumber('--max-tokens', 1),
-    )
+    .addOption(maxTokensOption('most tokens generated (128; 256 for t5x-beam1)'))
     .option('--decode <strategy>', `${DECODE_STRATEGIES.join(', ')} (default: greedy)`, strategy)
     .option('--num-beams <n>', 'hypotheses that beam keeps (4)', wholeNumber('--num-beams', 1))
     .option(
@@ -35,8 +32,13 @@ export function addDecodingFlags(command: Command): Command {
 /** `--batch-size` of commands that evaluate. */
 export function batchSizeOption(): Option {
   return new Option('--batch-size <n>', 'inputs decoded together')
-    .argParser(wholeNumber('--batch-size', 1))
+    .argParser(wholeNumber('--batch-size', 1, MOST_COUNT))
     .default(64);
+}
+
+/** `--max-tokens` of commands that generate. @param description says what it is where it is not given */
+export function maxTokensOption(description: string): Option {
+  return new Option('--max-tokens <n>', description).argParser(wholeNumber('--max-tokens', 1, MOST_COUNT));
 }
 
 /** What the flags ask for, as options of the library. */

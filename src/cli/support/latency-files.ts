@@ -44,12 +44,8 @@ export async function reportLatency(
   const machine = describeMachine();
   // Make the folder before measuring, so that a failure does not lose a whole run.
   await makeFolder(output);
-  await checkReplaceable(join(output, `${name}.json`), BENCH_RESULTS);
-  await checkReplaceable(join(output, `${name}.md`), report(TITLE));
-  const chart = `${name}-break-even`;
-  for (const ending of ['svg', 'png'])
-    for (const file of [name, chart])
-      await checkReplaceable(join(output, `${file}.${ending}`), picture(`.${ending}`));
+  await checkLatencyFiles(name, output);
+  const chart = breakEvenName(name);
   const systems = onnx === undefined ? options.systems : [...new Set([...options.systems, 'onnx' as const])];
   const progress = new Progress('latency');
   let part: LatencyPart;
@@ -90,6 +86,19 @@ export async function reportLatency(
   note(
     `Written: ${join(output, `${name}.{json,md,svg,png}`)}${crossing === undefined ? '' : `, ${join(output, `${chart}.{svg,png}`)}`}`,
   );
+}
+
+/** @throws HintError INVALID_ARGUMENT for a file that is in the way of those of {@link reportLatency}, IO */
+export async function checkLatencyFiles(name: string, output: string): Promise<void> {
+  await checkReplaceable(join(output, `${name}.json`), BENCH_RESULTS);
+  await checkReplaceable(join(output, `${name}.md`), report(TITLE));
+  for (const ending of ['svg', 'png'])
+    for (const file of [name, breakEvenName(name)])
+      await checkReplaceable(join(output, `${file}.${ending}`), picture(`.${ending}`));
+}
+
+function breakEvenName(name: string): string {
+  return `${name}-break-even`;
 }
 
 /**

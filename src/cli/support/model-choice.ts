@@ -6,7 +6,7 @@ import {
   type HintConfig,
   type ModelConfig,
 } from '../../model/config/config.js';
-import { PUBLISHED_SIZES, modelOfSize } from '../../model/config/sizes.js';
+import { PUBLISHED_SIZES, modelOfSize, sizeTitle } from '../../model/config/sizes.js';
 import { findSystem, SYSTEMS, type HintOptions } from '../../systems/index.js';
 import { wholeNumber } from './options.js';
 import { MODEL_NAME, modelFolder } from './model-name.js';
@@ -73,7 +73,7 @@ export async function chooseModel(
   const hypernetwork = hint !== undefined && readsInstruction(hint);
   const seesInput = system.setting(0).format !== 'no-instruct';
   return {
-    name: directory ?? `T5 v1.1 ${options.size}`,
+    name: directory ?? sizeTitle(options.size as string),
     system: system.name,
     config: withHint(base, hint),
     instructionInInput: !hypernetwork && seesInput,

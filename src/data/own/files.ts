@@ -3,10 +3,12 @@ import { basename } from 'node:path';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import type { Notices } from '../../util/notices.js';
 import { NOTICED } from '../noticed.js';
+import { distinctFiles } from '../distinct-files.js';
 import { isOwnFile, OWN_ENDINGS } from '../record-files.js';
 
 /**
- * The files of own data: files, folders (every such file in them, at any depth) and glob patterns, each file once.
+ * The files of own data: files, folders (every such file in them, at any depth) and glob patterns, each file once,
+ * also where links give it several names.
  *
  * @param notices gathers what else lies in the folders
  * @throws HintError NOT_FOUND for what matches nothing, INVALID_DATA for a file of another kind, ABORTED
@@ -38,7 +40,7 @@ export async function findOwnFiles(
       found.add(path);
     }
   }
-  if (found.size > 0) return [...found];
+  if (found.size > 0) return distinctFiles([...found], signal);
   throw new HintError(
     'NOT_FOUND',
     `${patterns.join(', ')} holds no data file; data files end in ${OWN_ENDINGS}.`,

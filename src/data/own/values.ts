@@ -6,8 +6,9 @@ import {
   readParquetTable,
   type TableCell,
 } from '../../formats/parquet/table.js';
+import { formatBytes } from '../../util/bytes.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import { checkBytes, limits } from '../../util/limits.js';
+import { BYTES_VARIABLE, checkBytesSoFar, longestLine } from '../../util/limits.js';
 import type { Notices } from '../../util/notices.js';
 import { decodeText, parseJson } from '../../util/read-file.js';
 import { isBlankRecord, withoutReturn } from '../../util/records.js';
@@ -53,7 +54,7 @@ async function* readJsonFile(
   for await (const { bytes, firstLine } of readLineBlocks(file, 'the data', { notices, signal })) {
     if (list.length > 0 || (mayBeList && firstLine === 1 && opensList(bytes))) {
       list.push(bytes);
-      checkBytes(file, 'it is one JSON list, which has at least', (length += bytes.length));
+      checkBytesSoFar(file, 'it is one JSON list, which has', (length += bytes.length));
       continue;
     }
     for (let begin = 0, line = firstLine; begin < bytes.length; line++) {
@@ -104,7 +105,7 @@ async function* readSeparated(
     relax_column_count: true,
     skip_empty_lines: true,
     record_delimiter: ['\r\n', '\n'],
-    max_record_size: Math.floor(limits().bytes / 4),
+    max_record_size: longestLine(),
   });
   const source = Readable.from(texts());
   source.on('error', (error) => parser.destroy(error));
@@ -129,9 +130,14 @@ async function* readSeparated(
   } catch (cause) {
     throwIfAborted(signal);
     if (!(cause instanceof CsvError)) throw cause;
-    const code = cause.code === 'CSV_MAX_RECORD_SIZE' ? 'LIMIT_EXCEEDED' : 'INVALID_DATA';
+    if (cause.code === 'CSV_MAX_RECORD_SIZE')
+      throw new HintError(
+        'LIMIT_EXCEEDED',
+        `${file} was not read: from line ${line} on, one record has more than ${formatBytes(longestLine())}, a quarter of the limit of memory a file or record; close the quotes that it leaves open, or, if it is what it should be, set ${BYTES_VARIABLE} to more than four times its size.`,
+        { cause },
+      );
     throw new HintError(
-      code,
+      'INVALID_DATA',
       `${file} cannot be read: ${cause.message}; quote values as CSV does, and double the quotes in them.`,
       { cause },
     );

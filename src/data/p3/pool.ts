@@ -1,5 +1,5 @@
-import { open } from 'node:fs/promises';
 import { HintError } from '../../util/errors.js';
+import { openRegularFile } from '../../util/open-input.js';
 import type { TokenizedExample } from '../batch.js';
 import { packedKey, packedLayout, tokenCacheFile, type PackedLayout } from '../token-cache.js';
 
@@ -93,7 +93,7 @@ async function readIds(ids: Block['ids'], pieces: readonly [number, number][]): 
   if (ids instanceof Int32Array) return pieces.map(([begin, end]) => ids.subarray(begin, end));
   const { file, idsAt } = ids;
   try {
-    await using handle = await open(file, 'r');
+    await using handle = await openRegularFile(file);
     return await Promise.all(
       pieces.map(async ([begin, end]) => {
         const sequence = new Int32Array(end - begin);

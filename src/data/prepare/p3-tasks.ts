@@ -41,7 +41,7 @@ export function sortP3Tasks(source: string, paths: readonly string[]): P3Found {
   const others = new Set<string>();
   for (const path of [...paths].sort()) {
     const [name = '', folder = ''] = path.split('/').reverse();
-    const [, published = '', number = '0', of = '1'] = RECORDS.exec(name) ?? [];
+    const [, published = '', number = 0, of = 1] = RECORDS.exec(name) ?? [];
     const known = datasetOf(folder.replace(SCORED, ''));
     if (!known) others.add(folder.replace(SCORED, ''));
     const split = known && splitOf(known.use, published);
@@ -78,24 +78,42 @@ interface Files {
   readonly scored: Shards;
 }
 
-/** The files of one task, of which none may be missing. */
+/** The files of one task, numbered from 0, of which each is there once. */
 class Shards {
   private readonly files = new Map<number, string>();
-  private count = 0;
+  private first: { readonly file: string; readonly count: number } | undefined;
 
   add(file: string, number: number, count: number): void {
+    this.first ??= { file, count };
+    const { file: first } = this.first;
+    if (number >= count)
+      throw new HintError(
+        'INVALID_DATA',
+        `${file} has the number ${number} of ${count} files, which are numbered from 0 to ${count - 1}; fetch the files again.`,
+      );
+    if (count !== this.first.count || this.files.has(number))
+      throw new HintError(
+        'INVALID_DATA',
+        `${this.files.get(number) ?? first} and ${file} are of two sets of files, of which one would be read for the other; keep one set.`,
+      );
     this.files.set(number, file);
-    this.count = Math.max(this.count, count);
   }
 
   all(): string[] {
-    const [first] = this.files.values();
-    if (first !== undefined && this.files.size < this.count)
+    if (!this.first) return [];
+    const { file, count } = this.first;
+    if (this.files.size < count)
       throw new HintError(
         'INVALID_DATA',
-        `Of the ${this.count} files that ${first} is one of there are ${this.files.size}; fetch the others.`,
+        `Of the ${count} files that ${file} is one of there are ${this.files.size}, without number ${this.missing(count)}; fetch the others.`,
       );
-    return [...this.files].sort(([a], [b]) => a - b).map(([, file]) => file);
+    return [...this.files].sort(([a], [b]) => a - b).map(([, one]) => one);
+  }
+
+  private missing(count: number): number {
+    let number = 0;
+    while (number < count && this.files.has(number)) number++;
+    return number;
   }
 }
 

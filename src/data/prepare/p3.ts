@@ -25,10 +25,11 @@ export async function prepareP3(options: PrepareP3Options): Promise<PrepareRepor
   checkApart({ source, folder });
   const paths = await filesBelow(source);
   const isCached = paths.some(isRecordFile);
-  await using ledger = await Ledger.open(folder);
   const { jobs, others } = isCached
     ? await cachedJobs(options, paths.filter(isRecordFile))
     : await rawJobs(options, paths);
+  // What is wrong with the source is told before the folder is made.
+  await using ledger = await Ledger.open(folder);
   let [made, kept] = [0, 0];
   for (const { dataset, split, from, write } of jobs) {
     throwIfAborted(signal);

@@ -26,28 +26,27 @@ const ARCHIVE = /\.(tar|tgz|tar\.gz)$/i;
 /**
  * The files of the published repository, from a folder or an archive of it, that Super-NaturalInstructions consists of.
  *
- * @throws HintError NOT_FOUND for what is neither, INVALID_FILE for a name with a control character, IO, ABORTED; as `readTar`
+ * @throws HintError NOT_FOUND for what is neither, INVALID_FILE for a name with a control character, IO
+ * @returns an archive is read as its files are asked for, which then throws as `readTar`, and INVALID_FILE for a second repository
+ *   or a file twice
  */
-export async function* sniSourceFiles(
+export async function sniSourceFiles(
   source: string,
   signal: AbortSignal | undefined,
-): AsyncGenerator<SniSourceFile, void, undefined> {
+): Promise<AsyncGenerator<SniSourceFile, void, undefined>> {
   const status = await stat(source).catch((cause: unknown) => {
     throw readError(source, cause, 'the natural-instructions repository');
   });
-  if (status.isDirectory()) yield* filesOfFolder(source, signal);
-  else if (status.isFile() && ARCHIVE.test(source)) yield* filesOfArchive(source, signal);
-  else
-    throw new HintError(
-      'NOT_FOUND',
-      `${source} is neither a folder nor an archive that is known; give a clone of https://github.com/allenai/natural-instructions, or its .tar or .tar.gz.`,
-    );
+  if (status.isDirectory()) return filesOfFolder(source, await pathsIn(source), signal);
+  if (status.isFile() && ARCHIVE.test(source)) return filesOfArchive(source, signal);
+  throw new HintError(
+    'NOT_FOUND',
+    `${source} is neither a folder nor an archive that is known; give a clone of https://github.com/allenai/natural-instructions, or its .tar or .tar.gz.`,
+  );
 }
 
-async function* filesOfFolder(
-  source: string,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<SniSourceFile, void, undefined> {
+/** Paths below a folder of the repository. @throws HintError NOT_FOUND where there is none, INVALID_FILE as {@link requireName}, IO */
+async function pathsIn(source: string): Promise<string[]> {
   const found = [
     ...(await splitLists(source)),
     ...(await namesIn(join(source, 'tasks')))
@@ -55,8 +54,16 @@ async function* filesOfFolder(
       .map((name) => `tasks/${name}`),
   ];
   if (found.length === 0) throw noRepository(source);
+  for (const path of found) requireName(path, source);
+  return found;
+}
+
+async function* filesOfFolder(
+  source: string,
+  found: readonly string[],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<SniSourceFile, void, undefined> {
   for (const path of found) {
-    requireName(path, source);
     const where = join(source, path);
     const from = await sourceMark(path, where);
     yield { path, from, where, total: found.length, read: () => readBytes(where, 'the file', signal) };
@@ -86,7 +93,8 @@ async function* filesOfArchive(
   source: string,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<SniSourceFile, void, undefined> {
-  let isEmpty = true;
+  let root: string | undefined;
+  const read = new Set<string>();
   for await (const { path: full, bytes, modified } of readTar(
     source,
     ({ path }) => IN_ARCHIVE.test(path),
@@ -94,7 +102,14 @@ async function* filesOfArchive(
   )) {
     const path = IN_ARCHIVE.exec(full)?.[1] ?? full;
     requireName(path, source);
-    isEmpty = false;
+    const around = full.slice(0, full.length - path.length).replace(/^\.\//, '');
+    root ??= around;
+    if (root !== around || read.has(path))
+      throw new HintError(
+        'INVALID_FILE',
+        `${source} has files of the repository in more places than one, in ${JSON.stringify(root)} and as ${full}; give the archive of one repository, as it is published.`,
+      );
+    read.add(path);
     yield {
       path,
       from: `${path} ${bytes.length} ${Math.floor(modified)}`,
@@ -103,7 +118,7 @@ async function* filesOfArchive(
       read: async () => bytes,
     };
   }
-  if (isEmpty) throw noRepository(source);
+  if (root === undefined) throw noRepository(source);
 }
 
 /** A name is shown in a terminal and written into lists of tasks, a line each. */

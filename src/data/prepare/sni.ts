@@ -41,9 +41,10 @@ export async function prepareSni({
   onProgress,
 }: PrepareOptions): Promise<PrepareReport> {
   checkApart({ source, folder });
+  const files = await sniSourceFiles(source, signal);
   await using ledger = await Ledger.open(folder);
   let [made, kept] = [0, 0];
-  for await (const file of sniSourceFiles(source, signal)) {
+  for await (const file of files) {
     throwIfAborted(signal);
     const done = made + kept;
     onProgress?.({ done, total: file.total ?? done + 1, file: file.path });

@@ -1,6 +1,7 @@
-import { open, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { HintError, throwIfAborted } from '../../util/errors.js';
+import { openRegularFile } from '../../util/open-input.js';
 import { readError } from '../../util/read-error.js';
 import {
   checked,
@@ -10,6 +11,7 @@ import {
   path as pathKind,
   signal as signalKind,
 } from '../../util/arguments.js';
+import { distinctFiles } from '../distinct-files.js';
 import { sha256Hex } from '../../util/hash.js';
 
 /** How the documents lie in a file: JSON objects, one a line; plain text, one a line or one a file; rows of a table. */
@@ -38,8 +40,9 @@ const DOCUMENTS = choice('line', 'file');
  * Finds the files of a corpus: files, folders (every text file in them, at any depth) and glob patterns.
  *
  * @param documents what a document of a .txt file is: a line of it, or the whole file
- * @returns each file once, in the order of their paths
- * @throws HintError `NOT_FOUND` for a path or pattern that matches nothing, `INVALID_DATA` for a file of another kind
+ * @returns each file once, also where links give it several names, in the order of their paths
+ * @throws HintError `NOT_FOUND` for a path or pattern that matches nothing, `INVALID_DATA` for a file of another kind,
+ *   `INVALID_FILE` for a pipe or a device
  */
 export async function findTextFiles(
   patterns: readonly string[],
@@ -49,7 +52,7 @@ export async function findTextFiles(
   const given = checked(PATTERNS, patterns, 'patterns');
   checked(DOCUMENTS, documents, 'documents');
   checkedIfGiven(signalKind, signal, 'signal');
-  const found = new Map<string, TextFile>();
+  const found = new Set<string>();
   for (const pattern of given) {
     throwIfAborted(signal);
     for (const path of await expand(pattern)) {
@@ -58,12 +61,15 @@ export async function findTextFiles(
           'INVALID_DATA',
           `${path} is no text file of a known kind; give ${ENDINGS_SHOWN}.`,
         );
-      const gzip = /\.gz$/i.test(path);
-      const { size } = await stat(path);
-      found.set(path, { path, form: formOf(path.replace(/\.gz$/i, ''), documents), gzip, bytes: size });
+      found.add(path);
     }
   }
-  const files = [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const files: TextFile[] = [];
+  for (const path of await distinctFiles([...found].sort(), signal)) {
+    const { size } = await stat(path);
+    const form = formOf(path.replace(/\.gz$/i, ''), documents);
+    files.push({ path, form, gzip: /\.gz$/i.test(path), bytes: size });
+  }
   if (files.length > 0) return files;
   throw new HintError('INVALID_ARGUMENT', 'No text was named; give a file, a folder or a glob pattern.');
 }
@@ -79,6 +85,11 @@ async function expand(pattern: string): Promise<string[]> {
     if (texts.length > 0) return texts;
     throw new HintError('NOT_FOUND', `${pattern} holds no text file; text files end in ${ENDINGS_SHOWN}.`);
   }
+  if (entry)
+    throw new HintError(
+      'INVALID_FILE',
+      `${pattern} is a pipe or a device, and text is read more than once; copy what it gives into a file, and give that.`,
+    );
   const matches = isDynamicPattern(pattern) ? await glob(pattern, options) : [];
   if (matches.length > 0) return matches;
   throw new HintError(
@@ -107,7 +118,7 @@ export async function corpusFingerprint(files: readonly TextFile[], signal?: Abo
   for (const { path, form, bytes } of files) {
     throwIfAborted(signal);
     parts.push(`${basename(path)} ${form} ${bytes}`);
-    const file = await open(path).catch((cause: unknown) => {
+    const file = await openRegularFile(path).catch((cause: unknown) => {
       throw readError(path, cause);
     });
     try {

@@ -1,5 +1,5 @@
-import { createReadStream } from 'node:fs';
 import { HintError, throwIfAborted } from '../../util/errors.js';
+import { openInput } from '../../util/open-input.js';
 import { readError } from '../../util/read-error.js';
 import { gunzip } from '../../util/gunzip.js';
 import { checkLine } from '../../util/limits.js';
@@ -85,7 +85,7 @@ async function* chunksOf(
   { notices, signal }: ReadLinesOptions,
 ): AsyncGenerator<Buffer, void, undefined> {
   throwIfAborted(signal);
-  const source = createReadStream(file.path, { start: file.gzip ? 0 : byte, highWaterMark: READ_BYTES });
+  const source = openInput(file.path, { start: file.gzip ? 0 : byte, chunkBytes: READ_BYTES, signal });
   const onPadding = (): void => notices?.addOnce(NOTICED.padded, file.path);
   let isEmpty = byte === 0;
   const stream: AsyncIterable<Buffer> = file.gzip
@@ -100,6 +100,7 @@ async function* chunksOf(
     }
     if (isEmpty) notices?.addOnce(NOTICED.empty, file.path);
   } catch (cause) {
+    throwIfAborted(signal);
     if (cause instanceof HintError) throw cause;
     throw unreadable(file, cause as NodeJS.ErrnoException);
   } finally {

@@ -1,5 +1,5 @@
 import { HintError } from '../../util/errors.js';
-import { checkBytes, stopwatch } from '../../util/limits.js';
+import { checkBytesSoFar, stopwatch } from '../../util/limits.js';
 
 /** Steps of one rendering: a second of work at most, and a hundred times what templates of data take. */
 export const MOST_STEPS = 2_000_000;
@@ -49,6 +49,6 @@ export class Budget {
   /** @throws HintError LIMIT_EXCEEDED */
   allocate(bytes: number): void {
     this.bytes += bytes;
-    checkBytes(this.where, 'rendering it takes at least', this.bytes);
+    checkBytesSoFar(this.where, 'rendering it takes', this.bytes);
   }
 }

@@ -1,6 +1,7 @@
-import { open, type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import type { FileMetaData, RowGroup, SchemaElement } from 'hyparquet';
 import { HintError } from '../../util/errors.js';
+import { openRegularFile } from '../../util/open-input.js';
 import { readError } from '../../util/read-error.js';
 import { checkBytes, withinSeconds } from '../../util/limits.js';
 import type { ColumnChunk, Levels } from './pages.js';
@@ -16,7 +17,7 @@ export async function withMetadata<T>(
   work: (handle: FileHandle, metadata: FileMetaData, size: number) => Promise<T>,
 ): Promise<T> {
   try {
-    await using handle = await open(file, 'r');
+    await using handle = await openRegularFile(file);
     const { size } = await handle.stat();
     return await work(handle, await readMetadata(handle, file, size), size);
   } catch (cause) {

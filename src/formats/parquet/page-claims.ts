@@ -1,5 +1,5 @@
 import { deltaBinaryUnpack } from 'hyparquet/src/delta.js';
-import { checkBytes, limits } from '../../util/limits.js';
+import { checkBytesSoFar, limits } from '../../util/limits.js';
 import { viewOf, type ColumnChunk, type Header, type Reader } from './pages.js';
 
 // Encoders fill up the last run of packed values; the longest known adds 63 groups of eight.
@@ -101,7 +101,7 @@ function checkPrefixes(where: string, reader: Reader, values: number | undefined
     if (prefix < 0 || prefix > before || suffix < 0) throw new Error('a value begins like none before it');
     before = prefix + suffix;
     total += before;
-    if (total > limits().bytes) checkBytes(where, 'its values take at least', total);
+    if (total > limits().bytes) checkBytesSoFar(where, 'its values take', total);
   }
 }
 

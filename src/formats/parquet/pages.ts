@@ -1,7 +1,7 @@
 import type { ColumnMetaData, SchemaElement } from 'hyparquet';
 import { compressors, decompressZstd } from 'hyparquet-compressors';
 import { parquetHeader, readPage } from 'hyparquet/src/column.js';
-import { checkBytes } from '../../util/limits.js';
+import { checkBytesSoFar } from '../../util/limits.js';
 
 export type Reader = Parameters<typeof parquetHeader>[0];
 export type Header = ReturnType<typeof parquetHeader>;
@@ -43,7 +43,7 @@ export function* pagesOf({ where, bytes, column }: ColumnChunk): Generator<Page,
     const header = parquetHeader(reader);
     const stored = take(reader, header.compressed_page_size, bytes);
     unpacked += header.uncompressed_page_size;
-    checkBytes(where, 'its pages unpack to at least', unpacked);
+    checkBytesSoFar(where, 'its pages unpack to', unpacked);
     const page = unpackPage(stored, header, column);
     const plain = { ...header, compressed_page_size: page.length, uncompressed_page_size: page.length };
     if (header.data_page_header_v2) plain.data_page_header_v2 = { ...header.data_page_header_v2, is_compressed: false }; // prettier-ignore

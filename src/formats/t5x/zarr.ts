@@ -1,10 +1,11 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
 import { z } from 'zod';
 import { check } from '../../util/check.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
+import { openRegularFile } from '../../util/open-input.js';
 import { createYielder } from '../../util/event-loop-lag.js';
 import { checkBytes } from '../../util/limits.js';
 import { readJson } from '../../util/read-file.js';
@@ -147,7 +148,8 @@ async function readChunk(
     const { size } = await stat(path);
     if (size > 1024 + 1.01 * expected)
       throw invalidWeights(path, 'chunk of a zarr array', `it has ${size} bytes for ${expected} of values`);
-    packed = await readFile(path, signal ? { signal } : {});
+    await using handle = await openRegularFile(path);
+    packed = await handle.readFile(signal ? { signal } : {});
   } catch (cause) {
     throwIfAborted(signal);
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw readError(path, cause);

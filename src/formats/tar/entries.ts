@@ -1,6 +1,6 @@
-import { createReadStream } from 'node:fs';
 import { Parser } from 'tar/parse';
 import { HintError, throwIfAborted } from '../../util/errors.js';
+import { openInput } from '../../util/open-input.js';
 import { checkBytes } from '../../util/limits.js';
 import { readError } from '../../util/read-error.js';
 import { showValue } from '../../util/show-value.js';
@@ -41,7 +41,7 @@ export async function* readTar(
   signal?: AbortSignal,
 ): AsyncGenerator<TarEntry, void, undefined> {
   throwIfAborted(signal);
-  const source = createReadStream(file, { highWaterMark: READ_BYTES });
+  const source = openInput(file, { chunkBytes: READ_BYTES, signal });
   const ready: TarEntry[] = [];
   let fault: unknown;
   const refuse = (error: unknown): void => {
@@ -92,6 +92,7 @@ export async function* readTar(
     yield* deal(ready, () => fault);
     if (!isOver) throw notWhole(file, 'it has no end');
   } catch (cause) {
+    throwIfAborted(signal);
     throw readError(file, cause, 'the archive');
   } finally {
     source.destroy();

@@ -1,5 +1,5 @@
-import { createReadStream } from 'node:fs';
 import { HintError, throwIfAborted } from '../../util/errors.js';
+import { openInput } from '../../util/open-input.js';
 import { checkBytes } from '../../util/limits.js';
 import { readError } from '../../util/read-error.js';
 import { maskedCrc32c } from './crc32c.js';
@@ -28,7 +28,7 @@ export async function* readTfRecords(
   signal?: AbortSignal,
 ): AsyncGenerator<TfRecord, void, undefined> {
   throwIfAborted(signal);
-  const source = createReadStream(file, { highWaterMark: READ_BYTES });
+  const source = openInput(file, { chunkBytes: READ_BYTES, signal });
   const unread = new Unread();
   let number = 1;
   let length: number | undefined;
@@ -49,6 +49,7 @@ export async function* readTfRecords(
       }
     }
   } catch (cause) {
+    throwIfAborted(signal);
     throw readError(file, cause, 'the records');
   } finally {
     source.destroy();

@@ -1,5 +1,5 @@
 import { HintError } from '../../util/errors.js';
-import { checkBytes } from '../../util/limits.js';
+import { checkBytesSoFar } from '../../util/limits.js';
 import type { Span } from './span.js';
 
 /** Printable ASCII without the space: what most words of English text are made of. */
@@ -77,7 +77,7 @@ export class Charsmap {
   private stringAt(value: number): string {
     const start = Math.min(value, this.strings.length);
     const end = this.endOfString(start);
-    checkBytes('A text', 'the tokenizer makes of it at least', end - start, NORMAL_FACTOR);
+    checkBytesSoFar('A text', 'the tokenizer makes of it', end - start, NORMAL_FACTOR);
     return Buffer.from(this.strings.subarray(start, end)).toString('utf8');
   }
 
@@ -183,7 +183,7 @@ export class Charsmap {
   private reserve(length: number): void {
     if (length <= this.output.length) return;
     // Replacements may be as long as the whole table.
-    checkBytes('A text', 'the tokenizer makes of it at least', length, NORMAL_FACTOR);
+    checkBytesSoFar('A text', 'the tokenizer makes of it', length, NORMAL_FACTOR);
     const larger = new Uint8Array(2 * length);
     larger.set(this.output);
     this.output = larger;
@@ -243,7 +243,7 @@ class Changes {
     this.parts.push(text);
     this.length += text.length;
     if (text.length > old.length)
-      checkBytes('A text', 'the tokenizer makes of it at least', this.length, NORMAL_FACTOR);
+      checkBytesSoFar('A text', 'the tokenizer makes of it', this.length, NORMAL_FACTOR);
     const from = this.span.origins;
     if (!from || !this.origins) return;
     const before = [...old];

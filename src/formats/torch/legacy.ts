@@ -1,5 +1,5 @@
 import { HintError } from '../../util/errors.js';
-import { checkBytes } from '../../util/limits.js';
+import { checkBytesSoFar } from '../../util/limits.js';
 import { showValue } from '../../util/show-value.js';
 import { ByteFile } from '../weights/byte-file.js';
 import { DTYPE_BYTES } from '../weights/dtypes.js';
@@ -26,7 +26,7 @@ const FIRST_READ_BYTES = 1 << 20;
 /** The pickles at the beginning of the file, and where the last of them ends. */
 async function pickles(file: ByteFile): Promise<{ values: PickleValue[]; end: number }> {
   for (let length = Math.min(file.size, FIRST_READ_BYTES); ; length = Math.min(file.size, 2 * length)) {
-    checkBytes(file.path, 'its pickles have at least', length / 2);
+    checkBytesSoFar(file.path, 'its pickles have', length / 2);
     const bytes = await file.read(0, length);
     try {
       return fivePickles(file.path, bytes);

@@ -1,5 +1,6 @@
-import { open, type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { HintError, throwIfAborted } from '../../util/errors.js';
+import { openRegularFile } from '../../util/open-input.js';
 import { readError } from '../../util/read-error.js';
 
 // One read call holds a thread of libuv's pool until it is done; this is also how often an abort is noticed.
@@ -40,7 +41,7 @@ export class ByteFile {
    */
   static async open(path: string, truncated: (fault: string) => HintError): Promise<ByteFile> {
     try {
-      const handle = await open(path, 'r');
+      const handle = await openRegularFile(path);
       try {
         return new ByteFile(path, handle, (await handle.stat()).size, truncated);
       } catch (error) {

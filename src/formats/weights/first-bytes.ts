@@ -1,6 +1,6 @@
-import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { HintError } from '../../util/errors.js';
+import { openRegularFile } from '../../util/open-input.js';
 import { readError } from '../../util/read-error.js';
 
 /** What the first bytes of a file say it is; `unknown` where they say nothing. */
@@ -74,7 +74,7 @@ export function kindOf(path: string, bytes: Uint8Array): FileKind {
 export async function sniff(path: string): Promise<FileKind> {
   const head = Buffer.alloc(HEAD_BYTES);
   try {
-    await using handle = await open(path, 'r');
+    await using handle = await openRegularFile(path);
     const { bytesRead } = await handle.read(head, 0, HEAD_BYTES, 0);
     return kindOf(path, head.subarray(0, bytesRead));
   } catch (cause) {

@@ -35,8 +35,11 @@ export interface BatchPart {
   readonly count: number;
 }
 
+/** The most rows of a batch, tokens of an answer and the like. */
+export const MOST_COUNT = 1 << 20;
+
 /** Counts of tokens, rows and the like. */
-export const count = integer(1, 1 << 20);
+export const count = integer(1, MOST_COUNT);
 
 export const BATCHING = {
   batchSize: optional(count),

@@ -19,6 +19,11 @@ export const MODEL_SIZES = Object.keys(SIZES) as readonly ModelSize[];
 /** The sizes that have checkpoints; the paper calls base 250M, xl 3B and xxl 11B. */
 export const PUBLISHED_SIZES = MODEL_SIZES.filter((size) => size !== 'tiny');
 
+/** What reports call a model of a published size with new weights. */
+export function sizeTitle(size: string): string {
+  return `T5 v1.1 ${size}`;
+}
+
 /** The configuration of a T5 v1.1 of a published size, without a hypernetwork. */
 export function sizedConfig(size: ModelSize): ModelConfig {
   const [d_model, d_kv, num_heads, d_ff, num_layers] = SIZES[size];

@@ -16,7 +16,7 @@ export function chartOf({ title, scope, metric, parts, score }: PublishedReport)
     // Room for the names of nine data sets.
     width: 960,
     xLabel: '',
-    yLabel: metric,
+    yLabel: `${metric}, %`,
     groups: [...parts.map(({ name }) => name), 'mean'],
     series: [
       { name: 'here', values: [...ours, bar(score)] },

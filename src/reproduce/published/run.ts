@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { readPredictions, type Prediction } from '../../evaluation/prediction-files.js';
 import { scoreP3, type P3Prediction } from '../../evaluation/rank-classification.js';
 import { scorePredictions } from '../../evaluation/score.js';
+import { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { downloadModel, type DownloadPlan } from '../../formats/hub/download.js';
 import { Engine } from '../../inference/engine.js';
 import { readModelConfig, type ModelConfig } from '../../model/config/config.js';
@@ -97,7 +98,7 @@ export interface PublishedResult {
  * commit or files, the tokens of the examples, dtype and kind of device.
  *
  * @returns also where the signal ended it after the first prediction
- * @throws HintError what is wrong with device, data or predictions before anything is downloaded; as downloadModel, Engine.open and
+ * @throws HintError what is wrong with device, data, predictions or a given tokenizer before anything is downloaded; as downloadModel, Engine.open and
  *   evaluateModel; NOT_SUPPORTED for a model of another kind; ABORTED before the first prediction
  */
 export async function runPublished(
@@ -110,6 +111,7 @@ export async function runPublished(
   await checkData(model, settings.data);
   const published =
     settings.predictions === undefined ? undefined : await readPredictions(settings.predictions, signal);
+  if (settings.tokenizer !== undefined) await Tokenizer.load(settings.tokenizer);
   const rates = once(options.roofs ?? (() => roofsOf(settings, signal ?? new AbortController().signal)));
   const { folder: directory, commit } = await modelOf(model, settings, rates, options);
   await checkModel(model, directory);

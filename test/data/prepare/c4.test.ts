@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -110,6 +110,20 @@ describe('hint prepare c4', () => {
     await expect(prepareC4({ source: folder, folder: made })).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
     });
+  });
+
+  it('reads a file once that links give several names', async () => {
+    const folder = await mkdtemp(join(root, 'links-'));
+    const name = 'c4-train.00000-of-00002.json';
+    await mkdir(join(folder, 'en'));
+    await writeFile(join(folder, 'en', name), line('once'));
+    await symlink('..', join(folder, 'en', 'around'));
+    await symlink('en', join(folder, 'again'));
+    await symlink(join('en', name), join(folder, 'other.json'));
+    await link(join(folder, 'en', name), join(folder, 'en', 'z.json'));
+    const report = await prepareC4({ source: folder, folder: join(root, 'linked') });
+    expect(report).toMatchObject({ made: 1, counts: [{ found: 1, published: 2 }] });
+    expect(await readdir(join(root, 'linked', 'en'))).toEqual([`${name}.gz`]);
   });
 
   it('has nothing to do with a folder of something else', async () => {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -242,8 +242,9 @@ describe('hint prepare p3 of the cached form', () => {
     await put(join(partial, 'trec_what_kind/train.tfrecord-00001-of-00003'), whole);
     await expect(prepareP3({ source: partial, folder: target })).rejects.toMatchObject({
       code: 'INVALID_DATA',
-      message: expect.stringMatching(/^Of the 3 files .* there are 1; fetch the others\.$/),
+      message: expect.stringMatching(/^Of the 3 files .* there are 1, without number 0; fetch the others\.$/),
     });
+    await expect(stat(target)).rejects.toMatchObject({ code: 'ENOENT' });
     const unanswered = await mkdtemp(join(root, 'unanswered-'));
     const file = join(unanswered, 'super_glue_cb_style_score_eval/validation.tfrecord');
     await put(file, tfRecords(choice([0, 0], 'A', 'b', 0)));
@@ -254,6 +255,26 @@ describe('hint prepare p3 of the cached form', () => {
       code: 'INVALID_ARGUMENT',
       message: expect.stringContaining('give --templates'),
     });
+  });
+});
+
+describe('numbers in the names of files', () => {
+  const whole = tfRecords(prompt('A', 'b'));
+  it.each([
+    [['00007-of-00004'], /has the number 7 of 4 files, which are numbered from 0 to 3/],
+    [['00000-of-00002', '00001-of-00002', '00002-of-00002'], /has the number 2 of 2 files/],
+    [['00000-of-00001', '00000-of-00002', '00001-of-00002'], /are of two sets of files/],
+    [['00000-of-00001', '0-of-1'], /are of two sets of files/],
+    [['00000-of-00003', '00002-of-00003'], /there are 2, without number 1; fetch the others/],
+    [[`0-of-${'9'.repeat(200)}`], /without number 1; fetch the others/],
+  ])('that are no whole set, %j, are refused before anything is made', async (numbers, sentence) => {
+    const folder = await mkdtemp(join(root, 'numbers-'));
+    for (const one of numbers) await put(join(folder, `trec_what_kind/train.tfrecord-${one}`), whole);
+    await expect(prepareP3({ source: folder, folder: target })).rejects.toMatchObject({
+      code: 'INVALID_DATA',
+      message: expect.stringMatching(sentence) as string,
+    });
+    await expect(stat(target)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 });
 

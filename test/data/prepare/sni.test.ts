@@ -172,6 +172,24 @@ describe('hint prepare sni', () => {
     await expect(prepareSni({ source: folder, folder: `${target}-2` })).rejects.toMatchObject(refused);
   });
 
+  it.each([
+    ['a second repository', 'natural-instructions-2.5/tasks/task9_other.json'],
+    ['a file twice', 'natural-instructions-master/splits/default/train_tasks.txt'],
+  ])('takes nothing of an archive with %s for a part of the first', async (_what, path) => {
+    const source = await packed({ path, content: '{}' });
+    await expect(prepareSni({ source, folder: target })).rejects.toMatchObject({
+      code: 'INVALID_FILE',
+      message: expect.stringMatching(/has files of the repository in more places than one, in "natural-instructions-master\/" and as /) as string, // prettier-ignore
+    });
+    expect(await filesOf(target)).toEqual(await filesOf(fixture));
+  });
+
+  it('makes no folder for a source that is none', async () => {
+    for (const source of [join(root, 'nowhere'), join(fixture, 'tasks')])
+      await expect(prepareSni({ source, folder: target })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(stat(target)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
   it('puts no file outside of its folder, whatever an archive says', async () => {
     const source = await packed({
       path: 'natural-instructions-master/tasks/../../../evil.json',

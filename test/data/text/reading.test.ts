@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -107,10 +107,15 @@ describe('findTextFiles', () => {
       (await findTextFiles(patterns)).map(({ path }) => path.slice(folder.length + 1));
     expect(await names(folder, join(folder, 'b.jsonl'))).toEqual(['a.json.gz', 'b.jsonl', 'c.txt']);
     expect(await names(join(folder, '*.json*'))).toEqual(['a.json.gz', 'b.jsonl']);
+    await symlink('b.jsonl', join(folder, 'a-link.jsonl'));
+    expect(await names(folder)).toEqual(['a.json.gz', 'b.jsonl', 'c.txt']);
+    expect(await names(join(folder, 'a-link.jsonl'))).toEqual(['a-link.jsonl']);
+    await rm(join(folder, 'a-link.jsonl'));
   });
 
   it('says what is missing or of no known kind', async () => {
     await expect(findTextFiles([join(folder, 'none.jsonl')])).rejects.toThrow(/Nothing is at .*none\.jsonl/);
+    await expect(findTextFiles(['/dev/null'])).rejects.toThrow(/\/dev\/null is a pipe or a device/);
     await expect(findTextFiles([folder])).rejects.toThrow(/holds no text file; text files end in/);
     const pdf = await put('a.pdf', 'x');
     await expect(findTextFiles([pdf])).rejects.toThrow(/a\.pdf is no text file of a known kind/);

@@ -221,7 +221,7 @@ describe('a published Tk-Instruct', () => {
 });
 
 describe('before anything is downloaded', () => {
-  it('a device, data and predictions that cannot be used are refused', async () => {
+  it('a device, data, predictions and a tokenizer that cannot be used are refused', async () => {
     await start({ files: await filesOf(model) });
     await mkdir(join(folder, 'empty'));
     expect(await refused(run(settingsFor(output(), { data: join(folder, 'empty') })))).toMatch(
@@ -232,6 +232,9 @@ describe('before anything is downloaded', () => {
     );
     expect(await refused(run(settingsFor(output(), { predictions: join(folder, 'nowhere') })))).toMatch(
       /^NOT_FOUND/,
+    );
+    expect(await refused(run(settingsFor(output(), { tokenizer: join(folder, 'nowhere') })))).toMatch(
+      /^NOT_FOUND: .*the tokenizer/,
     );
     expect(await refused(run(settingsFor(output(), { device: 'cuda:99' })))).toMatch(/cuda/i);
     expect(hub?.requests).toEqual([]);

@@ -12,13 +12,17 @@ import {
   type ReproduceSettings,
 } from '../../../reproduce/index.js';
 import { HintError } from '../../../util/errors.js';
-import { checkReplaceable } from '../../../util/existing.js';
+import { checkReplaceable, picture } from '../../../util/existing.js';
 import { writeChart } from '../../../util/plot/png.js';
 import { EXIT, note, print, printJson, table } from '../../support/context.js';
 import { drawCostCurve } from '../../support/cost-curve-chart.js';
+import { checkLatencyFiles } from '../../support/latency-files.js';
 import { measuredFigure4 } from './figure4.js';
 import type { ReproduceOptions } from './settings.js';
 import { prepareTable, runTable } from './table.js';
+
+const COST_CURVE = 'figure3-right';
+const CHART_ENDINGS = ['svg', 'png'] as const;
 
 /**
  * `hint reproduce all`: one table after the other, then the figures that need no training, and one report of everything. What is done is
@@ -29,7 +33,7 @@ import { prepareTable, runTable } from './table.js';
  */
 export async function reproduceAll(options: ReproduceOptions, signal: AbortSignal): Promise<number> {
   refusePart(options);
-  await checkReplaceable(join(options.output, 'all.md'), OVERVIEW);
+  await checkFiles(options.output);
   const tables = GRIDS.map((grid) => ({ grid, own: optionsFor(grid, options) }));
   const left = tables.filter(({ own }) => own === undefined).map(({ grid }) => grid);
   const planned: { grid: Grid; settings: ReproduceSettings }[] = [];
@@ -79,6 +83,13 @@ export async function reproduceAll(options: ReproduceOptions, signal: AbortSigna
   return isWhole ? EXIT.ok : EXIT.failed;
 }
 
+async function checkFiles(output: string): Promise<void> {
+  await checkReplaceable(join(output, 'all.md'), OVERVIEW);
+  for (const ending of CHART_ENDINGS)
+    await checkReplaceable(join(output, `${COST_CURVE}.${ending}`), picture(`.${ending}`));
+  await checkLatencyFiles(FIGURE_4.name, output);
+}
+
 function refusePart({ row, column }: ReproduceOptions): void {
   if (row === undefined && column === undefined) return;
   throw new HintError(
@@ -101,9 +112,9 @@ function chartOf(files: readonly string[]): { chart?: string } {
 
 /** Figure 3, right: counted, for a published size. */
 async function costPart(output: string): Promise<OverviewPart> {
-  const [name, size] = ['figure3-right', 'xl'];
+  const [name, size] = [COST_CURVE, 'xl'];
   const svg = drawCostCurve(costCurve('instruction', size));
-  for (const ending of ['svg', 'png']) await writeChart(join(output, `${name}.${ending}`), svg);
+  for (const ending of CHART_ENDINGS) await writeChart(join(output, `${name}.${ending}`), svg);
   return {
     name,
     title: `Figure 3, right: cost of a longer instruction, T5 ${size}`,

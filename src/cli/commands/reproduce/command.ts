@@ -1,11 +1,11 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { HintError } from '../../../util/errors.js';
 import { addPublishedCommand } from './published.js';
 import { MODEL_SIZES } from '../../../model/config/sizes.js';
 import { GRIDS } from '../../../reproduce/index.js';
 import { amongRanks } from '../../support/ranks.js';
-import { shotList } from '../../support/choices.js';
-import { batchSizeOption } from '../../support/decoding.js';
+import { seedList, shotList } from '../../support/choices.js';
+import { batchSizeOption, maxTokensOption } from '../../support/decoding.js';
 import { action, EXIT } from '../../support/context.js';
 import { reproduceFigure4 } from './figure4.js';
 import type { ReproduceOptions } from './settings.js';
@@ -45,7 +45,7 @@ export function addReproduceCommand(program: Command): void {
       'updates of each pretraining, 0 for none',
       wholeNumber('--pretrain-steps'),
     )
-    .option('--seeds <list>', 'seeds, with commas', '0')
+    .addOption(new Option('--seeds <list>', 'seeds, with commas').argParser(seedList).default([0], '0'))
     .option('--adapter-size <n>', 'bottleneck of adapters, instead of 512', wholeNumber('--adapter-size', 1))
     .option('--prefix-length <n>', 'prefix tokens, instead of 30', wholeNumber('--prefix-length', 1))
     .option(
@@ -53,7 +53,7 @@ export function addReproduceCommand(program: Command): void {
       'evaluated of each task or template; figure4: examples of one sample (default: 100)',
       wholeNumber('--instances', 1),
     )
-    .option('--max-tokens <n>', 'most tokens generated (default: 128)', wholeNumber('--max-tokens', 1))
+    .addOption(maxTokensOption('most tokens generated (default: 128)'))
     .addOption(batchSizeOption())
     .option('--set <key=value>', 'any setting of every training, repeatable', collect, [])
     .option('--set-pretraining <key=value>', 'any setting of every pretraining, repeatable', collect, [])

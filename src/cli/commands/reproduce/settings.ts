@@ -23,7 +23,7 @@ export interface ReproduceOptions {
   tokenizer?: string;
   steps?: number;
   pretrainSteps?: number;
-  seeds: string;
+  seeds: number[];
   adapterSize?: number;
   prefixLength?: number;
   instances?: number;
@@ -66,7 +66,7 @@ export async function readSettings(
     models: await startingModels(options, world),
     decoders: { ...(await decoderOf('gpt2', options.gpt2)), ...(await decoderOf('opt', options.opt)) },
     decoderTraining: over(undefined, options.setDecoder),
-    seeds: seedsOf(options.seeds),
+    seeds: options.seeds,
     steps: options.steps ?? world?.steps,
     pretrainSteps: options.pretrainSteps ?? world?.pretrainSteps,
     sizes: {
@@ -84,13 +84,6 @@ export async function readSettings(
     threads: options.threads,
     output: resolve(options.output),
   };
-}
-
-/** Comma-separated seeds. */
-function seedsOf(text: string): number[] {
-  const seeds = text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)));
-  if (seeds.every((seed) => Number.isSafeInteger(seed) && seed >= 0)) return [...new Set(seeds)];
-  throw wrong(`--seeds is ${JSON.stringify(text)}; give whole numbers with commas, such as 0,1.`);
 }
 
 /** A decoder-only model: a directory as it is, or new weights where it has no more than a configuration and a tokenizer. */
@@ -121,7 +114,12 @@ async function startingModels(
   const words = tokenizer === undefined ? {} : { tokenizer: resolve(tokenizer) };
   if (init.length > 0)
     return init.map((path) => ({ label: basename(resolve(path)), init: resolve(path), ...words }));
-  if (ways === 0 && world) return [world.model];
+  if (ways === 0 && world) {
+    if (tokenizer === undefined) return [world.model];
+    throw wrong(
+      '--tokenizer is of a model that --init, --size or --model-config gives, and --demo has one of its own; give one of these, or leave --tokenizer out.',
+    );
+  }
   if (ways === 0)
     throw wrong(
       `There is no model to start from; give --init with a T5 directory, or --size with one of ${MODEL_SIZES.join(', ')} for a new one.`,

@@ -15,6 +15,7 @@ import {
   type ReproduceSettings,
   type RunGridOptions,
 } from '../../../reproduce/index.js';
+import { findSystem } from '../../../systems/index.js';
 import { doneOnce, foundOnce } from '../../../distributed/agreement.js';
 import { requireSharedFolder } from '../../../distributed/shared-folder.js';
 import { EXIT, note, print, printJson, table } from '../../support/context.js';
@@ -31,6 +32,7 @@ export async function reproduceGrid(
 ): Promise<number> {
   refuseOptions(name, options);
   const grid = selectCells(findGrid(name), { rows: options.row, columns: options.column });
+  refuseDecoders(grid, options);
   const settings = await prepareTable(grid, options, context);
   const { result, report, files } = await runTable(grid, settings, options.json, context);
   if (options.json) printJson({ ...report, files });
@@ -108,6 +110,17 @@ function refuseOptions(name: string, { shots, rounds, p3 }: ReproduceOptions): v
   throw new HintError(
     'INVALID_ARGUMENT',
     `${given} belongs to figure4, which measures latency; ${name} is a grid of training runs, leave it out.`,
+  );
+}
+
+/** Settings of decoder-only models mean nothing to a grid without their rows. */
+function refuseDecoders(grid: Grid, { gpt2, opt, setDecoder }: ReproduceOptions): void {
+  const given = gpt2 !== undefined ? '--gpt2' : opt !== undefined ? '--opt' : '--set-decoder';
+  if (given === '--set-decoder' && setDecoder.length === 0) return;
+  if (grid.cells.some(({ system }) => findSystem(system).training !== undefined)) return;
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    `${given} is about decoder-only rows, and what is chosen of ${grid.name} has none; leave it out, or take table1.`,
   );
 }
 
