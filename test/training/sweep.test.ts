@@ -99,6 +99,16 @@ describe('a sweep', () => {
       message: expect.stringContaining('batchSize 5 in place of 4'),
     });
     expect(result.ranking.map(({ rank }) => rank)).toEqual([undefined, undefined]);
+    const shorter = sweepOf('whole', { config: { ...tinyRun('unused', { steps: 2 }) } });
+    const { ranking } = await runSweep(planSweep(shorter));
+    expect(ranking.flatMap(({ runs }) => runs.map(({ status, score }) => [status, score]))).toEqual(
+      Array(4).fill(['failed', undefined]),
+    );
+  });
+
+  it('does not lie inside a run, where its runs would not be found', async () => {
+    const inside = runSweep(planSweep(sweepOf(join('whole', NAMES[0]!))));
+    await expect(inside).rejects.toThrow(/holds a training run, and a sweep has a folder of its own/);
   });
 });
 
