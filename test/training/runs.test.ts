@@ -29,6 +29,7 @@ async function logged(
 ): Promise<string> {
   await mkdir(path, { recursive: true });
   await writeFile(join(path, 'config.json'), JSON.stringify(tinyRun(path, config)));
+  let best = -Infinity;
   const lines = losses.flatMap((loss, i) => {
     const step = i + 1;
     const rates = { tokensPerSecond: 1000 * step, examplesPerSecond: 5, bytesInUse: 10, peakBytes: 20 + i };
@@ -44,7 +45,10 @@ async function logged(
     };
     const score = scores[step];
     if (score === undefined) return [line];
-    const validation = { metric: 'rougeL', score, loss: loss + 0.5, rougeL: score, examples: 3, perTask: {} };
+    const isBest = score > best;
+    best = Math.max(best, score);
+    const scored = { metric: 'rougeL', score, isBest, rougeL: score };
+    const validation = { ...scored, loss: loss + 0.5, examples: 3, perTask: {} };
     return [line, { step, validation }];
   });
   const text = lines.map((line) => `${JSON.stringify({ ...line, time: '2026-11-29T12:00:00Z' })}\n`).join('');
@@ -91,6 +95,13 @@ describe('runs', () => {
       peakBytes: 30,
     });
     expect(resultsOf(await recordOf('empty', { losses: [] }))).toEqual({ step: 0 });
+    // From step 6 on it is validated on other examples, so that its first scores are no matter.
+    const { validations, ...rest } = run;
+    const other = validations.map((line) => ({
+      ...line,
+      validation: { ...line.validation, ...(line.step === 6 ? { score: 30, isBest: true } : {}) },
+    }));
+    expect(resultsOf({ ...rest, validations: other }).best).toMatchObject({ score: 30, step: 6 });
   });
 });
 

@@ -4,9 +4,10 @@ import { HintError } from '../../util/errors.js';
 import { removeDirectory, writeDirectoryAtomically } from '../../util/atomic-directory.js';
 import { appendLines, writeFileAtomic } from '../../util/atomic-file.js';
 import { takeLock } from '../../util/lock.js';
+import { readError } from '../../util/read-error.js';
 import { readJson, readText } from '../../util/read-file.js';
 import { dropTemporary, removeAbandoned } from '../../util/temporary.js';
-import { ioError, makeFolder } from '../../util/write-error.js';
+import { makeFolder } from '../../util/write-error.js';
 import { readIntactState, writeState, type CheckpointState } from './checkpoint-integrity.js';
 import { parseTrainingConfig, type TrainingConfig } from '../config/config.js';
 import type { MemoryPlan } from '../memory/memory-plan.js';
@@ -165,10 +166,15 @@ export class RunDirectory {
 
   /** @throws HintError NOT_FOUND when there is no run here, INVALID_JSON, INVALID_CONFIG */
   async readConfig(): Promise<TrainingConfig> {
-    return parseTrainingConfig(
-      await readJson(this.configPath, 'the configuration of the run'),
-      this.configPath,
-    );
+    const json = await readJson(this.configPath, 'the configuration of the run').catch((cause: unknown) => {
+      if (!(cause instanceof HintError) || cause.code !== 'NOT_FOUND') throw cause;
+      throw new HintError(
+        'NOT_FOUND',
+        `${this.path} holds no training run (it has no config.json); give the output directory of one.`,
+        { cause },
+      );
+    });
+    return parseTrainingConfig(json, this.configPath);
   }
 
   /** Tokens of a microbatch as a plan made them; undefined where nothing was planned, or it cannot be read. */
@@ -316,7 +322,7 @@ export class RunDirectory {
   private async checkpointNames(): Promise<string[]> {
     return readdir(this.checkpointsPath).catch((cause: unknown) => {
       if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-      throw ioError('read', this.checkpointsPath, cause);
+      throw readError(this.checkpointsPath, cause);
     });
   }
 
