@@ -129,6 +129,21 @@ describe('a comparison of runs', () => {
     expect(spreadOf([])).toBeUndefined();
   });
 
+  it('that were changed on their way are none of those that had their last settings from the start', async () => {
+    const changed = await logged(join(scratch, 'changed'), { config: { seed: 1 } });
+    const line = {
+      step: 2,
+      changes: [{ key: 'dropout', before: 0.3, now: 0.1 }],
+      time: '2026-11-29T12:00:00Z',
+    };
+    await writeFile(join(changed, 'changes.jsonl'), `${JSON.stringify(line)}\n{"step": 3, "cha`);
+    const { groups, settings } = compareRuns([await recordOf('unchanged'), await readRun(changed)]);
+    expect(groups).toHaveLength(2);
+    expect(settings).toEqual([
+      { key: 'changes', values: [undefined, ['from step 2 on dropout 0.1 in place of 0.3']] },
+    ]);
+  });
+
   it('that differ only in where they computed and how often they wrote are one group', async () => {
     const names = ['here', 'there'];
     const changes = [{}, { device: 'cuda', threads: 3, saveEvery: 1, logEvery: 2, keepCheckpoints: 9 }];

@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HintError } from '../../util/errors.js';
 import { removeDirectory, writeDirectoryAtomically } from '../../util/atomic-directory.js';
-import { appendLines, writeFileAtomic } from '../../util/atomic-file.js';
+import { writeFileAtomic } from '../../util/atomic-file.js';
 import { takeLock } from '../../util/lock.js';
 import { readError } from '../../util/read-error.js';
 import { readJson, readText } from '../../util/read-file.js';
@@ -12,6 +12,7 @@ import { readIntactState, writeState, type CheckpointState } from './checkpoint-
 import { parseTrainingConfig, type TrainingConfig } from '../config/config.js';
 import type { MemoryPlan } from '../memory/memory-plan.js';
 import type { SettingChange } from './changes.js';
+import { ChangesLog, type ChangesLine } from './changes-log.js';
 import { MetricsLog, type MetricsLine, type ValidationLine } from './metrics-log.js';
 import { TensorBoardLog } from './tensorboard-log.js';
 import type { StepReport } from '../step/trainer.js';
@@ -59,10 +60,12 @@ export interface DamagedCheckpoint {
  */
 export class RunDirectory {
   private readonly metrics: MetricsLog;
+  private readonly changes: ChangesLog;
   private readonly damaged = new Set<number>();
 
   constructor(readonly path: string) {
     this.metrics = new MetricsLog(join(path, 'metrics.jsonl'));
+    this.changes = new ChangesLog(join(path, 'changes.jsonl'));
   }
 
   get modelPath(): string {
@@ -189,8 +192,12 @@ export class RunDirectory {
 
   /** Notes what a run has differently from a step on. @throws HintError IO */
   async appendChanges(step: number, changes: readonly SettingChange[]): Promise<void> {
-    const line = { step, changes, time: new Date().toISOString() };
-    await appendLines(join(this.path, 'changes.jsonl'), `${JSON.stringify(line)}\n`);
+    await this.changes.append(step, changes);
+  }
+
+  /** What resumed runs were given differently, in order. @throws HintError IO, LIMIT_EXCEEDED */
+  readChanges(): Promise<ChangesLine[]> {
+    return this.changes.read();
   }
 
   /** Adds a line to metrics.jsonl, which it returns. @throws HintError IO */

@@ -3,6 +3,7 @@ import { dirname, join, resolve, sep } from 'node:path';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { readError } from '../../util/read-error.js';
 import type { TrainingConfig } from '../config/config.js';
+import type { ChangesLine } from '../run/changes-log.js';
 import { RunDirectory, type MetricsLine, type ValidationLine } from '../run/run-directory.js';
 
 /** A training run as its folder tells of it. */
@@ -12,6 +13,8 @@ export interface RunRecord {
   /** The logged steps in order. */
   readonly steps: readonly MetricsLine[];
   readonly validations: readonly ValidationLine[];
+  /** Settings that it was gone on with, other than those that it had begun with. */
+  readonly changes: readonly ChangesLine[];
   /** Whether it has taken all its steps, or as many as its patience allows, and written its model. */
   readonly isFinished: boolean;
 }
@@ -29,11 +32,11 @@ export async function readRun(path: string): Promise<RunRecord> {
       `${path} holds no training run (config.json and metrics.jsonl); give the output directory of one.`,
     );
   const [config, steps] = [await directory.readConfig(), await directory.readMetrics()];
-  const validations = await directory.readValidations();
+  const [validations, changes] = [await directory.readValidations(), await directory.readChanges()];
   // A run that goes on with more steps still has the model of its earlier end.
   const isAtEnd = (steps.at(-1)?.step ?? 0) >= config.steps || isOutOfPatience(config, validations);
   const isFinished = isAtEnd && (await isThere(join(directory.modelPath, 'config.json')));
-  return { path, config, steps, validations, isFinished };
+  return { path, config, steps, validations, changes, isFinished };
 }
 
 function isOutOfPatience({ validation }: TrainingConfig, lines: readonly ValidationLine[]): boolean {

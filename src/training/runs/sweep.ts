@@ -261,6 +261,12 @@ async function runOne(
 
 async function stateOf(config: TrainingConfig): Promise<{ isBegun: boolean; isDone: boolean }> {
   const isBegun = existsSync(join(config.output, 'config.json'));
+  const [change] = isBegun ? await new RunDirectory(config.output).readChanges() : [];
+  if (change)
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `${config.output} had other settings up to step ${change.step}, as its changes.jsonl says, so that it is no run of the sweep; move it elsewhere.`,
+    );
   return { isBegun, isDone: isBegun && (await isFinished(config)) };
 }
 
