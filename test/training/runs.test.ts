@@ -170,6 +170,19 @@ describe('the curves of runs', () => {
     expect((await readFile(join(scratch, 'curves.png'))).subarray(1, 4).toString()).toBe('PNG');
   });
 
+  it('of validations by several metrics are a chart for each, because a percentage and a loss share no axis', async () => {
+    const one = await recordOf('by-rouge', { scores: { 1: 40, 2: 50 } });
+    const byLoss = one.validations.map(({ validation, ...line }) => ({
+      ...line,
+      validation: { ...validation, metric: 'loss' as const, score: validation.loss },
+    }));
+    const other = { ...one, path: join(scratch, 'by-loss'), validations: byLoss };
+    const svg = drawCurves([one, other], { curves: ['validation'] });
+    for (const metric of ['rougeL', 'loss']) expect(svg).toContain(`>Validation: ${metric}</text>`);
+    for (const name of ['by-rouge', 'by-loss'])
+      expect(svg.match(new RegExp(`>${name}</text>`, 'g'))).toHaveLength(1);
+  });
+
   it('of many steps are means of neighbours, so that a long run is drawn as fast as a short one', async () => {
     const losses = Array.from({ length: 6000 }, (_, i) => 5 + (i % 2));
     const svg = drawCurves([await recordOf('long', { losses })], { curves: ['loss'] });
