@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { throwIfAborted } from './errors.js';
 import { openRegularFile } from './open-input.js';
 import { createYielder } from './event-loop-lag.js';
-import { ioError } from './write-error.js';
+import { readError } from './read-error.js';
 
 // Bytes hashed without a break, in about one slice of the event loop.
 const HASH_BYTES = 1 << 20;
@@ -26,6 +26,6 @@ export async function hashFile(
       await breathe();
     }
   } catch (cause) {
-    throw ioError('read', path, cause);
+    throw readError(path, cause);
   }
 }

@@ -20,7 +20,7 @@ export function thisProcess(): ProcessOwner {
     host: hostname(),
     namespace: orNull(() => readlinkSync('/proc/self/ns/pid')),
     boot: orNull(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()),
-    start: startOf(process.pid),
+    start: readStat(process.pid)?.start ?? null,
   };
 }
 
@@ -39,7 +39,8 @@ export function hasEnded(owner: ProcessOwner, seen: ProcessOwner): boolean {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ESRCH') return true;
   }
-  return differ(owner.start, startOf(owner.pid));
+  const found = readStat(owner.pid);
+  return found !== null && (found.isGone || differ(owner.start, found.start));
 }
 
 /** Both are known, and they are not the same. */
@@ -47,15 +48,20 @@ function differ(one: string | null, other: string | null): boolean {
   return one !== null && other !== null && one !== other;
 }
 
-function startOf(pid: number): string | null {
+/** What the system says of a process; null where it says nothing. */
+function readStat(pid: number): { readonly start: string | null; readonly isGone: boolean } | null {
   return orNull(() => {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // Fields are separated by spaces, which the name in parentheses may hold too; the start is the 20th field behind it.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+    // Fields are separated by spaces, which the name in parentheses may hold too. Behind it stand the state and, as the 18th
+    // and the 20th field, how many threads there are and the start.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // A process that was killed keeps its number until its parent asks for its exit code, which some parents never do.
+    const isGone = fields[0] === 'X' || (fields[0] === 'Z' && Number(fields[17]) <= 1);
+    return { start: fields[19] ?? null, isGone };
   });
 }
 
-function orNull(read: () => string | null): string | null {
+function orNull<T>(read: () => T): T | null {
   try {
     return read();
   } catch {

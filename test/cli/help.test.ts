@@ -57,6 +57,16 @@ describe('the help of every command', () => {
     }
   });
 
+  it('fills its lines, and tells no default where there is none', async () => {
+    for (const path of paths) {
+      const [, description = '', rest = ''] = (await helpAt(path, 80)).split('\n\n', 3);
+      const lines = description.split('\n');
+      for (const [i, line] of lines.slice(1).entries())
+        expect(`${lines[i]} ${line.split(' ')[0]}`.length, `${path}: ${lines[i]}`).toBeGreaterThan(80);
+      expect(rest).not.toMatch(/default: (false|\[\])/);
+    }
+  });
+
   const native = process.env['HINT_NATIVE'];
   // Whoever asks for help may have nothing built yet.
   beforeAll(() => {

@@ -205,7 +205,7 @@ describe('own data', () => {
     expect(byTask.length).toBe(20 * tasks.size);
     expect(tasks.size).toBeGreaterThan(2);
     await expect(read(file, { split: 'test', testFraction: 0 })).rejects.toThrow(
-      /no record in the split "test"; there are train with 400/,
+      /no record in the split "test"; its splits are train \(400 records\)/,
     );
     const named = await put('named.csv', 'instruction,output,part\na,b,train\nc,d,dev\n');
     expect(await read(named, { split: 'dev', splitField: 'part' })).toMatchObject([{ instruction: 'c' }]);

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { Engine } from '../../src/inference/engine.js';
 import { parseModelConfig, readModelConfig, serializeModelConfig } from '../../src/model/config/config.js';
 
 const t5 = { vocab_size: 200, d_model: 32, d_kv: 8, d_ff: 64, num_layers: 2, num_heads: 4 };
@@ -239,6 +240,14 @@ describe('config.json', () => {
       ['</s>', /eos_token_id is "<\/s>"/],
     ] as const)
       expect(() => parseModelConfig({ ...t5, eos_token_id: ids })).toThrow(message);
+  });
+
+  it('of a training run is told apart, and where its models are', async () => {
+    const run = join(import.meta.dirname, '../fixtures/version-0.1.0/runs/hint');
+    const told = readModelConfig(run);
+    await expect(told).rejects.toThrow(/hint is a training run, and no model; .*runs\/hint\/model\.$/);
+    const opened = Engine.open(run);
+    await expect(opened).rejects.toThrow(/is a training run, and no model/);
   });
 
   it('is completed by generation_config.json and special_tokens_map.json', async () => {

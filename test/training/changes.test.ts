@@ -159,6 +159,36 @@ describe('a resumed run', () => {
     });
   });
 
+  it('takes back no step, so that no score of more steps passes for one of fewer', async () => {
+    const run = await copyOf('shorter');
+    const before = await readFile(join(run, 'config.json'), 'utf8');
+    for (const [length, message] of [
+      [{ steps: 3 }, /with steps 3: it has taken 4 steps, and none is taken back/],
+      [{ epochs: 0.1 }, /with epochs 0\.1, which are 1 steps: it has taken 4/],
+    ] as const)
+      await expect(trainFromConfig(tinyRun(run, length), { resume: true })).rejects.toMatchObject({
+        code: 'INVALID_CONFIG',
+        message: expect.stringMatching(message),
+      });
+    expect(await readFile(join(run, 'config.json'), 'utf8')).toBe(before);
+  });
+
+  it('starts from what it started from: another new model is refused, and the order of its fields is no matter', async () => {
+    const run = await copyOf('other-start');
+    const { model, ...rest } = tinyRun(run, { steps: 4 });
+    const { config } = model.init as { config: Record<string, unknown> };
+    const resumed = (init: typeof model.init): Promise<TrainingSummary> =>
+      trainFromConfig({ ...rest, model: { ...model, init } }, { resume: true });
+    for (const init of [
+      { config: { ...config, d_ff: 64 } },
+      { size: 'base' } as const,
+      join(FIXTURES, 'families', 't5-v1.0'),
+    ])
+      await expect(resumed(init)).rejects.toThrow(/with model\.init .*; the run was started with/);
+    const backwards = Object.fromEntries(Object.entries(config).reverse());
+    expect(await resumed({ config: backwards })).toMatchObject({ step: 4, stepsTaken: 0 });
+  });
+
   it('has the rate of this call, not of all its tokens in the time of this call', async () => {
     const run = await copyOf('rate');
     const longer = await trainFromConfig(tinyRun(run, { steps: 5 }), { resume: true });

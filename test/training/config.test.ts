@@ -85,6 +85,19 @@ describe('training configuration', () => {
     expect(fault.message).toMatch(/^train\.json/);
   });
 
+  it('lists the known keys once, however many are unknown', () => {
+    const { message } = faultOf(() =>
+      parseTrainingConfig({
+        ...minimal,
+        optimizer: { name: 'adamw', decayRate: 1, epsilon1: 1, grouping: 'dual' },
+      }),
+    );
+    expect(message).toMatch(
+      /decayRate is unknown; optimizer\.epsilon1 is unknown; did you mean epsilon\? opt/,
+    );
+    expect(message.match(/the keys are/g)).toHaveLength(1);
+  });
+
   it('names every field at fault with its value, not only the first', () => {
     const { message } = faultOf(() =>
       parseTrainingConfig({ ...minimal, output: undefined, steps: -1, model: { init: 7 }, dropout: 'no' }),

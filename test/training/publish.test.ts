@@ -8,6 +8,7 @@ import { Engine } from '../../src/inference/engine.js';
 import { parseTrainingConfig } from '../../src/training/config/config.js';
 import { publicSettings } from '../../src/training/publish/public-settings.js';
 import { publishRun } from '../../src/training/publish/publish.js';
+import { RunDirectory } from '../../src/training/run/run-directory.js';
 import { trainFromConfig } from '../../src/training/run/run.js';
 import { packageRoot } from '../../src/util/package-root.js';
 import { tinyData, tinyRun } from './run-setup.js';
@@ -121,6 +122,8 @@ describe('a published run', () => {
     const { text } = await cardOf(to);
     expect(text).toContain('records.jsonl');
     expect(text).not.toContain('Copy the word.');
+    expect(text).not.toContain('no run from the start');
+    await new RunDirectory(own).appendChanges(1, [{ key: 'dropout', before: 0.3, now: 0.1 }]);
     const instruction = { name: '../a b', definition: 'Say | it `again`.', examples: [] };
     const other = join(scratch, 'of-own-named');
     const { tasks } = await publishRun(own, { to: other, instructions: [instruction, instruction] });
@@ -128,11 +131,26 @@ describe('a published run', () => {
       'tasks/_a_b.safetensors',
       'tasks/_a_b-2.safetensors',
     ]);
-    expect((await cardOf(other)).text).toContain('Say \\| it \\`again\\`.');
+    const { text: changed } = await cardOf(other);
+    expect(changed).toContain('Say \\| it \\`again\\`.');
+    expect(changed).toMatch(/from step 1 on dropout 0.1 in place of 0.3: no run from the start/);
   });
 });
 
 describe('publishing refuses', () => {
+  it.each([
+    [{ license: '' }, /The licence is ""; give an identifier of the hub/],
+    [{ license: 'Apache 2.0' }, /The licence is "Apache 2\.0"; give an identifier of the hub, in lower case/],
+    [{ datasets: ['acme/a', 'my data'] }, /The dataset is "my data"; give its name on the hub/],
+  ])('what the hub would: %j', async (given, sentence) => {
+    const to = join(scratch, 'not-on-the-hub');
+    await expect(publishRun(run, { to, ...given })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringMatching(sentence),
+    });
+    expect(existsSync(to)).toBe(false);
+  });
+
   it.each([
     ['a run that has not finished', 'unfinished', /has not finished: 3 of 6 steps/],
     ['a run that goes on after it had finished', 'going-on', /has not finished: 6 of 12 steps/],

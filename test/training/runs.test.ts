@@ -29,6 +29,7 @@ async function logged(
 ): Promise<string> {
   await mkdir(path, { recursive: true });
   await writeFile(join(path, 'config.json'), JSON.stringify(tinyRun(path, config)));
+  let best = -Infinity;
   const lines = losses.flatMap((loss, i) => {
     const step = i + 1;
     const rates = { tokensPerSecond: 1000 * step, examplesPerSecond: 5, bytesInUse: 10, peakBytes: 20 + i };
@@ -44,7 +45,10 @@ async function logged(
     };
     const score = scores[step];
     if (score === undefined) return [line];
-    const validation = { metric: 'rougeL', score, loss: loss + 0.5, rougeL: score, examples: 3, perTask: {} };
+    const isBest = score > best;
+    best = Math.max(best, score);
+    const scored = { metric: 'rougeL', score, isBest, rougeL: score };
+    const validation = { ...scored, loss: loss + 0.5, examples: 3, perTask: {} };
     return [line, { step, validation }];
   });
   const text = lines.map((line) => `${JSON.stringify({ ...line, time: '2026-11-29T12:00:00Z' })}\n`).join('');
@@ -91,6 +95,13 @@ describe('runs', () => {
       peakBytes: 30,
     });
     expect(resultsOf(await recordOf('empty', { losses: [] }))).toEqual({ step: 0 });
+    // From step 6 on it is validated on other examples, so that its first scores are no matter.
+    const { validations, ...rest } = run;
+    const other = validations.map((line) => ({
+      ...line,
+      validation: { ...line.validation, ...(line.step === 6 ? { score: 30, isBest: true } : {}) },
+    }));
+    expect(resultsOf({ ...rest, validations: other }).best).toMatchObject({ score: 30, step: 6 });
   });
 });
 
@@ -118,6 +129,21 @@ describe('a comparison of runs', () => {
     expect(spreadOf([])).toBeUndefined();
   });
 
+  it('that were changed on their way are none of those that had their last settings from the start', async () => {
+    const changed = await logged(join(scratch, 'changed'), { config: { seed: 1 } });
+    const line = {
+      step: 2,
+      changes: [{ key: 'dropout', before: 0.3, now: 0.1 }],
+      time: '2026-11-29T12:00:00Z',
+    };
+    await writeFile(join(changed, 'changes.jsonl'), `${JSON.stringify(line)}\n{"step": 3, "cha`);
+    const { groups, settings } = compareRuns([await recordOf('unchanged'), await readRun(changed)]);
+    expect(groups).toHaveLength(2);
+    expect(settings).toEqual([
+      { key: 'changes', values: [undefined, ['from step 2 on dropout 0.1 in place of 0.3']] },
+    ]);
+  });
+
   it('that differ only in where they computed and how often they wrote are one group', async () => {
     const names = ['here', 'there'];
     const changes = [{}, { device: 'cuda', threads: 3, saveEvery: 1, logEvery: 2, keepCheckpoints: 9 }];
@@ -142,6 +168,19 @@ describe('the curves of runs', () => {
     expect(drawCurves(runs, { curves: ['memory'] }).match(/<svg /g)).toHaveLength(2);
     for (const name of ['curves.svg', 'curves.png']) await writeChart(join(scratch, name), svg);
     expect((await readFile(join(scratch, 'curves.png'))).subarray(1, 4).toString()).toBe('PNG');
+  });
+
+  it('of validations by several metrics are a chart for each, because a percentage and a loss share no axis', async () => {
+    const one = await recordOf('by-rouge', { scores: { 1: 40, 2: 50 } });
+    const byLoss = one.validations.map(({ validation, ...line }) => ({
+      ...line,
+      validation: { ...validation, metric: 'loss' as const, score: validation.loss },
+    }));
+    const other = { ...one, path: join(scratch, 'by-loss'), validations: byLoss };
+    const svg = drawCurves([one, other], { curves: ['validation'] });
+    for (const metric of ['rougeL', 'loss']) expect(svg).toContain(`>Validation: ${metric}</text>`);
+    for (const name of ['by-rouge', 'by-loss'])
+      expect(svg.match(new RegExp(`>${name}</text>`, 'g'))).toHaveLength(1);
   });
 
   it('of many steps are means of neighbours, so that a long run is drawn as fast as a short one', async () => {

@@ -99,6 +99,27 @@ describe('a sweep', () => {
       message: expect.stringContaining('batchSize 5 in place of 4'),
     });
     expect(result.ranking.map(({ rank }) => rank)).toEqual([undefined, undefined]);
+    const config = { ...tinyRun(join(scratch, 'unused'), { steps: 2 }) };
+    const shorter = sweepOf('whole', { config });
+    const { ranking } = await runSweep(planSweep(shorter));
+    expect(ranking.flatMap(({ runs }) => runs.map(({ status, score }) => [status, score]))).toEqual(
+      Array(4).fill(['failed', undefined]),
+    );
+  });
+
+  it('does not take a run for done that had other settings at first', async () => {
+    const run = new RunDirectory(join(output(), NAMES[3]!));
+    await run.appendChanges(2, [{ key: 'learningRate', before: 1, now: 1e-2 }]);
+    const { ranking } = await runSweep(planSweep(sweepOf('whole')));
+    expect(ranking.map(({ runs }) => runs.map(({ status }) => status))).toEqual([
+      ['done', 'failed'],
+      ['done', 'done'],
+    ]);
+  });
+
+  it('does not lie inside a run, where its runs would not be found', async () => {
+    const inside = runSweep(planSweep(sweepOf(join('whole', NAMES[0]!))));
+    await expect(inside).rejects.toThrow(/holds a training run, and a sweep has a folder of its own/);
   });
 });
 

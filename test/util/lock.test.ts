@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { takeLock } from '../../src/util/lock.js';
+import { eventually } from '../eventually.js';
 
 const work = { doing: 'working here', instead: 'another folder' };
 
@@ -51,6 +52,22 @@ describe('a lock', () => {
     await (
       await takeLock(file, work)
     )();
+  });
+
+  it('of a process that was killed is taken over, also while its parent has not asked how it ended', async () => {
+    // The shell becomes a program that never waits for the child.
+    const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60']);
+    try {
+      const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+      const pid = Number(line.toString());
+      await leaveLock({ pid, processStart: null });
+      await expect(takeLock(file, work)).rejects.toThrow(`Process ${pid}`);
+      process.kill(pid, 'SIGKILL');
+      await eventually(async () => (await takeLock(file, work))());
+    } finally {
+      parent.kill('SIGKILL');
+      await once(parent, 'exit');
+    }
   });
 
   it('of a process whose number another one has now is taken over', async () => {

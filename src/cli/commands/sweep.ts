@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { applyOverrides } from '../../training/config/overrides.js';
 import type { Spread } from '../../training/runs/compare-runs.js';
@@ -136,9 +136,12 @@ function narrate(quiet: boolean): (event: SweepEvent) => void {
   };
 }
 
-function describe({ points }: SweepPlan, { metric, ranking }: SweepResult): string {
+function describe({ output, points }: SweepPlan, { metric, ranking }: SweepResult): string {
   const keys = Object.keys(points[0] ?? {});
-  return table(
+  const [best] = ranking;
+  const place =
+    best?.score === undefined ? '' : `The runs of the best are in ${dirname(best.runs[0]?.path ?? output)}; `;
+  const ranked = table(
     ['rank', ...keys, metric, 'done', 'failed'],
     ranking.map(({ rank, settings, score, runs }) => [
       rank ?? '-',
@@ -148,6 +151,7 @@ function describe({ points }: SweepPlan, { metric, ranking }: SweepResult): stri
       runs.filter(({ status }) => status === 'failed').length,
     ]),
   );
+  return `${ranked}\n${place}${place === '' ? 'The' : 'the'} ranking is in ${join(output, 'sweep.json')}.`;
 }
 
 function shownValue(value: unknown): string {

@@ -143,12 +143,15 @@ export async function* readOwnRecords(given: OwnRecordsOptions): AsyncGenerator<
     }
   }
   if (wanted === 'all' ? splits.size > 0 : splits.has(wanted)) return;
-  const there = Array.from(splits, ([split, count]) => `${split} with ${count}`).slice(0, 20);
+  const there = Array.from(
+    splits,
+    ([split, count]) => `${split} (${count === 1 ? '1 record' : `${count} records`})`,
+  ).slice(0, 20);
   throw new HintError(
     'INVALID_DATA',
     there.length === 0
       ? `${patterns.join(', ')} holds no record; each is an object with instruction, input and output.`
-      : `${patterns.join(', ')} has no record in the split ${JSON.stringify(wanted)}; there are ${there.join(', ')} records. Name one of them, or another field or fraction to split by.`,
+      : `${patterns.join(', ')} has no record in the split ${JSON.stringify(wanted)}; its splits are ${there.join(', ')}. Name one of them, or all, or another field or fraction to split by.`,
   );
 }
 

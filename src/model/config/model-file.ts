@@ -10,11 +10,17 @@ import { GENERATION_FILE } from './generation-file.js';
  * generates: generation_config.json goes before config.json; where neither says how a sequence ends,
  * special_tokens_map.json does.
  *
- * @throws HintError as {@link readConfigFile}; INVALID_CONFIG for an id in generation_config.json that is none
+ * @throws HintError as {@link readConfigFile}; INVALID_CONFIG for a training run, and for an id in generation_config.json that
+ *   is none
  */
 export async function readModelFile(directory: string): Promise<{ config: unknown; path: string }> {
   const { config, path } = await readConfigFile(directory);
   if (!isObject(config)) return { config, path };
+  if (isObject(config['model']) && isObject(config['data']) && 'output' in config)
+    throw new HintError(
+      'INVALID_CONFIG',
+      `${directory} is a training run, and no model; give the folder of one of its models: ${join(directory, 'best')}, where it was validated, or ${join(directory, 'model')}.`,
+    );
   const generation = (await readBeside(directory, GENERATION_FILE)) ?? {};
   const completed = { ...config };
   for (const key of ['eos_token_id', 'decoder_start_token_id']) {

@@ -138,15 +138,13 @@ function describeIssue(issue: z.core.$ZodIssue, json: unknown): string {
   const path = issue.path.join('.');
   if (issue.code === 'unrecognized_keys') {
     const known = keysAt(issue.path, json);
-    return issue.keys
-      .slice(0, MOST_KEYS)
-      .map((key) => {
-        const like = nearest(key, known);
-        const name = shown(key.slice(0, 100));
-        const where = path === '' ? name : `${path}.${name}`;
-        return `${where} is unknown; ${like ? `did you mean ${like}? ` : ''}the keys are ${known.join(', ')}`;
-      })
-      .join('; ');
+    const named = issue.keys.slice(0, MOST_KEYS).map((key) => {
+      const like = nearest(key, known);
+      const name = shown(key.slice(0, 100));
+      return `${path === '' ? name : `${path}.${name}`} is unknown; ${like ? `did you mean ${like}? ` : ''}`;
+    });
+    // Once, however many are unknown.
+    return `${named.join('')}the keys are ${known.join(', ')}`;
   }
   const value = valueAt(json, issue.path);
   if (path === '') return `it ${issue.message}`;

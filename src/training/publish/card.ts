@@ -31,6 +31,8 @@ export interface CardContent {
   readonly data: readonly string[];
   /** Settings that people ask for first, by their keys. */
   readonly settings: readonly (readonly [key: string, value: string])[];
+  /** Clauses about settings that were others in earlier steps. */
+  readonly changes: readonly string[];
   readonly scores: readonly PublishedScore[];
   readonly tasks: readonly PublishedTask[];
   readonly provenance: readonly (readonly [what: string, value: string])[];
@@ -97,6 +99,11 @@ function sections(card: CardContent): string[] {
     '## Training',
     markdownTable(['setting', 'value'], settings).join('\n'),
     'All settings are in [training_config.json](training_config.json), which `hint train --config` takes once its `data`, `model` and `output` name folders of yours.',
+    ...(card.changes.length > 0
+      ? [
+          `These settings are those of the last step. The run had ${shownMarkdown(card.changes.join('; '))}: no run from the start with them ends in the same model.`,
+        ]
+      : []),
     ...(card.hasCurves ? ['![Curves of the training](curves.png)'] : []),
     '## Licence',
     license === undefined

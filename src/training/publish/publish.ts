@@ -12,6 +12,7 @@ import { packageVersion } from '../../util/package-root.js';
 import { writeChart } from '../../util/plot/png.js';
 import { shownMarkdown } from '../../util/shown.js';
 import { makeFolder, ioError } from '../../util/write-error.js';
+import { describeChangesLine } from '../run/changes-log.js';
 import { drawCurves } from '../runs/curves.js';
 import { modelCard, type PublishedTask } from './card.js';
 import { baseName, publicSettings, publishedBase } from './public-settings.js';
@@ -57,10 +58,11 @@ const NOT_COPIED = new Set(['validation.json']);
  * Writes a finished run as a folder for the hub: its best model with the tokenizer, compiled tasks, settings without the paths of
  * this machine, curves, and a model card. The folder is written whole or not at all.
  *
- * @throws HintError INVALID_ARGUMENT for a folder that has something in it, and as {@link publishableRun}; IO, ABORTED
+ * @throws HintError INVALID_ARGUMENT for a folder that has something in it, a licence or a dataset that is no name on the hub, and as {@link publishableRun}; IO, ABORTED
  */
 export async function publishRun(path: string, options: PublishOptions): Promise<Published> {
   const { to, signal } = options;
+  checkHubNames(options);
   await checkFree(to, path);
   const run = await publishableRun(path);
   let tasks: readonly PublishedTask[] = [];
@@ -82,6 +84,25 @@ export async function publishRun(path: string, options: PublishOptions): Promise
     await writeFileAtomic(join(folder, CARD), card);
   });
   return { path: to, files: await filesOf(to), tasks };
+}
+
+// As the hub takes them in a card's front matter.
+const LICENSE = /^[a-z0-9][a-z0-9.+-]*$/;
+const DATASET = /^[\w.-]+(\/[\w.-]+)?$/;
+
+/** @throws HintError INVALID_ARGUMENT for what the hub would refuse */
+function checkHubNames({ license, datasets = [] }: PublishOptions): void {
+  if (license !== undefined && !LICENSE.test(license))
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `The licence is ${JSON.stringify(license)}; give an identifier of the hub, in lower case, such as apache-2.0, mit or other.`,
+    );
+  const wrong = datasets.find((name) => !DATASET.test(name));
+  if (wrong === undefined) return;
+  throw new HintError(
+    'INVALID_ARGUMENT',
+    `The dataset is ${JSON.stringify(wrong)}; give its name on the hub, such as owner/name.`,
+  );
 }
 
 /** @throws HintError INVALID_ARGUMENT */
@@ -183,11 +204,12 @@ async function cardOf(run: PublishableRun, parts: CardParts): Promise<string> {
     parameters,
     data: describeTraining(run),
     settings: mainSettings(run),
+    changes: run.changes.map(describeChangesLine),
     scores: publishedScores(run, step),
     tasks,
     provenance: [
       ['made with', `hint-engine ${packageVersion()}`],
-      ['system', `${config.system} (${system.paper})`],
+      ['system', `${config.system} (${system.paper} of Ivison et al., ACL 2023, arXiv 2212.10315)`],
       ['started from', startOf(run)],
       ['model of step', `${step} of ${config.steps}`],
       ['trained', datesOf(run)],

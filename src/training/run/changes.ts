@@ -1,6 +1,7 @@
 import { HintError } from '../../util/errors.js';
 import { showValue } from '../../util/show-value.js';
 import type { TrainingConfig } from '../config/config.js';
+import type { LengthSettings } from '../config/parts.js';
 import { learningRateAt } from '../step/schedule.js';
 import { scheduleOf } from './prepare.js';
 
@@ -16,7 +17,9 @@ export interface SettingChange {
 /** What makes a run the one it is: none of it can change. */
 const FIXED = [
   'system',
+  'model.init',
   'model.hint',
+  'model.hyperencoderInit',
   'optimizer.name',
   'firstStep',
   'paramDtype',
@@ -63,13 +66,43 @@ const SCORED = ['data', 'split', 'fraction', 'by', 'metric', 'instancesPerTask']
  */
 export function checkFixed(path: string, before: TrainingConfig, now: TrainingConfig): void {
   for (const key of FIXED) {
-    const [old, given] = [before, now].map((config) => JSON.stringify(settingAt(config, key)));
+    const [old, given] = [before, now].map((config) => fixedAt(config, key));
     if (old === given) continue;
     throw new HintError(
       'INVALID_CONFIG',
       `Cannot resume ${path} with ${key} ${given}; the run was started with ${old}. Give the same, or another output directory.`,
     );
   }
+}
+
+/** A setting that cannot change, as JSON. Where a model was read from does not matter: a checkpoint has what became of it. */
+function fixedAt(config: TrainingConfig, key: string): string {
+  const value = settingAt(config, key);
+  if (value === undefined) return 'none';
+  if (key === 'model.init' && typeof value === 'string') return 'a model directory';
+  return JSON.stringify(sorted(value));
+}
+
+/** The same value, whatever order the keys of its objects stood in. */
+function sorted(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, inner]) => [key, sorted(inner)]));
+}
+
+/**
+ * Refuses a run that would be shorter than it is already.
+ *
+ * @param taken steps so far
+ * @throws HintError INVALID_CONFIG
+ */
+export function checkLength(path: string, { steps, epochs }: LengthSettings, taken: number): void {
+  if (steps >= taken) return;
+  const length = epochs === undefined ? `steps ${steps}` : `epochs ${epochs}, which are ${steps} steps`;
+  throw new HintError(
+    'INVALID_CONFIG',
+    `Cannot resume ${path} with ${length}: it has taken ${taken} steps, and none is taken back. Give as many or more, or another output directory.`,
+  );
 }
 
 /**

@@ -10,7 +10,7 @@ import { writeFileAtomic } from '../../util/atomic-file.js';
 import { check } from '../../util/check.js';
 import { hashFile } from '../../util/hash-file.js';
 import { parseJson, readText } from '../../util/read-file.js';
-import { ioError } from '../../util/write-error.js';
+import { readError } from '../../util/read-error.js';
 import { VALIDATION_METRICS } from '../config/validation-config.js';
 import type { TrainerState } from '../step/trainer-arguments.js';
 import type { ValidationState } from '../validation/best.js';
@@ -95,7 +95,7 @@ export async function readIntactState(
   signal?: AbortSignal,
 ): Promise<CheckpointState> {
   const names = await readdir(directory).catch((cause: unknown) => {
-    throw ioError('read', directory, cause);
+    throw readError(directory, cause);
   });
   const missing = names.includes(STATE_FILE) ? firstMissing(names) : STATE_FILE;
   if (missing !== undefined) throw damaged(`${missing} is missing`);

@@ -4,7 +4,7 @@ import { HintError } from '../../util/errors.js';
 import { appendLines, writeFileAtomically } from '../../util/atomic-file.js';
 import { readBytes } from '../../util/read-file.js';
 import { recordOf } from '../../util/record-schema.js';
-import { ioError } from '../../util/write-error.js';
+import { readError } from '../../util/read-error.js';
 import { VALIDATION_METRICS } from '../config/validation-config.js';
 import type { StepReport } from '../step/trainer.js';
 import type { ValidationReport } from '../validation/validator.js';
@@ -106,7 +106,7 @@ export class MetricsLog {
       return await readBytes(this.path, 'the metrics');
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return Buffer.alloc(0);
-      throw cause instanceof HintError ? cause : ioError('read', this.path, cause);
+      throw cause instanceof HintError ? cause : readError(this.path, cause);
     }
   }
 }

@@ -2,15 +2,17 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HintError } from '../../util/errors.js';
 import { removeDirectory, writeDirectoryAtomically } from '../../util/atomic-directory.js';
-import { appendLines, writeFileAtomic } from '../../util/atomic-file.js';
+import { writeFileAtomic } from '../../util/atomic-file.js';
 import { takeLock } from '../../util/lock.js';
+import { readError } from '../../util/read-error.js';
 import { readJson, readText } from '../../util/read-file.js';
 import { dropTemporary, removeAbandoned } from '../../util/temporary.js';
-import { ioError, makeFolder } from '../../util/write-error.js';
+import { makeFolder } from '../../util/write-error.js';
 import { readIntactState, writeState, type CheckpointState } from './checkpoint-integrity.js';
 import { parseTrainingConfig, type TrainingConfig } from '../config/config.js';
 import type { MemoryPlan } from '../memory/memory-plan.js';
 import type { SettingChange } from './changes.js';
+import { ChangesLog, type ChangesLine } from './changes-log.js';
 import { MetricsLog, type MetricsLine, type ValidationLine } from './metrics-log.js';
 import { TensorBoardLog } from './tensorboard-log.js';
 import type { StepReport } from '../step/trainer.js';
@@ -58,10 +60,12 @@ export interface DamagedCheckpoint {
  */
 export class RunDirectory {
   private readonly metrics: MetricsLog;
+  private readonly changes: ChangesLog;
   private readonly damaged = new Set<number>();
 
   constructor(readonly path: string) {
     this.metrics = new MetricsLog(join(path, 'metrics.jsonl'));
+    this.changes = new ChangesLog(join(path, 'changes.jsonl'));
   }
 
   get modelPath(): string {
@@ -165,10 +169,15 @@ export class RunDirectory {
 
   /** @throws HintError NOT_FOUND when there is no run here, INVALID_JSON, INVALID_CONFIG */
   async readConfig(): Promise<TrainingConfig> {
-    return parseTrainingConfig(
-      await readJson(this.configPath, 'the configuration of the run'),
-      this.configPath,
-    );
+    const json = await readJson(this.configPath, 'the configuration of the run').catch((cause: unknown) => {
+      if (!(cause instanceof HintError) || cause.code !== 'NOT_FOUND') throw cause;
+      throw new HintError(
+        'NOT_FOUND',
+        `${this.path} holds no training run (it has no config.json); give the output directory of one.`,
+        { cause },
+      );
+    });
+    return parseTrainingConfig(json, this.configPath);
   }
 
   /** Tokens of a microbatch as a plan made them; undefined where nothing was planned, or it cannot be read. */
@@ -183,8 +192,12 @@ export class RunDirectory {
 
   /** Notes what a run has differently from a step on. @throws HintError IO */
   async appendChanges(step: number, changes: readonly SettingChange[]): Promise<void> {
-    const line = { step, changes, time: new Date().toISOString() };
-    await appendLines(join(this.path, 'changes.jsonl'), `${JSON.stringify(line)}\n`);
+    await this.changes.append(step, changes);
+  }
+
+  /** What resumed runs were given differently, in order. @throws HintError IO, LIMIT_EXCEEDED */
+  readChanges(): Promise<ChangesLine[]> {
+    return this.changes.read();
   }
 
   /** Adds a line to metrics.jsonl, which it returns. @throws HintError IO */
@@ -316,7 +329,7 @@ export class RunDirectory {
   private async checkpointNames(): Promise<string[]> {
     return readdir(this.checkpointsPath).catch((cause: unknown) => {
       if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-      throw ioError('read', this.checkpointsPath, cause);
+      throw readError(this.checkpointsPath, cause);
     });
   }
 

@@ -24,7 +24,7 @@ import { validationOf } from '../config/validation-config.js';
 import { describeData } from '../sources/data-sources.js';
 import { openRunData, type RunData } from '../validation/validation-set.js';
 import { Validator } from '../validation/validator.js';
-import type { SettingChange } from './changes.js';
+import { checkLength, type SettingChange } from './changes.js';
 import { continueFrom, continueRun } from './lineage.js';
 import type { MemoryPlan } from '../memory/memory-plan.js';
 import { progressOf, type TrainingSummary, type TrainOptions } from './events.js';
@@ -202,6 +202,7 @@ async function prepare(
 ): Promise<Run> {
   const { source } = data;
   let config = withSteps(given, source.size);
+  if (checkpoint) checkLength(directory.path, config, checkpoint.step);
   const onProgress = progressOf('model', onEvent);
   const from = checkpoint
     ? `Resuming after step ${checkpoint.step}`

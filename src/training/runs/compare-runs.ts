@@ -1,3 +1,4 @@
+import { describeChangesLine } from '../run/changes-log.js';
 import { flattenedSettings, PLACES } from '../run/changes.js';
 import { resultsOf, type RunRecord, type RunResults } from './read-run.js';
 
@@ -29,9 +30,11 @@ const APART = new Set([...PLACES, 'output', 'seed', 'data.cache', 'validation.da
 
 /** Compares runs: those that differ in nothing but their seed are one group, with the spread of their results. */
 export function compareRuns(runs: readonly RunRecord[]): RunComparison {
-  const settings = runs.map(({ config }) => {
+  const settings = runs.map(({ config, changes }) => {
     const all = flattenedSettings(config);
     for (const key of APART) all.delete(key);
+    // Such a run is none of those that had its last settings from the start.
+    if (changes.length > 0) all.set('changes', JSON.stringify(changes.map(describeChangesLine)));
     return all;
   });
   const members = new Map<string, number[]>();

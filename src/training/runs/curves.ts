@@ -1,5 +1,6 @@
 import { HintError } from '../../util/errors.js';
 import { chartGrid, lineChart, type ChartPoint, type LineSeries } from '../../util/plot/charts.js';
+import type { ValidationMetric } from '../config/validation-config.js';
 import type { MetricsLine } from '../run/run-directory.js';
 import { namesOfRuns, type RunRecord } from './read-run.js';
 
@@ -26,13 +27,19 @@ export function drawCurves(runs: readonly RunRecord[], { curves, smooth }: Curve
   const names = namesOfRuns(runs.map(({ path }) => path));
   const longest = runs.reduce((most, { steps }) => Math.max(most, steps.length), 0);
   const window = smooth ?? Math.max(1, Math.ceil(longest / POINTS));
-  const charts = (curves ?? CURVES).flatMap((curve) => {
+  const metrics = new Set(runs.flatMap(({ validations }) => validations.map((one) => one.validation.metric)));
+  // Percentages and nats have no axis in common.
+  const drawn = (curves ?? CURVES).flatMap((curve): { curve: Curve; metric: ValidationMetric | undefined }[] =>
+    curve === 'validation' ? [...metrics].map((metric) => ({ curve, metric })) : [{ curve, metric: undefined }],
+  );
+  const charts = drawn.flatMap(({ curve, metric }) => {
     const series = runs
-      .flatMap((run, i) => seriesOf(curve, run, names[i] as string, window))
+      .flatMap((run, i) => seriesOf(curve, run, names[i] as string, { window, metric }))
       .filter(({ points }) => points.length > 0);
     if (series.length === 0) return [];
+    const title = metric === undefined ? TITLES[curve] : `${TITLES[curve]}: ${metric}`;
     const subtitle = curve === 'validation' || window === 1 ? {} : { subtitle: `means of ${window} logged steps` };
-    return [lineChart({ ...CHARTS[curve], title: titleOf(curve, runs), ...subtitle, xLabel: 'Step', series })];
+    return [lineChart({ ...CHARTS[curve], title, ...subtitle, xLabel: 'Step', series })];
   });
   if (charts.length > 0) return chartGrid(charts, Math.min(2, charts.length));
   throw new HintError(
@@ -59,12 +66,6 @@ const TITLES: Readonly<Record<Curve, string>> = {
   memory: 'Memory',
 };
 
-function titleOf(curve: Curve, runs: readonly RunRecord[]): string {
-  if (curve !== 'validation') return TITLES[curve];
-  const metrics = new Set(runs.flatMap(({ validations }) => validations.map((one) => one.validation.metric)));
-  return `${TITLES[curve]}: ${[...metrics].join(', ')}`;
-}
-
 const NUMBERS: Readonly<Record<Exclude<Curve, 'validation'>, (line: MetricsLine) => number>> = {
   loss: ({ loss }) => loss,
   'learning-rate': ({ learningRate }) => learningRate,
@@ -73,16 +74,24 @@ const NUMBERS: Readonly<Record<Exclude<Curve, 'validation'>, (line: MetricsLine)
   memory: ({ peakBytes }) => peakBytes / 2 ** 30,
 };
 
-function seriesOf(curve: Curve, run: RunRecord, name: string, window: number): LineSeries[] {
-  if (curve === 'validation') return [{ name, points: validated(run, ({ score }) => score) }];
+function seriesOf(
+  curve: Curve,
+  run: RunRecord,
+  name: string,
+  { window, metric }: { window: number; metric: ValidationMetric | undefined },
+): LineSeries[] {
+  if (curve === 'validation') {
+    const own = run.validations.filter(({ validation }) => validation.metric === metric);
+    return [{ name, points: validated(own, ({ score }) => score) }];
+  }
   const drawn: LineSeries = { name, points: smoothed(run.steps, NUMBERS[curve], window), markers: false };
   if (curve !== 'loss') return [drawn];
-  const points = validated(run, ({ loss }) => loss);
+  const points = validated(run.validations, ({ loss }) => loss);
   return [drawn, { name: `${name}, validation`, like: name, dashed: true, points }];
 }
 
 function validated(
-  { validations }: RunRecord,
+  validations: RunRecord['validations'],
   of: (validation: RunRecord['validations'][number]['validation']) => number,
 ): ChartPoint[] {
   return validations.map(({ step, validation }) => ({ x: step, y: of(validation) })).filter(isFinitePoint);

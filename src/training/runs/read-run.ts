@@ -1,10 +1,10 @@
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import { ioError } from '../../util/write-error.js';
+import { readError } from '../../util/read-error.js';
 import type { TrainingConfig } from '../config/config.js';
+import type { ChangesLine } from '../run/changes-log.js';
 import { RunDirectory, type MetricsLine, type ValidationLine } from '../run/run-directory.js';
-import { isBetter } from '../validation/best.js';
 
 /** A training run as its folder tells of it. */
 export interface RunRecord {
@@ -13,6 +13,8 @@ export interface RunRecord {
   /** The logged steps in order. */
   readonly steps: readonly MetricsLine[];
   readonly validations: readonly ValidationLine[];
+  /** Settings that it was gone on with, other than those that it had begun with. */
+  readonly changes: readonly ChangesLine[];
   /** Whether it has taken all its steps, or as many as its patience allows, and written its model. */
   readonly isFinished: boolean;
 }
@@ -30,11 +32,11 @@ export async function readRun(path: string): Promise<RunRecord> {
       `${path} holds no training run (config.json and metrics.jsonl); give the output directory of one.`,
     );
   const [config, steps] = [await directory.readConfig(), await directory.readMetrics()];
-  const validations = await directory.readValidations();
+  const [validations, changes] = [await directory.readValidations(), await directory.readChanges()];
   // A run that goes on with more steps still has the model of its earlier end.
   const isAtEnd = (steps.at(-1)?.step ?? 0) >= config.steps || isOutOfPatience(config, validations);
   const isFinished = isAtEnd && (await isThere(join(directory.modelPath, 'config.json')));
-  return { path, config, steps, validations, isFinished };
+  return { path, config, steps, validations, changes, isFinished };
 }
 
 function isOutOfPatience({ validation }: TrainingConfig, lines: readonly ValidationLine[]): boolean {
@@ -51,13 +53,14 @@ const DEEPEST = 4;
  * The folders of runs that lie in a folder, the folder itself included, in the order of their paths. What lies inside a run
  * is not looked into.
  *
- * @throws HintError NOT_FOUND, IO, ABORTED
+ * @throws HintError NOT_FOUND, INVALID_ARGUMENT where it is a file, IO, ABORTED
  */
 export async function findRuns(folder: string, signal?: AbortSignal, depth = 0): Promise<string[]> {
   throwIfAborted(signal);
   if (await isRun(folder)) return [folder];
   const entries = await readdir(folder, { withFileTypes: true }).catch((cause: unknown) => {
-    throw ioError('read', folder, cause);
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOTDIR') throw readError(folder, cause);
+    throw new HintError('INVALID_ARGUMENT', `${folder} is a file; give a folder of training runs.`, { cause });
   });
   if (depth === DEEPEST) return [];
   const found: string[] = [];
@@ -104,22 +107,19 @@ export interface RunResults {
 export function resultsOf({ steps, validations }: RunRecord): RunResults {
   const last = steps.slice(-LAST_STEPS).map(({ loss }) => loss);
   const rates = steps.map((line) => line.tokensPerSecond).sort((a, b) => a - b);
-  let best: RunResults['best'];
-  for (const { step, validation } of validations) {
-    const { metric, score } = validation;
-    if (best === undefined || best.metric !== metric || isBetter(metric, score, best.score))
-      best = { metric, score, step };
-  }
+  // That of best/: a run that goes on with other examples to validate on begins with a new best score.
+  const best = validations.findLast(({ validation }) => validation.isBest);
   return {
     step: steps.at(-1)?.step ?? 0,
     loss: last.length > 0 ? last.reduce((sum, loss) => sum + loss, 0) / last.length : undefined,
-    best,
+    best: best && { metric: best.validation.metric, score: best.validation.score, step: best.step },
     tokensPerSecond: rates[rates.length >> 1],
     peakBytes: steps.length > 0 ? steps.reduce((most, line) => Math.max(most, line.peakBytes), 0) : undefined,
   };
 }
 
-async function isRun(path: string): Promise<boolean> {
+/** Whether a training run lies in a folder. */
+export async function isRun(path: string): Promise<boolean> {
   return (await isThere(join(path, 'metrics.jsonl'))) && (await isThere(join(path, 'config.json')));
 }
 

@@ -19,7 +19,7 @@ import { RunDirectory } from '../run/run-directory.js';
 import { trainFromConfig } from '../run/run.js';
 import { isBetter } from '../validation/best.js';
 import { spreadOf, type Spread } from './compare-runs.js';
-import { readRun, resultsOf } from './read-run.js';
+import { isRun, readRun, resultsOf } from './read-run.js';
 
 /** A setting and the values it takes in a sweep. */
 export interface SweepAxis {
@@ -171,8 +171,8 @@ export function planSweep({ config, axes, seeds, output, source }: SweepSettings
  * Runs a sweep, one run after the other. A finished run is skipped, one that was stopped goes on where it was, one that fails is
  * reported, and the others have their turn; `sweep.json` has the ranking.
  *
- * @throws HintError INVALID_ARGUMENT when another process works on the sweep, INVALID_CONFIG where ranks have different sweeps, IO;
- *   among ranks, what a run throws
+ * @throws HintError INVALID_ARGUMENT when another process works on the sweep, or its folder holds a run; INVALID_CONFIG where
+ *   ranks have different sweeps, IO; among ranks, what a run throws
  */
 export async function runSweep(plan: SweepPlan, options: RunSweepOptions = {}): Promise<SweepResult> {
   const { ranks } = checked(RUN_SWEEP, options, 'options');
@@ -209,6 +209,12 @@ async function lockAtFirst(
 ): Promise<(() => Promise<void>) | undefined> {
   let unlock: (() => Promise<void>) | undefined;
   const lock = async (): Promise<void> => {
+    // Its folders would lie inside the run, where nothing looks for runs.
+    if (await isRun(output))
+      throw new HintError(
+        'INVALID_ARGUMENT',
+        `${output} holds a training run, and a sweep has a folder of its own; give another output directory.`,
+      );
     await makeFolder(output);
     unlock = await takeLock(join(output, 'lock.json'), {
       doing: `sweeping in ${output}`,
@@ -255,6 +261,12 @@ async function runOne(
 
 async function stateOf(config: TrainingConfig): Promise<{ isBegun: boolean; isDone: boolean }> {
   const isBegun = existsSync(join(config.output, 'config.json'));
+  const [change] = isBegun ? await new RunDirectory(config.output).readChanges() : [];
+  if (change)
+    throw new HintError(
+      'INVALID_ARGUMENT',
+      `${config.output} had other settings up to step ${change.step}, as its changes.jsonl says, so that it is no run of the sweep; move it elsewhere.`,
+    );
   return { isBegun, isDone: isBegun && (await isFinished(config)) };
 }
 

@@ -21,6 +21,7 @@ import { action, EXIT, note, print, printJson, table } from '../../support/conte
 import { batchSizeOption } from '../../support/decoding.js';
 import { addEngineOptions, type EngineFlags } from '../../support/engine-options.js';
 import { jsonOption, wholeNumber } from '../../support/options.js';
+import { duration } from '../../support/duration.js';
 import { Progress } from '../../support/progress.js';
 import { amongRanks } from '../../support/ranks.js';
 
@@ -181,10 +182,10 @@ function narrate(
     shown?.progress.stop();
     shown = undefined;
   };
-  const update = (kind: string, done: number, total: number, detail = ''): void => {
+  const update = (kind: string, done: number, total: number, detail = '', secondsLeft?: number): void => {
     if (shown?.kind !== kind) stop();
     shown ??= { kind, progress: new Progress(kind, quiet) };
-    shown.progress.update(done, total, detail);
+    shown.progress.update(done, total, detail, secondsLeft);
   };
   const say = (line: string): void => {
     stop();
@@ -215,7 +216,7 @@ function narrate(
         );
         return;
       case 'evaluating':
-        update('evaluating', event.done, event.total, event.secondsLeft === undefined ? '' : `about ${duration(event.secondsLeft)} left`); // prettier-ignore
+        update('evaluating', event.done, event.total, '', event.secondsLeft);
     }
   };
   return { tell, stop };
@@ -223,13 +224,6 @@ function narrate(
 
 function rates({ name, isAssumed }: Roofs): string {
   return isAssumed ? `the assumed rates of ${name}` : `the measured rates of ${name}`;
-}
-
-/** Seconds for people. */
-function duration(seconds: number): string {
-  if (seconds < 90) return `${Math.ceil(seconds)} s`;
-  const minutes = seconds / 60;
-  return minutes < 90 ? `${Math.round(minutes)} min` : `${(minutes / 60).toFixed(1)} h`;
 }
 
 function describe({
