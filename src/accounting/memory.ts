@@ -1,5 +1,8 @@
 import { readsInstruction, type ModelConfig } from '../model/config/config.js';
 import { adaptationTable, attentionWidth, sizeOf } from '../model/modules/adaptations.js';
+import { isMatrixModule, isPrefixModule } from '../model/modules/task-modules.js';
+import { moduleDType, restingDTypeOf } from '../model/weights/packed-weights.js';
+import type { WeightDType } from '../tensor/ops.js';
 import { checkLengths } from './flops.js';
 import { slotsOf } from '../model/modules/slots.js';
 import { paperMemoryDecoderOnly, paperMemoryHint } from './paper-costs.js';
@@ -17,7 +20,23 @@ export interface TaskValues {
   readonly total: number;
 }
 
-/** A cost that grows with the instruction: `fixed` + `perToken` × tokens values. */
+/** Bytes that a compiled task of an engine on the CPU takes, by part. */
+export interface TaskBytes {
+  /** Matrices and biases; of matrices in 8 bits also scales, sums and factors. */
+  readonly adapters: number;
+  readonly prefixes: number;
+  readonly lora: number;
+  readonly instruction: number;
+  readonly instructionKeys: number;
+  /** Of a cached task. */
+  readonly total: number;
+  /** Of the values in its file, which needs no sums. */
+  readonly file: number;
+}
+
+const BYTES = { f32: 4, bf16: 2, int8: 1 } as const;
+
+/** A cost that grows with the instruction: `fixed` + `perToken` × tokens bytes. */
 interface Line {
   readonly fixed: number;
   readonly perToken: number;
@@ -38,13 +57,17 @@ export interface MemoryRow {
 /** The memory of a task of `instruction` tokens, by the paper's formula and in the engine. */
 export interface MemoryReport {
   readonly instruction: number;
+  /** What the engine is opened with. */
+  readonly dtype: WeightDType;
+  /** Of the paper's formula and of decoder-only caches. */
   readonly bytesPerValue: number;
   readonly task: TaskValues;
-  /** In this order: by the paper's formula; the least that a task needs; what the engine holds, on the device and in a task file. */
+  readonly taskBytes: TaskBytes;
+  /** In this order: by the paper's formula; the least that a task needs; what the engine holds, and what a task file does. */
   readonly rows: readonly MemoryRow[];
   /** Bytes of a decoder-only key/value cache over the instruction, with the layers of one stack and of both. */
   readonly decoderOnly: { readonly oneStack: number; readonly bothStacks: number };
-  /** Bytes per token that an input takes while it is answered: for a token read, and for a token generated. */
+  /** Bytes per token that an input takes while it is answered, in f32: for a token read, and for a token generated. */
   readonly perInputToken: number;
   readonly perOutputToken: number;
 }
@@ -73,14 +96,75 @@ export function taskValues(config: ModelConfig, instruction: number): TaskValues
 }
 
 /**
+ * Bytes that a compiled task of `instruction` tokens takes while it rests in an engine on the CPU, and in a file. Padding is
+ * not counted: matrices whose sides are no multiples of 64 take a little more. While inputs are answered, prefixes and keys
+ * are there once more, in f32.
+ *
+ * @param dtype the dtype that the engine is opened with
+ * @param heldAs the dtype in which the machine holds matrices of a dtype
+ * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
+ */
+export function taskBytes(
+  config: ModelConfig,
+  instruction: number,
+  dtype: WeightDType,
+  heldAs: (dtype: WeightDType) => WeightDType = (same) => same,
+): TaskBytes {
+  const values = taskValues(config, instruction);
+  const resting = BYTES[restingDTypeOf(dtype)];
+  const held = { adapters: 0, prefixes: 0, lora: 0 };
+  // Sums of 8 bits are needed for products, and follow from the steps.
+  let sums = 0;
+  // In a file, matrices are as the engine is to hold them where the machine can.
+  let wider = 0;
+  if (values.adapters + values.prefixes + values.lora > 0) {
+    for (const { name, shape } of adaptationTable(config)) {
+      const slots = slotsOf(config, name).length;
+      const count = slots * sizeOf(shape);
+      if (isPrefixModule(name)) {
+        held.prefixes += count * resting;
+        continue;
+      }
+      const kind = name.startsWith('adapter') ? 'adapters' : 'lora';
+      if (!isMatrixModule(name)) {
+        held[kind] += count * BYTES.f32;
+        continue;
+      }
+      const matrix = heldAs(moduleDType(name, dtype));
+      held[kind] += count * BYTES[matrix];
+      if (matrix !== 'int8') {
+        const stored = dtype === 'f32' ? BYTES.f32 : BYTES.bf16;
+        wider += count * (BYTES[matrix] - stored);
+        continue;
+      }
+      const [dIn, dOut] = shape as [number, number];
+      held[kind] += slots * (2 * dOut + dIn) * BYTES.f32;
+      sums += slots * dOut * BYTES.f32;
+    }
+  }
+  const encoded = values.instruction * BYTES.f32;
+  const instructionKeys = values.instructionKeys * resting;
+  const total = held.adapters + held.prefixes + held.lora + encoded + instructionKeys;
+  return { ...held, instruction: encoded, instructionKeys, total, file: total - sums - wider };
+}
+
+/**
  * Memory of a compiled task by the formula of paper §C.2 and in the engine, compared with key/value caches of
  * decoder-only models.
  *
  * @param instruction tokens, s
- * @param bytesPerValue 4 for f32, 2 for bf16
+ * @param dtype the dtype that the engine is opened with; caches of decoder-only models and the formula are counted in f32 for
+ *   f32, else in bf16
+ * @param heldAs as for {@link taskBytes}
  * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
  */
-export function memoryReport(config: ModelConfig, instruction: number, bytesPerValue: number): MemoryReport {
+export function memoryReport(
+  config: ModelConfig,
+  instruction: number,
+  dtype: WeightDType,
+  heldAs?: (dtype: WeightDType) => WeightDType,
+): MemoryReport {
+  const bytesPerValue = BYTES[restingDTypeOf(dtype)];
   const { dModel, dKv, numHeads, numLayers, numDecoderLayers } = config;
   const cache = (layers: number, tokens: number): number =>
     paperMemoryDecoderOnly({ layers, heads: numHeads, headWidth: dKv, instruction: tokens });
@@ -89,30 +173,33 @@ export function memoryReport(config: ModelConfig, instruction: number, bytesPerV
       ...{ width: dModel, layers: numLayers, heads: numHeads, headWidth: dKv },
       instruction: tokens,
     });
-  const held = (tokens: number): number => taskValues(config, tokens).total;
-  const withoutKeys = (tokens: number): number => {
-    const { total, instructionKeys } = taskValues(config, tokens);
-    return total - instructionKeys;
-  };
+  const bytesOf = (tokens: number): TaskBytes => taskBytes(config, tokens, dtype, heldAs);
+  const task = taskValues(config, instruction);
   const bothStacks = numLayers + numDecoderLayers;
-  const row = (name: string, valuesOf: (tokens: number) => number): MemoryRow => ({
+  const row = (name: string, values: number, bytesAt: (tokens: number) => number): MemoryRow => ({
     name,
-    values: valuesOf(instruction),
-    bytes: bytesPerValue * valuesOf(instruction),
+    values,
+    bytes: bytesAt(instruction),
     crossover: {
-      oneStack: crossover(lineOf(valuesOf), cache(numLayers, 1)),
-      bothStacks: crossover(lineOf(valuesOf), cache(bothStacks, 1)),
+      oneStack: crossover(lineOf(bytesAt), bytesPerValue * cache(numLayers, 1)),
+      bothStacks: crossover(lineOf(bytesAt), bytesPerValue * cache(bothStacks, 1)),
     },
   });
-  const perToken = bytesPerValue * 2 * numDecoderLayers * attentionWidth(config);
+  const perToken = BYTES.f32 * 2 * numDecoderLayers * attentionWidth(config);
   return {
     instruction,
+    dtype,
     bytesPerValue,
-    task: taskValues(config, instruction),
+    task,
+    taskBytes: bytesOf(instruction),
     rows: [
-      row('paper §C.2', paper),
-      row('modules and encoded instruction', withoutKeys),
-      row('held on the device, or in a file', held),
+      row('paper §C.2', paper(instruction), (tokens) => bytesPerValue * paper(tokens)),
+      row('modules and encoded instruction', task.total - task.instructionKeys, (tokens) => {
+        const { total, instructionKeys } = bytesOf(tokens);
+        return total - instructionKeys;
+      }),
+      row('held by the task cache', task.total, (tokens) => bytesOf(tokens).total),
+      row('held in a file', task.total, (tokens) => bytesOf(tokens).file),
     ],
     decoderOnly: {
       oneStack: bytesPerValue * cache(numLayers, instruction),
@@ -123,11 +210,11 @@ export function memoryReport(config: ModelConfig, instruction: number, bytesPerV
   };
 }
 
-function lineOf(valuesOf: (tokens: number) => number): Line {
-  return { fixed: valuesOf(0), perToken: valuesOf(1) - valuesOf(0) };
+function lineOf(bytesAt: (tokens: number) => number): Line {
+  return { fixed: bytesAt(0), perToken: bytesAt(1) - bytesAt(0) };
 }
 
-/** The smallest number of tokens at which the line is below a cache of `cachePerToken` values per token. */
+/** The smallest number of tokens at which the line is below a cache of `cachePerToken` bytes per token. */
 function crossover({ fixed, perToken }: Line, cachePerToken: number): number | null {
   const gained = cachePerToken - perToken;
   return gained <= 0 ? null : Math.floor(fixed / gained) + 1;

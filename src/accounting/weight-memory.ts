@@ -109,6 +109,11 @@ export function heldOn(isa: readonly string[]): (dtype: WeightDType) => WeightDT
   return (dtype) => (isa.includes('avx512f') ? dtype : 'f32');
 }
 
+/** {@link heldOn} this machine. */
+export function heldHere(): (dtype: WeightDType) => WeightDType {
+  return heldOn(platformReport().isa);
+}
+
 /** Bytes of a model's weights in an engine of this machine, by what it is opened with. */
 export interface EngineWeights {
   readonly f32: WeightMemory;
@@ -120,7 +125,7 @@ export interface EngineWeights {
 
 /** Bytes of a model's weights in the engines of this machine. */
 export function engineWeights(config: ModelConfig): EngineWeights {
-  const held = heldOn(platformReport().isa);
+  const held = heldHere();
   const of = (dtype: WeightDType): WeightMemory => weightMemory(config, dtype, held);
   const cuda = { f32: unpackedWeightMemory(config, 'f32'), bf16: unpackedWeightMemory(config, 'bf16') };
   return { f32: of('f32'), bf16: of('bf16'), int8: of('int8'), cuda };

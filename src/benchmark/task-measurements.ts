@@ -43,9 +43,9 @@ export interface TaskPart extends MomentDescription {
   readonly inputTokens: number;
   readonly instructionTokens: number;
   readonly outputTokens: number;
-  /** Of a task's file, and of a task on the device in the first dtype. */
-  readonly fileBytes: number;
-  readonly taskBytes: number;
+  /** Of a task's file, and of a cached task, by dtype. */
+  readonly fileBytes: Readonly<Record<string, number>>;
+  readonly taskBytes: Readonly<Record<string, number>>;
   readonly dtypes: readonly WeightDType[];
   /** Seconds by dtype and work: `f32 compile`. */
   readonly samples: Readonly<Record<string, readonly number[]>>;
@@ -74,8 +74,8 @@ export async function measureTasks(options: TaskMeasurementOptions): Promise<Tas
   const path = join(directory, 'task.safetensors');
   const samples: Record<string, number[]> = {};
   const eventLoopLag: Record<string, number> = {};
-  let fileBytes = 0;
-  let taskBytes = 0;
+  const fileBytes: Record<string, number> = {};
+  const taskBytes: Record<string, number> = {};
   try {
     for (const [index, dtype] of dtypes.entries()) {
       model.releaseInference();
@@ -86,7 +86,7 @@ export async function measureTasks(options: TaskMeasurementOptions): Promise<Tas
       for (const definition of definitions.slice(0, tasks)) {
         cached.push(await engine.tasks.get({ definition }, { signal }));
       }
-      taskBytes ||= engine.tasks.metrics.bytes / tasks;
+      taskBytes[dtype] = engine.tasks.metrics.bytes / tasks;
       const { measurements, worstLag } = measurementsOf(engine, cached, path, options, definitions);
       const taken = await alternate([{ measurements }], {
         rounds,
@@ -96,7 +96,7 @@ export async function measureTasks(options: TaskMeasurementOptions): Promise<Tas
           onProgress?.(index * total + done, dtypes.length * total, `${dtype} ${name}`),
       });
       for (const task of cached) task.dispose();
-      fileBytes = (await stat(path)).size;
+      fileBytes[dtype] = (await stat(path)).size;
       for (const [work, seconds] of Object.entries(taken)) samples[`${dtype} ${work}`] = seconds;
       eventLoopLag[dtype] = worstLag();
     }

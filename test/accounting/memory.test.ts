@@ -2,7 +2,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { memoryReport, taskValues } from '../../src/accounting/memory.js';
+import { memoryReport, taskBytes, taskValues } from '../../src/accounting/memory.js';
 import { compileTasks } from '../../src/inference/compile/compiled-tasks.js';
 import { disposeTasks } from '../../src/inference/contract/compiled-tasks.js';
 import { saveTaskFile } from '../../src/inference/task/task-file.js';
@@ -56,7 +56,7 @@ describe('the memory of a compiled task', () => {
   it('has the paper’s formula, the values of method §9, and where they cross decoder-only caches', () => {
     const base = modelOfSize('xl');
     const hint = findSystem('hint').hint(base, {});
-    const report = memoryReport({ ...base, ...(hint && { hint }) }, 100, 2);
+    const report = memoryReport({ ...base, ...(hint && { hint }) }, 100, 'bf16');
     expect(report.task.adapters).toBe(48 * 2_099_712);
     expect(report.task.prefixes).toBe(72 * 122_880);
     expect(report.task.instructionKeys).toBe(100 * 98_304);
@@ -69,11 +69,24 @@ describe('the memory of a compiled task', () => {
     // It keeps as much a token as the cache does, and the modules besides.
     expect(held?.crossover.oneStack).toBeNull();
     expect(report.decoderOnly.bothStacks).toBe(2 * 2 * 48 * 2048 * 100);
-    expect(report.perOutputToken).toBe(2 * 98_304);
+    expect(report.perOutputToken).toBe(4 * 98_304);
+  });
+
+  it('of T5-XL is at most 190 MiB in an engine of int8, cached and in its file, and cannot be in one of bf16', () => {
+    const base = modelOfSize('xl');
+    const hint = findSystem('hint').hint(base, {});
+    const config = { ...base, ...(hint && { hint }) };
+    const mebibytes = (bytes: number): number => bytes / 2 ** 20;
+    const [bf16, int8] = (['bf16', 'int8'] as const).map((dtype) => taskBytes(config, 197, dtype));
+    expect(mebibytes(int8?.total ?? NaN)).toBeLessThan(190);
+    expect(mebibytes(int8?.file ?? NaN)).toBeLessThan(190);
+    // 48 slots of two matrices of 2048 by 512, two bytes a value.
+    expect(mebibytes(bf16?.adapters ?? NaN)).toBeGreaterThan(192);
+    expect(mebibytes(bf16?.total ?? NaN)).toBeLessThan(250);
   });
 
   it('refuses a length that is no count', () => {
-    expect(() => memoryReport(tinyConfig(FULL_HINT), -1, 4)).toThrow(/instruction length is -1/);
+    expect(() => memoryReport(tinyConfig(FULL_HINT), -1, 'f32')).toThrow(/instruction length is -1/);
   });
 });
 

@@ -27,8 +27,10 @@ it('the bench of tasks keeps every sample, in a form that bench compare reads, a
     expect(series.every(({ samples }) => samples.length === 2 && samples.every((time) => time > 0))).toBe(
       true,
     );
-    expect(part.fileBytes).toBeGreaterThan(0);
-    expect(part.taskBytes).toBeGreaterThan(0);
+    for (const bytes of [part.fileBytes, part.taskBytes]) {
+      expect(bytes['int8']).toBeGreaterThan(0);
+      expect(bytes['int8']).toBeLessThan(bytes['f32'] ?? NaN);
+    }
     expect(await readdir(own)).toEqual([]);
   } finally {
     if (outer === undefined) delete process.env['TMPDIR'];

@@ -9,7 +9,14 @@ import { weightFile, type TensorReader, type WeightFile } from '../weights/weigh
 import { invalidSafetensors, MAX_HEADER_BYTES, parseHeader, type SafetensorsHeader } from './header.js';
 
 export type { SafetensorsDType, TensorInfo } from '../weights/dtypes.js';
-export { toBfloat16, toBfloat16InPieces, toFloat32, toFloat32InPieces } from './floats.js';
+export {
+  int8ToBfloat16,
+  toBfloat16,
+  toBfloat16InPieces,
+  toFloat32,
+  toFloat32InPieces,
+  toInt8InPieces,
+} from './floats.js';
 export { writeSafetensors, type TensorToWrite } from './writer.js';
 
 const LENGTH_BYTES = 8;

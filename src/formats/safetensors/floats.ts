@@ -96,6 +96,32 @@ export function toBfloat16(values: Float32Array): Uint8Array {
   return new Uint8Array(halves.buffer);
 }
 
+// bfloat16 bits of each byte, read as a number from -128 to 127, which bfloat16 holds exactly.
+let int8Halves: Uint16Array | undefined;
+
+/** Converts I8 bytes to bfloat16, exactly. */
+export function int8ToBfloat16(bytes: Uint8Array): Uint8Array {
+  int8Halves ??= new Uint16Array(
+    toBfloat16(Float32Array.from({ length: 256 }, (_, byte) => (byte << 24) >> 24)).buffer,
+  );
+  const table = int8Halves;
+  const halves = new Uint16Array(bytes.length);
+  for (let i = 0; i < bytes.length; i++) halves[i] = table[bytes[i] as number] as number;
+  return new Uint8Array(halves.buffer);
+}
+
+/** Rounds values from -128 to 127 to I8; the event loop turns in between. */
+export async function toInt8InPieces(values: Float32Array): Promise<Uint8Array> {
+  const bytes = new Int8Array(values.length);
+  const yielded = createYielder();
+  for (let begin = 0; begin < values.length; begin += CONVERT_CHUNK) {
+    const end = Math.min(values.length, begin + CONVERT_CHUNK);
+    for (let i = begin; i < end; i++) bytes[i] = Math.round(values[i] as number);
+    await yielded();
+  }
+  return new Uint8Array(bytes.buffer);
+}
+
 /** {@link toBfloat16} for large tensors: the event loop turns in between. */
 export async function toBfloat16InPieces(values: Float32Array): Promise<Uint8Array> {
   const bytes = new Uint8Array(2 * values.length);

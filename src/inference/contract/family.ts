@@ -1,10 +1,10 @@
 import type { Ragged } from '../../data/batch.js';
 import type { PromptFormat } from '../../data/natural-instructions/prompts.js';
 import type { PeftAdapter } from '../../formats/peft/adapter.js';
-import type { SafetensorsFile } from '../../formats/safetensors/file.js';
+import type { SafetensorsDType, SafetensorsFile } from '../../formats/safetensors/file.js';
 import type { AnyModel, ModelFamily } from '../../model/family.js';
 import type { EncodedInstructions } from '../../model/hint/hypernetwork.js';
-import type { FloatDType, WeightDType } from '../../tensor/ops.js';
+import type { WeightDType } from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { CompiledTasks } from './compiled-tasks.js';
@@ -188,8 +188,8 @@ export interface StoredTaskTensor {
   readonly shape: readonly number[];
   /** Its values, one tensor's after the other's. */
   readonly parts: readonly Tensor[];
-  /** What the file holds it in (default f32). */
-  readonly dtype?: FloatDType;
+  /** What the file holds it in (default f32); int8: values that are whole numbers from -127 to 127. */
+  readonly dtype?: WeightDType;
 }
 
 /** What a task's file has to hold for a model, all of it and nothing else. */
@@ -198,8 +198,8 @@ export interface ExpectedTask {
   readonly slots: ReadonlyMap<string, readonly number[]>;
   /** Shape by key, of every tensor that the file has to hold. */
   readonly tensors: ReadonlyMap<string, readonly number[]>;
-  /** Keys of those that may be in bf16; the others are in f32. */
-  readonly rounded?: ReadonlySet<string>;
+  /** By key the dtypes, as safetensors names them, of those that may be in others than F32. */
+  readonly dtypes?: ReadonlyMap<string, readonly SafetensorsDType[]>;
 }
 
 /** Throws the error of a damaged file. */

@@ -38,8 +38,10 @@ export interface TaskTraining {
 /** Files of this version have no keys and values of the instruction, and no seal; they are still read. */
 export const FIRST_FORMAT = 'hint-task-1';
 export const FORMAT = 'hint-task-2';
-/** Files of this version hold some matrices in bf16, which is what the engine that wrote them had. */
+/** Files of this version may hold matrices in bf16; they are still read. */
 export const ROUNDED_FORMAT = 'hint-task-3';
+/** Files of this version hold what the engine that wrote them had in bf16 or int8 as it had it. */
+export const NARROW_FORMAT = 'hint-task-4';
 
 /** Longest instruction of a task, in tokens: what is compiled and what a file may claim. */
 export const MAX_INSTRUCTION_TOKENS = 65_536;
@@ -141,7 +143,7 @@ export async function readTaskMetadata(path: string): Promise<TaskMetadata> {
 
 /** @throws HintError INVALID_FILE (no task file), INVALID_CHECKPOINT (damaged) */
 export function parseMetadata(file: SafetensorsFile): TaskMetadata {
-  const formats = [FIRST_FORMAT, FORMAT, ROUNDED_FORMAT];
+  const formats = [FIRST_FORMAT, FORMAT, ROUNDED_FORMAT, NARROW_FORMAT];
   if (!formats.includes(file.metadata.get('format') ?? '')) {
     throw new HintError(
       'INVALID_FILE',

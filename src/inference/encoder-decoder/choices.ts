@@ -17,9 +17,9 @@ export function* choiceLosses(
     readers[i + 1] = (readers[i] as number) + own.reduce((sum, { length }) => sum + length, 0);
   });
   const taskOfChoice = Int32Array.from(choices.flatMap((own, i) => own.map(() => taskOf[i] as number)));
-  const memory = yield* model.encodeInputs(concatenate(inputs), tasks.encoded, taskOf);
-  const read = { ...memory, readers, shared: tasks.shared };
-  const hidden = yield* model.decode(targets, read, tasks.encoded, taskOfChoice);
+  const { encoded, shared } = tasks.resting.readable();
+  const memory = yield* model.encodeInputs(concatenate(inputs), encoded, taskOf);
+  const hidden = yield* model.decode(targets, { ...memory, readers, shared }, encoded, taskOfChoice);
   const ids = model.device.tensor(targets.ids, [targets.ids.length]);
   return model.t5.losses(hidden, ids).loss;
 }

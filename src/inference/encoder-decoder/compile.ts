@@ -2,17 +2,20 @@ import type { Ragged } from '../../data/batch.js';
 import type { EncodedTasks, EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
 import type { EncodedInstructions } from '../../model/hint/hypernetwork.js';
 import type { SharedKeys } from '../../model/t5/attention.js';
-import { packModules, type TaskModules } from '../../model/modules/task-modules.js';
-import { packedTensors, type WeightDType } from '../../tensor/ops.js';
+import { isPrefixModule, packModules, type TaskModules } from '../../model/modules/task-modules.js';
+import { cast, packedTensors, type FloatDType, type WeightDType } from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { CompiledTasks } from '../contract/compiled-tasks.js';
+import { RestingTasks } from './resting-tasks.js';
 
 /** Tasks of T5 and HINT. */
 export interface HintTasks extends CompiledTasks {
+  /** As they are kept; layers read what {@link resting} gives. */
   readonly encoded: EncodedTasks;
   /** Per decoder layer the cross-attention keys and values of the encoded instructions; none without fusion. */
   readonly shared: readonly SharedKeys[];
+  readonly resting: RestingTasks;
   /** What the model's matrices were held in when {@link shared} was computed. */
   readonly dtype: WeightDType;
 }
@@ -29,7 +32,9 @@ function* compile(model: EncoderDecoderModel, instructions: Ragged): Sliced<Hint
   const encoded = yield* model.encodeTasks(instructions);
   return yield* withSharedKeys(
     model,
-    packed(model, encoded, { keepsTensors: !canRegenerate(model, encoded) }),
+    canRegenerate(model, encoded)
+      ? packed(model, rested(model, encoded), { keepsTensors: false })
+      : packed(model, encoded, { keepsTensors: true }),
   );
 }
 
@@ -81,7 +86,8 @@ export function asTuned(tasks: HintTasks): HintTasks {
 
 function* regenerate(model: EncoderDecoderModel, instructions: EncodedInstructions): Sliced<HintTasks> {
   const modules = model.hypernetwork ? yield* model.hypernetwork.generate(instructions) : new Map();
-  return yield* withSharedKeys(model, packed(model, { instructions, modules }, { keepsTensors: false }));
+  const encoded = rested(model, { instructions, modules });
+  return yield* withSharedKeys(model, packed(model, encoded, { keepsTensors: false }));
 }
 
 function* restore(
@@ -90,7 +96,7 @@ function* restore(
   { shared, keepsTensors = true }: { shared?: readonly SharedKeys[] | undefined; keepsTensors?: boolean },
 ): Sliced<HintTasks> {
   const ready = packed(model, encoded, { finite: true, keepsTensors });
-  if (shared) return hintTasks(ready, shared, model.inferenceDType);
+  if (shared) return hintTasks(model, ready, shared);
   return yield* withSharedKeys(model, ready);
 }
 
@@ -100,9 +106,34 @@ function packed(
   encoded: EncodedTasks,
   options: { keepsTensors: boolean; finite?: boolean },
 ): EncodedTasks {
-  const dtype = model.inferenceWeights?.moduleDType;
-  if (!dtype) return encoded;
-  return { ...encoded, modules: packModules(encoded.modules, dtype, options) };
+  const weights = model.inferenceWeights;
+  if (!weights) return encoded;
+  return { ...encoded, modules: packModules(encoded.modules, (name) => weights.moduleDType(name), options) };
+}
+
+/** With prefixes as tasks are kept; those given are given back. */
+function rested(model: EncoderDecoderModel, encoded: EncodedTasks): EncodedTasks {
+  const modules = new Map(
+    [...encoded.modules].map(([name, module]) => [
+      name,
+      isPrefixModule(name) ? { ...module, tensor: atRest(model, module.tensor) } : module,
+    ]),
+  );
+  return { ...encoded, modules };
+}
+
+/** What tasks keep prefixes and keys in. */
+export function restingDType({ inferenceWeights, t5 }: EncoderDecoderModel): FloatDType {
+  return inferenceWeights?.restingDType ?? t5.computeDtype;
+}
+
+/** A tensor in the dtype that tasks keep; the one given is given back where that is another. */
+function atRest(model: EncoderDecoderModel, tensor: Tensor): Tensor {
+  const dtype = restingDType(model);
+  if (tensor.dtype === dtype) return tensor;
+  const kept = cast(tensor, dtype);
+  tensor.dispose();
+  return kept;
 }
 
 /** Whether the hypernetwork makes the modules again, with the values that they have, of what a task keeps. */
@@ -120,22 +151,30 @@ export function* wholeModules(model: EncoderDecoderModel, { encoded }: HintTasks
 
 function* withSharedKeys(model: EncoderDecoderModel, encoded: EncodedTasks): Sliced<HintTasks> {
   const { instructions } = encoded;
-  const { inferenceDType: dtype } = model;
-  if (!instructions || !model.config.hint?.instructionFusion) return hintTasks(encoded, [], dtype);
+  if (!instructions || !model.config.hint?.instructionFusion) return hintTasks(model, encoded, []);
   const tasks = model.taskRows(encoded, taskNumbers(instructions.offsets), instructions.offsets);
   const shared: SharedKeys[] = [];
   for (let layer = 0; layer < model.config.numDecoderLayers; layer++) {
-    shared.push(model.t5.sharedKeys(layer, instructions, tasks));
+    const { sharedKey, sharedValue, sharedOffsets } = model.t5.sharedKeys(layer, instructions, tasks);
+    shared.push({
+      sharedKey: atRest(model, sharedKey),
+      sharedValue: atRest(model, sharedValue),
+      sharedOffsets,
+    });
     yield;
   }
-  return hintTasks(encoded, shared, dtype);
+  return hintTasks(model, encoded, shared);
 }
 
 function taskNumbers(offsets: Int32Array): Int32Array {
   return Int32Array.from({ length: offsets.length - 1 }, (_, task) => task);
 }
 
-function hintTasks(encoded: EncodedTasks, shared: readonly SharedKeys[], dtype: WeightDType): HintTasks {
+function hintTasks(
+  model: EncoderDecoderModel,
+  encoded: EncodedTasks,
+  shared: readonly SharedKeys[],
+): HintTasks {
   const { instructions } = encoded;
   const modules = [...encoded.modules.values()];
   const tensors: Tensor[] = [
@@ -151,7 +190,8 @@ function hintTasks(encoded: EncodedTasks, shared: readonly SharedKeys[], dtype: 
   return {
     encoded,
     shared,
-    dtype,
+    resting: new RestingTasks({ encoded, shared }, model.t5.computeDtype),
+    dtype: model.inferenceDType,
     tensors,
     bytes: tensors.reduce((total, tensor) => total + (inFile.has(tensor) ? 0 : tensor.bytes), 0),
     instructionTokens: instructions?.rows.shape[0] ?? 0,

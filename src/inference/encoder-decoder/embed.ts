@@ -54,12 +54,12 @@ export async function embedInputs(
 
 function* encode(
   model: EncoderDecoderModel,
-  { encoded }: HintTasks,
+  { resting }: HintTasks,
   inputs: { ids: Int32Array; offsets: Int32Array },
   pooled: boolean,
 ): Sliced<Tensor> {
   const tasks = new Int32Array(inputs.offsets.length - 1);
-  const { encoded: rows } = yield* model.encodeInputs(inputs, encoded, tasks);
+  const { encoded: rows } = yield* model.encodeInputs(inputs, resting.readable().encoded, tasks);
   const states = asFloat32(rows);
   return pooled ? ops.segmentMean(states, inputs.offsets) : states;
 }

@@ -9,6 +9,7 @@ import type { Tensor } from '../../tensor/tensor.js';
 import type { DecodeNetwork, DecodeStep } from '../contract/decode-network.js';
 import type { JointRows } from '../contract/family.js';
 import type { HintTasks } from './compile.js';
+import type { ReadableTasks, TakenTasks } from './resting-tasks.js';
 
 /** Decoding with T5 and HINT: the inputs' cross-attention keys and values are computed once, when it is opened. */
 export class EncoderDecoderNetwork implements DecodeNetwork {
@@ -16,12 +17,12 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
 
   private constructor(
     private readonly model: EncoderDecoderModel,
-    readonly tasks: HintTasks,
+    private readonly taken: TakenTasks,
     private readonly offsets: Int32Array,
     private readonly taskIndex: Int32Array,
     private readonly cross: readonly CrossKeys[],
   ) {
-    this.sequenceTasks = model.taskRows(tasks.encoded, taskIndex, offsets);
+    this.sequenceTasks = model.taskRows(taken.tasks.encoded, taskIndex, offsets);
   }
 
   /** Enqueues the encoder, in slices. @throws HintError INVALID_TOKEN, INVALID_DATA (empty input) */
@@ -32,8 +33,11 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
     taskIndex: Int32Array,
   ): Promise<EncoderDecoderNetwork> {
     const { device } = model;
-    const cross = await device.inSlices(device.tidied(encode(model, tasks, inputs, taskIndex)));
-    return new EncoderDecoderNetwork(model, tasks, inputs.offsets, taskIndex, cross);
+    const taken = tasks.resting.take();
+    const cross = await releasedOnFailure([taken], () =>
+      device.inSlices(device.tidied(encode(model, taken.tasks, inputs, taskIndex))),
+    );
+    return new EncoderDecoderNetwork(model, taken, inputs.offsets, taskIndex, cross);
   }
 
   /** As `JointDecoding.open`: the encoder runs over all inputs at once, whatever their tasks. */
@@ -42,10 +46,14 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
     parts: readonly { readonly tasks: HintTasks; readonly inputs: Ragged }[],
   ): Promise<EncoderDecoderNetwork[]> {
     const { device } = model;
-    const cross = await device.inSlices(device.tidied(encodeJointly(model, parts)));
-    return parts.map(({ tasks, inputs: { offsets } }, i) => {
+    const read = parts.map(({ tasks, inputs }) => ({ taken: tasks.resting.take(), inputs }));
+    const cross = await releasedOnFailure(
+      read.map(({ taken }) => taken),
+      () => device.inSlices(device.tidied(encodeJointly(model, read))),
+    );
+    return read.map(({ taken, inputs: { offsets } }, i) => {
       const taskIndex = new Int32Array(offsets.length - 1);
-      return new EncoderDecoderNetwork(model, tasks, offsets, taskIndex, cross[i] as CrossKeys[]);
+      return new EncoderDecoderNetwork(model, taken, offsets, taskIndex, cross[i] as CrossKeys[]);
     });
   }
 
@@ -110,7 +118,7 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
       };
     });
     const tasks = jointTaskRows(
-      joint.map(({ network, rows }) => ({ tasks: network.tasks, sequences: rows.length })),
+      joint.map(({ network, rows }) => ({ tasks: network.taken.tasks, sequences: rows.length })),
       offsets,
     );
     return t5.logits(yield* t5.decode({ ids: token, offsets }, { kind: 'caches', parts }, { tasks }));
@@ -118,11 +126,12 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
 
   dispose(): void {
     for (const { key, value } of this.cross) for (const tensor of [key, value]) tensor.dispose();
+    this.taken.release();
   }
 
   private rowTasks(rows: readonly number[]): TaskRows | undefined {
     const taskIndex = Int32Array.from(rows, (row) => this.taskIndex[row] as number);
-    return this.model.taskRows(this.tasks.encoded, taskIndex, rowOffsets(rows.length));
+    return this.model.taskRows(this.taken.tasks.encoded, taskIndex, rowOffsets(rows.length));
   }
 
   /** What the cross-attention of a step's rows reads. */
@@ -135,6 +144,15 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
   }
 }
 
+async function releasedOnFailure<T>(taken: readonly TakenTasks[], work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    for (const { release } of taken) release();
+    throw error;
+  }
+}
+
 /** Of rows that are a sequence of one token each. */
 function rowOffsets(count: number): Int32Array {
   return Int32Array.from({ length: count + 1 }, (_, i) => i);
@@ -143,7 +161,7 @@ function rowOffsets(count: number): Int32Array {
 /** Inputs → encoder → keys and values of every decoder layer's cross-attention. */
 function* encode(
   model: EncoderDecoderModel,
-  { encoded, shared }: HintTasks,
+  { encoded, shared }: ReadableTasks,
   inputs: Ragged,
   taskIndex: Int32Array,
 ): Sliced<CrossKeys[]> {
@@ -162,11 +180,11 @@ function* encode(
 /** {@link encode} of inputs whose tasks were compiled apart: per part its window of the keys and values. */
 function* encodeJointly(
   { device, t5, config }: EncoderDecoderModel,
-  parts: readonly { readonly tasks: HintTasks; readonly inputs: Ragged }[],
+  parts: readonly { readonly taken: TakenTasks; readonly inputs: Ragged }[],
 ): Sliced<CrossKeys[][]> {
   const { ids, offsets } = concatenate(parts.flatMap(({ inputs }) => sequencesOf(inputs)));
   const tasks = jointTaskRows(
-    parts.map((part) => ({ tasks: part.tasks, sequences: part.inputs.offsets.length - 1 })),
+    parts.map((part) => ({ tasks: part.taken.tasks, sequences: part.inputs.offsets.length - 1 })),
     offsets,
   );
   const encoded = yield* t5.encode({ ids: device.tensor(ids, [ids.length]), offsets }, { tasks });
@@ -182,14 +200,14 @@ function* encodeJointly(
     return layers.map(({ key, value }, layer) => ({
       key: device.keep(key.narrow(begin, end)),
       value: device.keep(value.narrow(begin, end)),
-      shared: part.tasks.shared[layer],
+      shared: part.taken.tasks.shared[layer],
     }));
   });
 }
 
 /** How rows belong to tasks that were compiled apart; undefined where the model has no modules. */
 function jointTaskRows(
-  parts: readonly { readonly tasks: HintTasks; readonly sequences: number }[],
+  parts: readonly { readonly tasks: ReadableTasks; readonly sequences: number }[],
   offsets: Int32Array,
 ): TaskRows | undefined {
   const merged: { modules: TaskRows['modules']; sequences: number }[] = [];

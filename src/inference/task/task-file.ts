@@ -1,14 +1,14 @@
-import { writeSafetensors, type TensorToWrite } from '../../formats/safetensors/file.js';
+import { toInt8InPieces, writeSafetensors, type TensorToWrite } from '../../formats/safetensors/file.js';
 import { inFileOrder } from '../../formats/safetensors/writer.js';
 import type { AnyModel } from '../../model/family.js';
-import { cast, type FloatDType } from '../../tensor/ops.js';
+import { cast, type WeightDType } from '../../tensor/ops.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { HintError } from '../../util/errors.js';
 import type { CompiledTasks } from '../contract/compiled-tasks.js';
 import type { StoredTask } from '../contract/family.js';
 import {
   FORMAT,
-  ROUNDED_FORMAT,
+  NARROW_FORMAT,
   SEAL,
   sealOf,
   type TaskMetadata,
@@ -62,24 +62,27 @@ async function write(path: string, task: TaskToSave, stored: StoredTask | undefi
   };
   const written = (stored?.tensors ?? []).map(({ name, shape, parts, dtype = 'f32' }): TensorToWrite => ({
     name,
-    dtype: dtype === 'f32' ? 'F32' : 'BF16',
+    dtype: STORED_AS[dtype],
     shape,
     data: () => bytesOf(parts, dtype),
   }));
-  const format = written.some(({ dtype }) => dtype === 'BF16') ? ROUNDED_FORMAT : FORMAT;
+  const format = written.some(({ dtype }) => dtype !== 'F32') ? NARROW_FORMAT : FORMAT;
   const text = JSON.stringify(metadata);
   // As they lie in the file.
   const header = { format, task: text, [SEAL]: sealOf(text, inFileOrder(written)) };
   await writeSafetensors(path, written, header, task.signal);
 }
 
-async function bytesOf(tensors: readonly Tensor[], dtype: FloatDType): Promise<Uint8Array> {
+const STORED_AS = { f32: 'F32', bf16: 'BF16', int8: 'I8' } as const;
+
+async function bytesOf(tensors: readonly Tensor[], dtype: WeightDType): Promise<Uint8Array> {
   const [first, ...others] = await Promise.all(tensors.map((tensor) => valuesOf(tensor, dtype)));
   return others.length === 0 && first ? first : Buffer.concat([...(first ? [first] : []), ...others]);
 }
 
-async function valuesOf(tensor: Tensor, dtype: FloatDType): Promise<Uint8Array> {
+async function valuesOf(tensor: Tensor, dtype: WeightDType): Promise<Uint8Array> {
   const { device } = tensor;
+  if (dtype === 'int8') return toInt8InPieces(await tensor.read());
   const values = tensor.dtype === dtype ? tensor : device.tidy(() => device.keep(cast(tensor, dtype)));
   return new Uint8Array(
     await values.readBytes().finally(() => {

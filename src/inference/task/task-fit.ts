@@ -1,12 +1,7 @@
-import type { SafetensorsFile } from '../../formats/safetensors/file.js';
+import type { SafetensorsDType, SafetensorsFile } from '../../formats/safetensors/file.js';
 import type { AnyModel } from '../../model/family.js';
 import type { ExpectedTask, Refuse } from '../contract/family.js';
-import {
-  damaged,
-  MAX_INSTRUCTION_TOKENS,
-  ROUNDED_FORMAT,
-  type TaskMetadata,
-} from '../contract/task-metadata.js';
+import { damaged, MAX_INSTRUCTION_TOKENS, type TaskMetadata } from '../contract/task-metadata.js';
 import { familyOf } from '../families/registry.js';
 
 /**
@@ -24,7 +19,7 @@ export function checkTaskFits(file: SafetensorsFile, metadata: TaskMetadata, mod
   const {
     slots,
     tensors,
-    rounded = new Set<string>(),
+    dtypes = new Map<string, SafetensorsDType[]>(),
   }: ExpectedTask = family.storage?.(model)?.expected(file, metadata, model, refuse) ??
   (family.readsInstruction(model)
     ? expectedOfInstruction(metadata, family.mostInstructionTokens?.(model), refuse)
@@ -46,10 +41,9 @@ export function checkTaskFits(file: SafetensorsFile, metadata: TaskMetadata, mod
   for (const [name, shape] of tensors) {
     const info = file.tensors.get(name);
     if (!info) return refuse(`the tensor ${name} is missing`);
-    const mayBeRounded = file.metadata.get('format') === ROUNDED_FORMAT && rounded.has(name);
-    const isFloat = info.dtype === 'F32' || (mayBeRounded && info.dtype === 'BF16');
-    if (!isFloat || info.shape.join() !== shape.join())
-      refuse(`the tensor ${name} is ${info.dtype} [${info.shape.join(', ')}], expected F32${mayBeRounded ? ' or BF16' : ''} [${shape.join(', ')}]`); // prettier-ignore
+    const possible: readonly string[] = dtypes.get(name) ?? ['F32'];
+    if (!possible.includes(info.dtype) || info.shape.join() !== shape.join())
+      refuse(`the tensor ${name} is ${info.dtype} [${info.shape.join(', ')}], expected ${possible.join(' or ')} [${shape.join(', ')}]`); // prettier-ignore
   }
   const more = [...file.tensors.keys()].find((name) => !tensors.has(name));
   if (more !== undefined) refuse(`it has a tensor ${JSON.stringify(more)}, which no task of this model has`);

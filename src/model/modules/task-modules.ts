@@ -144,20 +144,26 @@ export function isMatrixModule(name: AdaptationName): boolean {
   return name === 'adapter_down' || name === 'adapter_up' || name.startsWith('lora');
 }
 
+/** Whether attention reads a kind of module as keys or values. */
+export function isPrefixModule(name: AdaptationName): boolean {
+  return name === 'prefix_key' || name === 'prefix_value';
+}
+
 /**
- * The modules with what matrix products read of them packed; `finite` as in `packWeight`. What was packed belongs to the
+ * The modules with what matrix products read of them packed, unless it is already; `finite` as in `packWeight`. What was packed belongs to the
  * caller.
  *
  * @param options `keepsTensors` false gives back what was packed: a task then takes half the memory
  */
 export function packModules(
   modules: TaskModules,
-  dtype: WeightDType,
+  dtypeOf: (name: AdaptationName) => WeightDType | undefined,
   { keepsTensors, ...options }: { keepsTensors: boolean; finite?: boolean },
 ): TaskModules {
   return new Map(
     [...modules].map(([name, module]) => {
-      if (!isMatrixModule(name)) return [name, module];
+      const dtype = isMatrixModule(name) && !module.packed ? dtypeOf(name) : undefined;
+      if (!dtype) return [name, module];
       const packed = packWeight(module.tensor, dtype, options);
       if (!keepsTensors) module.tensor.dispose();
       return [name, { ...module, packed }];

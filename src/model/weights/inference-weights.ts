@@ -16,8 +16,10 @@ export abstract class InferenceWeights implements GeneratorWeights {
   abstract readonly computeDtype: FloatDType;
   /** What the engine was asked to hold matrices in. */
   abstract readonly dtype: WeightDType;
-  /** What generated modules are packed in; undefined where they are read as they are generated. */
-  abstract readonly moduleDType: WeightDType | undefined;
+  /** What a kind of generated matrix is packed in; undefined where it is read as it is generated. */
+  abstract moduleDType(name: AdaptationName): WeightDType | undefined;
+  /** What a task holds prefixes and keys in until they are used, in {@link computeDtype}. */
+  abstract readonly restingDType: FloatDType;
   /** What the hypernetwork reads, which may be more exact. */
   abstract readonly ofHypernetwork: GeneratorWeights;
   private readonly queries = new Map<AdaptationName, Tensor>();

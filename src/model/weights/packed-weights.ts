@@ -103,10 +103,11 @@ export class PackedWeights extends InferenceWeights {
   private exactMatrix(name: string): ops.PackedMatrix | undefined {
     const stored = this.parameters.stored(name);
     if (!this.packed.has(name) || stored.dtype === 'f32') return undefined;
-    if (this.dtypeOf(name) === this.moduleDType) return this.packed.get(name);
+    const dtype = exactDType(this.dtype);
+    if (this.dtypeOf(name) === dtype) return this.packed.get(name);
     let matrix = this.exact.get(name);
     if (!matrix) {
-      matrix = this.packOne(stored, () => stored, this.moduleDType);
+      matrix = this.packOne(stored, () => stored, dtype);
       this.exact.set(name, matrix);
     }
     return matrix;
@@ -149,8 +150,12 @@ export class PackedWeights extends InferenceWeights {
     return matrix;
   }
 
-  get moduleDType(): ops.WeightDType {
-    return exactDType(this.dtype);
+  moduleDType(name: AdaptationName): ops.WeightDType {
+    return moduleDType(name, this.dtype);
+  }
+
+  get restingDType(): ops.FloatDType {
+    return restingDTypeOf(this.dtype);
   }
 
   private dtypeOf(name: string): ops.WeightDType {
@@ -161,8 +166,7 @@ export class PackedWeights extends InferenceWeights {
 /**
  * What the hypernetwork reads of quantised weights: the same, but nothing quantised. It runs once a task, and its errors
  * would be every input's. Matrices that are stored in f32 are read where they are; those stored in bf16 are packed in
- * {@link PackedWeights.moduleDType} when the first task is compiled, as widening them for every task would cost more than
- * the task does.
+ * bf16 when the first task is compiled, as widening them for every task would cost more than the task does.
  */
 class ExactWeights implements GeneratorWeights {
   constructor(private readonly packed: PackedWeights) {}
@@ -215,6 +219,16 @@ function exactDType(dtype: ops.WeightDType): ops.WeightDType {
 export function matrixDType(name: string, dtype: ops.WeightDType): ops.WeightDType {
   const quantizable = name.startsWith('encoder.') || /\.EncDecAttention\.[kv]\./.test(name);
   return quantizable ? dtype : exactDType(dtype);
+}
+
+/** What a kind of generated matrix is packed in by an engine of `dtype`. LoRA's few columns are not worth 8 bits. */
+export function moduleDType(name: AdaptationName, dtype: ops.WeightDType): ops.WeightDType {
+  return name.startsWith('adapter') ? dtype : exactDType(dtype);
+}
+
+/** What tasks of an engine of `dtype` keep prefixes and keys in. */
+export function restingDTypeOf(dtype: ops.WeightDType): ops.FloatDType {
+  return dtype === 'f32' ? 'f32' : 'bf16';
 }
 
 /** What `linear` multiplies by: not norms, generators, which are packed in a form of their own, or tables but a tied head's. */

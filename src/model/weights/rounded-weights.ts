@@ -16,7 +16,7 @@ import type { Epilogue, GeneratorLayers, GeneratorWeights } from './weights.js';
 export class RoundedWeights extends InferenceWeights {
   readonly dtype = 'bf16';
   readonly computeDtype = 'bf16';
-  readonly moduleDType = undefined;
+  readonly restingDType = 'bf16';
   /** Per kind of module the first layer of its generator with the attention's output projection folded in. */
   private readonly folded = new Map<AdaptationName, Tensor>();
 
@@ -39,6 +39,10 @@ export class RoundedWeights extends InferenceWeights {
 
   get ofHypernetwork(): GeneratorWeights {
     return this;
+  }
+
+  moduleDType(): undefined {
+    return undefined;
   }
 
   table(name: string): Tensor {

@@ -93,21 +93,23 @@ async function tasks(
 function describe(model: string, part: TaskPart): string {
   const { tasks, examples, inputTokens, instructionTokens, outputTokens } = part;
   const of = (dtype: string, work: TaskWork): number => median(part.samples[`${dtype} ${work}`] ?? []);
-  const mb = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
+  const mebibytes = (bytes = 0): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
   const ms = (seconds: number): string => `${(seconds * 1000).toFixed(seconds < 0.01 ? 3 : 1)} ms`;
   const rows = part.dtypes.map((dtype) => [
     dtype,
     ...TASK_WORK.map((work) => ms(of(dtype, work))),
     `${((100 * of(dtype, 'single')) / of(dtype, 'mixed')).toFixed(0)} %`,
     `${(part.eventLoopLag[dtype] ?? 0).toFixed(1)} ms`,
+    mebibytes(part.taskBytes[dtype]),
+    mebibytes(part.fileBytes[dtype]),
   ]);
   return [
     momentSentence(part),
-    `${model}: a task's file has ${mb(part.fileBytes)}, a task takes ${mb(part.taskBytes)} on the device.`,
+    `${model}.`,
     `${examples} inputs of ${inputTokens} tokens, ${outputTokens} new tokens each, instructions of ${instructionTokens}; medians.`,
     `single: inputs of one task in one call; scheduled: the same as requests; mixed: requests of ${tasks} tasks, its throughput as a`,
-    'share of single, and the worst p99 of the event-loop lag meanwhile.',
+    'share of single, and the worst p99 of the event-loop lag meanwhile; task and file: what a cached task and its file take.',
     '',
-    table(['dtype', ...TASK_WORK, 'throughput', 'lag'], rows),
+    table(['dtype', ...TASK_WORK, 'throughput', 'lag', 'task', 'file'], rows),
   ].join('\n');
 }

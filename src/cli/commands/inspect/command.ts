@@ -6,6 +6,8 @@ import { summaryOf } from '../../../model/checkpoint/stored-config.js';
 import { unappliedGeneration } from '../../../model/config/generation-file.js';
 import { examineModel } from '../../../model/families/open-model.js';
 import { findT5x, openWeights } from '../../../formats/checkpoint/open-weights.js';
+import type { TensorInfo } from '../../../formats/weights/dtypes.js';
+import { INSTRUCTION, INSTRUCTION_KEYS } from '../../../inference/contract/task-metadata.js';
 import { RunDirectory } from '../../../training/run/run-directory.js';
 import { showValue } from '../../../util/show-value.js';
 import { shown } from '../../../util/shown.js';
@@ -91,13 +93,34 @@ async function inspectModel(path: string): Promise<Report> {
 async function inspectTask(path: string): Promise<Report> {
   await using file = await openWeights(path);
   const tensors = [...file.tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+  const isTask = file.metadata.get('format')?.startsWith('hint-task-') === true;
   return {
     kind: file.form === 'safetensors' ? 'task' : 'weights',
     path,
     bytes: (await stat(path)).size,
+    ...(isTask ? { parts: partsOf(file.tensors.values()) } : {}),
     metadata: Object.fromEntries(file.metadata),
     tensors,
   };
+}
+
+/** What the tensors of a task file are of, by how their names begin. */
+const TASK_PARTS = [
+  [INSTRUCTION_KEYS, 'instructionKeys'],
+  [INSTRUCTION, 'instruction'],
+  ['adapter', 'adapters'],
+  ['prefix', 'prefixes'],
+  ['lora', 'lora'],
+] as const;
+
+/** Bytes of a task's values by what they are of. */
+function partsOf(tensors: Iterable<TensorInfo>): Record<string, number> {
+  const parts: Record<string, number> = {};
+  for (const { name, byteLength } of tensors) {
+    const [, part] = TASK_PARTS.find(([begin]) => name.startsWith(begin)) ?? [];
+    if (part) parts[part] = (parts[part] ?? 0) + byteLength;
+  }
+  return parts;
 }
 
 async function inspectRun(path: string): Promise<Report> {

@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import { memoryReport, type MemoryReport } from '../../../accounting/memory.js';
 import { PAPER_LENGTHS } from '../../../accounting/paper-tables.js';
-import { engineWeights } from '../../../accounting/weight-memory.js';
+import { engineWeights, heldHere } from '../../../accounting/weight-memory.js';
 import { HintError } from '../../../util/errors.js';
 import { slotCount } from '../../../model/modules/slots.js';
 import { PUBLISHED_SIZES } from '../../../model/config/sizes.js';
@@ -13,16 +13,16 @@ import {
   type ModelChoice,
   type ModelChoiceOptions,
 } from '../../support/model-choice.js';
+import type { WeightDType } from '../../../tensor/ops.js';
 import { jsonOption, wholeNumber } from '../../support/options.js';
 
 interface MemoryOptions extends ModelChoiceOptions, TrainingMemoryOptions {
-  dtype: 'f32' | 'bf16';
+  dtype: WeightDType;
   training: boolean;
 }
 
 /** Tokens of a compiled task's instruction: definition and two examples. */
 const COMPILED = PAPER_LENGTHS.sni.twoPositive.instruction;
-const BYTES = { f32: 4, bf16: 2 } as const;
 const DTYPES = ['f32', 'bf16', 'int8'] as const;
 
 /** `hint memory`: what a compiled task takes, against caches of decoder-only models. */
@@ -43,8 +43,8 @@ export function addMemoryCommand(program: Command): void {
       wholeNumber('--instruction'),
     )
     .addOption(
-      new Option('--dtype <name>', 'of every value; the engine holds f32')
-        .choices(['f32', 'bf16'])
+      new Option('--dtype <name>', 'what the engine is opened with, on the CPU')
+        .choices(DTYPES)
         .default('f32'),
     )
     .option('--training', 'what training takes instead', false)
@@ -77,7 +77,7 @@ export function addMemoryCommand(program: Command): void {
     .addOption(jsonOption('the result'))
     .addHelpText(
       'after',
-      '\nExamples:\n  $ hint memory\n  $ hint memory --size xl --instruction 1024\n  $ hint memory runs/hint/model --json\n  $ hint memory --size xxl --training --budget 139GiB\n  $ hint memory --size xl --training --system tk-instruct --token-budget 65536\n  $ hint memory --size xxl --training --ranks 8 --optimizer adamw',
+      '\nExamples:\n  $ hint memory\n  $ hint memory --size xl --instruction 1024\n  $ hint memory --size xl --dtype int8\n  $ hint memory runs/hint/model --json\n  $ hint memory --size xxl --training --budget 139GiB\n  $ hint memory --size xl --training --system tk-instruct --token-budget 65536\n  $ hint memory --size xxl --training --ranks 8 --optimizer adamw',
     )
     .action(
       action(async (_signal, model: string | undefined, options: MemoryOptions) => {
@@ -96,7 +96,7 @@ export function addMemoryCommand(program: Command): void {
                 `${choice.name} with the system ${choice.system} compiles nothing; choose --system hint or a model with a hypernetwork.`,
               );
             }
-            return { choice, report: memoryReport(choice.config, instruction, BYTES[options.dtype]) };
+            return { choice, report: memoryReport(choice.config, instruction, options.dtype, heldHere()) };
           }),
         );
         if (options.json) {
@@ -132,20 +132,20 @@ function describe(
   ]);
   const parts = reports.map(({ choice, report }) => [
     choice.name,
-    mebibytes(report.task.adapters * report.bytesPerValue),
-    mebibytes(report.task.prefixes * report.bytesPerValue),
+    mebibytes(report.taskBytes.adapters),
+    mebibytes(report.taskBytes.prefixes),
     slotCount(choice.config),
-    mebibytes(report.task.lora * report.bytesPerValue),
-    mebibytes(report.task.instruction * report.bytesPerValue),
-    mebibytes(report.task.instructionKeys * report.bytesPerValue),
+    mebibytes(report.taskBytes.lora),
+    mebibytes(report.taskBytes.instruction),
+    mebibytes(report.taskBytes.instructionKeys),
     `${(report.perInputToken / 1024).toFixed(0)}`,
   ]);
   return [
-    `A task compiled from ${instruction} tokens, ${dtype}; crossover: tokens from which it takes less than a decoder-only cache.`,
+    `A task compiled from ${instruction} tokens by an engine of ${dtype}; crossover: tokens from which it takes less than a decoder-only cache${dtype === 'f32' ? '' : ' in bf16'}.`,
     '',
     table(['model', 'what', 'MiB', 'below one stack from', 'below both from'], rows),
     '',
-    'What is held, in MiB (prefix sites: one an encoder layer, two a decoder layer; the formula counts one a layer of one stack):',
+    'What the task cache holds, in MiB (prefix sites: one an encoder layer, two a decoder layer; the formula counts one a layer of one stack):',
     table(['model', 'adapters', 'prefixes', 'sites', 'LoRA', 'encoded instruction', 'its keys and values', 'KiB a token of input or output'], parts), // prettier-ignore
     '',
     'Weights of an engine, in MiB: parameters, which stay in the file of a checkpoint that is mapped, and what is packed beside them',
