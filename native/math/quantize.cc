@@ -106,23 +106,37 @@ void quantizeColumns(const float* weight, int64_t k, int64_t n, bool transposed,
   std::vector<float> toMedian(rowFactor, rowFactor + k);
   for (float& factor : toMedian) factor = factor == 0.0f ? 0.0f : 1.0f / factor;
   parallelFor(n, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t j = begin; j < end; ++j) {
-      float largest = 0.0f;
-      for (int64_t i = 0; i < k; ++i)
-        largest = larger(std::fabs(weight[j * across + i * along] * toMedian[static_cast<size_t>(i)]), largest);
-      // A column with an infinity or NaN gets the step NaN, which makes every result of the column NaN.
-      const bool finite = std::isfinite(largest);
-      const float inverse = finite && largest > 0.0f ? kLimit / largest : 0.0f;
-      int32_t sum = 0;
-      for (int64_t i = 0; i < k; ++i) {
-        const float value = finite ? weight[j * across + i * along] * toMedian[static_cast<size_t>(i)] : 0.0f;
-        const auto step = static_cast<int32_t>(value * inverse + kRounder - kRounder);
-        steps[j * across + i * along] = static_cast<int8_t>(step);
-        sum += step;
+    const auto count = static_cast<size_t>(end - begin);
+    std::vector<float> largest(count, 0.0f), inverse(count);
+    std::vector<int32_t> sums(count, 0);
+    // Neighbours in memory come one after the other: columns of a row, or rows of a column.
+    const auto visit = [&](const auto& body) {
+      if (transposed) {
+        for (int64_t j = begin; j < end; ++j)
+          for (int64_t i = 0; i < k; ++i) body(j, i, j * k + i);
+      } else {
+        for (int64_t i = 0; i < k; ++i)
+          for (int64_t j = begin; j < end; ++j) body(j, i, i * n + j);
       }
-      scale[j] = finite ? largest / kLimit : std::nanf("");
-      columnSum[j] = static_cast<float>(sum);
+    };
+    visit([&](int64_t j, int64_t i, int64_t at) {
+      float& known = largest[static_cast<size_t>(j - begin)];
+      known = larger(std::fabs(weight[at] * toMedian[static_cast<size_t>(i)]), known);
+    });
+    for (size_t j = 0; j < count; ++j) {
+      // A column with an infinity or NaN gets the step NaN, which makes every result of the column NaN.
+      const bool finite = std::isfinite(largest[j]);
+      inverse[j] = finite && largest[j] > 0.0f ? kLimit / largest[j] : 0.0f;
+      scale[begin + static_cast<int64_t>(j)] = finite ? largest[j] / kLimit : std::nanf("");
     }
+    visit([&](int64_t j, int64_t i, int64_t at) {
+      const float by = inverse[static_cast<size_t>(j - begin)];
+      const float value = by > 0.0f ? weight[at] * toMedian[static_cast<size_t>(i)] : 0.0f;
+      const auto step = static_cast<int32_t>(value * by + kRounder - kRounder);
+      steps[at] = static_cast<int8_t>(step);
+      sums[static_cast<size_t>(j - begin)] += step;
+    });
+    for (size_t j = 0; j < count; ++j) columnSum[begin + static_cast<int64_t>(j)] = static_cast<float>(sums[j]);
   });
 }
 

@@ -12,9 +12,7 @@ constexpr int64_t kAtOnce = 512;
 
 }  // namespace
 
-bool multipliesAsStored(const Call& call) {
-  return !hasBf16(call) || (multipliesBf16() && !isRoundingSimulated());
-}
+bool multipliesAsStored(const Call& call) { return !hasBf16(call) || (multipliesBf16() && !isRoundingSimulated()); }
 
 void storeValues(const Tensor& tensor, int64_t offset, float beta, const float* values, int64_t count) {
   if (tensor.dtype == DType::f32) return store(tensor.data<float>() + offset, beta, 1.0f, values, count);
