@@ -99,7 +99,9 @@ describe('what to do about what is too large', () => {
     const read = async (): Promise<void> => {
       for await (const value of readOwnValues(table, { splitField: 'split' })) expect(value).toBeDefined();
     };
-    expect(await toldOf(table, read)).toMatch(/from line \d on, one record has more than 512 KiB.*close the quotes/);
+    expect(await toldOf(table, read)).toMatch(
+      /from line \d on, one record has more than 512 KiB.*close the quotes/,
+    );
   });
 });
 
