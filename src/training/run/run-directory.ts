@@ -328,7 +328,8 @@ export class RunDirectory {
 
   private async checkpointNames(): Promise<string[]> {
     return readdir(this.checkpointsPath).catch((cause: unknown) => {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      // Under a file there is no run; whoever writes there is told that.
+      if (['ENOENT', 'ENOTDIR'].includes((cause as NodeJS.ErrnoException).code ?? '')) return [];
       throw readError(this.checkpointsPath, cause);
     });
   }
