@@ -175,7 +175,7 @@ describe('hint memory', () => {
     const all = await hint('memory');
     expect(all.stdout).toMatch(/T5 v1\.1 xl +paper §C\.2 +204\.79 +554 +274/);
     expect(all.stdout).toMatch(/T5 v1\.1 xl +11725\.84 +5862\.92 +11281\.50/);
-    expect(all.stdout).toMatch(/T5 v1\.1 xxl +held on the device, or in a file +\d+\.\d\d +never +\d+/);
+    expect(all.stdout).toMatch(/T5 v1\.1 xxl +held by the task cache +\d+\.\d\d +never +\d+/);
     const one = JSON.parse((await hint('memory', model, '--json')).stdout) as { prefixSites: number }[];
     expect(one).toHaveLength(1);
     expect(one[0]?.prefixSites).toBeGreaterThan(0);
