@@ -22,8 +22,8 @@ describe('hint inspect --int8', () => {
     await writeFile(text, 'A horse and two birds.\n\nThree cats sleep.\n');
     const report = await inspectInt8(model, { text, threads: 1 }, signal);
     expect(report.inputs).toBe(2);
-    // Two encoder layers of q, k, v, o, wi_0 and wi_1, and keys and values of two decoder layers.
-    expect(report.layers).toHaveLength(2 * 6 + 2 * 2);
+    // Two encoder layers of q, k, v, o, wi_0, wi_1 and wo, and keys and values of two decoder layers.
+    expect(report.layers).toHaveLength(2 * 7 + 2 * 2);
     for (const { layer, difference, outlier } of report.layers) {
       expect(difference, layer).toBeGreaterThan(0);
       expect(difference, layer).toBeLessThan(5e-2);

@@ -213,7 +213,7 @@ export class NativeCalls {
       const kind = random.pick(['reduce', 'allReduce', 'broadcast', 'gather']);
       const { handle } = world.tensor(world.shape(), random.chance(0.8) ? 'f32' : 'bf16');
       this.invoke(world, 'startCollective', device, group, kind, [handle], [0], 0, 'share');
-      if (random.chance(0.1)) this.invoke(world, 'interruptGroup', group, 'Rank 1 has ended.');
+      if (random.chance(0.4)) this.invoke(world, 'interruptGroup', group, 'Rank 1 has ended.');
       this.invoke(world, 'finishCollectives', device, group);
       this.invoke(world, 'readTensor', device, handle);
       this.invoke(world, 'groupActivity', group);
