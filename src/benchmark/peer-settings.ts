@@ -12,19 +12,18 @@ const GIVE_UP = 2;
 /** Number of the best short trials that are tried with all inputs. */
 const FINALISTS = 2;
 
-/**
- * Whether glibc returns memory to the system, its default, or keeps it for its next use, and then whether it asks for pages
- * of 2 MiB, as this engine does.
- */
-export type PeerMemory = 'system' | 'kept' | 'huge';
-
-const KEPT = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_MAX_: '0', MALLOC_TRIM_THRESHOLD_: '20000000000' };
+/** Whether glibc returns memory to the system, its default, or keeps it for its next use, in pages of 2 MiB as this engine does. */
+export type PeerMemory = 'system' | 'kept';
 
 /** The environment variables that make glibc do so. Other C libraries ignore them. */
 export const MEMORY_ENVIRONMENT: Readonly<Record<PeerMemory, Readonly<Record<string, string>>>> = {
   system: {},
-  kept: KEPT,
-  huge: { ...KEPT, GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' },
+  kept: {
+    MALLOC_ARENA_MAX: '1',
+    MALLOC_MMAP_MAX_: '0',
+    MALLOC_TRIM_THRESHOLD_: '20000000000',
+    GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1',
+  },
 };
 
 /** A way of computing, as a part of the requests to a peer. */
@@ -169,8 +168,7 @@ function keyOf({ batch, memory, variant }: PeerSetting): string {
 
 const MEMORY_WORDS: Readonly<Record<PeerMemory, string>> = {
   system: 'memory given back as the C library does',
-  kept: 'glibc told to keep memory',
-  huge: 'glibc told to keep memory in huge pages',
+  kept: 'glibc told to keep memory in huge pages',
 };
 
 /** `batches of 16, glibc told to keep memory, sdpa attention`. */
@@ -178,9 +176,9 @@ export function settingWords({ batch, memory, variant }: PeerSetting): string {
   return `batches of ${batch}, ${MEMORY_WORDS[memory]}${variant.name ? `, ${variant.name}` : ''}`;
 }
 
-/** The kinds of memory to try: all on a CPU under Linux. */
+/** The kinds of memory to try: both on a CPU under Linux. */
 export function peerMemories(device: string): readonly PeerMemory[] {
-  return process.platform === 'linux' && device === 'cpu' ? ['kept', 'huge', 'system'] : ['system'];
+  return process.platform === 'linux' && device === 'cpu' ? ['kept', 'system'] : ['system'];
 }
 
 /** @returns the setting as results keep it */
