@@ -83,7 +83,7 @@ describe('the best setting of a peer', () => {
       return Promise.resolve(variant === EAGER ? rows : 2 * rows);
     });
     expect(found).toMatchObject({ memory: 'system', variant: EAGER });
-    expect(found.failed[0]).toContain('glibc told to keep memory, sdpa: no memory left');
+    expect(found.failed[0]).toContain('glibc told to keep memory in huge pages, sdpa: no memory left');
     const nothing = findSetting(SPACE, 100, () => Promise.reject(new HintError('NOT_SUPPORTED', 'broken')));
     await expect(nothing).rejects.toMatchObject({
       code: 'NOT_SUPPORTED',
@@ -171,6 +171,6 @@ describe('what peers are tried with', () => {
   it('a setting is said in words that tell it from every other', () => {
     const words = SPACE.memories.flatMap((memory) => SPACE.variants.map((variant) => settingWords({ batch: 8, memory, variant }))); // prettier-ignore
     expect(new Set(words).size).toBe(4);
-    expect(words[0]).toBe('batches of 8, glibc told to keep memory, sdpa');
+    expect(words[0]).toBe('batches of 8, glibc told to keep memory in huge pages, sdpa');
   });
 });
