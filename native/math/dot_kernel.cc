@@ -4,13 +4,14 @@
 
 #include "native/core/error.h"
 #include "native/math/bf16.h"
+#include "native/math/instructions.h"
+#include "native/runtime/parallel.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define HINT_INLINE inline __attribute__((always_inline))
 #define HINT_TILES __attribute__((target("amx-tile,amx-int8,amx-bf16")))
 #define HINT_HALVES __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
 #define HINT_BYTES __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
@@ -143,8 +144,6 @@ HINT_MULTIPLY_VECTORS(multiplyHalfVectors, Halves, HINT_HALVES)
 HINT_MULTIPLY_VECTORS(multiplyByteVectors, Bytes, HINT_BYTES)
 
 #undef HINT_MULTIPLY_VECTORS
-
-bool supports(int isa) { return (static_cast<int>(dnnl_get_effective_cpu_isa()) & isa) == isa; }
 
 /// Linux gives a process the tiles' registers when it asks, which every thread has then.
 bool hasTiles() {

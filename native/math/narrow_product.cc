@@ -5,8 +5,6 @@
 #include "native/runtime/parallel.h"
 #include "native/runtime/scratch.h"
 
-#define HINT_INLINE inline __attribute__((always_inline))
-
 #if defined(__GNUC__) && !defined(__clang__)
 // Only functions that are always inlined pass vectors, so that the ABI of vector arguments does not matter.
 #pragma GCC diagnostic ignored "-Wpsabi"

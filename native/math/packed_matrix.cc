@@ -15,6 +15,7 @@
 #include "native/math/dot_packing.h"
 #include "native/math/dot_product.h"
 #include "native/math/finite.h"
+#include "native/math/instructions.h"
 #include "native/math/narrow_product.h"
 #include "native/math/quantize.h"
 #include "native/runtime/parallel.h"
@@ -224,8 +225,6 @@ void multiplyNarrow(int64_t m, int64_t k, int64_t n, const float* x, const Packe
                 narrowProduct(m, k, n, x, narrow, epilogue, y, begin * width, std::min(n, end * width));
               });
 }
-
-bool supports(int isa) { return (static_cast<int>(dnnl_get_effective_cpu_isa()) & isa) == isa; }
 
 }  // namespace
 

@@ -4,8 +4,6 @@
 
 #include "native/runtime/parallel.h"
 
-#define HINT_INLINE inline __attribute__((always_inline))
-
 namespace hint {
 namespace {
 

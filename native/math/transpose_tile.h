@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#define HINT_INLINE inline __attribute__((always_inline))
+#include "native/runtime/parallel.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
 // Only functions that are always inlined pass vectors, so that the ABI of vector arguments does not matter.

@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -51,7 +52,8 @@ class HostMemory final : public MemorySource {
   void* take(size_t bytes) override {
     if (!kMapsBlocks || bytes < kHugePage || bytes > SIZE_MAX - 2 * kHugePage)
       return std::aligned_alloc(64, roundedUp(bytes, 64));
-    const size_t size = roundedUp(bytes, kSmallPage), mapped = size + kHugePage;
+    static const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    const size_t size = roundedUp(bytes, page), mapped = size + kHugePage;
     void* whole = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (whole == MAP_FAILED) return nullptr;
     char* begin = static_cast<char*>(whole);
@@ -74,8 +76,6 @@ class HostMemory final : public MemorySource {
   bool isHost() const override { return true; }
 
  private:
-  static constexpr size_t kSmallPage = 4096;
-
   std::unordered_map<void*, size_t> mapped_;
 };
 

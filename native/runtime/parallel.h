@@ -79,3 +79,6 @@ void parallelItems(int64_t count, const Body& body) {
 #else
 #define HINT_CLONES
 #endif
+
+/// For functions whose values stay in registers of the caller.
+#define HINT_INLINE inline __attribute__((always_inline))
