@@ -8,7 +8,7 @@ import { median } from '../dist/util/statistics.js';
 const ROOF_SIDES = [1024, 2048, 3072];
 
 /**
- * Large square matrix products through the engine's oneDNN path.
+ * Large square matrix products of the engine.
  * @param {import('../dist/tensor/index.js').Device} device
  */
 export function roofMeasurement(device) {

@@ -12,7 +12,7 @@ const END = '<!-- bench:end -->';
 export function renderReport(results) {
   const { machine, parts } = results;
   return [
-    `Machine: ${machine.cpu}, ${machine.cores} cores (${machine.isa.join(', ')}), ${machine.memoryGiB} GiB; Node.js ${machine.node}, oneDNN ${machine.oneDNN}.`,
+    `Machine: ${machine.cpu}, ${machine.cores} cores (${machine.isa.join(', ')}), ${machine.memoryGiB} GiB; Node.js ${machine.node}.`,
     ...(parts.latency ? latencySection(parts.latency) : []),
     ...(parts.inference ? inferenceSection(parts.inference) : []),
     ...(parts.training ? trainingSection(parts.training) : []),
@@ -88,7 +88,7 @@ function inferenceSection(part) {
     ],
   ].filter(([, , value]) => value !== undefined);
   const targets = [
-    target('encoder forward, share of the oneDNN peak', t5.share, 0.8, percent),
+    target('encoder forward, share of the roof', t5.share, 0.8, percent),
     ...(hf[133] === undefined
       ? []
       : [
@@ -169,7 +169,7 @@ function opsSection(part) {
   return [
     '### Every op against the roof that binds it',
     momentSentence(part),
-    `${part.threads} threads; oneDNN matrix product ${part.gemmGflops} GFLOP/s. Copies are compared at the op's own size.`,
+    `${part.threads} threads; matrix product ${part.gemmGflops} GFLOP/s. Copies are compared at the op's own size.`,
     table(['op', 'case', 'pass', 'µs', 'rate', 'roof', 'share'], rows),
   ];
 }

@@ -147,7 +147,6 @@ Napi::Value ops(const Info& info) { return describeOps(info.Env()); }
 
 Napi::Value platform(const Info& info) {
   Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("oneDNN", gemmLibraryVersion());
   object.Set("cores", availableCores());
   Napi::Array isa = Napi::Array::New(info.Env());
 #if defined(__x86_64__)

@@ -1,5 +1,5 @@
 // Packs what a GPU machine without Node.js and without a network lacks: Node.js with npm, the packages that dist/ needs, dist/, the
-// addon, the native tests and bench, the static library that the CUDA library is linked with, oneDNN. Run it after
+// addon, the native tests and bench, the static library that the CUDA library is linked with. Run it after
 // `npm run build -- --tests`.
 //   node scripts/pack-gpu.mjs        writes .gpu/kit.tar.xz, which is unpacked in the root of the checkout there
 // Together with the tracked files it must stay under 64 MiB: it ends with 1 where either is above its share of that.
@@ -65,10 +65,7 @@ try {
   put(built('libhint_native.a'), 'build/libhint_native.a');
   // The C and C++ libraries are not packed: those of a machine with CUDA's compiler are at least as new.
   for (const [, name, path] of (ask('ldd', [addon]) ?? '').matchAll(/(\S+) => (\/\S+)/g))
-    if (/^lib(dnnl|OpenCL|gomp)\./.test(name)) putStripped(realpathSync(path), join('.gpu/lib', name));
-  const dnnl = ask('sh', ['-c', `ls ${join(stage, '.gpu/lib')} | grep dnnl`]);
-  if (!dnnl) fail('The addon is not linked with a oneDNN that ldd finds.');
-  run('ln', ['-s', dnnl, join(stage, '.gpu/lib/libdnnl.so')]);
+    if (/^libgomp\./.test(name)) putStripped(realpathSync(path), join('.gpu/lib', name));
   const isPacked = (source) => !LEFT_OUT.test(source) && !OF_THE_SERVER.test(source);
   const putTree = (folder) => put(folder, folder.slice(root.length), { recursive: true, filter: isPacked });
   putTree(join(root, 'dist'));

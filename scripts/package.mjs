@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { mainManifest, platformManifest } from './package/manifest.mjs';
 import { buildNative, putAll, TARGETS } from './package/native.mjs';
-import { platformLicences, platformReadme } from './package/texts.mjs';
+import { PLATFORM_LICENCES, platformReadme } from './package/texts.mjs';
 import { fail, run } from './package/run.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -56,7 +56,7 @@ function packMain() {
 function packPlatform(target) {
   if (!target) fail(`No package is made for ${process.platform}-${process.arch}; name a platform.`);
   const cuda = values.cuda && target.name === 'linux-x64';
-  const { files, cudaFile, source, glibc } = buildNative(root, FOLDER, target, { jobs, cuda });
+  const { files, cudaFile, glibc } = buildNative(root, FOLDER, target, { jobs, cuda });
   console.log(`${target.name}: calls glibc ${glibc.join('.')} at most`);
   const packages = [
     { held: files, isCuda: false },
@@ -68,7 +68,7 @@ function packPlatform(target) {
     putAll(held, stage);
     cpSync(join(root, 'LICENSE'), join(stage, 'LICENSE'));
     writeFileSync(join(stage, 'README.md'), platformReadme(manifest));
-    writeFileSync(join(stage, 'LICENCES.txt'), platformLicences(isCuda ? undefined : source));
+    writeFileSync(join(stage, 'LICENCES.txt'), PLATFORM_LICENCES);
     pack(stage, manifest);
   }
 }

@@ -15,7 +15,6 @@ packages=()
 command -v cmake >/dev/null || packages+=(cmake)
 command -v make >/dev/null || packages+=(make)
 command -v g++ >/dev/null || packages+=(g++)
-[ -f /usr/include/dnnl.h ] || [ -f /usr/local/include/dnnl.h ] || packages+=(libdnnl-dev)
 if [ "${1:-}" = --with-checks ]; then
   command -v clang-format >/dev/null || packages+=(clang-format)
   { command -v mpirun && command -v mpicxx; } >/dev/null || packages+=(openmpi-bin libopenmpi-dev)

@@ -1,10 +1,9 @@
 #include "native/math/dot_kernel.h"
 
-#include <dnnl.h>
-
 #include "native/core/error.h"
 #include "native/math/bf16.h"
 #include "native/math/instructions.h"
+#include "native/math/tile_product.h"
 #include "native/runtime/parallel.h"
 
 #if defined(__x86_64__)
@@ -18,6 +17,19 @@
 #endif
 
 namespace hint {
+namespace {
+
+/// Depths that are summed in registers before they are added to a result.
+constexpr int64_t kFloatsAtOnce = 512;
+
+void multiplyFloats(const DotRows& left, const void* panel, int64_t k, void* sums, int64_t width) {
+  constexpr int64_t kColumns = DotPanels::kColumns;
+  multiplyTile({left.rows, kColumns / kTileColumns, k, static_cast<const float*>(left.values),
+                left.rowBytes / static_cast<int64_t>(sizeof(float)), 1, static_cast<const float*>(panel), kColumns,
+                kTileColumns, static_cast<float*>(sums), width, false, kFloatsAtOnce});
+}
+
+}  // namespace
 
 #if defined(__x86_64__)
 
@@ -149,15 +161,18 @@ HINT_MULTIPLY_VECTORS(multiplyByteVectors, Bytes, HINT_BYTES)
 bool hasTiles() {
   static const bool has = [] {
     constexpr long kRequestFeature = 0x1023, kTileData = 18;
-    return supports(dnnl_cpu_isa_avx512_core_amx) && syscall(SYS_arch_prctl, kRequestFeature, kTileData) == 0;
+    return supports(Instructions::amx) && syscall(SYS_arch_prctl, kRequestFeature, kTileData) == 0;
   }();
   return has;
 }
 
 }  // namespace
 
-DotKernel::DotKernel(DType dtype) : usesTiles_(hasTiles()) {
-  const bool isHalf = dtype == DType::bf16;
+DotKernel::DotKernel(const DotPanels& panels)
+    : multiply_(multiplyFloats), along_(panels.k), usesTiles_(panels.dtype != DType::f32 && hasTiles()) {
+  if (panels.dtype == DType::f32) return;
+  along_ = panels.steps();
+  const bool isHalf = panels.dtype == DType::bf16;
   if (!usesTiles_) {
     multiply_ = isHalf ? multiplyHalfVectors : multiplyByteVectors;
     return;
@@ -179,21 +194,21 @@ HINT_HALVES void roundToHalves(const float* x, int64_t count, uint16_t* to) {
 }
 
 bool hasDotProducts(DType dtype) {
-  static const bool halves = supports(dnnl_cpu_isa_avx512_core_bf16), bytes = supports(dnnl_cpu_isa_avx512_core_vnni);
-  return dtype == DType::bf16 ? halves : dtype == DType::i8 && bytes;
+  if (dtype == DType::f32) return true;
+  return supports(dtype == DType::bf16 ? Instructions::avx512Bf16 : Instructions::avx512Vnni);
 }
 
 #else
 
-DotKernel::DotKernel(DType) : multiply_(nullptr), usesTiles_(false) {
-  fail("INTERNAL", "This processor has no dot products that the engine knows.");
+DotKernel::DotKernel(const DotPanels& panels) : multiply_(multiplyFloats), along_(panels.k), usesTiles_(false) {
+  if (panels.dtype != DType::f32) fail("INTERNAL", "This processor has no dot products that the engine knows.");
 }
 
 DotKernel::~DotKernel() = default;
 
 void roundToHalves(const float* x, int64_t count, uint16_t* to) { toBf16(x, to, count); }
 
-bool hasDotProducts(DType) { return false; }
+bool hasDotProducts(DType dtype) { return dtype == DType::f32; }
 
 #endif
 

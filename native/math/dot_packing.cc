@@ -77,6 +77,11 @@ HINT_CLONES void turnStep(const Lines& from, int64_t bytes, char* to, int64_t di
 }
 
 /// One step of sixteen columns, from lines across k.
+HINT_CLONES void groupFloats(const Lines& from, char* to, int64_t distance) {
+  const int64_t bytes = from.count * static_cast<int64_t>(sizeof(float));
+  for (int64_t group = 0; group < kLanes; ++group) put(to + group * distance, loadLine(from, group, bytes));
+}
+
 HINT_CLONES void groupHalves(const Lines& from, char* to, int64_t distance) {
   for (int64_t group = 0; group < kLanes; ++group) put(to + group * distance, groupOfHalves(from, group));
 }
@@ -97,23 +102,29 @@ HINT_CLONES void turnHalves(const Lines& from, char* to, int64_t distance) {
 
 void arrangePanels(const DotSource& matrix, const DotPanels& panels, int64_t n, int64_t first, int64_t last, void* to) {
   const auto size = static_cast<int64_t>(sizeOf(panels.dtype));
-  const int64_t step = panels.step(), rowBytes = DotPanels::kColumns * DotPanels::kGroupBytes;
+  const int64_t step = panels.step(), rowBytes = DotPanels::kColumns * DotPanels::kGroupBytes,
+                distance = matrix.distance * size;
   const auto* values = static_cast<const char*>(matrix.values);
-  for (int64_t column = first; column < last; column += kLanes) {
-    char* target = static_cast<char*>(to) + column / DotPanels::kColumns * panels.panelBytes() +
-                   column % DotPanels::kColumns * DotPanels::kGroupBytes;
-    const int64_t columns = std::max<int64_t>(0, n - column);
-    for (int64_t at = 0; at < panels.k; at += step, target += DotPanels::kGroups * rowBytes) {
-      const int64_t left = panels.k - at, distance = matrix.distance * size;
-      if (matrix.isAlong) {
-        const char* begin = columns > 0 ? values + (column * matrix.distance + at) * size : values;
-        turnStep({begin, distance, columns, left}, left * size, target, rowBytes);
-      } else {
-        const Lines lines{values + (at * matrix.distance + std::min(column, n)) * size, distance, left, columns};
-        (panels.dtype == DType::bf16 ? groupHalves : groupBytes)(lines, target, rowBytes);
+  const auto targetOf = [&](int64_t column, int64_t at) {
+    return static_cast<char*>(to) + column / DotPanels::kColumns * panels.panelBytes() +
+           column % DotPanels::kColumns * DotPanels::kGroupBytes + at / step * DotPanels::kGroups * rowBytes;
+  };
+  // The loop over lines as stored is the outer one, so that each is read as far as it is asked for.
+  if (matrix.isAlong) {
+    for (int64_t column = first; column < last; column += kLanes)
+      for (int64_t at = 0; at < panels.k; at += step) {
+        const char* begin = values + (std::min(column, n) * matrix.distance + at) * size;
+        turnStep({begin, distance, std::max<int64_t>(0, n - column), panels.k - at}, (panels.k - at) * size,
+                 targetOf(column, at), rowBytes);
       }
-    }
+    return;
   }
+  const auto group = panels.dtype == DType::bf16 ? groupHalves : panels.dtype == DType::i8 ? groupBytes : groupFloats;
+  for (int64_t at = 0; at < panels.k; at += step)
+    for (int64_t column = first; column < last; column += kLanes) {
+      const char* begin = values + (at * matrix.distance + std::min(column, n)) * size;
+      group({begin, distance, panels.k - at, std::max<int64_t>(0, n - column)}, targetOf(column, at), rowBytes);
+    }
 }
 
 void fillRows(int64_t count, int64_t bytes, int64_t rowBytes, void* to) {
@@ -124,21 +135,27 @@ void fillRows(int64_t count, int64_t bytes, int64_t rowBytes, void* to) {
   std::memset(rows + count * rowBytes, 0, static_cast<size_t>((read - count) * rowBytes));
 }
 
-void arrangeRows(const DotSource& matrix, int64_t first, int64_t count, int64_t k, void* to) {
-  const DotPanels of{k, DType::bf16};
-  const int64_t rowBytes = dotRowBytes(of.steps());
-  const auto* values = static_cast<const uint16_t*>(matrix.values);
+void arrangeRows(const DotSource& matrix, DType dtype, int64_t first, int64_t count, int64_t k, void* to) {
+  const DotPanels of{k, dtype};
+  const auto size = static_cast<int64_t>(sizeOf(dtype));
+  const int64_t rowBytes = dotRowBytes(of.steps()), distance = matrix.distance * size;
+  const auto* values = static_cast<const char*>(matrix.values);
   auto* rows = static_cast<char*>(to);
   if (matrix.isAlong) {
     for (int64_t row = 0; row < count; ++row)
-      std::memcpy(rows + row * rowBytes, values + (first + row) * matrix.distance, static_cast<size_t>(k) * 2);
-    return fillRows(count, k * 2, rowBytes, to);
+      std::memcpy(rows + row * rowBytes, values + (first + row) * distance, static_cast<size_t>(k * size));
+    return fillRows(count, k * size, rowBytes, to);
   }
-  for (int64_t row = 0; row < count; row += kLanes)
-    for (int64_t at = 0; at < k; at += of.step())
-      turnHalves({reinterpret_cast<const char*>(values + at * matrix.distance + first + row), matrix.distance * 2,
-                  k - at, count - row},
-                 rows + row * rowBytes + at * 2, rowBytes);
+  // Along k outside, so that lines as stored are read as far as they are asked for.
+  for (int64_t at = 0; at < k; at += of.step())
+    for (int64_t row = 0; row < count; row += kLanes) {
+      const Lines lines{values + at * distance + (first + row) * size, distance, k - at, count - row};
+      char* target = rows + row * rowBytes + at * size;
+      if (dtype == DType::bf16)
+        turnHalves(lines, target, rowBytes);
+      else
+        turnStep(lines, lines.count * size, target, rowBytes);
+    }
 }
 
 }  // namespace hint

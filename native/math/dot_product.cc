@@ -15,9 +15,11 @@
 namespace hint {
 namespace {
 
-/// Panels whose sums are finished together: enough columns for the passes of an epilogue, and few enough that the sums
-/// of a tile stay in the nearest cache.
+/// Most panels whose sums are finished together: enough columns for the passes of an epilogue, and few enough that the
+/// sums of a tile stay in the nearest cache.
 constexpr int64_t kPanelsAtOnce = 4, kColumnsAtOnce = kPanelsAtOnce * DotPanels::kColumns;
+/// Bytes of these panels, which the next cache keeps from one tile of rows to the next.
+constexpr int64_t kPanelBytes = 640 << 10;
 /// Left rows that are prepared at a time take at most so many bytes, which the next cache keeps beside some panels.
 constexpr int64_t kLeftBytes = 1 << 20;
 /// Tiles of rows in a block: enough that a matrix is read seldom, and few enough that threads end together.
@@ -45,13 +47,13 @@ struct Block {
 
 /// How rows and columns of a result are shared by threads.
 struct Grid {
-  int64_t rows, rowBlocks, columns, columnBlocks;
+  int64_t rows, tileRows, rowBlocks, columns, columnBlocks;
 
   int64_t size() const { return rowBlocks * columnBlocks; }
   Block block(int64_t index) const {
-    const int64_t tiles = blocksOf(rows, kDotRows), panels = blocksOf(columns, DotPanels::kColumns);
+    const int64_t tiles = blocksOf(rows, tileRows), panels = blocksOf(columns, DotPanels::kColumns);
     const int64_t across = index / columnBlocks, along = index % columnBlocks;
-    return {tiles * across / rowBlocks * kDotRows, std::min(rows, tiles * (across + 1) / rowBlocks * kDotRows),
+    return {tiles * across / rowBlocks * tileRows, std::min(rows, tiles * (across + 1) / rowBlocks * tileRows),
             panels * along / columnBlocks * DotPanels::kColumns,
             std::min(columns, panels * (along + 1) / columnBlocks * DotPanels::kColumns)};
   }
@@ -59,10 +61,11 @@ struct Grid {
 
 /// Blocks of rows, each of which reads the whole matrix, where there are enough for all threads; else blocks of columns
 /// too, which each read all rows.
-Grid gridOf(int64_t m, int64_t n, int64_t rowBytes) {
-  const int64_t tiles = blocksOf(m, kDotRows), panels = blocksOf(n, DotPanels::kColumns), threads = threadCount();
-  const int64_t most = std::clamp(kLeftBytes / (rowBytes * kDotRows), kFewestTiles, kMostTiles);
-  Grid grid{m, blocksOf(tiles, most), n, 1};
+Grid gridOf(int64_t m, int64_t n, DType dtype, int64_t rowBytes) {
+  const int64_t tileRows = dotRows(dtype), tiles = blocksOf(m, tileRows), panels = blocksOf(n, DotPanels::kColumns),
+                threads = threadCount();
+  const int64_t most = std::clamp(kLeftBytes / (rowBytes * tileRows), kFewestTiles, kMostTiles);
+  Grid grid{m, tileRows, blocksOf(tiles, most), n, 1};
   if (threads == 1) return grid;
   if (tiles >= threads * kFewestTiles) {
     grid.rowBlocks = blocksOf(grid.rowBlocks, threads) * threads;
@@ -86,19 +89,20 @@ void prefetchTile(const float* values, int64_t rows, int64_t distance, bool isWr
 /// expect(row, rows, column) before a panel of it is multiplied. `left` is the block's first row, `matrix` the first
 /// panel of column 0.
 template <typename Expect, typename Finish>
-void multiplyTiles(const DotPanels& panels, const void* matrix, const char* left, const Block& block,
+void multiplyTiles(const DotPanels& panels, const void* matrix, const char* left, int64_t rowBytes, const Block& block,
                    const Expect& expect, const Finish& finish) {
-  const DotKernel kernel(panels.dtype);
-  alignas(64) float sums[kDotRows * kColumnsAtOnce];
-  const int64_t steps = panels.steps(), rowBytes = dotRowBytes(steps), panelBytes = panels.panelBytes();
-  for (int64_t column = block.firstColumn; column < block.lastColumn; column += kColumnsAtOnce) {
-    const int64_t columns = std::min(kColumnsAtOnce, block.lastColumn - column);
+  const DotKernel kernel(panels);
+  alignas(64) float sums[kMostDotRows * kColumnsAtOnce];
+  const int64_t tileRows = dotRows(panels.dtype), panelBytes = panels.panelBytes();
+  const int64_t columnsAtOnce = std::clamp<int64_t>(kPanelBytes / panelBytes, 1, kPanelsAtOnce) * DotPanels::kColumns;
+  for (int64_t column = block.firstColumn; column < block.lastColumn; column += columnsAtOnce) {
+    const int64_t columns = std::min(columnsAtOnce, block.lastColumn - column);
     const char* panel = static_cast<const char*>(matrix) + column / DotPanels::kColumns * panelBytes;
-    for (int64_t row = block.firstRow; row < block.lastRow; row += kDotRows) {
-      const DotRows rows{left + (row - block.firstRow) * rowBytes, rowBytes, std::min(kDotRows, block.lastRow - row)};
+    for (int64_t row = block.firstRow; row < block.lastRow; row += tileRows) {
+      const DotRows rows{left + (row - block.firstRow) * rowBytes, rowBytes, std::min(tileRows, block.lastRow - row)};
       for (int64_t at = 0; at < columns; at += DotPanels::kColumns) {
         expect(row, rows.rows, column + at);
-        kernel.multiply(rows, panel + at / DotPanels::kColumns * panelBytes, steps, sums + at, kColumnsAtOnce);
+        kernel.multiply(rows, panel + at / DotPanels::kColumns * panelBytes, sums + at, kColumnsAtOnce);
       }
       finish(row, rows.rows, column, columns, sums);
     }
@@ -150,20 +154,22 @@ HINT_CLONES void storeRow(float beta, float alpha, const float* sums, int64_t co
     for (int64_t j = 0; j < count; ++j) to[j] = alpha * sums[j] + beta * to[j];
 }
 
-/// Values along k and columns whose panels dotGemm makes at a time.
-constexpr int64_t kAlongAtOnce = 2048, kColumnsOfPanels = 4096;
+/// Values along k whose panels dotGemm makes at a time, and bytes along the columns.
+constexpr int64_t kAlongAtOnce = 2048, kBytesOfPanels = 8192;
 
 }  // namespace
 
 void dotProduct(int64_t m, int64_t k, int64_t n, const float* x, const DotMatrix& matrix, const Epilogue& epilogue,
                 float* y) {
   const DotPanels panels{k, matrix.dtype};
-  const int64_t rowBytes = dotRowBytes(panels.steps()), bytes = k * static_cast<int64_t>(sizeOf(matrix.dtype));
-  const Grid grid = gridOf(m, n, rowBytes);
+  const bool isRead = matrix.dtype == DType::f32;
+  const int64_t bytes = k * static_cast<int64_t>(sizeOf(matrix.dtype));
+  const int64_t rowBytes = isRead ? bytes : dotRowBytes(panels.steps());
+  const Grid grid = gridOf(m, n, matrix.dtype, rowBytes);
   const bool streams = m * n >= kStreamedValues && n % 4 == 0 && reinterpret_cast<uintptr_t>(y) % 16 == 0;
   const auto multiply = [&](const Block& block, const char* left, const float* steps) {
     multiplyTiles(
-        panels, matrix.values, left, block,
+        panels, matrix.values, left, rowBytes, block,
         [&](int64_t row, int64_t rows, int64_t column) {
           if (!streams) prefetchTile(y + row * n + column, rows, n, true);
           if (epilogue.residual) prefetchTile(epilogue.residual + row * n + column, rows, n, false);
@@ -183,6 +189,13 @@ void dotProduct(int64_t m, int64_t k, int64_t n, const float* x, const DotMatrix
         });
     if (streams) endStream();
   };
+  if (isRead) {
+    parallelItems(grid.size(), [&](int64_t index) {
+      const Block block = grid.block(index);
+      multiply(block, reinterpret_cast<const char*>(x + block.firstRow * k), nullptr);
+    });
+    return;
+  }
   if (grid.columnBlocks == 1) {
     parallelItems(grid.rowBlocks, [&](int64_t index) {
       const Block block = grid.block(index);
@@ -207,29 +220,29 @@ void dotProduct(int64_t m, int64_t k, int64_t n, const float* x, const DotMatrix
   });
 }
 
-void dotGemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, float alpha, const uint16_t* a,
-             int64_t lda, const uint16_t* b, int64_t ldb, float beta, float* c, int64_t ldc) {
+void dotGemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, float alpha, const Factor& a,
+             int64_t lda, const Factor& b, int64_t ldb, float beta, float* c, int64_t ldc) {
+  const DType dtype = a.dtype;
+  const auto size = static_cast<int64_t>(sizeOf(dtype));
+  const int64_t columnsAtOnce = kBytesOfPanels / size;
+  const bool isRead = dtype == DType::f32 && !transposeA;
   for (int64_t at = 0; at < k; at += kAlongAtOnce) {
     const int64_t along = std::min(kAlongAtOnce, k - at);
     const float keep = at == 0 ? beta : 1.0f;
-    const DotPanels panels{along, DType::bf16};
-    const int64_t rowBytes = dotRowBytes(panels.steps());
-    const DotSource left{a + (transposeA ? at * lda : at), !transposeA, lda};
-    for (int64_t column = 0; column < n; column += kColumnsOfPanels) {
-      const int64_t columns = std::min(kColumnsOfPanels, n - column);
-      const DotSource right{b + (transposeB ? column * ldb + at : at * ldb + column), transposeB, ldb};
+    const DotPanels panels{along, dtype};
+    const int64_t rowBytes = isRead ? lda * size : dotRowBytes(panels.steps());
+    const DotSource left{a.from(transposeA ? at * lda : at).values, !transposeA, lda};
+    for (int64_t column = 0; column < n; column += columnsAtOnce) {
+      const int64_t columns = std::min(columnsAtOnce, n - column);
+      const DotSource right{b.from(transposeB ? column * ldb + at : at * ldb + column).values, transposeB, ldb};
       const Scratch matrix(panels.bytes(columns) / 4);
       parallelFor(blocksOf(columns, DotPanels::kColumns), 4, [&](int64_t first, int64_t last) {
         arrangePanels(right, panels, columns, first * DotPanels::kColumns, last * DotPanels::kColumns, matrix.data());
       });
-      const Grid grid = gridOf(m, columns, rowBytes);
-      parallelItems(grid.size(), [&](int64_t index) {
-        const Block block = grid.block(index);
-        const int64_t count = block.lastRow - block.firstRow;
-        const LeftRows rows(count, rowBytes);
-        arrangeRows(left, block.firstRow, count, along, rows.row(0));
+      const Grid grid = gridOf(m, columns, dtype, rowBytes);
+      const auto multiply = [&](const Block& block, const char* rows) {
         multiplyTiles(
-            panels, matrix.data(), rows.row(0), block,
+            panels, matrix.data(), rows, rowBytes, block,
             [&](int64_t row, int64_t many, int64_t from) {
               prefetchTile(c + row * ldc + column + from, many, ldc, true);
             },
@@ -237,6 +250,14 @@ void dotGemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, 
               for (int64_t i = row; i < row + many; ++i, sums += kColumnsAtOnce)
                 storeRow(keep, alpha, sums, width, c + i * ldc + column + from);
             });
+      };
+      parallelItems(grid.size(), [&](int64_t index) {
+        const Block block = grid.block(index);
+        if (isRead) return multiply(block, static_cast<const char*>(left.values) + block.firstRow * rowBytes);
+        const int64_t count = block.lastRow - block.firstRow;
+        const LeftRows rows(count, rowBytes);
+        arrangeRows(left, dtype, block.firstRow, count, along, rows.row(0));
+        multiply(block, rows.row(0));
       });
     }
   }

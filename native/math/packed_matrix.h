@@ -21,8 +21,7 @@ struct PackedMatrix {
   const float* rowFactor = nullptr;  ///< i8: [k], what elements of x are multiplied by before they meet `values`
 };
 
-/// Whether the processor multiplies in `dtype`. Without AVX-512 BF16, bf16 products are several times slower than f32
-/// ones. Without VNNI, products of 8 bits saturate, because oneDNN adds pairs of them in 16 bits.
+/// Whether the processor multiplies in `dtype`. That takes dot product instructions: AVX512-BF16 and VNNI, or AMX.
 bool hasProducts(DType dtype);
 
 /// The dtype in which a matrix is stored when `wanted` was asked for. It is f32 (with values rounded to bf16 if
@@ -41,8 +40,7 @@ void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const voi
 bool packMatrices(const PlainMatrices& matrices, DType wanted, bool checked, void* packed, float* scale,
                   float* columnSum, float* rowFactor);
 
-/// y[m, n] = residual + activation(x[m, k] W + bias). Uses the calling thread's team. Throws INTERNAL when oneDNN
-/// refuses.
+/// y[m, n] = residual + activation(x[m, k] W + bias). Uses the calling thread's team.
 void packedProduct(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,
                    const Epilogue& epilogue, float* y);
 

@@ -6,7 +6,7 @@
 
 namespace hint {
 
-/// The order of most of oneDNN's packed f32 matrices, and of narrow_product's matrices: panels of `width` columns
+/// The order of packed f32 matrices, and of narrow_product's matrices: panels of `width` columns
 /// follow one another, and each panel holds `rows` rows. Rows and columns beyond those of the matrix are zeros.
 struct Panels {
   int64_t width, rows;

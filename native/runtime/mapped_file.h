@@ -15,7 +15,7 @@ namespace hint {
 /// written to, commands may see the changes. Replacing it by another file of the same name (rename) is harmless.
 ///
 /// A read beyond the end of a truncated file raises SIGBUS. The handler of this process maps zeros in place of the
-/// file's pages and notes that it did. The reading thread, in a kernel or in oneDNN, continues, and its command fails
+/// file's pages and notes that it did. The reading thread, in a kernel, continues, and its command fails
 /// at its end. Reading the file instead of mapping it would cost a copy; a check before each read would leave a race.
 class MappedFile final : public Lender, public std::enable_shared_from_this<MappedFile> {
  public:

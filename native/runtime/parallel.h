@@ -8,7 +8,7 @@ namespace hint {
 
 /// Number of threads that parallelFor uses when called from this thread.
 int threadCount();
-/// Sets that number for the calling thread; a stream sets it for its own. oneDNN uses the same OpenMP team.
+/// Sets that number for the calling thread; a stream sets it for its own.
 void setThreadCount(int threads);
 /// Cores this process may use.
 int availableCores();

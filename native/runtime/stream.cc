@@ -105,12 +105,6 @@ std::shared_ptr<const Error> failureOfLenders(const Call& call) {
   return failure;
 }
 
-bool readsMappedFile(const Call& call) {
-  bool any = false;
-  forEachRead(call, [&](const Tensor& tensor, const ArgSpec&, bool) { any |= tensor.buffer->isBorrowed(); });
-  return any;
-}
-
 /// The range of the integers that are a buffer's whole contents; nullopt for anything else.
 std::optional<IntegerRange> rangeOf(const Tensor& tensor, size_t offset, const std::vector<uint8_t>& bytes) {
   if (tensor.dtype != DType::i32 || tensor.offset != 0 || offset != 0 || bytes.size() != tensor.buffer->bytes())
@@ -323,10 +317,7 @@ void Stream::run(Call& call) {
         tensor.buffer->setIntegers(std::nullopt);
       });
       forEachWritten(call, [](Tensor& tensor) { tensor.buffer->ensure(); });
-      {
-        const MappedReads reads(readsMappedFile(call));
-        backend_->run(call);
-      }
+      backend_->run(call);
       if (const auto failed = failureOfLenders(call)) throw Error(*failed);
       collectChecks(call);
       commands_.fetch_add(1, std::memory_order_relaxed);

@@ -1,11 +1,11 @@
 // Builds the CUDA library alone (build/Release/hint_cuda.so) beside an addon that is there already: for the GPU of this
-// machine, a translation unit per core. Needs CMake, nvcc and its C++ compiler; neither Node's headers nor oneDNN's.
+// machine, a translation unit per core. Needs CMake, nvcc and its C++ compiler; not Node's headers.
 //   node scripts/gpu/build.mjs
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { architectures, cublasRoot, KIT, nvcc, root } from './machine.mjs';
+import { architectures, cublasRoot, nvcc, root } from './machine.mjs';
 
 function run(command, parameters) {
   console.log(`$ ${command} ${parameters.join(' ')}`);
@@ -27,7 +27,6 @@ const compiler = nvcc();
 if (!compiler) fail('There is no nvcc; put it on PATH or set CUDACXX.');
 if (!existsSync(join(root, 'build/libhint_native.a')))
   fail('build/libhint_native.a is missing; run "npm run build", or unpack the archive of scripts/pack-gpu.mjs.');
-const dnnl = join(KIT, 'lib/libdnnl.so');
 const cores = availableParallelism();
 const cublas = cublasRoot();
 const architecture = process.env.HINT_CUDA_ARCHITECTURES ?? architectures();
@@ -39,7 +38,6 @@ const options = {
   HINT_CUDA_BATCHES: String(Math.max(6, Math.min(cores, 24))),
   ...(architecture && { HINT_CUDA_ARCHITECTURES: architecture }),
   ...(cublas && { HINT_CUBLAS_ROOT: cublas }),
-  ...(existsSync(dnnl) && { DNNL_LIBRARY: dnnl }),
 };
 const folder = join(root, 'build/cuda');
 run('cmake', ['-S', root, '-B', folder, ...Object.entries(options).map(([name, value]) => `-D${name}=${value}`)]);

@@ -1,8 +1,7 @@
-// hint.node as it is published: with oneDNN and the C++ library in it and OpenMP's library beside it.
+// hint.node as it is published: with the C++ library in it and OpenMP's library beside it.
 import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
-import { buildOneDnn } from './onednn.mjs';
 import { fail, run } from './run.mjs';
 
 /** The newest glibc whose functions may be called, as src/tensor/binary/host.ts tells users. */
@@ -10,8 +9,8 @@ export const NEWEST_GLIBC = [2, 34];
 
 /** Platforms with a package, by its name. Those of another processor are compiled with Debian's cross compiler. */
 export const TARGETS = {
-  'linux-x64': { name: 'linux-x64', arch: 'x64', prefix: 'x86_64-linux-gnu', onednn: 'x64' },
-  'linux-arm64': { name: 'linux-arm64', arch: 'arm64', prefix: 'aarch64-linux-gnu', onednn: 'aarch64' },
+  'linux-x64': { name: 'linux-x64', arch: 'x64', prefix: 'x86_64-linux-gnu' },
+  'linux-arm64': { name: 'linux-arm64', arch: 'arm64', prefix: 'aarch64-linux-gnu' },
 };
 
 /** CMake's options for a target that is not the machine itself. */
@@ -25,8 +24,7 @@ function crossOptions({ arch, prefix }) {
     CMAKE_CXX_COMPILER: `${prefix}-g++`,
     CMAKE_FIND_ROOT_PATH: `/usr/${prefix}`,
     CMAKE_FIND_ROOT_PATH_MODE_PROGRAM: 'NEVER',
-    // oneDNN lies in a folder of the project, Node's headers too.
-    CMAKE_FIND_ROOT_PATH_MODE_LIBRARY: 'BOTH',
+    // Node's headers lie in a folder of the project.
     CMAKE_FIND_ROOT_PATH_MODE_INCLUDE: 'BOTH',
   };
 }
@@ -36,11 +34,10 @@ function crossOptions({ arch, prefix }) {
  *
  * @param folder where builds are kept between calls
  * @param cuda also hint_cuda.so
- * @returns the built files, the folder of oneDNN's source, and the newest glibc that a file calls
+ * @returns the built files and the newest glibc that a file calls
  */
 export function buildNative(root, folder, target, { jobs, cuda }) {
   const cmake = crossOptions(target);
-  const { prefix, source } = buildOneDnn(folder, { ...target, cmake }, jobs);
   const build = join(folder, `native-${target.name}`);
   const output = join(build, 'Release');
   const folderOf = (name) =>
@@ -53,8 +50,6 @@ export function buildNative(root, folder, target, { jobs, cuda }) {
     HINT_PORTABLE: 'ON',
     HINT_CUDA: cuda ? 'ON' : 'OFF',
     BUILD_TESTING: 'OFF',
-    DNNL_LIBRARY: join(prefix, 'lib/libdnnl.a'),
-    DNNL_INCLUDE_DIR: join(prefix, 'include'),
     ...cmake,
   };
   const defined = Object.entries(options).map(([name, value]) => `-D${name}=${value}`);
@@ -75,7 +70,7 @@ export function buildNative(root, folder, target, { jobs, cuda }) {
       );
     return newest;
   });
-  return { files, cudaFile, source, glibc: glibc.reduce((a, b) => (isNewer(a, b) ? a : b)) };
+  return { files, cudaFile, glibc: glibc.reduce((a, b) => (isNewer(a, b) ? a : b)) };
 }
 
 /** The newest version of glibc among the symbols of `objdump -T`, as [major, minor]. */

@@ -11,7 +11,6 @@ export interface MachineDescription {
   readonly isa: readonly string[];
   readonly memoryGiB: number;
   readonly node: string;
-  readonly oneDNN: string;
 }
 
 /** The circumstances of one measurement: time, commit, load. */
@@ -26,14 +25,13 @@ export interface MomentDescription {
 
 /** @throws HintError NATIVE_MISSING */
 export function describeMachine(): MachineDescription {
-  const { oneDNN, cores, isa } = platformReport();
+  const { cores, isa } = platformReport();
   return {
     cpu: cpus()[0]?.model ?? 'unknown',
     cores,
     isa,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     node: process.version,
-    oneDNN,
   };
 }
 

@@ -479,7 +479,7 @@ function tensorsIn(value: unknown, seen = new Set<unknown>()): ReadonlySet<unkno
 }
 
 /** For tests and the CLI: the native platform report. */
-export const platformReport = (): PlatformReport => native().platform();
+export const platformReport = (): PlatformReport => guarded(() => native().platform());
 
 /** For the CLI: what CUDA offers on this machine, or why it offers nothing. */
 export function cudaReport(): CudaReport {

@@ -131,12 +131,10 @@ export const MPI_IMPLEMENTATIONS: readonly MpiImplementation[] = ['openmpi', 'mp
 
 /** What computes on the CPU here. */
 export interface PlatformReport {
-  /** oneDNN's version. */
-  oneDNN: string;
   cores: number;
   /** Those that kernels make use of. */
   isa: string[];
-  /** Which products the processor has, and oneDNN as it was built with: matrices of narrower numbers are widened otherwise. */
+  /** Which products the processor has: matrices of narrower numbers are widened otherwise. */
   products: { inferenceBf16: boolean; inferenceInt8: boolean; trainingBf16: boolean };
 }
 

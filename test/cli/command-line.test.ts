@@ -146,6 +146,17 @@ describe('the command line', () => {
     const { stdout, code } = await hint('doctor', '--json');
     expect(code).toBe(0);
     const findings = JSON.parse(stdout) as { what: string; ok: boolean }[];
-    expect(findings.find(({ what }) => what === 'oneDNN')?.ok).toBe(true);
+    expect(findings.find(({ what }) => what === 'CPU products')?.ok).toBe(true);
+  });
+
+  it('is told a limit of instructions that there is not', async () => {
+    process.env['HINT_MAX_ISA'] = 'avx3';
+    try {
+      const { stdout, code } = await hint('doctor');
+      expect(code).toBe(1);
+      expect(stdout).toMatch(/native engine +HINT_MAX_ISA is "avx3"; give baseline, avx2, avx512,/);
+    } finally {
+      delete process.env['HINT_MAX_ISA'];
+    }
   });
 });

@@ -71,5 +71,5 @@ export const MADE: Provenance = {
   commit: 'abc',
   uncommitted: false,
   date: '2026-01-02T03:04:05.000Z',
-  machine: { cpu: 'A processor', cores: 2, isa: [], memoryGiB: 1, node: 'v20', oneDNN: '2.6' },
+  machine: { cpu: 'A processor', cores: 2, isa: [], memoryGiB: 1, node: 'v20' },
 };

@@ -46,7 +46,7 @@ OpReference reference_linear() {
        false,
        "INVALID_ARGUMENT"},
       {"seven rows, columns beyond one panel", {{{{7, 37}}}, {{{70, 37}, {}, 0.3}}}},
-      {"rows enough for oneDNN", {{{{40, 19}}}, {{{21, 19}, {}, 0.3}}}},
+      {"rows enough for panels", {{{{40, 19}}}, {{{21, 19}, {}, 0.3}}}},
       {"bias of twenty thousand rows that pull one way",
        {{{{20000, 1}, {}, 0.1, 1.0}}, {{{3, 1}}}, {{{3}}}},
        {},

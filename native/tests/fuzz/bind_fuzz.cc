@@ -16,7 +16,7 @@ namespace hint {
 // Stands in for the function of parallel.h: OpenMP is not linked.
 int threadCount() { return 1; }
 
-// Stands in for packed_matrix.h: oneDNN, which sets the packed size, is not linked.
+// Stands in for packed_matrix.h: no kernel is linked.
 DType packedDType(DType wanted) { return wanted; }
 int64_t packedSize(int64_t k, int64_t n, DType) { return elementCount({k, n}); }
 

@@ -9,9 +9,9 @@ export function addBuildCommand(program: Command): void {
     .command('build')
     .summary('build the native engine of an installed package from source')
     .description(
-      'Builds the native engine from the sources in the installed package, for a machine that no published binary runs on, or for its own\n' +
-        'oneDNN. It needs CMake 3.22, make, a C++20 compiler and oneDNN; CUDA is built where nvcc and an NVIDIA driver are. "hint doctor"\n' +
-        'says what is there. What was built is used from then on, until the package is installed again.',
+      'Builds the native engine from the sources in the installed package, for a machine that no published binary runs on. It needs\n' +
+        'CMake 3.22, make and a C++20 compiler; CUDA is built where nvcc and an NVIDIA driver are. "hint doctor" says what is there.\n' +
+        'What was built is used from then on, until the package is installed again.',
     )
     .option('--jobs <n>', 'compilers at a time (default: as many as there are cores)', wholeNumber('--jobs', 1))
     .addHelpText('after', '\nExample:\n  $ npx hint build')

@@ -20,9 +20,7 @@ export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
     .summary('what was found on this machine, and what to do about what was not')
-    .description(
-      'Reports Node.js, the native engine, instruction sets, oneDNN, build tools, CUDA, MPI and NCCL.',
-    )
+    .description('Reports Node.js, the native engine, instruction sets, build tools, CUDA, MPI and NCCL.')
     .addOption(jsonOption('the report'))
     .addHelpText('after', '\nExample:\n  $ hint doctor')
     .action(
@@ -60,10 +58,9 @@ function examine(): Finding[] {
     advice: 'Install Node.js 20 or later.',
   });
   try {
-    const { oneDNN, cores, isa, products } = platformReport();
+    const { cores, isa, products } = platformReport();
     isLoaded = true;
     findings.push({ what: 'native engine', found: `loaded, ${cores} cores`, ok: true });
-    findings.push({ what: 'oneDNN', found: oneDNN, ok: true });
     findings.push({
       what: 'instruction set',
       found: isa.join(', ') || 'baseline only',
@@ -80,7 +77,8 @@ function examine(): Finding[] {
   } catch (error) {
     const message = error instanceof HintError ? error.message : String(error);
     // The message says what to do where npm installed the package.
-    const advice = isClone() ? { advice: 'Run scripts/setup.sh, then npm run build.' } : {};
+    const isMissing = error instanceof HintError && error.code === 'NATIVE_MISSING';
+    const advice = isClone() && isMissing ? { advice: 'Run scripts/setup.sh, then npm run build.' } : {};
     findings.push({ what: 'native engine', found: message, ok: false, ...advice });
   }
   for (const [what, command] of [

@@ -65,7 +65,7 @@ export async function reportLatency(
   const png = await svgToPng(svg);
   const crossing = breakEvenChart(part);
   const { cpu, cores, isa, memoryGiB, node } = machine;
-  const where = `Machine: ${cpu}, ${cores} cores (${isa.join(', ')}), ${memoryGiB} GiB; Node.js ${node}, oneDNN ${machine.oneDNN}.`;
+  const where = `Machine: ${cpu}, ${cores} cores (${isa.join(', ')}), ${memoryGiB} GiB; Node.js ${node}.`;
   const markdown = `# ${TITLE}\n\n${where}\n\n${latencyMarkdown(part)}\n\n![Seconds per 100 examples by shots](${name}.png)\n${crossing === undefined ? '' : `\n![From where HINT costs less](${chart}.png)\n`}`;
   const files: Record<string, string | Uint8Array> = {
     [`${name}.json`]: `${JSON.stringify(result)}\n`,

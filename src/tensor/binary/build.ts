@@ -9,7 +9,7 @@ import { builtBinary } from './find.js';
 import { isClone } from './host.js';
 
 /** What building needs of Debian and Ubuntu, in the words of their package manager. */
-const PACKAGES = 'apt-get install cmake g++ make libdnnl-dev';
+const PACKAGES = 'apt-get install cmake g++ make';
 
 /** How the native engine is built. */
 export interface BuildOptions {
@@ -22,7 +22,7 @@ export interface BuildOptions {
 }
 
 /**
- * Builds the native engine of an installed package from the sources in it, with this machine's CMake, compiler and oneDNN; with
+ * Builds the native engine of an installed package from the sources in it, with this machine's CMake and compiler; with
  * CUDA where nvcc and a driver are. The result is what {@link findBinary} takes before a package's.
  *
  * @returns path of hint.node
@@ -101,7 +101,7 @@ function failure(log: string): HintError {
   const what = first < 0 ? 'no error was named' : lines.slice(first, first + 3).join(' ').replace(/\s+/g, ' ').trim();
   return new HintError(
     'INTERNAL',
-    `The native engine was not built: ${what} (the whole output is in ${log}). It needs CMake 3.22, a C++20 compiler and oneDNN: on ` +
+    `The native engine was not built: ${what} (the whole output is in ${log}). It needs CMake 3.22, make and a C++20 compiler: on ` +
       `Debian and Ubuntu run "${PACKAGES}".`,
   );
 }

@@ -171,10 +171,10 @@ class UnitPass {
     for (int i = 0; i < kMaxSegments; ++i) {
       const Segment segment = b_.segment(segments, i, h);
       const int64_t column = rows.column[i], keyVectors = padded(rows.used(i)) / kLanes;
-      multiply({count, keyVectors, dim, b_.q, wide, 1, segment.keyPanels, kLanes, dim * kLanes, b_.scores + column,
-                columns, false});
-      multiply({count, keyVectors, dim, b_.dO, wide, 1, segment.valuePanels, kLanes, dim * kLanes, b_.dP + column,
-                columns, false});
+      multiplyTile({count, keyVectors, dim, b_.q, wide, 1, segment.keyPanels, kLanes, dim * kLanes, b_.scores + column,
+                    columns, false});
+      multiplyTile({count, keyVectors, dim, b_.dO, wide, 1, segment.valuePanels, kLanes, dim * kLanes, b_.dP + column,
+                    columns, false});
     }
     softmaxGradientRows(rows, b_.dP, b_.logs, b_.delta, s.keys <= b_.keyTile);
     if (b_.relative) {
@@ -187,12 +187,14 @@ class UnitPass {
       const Segment segment = b_.segment(segments, i, h);
       const int64_t column = rows.column[i], used = rows.used(i);
       if (pass_.targetV[i].wanted())
-        multiply(
+        multiplyTile(
             {used, vectors, count, b_.scores + column, 1, columns, b_.dO, wide, kLanes, segment.gradientV, wide, true});
       if (pass_.targetK[i].wanted())
-        multiply({used, vectors, count, b_.dP + column, 1, columns, b_.q, wide, kLanes, segment.gradientK, wide, true});
+        multiplyTile(
+            {used, vectors, count, b_.dP + column, 1, columns, b_.q, wide, kLanes, segment.gradientK, wide, true});
       if (pass_.targetQ.wanted())
-        multiply({count, vectors, used, b_.dP + column, columns, 1, segment.keyRows, wide, kLanes, b_.dQ, wide, i > 0});
+        multiplyTile(
+            {count, vectors, used, b_.dP + column, columns, 1, segment.keyRows, wide, kLanes, b_.dQ, wide, i > 0});
     }
     if (!pass_.sumsQ.empty())
       addRows(b_.dQ, count, dim, pass_.sumsQ.data() + qAt, g_.width);

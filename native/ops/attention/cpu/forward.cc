@@ -96,12 +96,12 @@ void Forward::unit(const Bundle& bundle, int64_t firstHead, int64_t endHead) con
           const int64_t row = s.oBegin + first;
           const float* q = call.f(kQ) + (s.qBegin + first) * g.width + head * dim;
           for (int i = 0; i < kMaxSegments; ++i)
-            multiply({rows.rows, padded(rows.used(i)) / kLanes, dim, q, g.width, 1, b.keys(i, h, rows.column[i]),
-                      kLanes, dim * kLanes, b.scores + rows.column[i], b.columns, false});
+            multiplyTile({rows.rows, padded(rows.used(i)) / kLanes, dim, q, g.width, 1, b.keys(i, h, rows.column[i]),
+                          kLanes, dim * kLanes, b.scores + rows.column[i], b.columns, false});
           softmaxRows(rows, b.inverse, b.logs);
           for (int i = 0; i < kMaxSegments; ++i)
-            multiply({rows.rows, b.wide / kLanes, rows.used(i), b.scores + rows.column[i], b.columns, 1,
-                      b.values(i, h, rows.column[i]), b.wide, kLanes, b.result, b.wide, i > 0});
+            multiplyTile({rows.rows, b.wide / kLanes, rows.used(i), b.scores + rows.column[i], b.columns, 1,
+                          b.values(i, h, rows.column[i]), b.wide, kLanes, b.result, b.wide, i > 0});
           unpackRows(b.result, rows.rows, dim, b.inverse, 0.0f, o + row * g.width + head * dim, g.width);
           if (logSumExp)
             for (int64_t r = 0; r < rows.rows; ++r) logSumExp[(row + r) * g.heads + head] = b.logs[r];

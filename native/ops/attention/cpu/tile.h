@@ -2,27 +2,15 @@
 
 #include <cstdint>
 
-/// Matrix products and layouts for blocks that stay in the first two cache levels. At the sizes of one head of one
-/// sequence (20 to 200 rows of 64) calling a library costs as much as the product itself.
+#include "native/math/tile_product.h"
+
+/// Layouts, and products with one row, for blocks that stay in the first two cache levels. At the sizes of one head of
+/// one sequence (20 to 200 rows of 64) calling a library costs as much as the product itself.
 namespace hint::attention {
 
-/// Lanes of the vectors that the kernels are written in; packed rows are padded to a multiple.
-constexpr int64_t kLanes = 16;
+/// Packed rows are padded to a multiple.
+constexpr int64_t kLanes = kTileColumns;
 constexpr int64_t padded(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
-
-/// c[m, 16 * vectors] (+)= a[m, depth] b[depth, 16 * vectors], with free strides for a and b so that either can be a
-/// transposed or panelled layout. Sixteen consecutive columns of b and c are contiguous.
-struct TileProduct {
-  int64_t m, vectors, depth;
-  const float* a;
-  int64_t aRow, aDepth;  ///< distance between rows, between depths
-  const float* b;
-  int64_t bDepth, bVector;  ///< distance between depths, between groups of 16 columns
-  float* c;
-  int64_t cRow;
-  bool accumulate;
-};
-void multiply(const TileProduct& product);
 
 /// Writes rows[count, dim] (row distance `stride`) as panels [padded(count) / 16][dim][16]: 16 rows side by side, so
 /// that products with the transpose read contiguous vectors. Missing rows become zero.
