@@ -49,6 +49,7 @@ export function buildNative(root, folder, target, { jobs, cuda }) {
     HINT_NODE_ADDON_API: folderOf('node-addon-api'),
     HINT_PORTABLE: 'ON',
     HINT_CUDA: cuda ? 'ON' : 'OFF',
+    HINT_MPI: 'OFF',
     BUILD_TESTING: 'OFF',
     ...cmake,
   };
