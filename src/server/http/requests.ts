@@ -50,7 +50,8 @@ export function takeRequests(
     route.bodyLimit ??= bodyBytes;
   });
   app.addHook('onRequest', async (request, reply) => {
-    closeWithConnection(reply.raw, request.raw.socket);
+    // In HTTP/2 no answer waits behind another.
+    if (request.raw.httpVersionMajor === 1) closeWithConnection(reply.raw, request.raw.socket);
     beginEnding(request, reply, seconds, stopping.signal);
   });
   app.addHook('preClose', async () => {
