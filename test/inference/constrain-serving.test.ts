@@ -193,6 +193,24 @@ describe('a thread of grammars', () => {
     }
   }, 60_000);
 
+  it('does not begin with slow constraints that were given up while they waited', async () => {
+    const thread = new GrammarThread(vocabulary, 3);
+    try {
+      const leaving = new AbortController();
+      const open = (pattern: string, signal?: AbortSignal) =>
+        ConstrainedRows.open(thread, vocabulary, regex(pattern), 1, texts.length, signal);
+      const slow = Array.from({ length: 12 }, (_, i) => open(`${SLOW.regex}${i}`, leaving.signal));
+      const ended = Promise.allSettled(slow);
+      const next = open('xy');
+      leaving.abort();
+      expect(allowed(await (await next).next([0]))).toBe('x');
+      const codes = (await ended).map((one) => (one as { reason: { code: string } }).reason.code);
+      expect(codes.filter((code) => code === 'ABORTED').length).toBeGreaterThanOrEqual(11);
+    } finally {
+      await thread.close();
+    }
+  }, 20_000);
+
   it('begins an answer again', async () => {
     const thread = new GrammarThread(vocabulary);
     const rows = await ConstrainedRows.open(thread, vocabulary, regex('abc'), 1, texts.length);

@@ -30,15 +30,16 @@ export class ConstrainedRows implements RowMasks {
     private session: GrammarSession,
   ) {}
 
-  /** @throws HintError INVALID_ARGUMENT, NOT_SUPPORTED for a constraint that cannot be one */
+  /** @throws HintError INVALID_ARGUMENT, NOT_SUPPORTED for a constraint that cannot be one, ABORTED */
   static async open(
     thread: GrammarThread,
     vocabulary: Vocabulary,
     source: ConstraintSource,
     rows: number,
     vocabSize: number,
+    signal?: AbortSignal,
   ): Promise<ConstrainedRows> {
-    const session = await thread.open(source, rows);
+    const session = await thread.open(source, rows, signal);
     return new ConstrainedRows(thread, vocabulary, source, rows, vocabSize, session);
   }
 
@@ -134,7 +135,7 @@ export class ConstrainedRows implements RowMasks {
   /** Goes on in another thread, where the last one was lost. */
   private async reopen(): Promise<void> {
     try {
-      this.session = await this.thread.open(this.source, this.rows);
+      this.session = await this.thread.open(this.source, this.rows, undefined);
       this.restarted = [];
       this.accepted = [...this.history].flatMap(([row, ids]) => ids.map((id) => [row, id] as const));
       if (this.isClosed) throw new HintError('ABORTED', 'The answer was given up.');

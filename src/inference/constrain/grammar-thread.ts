@@ -1,3 +1,4 @@
+import { Turns } from '../../util/turns.js';
 import type { ConstraintSource } from './constraint.js';
 import { LibraryThread } from './library-thread.js';
 import type { GrammarRequest, Vocabulary } from './messages.js';
@@ -20,6 +21,9 @@ export interface GrammarSession {
 export class GrammarThread {
   private readonly reader: LibraryThread;
   private readonly follower: LibraryThread;
+  // What is given up while it waits never takes its time, of which each may take much.
+  private readonly reading = new Turns(1);
+  private readonly opening = new Turns(1);
   private readonly rules = new Map<string, string>();
 
   /** @param mostSeconds that reading a constraint, and each step of following it, may take */
@@ -33,11 +37,26 @@ export class GrammarThread {
     return this.follower.generation;
   }
 
-  /** @throws HintError INVALID_ARGUMENT, NOT_SUPPORTED for a constraint that cannot be one; as {@link LibraryThread.ask} */
-  async open(source: ConstraintSource, rows: number): Promise<GrammarSession> {
-    const rules = await this.rulesOf(source);
-    const number = await this.follower.ask<number>({ kind: 'open', source, rules, rows });
-    return { number, generation: this.generation };
+  /**
+   * Begins to follow a constraint.
+   *
+   * @param signal ends the wait for a turn
+   * @throws HintError INVALID_ARGUMENT, NOT_SUPPORTED for a constraint that cannot be one, ABORTED; as {@link LibraryThread.ask}
+   */
+  async open(
+    source: ConstraintSource,
+    rows: number,
+    signal: AbortSignal | undefined,
+  ): Promise<GrammarSession> {
+    const key = JSON.stringify(source);
+    const rules =
+      this.rules.get(key) ??
+      (await this.reading.run(signal, () => this.reader.ask<string>({ kind: 'rules', source })));
+    this.keep(key, rules);
+    return this.opening.run(signal, async () => {
+      const number = await this.follower.ask<number>({ kind: 'open', source, rules, rows });
+      return { number, generation: this.generation };
+    });
   }
 
   /** Asks for something of a session. @throws as {@link LibraryThread.ask} */
@@ -49,13 +68,10 @@ export class GrammarThread {
     await Promise.all([this.reader.close(), this.follower.close()]);
   }
 
-  private async rulesOf(source: ConstraintSource): Promise<string> {
-    const key = JSON.stringify(source);
-    const rules = this.rules.get(key) ?? (await this.reader.ask<string>({ kind: 'rules', source }));
+  private keep(key: string, rules: string): void {
     this.rules.delete(key);
     if (rules.length <= MOST_KEPT_CHARACTERS) this.rules.set(key, rules);
     const [oldest] = this.rules.keys();
     if (this.rules.size > KEPT && oldest !== undefined) this.rules.delete(oldest);
-    return rules;
   }
 }
