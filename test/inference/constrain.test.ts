@@ -150,6 +150,16 @@ describe('what cannot be a constraint', () => {
       { jsonSchema: { type: 'string', pattern: '^a+$', minLength: 3 } },
       /not supported/,
     ],
+    [
+      'a multiple',
+      { jsonSchema: { type: 'integer', multipleOf: 5 } },
+      /with "multipleOf", which is not followed/,
+    ],
+    [
+      'a part deep inside',
+      { jsonSchema: { anyOf: [{ type: 'object', properties: { not: { items: { not: { const: 1 } } } } }] } },
+      /with "not", which is not followed/,
+    ],
     ['a misspelt name', { choises: ['a'] }, /choises is unknown; did you mean choices\?/],
     ['a long regex', { regex: 'a'.repeat(5000) }, /regex of 5000 characters/],
     ['groups within groups', { regex: nestedGroups(49) }, /groups are nested deeper than 48 levels/],
@@ -169,9 +179,10 @@ describe('what cannot be a constraint', () => {
       type: 'object',
       properties: { next: { $ref: '#' }, all: { type: 'array', items: { $ref: '#' } } },
     };
+    const named = { type: 'object', properties: { not: { enum: ['if'] } }, required: ['not'] };
     for (const constrain of [
       { regex: `${nestedGroups(48)}\\([(](b|c)` },
-      ...[nestedLists(39), chained(12), kept].map((jsonSchema) => ({ jsonSchema })),
+      ...[nestedLists(39), chained(12), kept, named].map((jsonSchema) => ({ jsonSchema })),
     ])
       expect((await task.generate('A cow.', { constrain, maxTokens: 2 })).length).toBe(1);
   });

@@ -1,5 +1,6 @@
 import { list, optional, options, text, where, type Kind } from '../../util/arguments.js';
 import { HintError } from '../../util/errors.js';
+import { passedOver } from './schema-keywords.js';
 
 /** What an answer has to be: exactly one of these is given. */
 export interface Constraint {
@@ -60,7 +61,13 @@ export function sourceOf({ choices, regex, jsonSchema }: Constraint): Constraint
   const json = jsonOf(jsonSchema);
   if (json.length > MOST_CHARACTERS)
     throw refusal(`has a schema of ${json.length} characters, the limit is ${MOST_CHARACTERS}; shorten it`);
-  checkSchemaLevels(JSON.parse(json));
+  const plain: unknown = JSON.parse(json);
+  checkSchemaLevels(plain);
+  const keyword = passedOver(plain);
+  if (keyword !== undefined)
+    throw refusal(
+      `has a schema with ${JSON.stringify(keyword)}, which is not followed; leave it out and check the answer for it`,
+    );
   return { kind: 'schema', json };
 }
 
