@@ -173,6 +173,44 @@ describe('a thread of grammars', () => {
     }
   }, 60_000);
 
+  it('that has refused many constraints takes the next one, and answers under way notice nothing', async () => {
+    const thread = new GrammarThread(vocabulary);
+    try {
+      const rows = await ConstrainedRows.open(thread, vocabulary, regex('ab[0-9]c'), 1, texts.length);
+      expect(allowed(await rows.next([0]))).toBe('a');
+      const { generation } = thread;
+      for (let i = 0; i < 70; i++)
+        await expect(
+          ConstrainedRows.open(thread, vocabulary, regex(`${i}(`), 1, texts.length),
+        ).rejects.toThrow(/parenthesis is not closed/);
+      const next = await ConstrainedRows.open(thread, vocabulary, regex('xy'), 1, texts.length);
+      expect(allowed(await next.next([0]))).toBe('x');
+      rows.chosen(0, texts.indexOf('a'));
+      expect(allowed(await rows.next([0]))).toBe('b');
+      expect(thread.generation).toBe(generation);
+    } finally {
+      await thread.close();
+    }
+  }, 60_000);
+
+  it('does not begin with slow constraints that were given up while they waited', async () => {
+    const thread = new GrammarThread(vocabulary, 3);
+    try {
+      const leaving = new AbortController();
+      const open = (pattern: string, signal?: AbortSignal) =>
+        ConstrainedRows.open(thread, vocabulary, regex(pattern), 1, texts.length, signal);
+      const slow = Array.from({ length: 12 }, (_, i) => open(`${SLOW.regex}${i}`, leaving.signal));
+      const ended = Promise.allSettled(slow);
+      const next = open('xy');
+      leaving.abort();
+      expect(allowed(await (await next).next([0]))).toBe('x');
+      const codes = (await ended).map((one) => (one as { reason: { code: string } }).reason.code);
+      expect(codes.filter((code) => code === 'ABORTED').length).toBeGreaterThanOrEqual(11);
+    } finally {
+      await thread.close();
+    }
+  }, 20_000);
+
   it('begins an answer again', async () => {
     const thread = new GrammarThread(vocabulary);
     const rows = await ConstrainedRows.open(thread, vocabulary, regex('abc'), 1, texts.length);

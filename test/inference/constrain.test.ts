@@ -117,6 +117,25 @@ describe('a constrained answer', () => {
   });
 });
 
+const nestedGroups = (levels: number): string => `${'('.repeat(levels)}a${')'.repeat(levels)}`;
+
+function nestedLists(levels: number): Record<string, unknown> {
+  let schema: Record<string, unknown> = { type: 'integer' };
+  for (let i = 0; i < levels; i++) schema = { type: 'array', items: schema };
+  return schema;
+}
+
+/** Objects, each of which has its member by a reference to the next. */
+function chained(count: number): Record<string, unknown> {
+  const one = (i: number): object => ({
+    type: 'object',
+    properties: { next: { $ref: `#/$defs/${i + 1}` } },
+    required: ['next'],
+  });
+  const places = Array.from({ length: count }, (_, i) => [String(i), one(i)] as const);
+  return { $ref: '#/$defs/0', $defs: { ...Object.fromEntries(places), [count]: { type: 'integer' } } };
+}
+
 describe('what cannot be a constraint', () => {
   it.each<[string, object, RegExp]>([
     ['nothing', {}, /has 0 of choices, regex and jsonSchema; give one of them/],
@@ -131,8 +150,21 @@ describe('what cannot be a constraint', () => {
       { jsonSchema: { type: 'string', pattern: '^a+$', minLength: 3 } },
       /not supported/,
     ],
+    [
+      'a multiple',
+      { jsonSchema: { type: 'integer', multipleOf: 5 } },
+      /with "multipleOf", which is not followed/,
+    ],
+    [
+      'a part deep inside',
+      { jsonSchema: { anyOf: [{ type: 'object', properties: { not: { items: { not: { const: 1 } } } } }] } },
+      /with "not", which is not followed/,
+    ],
     ['a misspelt name', { choises: ['a'] }, /choises is unknown; did you mean choices\?/],
     ['a long regex', { regex: 'a'.repeat(5000) }, /regex of 5000 characters/],
+    ['groups within groups', { regex: nestedGroups(49) }, /groups are nested deeper than 48 levels/],
+    ['lists within lists', { jsonSchema: nestedLists(40) }, /nested deeper than 40 levels/],
+    ['references in a long row', { jsonSchema: chained(13) }, /with what its references lead to/],
   ])('%s is refused', async (_, constrain, message) => {
     await expect(task.generate('A cow.', { constrain })).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
@@ -140,6 +172,19 @@ describe('what cannot be a constraint', () => {
     });
     // And harms no other.
     expect(await texts({ choices: ['red'] })).toEqual(['red', 'red', 'red']);
+  });
+
+  it('what is nested as deeply as may be is none of it', async () => {
+    const kept = {
+      type: 'object',
+      properties: { next: { $ref: '#' }, all: { type: 'array', items: { $ref: '#' } } },
+    };
+    const named = { type: 'object', properties: { not: { enum: ['if'] } }, required: ['not'] };
+    for (const constrain of [
+      { regex: `${nestedGroups(48)}\\([(](b|c)` },
+      ...[nestedLists(39), chained(12), kept, named].map((jsonSchema) => ({ jsonSchema })),
+    ])
+      expect((await task.generate('A cow.', { constrain, maxTokens: 2 })).length).toBe(1);
   });
 
   it('a choice between signs that the vocabulary lacks is refused by their names', async () => {

@@ -68,6 +68,20 @@ describe('clients that hold on', () => {
     await eventually(async () => expect(await metric('hint_requests_in_flight')).toBe(0));
   });
 
+  it('hundreds of requests behind one another on a connection that ends: none of them is left', async () => {
+    const content = JSON.stringify({ ...body, max_tokens: 4096, stream: true });
+    const post = `POST ${chat} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${content.length}\r\n\r\n${content}`;
+    const get = 'GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n';
+    const sockets = unread(1, post + get.repeat(200) + post);
+    await eventually(async () => {
+      expect(await metric('hint_requests_in_flight')).toBe(202);
+      expect(engine.serving.running).toBe(2);
+    });
+    for (const socket of sockets) socket.destroy();
+    await eventually(async () => expect(await metric('hint_requests_in_flight')).toBe(0));
+    expect(engine.serving).toMatchObject({ running: 0, queued: 0 });
+  });
+
   it('200 requests that come byte by byte are ended, and others are answered meanwhile', async () => {
     const sockets = unread(200, `POST ${chat} HTTP/1.1\r\nHost: localhost\r\nX-`);
     const drip = setInterval(() => sockets.forEach((socket) => socket.write('a')), 500);

@@ -242,6 +242,12 @@ describe('what is no request', () => {
     });
   });
 
+  it('a request that names no host', async () => {
+    const answer = await bytes(portOf(server), 'GET /v1/models HTTP/1.1\r\nConnection: close\r\n\r\n');
+    expect(answer).toMatch(/^HTTP\/1\.1 403 /);
+    expect(answer).toMatch(/"code":"host_not_allowed"/);
+  });
+
   it('bytes that are no HTTP, and headers without end', async () => {
     expect(await bytes(portOf(server), 'hello\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 .*"error"/s);
     const long = `GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: ${'x'.repeat(20_000)}\r\n\r\n`;

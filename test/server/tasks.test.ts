@@ -280,6 +280,13 @@ describe('task files', () => {
     for (const name of ['trained', 'again']) await rm(join(folder, `${name}.safetensors`));
   });
 
+  it('that is not there is asked for', async () => {
+    expect(await ask(server, 'POST', '/v1/tasks/file')).toMatchObject({
+      status: 400,
+      body: { error: { code: 'invalid_file' } },
+    });
+  });
+
   it('that comes as another type is told which one to send', async () => {
     for (const type of ['application/x-www-form-urlencoded', 'application/json'])
       expect(await ask(server, 'POST', '/v1/tasks/file', 'x', { 'content-type': type })).toMatchObject({

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import parsePrometheus from 'parse-prometheus-text-format';
@@ -154,6 +154,35 @@ describe('several workers behind one port', () => {
     await ask(server, 'DELETE', '/v1/tasks/tree');
   });
 
+  it('trained tasks that find no place are kept by no worker', async () => {
+    const few = await start({ workers: 1, limits: { trainedTasks: 0 } });
+    const engine = await openTiny();
+    using task = await engine.compile({ definition: 'Name the trained tree.' });
+    const folder = await mkdtemp(join(tmpdir(), 'hint-trained-'));
+    const refused = async (steps: number): Promise<number> => {
+      const path = join(folder, String(steps));
+      using trained = await task.train([{ input: 'An oak.', output: 'oak' }], { steps });
+      await trained.save(path);
+      const answer = await fetch(`${few.url}/v1/tasks/file`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/octet-stream' },
+        body: await readFile(path),
+      });
+      expect([answer.status, await answer.json()]).toMatchObject([
+        400,
+        { error: { code: 'too_many_tasks' } },
+      ]);
+      return metric(few, 'hint_device_bytes');
+    };
+    try {
+      const first = await refused(1);
+      for (const steps of [2, 3, 4]) await refused(steps);
+      await eventually(async () => expect(await metric(few, 'hint_device_bytes')).toBeLessThanOrEqual(first));
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }, 60_000);
+
   it('metrics are one text, in which each sample has its worker', async () => {
     const text = await (await fetch(`${server.url}/metrics`)).text();
     const families = parsePrometheus(text);
@@ -170,6 +199,23 @@ describe('several workers behind one port', () => {
       await ask(server, 'POST', chat, { model: 'other', messages: [{ role: 'user', content: 'x' }] }),
     ).toMatchObject({ status: 404 });
     expect(await ask(server, 'POST', chat, '{"model"')).toMatchObject({ status: 400 });
+    for (const path of [
+      chat,
+      '/v1/responses',
+      '/v1/completions',
+      '/v1/embeddings',
+      '/v1/compare',
+      '/v1/generate',
+    ])
+      expect(await ask(server, 'POST', path), path).toMatchObject({
+        status: 400,
+        body: { error: { message: 'The body must be an object.' } },
+      });
+    const endless = JSON.stringify(bodyOf('Count.')).replace('6}', '1e999}');
+    expect(await ask(server, 'POST', chat, endless)).toMatchObject({
+      status: 400,
+      body: { error: { code: 'invalid_json' } },
+    });
     expect(await ask(server, 'POST', chat, bodyOf('Count.', { tools: [{}] }))).toMatchObject({
       status: 400,
       body: { error: { code: 'unsupported_parameter', param: 'tools' } },
@@ -262,6 +308,40 @@ describe('a worker that is killed', () => {
     });
     await fragile.close();
   });
+
+  it('one that hangs keeps no route of tasks waiting for longer, and the metrics of the others are told', async () => {
+    const fragile = await start({ workers: 1, limits: { seconds: 8 } });
+    await ask(fragile, 'POST', '/v1/tasks', { instruction: 'Name it.', name: 'named' });
+    const [pid] = fragile.pids();
+    process.kill(pid!, 'SIGSTOP');
+    const [metrics, list] = await Promise.all([
+      fetch(`${fragile.url}/metrics`),
+      ask(fragile, 'GET', '/v1/tasks'),
+    ]);
+    expect(await metrics.text()).toMatch(/^hint_workers_serving\{worker="front"\} 1$/m);
+    expect(metrics.status).toBe(200);
+    expect(list).toMatchObject({ status: 200, body: { data: [{ name: 'named' }] } });
+    expect(await ask(fragile, 'DELETE', '/v1/tasks/named')).toMatchObject({
+      status: 504,
+      body: { error: { code: 'deadline_exceeded' } },
+    });
+    expect((await ask(fragile, 'GET', '/v1/tasks/named')).status).toBe(404);
+    process.kill(pid!, 'SIGCONT');
+    await fragile.close();
+  }, 60_000);
+
+  it('one that hangs while it is given a task ends the requests that wait for that with their deadline', async () => {
+    const fragile = await start({ workers: 1, limits: { seconds: 4 } });
+    await ask(fragile, 'POST', '/v1/tasks', { instruction: 'Name it.', name: 'named' });
+    process.kill(fragile.pids()[0]!, 'SIGKILL');
+    await eventually(async () => expect(await metric(fragile, 'hint_worker_restarts_total')).toBe(1));
+    process.kill(fragile.pids()[0]!, 'SIGSTOP');
+    expect(await ask(fragile, 'POST', '/v1/tasks/named/generate', { inputs: 'A cow.' })).toMatchObject({
+      status: 504,
+      body: { error: { code: 'deadline_exceeded' } },
+    });
+    await fragile.close();
+  }, 60_000);
 });
 
 describe('the start and the end', () => {

@@ -1,18 +1,12 @@
 import { HintError } from '../../util/errors.js';
 import type { RowMask, RowMasks } from '../decode/row-masks.js';
 import type { ConstraintSource } from './constraint.js';
-import { LostSession, type GrammarThread } from './grammar-thread.js';
+import type { GrammarSession, GrammarThread } from './grammar-thread.js';
+import { LostSession } from './library-thread.js';
 import type { OfferedPiece, StepResult, Vocabulary } from './messages.js';
 
 /** Threads that may be lost under one step before it is given up. */
 const MOST_LOSSES = 3;
-
-/** Where a thread follows some rows. */
-interface Session {
-  readonly number: number;
-  /** Of the thread. */
-  readonly generation: number;
-}
 
 /** Inputs whose answers follow one constraint: what each may take next, and the text that it has become. */
 export class ConstrainedRows implements RowMasks {
@@ -33,18 +27,19 @@ export class ConstrainedRows implements RowMasks {
     private readonly source: ConstraintSource,
     private readonly rows: number,
     readonly vocabSize: number,
-    private session: Session,
+    private session: GrammarSession,
   ) {}
 
-  /** @throws HintError INVALID_ARGUMENT, NOT_SUPPORTED for a constraint that cannot be one */
+  /** @throws HintError INVALID_ARGUMENT, NOT_SUPPORTED for a constraint that cannot be one, ABORTED */
   static async open(
     thread: GrammarThread,
     vocabulary: Vocabulary,
     source: ConstraintSource,
     rows: number,
     vocabSize: number,
+    signal?: AbortSignal,
   ): Promise<ConstrainedRows> {
-    const session = await open(thread, source, rows);
+    const session = await thread.open(source, rows, signal);
     return new ConstrainedRows(thread, vocabulary, source, rows, vocabSize, session);
   }
 
@@ -140,7 +135,7 @@ export class ConstrainedRows implements RowMasks {
   /** Goes on in another thread, where the last one was lost. */
   private async reopen(): Promise<void> {
     try {
-      this.session = await open(this.thread, this.source, this.rows);
+      this.session = await this.thread.open(this.source, this.rows, undefined);
       this.restarted = [];
       this.accepted = [...this.history].flatMap(([row, ids]) => ids.map((id) => [row, id] as const));
       if (this.isClosed) throw new HintError('ABORTED', 'The answer was given up.');
@@ -148,9 +143,4 @@ export class ConstrainedRows implements RowMasks {
       this.reopening = undefined;
     }
   }
-}
-
-async function open(thread: GrammarThread, source: ConstraintSource, rows: number): Promise<Session> {
-  const number = await thread.ask<number>({ kind: 'open', source, rows });
-  return { number, generation: thread.generation };
 }

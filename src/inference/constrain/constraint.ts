@@ -1,5 +1,6 @@
 import { list, optional, options, text, where, type Kind } from '../../util/arguments.js';
 import { HintError } from '../../util/errors.js';
+import { passedOver } from './schema-keywords.js';
 
 /** What an answer has to be: exactly one of these is given. */
 export interface Constraint {
@@ -14,6 +15,9 @@ export interface Constraint {
 const MOST_CHOICES = 1000;
 const MOST_CHARACTERS = 64 * 1024;
 const MOST_PATTERN = 4096;
+/** Deeper ones would exhaust the stack of the library that reads them, which it does not notice. */
+const MOST_GROUPS = 48;
+const MOST_LEVELS = 40;
 
 const schema = where<Readonly<Record<string, unknown>>>(
   'a JSON schema, an object such as { type: "object" }',
@@ -48,12 +52,76 @@ export function sourceOf({ choices, regex, jsonSchema }: Constraint): Constraint
   if (regex !== undefined) {
     if (regex === '' || regex.length > MOST_PATTERN)
       throw refusal(`has a regex of ${regex.length} characters; give 1 to ${MOST_PATTERN}`);
+    if (groupsOf(regex) > MOST_GROUPS)
+      throw refusal(
+        `has a regex whose groups are nested deeper than ${MOST_GROUPS} levels, the limit; write it flatter`,
+      );
     return { kind: 'regex', pattern: regex };
   }
   const json = jsonOf(jsonSchema);
   if (json.length > MOST_CHARACTERS)
     throw refusal(`has a schema of ${json.length} characters, the limit is ${MOST_CHARACTERS}; shorten it`);
+  const plain: unknown = JSON.parse(json);
+  checkSchemaLevels(plain);
+  const keyword = passedOver(plain);
+  if (keyword !== undefined)
+    throw refusal(
+      `has a schema with ${JSON.stringify(keyword)}, which is not followed; leave it out and check the answer for it`,
+    );
   return { kind: 'schema', json };
+}
+
+/** How deeply groups of a regular expression are nested. */
+function groupsOf(regex: string): number {
+  let level = 0;
+  let most = 0;
+  // Signs that are escaped, or in a class, open no group.
+  for (const [sign] of regex.matchAll(/\\.|\[(?:\\.|[^\]\\])*\]|[()]/gs)) {
+    if (sign === '(') level++;
+    else if (sign === ')') level--;
+    most = Math.max(most, level);
+  }
+  return most;
+}
+
+/**
+ * Refuses a schema that is nested too deeply, where what a reference leads to lies below it. One that leads to where it is
+ * itself adds nothing: the library reads every place once.
+ */
+function checkSchemaLevels(schema: unknown): void {
+  const known = new Map<object, number>();
+  const levelsBelow = (value: unknown, level: number): number => {
+    if (typeof value !== 'object' || value === null) return 0;
+    let below = known.get(value);
+    if (below === undefined && level <= MOST_LEVELS) {
+      known.set(value, 0);
+      below = 1;
+      for (const [key, part] of Object.entries(value) as [string, unknown][]) {
+        const inside = key === '$ref' && typeof part === 'string' ? placeOf(schema, part) : part;
+        below = Math.max(below, 1 + levelsBelow(inside, level + 1));
+      }
+      known.set(value, below);
+    }
+    if (below === undefined || level + below > MOST_LEVELS)
+      throw refusal(
+        `has a schema that is nested deeper than ${MOST_LEVELS} levels, the limit, with what its references lead to; write it flatter`,
+      );
+    return below;
+  };
+  levelsBelow(schema, 0);
+}
+
+/** What a reference leads to; undefined for one of another document, or to nothing. */
+function placeOf(schema: unknown, reference: string): unknown {
+  const [start, ...names] = reference.split('/');
+  if (start !== '#') return undefined;
+  return names.reduce<unknown>(
+    (place, name) =>
+      typeof place === 'object' && place !== null && Object.hasOwn(place, name)
+        ? (place as Record<string, unknown>)[name]
+        : undefined,
+    schema,
+  );
 }
 
 function jsonOf(value: unknown): string {

@@ -1,22 +1,17 @@
-import {
-  Grammar,
-  GrammarCompiler,
-  GrammarMatcher,
-  TokenizerInfo,
-  type CompiledGrammar,
-} from '@mlc-ai/web-xgrammar';
+import { GrammarCompiler, GrammarMatcher, TokenizerInfo, type CompiledGrammar } from '@mlc-ai/web-xgrammar';
 import { HintError } from '../../util/errors.js';
 import { FORBIDDEN } from '../decode/row-masks.js';
 import type { ConstraintSource } from './constraint.js';
+import type { Library } from './library.js';
 import type { GrammarRequest, OfferedPiece, StepResult, Vocabulary } from './messages.js';
 
+type OpenRequest = Extract<GrammarRequest, { kind: 'open' }>;
 type StepRequest = Extract<GrammarRequest, { kind: 'step' }>;
 
 /** Grammars that stay compiled. */
 const KEPT = 64;
 /** Vocabularies with letters of their own that stay prepared. */
 const KEPT_VOCABULARIES = 4;
-const ROOT = 'hint_root';
 
 /** A vocabulary with the pieces that it lacks behind its own ids. */
 interface Writing {
@@ -31,7 +26,7 @@ interface Session {
   readonly texts: string[];
 }
 
-/** Compiles constraints to grammars, and says what rows that follow them may take next. Lives in a thread of its own. */
+/** Compiles the rules of constraints to grammars, and says what rows that follow them may take next. Lives in a thread of its own. */
 export class GrammarBook {
   private readonly compiled = new Map<string, { grammar: CompiledGrammar; lacks: readonly string[] }>();
   private readonly writings = new Map<string, Promise<Writing>>();
@@ -39,17 +34,16 @@ export class GrammarBook {
   private readonly known: ReadonlySet<string>;
   private next = 0;
 
-  /** @param complaints what the library has printed since it was last emptied */
   constructor(
     private readonly vocabulary: Vocabulary,
-    private readonly complaints: string[],
+    private readonly library: Library,
   ) {
     this.known = new Set(vocabulary.texts);
   }
 
   /** @returns the number of a session of some rows @throws HintError INVALID_ARGUMENT, NOT_SUPPORTED */
-  async open(source: ConstraintSource, rows: number): Promise<number> {
-    const { grammar, lacks } = await this.compile(source);
+  async open({ source, rules, rows }: OpenRequest): Promise<number> {
+    const { grammar, lacks } = await this.compile(source, rules);
     const matchers: GrammarMatcher[] = [];
     for (let row = 0; row < rows; row++) matchers.push(await GrammarMatcher.createGrammarMatcher(grammar));
     const session = this.next++;
@@ -120,6 +114,7 @@ export class GrammarBook {
 
   private async compile(
     source: ConstraintSource,
+    rules: string,
   ): Promise<{ grammar: CompiledGrammar; lacks: readonly string[] }> {
     const key = JSON.stringify(source);
     const known = this.compiled.get(key);
@@ -129,9 +124,7 @@ export class GrammarBook {
       return known;
     }
     const { lacks, compiler } = await this.writing(foreignLetters(source, this.known));
-    const space = this.vocabulary.beginsWithSpace ? '" " ' : '';
-    const rules = await this.told(() => rulesOf(source));
-    const grammar = await this.told(() => compiler.compileGrammar(`${ROOT} ::= ${space}${rules}`, ROOT));
+    const grammar = await this.library.compile(compiler, rules, this.vocabulary.beginsWithSpace);
     this.compiled.set(key, { grammar, lacks });
     const [oldest] = this.compiled.keys();
     // Matchers that follow it hold what they need of it.
@@ -156,21 +149,6 @@ export class GrammarBook {
     const info = await TokenizerInfo.createTokenizerInfo([...texts, ...lacks], 'raw', false, size, [eosId]);
     return { lacks, compiler: await GrammarCompiler.createGrammarCompiler(info, false) };
   }
-
-  /** What the library prints about a constraint, as an error: a part that it passes over would be no constraint. */
-  private async told<T>(work: () => Promise<T>): Promise<T> {
-    this.complaints.length = 0;
-    let failure: unknown;
-    const result = await work().catch((error: unknown) => {
-      failure = error;
-      return undefined;
-    });
-    const complaint = this.complaints.find((line) => /^\[(FATAL|WARNING)\]/.test(line));
-    if (result !== undefined && complaint === undefined) return result;
-    const said = (complaint ?? String(failure)).replace(/^\[\w+\] (?:\S+: )?/, '').trim();
-    const what = said.replace(/^Check failed: .*? is (?:true|false): /, '').slice(0, 300);
-    throw new HintError('INVALID_ARGUMENT', `The constraint cannot be used: ${what.replace(/\.$/, '')}.`);
-  }
 }
 
 const ASCII = ['\n', '\t', ...Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i))];
@@ -187,17 +165,4 @@ function foreignLetters(source: ConstraintSource, known: ReadonlySet<string>): s
     .filter((letter) => letter > '\x7f' && !known.has(letter))
     .sort()
     .join('');
-}
-
-/** The name of the first rule, and all rules behind it. */
-async function rulesOf(source: ConstraintSource): Promise<string> {
-  if (source.kind === 'choices')
-    return `choices\nchoices ::= ${source.choices.map((choice) => JSON.stringify(choice)).join(' | ')}`;
-  if (source.kind === 'regex') {
-    const format = { type: 'regex' as const, pattern: source.pattern };
-    const grammar = await Grammar.fromStructuralTag({ type: 'structural_tag', format });
-    return `root\n${grammar.toString()}`;
-  }
-  const grammar = await Grammar.fromJSONSchema(source.json, false, -1, [', ', ': '], true);
-  return `root\n${grammar.toString()}`;
 }

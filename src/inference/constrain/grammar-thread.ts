@@ -1,130 +1,77 @@
-import { Worker } from 'node:worker_threads';
-import { HintError } from '../../util/errors.js';
-import { workerScript } from '../../util/worker-script.js';
-import type { GrammarReply, GrammarRequest, Vocabulary } from './messages.js';
+import { Turns } from '../../util/turns.js';
+import type { ConstraintSource } from './constraint.js';
+import { LibraryThread } from './library-thread.js';
+import type { GrammarRequest, Vocabulary } from './messages.js';
 
-/** A constraint takes milliseconds to compile; one that takes this long would hold up all others. */
-const MOST_SECONDS = 10;
+/** Constraints whose rules are kept, and the most characters of such rules. */
+const KEPT = 64;
+const MOST_KEPT_CHARACTERS = 64 * 1024;
 
-/** Why an answer that harms nobody has to go on in another thread: what it was followed by is gone. */
-export class LostSession extends Error {}
-
-interface Waiting {
-  readonly request: GrammarRequest;
-  resolve: (result: unknown) => void;
-  reject: (error: Error) => void;
+/** Where answers follow a constraint. */
+export interface GrammarSession {
+  readonly number: number;
+  /** Of the thread. */
+  readonly generation: number;
 }
 
 /**
- * The thread that compiles constraints and follows answers through them, started by its first request. It does one thing after
- * another: what holds it up for too long, or ends it, is what was asked first, and fails alone.
+ * Reads constraints and follows answers through them, in two threads: the library is broken by every constraint that it
+ * refuses, so that what reads them is replaced then, and what answers follow knows only those that were read before.
  */
 export class GrammarThread {
-  /** What was asked and not answered, in the order of asking. */
-  private waiting = new Map<number, Waiting>();
-  /** Counts the threads that were started: sessions of an earlier one are gone. */
-  generation = 0;
-  private worker: Worker | undefined;
-  private count = 0;
-  private timer: NodeJS.Timeout | undefined;
-  private isClosed = false;
+  private readonly reader: LibraryThread;
+  private readonly follower: LibraryThread;
+  // What is given up while it waits never takes its time, of which each may take much.
+  private readonly reading = new Turns(1);
+  private readonly opening = new Turns(1);
+  private readonly rules = new Map<string, string>();
 
-  /** @param mostSeconds that a request may take */
-  constructor(
-    private readonly vocabulary: Vocabulary,
-    private readonly mostSeconds = MOST_SECONDS,
-  ) {}
+  /** @param mostSeconds that reading a constraint, and each step of following it, may take */
+  constructor(vocabulary: Vocabulary, mostSeconds?: number) {
+    this.reader = new LibraryThread(undefined, mostSeconds);
+    this.follower = new LibraryThread(vocabulary, mostSeconds);
+  }
+
+  /** Counts the threads that answers followed: sessions of an earlier one are gone. */
+  get generation(): number {
+    return this.follower.generation;
+  }
 
   /**
-   * @param generation that a session is of
-   * @throws HintError INVALID_ARGUMENT, NOT_SUPPORTED, NOT_FOUND without the compiled thread, ABORTED when it was closed;
-   *   LostSession where the session is gone and another one can go on
+   * Begins to follow a constraint.
+   *
+   * @param signal ends the wait for a turn
+   * @throws HintError INVALID_ARGUMENT, NOT_SUPPORTED for a constraint that cannot be one, ABORTED; as {@link LibraryThread.ask}
    */
-  async ask<T>(request: GrammarRequest, generation?: number): Promise<T> {
-    if (this.isClosed) throw new HintError('ABORTED', 'The engine was closed.');
-    const worker = (this.worker ??= this.start());
-    if (generation !== undefined && generation !== this.generation) throw new LostSession();
-    return new Promise<T>((resolve, reject) => {
-      this.send(worker, { request, resolve: resolve as Waiting['resolve'], reject });
+  async open(
+    source: ConstraintSource,
+    rows: number,
+    signal: AbortSignal | undefined,
+  ): Promise<GrammarSession> {
+    const key = JSON.stringify(source);
+    const rules =
+      this.rules.get(key) ??
+      (await this.reading.run(signal, () => this.reader.ask<string>({ kind: 'rules', source })));
+    this.keep(key, rules);
+    return this.opening.run(signal, async () => {
+      const number = await this.follower.ask<number>({ kind: 'open', source, rules, rows });
+      return { number, generation: this.generation };
     });
+  }
+
+  /** Asks for something of a session. @throws as {@link LibraryThread.ask} */
+  async ask<T>(request: GrammarRequest, generation: number): Promise<T> {
+    return this.follower.ask(request, generation);
   }
 
   async close(): Promise<void> {
-    this.isClosed = true;
-    const { worker } = this;
-    for (const { reject } of this.drop().values()) reject(new HintError('ABORTED', 'The engine was closed.'));
-    await worker?.terminate();
+    await Promise.all([this.reader.close(), this.follower.close()]);
   }
 
-  private send(worker: Worker, asked: Waiting): void {
-    const number = this.count++;
-    this.waiting.set(number, asked);
-    if (this.waiting.size === 1) this.time();
-    worker.ref();
-    worker.postMessage({ number, request: asked.request });
-  }
-
-  /** Times what the thread is at. */
-  private time(): void {
-    clearTimeout(this.timer);
-    if (this.waiting.size === 0) return;
-    const [first] = this.waiting.keys();
-    const end = (): void => {
-      // An answer may lie there, and only this thread be late.
-      if (this.waiting.keys().next().value !== first) return;
-      const sentence = `A constraint took longer than ${this.mostSeconds} s to follow, the limit; make it simpler.`;
-      this.replace(new HintError('INVALID_ARGUMENT', sentence));
-    };
-    this.timer = setTimeout(() => setImmediate(end), this.mostSeconds * 1000);
-    this.timer.unref();
-  }
-
-  private start(): Worker {
-    this.generation++;
-    const worker = new Worker(workerScript('grammar'), { workerData: this.vocabulary, execArgv: [] });
-    // An engine that is left open keeps no process alive.
-    worker.unref();
-    worker.on('message', (reply: GrammarReply) => {
-      const asked = this.waiting.get(reply.number);
-      if (!asked) return;
-      this.waiting.delete(reply.number);
-      if (this.waiting.size === 0) worker.unref();
-      this.time();
-      if ('result' in reply) asked.resolve(reply.result);
-      else asked.reject(new HintError(reply.code, reply.message));
-    });
-    const lose = (cause: unknown): void => {
-      if (this.worker !== worker) return;
-      this.replace(
-        new HintError('INTERNAL', 'The thread of grammars died; the next constraint starts another.', {
-          cause,
-        }),
-      );
-    };
-    worker.on('error', lose);
-    worker.on('exit', (code) => lose(new Error(`exit code ${code}`)));
-    return worker;
-  }
-
-  /** Ends the thread with what it was at; the rest goes on in the next one. */
-  private replace(error: HintError): void {
-    const { worker } = this;
-    const [first, ...others] = this.drop().values();
-    void worker?.terminate();
-    first?.reject(error);
-    for (const asked of others) {
-      // What begins needs no session; what has one begins again by itself.
-      if (asked.request.kind === 'open') this.send((this.worker ??= this.start()), asked);
-      else if (asked.request.kind === 'close') asked.resolve(undefined);
-      else asked.reject(new LostSession());
-    }
-  }
-
-  private drop(): Map<number, Waiting> {
-    const { waiting } = this;
-    this.waiting = new Map();
-    this.worker = undefined;
-    clearTimeout(this.timer);
-    return waiting;
+  private keep(key: string, rules: string): void {
+    this.rules.delete(key);
+    if (rules.length <= MOST_KEPT_CHARACTERS) this.rules.set(key, rules);
+    const [oldest] = this.rules.keys();
+    if (this.rules.size > KEPT && oldest !== undefined) this.rules.delete(oldest);
   }
 }

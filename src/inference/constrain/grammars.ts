@@ -31,7 +31,7 @@ export class Grammars {
     this.opening ??= this.prepare(tokenizer);
     const { thread, vocabulary } = await this.opening;
     throwIfAborted(signal);
-    return ConstrainedRows.open(thread, vocabulary, source, rows, this.vocabSize);
+    return ConstrainedRows.open(thread, vocabulary, source, rows, this.vocabSize, signal);
   }
 
   async close(): Promise<void> {

@@ -12,9 +12,16 @@ export interface Vocabulary {
   readonly beginsWithSpace: boolean;
 }
 
-/** What the thread of grammars is asked. */
+/** What a thread of grammars is asked. */
 export type GrammarRequest =
-  | { readonly kind: 'open'; readonly source: ConstraintSource; readonly rows: number }
+  | { readonly kind: 'rules'; readonly source: ConstraintSource }
+  | {
+      readonly kind: 'open';
+      readonly source: ConstraintSource;
+      /** Of the source, as the request for them is answered. */
+      readonly rules: string;
+      readonly rows: number;
+    }
   | {
       readonly kind: 'step';
       readonly session: number;
@@ -44,5 +51,11 @@ export interface StepResult {
 
 /** An answer of the thread, to the request of this number. */
 export type GrammarReply = { readonly number: number } & (
-  { readonly result: unknown } | { readonly code: HintErrorCode; readonly message: string }
+  | { readonly result: unknown }
+  | {
+      readonly code: HintErrorCode;
+      readonly message: string;
+      /** Whether the library may no longer be used after it. */
+      readonly isBroken: boolean;
+    }
 );

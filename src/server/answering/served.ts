@@ -7,7 +7,7 @@ import type { ServerLimits } from './limits.js';
 import type { Metrics } from './metrics.js';
 import type { SharedTask } from './shared-task.js';
 import type { TaskUse } from './task-use.js';
-import { Turns } from './turns.js';
+import { Turns } from '../../util/turns.js';
 
 /** What says what to do: the definition with its examples. */
 export interface Instruction {

@@ -30,6 +30,8 @@ export function createApp(log: ((line: string) => void) | undefined, level = 'in
       headersTimeout: HEADERS_TIMEOUT,
       connectionsCheckingInterval: 1000,
       maxHeaderSize: MOST_HEADER_BYTES,
+      // The guard says what is wrong with the name; Node.js would answer nothing but a status.
+      requireHostHeader: false,
     },
     forceCloseConnections: 'idle',
     frameworkErrors: (error, request, reply) => void answerError(error, request, reply),

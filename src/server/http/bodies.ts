@@ -21,7 +21,9 @@ export function addJsonBodies(app: FastifyInstance): void {
 function jsonOf(body: Buffer): unknown {
   if (body.length === 0) throw new ApiError(400, 'The body is empty; send a JSON object.');
   try {
-    return parseJson(decodeText(body, 'The body'), 'The body', 'it');
+    const text = decodeText(body, 'The body');
+    const value = parseJson(text, 'The body', 'it');
+    if (!LARGE.test(text) || isFinite(value)) return value;
   } catch (error) {
     if (!(error instanceof HintError)) throw error;
     // Of the sentence only what is wrong: its next step is that of files.
@@ -29,6 +31,20 @@ function jsonOf(body: Buffer): unknown {
     const next = wrong.includes('nested deeper') ? 'write it flatter' : 'send JSON in UTF-8';
     throw new ApiError(400, `${wrong}; ${next}.`, { code: 'invalid_json' });
   }
+  throw new ApiError(
+    400,
+    `The body has a number beyond ${Number.MAX_VALUE}, the largest that is read; send a smaller one.`,
+    { code: 'invalid_json' },
+  );
+}
+
+/** What a text with a number that is read as infinite has in it. */
+const LARGE = /\d[eE]\+?0*[1-9]\d{2}|\d{309}/;
+
+/** Whether a value can be sent on as JSON, which has no infinite numbers: null would take their place. */
+function isFinite(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value);
+  return typeof value !== 'object' || value === null || Object.values(value).every(isFinite);
 }
 
 /** Checks what requests bring against zod schemas, from which the OpenAPI document is made too. */

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { addJsonBodies, validate } from './bodies.js';
 import { beginEnding, reasonOf } from './ending.js';
 import { ApiError, apiErrorOf } from './errors.js';
+import { closeWithConnection } from './waiting-answers.js';
 
 export const DEFAULT_DRAIN_SECONDS = 30;
 
@@ -49,6 +50,8 @@ export function takeRequests(
     route.bodyLimit ??= bodyBytes;
   });
   app.addHook('onRequest', async (request, reply) => {
+    // In HTTP/2 no answer waits behind another.
+    if (request.raw.httpVersionMajor === 1) closeWithConnection(reply.raw, request.raw.socket);
     beginEnding(request, reply, seconds, stopping.signal);
   });
   app.addHook('preClose', async () => {

@@ -4,7 +4,7 @@ import type { Engine } from '../../inference/engine.js';
 import type { GeneratedText, Task } from '../../inference/task/task.js';
 import { checkInstruction, countInputs } from '../answering/lengths.js';
 import type { Instruction, Served } from '../answering/served.js';
-import { Turns } from '../answering/turns.js';
+import { Turns } from '../../util/turns.js';
 import { endingOf } from '../http/ending.js';
 import { ApiError } from '../http/errors.js';
 import { INSTRUCTION, instructionOf } from './schemas.js';

@@ -23,14 +23,18 @@ export function takeFiles(scope: FastifyInstance, most: number): void {
  * Writes a file as it comes.
  *
  * @returns its SHA-256, in hexadecimal digits
- * @throws ApiError 413, 507 where it cannot be written
+ * @throws ApiError 400 where there is none, 413, 507 where it cannot be written
  */
 export async function receiveFile(
-  body: Readable,
+  body: Readable | undefined,
   path: string,
   most: number,
   signal: AbortSignal,
 ): Promise<string> {
+  if (!body)
+    throw new ApiError(400, `There is no task file in the body; send one with "Content-Type: ${FILE}".`, {
+      code: 'invalid_file',
+    });
   let bytes = 0;
   const hash = createHash('sha256');
   try {

@@ -56,7 +56,7 @@ export function addTaskFiles(
 
   void app.register(async (scope) => {
     takeFiles(scope, served.limits.taskFileBytes);
-    scope.route<{ Querystring: z.infer<typeof TASK_FILE_QUERY>; Body: Readable }>({
+    scope.route<{ Querystring: z.infer<typeof TASK_FILE_QUERY>; Body: Readable | undefined }>({
       method: 'POST',
       url: '/v1/tasks/file',
       bodyLimit: served.limits.taskFileBytes,

@@ -35,9 +35,8 @@ export class FrontMetrics {
   async text(signal: AbortSignal): Promise<string> {
     const texts = await Promise.all(
       this.pool.workers.map(async (worker) => {
-        // One that is lost meanwhile tells nothing.
-        const answer = await worker.read({ method: 'GET', path: '/metrics' }, signal).catch(() => undefined);
-        return [String(worker.number), answer?.status === 200 ? answer.body.toString() : ''] as const;
+        const text = await worker.tell('/metrics', signal);
+        return [String(worker.number), text?.toString() ?? ''] as const;
       }),
     );
     return mergeMetrics([['front', await this.registry.metrics()], ...texts]);

@@ -48,7 +48,7 @@ export function addFrontTasks(app: FastifyInstance, front: FrontTasks): void {
   });
   void app.register(async (scope) => {
     takeFiles(scope, limits.taskFileBytes);
-    scope.route<{ Querystring: z.infer<typeof TASK_FILE_QUERY>; Body: Readable }>({
+    scope.route<{ Querystring: z.infer<typeof TASK_FILE_QUERY>; Body: Readable | undefined }>({
       method: 'POST',
       url: '/v1/tasks/file',
       bodyLimit: limits.taskFileBytes,
@@ -82,8 +82,11 @@ export function addFrontTasks(app: FastifyInstance, front: FrontTasks): void {
   );
   app.delete<{ Params: z.infer<typeof TASK_PARAMS> }>('/v1/tasks/:id', async (request) => {
     const task = tasks.get(request.params.id);
-    await tasks.forget(pool.workers, task);
-    await folder.removeOf(task.id);
+    try {
+      await tasks.forget(pool.workers, task, endingOf(request));
+    } finally {
+      await folder.removeOf(task.id);
+    }
     return { id: task.id, object: 'task', deleted: true };
   });
   app.get('/v1/cache', async (request) => {
@@ -108,8 +111,14 @@ function register(
   const { id } = told;
   worker.tasks.set(id, Promise.resolve());
   const isTrained = shown['training'] !== null;
-  tasks.checkPlace(id, name, isTrained);
   const known = tasks.ofId(id);
+  try {
+    tasks.checkPlace(id, name, isTrained);
+  } catch (error) {
+    // A trained task would stay on the worker's device.
+    if (!known) void tasks.take(worker, id);
+    throw error;
+  }
   const task = known ?? { id, names: [], isTrained, recipe, shown };
   const named = { ...task, names: tasks.namesWith(id, name) };
   tasks.set(named);
@@ -132,15 +141,14 @@ function shownBody(task: SharedTask, cached: readonly CacheEntry[]): object {
   return { ...bodyOf(task), cache: cache ?? null };
 }
 
-/** What the caches of all workers have, with the number of the worker; those that are lost meanwhile have nothing. */
+/** What the caches of all workers have, with the number of the worker; those that tell nothing have nothing. */
 async function cacheOf(pool: WorkerPool, request: FastifyRequest): Promise<CacheEntry[]> {
   const signal = endingOf(request);
   const lists = await Promise.all(
     pool.workers.map(async (worker) => {
-      const answer = await worker.read({ method: 'GET', path: '/v1/cache' }, signal).catch(() => undefined);
-      // Nor has one that refuses, such as while it ends.
-      if (answer?.status !== 200) return [];
-      const { data } = JSON.parse(answer.body.toString()) as { data: CacheEntry[] };
+      const told = await worker.tell('/v1/cache', signal);
+      if (!told) return [];
+      const { data } = JSON.parse(told.toString()) as { data: CacheEntry[] };
       return data.map((entry) => ({ ...entry, worker: worker.number }));
     }),
   );

@@ -78,7 +78,7 @@ export class Router {
       const leave = worker.enter();
       let keeps = false;
       try {
-        for (const task of tasks) await this.tasks.give(worker, task);
+        for (const task of tasks) await this.tasks.give(worker, task, signal);
         const result = await work(worker, { ...asked, headers }, signal);
         keeps = until !== undefined;
         until?.raw.once('close', leave);

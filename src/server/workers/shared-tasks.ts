@@ -1,5 +1,6 @@
 import { TaskIndex, type IndexedTask } from '../answering/task-index.js';
 import type { ServerLimits } from '../answering/limits.js';
+import { abortable } from '../../util/abortable.js';
 import { ApiError } from '../http/errors.js';
 import { WorkerLost, type WorkerAnswer, type WorkerProcess } from './worker-process.js';
 
@@ -20,9 +21,9 @@ export class SharedTasks extends TaskIndex<SharedTask> {
   /**
    * Sees to it that a worker has a task.
    *
-   * @throws WorkerLost; ApiError as the worker answers
+   * @throws WorkerLost; ApiError as the worker answers; HintError ABORTED
    */
-  async give(worker: WorkerProcess, { id, recipe }: SharedTask): Promise<void> {
+  async give(worker: WorkerProcess, { id, recipe }: SharedTask, signal: AbortSignal): Promise<void> {
     let given = worker.tasks.get(id);
     if (!given) {
       // For all who wait for it, so that none of them can end it.
@@ -34,21 +35,27 @@ export class SharedTasks extends TaskIndex<SharedTask> {
       worker.tasks.set(id, given);
       given.catch(() => worker.tasks.delete(id));
     }
-    await given;
+    await abortable(given, signal);
   }
 
-  /** Has all workers forget a task. */
-  async forget(workers: readonly WorkerProcess[], task: SharedTask): Promise<void> {
+  /**
+   * Has all workers forget a task. None is asked for it from now on, also where one does not answer.
+   *
+   * @throws HintError ABORTED where the signal ended the wait; ApiError as a worker answers
+   */
+  async forget(workers: readonly WorkerProcess[], task: SharedTask, signal: AbortSignal): Promise<void> {
     this.delete(task);
-    await Promise.all(
-      workers.map(async (worker) => {
-        if (!worker.tasks.delete(task.id)) return;
-        // A worker that is gone has forgotten it.
-        await worker.read({ method: 'DELETE', path: `/v1/tasks/${task.id}` }).catch((error: unknown) => {
-          if (!(error instanceof WorkerLost)) throw error;
-        });
-      }),
-    );
+    const all = Promise.all(workers.map((worker) => this.take(worker, task.id)));
+    await abortable(all, signal);
+  }
+
+  /** Has a worker forget a task, if it has it. */
+  async take(worker: WorkerProcess, id: string): Promise<void> {
+    if (!worker.tasks.delete(id)) return;
+    // A worker that is gone has forgotten it.
+    await worker.read({ method: 'DELETE', path: `/v1/tasks/${id}` }).catch((error: unknown) => {
+      if (!(error instanceof WorkerLost)) throw error;
+    });
   }
 }
 

@@ -36,6 +36,8 @@ export interface WorkerAnswer {
 
 /** Errors of a connection that was never made. */
 const UNCONNECTED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOENT']);
+/** How long a worker may take to tell of itself, in milliseconds: what waits for all of them waits for one that hangs, too. */
+const TELL_TIMEOUT = 5000;
 /** How long a worker that was told to stop may take, in milliseconds: no request is left by then. */
 const STOP_TIMEOUT = 5000;
 
@@ -132,7 +134,9 @@ export class WorkerProcess {
    * @throws WorkerLost; what the signal was aborted with
    */
   async ask({ method, path, headers, body }: WorkerRequest, signal?: AbortSignal): Promise<IncomingMessage> {
-    const content = body && 'json' in body ? Buffer.from(JSON.stringify(body.json)) : undefined;
+    // A request that came without a body goes without one.
+    const json = body && 'json' in body ? body.json : undefined;
+    const content = json === undefined ? undefined : Buffer.from(JSON.stringify(json));
     const call = httpRequest({
       ...{ agent: this.agent, socketPath: this.start.socket, method, path },
       headers: {
@@ -157,6 +161,13 @@ export class WorkerProcess {
   /** {@link ask}, with the whole answer. */
   async read(request: WorkerRequest, signal?: AbortSignal): Promise<WorkerAnswer> {
     return readAnswer(await this.ask(request, signal), signal);
+  }
+
+  /** What it tells of itself at a path; undefined where it is lost, refuses, as while it ends, or says nothing for too long. */
+  async tell(path: string, signal: AbortSignal): Promise<Buffer | undefined> {
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(TELL_TIMEOUT)]);
+    const answer = await this.read({ method: 'GET', path }, patience).catch(() => undefined);
+    return answer?.status === 200 ? answer.body : undefined;
   }
 
   /** Ends the process: first in order, then by force. */

@@ -1,5 +1,5 @@
-import { throwIfAborted } from '../../util/errors.js';
-import { abortable } from '../../util/abortable.js';
+import { abortable } from './abortable.js';
+import { throwIfAborted } from './errors.js';
 
 /** Lets a few of those who ask work at once, in the order of asking. */
 export class Turns {
@@ -11,7 +11,7 @@ export class Turns {
   }
 
   /** @throws HintError ABORTED, or what the work throws */
-  async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  async run<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     throwIfAborted(signal);
     if (this.free > 0) this.free--;
     else await this.turn(signal);
@@ -22,7 +22,7 @@ export class Turns {
     }
   }
 
-  private async turn(signal: AbortSignal): Promise<void> {
+  private async turn(signal: AbortSignal | undefined): Promise<void> {
     let wake = (): void => undefined;
     const woken = new Promise<void>((resolve) => (wake = resolve));
     this.waiting.add(wake);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Turns } from '../../src/server/answering/turns.js';
+import { Turns } from '../../src/util/turns.js';
 
 const never = new AbortController().signal;
 
