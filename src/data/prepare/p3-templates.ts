@@ -1,7 +1,6 @@
-import { readdir } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
-import { readError } from '../../util/read-error.js';
+import { basename, dirname, join, relative } from 'node:path';
 import { publishedName } from '../p3/published-sizes.js';
+import { filesBelow } from './files-below.js';
 
 /** The files of a folder of promptsource's templates (`DATASET/SUBSET/templates.yaml`), by dataset. */
 export class TemplateFolder {
@@ -9,14 +8,9 @@ export class TemplateFolder {
 
   /** @throws HintError NOT_FOUND, IO */
   static async open(folder: string): Promise<TemplateFolder> {
-    const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(
-      (cause: unknown) => {
-        throw readError(folder, cause, 'the templates (--templates, a folder)');
-      },
-    );
-    const files = entries
-      .filter((entry) => entry.name === 'templates.yaml')
-      .map((entry) => join(entry.parentPath, entry.name));
+    const files = (await filesBelow(folder, 'the templates (--templates, a folder)'))
+      .filter((path) => basename(path) === 'templates.yaml')
+      .map((path) => join(folder, path));
     return new TemplateFolder(
       new Map(files.map((file) => [datasetAt(relative(folder, dirname(file))), file])),
     );
