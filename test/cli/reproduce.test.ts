@@ -52,6 +52,23 @@ describe('hint reproduce figure4', () => {
   });
 });
 
+describe('hint reproduce of the demo', () => {
+  it.each([
+    ['table1', ['--set', 'nonsense=1'], /nonsense/],
+    ['table2', ['--set-pretraining', 'steps=-1'], /steps/],
+    ['table1', ['--data', 'nowhere'], /Cannot read the data, .*nowhere/],
+    ['table1', ['--text', 'nowhere'], /Nothing is at .*nowhere/],
+    ['table1', ['--threads', '257'], /--threads is "257"/],
+    ['all', ['--set-decoder', 'seed=3'], /seed is what table1 sets/],
+    ['all', ['--p3', 'nowhere'], /Cannot read the data, .*nowhere/],
+  ])('refuses %s with %j before it writes any of it', async (table, given, sentence) => {
+    const output = join(folder, 'refused');
+    const { code, stderr } = await reproduce(table, '--demo', ...given, '--output', output);
+    expect([code, stderr]).toEqual([given.includes('nowhere') ? 1 : 2, expect.stringMatching(sentence)]);
+    await expect(readdir(output)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});
+
 describe('hint reproduce of tables of P3', () => {
   it('runs on the demo’s prompts, and tells accuracies by data set', async () => {
     const { code, stdout, stderr } = await reproduce('figure5', '--demo', '--steps', '1', '--instances', '1', '--seeds', '3', '--output', join(folder, 'p3')); // prettier-ignore
