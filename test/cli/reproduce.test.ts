@@ -59,12 +59,16 @@ describe('hint reproduce of the demo', () => {
     ['table1', ['--data', 'nowhere'], /Cannot read the data, .*nowhere/],
     ['table1', ['--text', 'nowhere'], /Nothing is at .*nowhere/],
     ['table1', ['--threads', '257'], /--threads is "257"/],
+    ['table1', ['--device', 'gpu'], /gpu.* cpu, cuda/],
+    // Where there is no GPU, and where there are fewer.
+    ['table1', ['--device', 'cuda:99'], /CUDA|cuda/],
     ['all', ['--set-decoder', 'seed=3'], /seed is what table1 sets/],
     ['all', ['--p3', 'nowhere'], /Cannot read the data, .*nowhere/],
   ])('refuses %s with %j before it writes any of it', async (table, given, sentence) => {
     const output = join(folder, 'refused');
     const { code, stderr } = await reproduce(table, '--demo', ...given, '--output', output);
-    expect([code, stderr]).toEqual([given.includes('nowhere') ? 1 : 2, expect.stringMatching(sentence)]);
+    expect(stderr).toMatch(sentence);
+    expect(code).toBeGreaterThan(0);
     await expect(readdir(output)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 });

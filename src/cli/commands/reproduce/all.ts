@@ -38,7 +38,7 @@ export async function reproduceAll(options: ReproduceOptions, signal: AbortSigna
   const left = tables.filter(({ own }) => own === undefined).map(({ grid }) => grid);
   const planned: { grid: Grid; own: ReproduceOptions; settings: ReproduceSettings }[] = [];
   for (const { grid, own } of tables)
-    if (own) planned.push({ grid, own, settings: await checkTable(grid, own) });
+    if (own) planned.push({ grid, own, settings: await checkTable(grid, own, {}) });
   for (const { grid, own, settings } of planned) {
     await makeWorld(grid, own, {});
     await planCells(grid, settings);

@@ -19,6 +19,7 @@ import {
 import { findSystem } from '../../../systems/index.js';
 import { doneOnce, foundOnce } from '../../../distributed/agreement.js';
 import { requireSharedFolder } from '../../../distributed/shared-folder.js';
+import { Device } from '../../../tensor/device.js';
 import { EXIT, note, print, printJson, table } from '../../support/context.js';
 import { Progress } from '../../support/progress.js';
 import { reporter } from '../../support/run-settings.js';
@@ -34,7 +35,7 @@ export async function reproduceGrid(
   refuseOptions(name, options);
   const grid = selectCells(findGrid(name), { rows: options.row, columns: options.column });
   refuseDecoders(grid, options);
-  const settings = await checkTable(grid, options);
+  const settings = await checkTable(grid, options, context);
   if (context.ranks) await requireSharedFolder(context.ranks, options.output);
   await makeWorld(grid, options, context);
   const { result, report, files } = await runTable(grid, settings, options.json, context);
@@ -50,12 +51,20 @@ export async function reproduceGrid(
 /**
  * Reads the settings of a table, and checks them and where it is written. Nothing is written.
  *
- * @throws HintError as checkReport and readSettings; with `--demo` as checkPlan, as its world is written before cells are planned
+ * @throws HintError as checkReport, readSettings and Device; with `--demo` as checkPlan, as its world is written before cells are planned
  */
-export async function checkTable(grid: Grid, options: ReproduceOptions): Promise<ReproduceSettings> {
+export async function checkTable(
+  grid: Grid,
+  options: ReproduceOptions,
+  { ranks }: Pick<RunGridOptions, 'ranks'>,
+): Promise<ReproduceSettings> {
   await checkReport(grid, options.output);
-  if (!options.demo) return readSettings(options, undefined);
-  const settings = await readSettings(options, demoWorld(demoFolder(options), grid.dataset));
+  const { demo } = options;
+  const world = demo ? demoWorld(demoFolder(options), grid.dataset) : undefined;
+  const settings = await readSettings(options, world);
+  // A rank has a device of its own, which it is given when it trains.
+  if (!ranks && settings.device !== undefined) new Device({ device: settings.device }).close();
+  if (!demo) return settings;
   await checkPlan(grid, settings, { data: options.data === undefined, text: options.text === undefined });
   return settings;
 }
