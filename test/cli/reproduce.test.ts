@@ -59,6 +59,7 @@ describe('hint reproduce of the demo', () => {
     ['table1', ['--data', 'nowhere'], /Cannot read the data, .*nowhere/],
     ['table1', ['--text', 'nowhere'], /Nothing is at .*nowhere/],
     ['table1', ['--threads', '257'], /--threads is "257"/],
+    ['table1', ['--adapter-size', '65537'], /adapterSize is 65537.* at most 65536/],
     ['table1', ['--device', 'gpu'], /gpu.* cpu, cuda/],
     // Where there is no GPU, and where there are fewer.
     ['table1', ['--device', 'cuda:99'], /CUDA|cuda/],
