@@ -1,4 +1,5 @@
 import { basename, dirname, join, relative } from 'node:path';
+import { HintError } from '../../util/errors.js';
 import { publishedName } from '../p3/published-sizes.js';
 import { filesBelow } from './files-below.js';
 
@@ -25,4 +26,12 @@ export class TemplateFolder {
 /** The dataset of a path such as `super_glue/wsc.fixed`, as it is listed: `super_glue_wsc_fixed`. */
 export function datasetAt(path: string): string {
   return publishedName(path.replace(/[^\p{L}\p{N}_.]+/gu, '_'));
+}
+
+/** What is said of a folder without the templates of a dataset that needs them. */
+export function noTemplatesOf(folder: string, dataset: string): HintError {
+  return new HintError(
+    'NOT_FOUND',
+    `${folder} has no templates of ${dataset}; give promptsource's whole folder promptsource/templates (https://github.com/bigscience-workshop/promptsource).`,
+  );
 }

@@ -166,6 +166,14 @@ describe('hint prepare p3 of the cached form', () => {
     expect(known.get('trec_what_kind')).toMatchObject({ originalTask: false, instructions: [] });
   });
 
+  it('refuses a folder of which the templates are deeper, before anything is made', async () => {
+    await expect(prepareP3({ source, folder: target, templates: root })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringMatching(/has no templates of .*promptsource\/templates/) as string,
+    });
+    await expect(stat(target)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
   it("says what there is beside the paper's numbers, what is missing, and what a form is needed for", async () => {
     const { counts, notes } = await prepareP3({ source, folder: target, templates });
     expect(
