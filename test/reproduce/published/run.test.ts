@@ -355,8 +355,17 @@ describe('a published T0', () => {
       expect(files.map((file) => file.replace(/.*\./, ''))).toEqual(['json', 'md', 'svg', 'png']);
       expect(await readFile(files[2] as string, 'utf8')).toMatch(/>printed<[^]*>RTE<[^]*>mean</);
       await checkPublishedReport(t0, output());
-      // Goes on from choices and log probabilities that were kept.
-      expect((await run(settings, {}, t0)).predictions).toEqual(result.predictions);
+      // Goes on from choices and log probabilities that were kept, and makes anew what is none of an example.
+      const file = join(result.folder, 'predictions.jsonl');
+      const [first = '', second = '', ...rest] = (await readFile(file, 'utf8')).split('\n');
+      const strange = first.replace(/"prediction":"[^"]*"/, '"prediction":"Perhaps"');
+      await writeFile(
+        file,
+        [strange, second.replace(/"scores":\[[^\]]*\]/, '"scores":[1]'), ...rest].join('\n'),
+      );
+      const events: PublishedEvent[] = [];
+      expect((await run(settings, { events }, t0)).predictions).toEqual(result.predictions);
+      expect(events.find(({ kind }) => kind === 'start')).toMatchObject({ kept: 4 });
     },
   );
 });
