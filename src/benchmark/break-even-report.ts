@@ -158,7 +158,7 @@ function thresholds({ inputs }: BreakEven, against: OtherSystem, model: string):
       gaps.push(shots);
       continue;
     }
-    const begun = rounds.flatMap((round) => (round.from === null ? [] : [round.from]));
+    const begun = rounds.flatMap((round) => (round.from === null || round.upTo !== null ? [] : [round.from]));
     points.push({ x: shots, y: from, low: Math.min(from, ...begun), high: Math.max(from, ...begun) });
   }
   const begins = [...series].filter(([, { points }]) => points.length > 0);
@@ -168,7 +168,7 @@ function thresholds({ inputs }: BreakEven, against: OtherSystem, model: string):
     lineChart({
       logY: Math.max(...drawn) > WIDE * Math.min(...drawn),
       title: `From where HINT costs less than ${THAN[against]}`,
-      subtitle: `${model}, compiling included; bars: least and most of the rounds; no point: never`,
+      subtitle: `${model}, compiling included; bars: least and most of the rounds that have one; no point: never`,
       xLabel: 'Few-shot examples in the instruction',
       yLabel: 'Inputs of the task',
       series: begins.map(([by, { points, gaps }]) => ({

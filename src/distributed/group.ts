@@ -11,6 +11,7 @@ import {
   type NativeGroup,
 } from '../tensor/native.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { MOST_THREADS } from '../tensor/threads.js';
 import { checked, choice, either, integer, number, optional, options, text } from '../util/arguments.js';
 import { HintError } from '../util/errors.js';
 import type { Launcher, RankLaunch } from './launcher.js';
@@ -138,7 +139,7 @@ export class Group {
   threadsOf(threads: number): number {
     const cores = availableParallelism();
     if (threads > 0 || cores < cpus().length) return threads;
-    return Math.max(1, Math.floor(cores / this.localSize));
+    return Math.min(MOST_THREADS, Math.max(1, Math.floor(cores / this.localSize)));
   }
 
   /**

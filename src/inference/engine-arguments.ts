@@ -2,6 +2,7 @@ import { Tokenizer } from '../formats/tokenizer/tokenizer.js';
 import type { LoadModelOptions } from '../model/checkpoint/checkpoint.js';
 import type { DeviceOptions } from '../tensor/device.js';
 import type { WeightDType } from '../tensor/ops.js';
+import { MOST_THREADS } from '../tensor/threads.js';
 import {
   bytes,
   callback,
@@ -38,7 +39,7 @@ export interface EngineOptions extends DeviceOptions, Pick<LoadModelOptions, 'si
 
 export const ENGINE_MEMBERS: Members<EngineOptions> = {
   device: optional(name),
-  threads: optional(integer(0, 4096)),
+  threads: optional(integer(0, MOST_THREADS)),
   memoryLimit: optional(bytes),
   tokenizer: optional(
     either<Tokenizer | string>(

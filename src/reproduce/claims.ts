@@ -1,4 +1,5 @@
 import { meanInterval } from '../util/confidence.js';
+import { withoutRounding } from '../util/rounding.js';
 import { placesOf, type Claim, type Place } from './claim.js';
 import type { CellOutcome, GridResult } from './runner.js';
 
@@ -73,7 +74,7 @@ function outcomeOf(claim: Claim, cells: readonly CellOutcome[]): ClaimOutcome {
       claim,
       cells.filter((one) => one.seed === seed && one.result),
     );
-    return value === undefined ? [] : [value];
+    return value === undefined ? [] : [withoutRounding(value)];
   });
   const [limit, isUpper] = limitOf(claim);
   const beyond = values.map((value) => (isUpper ? limit - value : value - limit));

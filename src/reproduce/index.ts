@@ -22,7 +22,7 @@ export { reportOf, checkReport, writeReport } from './report.js';
 export { markdownOf } from './report-markdown.js';
 export type { GridReport } from './report-data.js';
 export { OVERVIEW, writeOverview, type OverviewPart } from './overview.js';
-export { planCells } from './plan.js';
+export { checkPlan, planCells } from './plan.js';
 export { provenance, type Provenance } from './provenance.js';
 export { runGrid, type CellOutcome, type GridResult } from './runner.js';
 export type { GridEvent, RunGridOptions } from './run-options.js';

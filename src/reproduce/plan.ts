@@ -46,20 +46,57 @@ export interface PlannedCell extends PlannedRun {
  */
 export async function planCells(grid: Grid, settings: ReproduceSettings): Promise<PlannedCell[]> {
   checkSettings(grid, settings);
-  const dataContents = await contentsOf(settings.data, 'the data');
-  const { text } = settings;
-  const textContents = text.length > 0 ? await corpusFingerprint(await findTextFiles(text)) : '';
+  const contents = { data: await dataContents(settings), text: await textContents(settings) };
+  const cells = await cellsWith(grid, settings, contents);
+  await checkData(cells.map(({ config }) => config));
+  return cells;
+}
+
+/**
+ * Checks settings and starting models as {@link planCells} does, before data or text are written that are to be made for them.
+ *
+ * @param made which are not there yet; what is there is looked for
+ * @throws HintError as {@link planCells}
+ */
+export async function checkPlan(
+  grid: Grid,
+  settings: ReproduceSettings,
+  made: { readonly data: boolean; readonly text: boolean },
+): Promise<void> {
+  checkSettings(grid, settings);
+  const contents = {
+    data: made.data ? '' : await dataContents(settings),
+    text: made.text ? '' : await textContents(settings),
+  };
+  const cells = await cellsWith(grid, settings, contents);
+  if (!made.data) await checkData(cells.map(({ config }) => config));
+}
+
+function dataContents({ data }: ReproduceSettings): Promise<string> {
+  return contentsOf(data, 'the data');
+}
+
+async function textContents({ text }: ReproduceSettings): Promise<string> {
+  return text.length > 0 ? corpusFingerprint(await findTextFiles(text)) : '';
+}
+
+/** @param contents what stands for those of data and text in the names of cells */
+async function cellsWith(
+  grid: Grid,
+  settings: ReproduceSettings,
+  contents: { readonly data: string; readonly text: string },
+): Promise<PlannedCell[]> {
   const cells: PlannedCell[] = [];
   const families = await startsOf(grid, settings);
   for (const { model, start, cells: own } of families) {
     for (const seed of settings.seeds) {
       for (const cell of own) {
-        const pretraining = planPretraining(cell, model, { ...start, text: textContents }, seed, settings);
+        const pretraining = planPretraining(cell, model, { ...start, text: contents.text }, seed, settings);
         const axes = searchAxes(findSystem(cell.system), settings);
         const config = fineTuning({ grid, cell, model, start, seed, settings, pretraining, axes });
         const identity = [
           pretraining?.id ?? start.contents,
-          dataContents,
+          contents.data,
           lasting(config),
           settings.evaluation,
           ...(axes.length > 0 ? [axes] : []),
@@ -85,7 +122,6 @@ export async function planCells(grid: Grid, settings: ReproduceSettings): Promis
       }
     }
   }
-  await checkData(cells.map(({ config }) => config));
   return cells;
 }
 

@@ -1,7 +1,7 @@
 import { join, relative } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.js';
 import { checkReplaceable, picture } from '../util/existing.js';
-import { writeChart } from '../util/plot/png.js';
+import { replaceCharts } from '../util/plot/png.js';
 import { makeFolder } from '../util/write-error.js';
 import { drawReport } from './report-chart.js';
 import { markdownOf } from './report-markdown.js';
@@ -106,8 +106,6 @@ export async function writeReport(
   await writeFileAtomic(file('json'), `${JSON.stringify(report, null, 2)}\n`);
   await writeFileAtomic(file('md'), markdownOf(report, result.cells));
   const svg = drawReport(report, result.cells);
-  if (svg === undefined) return [file('json'), file('md')];
-  const charts = [file('svg'), file('png')];
-  for (const path of charts) await writeChart(path, svg);
+  const charts = await replaceCharts([file('svg'), file('png')], svg);
   return [file('json'), file('md'), ...charts];
 }

@@ -1,15 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { doneOnce, foundOnce, isAnyAborted, isOfAllRanks } from '../distributed/agreement.js';
 import { HintError } from '../util/errors.js';
 import { sha256Hex } from '../util/hash.js';
 import { trainFromConfig } from '../training/run/run.js';
 import { removeDirectory } from '../util/atomic-directory.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
-import { check } from '../util/check.js';
-import { readJson } from '../util/read-file.js';
 import { makeFolder } from '../util/write-error.js';
+import { readRecord, recordFile } from './cell-record.js';
 import { evaluateCell, type CellScore, type ChosenSettings } from './evaluate-cell.js';
 import type { Grid, GridCell } from './grid.js';
 import type { PaperSize } from './paper-size.js';
@@ -200,29 +198,6 @@ async function runToModel(
   };
   await doneOnce(ranks, clean, 'have a model written');
   return model;
-}
-
-function recordFile(folder: string): string {
-  return join(folder, 'cell.json');
-}
-
-const recordSchema = z.looseObject({ version: z.literal(1), result: z.looseObject({ score: z.number() }) });
-
-/**
- * The result of a finished cell; its folder's name stands for its configuration. Records of version 0.1.0 have no prompts: a cell of P3 is
- * then evaluated again.
- */
-async function readRecord({ folder, config }: PlannedCell): Promise<CellScore | undefined> {
-  const file = recordFile(folder);
-  if (!existsSync(file)) return undefined;
-  const record = await readJson(file, 'the record of the cell');
-  const { data } = check(recordSchema, record);
-  if (data && config.data.kind === 'p3' && data.result['prompts'] === undefined) return undefined;
-  if (data) return (record as { result: CellScore }).result;
-  throw new HintError(
-    'INVALID_DATA',
-    `${file} is no record of a cell; delete it, and the cell is evaluated again.`,
-  );
 }
 
 /** How a cell is called in progress lines. */

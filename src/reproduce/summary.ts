@@ -1,5 +1,6 @@
 import { meanInterval } from '../util/confidence.js';
 import type { CellScore } from './evaluate-cell.js';
+import { withoutRounding } from '../util/rounding.js';
 import type { GridCell } from './grid.js';
 import type { PaperSize } from './paper-size.js';
 import type { CellOutcome, GridResult } from './runner.js';
@@ -122,7 +123,7 @@ function differenceOf(
   if (row === undefined || !other) return undefined;
   const differences = figure.seeds.flatMap((seed, i) => {
     const at = other.seeds.indexOf(seed);
-    return at < 0 ? [] : [(figure.scores[i] as number) - (other.scores[at] as number)];
+    return at < 0 ? [] : [withoutRounding((figure.scores[i] as number) - (other.scores[at] as number))];
   });
   if (differences.length === 0) return undefined;
   const interval = meanInterval(differences);

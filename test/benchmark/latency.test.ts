@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { CheaperInputs } from '../../src/accounting/break-even.js';
 import { breakEven } from '../../src/benchmark/break-even.js';
 import { sniLengths } from '../../src/benchmark/lengths.js';
 import { measureLatency } from '../../src/benchmark/latency.js';
@@ -273,6 +274,16 @@ describe('the break-even', () => {
     ) as unknown as LatencyPart;
     expect(latencyMarkdown(older)).not.toContain('Break-even');
     expect(breakEvenChart(older)).toBeUndefined();
+  });
+
+  it('is drawn with the rounds that begin to cost less, not with those that cease to', () => {
+    const drawn = (second: CheaperInputs) => {
+      const rounds = [{ from: 100, upTo: null }, second];
+      const inputs = [{ against: 't5', by: 'f32', shots: 2, from: 100, upTo: null, rounds }] as const;
+      return breakEvenChart({ ...timed(seconds), breakEven: { inputs, shots: [] } });
+    };
+    expect(drawn({ from: 1, upTo: 12 })).toBe(drawn({ from: null, upTo: null }));
+    expect(drawn({ from: 90, upTo: null })).not.toBe(drawn({ from: null, upTo: null }));
   });
 
   it('is drawn where only one number of shots was measured', async () => {

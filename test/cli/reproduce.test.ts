@@ -52,6 +52,28 @@ describe('hint reproduce figure4', () => {
   });
 });
 
+describe('hint reproduce of the demo', () => {
+  it.each([
+    ['table1', ['--set', 'nonsense=1'], /nonsense/],
+    ['table2', ['--set-pretraining', 'steps=-1'], /steps/],
+    ['table1', ['--data', 'nowhere'], /Cannot read the data, .*nowhere/],
+    ['table1', ['--text', 'nowhere'], /Nothing is at .*nowhere/],
+    ['table1', ['--threads', '257'], /--threads is "257"/],
+    ['table1', ['--adapter-size', '65537'], /adapterSize is 65537.* at most 65536/],
+    ['table1', ['--device', 'gpu'], /gpu.* cpu, cuda/],
+    // Where there is no GPU, and where there are fewer.
+    ['table1', ['--device', 'cuda:99'], /CUDA|cuda/],
+    ['all', ['--set-decoder', 'seed=3'], /seed is what table1 sets/],
+    ['all', ['--p3', 'nowhere'], /Cannot read the data, .*nowhere/],
+  ])('refuses %s with %j before it writes any of it', async (table, given, sentence) => {
+    const output = join(folder, 'refused');
+    const { code, stderr } = await reproduce(table, '--demo', ...given, '--output', output);
+    expect(stderr).toMatch(sentence);
+    expect(code).toBeGreaterThan(0);
+    await expect(readdir(output)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});
+
 describe('hint reproduce of tables of P3', () => {
   it('runs on the demo’s prompts, and tells accuracies by data set', async () => {
     const { code, stdout, stderr } = await reproduce('figure5', '--demo', '--steps', '1', '--instances', '1', '--seeds', '3', '--output', join(folder, 'p3')); // prettier-ignore

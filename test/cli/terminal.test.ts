@@ -113,6 +113,27 @@ describe.runIf(hasTerminal)('on a terminal (script of util-linux)', () => {
   });
 });
 
+describe('a signal that comes twice at once, as timeout sends it,', () => {
+  it('is one: training saves a checkpoint', async () => {
+    const { output, config } = await startedRun('echo');
+    const child = spawn(process.execPath, [main, 'train', '--config', config], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let [told, printed] = ['', ''];
+    child.stdout.on('data', (data: Buffer) => (printed += data.toString()));
+    child.stderr.on('data', (data: Buffer) => {
+      const before = told;
+      told += data.toString();
+      if (/training +\d/.test(before) || !/training +\d/.test(told)) return;
+      child.kill('SIGTERM');
+      setTimeout(() => child.kill('SIGTERM'), 10);
+    });
+    const [code] = (await once(child, 'close')) as [number | null];
+    expect([code, printed]).toEqual([143, expect.stringContaining('Stopped; the checkpoint is')]);
+    expect((await new RunDirectory(output).latestCheckpoint())?.step).toBeGreaterThan(0);
+  });
+});
+
 describe('standard output', () => {
   const run = (stdio: 'pipe' | number, ...parameters: string[]) =>
     spawn(process.execPath, [main, ...parameters], { stdio: ['ignore', stdio, 'pipe'] });

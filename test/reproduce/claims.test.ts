@@ -75,6 +75,19 @@ describe('a claim about two places', () => {
     });
   });
 
+  it('takes scores for equal that only the rounding of their sums tells apart', () => {
+    const ties = [1, 2, 3].map((seed) => ({ a: seed * (0.1 + 0.2), b: seed * 0.3 }));
+    const above = ties.map(({ a, b }) => [a, b] as const);
+    expect(above.every(([a, b]) => a > b)).toBe(true);
+    const equal = { verdict: 'does not hold', seedsFor: 0, value: 0 };
+    expect(judged(A_ABOVE_B, pairs(...above))).toMatchObject(equal);
+    const [{ than } = {}] = figuresOf({
+      grid: { ...TINY_GRID, reference: 'B' },
+      cells: pairs(...ties.map(({ a, b }) => [b, a] as const)).map(outcome),
+    });
+    expect(than).toEqual({ row: 'B', mean: 0, halfWidth: 0, verdict: 'within the spread' });
+  });
+
   it('is not judged with fewer than three seeds, and says what was measured', () => {
     const { value, verdict, seeds, seedsFor } = judged(A_ABOVE_B, pairs([10, 4], [2, 4]));
     expect({ value, verdict, seeds, seedsFor }).toEqual({

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -127,4 +127,21 @@ describe('accuracy by prompt', () => {
 it.each(GRIDS.map(({ name }) => name))('the report of %s may be replaced by a later one', async (name) => {
   await report(name);
   await checkReport(findGrid(name), scratch);
+});
+
+it('a report without a result leaves no picture of an earlier one', async () => {
+  const done = resultOf('table9');
+  const settings = tinySettings(join(scratch, 'pictures'));
+  expect(await writeReport(done, settings, MADE)).toHaveLength(4);
+  const cells = done.cells.map(({ cell, model, size, seed, steps, folder }): CellOutcome => ({
+    cell,
+    model,
+    size,
+    seed,
+    steps,
+    folder,
+    status: 'pending',
+  }));
+  expect(await writeReport({ ...done, cells }, settings, MADE)).toHaveLength(2);
+  expect((await readdir(settings.output)).sort()).toEqual(['table9.json', 'table9.md']);
 });

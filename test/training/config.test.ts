@@ -68,6 +68,10 @@ describe('training configuration', () => {
       /data\.postives is unknown; did you mean positives\?/,
     ],
     [
+      { model: { init: 'base', hint: { adapterSize: 65_537 } } },
+      /model\.hint\.adapterSize is 65537.* at most 65536/,
+    ],
+    [
       { ...minimal, model: { init: 'x', hint: { adapter_size: 4 } } },
       /model\.hint\.adapter_size is unknown; did you mean adapterSize\?/,
     ],

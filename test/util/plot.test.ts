@@ -69,6 +69,27 @@ describe('charts', () => {
     expect(svg).not.toMatch(/NaN|undefined|Infinity/);
   });
 
+  it('show a marker in the legend only where the line has some', () => {
+    const [{ points }] = chart.series as [(typeof chart.series)[0]];
+    const series = [
+      { name: 'a curve', points, markers: false },
+      { name: 'measured', points },
+    ];
+    const svg = lineChart({ ...chart, series });
+    expect(svg).not.toContain('<circle');
+    expect(svg.match(/<polygon/g)).toHaveLength(4);
+  });
+
+  it('draw what is 0 as a thin bar above the axis, and nothing for what is missing', () => {
+    const values = [{ value: 10 }, { value: 0 }, undefined];
+    const svg = barChart({ ...chart, groups: ['a', 'b', 'c'], series: [{ name: 'HINT', values }] });
+    const bars = [...svg.matchAll(/<rect x="[^"]+" y="([^"]+)" width="46" height="([^"]+)"/g)].map(([, y, height]) => [Number(y), Number(height)]); // prettier-ignore
+    const [[top, height], [topOfZero, heightOfZero]] = bars as [[number, number], [number, number]];
+    expect(bars).toHaveLength(2);
+    expect(heightOfZero).toBe(2);
+    expect(topOfZero + heightOfZero).toBeCloseTo(top + height);
+  });
+
   it('draw bars of the right height, and leave gaps where nothing was measured', () => {
     const svg = barChart({
       title: 'RougeL',

@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { performance } from 'node:perf_hooks';
 import { HintError } from '../../util/errors.js';
 import { ioError } from '../../util/write-error.js';
 import { note } from './output.js';
@@ -20,6 +21,10 @@ let announcement: NodeJS.Timeout | undefined;
 
 const LATE_MILLISECONDS = 400;
 
+/** How soon the same signal again is an echo of it: `timeout` sends its own to the process, and then to its group. */
+const ECHO_MILLISECONDS = 250;
+let askedAt = 0;
+
 /**
  * Has it said a little later that a signal stops the work: a launcher sends one to all when one process has ended, and that is
  * what is to be told then.
@@ -34,8 +39,8 @@ function statusOf(signal: EndingSignal): number {
 
 /**
  * Watches for all that ends the process, from its first moment on. While a command works, the first signal asks it to
- * stop: what it writes is finished or taken back, a training run saves a checkpoint. A second one, or any while nothing
- * is under way, ends the process at once; what lies about of unfinished files is removed then too. An uncaught error is
+ * stop: what it writes is finished or taken back, a training run saves a checkpoint. A second one that is no echo of it, or any
+ * while nothing is under way, ends the process at once; what lies about of unfinished files is removed then too. An uncaught error is
  * told and ends the process.
  */
 export function watchForEnding(): void {
@@ -57,8 +62,10 @@ export function watchForEnding(): void {
 }
 
 function askToEnd(signal: EndingSignal): void {
+  if (work && asked === signal && performance.now() - askedAt < ECHO_MILLISECONDS) return;
   if (!work || asked) process.exit(statusOf(signal));
   asked = signal;
+  askedAt = performance.now();
   stopDisplays();
   const text =
     signal === 'SIGINT'

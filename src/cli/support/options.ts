@@ -1,4 +1,5 @@
 import { Argument, Option } from 'commander';
+import { MOST_THREADS } from '../../tensor/threads.js';
 import { HintError } from '../../util/errors.js';
 import { MODEL_NAME, modelFolder } from './model-name.js';
 
@@ -24,7 +25,7 @@ export function deviceOption(): Option {
 /** `--threads`: of the CPU's pool. */
 export function threadsOption(): Option {
   return new Option('--threads <n>', 'compute threads, 0 for every core')
-    .argParser(wholeNumber('--threads'))
+    .argParser(wholeNumber('--threads', 0, MOST_THREADS))
     .default(0);
 }
 

@@ -43,18 +43,7 @@ export async function loadP3Evaluation(given: P3EvaluationOptions): Promise<P3Ev
   const { directory, split = 'eval', datasets, setting, seed = 0, notices } = options;
   const all = await readP3Templates(directory);
   const files = await p3Files(directory, split, datasets);
-  const chosen = new Map(
-    files.flatMap(({ dataset }) => {
-      const own = [...all].filter(([, template]) => template.dataset === dataset);
-      const ranked = own.some(
-        ([, { hasChoices, originalTask }]) => hasChoices && (originalTask || allTemplates),
-      );
-      return own.filter(
-        ([, { hasChoices, originalTask }]) =>
-          (allTemplates || originalTask) && (allTemplates || !ranked || hasChoices),
-      );
-    }),
-  );
+  const chosen = evaluatedTemplates(all, files, allTemplates);
   const keep = new Map([...all.keys()].map((task) => [task, chosen.has(task) ? 1 : 0]));
   const shots = setting.shots > 0 ? await readShots(directory, datasets, setting, seed, chosen) : undefined;
   const examples: TokenizedExample[] = [];
@@ -71,6 +60,26 @@ export async function loadP3Evaluation(given: P3EvaluationOptions): Promise<P3Ev
       `${directory}/${split} has no example to evaluate in the form ${setting.form}; take all templates, or other datasets.`,
     );
   return { examples, templates: chosen };
+}
+
+/** The templates of these datasets that are evaluated, by task name: those with answer choices in a dataset that has such. */
+export function evaluatedTemplates(
+  all: ReadonlyMap<string, P3Template>,
+  datasets: readonly { readonly dataset: string }[],
+  allTemplates = false,
+): Map<string, P3Template> {
+  return new Map(
+    datasets.flatMap(({ dataset }) => {
+      const own = [...all].filter(([, template]) => template.dataset === dataset);
+      const ranked = own.some(
+        ([, { hasChoices, originalTask }]) => hasChoices && (originalTask || allTemplates),
+      );
+      return own.filter(
+        ([, { hasChoices, originalTask }]) =>
+          (allTemplates || originalTask) && (allTemplates || !ranked || hasChoices),
+      );
+    }),
+  );
 }
 
 /** Worked examples of each task, a random choice of the rows of `fewshot/`. */

@@ -59,6 +59,11 @@ export function p3TaskName({ dataset, template }: { dataset: string; template: s
   return `${dataset}_${template}`;
 }
 
+/** The id of a row's example. */
+export function p3RowId(row: Pick<P3Row, 'dataset' | 'template' | 'source' | 'idx'>): string {
+  return `${p3TaskName(row)}-${row.source === '' ? '' : `${row.source}-`}${row.idx}`;
+}
+
 /** What is known of a template, from `templates.json`. */
 export interface P3Template {
   /** Dataset and subset that it was written for, such as `super_glue_rte`. */

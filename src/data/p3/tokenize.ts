@@ -8,7 +8,7 @@ import { NOTICED } from '../noticed.js';
 import { packExamples, readTokenCache, TOKEN_CACHE_VERSION } from '../token-cache.js';
 import type { JobKind, TokenizeResult, LazyTokenizer, TokenLimits } from '../tokenizing/job.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
-import { p3TaskName, parseP3Row, type P3Row } from './format.js';
+import { p3RowId, p3TaskName, parseP3Row, type P3Row } from './format.js';
 import { formatP3Row, prependShots, type P3Prompt, type P3Setting, type P3Shot } from './forms.js';
 
 /** What a job needs to know of a task (a template of a dataset). */
@@ -80,7 +80,7 @@ function readRows({ bytes, file, firstLine, setting, tasks, seed }: P3Job, notic
         'INVALID_DATA',
         `${where} has the template ${JSON.stringify(row.template)} of ${row.dataset}, which templates.json does not list; add it there.`,
       );
-    const id = `${task}-${row.source === '' ? '' : `${row.source}-`}${row.idx}`;
+    const id = p3RowId(row);
     if (use.keep < 1 && randomOf(seed, id, 'keep').uniform() >= use.keep) continue;
     const prompt = formatP3Row(row, setting.form, use.text ?? undefined);
     if (prompt) rows.push({ row, id, task, use, prompt });

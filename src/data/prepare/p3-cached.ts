@@ -11,7 +11,7 @@ import { sourceMark } from './source-mark.js';
 import { cachedPrompts } from './p3-examples.js';
 import type { P3Jobs, PrepareP3Options } from './p3-job.js';
 import { sortP3Tasks, type P3Part } from './p3-tasks.js';
-import { TemplateFolder } from './p3-templates.js';
+import { noTemplatesOf, TemplateFolder } from './p3-templates.js';
 
 const PROGRESS_ROWS = 1000;
 
@@ -27,6 +27,9 @@ export async function cachedJobs(
 ): Promise<P3Jobs> {
   const { parts, others } = sortP3Tasks(source, paths);
   const known = templates === undefined ? undefined : await TemplateFolder.open(templates);
+  // Otherwise the want of every text would be told behind the last of many files.
+  if (known && parts.length > 0 && parts.every(({ dataset }) => known.fileOf(dataset) === undefined))
+    throw noTemplatesOf(templates as string, (parts[0] as P3Part).dataset);
   const jobs = parts.map(async (part) => {
     const file = known?.fileOf(part.dataset);
     const sources = part.tasks.flatMap(({ plain, scored }) => [...plain, ...scored]);

@@ -6,7 +6,7 @@ import { renderDataset } from '../p3/promptsource/write.js';
 import { sourceMark } from './source-mark.js';
 import type { P3Job, P3Jobs, PrepareP3Options } from './p3-job.js';
 import { splitOf } from './p3-tasks.js';
-import { datasetAt, TemplateFolder } from './p3-templates.js';
+import { datasetAt, noTemplatesOf, TemplateFolder } from './p3-templates.js';
 
 const ROWS = /^(.+)\/([^/]+)\.jsonl(?:\.gz)?$/;
 // ANLI names its splits train_r1, dev_r1 and so on.
@@ -42,11 +42,7 @@ export async function rawJobs(
     const split = splitOf(use, (ofRound ?? stem).replace(/^dev$/, 'validation'));
     if (!split) continue;
     const file = known.fileOf(name);
-    if (file === undefined)
-      throw new HintError(
-        'NOT_FOUND',
-        `${templates} has no templates of ${at}; give promptsource's whole folder of templates (https://github.com/bigscience-workshop/promptsource).`,
-      );
+    if (file === undefined) throw noTemplatesOf(templates, at);
     const rows = join(source, path);
     const marks = [await sourceMark(path, rows), await sourceMark('templates', file), String(seed)];
     jobs.push({

@@ -1,7 +1,7 @@
-import { readdir } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
-import { readError } from '../../util/read-error.js';
+import { basename, dirname, join, relative } from 'node:path';
+import { HintError } from '../../util/errors.js';
 import { publishedName } from '../p3/published-sizes.js';
+import { filesBelow } from './files-below.js';
 
 /** The files of a folder of promptsource's templates (`DATASET/SUBSET/templates.yaml`), by dataset. */
 export class TemplateFolder {
@@ -9,14 +9,9 @@ export class TemplateFolder {
 
   /** @throws HintError NOT_FOUND, IO */
   static async open(folder: string): Promise<TemplateFolder> {
-    const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(
-      (cause: unknown) => {
-        throw readError(folder, cause, 'the templates (--templates, a folder)');
-      },
-    );
-    const files = entries
-      .filter((entry) => entry.name === 'templates.yaml')
-      .map((entry) => join(entry.parentPath, entry.name));
+    const files = (await filesBelow(folder, 'the templates (--templates, a folder)'))
+      .filter((path) => basename(path) === 'templates.yaml')
+      .map((path) => join(folder, path));
     return new TemplateFolder(
       new Map(files.map((file) => [datasetAt(relative(folder, dirname(file))), file])),
     );
@@ -31,4 +26,12 @@ export class TemplateFolder {
 /** The dataset of a path such as `super_glue/wsc.fixed`, as it is listed: `super_glue_wsc_fixed`. */
 export function datasetAt(path: string): string {
   return publishedName(path.replace(/[^\p{L}\p{N}_.]+/gu, '_'));
+}
+
+/** What is said of a folder without the templates of a dataset that needs them. */
+export function noTemplatesOf(folder: string, dataset: string): HintError {
+  return new HintError(
+    'NOT_FOUND',
+    `${folder} has no templates of ${dataset}; give promptsource's whole folder promptsource/templates (https://github.com/bigscience-workshop/promptsource).`,
+  );
 }

@@ -1,9 +1,7 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { HintError, throwIfAborted } from '../../util/errors.js';
-import { readError } from '../../util/read-error.js';
 import { p3Files, type P3Split } from '../p3/format.js';
 import { readLists } from '../p3/promptsource/lists.js';
+import { filesBelow } from './files-below.js';
 import { Ledger, type Made } from './ledger.js';
 import { cachedJobs } from './p3-cached.js';
 import { compareP3 } from './p3-published.js';
@@ -23,7 +21,7 @@ import { checkApart, type PrepareReport } from './report.js';
 export async function prepareP3(options: PrepareP3Options): Promise<PrepareReport> {
   const { source, folder, signal, onProgress } = options;
   checkApart({ source, folder });
-  const paths = await filesBelow(source);
+  const paths = await sourcePaths(source);
   const isCached = paths.some(isRecordFile);
   const { jobs, others } = isCached
     ? await cachedJobs(options, paths.filter(isRecordFile))
@@ -64,18 +62,12 @@ async function isThere(
   return isListed ? made : undefined;
 }
 
-/** Paths of the files below a folder, with `/` between their parts. */
-async function filesBelow(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((cause: unknown) => {
-    throw readError(folder, cause, 'the data (a folder)');
-  });
-  const files = entries
-    .filter((entry) => !entry.isDirectory())
-    .map((entry) => join(entry.parentPath, entry.name).slice(join(folder, '/').length))
-    .filter((path) => !path.split('/').some((part) => part.startsWith('.')));
-  if (files.length > 0) return files.sort();
+/** @throws HintError NOT_FOUND where a folder holds no file, IO */
+async function sourcePaths(source: string): Promise<string[]> {
+  const files = await filesBelow(source, 'the data (a folder)');
+  if (files.length > 0) return files;
   throw new HintError(
     'NOT_FOUND',
-    `${folder} holds no file; give the folder data/ of https://huggingface.co/datasets/bigscience/P3, or raw rows with --templates.`,
+    `${source} holds no file; give the folder data/ of https://huggingface.co/datasets/bigscience/P3, or raw rows with --templates.`,
   );
 }

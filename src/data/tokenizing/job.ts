@@ -16,6 +16,9 @@ export interface TokenLimits {
   maxTargetTokens: number;
 }
 
+/** Worker threads that may be asked for. */
+export const MOST_TOKENIZER_THREADS = 4096;
+
 /** What a caller may say about tokenising data. */
 export const TOKENIZING = {
   tokenizer: instance(Tokenizer, 'a Tokenizer, such as await Tokenizer.load(path)'),
@@ -23,7 +26,7 @@ export const TOKENIZING = {
   maxInputTokens: optional(integer(1, 2 ** 31 - 1)),
   maxTargetTokens: optional(integer(1, 2 ** 31 - 1)),
   cacheDirectory: optional(path),
-  threads: optional(integer(0, 4096)),
+  threads: optional(integer(0, MOST_TOKENIZER_THREADS)),
 };
 
 /**

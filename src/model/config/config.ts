@@ -118,7 +118,8 @@ export interface ModelConfig {
 const size = (max: number) => z.int().min(1).max(max);
 const optionalSize = (max: number) => z.int().min(0).max(max).default(0);
 const MAX_WIDTH = 1 << 18;
-const MAX_COUNT = 1 << 16;
+/** Of counts such as heads and the widths of modules. */
+export const MAX_COUNT = 1 << 16;
 const MAX_LAYERS = 1024;
 
 const LORA_RANKS: Members<LoraRanks> = {

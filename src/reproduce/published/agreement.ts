@@ -30,19 +30,26 @@ export interface Agreement {
 const MOST_SHOWN = 20;
 
 /**
- * Checks, before anything is evaluated, that published predictions are of the data.
+ * Checks that published predictions are of the data.
  *
- * @throws HintError INVALID_DATA where none is
+ * @param ids of the examples of the data
+ * @throws HintError INVALID_DATA where none is; what reading the data throws
  */
-export function requireCommon(
-  examples: readonly { readonly id: string }[],
+export async function requireCommon(
+  ids: AsyncIterable<string>,
   published: readonly Prediction[],
-): void {
-  const ids = new Set(examples.map(({ id }) => id));
-  if (published.some(({ id }) => ids.has(id))) return;
+): Promise<void> {
+  const known = new Set(published.map(({ id }) => id));
+  let first: string | undefined;
+  for await (const id of ids) {
+    if (known.has(id)) return;
+    first ??= id;
+  }
+  // Data without any example are told where they are read.
+  if (first === undefined) return;
   throw new HintError(
     'INVALID_DATA',
-    `None of the ${published.length} published predictions is of an instance of the data: the first is of ${JSON.stringify(published[0]?.id)}, the first instance is ${JSON.stringify(examples[0]?.id)}; give predictions on the same data.`,
+    `None of the ${published.length} published predictions is of an instance of the data: the first is of ${JSON.stringify(published[0]?.id)}, the first instance is ${JSON.stringify(first)}; give predictions on the same data.`,
   );
 }
 

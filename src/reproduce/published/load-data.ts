@@ -1,13 +1,15 @@
 import type { TokenizedExample } from '../../data/batch.js';
 import { loadSniDataset } from '../../data/natural-instructions/dataset.js';
-import { readSniTaskNames } from '../../data/natural-instructions/tasks.js';
+import { readSniTasks } from '../../data/natural-instructions/tasks.js';
 import { DistinctIds } from '../../data/noticed.js';
-import { loadP3Evaluation, type P3EvaluationSet } from '../../data/p3/evaluation.js';
-import { p3Files, readP3Templates } from '../../data/p3/format.js';
+import { readTextLines } from '../../data/line-blocks.js';
+import { evaluatedTemplates, loadP3Evaluation, type P3EvaluationSet } from '../../data/p3/evaluation.js';
+import { p3Files, p3RowId, p3TaskName, parseP3Row, readP3Templates } from '../../data/p3/format.js';
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { findSystem } from '../../systems/index.js';
 import { HintError } from '../../util/errors.js';
 import type { Notices } from '../../util/notices.js';
+import { checkTasks } from '../check-data.js';
 import { firstOfEach } from '../evaluate-cell.js';
 import type { PublishedModel } from './models.js';
 import type { NamedData } from './named-data.js';
@@ -45,11 +47,41 @@ export interface LoadOptions {
  * @throws HintError NOT_FOUND, INVALID_DATA, INVALID_JSON, IO
  */
 export async function checkData({ data }: PublishedModel, directory: string): Promise<void> {
-  if (data.kind === 'sni') await readSniTaskNames(directory, 'test');
+  if (data.kind === 'sni') await checkTasks(directory, ['test']);
   else {
     await readP3Templates(directory);
     await datasetsOf(data, directory);
   }
+}
+
+/**
+ * The ids of the examples that {@link loadData} gives, without a tokenizer, which comes with the model. Of those that are there
+ * twice, each is told.
+ *
+ * @throws HintError as {@link loadData}
+ */
+export async function* exampleIds(
+  { data }: PublishedModel,
+  { directory, limit = Infinity, signal }: Pick<LoadOptions, 'directory' | 'limit' | 'signal'>,
+): AsyncGenerator<string, void, undefined> {
+  if (data.kind === 'sni') {
+    const instancesPerTask = Math.min(limit, data.instancesPerTask);
+    for await (const { instances } of readSniTasks({ directory, split: 'test', instancesPerTask, signal }))
+      for (const { id } of instances) yield id;
+    return;
+  }
+  const files = await p3Files(directory, 'eval', await datasetsOf(data, directory));
+  const templates = evaluatedTemplates(await readP3Templates(directory), files);
+  const taken = new Map<string, number>();
+  for (const { file } of files)
+    for await (const { text, where } of readTextLines(file, 'the P3 data', { signal })) {
+      const row = parseP3Row(text, where);
+      const task = p3TaskName(row);
+      const before = taken.get(task) ?? 0;
+      if (!templates.has(task) || row.choices === undefined || before >= limit) continue;
+      taken.set(task, before + 1);
+      yield p3RowId(row);
+    }
 }
 
 /**

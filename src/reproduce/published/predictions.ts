@@ -36,7 +36,7 @@ const keptLine = z.object({
 
 /**
  * The predictions of a file, by the ids of the examples that they are of. A line that is not whole, as a kill leaves it, is as if it
- * were not there, and so is one of no example.
+ * were not there, and so is one of no example, or with a choice or scores that its example does not have.
  *
  * @throws HintError IO, LIMIT_EXCEEDED, ABORTED
  */
@@ -52,7 +52,7 @@ export async function keptPredictions(
     for (const text of recordsOf(Buffer.from(bytes).toString('utf8'))) {
       const line = wholeLine(text);
       const example = line && known.get(line.id);
-      if (example) kept.set(example.id, predictionOf(example, line));
+      if (example && isOf(example, line)) kept.set(example.id, predictionOf(example, line));
     }
   return kept;
 }
@@ -92,6 +92,12 @@ function wholeLine(text: string): z.infer<typeof keptLine> | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Whether a line can be the prediction of an example: where there are choices, one of them, and a score for each. */
+function isOf({ choices }: TokenizedExample, { prediction, scores }: z.infer<typeof keptLine>): boolean {
+  if (choices === undefined) return true;
+  return scores?.length === choices.length && choices.some(({ text }) => text === prediction);
 }
 
 /** What was kept, with what the example says of itself. */

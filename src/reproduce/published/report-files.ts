@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../util/atomic-file.js';
 import { checkReplaceable, picture } from '../../util/existing.js';
-import { writeChart } from '../../util/plot/png.js';
+import { replaceCharts } from '../../util/plot/png.js';
 import { makeFolder } from '../../util/write-error.js';
 import { chartOf } from './chart.js';
 import { markdownOf } from './markdown.js';
@@ -37,10 +37,7 @@ export async function writePublishedReport(report: PublishedReport, output: stri
   const { json, markdown, charts } = filesOf(report.published, output);
   await writeFileAtomic(json, `${JSON.stringify(report, null, 2)}\n`);
   await writeFileAtomic(markdown, markdownOf(report));
-  const svg = chartOf(report);
-  if (svg === undefined) return [json, markdown];
-  for (const path of charts) await writeChart(path, svg);
-  return [json, markdown, ...charts];
+  return [json, markdown, ...(await replaceCharts(charts, chartOf(report)))];
 }
 
 function filesOf(

@@ -24,7 +24,7 @@ import { contentsOf } from '../contents.js';
 import { agreementOf, requireCommon, type Agreement } from './agreement.js';
 import { checkModel, sizeDifferences } from './check-model.js';
 import { estimatedSeconds, namedWork, workOf } from './estimate.js';
-import { checkData, loadData, type EvaluationData } from './load-data.js';
+import { checkData, exampleIds, loadData, type EvaluationData } from './load-data.js';
 import type { PublishedModel } from './models.js';
 import { keptPredictions, predictAll } from './predictions.js';
 
@@ -111,6 +111,10 @@ export async function runPublished(
   await checkData(model, settings.data);
   const published =
     settings.predictions === undefined ? undefined : await readPredictions(settings.predictions, signal);
+  if (published) {
+    const { data: given, limit } = settings;
+    await requireCommon(exampleIds(model, { directory: given, limit, signal }), published);
+  }
   if (settings.tokenizer !== undefined) await Tokenizer.load(settings.tokenizer);
   const rates = once(options.roofs ?? (() => roofsOf(settings, signal ?? new AbortController().signal)));
   const { folder: directory, commit } = await modelOf(model, settings, rates, options);
@@ -134,7 +138,6 @@ export async function runPublished(
     signal,
     onProgress: (done, total) => onEvent?.({ kind: 'tokenising', done, total }),
   });
-  if (published) requireCommon(data.examples, published);
   const identity = [
     commit ?? (await contentsOf(directory, 'the model')),
     await digestOf(data),

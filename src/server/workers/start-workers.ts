@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { WeightDType } from '../../tensor/ops.js';
+import { MOST_THREADS } from '../../tensor/threads.js';
 import {
   checked,
   choice,
@@ -61,7 +62,7 @@ const OPTIONS: Members<WorkersOptions> = {
       (value) => Array.isArray(value) && value.length > 0 && list(name).read(value).length > 0,
     ),
   ),
-  threads: optional(integer(0, 4096)),
+  threads: optional(integer(0, MOST_THREADS)),
   dtype: optional(choice('f32', 'bf16', 'int8')),
   tokenizer: optional(path),
   model: optional(name),
@@ -85,7 +86,7 @@ export async function startWorkers(directory: string, options: WorkersOptions = 
   const { devices = ['cpu'], workers = devices.length, threads = 0, dtype, tokenizer } = given;
   const limits = { ...DEFAULT_LIMITS, ...given.limits };
   const log = given.log ?? (() => undefined);
-  const share = Math.max(1, Math.floor(availableParallelism() / workers));
+  const share = Math.min(MOST_THREADS, Math.max(1, Math.floor(availableParallelism() / workers)));
   const plan = Array.from({ length: workers }, (_, i) => ({
     directory,
     engine: { device: devices[i % devices.length]!, threads: threads || share, dtype, tokenizer },

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MAX_COUNT } from '../../model/config/config.js';
 import { MODEL_SIZES } from '../../model/config/sizes.js';
 import { recordOf } from '../../util/record-schema.js';
 import { count, text } from './fields.js';
@@ -7,25 +8,25 @@ export const hintOptionsSchema = z.strictObject({
   /** What makes modules of an encoded instruction; `embedding` and `static` read none. */
   generator: z.enum(['cross_attention', 'decoder', 'hypter', 'embedding', 'static']).optional(),
   /** Width of an adapter; 0: none. */
-  adapterSize: count(0).optional(),
+  adapterSize: count(0, MAX_COUNT).optional(),
   /** Whether both matrices of an adapter have a generated bias. */
   adapterBias: z.boolean().optional(),
   /** Keys and values in front of those of an attention; 0: none. */
-  prefixLength: count(0).optional(),
+  prefixLength: count(0, MAX_COUNT).optional(),
   /** Ranks of LoRA by projection; a number: that rank for queries and values, as in the paper. */
   loraRanks: z
     .union(
       [
-        count(0).transform((rank) => ({ q: rank, k: 0, v: rank, o: 0 })),
+        count(0, MAX_COUNT).transform((rank) => ({ q: rank, k: 0, v: rank, o: 0 })),
         z.strictObject({
           /** Rank beside the query projection; 0: none. */
-          q: count(0),
+          q: count(0, MAX_COUNT),
           /** Rank beside the key projection; 0: none. */
-          k: count(0),
+          k: count(0, MAX_COUNT),
           /** Rank beside the value projection; 0: none. */
-          v: count(0),
+          v: count(0, MAX_COUNT),
           /** Rank beside the output projection; 0: none. */
-          o: count(0),
+          o: count(0, MAX_COUNT),
         }),
       ],
       { error: 'must be a rank for queries and values, or {"q": 0, "k": 0, "v": 0, "o": 0} with ranks' },
@@ -42,7 +43,7 @@ export const hintOptionsSchema = z.strictObject({
   /** Whether one product of a generator makes the modules of all slots. */
   perLayerGenerators: z.boolean().optional(),
   /** Slots that the table of component embeddings has rows for; 0: all of the model. */
-  embeddingSlots: count(0).optional(),
+  embeddingSlots: count(0, MAX_COUNT).optional(),
   /** Activation within the layers that make prefixes. */
   prefixActivation: z.enum(['gelu', 'tanh']).optional(),
 });

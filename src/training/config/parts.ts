@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BACKWARD_PLANS, type BackwardPlan } from '../../model/memory/backward-plan.js';
+import { MOST_THREADS } from '../../tensor/threads.js';
 import { parseBytes } from '../../util/bytes.js';
 import { count, share } from './fields.js';
 import { SCHEDULES } from './schedules.js';
@@ -110,6 +111,6 @@ export const devicePart = z.strictObject({
     .regex(/^(cpu|cuda(:\d+)?)$/, { error: 'must be cpu, cuda or cuda:N' })
     .default('cpu'),
   /** Compute threads; 0: every core. */
-  threads: count(0, 4096).default(0),
+  threads: count(0, MOST_THREADS).default(0),
 });
 export type DeviceSettings = z.infer<typeof devicePart>;

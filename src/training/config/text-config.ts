@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { MIN_SEGMENT_TOKENS, TEXT_OBJECTIVES } from '../../data/text/objective.js';
 import { DOCUMENTS_PER_GROUP } from '../../data/text/tokenized-groups.js';
+import { MOST_TOKENIZER_THREADS } from '../../data/tokenizing/job.js';
 import { count } from './fields.js';
 
 const path = () => z.string().min(1);
@@ -30,7 +31,7 @@ export const textSchema = z.strictObject({
   /** Segments that are shuffled together. */
   shuffleBuffer: count(1).default(4096),
   /** Worker threads that tokenise; by the number of cores unless given. */
-  threads: count(0).optional(),
+  threads: count(0, MOST_TOKENIZER_THREADS).optional(),
 });
 
 /** Settings of text, defaults filled in. */

@@ -6,6 +6,7 @@ import { corpusFingerprint, TEXT_FORMS, type TextFile } from '../../data/text/fi
 import { TEXT_OBJECTIVES } from '../../data/text/objective.js';
 import type { SegmentSettings } from '../../data/text/segments.js';
 import { TextReader, type TextReaderOptions, type TokenizedGroup } from '../../data/text/tokenized-groups.js';
+import { MOST_TOKENIZER_THREADS } from '../../data/tokenizing/job.js';
 import { Tokenizer } from '../../formats/tokenizer/tokenizer.js';
 import { HintError, throwIfAborted } from '../../util/errors.js';
 import { abortable } from '../../util/abortable.js';
@@ -58,7 +59,7 @@ const OPEN = optionsOf<TextSourceOptions>(
     column: name,
     documentsPerGroup: integer(1, 2 ** 31 - 1),
     shuffleBuffer: integer(1, 2 ** 31 - 1),
-    threads: optional(integer(0, 4096)),
+    threads: optional(integer(0, MOST_TOKENIZER_THREADS)),
     notices: NOTICES,
   },
   'an object such as { files, tokenizer, settings, column, documentsPerGroup, shuffleBuffer }',

@@ -54,7 +54,7 @@ export interface BarValue {
   readonly high?: number;
 }
 
-/** Groups of bars side by side, one bar per series; undefined leaves a gap. The axis starts at 0. */
+/** Groups of bars side by side, one bar per series; undefined leaves a gap, 0 has a bar as thin as a line. The axis starts at 0. */
 export interface BarChart extends ChartText {
   readonly groups: readonly string[];
   readonly series: readonly BarSeries[];
@@ -69,6 +69,9 @@ export interface BarSeries {
   /** The name of a series whose colour this one shares. */
   readonly like?: string;
 }
+
+// What is 0 is seen, and not taken for what is missing.
+const THINNEST_BAR = 2;
 
 const range = (item: { low?: number; high?: number }, value: number): number[] => [
   value,
@@ -104,7 +107,7 @@ export function lineChart(chart: LineChart): string {
   ]);
 }
 
-function lineOf({ points, gaps = [], markers = true }: LineSeries, look: Look, x: Scale, y: Scale): string {
+function lineOf({ points, gaps = [] }: LineSeries, look: Look, x: Scale, y: Scale): string {
   const sorted = [...points].sort((a, b) => a.x - b.x);
   const at = sorted.map((point) => [round(x.pixel(point.x)), round(y.pixel(point.y))] as const);
   const isApart = (i: number): boolean =>
@@ -118,7 +121,7 @@ function lineOf({ points, gaps = [], markers = true }: LineSeries, look: Look, x
   return [
     strokeLine(path, look),
     ...bars,
-    ...(markers ? at.map(([px, py]) => markerAt(px, py, look)) : []),
+    ...(look.hasMarkers ? at.map(([px, py]) => markerAt(px, py, look)) : []),
   ].join('\n');
 }
 
@@ -182,8 +185,8 @@ export function barChart(chart: BarChart): string {
       const bar = values[group];
       if (!bar) return [];
       const left = middle + (i - series.length / 2) * width;
-      const top = y.pixel(bar.value);
-      const rect = `<rect x="${round(left + 1)}" y="${round(Math.min(top, zero))}" width="${round(width - 2)}" height="${round(Math.abs(zero - top))}" ${barPaint(styles[i] as Look)}/>`;
+      const height = Math.max(THINNEST_BAR, Math.abs(zero - y.pixel(bar.value)));
+      const rect = `<rect x="${round(left + 1)}" y="${round(bar.value < 0 ? zero : zero - height)}" width="${round(width - 2)}" height="${round(height)}" ${barPaint(styles[i] as Look)}/>`;
       if (bar.low === undefined && bar.high === undefined) return [rect];
       return [
         rect,

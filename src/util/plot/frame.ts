@@ -18,6 +18,8 @@ export interface Look {
   readonly name: string;
   readonly color: string;
   readonly marker: number;
+  /** Whether its points have their marker. */
+  readonly hasMarkers: boolean;
   readonly dashed: boolean;
 }
 
@@ -43,13 +45,24 @@ const LONGEST_TEXT = 500;
 
 /** Colours and markers of the series with these names; series of the same `like` share both and differ by dashes. */
 export function looks(
-  series: readonly { readonly name: string; readonly dashed?: boolean; readonly like?: string }[],
+  series: readonly {
+    readonly name: string;
+    readonly dashed?: boolean;
+    readonly like?: string;
+    readonly markers?: boolean;
+  }[],
 ): Look[] {
   const known = new Map<string, number>();
-  return series.map(({ name, dashed = false, like = name }) => {
+  return series.map(({ name, dashed = false, like = name, markers = true }) => {
     const index = known.get(like) ?? known.size;
     known.set(like, index);
-    return { name, color: COLORS[index % COLORS.length] as string, marker: index, dashed };
+    return {
+      name,
+      color: COLORS[index % COLORS.length] as string,
+      marker: index,
+      hasMarkers: markers,
+      dashed,
+    };
   });
 }
 
@@ -201,7 +214,7 @@ export function legendRow(entries: readonly Look[], middle: number, y: number, b
       const swatch = bars
         ? `<rect x="${round(at + 8)}" y="${round(y - 6)}" width="14" height="12" ${barPaint(look)}/>`
         : strokeLine(`M${round(at)} ${round(y)}h${SWATCH - 6}`, look) +
-          markerAt(at + (SWATCH - 6) / 2, y, look);
+          (look.hasMarkers ? markerAt(at + (SWATCH - 6) / 2, y, look) : '');
       return swatch + textAt(at + SWATCH, y + 4, look.name, { anchor: 'start' });
     })
     .join('\n');

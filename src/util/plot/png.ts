@@ -1,7 +1,9 @@
+import { rm } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { HintError } from '../errors.js';
 import { writeFileAtomic } from '../atomic-file.js';
 import { packageRoot } from '../package-root.js';
+import { ioError } from '../write-error.js';
 import { FONT } from './frame.js';
 
 /**
@@ -41,6 +43,25 @@ export async function svgToPng(svg: string, scale = 2): Promise<Buffer> {
 export async function writeChart(path: string, svg: string): Promise<void> {
   checkChartPath(path);
   await writeFileAtomic(path, extname(path).toLowerCase() === '.png' ? await svgToPng(svg) : svg);
+}
+
+/**
+ * Writes a chart to each of these paths. Without a chart, those of an earlier call are removed, which would be taken for ones of this.
+ *
+ * @returns what was written
+ * @throws HintError as {@link writeChart}
+ */
+export async function replaceCharts(
+  paths: readonly string[],
+  svg: string | undefined,
+): Promise<readonly string[]> {
+  for (const path of paths)
+    if (svg !== undefined) await writeChart(path, svg);
+    else
+      await rm(path, { force: true }).catch((cause: unknown) => {
+        throw ioError('delete', path, cause);
+      });
+  return svg === undefined ? [] : paths;
 }
 
 /**

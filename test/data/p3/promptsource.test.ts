@@ -266,7 +266,9 @@ describe('what cannot be rendered', () => {
   it('names the file that is no YAML, the entry that is no template, and the line that is no row', async () => {
     const file = join(folder, 'bad.yaml');
     await writeFile(file, 'templates:\n  - [unclosed\n');
-    await expect(render({ templates: file })).rejects.toThrow(/bad\.yaml is no YAML: /);
+    await expect(render({ templates: file })).rejects.toThrow(
+      /bad\.yaml is no YAML \(.*[^:]\); fetch the file again\.$/,
+    );
     await writeFile(file, 'dataset: x\ntemplates:\n  a:\n    name: n\n');
     await expect(render({ templates: file })).rejects.toThrow(/field templates\.a\.jinja/);
     await writeFile(file, '{"text": "a"}\n[1]\n');

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -166,6 +166,14 @@ describe('hint prepare p3 of the cached form', () => {
     expect(known.get('trec_what_kind')).toMatchObject({ originalTask: false, instructions: [] });
   });
 
+  it('refuses a folder of which the templates are deeper, before anything is made', async () => {
+    await expect(prepareP3({ source, folder: target, templates: root })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringMatching(/has no templates of .*promptsource\/templates/) as string,
+    });
+    await expect(stat(target)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
   it("says what there is beside the paper's numbers, what is missing, and what a form is needed for", async () => {
     const { counts, notes } = await prepareP3({ source, folder: target, templates });
     expect(
@@ -254,6 +262,33 @@ describe('hint prepare p3 of the cached form', () => {
     await expect(prepareP3({ source: templates, folder: target })).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
       message: expect.stringContaining('give --templates'),
+    });
+  });
+});
+
+describe('links to folders', () => {
+  it('are followed in records and templates, and what two names lead to is read once', async () => {
+    const linked = await mkdtemp(join(root, 'linked-'));
+    await mkdir(join(linked, 'templates'));
+    for (const task of ['super_glue_rte_does_it_follow', 'super_glue_rte_does_it_follow_score_eval'])
+      await symlink(join(source, task), join(linked, task));
+    await symlink(source, join(linked, 'whole'));
+    await symlink('..', join(linked, 'templates/around'));
+    await symlink(join(templates, 'super_glue'), join(linked, 'templates/super_glue'));
+    const given = { source: linked, templates: join(linked, 'templates'), folder: target };
+    expect(await prepareP3(given)).toMatchObject({ made: 5, kept: 0 });
+    expect(await rowsOf('eval', 'super_glue_rte')).toHaveLength(2);
+    const known = await readP3Templates(target);
+    expect(known.get('super_glue_rte_does_it_follow')).toMatchObject({ originalTask: true });
+  });
+
+  it('that lead nowhere are told where a file is to be read', async () => {
+    const broken = await mkdtemp(join(root, 'broken-'));
+    await mkdir(join(broken, 'trec_what_kind'));
+    await symlink('nowhere', join(broken, 'trec_what_kind/train.tfrecord-00000-of-00001'));
+    await expect(prepareP3({ source: broken, folder: target })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('train.tfrecord-00000-of-00001 does not exist') as string,
     });
   });
 });

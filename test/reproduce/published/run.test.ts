@@ -13,7 +13,7 @@ import {
   type PublishedResult,
   type PublishedSettings,
 } from '../../../src/reproduce/published/index.js';
-import { loadData } from '../../../src/reproduce/published/load-data.js';
+import { exampleIds, loadData } from '../../../src/reproduce/published/load-data.js';
 import { HintError } from '../../../src/util/errors.js';
 import { startHub, type HubBehaviour, type TestHub } from '../../formats/hub/hub-server.js';
 import { GREEDY_MODEL, removeAll, TOKENIZER } from '../../inference/models.js';
@@ -214,9 +214,6 @@ describe('a published Tk-Instruct', () => {
       output(),
     );
     expect(await readFile(markdown, 'utf8')).toContain('3 of 4 predictions (75.0 %) are the published text');
-
-    await writeFile(file, line('task9-1', 'y'));
-    expect(await refused(run(settings))).toMatch(/^INVALID_DATA: None of the 1 published predictions/);
   });
 });
 
@@ -238,6 +235,50 @@ describe('before anything is downloaded', () => {
     );
     expect(await refused(run(settingsFor(output(), { device: 'cuda:99' })))).toMatch(/cuda/i);
     expect(hub?.requests).toEqual([]);
+  });
+
+  it('predictions on other data are refused, and on instances that the limit leaves out', async () => {
+    await start({ files: await filesOf(model) });
+    const predictions = join(folder, 'predictions.jsonl');
+    const refusedOf = async (
+      id: string,
+      published: typeof t0,
+      more: Partial<PublishedSettings>,
+    ): Promise<string> => {
+      await writeFile(predictions, `${JSON.stringify({ id, prediction: 'x' })}\n`);
+      return refused(run(settingsFor(output(), { predictions, ...more }), {}, published));
+    };
+    const { Instances } = await testTask();
+    expect(await refusedOf('task9-1', tkInstruct, {})).toMatch(
+      /^INVALID_DATA: None of the 1 published predictions .* "task9-1", the first instance is "task2012-/,
+    );
+    expect(await refusedOf(Instances[1]!.id, tkInstruct, { limit: 1 })).toMatch(/^INVALID_DATA: None of/);
+    const p3 = { data: join(FIXTURES, 'p3'), limit: 2 };
+    expect(await refusedOf('task9-1', t0, p3)).toMatch(/the first instance is "super_glue_rte_/);
+    expect(hub?.requests).toEqual([]);
+  });
+
+  it('a task that is listed and not there is told', async () => {
+    await start({ files: await filesOf(model) });
+    const data = join(folder, 'sni');
+    await mkdir(join(data, 'splits/default'), { recursive: true });
+    await writeFile(join(data, 'splits/default/test_tasks.txt'), 'task1_gone\n');
+    expect(await refused(run(settingsFor(output(), { data })))).toMatch(/^NOT_FOUND: No file .*task1_gone/);
+    expect(hub?.requests).toEqual([]);
+  });
+
+  it('the ids of the examples are known as they are evaluated', async () => {
+    const tokenizer = await Tokenizer.load(TOKENIZER);
+    for (const [published, directory] of [
+      [tkInstruct, join(FIXTURES, 'sni')],
+      [t0, join(FIXTURES, 'p3')],
+    ] as const) {
+      const given = { directory, tokenizer, limit: 2, cacheDirectory: join(folder, 'tokens') };
+      const { examples } = await loadData(published, given);
+      const ids: string[] = [];
+      for await (const id of exampleIds(published, given)) ids.push(id);
+      expect(ids).toEqual(examples.map(({ id }) => id));
+    }
   });
 
   it('a download that the disk has no room for is refused', async () => {
@@ -314,8 +355,17 @@ describe('a published T0', () => {
       expect(files.map((file) => file.replace(/.*\./, ''))).toEqual(['json', 'md', 'svg', 'png']);
       expect(await readFile(files[2] as string, 'utf8')).toMatch(/>printed<[^]*>RTE<[^]*>mean</);
       await checkPublishedReport(t0, output());
-      // Goes on from choices and log probabilities that were kept.
-      expect((await run(settings, {}, t0)).predictions).toEqual(result.predictions);
+      // Goes on from choices and log probabilities that were kept, and makes anew what is none of an example.
+      const file = join(result.folder, 'predictions.jsonl');
+      const [first = '', second = '', ...rest] = (await readFile(file, 'utf8')).split('\n');
+      const strange = first.replace(/"prediction":"[^"]*"/, '"prediction":"Perhaps"');
+      await writeFile(
+        file,
+        [strange, second.replace(/"scores":\[[^\]]*\]/, '"scores":[1]'), ...rest].join('\n'),
+      );
+      const events: PublishedEvent[] = [];
+      expect((await run(settings, { events }, t0)).predictions).toEqual(result.predictions);
+      expect(events.find(({ kind }) => kind === 'start')).toMatchObject({ kept: 4 });
     },
   );
 });

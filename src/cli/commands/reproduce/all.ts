@@ -19,7 +19,7 @@ import { drawCostCurve } from '../../support/cost-curve-chart.js';
 import { checkLatencyFiles } from '../../support/latency-files.js';
 import { measuredFigure4 } from './figure4.js';
 import type { ReproduceOptions } from './settings.js';
-import { prepareTable, runTable } from './table.js';
+import { checkTable, makeWorld, runTable } from './table.js';
 
 const COST_CURVE = 'figure3-right';
 const CHART_ENDINGS = ['svg', 'png'] as const;
@@ -36,13 +36,13 @@ export async function reproduceAll(options: ReproduceOptions, signal: AbortSigna
   await checkFiles(options.output);
   const tables = GRIDS.map((grid) => ({ grid, own: optionsFor(grid, options) }));
   const left = tables.filter(({ own }) => own === undefined).map(({ grid }) => grid);
-  const planned: { grid: Grid; settings: ReproduceSettings }[] = [];
+  const planned: { grid: Grid; own: ReproduceOptions; settings: ReproduceSettings }[] = [];
   for (const { grid, own } of tables)
-    if (own) {
-      const settings = await prepareTable(grid, own, {});
-      await planCells(grid, settings);
-      planned.push({ grid, settings });
-    }
+    if (own) planned.push({ grid, own, settings: await checkTable(grid, own, {}) });
+  for (const { grid, own, settings } of planned) {
+    await makeWorld(grid, own, {});
+    await planCells(grid, settings);
+  }
   if (planned.length === 0)
     throw new HintError(
       'INVALID_ARGUMENT',

@@ -28,17 +28,21 @@ const DOCUMENTS = 20_000;
 const STEPS = 300;
 const PRETRAINING_STEPS = 300;
 
-/** Writes the demo's tasks, or its prompts, and its text below a folder, unless they are there. @throws HintError IO */
-export async function demoWorld(folder: string, dataset: Grid['dataset']): Promise<DemoWorld> {
-  const isP3 = dataset === 'p3';
-  const [data, text] = [join(folder, isP3 ? 'prompts' : 'data'), join(folder, 'text.jsonl')];
+/** Writes the tasks, or the prompts, and the text of {@link demoWorld}, unless they are there. @throws HintError IO */
+export async function writeDemoWorld(folder: string, dataset: Grid['dataset']): Promise<void> {
+  const { data, text } = placesIn(folder, dataset);
   if (!existsSync(data))
-    await (isP3 ? writeDemoP3(data, DEMO_SEED) : writeDemoDataset(data, { seed: DEMO_SEED }));
-  if (!existsSync(text)) {
-    const pairs = generatePretrainingPairs({ seed: DEMO_SEED, documents: DOCUMENTS });
-    const lines = Array.from(pairs, ({ input, target }) => JSON.stringify({ text: `${input} ${target}` }));
-    await writeFileAtomic(text, `${lines.join('\n')}\n`);
-  }
+    await (dataset === 'p3' ? writeDemoP3(data, DEMO_SEED) : writeDemoDataset(data, { seed: DEMO_SEED }));
+  if (existsSync(text)) return;
+  const pairs = generatePretrainingPairs({ seed: DEMO_SEED, documents: DOCUMENTS });
+  const lines = Array.from(pairs, ({ input, target }) => JSON.stringify({ text: `${input} ${target}` }));
+  await writeFileAtomic(text, `${lines.join('\n')}\n`);
+}
+
+/** The demo's world as {@link writeDemoWorld} writes it below a folder. */
+export function demoWorld(folder: string, dataset: Grid['dataset']): DemoWorld {
+  const isP3 = dataset === 'p3';
+  const { data, text } = placesIn(folder, dataset);
   const init = join(packageRoot(), 'models', 'demo-t5');
   const shared = { batchSize: 64, tokenBudget: 16_384, learningRate: 0.01, schedule: 'linear', firstStep: 0 };
   return {
@@ -55,4 +59,8 @@ export async function demoWorld(folder: string, dataset: Grid['dataset']): Promi
     instances: 10,
     maxTokens: 12,
   };
+}
+
+function placesIn(folder: string, dataset: Grid['dataset']): { data: string; text: string } {
+  return { data: join(folder, dataset === 'p3' ? 'prompts' : 'data'), text: join(folder, 'text.jsonl') };
 }

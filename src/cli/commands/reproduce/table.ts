@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { HintError } from '../../../util/errors.js';
 import {
+  checkPlan,
   checkReport,
   findGrid,
   provenance,
@@ -18,10 +19,11 @@ import {
 import { findSystem } from '../../../systems/index.js';
 import { doneOnce, foundOnce } from '../../../distributed/agreement.js';
 import { requireSharedFolder } from '../../../distributed/shared-folder.js';
+import { Device } from '../../../tensor/device.js';
 import { EXIT, note, print, printJson, table } from '../../support/context.js';
 import { Progress } from '../../support/progress.js';
 import { reporter } from '../../support/run-settings.js';
-import { demoWorld } from './demo-world.js';
+import { demoWorld, writeDemoWorld } from './demo-world.js';
 import { readSettings, type ReproduceOptions } from './settings.js';
 
 /** `hint reproduce` of a grid of training runs. @returns the exit code */
@@ -33,7 +35,9 @@ export async function reproduceGrid(
   refuseOptions(name, options);
   const grid = selectCells(findGrid(name), { rows: options.row, columns: options.column });
   refuseDecoders(grid, options);
-  const settings = await prepareTable(grid, options, context);
+  const settings = await checkTable(grid, options, context);
+  if (context.ranks) await requireSharedFolder(context.ranks, options.output);
+  await makeWorld(grid, options, context);
   const { result, report, files } = await runTable(grid, settings, options.json, context);
   if (options.json) printJson({ ...report, files });
   else printTable(report, files);
@@ -45,20 +49,38 @@ export async function reproduceGrid(
 }
 
 /**
- * Checks where a table is written, and reads its settings; the demo's world is made for it where it is asked for.
+ * Reads the settings of a table, and checks them and where it is written. Nothing is written.
  *
- * @throws HintError as checkReport and readSettings
+ * @throws HintError as checkReport, readSettings and Device; with `--demo` as checkPlan, as its world is written before cells are planned
  */
-export async function prepareTable(
+export async function checkTable(
   grid: Grid,
   options: ReproduceOptions,
   { ranks }: Pick<RunGridOptions, 'ranks'>,
 ): Promise<ReproduceSettings> {
   await checkReport(grid, options.output);
-  if (ranks) await requireSharedFolder(ranks, options.output);
-  const folder = join(options.output, 'demo');
-  if (options.demo) await doneOnce(ranks, () => demoWorld(folder, grid.dataset), 'have the demo written');
-  return readSettings(options, options.demo ? await demoWorld(folder, grid.dataset) : undefined);
+  const { demo } = options;
+  const world = demo ? demoWorld(demoFolder(options), grid.dataset) : undefined;
+  const settings = await readSettings(options, world);
+  // A rank has a device of its own, which it is given when it trains.
+  if (!ranks && settings.device !== undefined) new Device({ device: settings.device }).close();
+  if (!demo) return settings;
+  await checkPlan(grid, settings, { data: options.data === undefined, text: options.text === undefined });
+  return settings;
+}
+
+/** Makes the demo's world where it is asked for. @throws HintError IO */
+export async function makeWorld(
+  { dataset }: Grid,
+  options: ReproduceOptions,
+  { ranks }: Pick<RunGridOptions, 'ranks'>,
+): Promise<void> {
+  if (!options.demo) return;
+  await doneOnce(ranks, () => writeDemoWorld(demoFolder(options), dataset), 'have the demo written');
+}
+
+function demoFolder({ output }: ReproduceOptions): string {
+  return join(output, 'demo');
 }
 
 /** A table as far as it is, and the files that were written of it. */

@@ -87,7 +87,7 @@ export async function readPromptTemplates(file: string): Promise<PromptTemplates
     const [issue] = faults;
     throw new HintError(
       'INVALID_DATA',
-      `${file} is no file of promptsource templates: field ${issue.path.join('.') || '(the whole)'} ${issue.message}.`,
+      `${file} is no file of promptsource templates: field ${issue.path.join('.') || '(the whole)'} ${issue.message}; give a templates.yaml of promptsource.`,
     );
   }
   const { dataset, subset } = data;
@@ -141,8 +141,10 @@ async function parseYaml(text: string, file: string): Promise<unknown> {
     });
   } catch (cause) {
     if (cause instanceof HintError) throw cause;
-    const reason = cause instanceof RangeError ? 'it is nested too deeply' : (cause as Error).message;
-    throw new HintError('INVALID_DATA', `${file} is no YAML: ${reason.split('\n')[0]}`, { cause });
+    const [first = ''] = (cause as Error).message.split('\n');
+    // The reader's first line ends in a colon, behind which it shows the place.
+    const reason = cause instanceof RangeError ? 'it is nested too deeply' : first.replace(/:$/, '');
+    throw new HintError('INVALID_DATA', `${file} is no YAML (${reason}); fetch the file again.`, { cause });
   }
 }
 
