@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { EmulatedProject, emulationLacks, withArm64Programs, X64_PROCESSORS } from './package/emulated.mjs';
 import { startRegistry } from './package/registry.mjs';
 import { nodeOf, System } from './package/system.mjs';
 import { fail } from './package/run.mjs';
@@ -40,6 +41,7 @@ try {
     for (const version of isQuick ? ['22'] : ['20', '22', '24'])
       inEmptyProject(new System(folder, suite), version);
   onOlderGlibc(new System(folder, 'bullseye'));
+  onOtherProcessors();
   withoutPlatformPackage(process.argv.includes('--build'));
 } finally {
   registry.stop();
@@ -75,6 +77,25 @@ function inEmptyProject(system, version) {
   check(`${at}: hint inspect`, project.run('npx', ['hint', 'inspect', 'run']));
   check(`${at}: hint plot`, project.run('npx', ['hint', 'plot', 'run', '--output', 'curves.png']));
   if (version === '22') check(`${at}: TypeScript, NodeNext, strict`, project.run('npx', ['tsc', '-p', '.']));
+}
+
+/** The same answer, whatever instructions a processor has. */
+function onOtherProcessors() {
+  const lacks = emulationLacks();
+  if (lacks !== undefined) return console.log(`skipped other processors: ${lacks}`);
+  const places = { checks, root, registry };
+  const project = new EmulatedProject(folder, 'linux-x64', places);
+  if (!check('x86-64 without a system: npm install', project.installed)) return;
+  const here = project.generate();
+  if (!check('x86-64, this processor: import, compile and generate', here)) return;
+  const says = { status: 0, says: { test: (said) => said.includes(here.stdout.trim()) } };
+  for (const processor of X64_PROCESSORS)
+    check(`x86-64, ${processor} by QEMU: the same answer`, project.generate(processor), says);
+  if (!tarballs.some((file) => file.startsWith('hint-engine-linux-arm64-')))
+    return console.log('skipped arm64: run "npm run package -- linux-arm64" for its package');
+  const arm64 = new EmulatedProject(folder, 'linux-arm64', places);
+  if (!check('arm64: npm install', arm64.installed)) return;
+  withArm64Programs(() => check('arm64 by QEMU: the same answer', arm64.generate(), says));
 }
 
 /** A system that is too old is told so. */

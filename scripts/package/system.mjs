@@ -5,14 +5,16 @@ import { join } from 'node:path';
 import { fail, run } from './run.mjs';
 
 /** Folder of a Node.js of a version, which npm's package of its binary brings. */
-export function nodeOf(folder, version) {
-  const home = join(folder, 'nodes', version);
-  const name = `node-${process.platform}-${process.arch}`;
+export function nodeOf(folder, version, platform = `${process.platform}-${process.arch}`) {
+  const [os, cpu] = platform.split('-');
+  const home = join(folder, 'nodes', `${version}-${platform}`);
+  const name = `node-${platform}`;
   const found = join(home, 'node_modules', name);
   if (existsSync(join(found, 'bin/node'))) return found;
   mkdirSync(home, { recursive: true });
   writeFileSync(join(home, 'package.json'), '{"private": true}\n');
-  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts', `${name}@${version}`], {
+  const quiet = ['--no-save', '--no-audit', '--no-fund', '--ignore-scripts'];
+  run('npm', ['install', ...quiet, '--force', `--os=${os}`, `--cpu=${cpu}`, `${name}@${version}`], {
     cwd: home,
   });
   return found;
