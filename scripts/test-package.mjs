@@ -1,4 +1,4 @@
-// Installs the tarballs of packages/ as a user would: from a registry of this machine, into an empty project, on Debian without build
+// Installs the tarballs of packages/ as a user would: from a registry of this machine, into an empty project, on Debian and Ubuntu without build
 // tools. Needs root (debootstrap, chroot) and `npm run package` before it.
 //   npm run test:package [-- --quick] [--build]
 //     --quick: one system with one Node.js
@@ -40,6 +40,7 @@ try {
   for (const suite of isQuick ? ['bookworm'] : ['bookworm', 'trixie'])
     for (const version of isQuick ? ['22'] : ['20', '22', '24'])
       inEmptyProject(new System(folder, suite), version);
+  for (const suite of isQuick ? [] : ['jammy', 'noble']) inEmptyProject(new System(folder, suite), '24');
   onOlderGlibc(new System(folder, 'bullseye'));
   onOtherProcessors();
   withoutPlatformPackage(process.argv.includes('--build'));

@@ -1,4 +1,4 @@
-// Debian systems without build tools, and empty projects in them.
+// Debian and Ubuntu systems without build tools, and empty projects in them.
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +20,14 @@ export function nodeOf(folder, version, platform = `${process.platform}-${proces
   return found;
 }
 
-/** A system of debootstrap's smallest kind, kept between calls. */
+/** Releases of Ubuntu, which debootstrap makes by the script of the first. Debian has no keys to check them by. */
+const UBUNTU = ['jammy', 'noble'];
+const ubuntuWords = (suite, target) => [
+  ...['--variant=minbase', '--no-check-gpg', suite, target, 'http://archive.ubuntu.com/ubuntu'],
+  `/usr/share/debootstrap/scripts/${UBUNTU[0]}`,
+];
+
+/** A system of debootstrap's smallest kind, Debian or Ubuntu, kept between calls. */
 export class System {
   constructor(folder, suite) {
     this.suite = suite;
@@ -29,7 +36,8 @@ export class System {
     mkdirSync(join(folder, 'systems'), { recursive: true });
     if (spawnSync('debootstrap', ['--version']).error)
       fail('debootstrap is missing; run "apt-get install debootstrap".');
-    run('debootstrap', ['--variant=minbase', suite, this.root]);
+    const ofDebian = ['--variant=minbase', suite, this.root];
+    run('debootstrap', UBUNTU.includes(suite) ? ubuntuWords(suite, this.root) : ofDebian);
   }
 
   /** A new project in it that has a run with its model, and the scripts of `checks`, with a Node.js and this machine's npm. */

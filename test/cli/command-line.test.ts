@@ -142,6 +142,21 @@ describe('the command line', () => {
     expect(JSON.parse(stdout)).toMatchObject({ kind: 'model', missingTensors: [] });
   });
 
+  it('describes an adapter of PEFT by what it changes', async () => {
+    const adapter = resolve('test/fixtures/adapters/tiny/first');
+    const { stdout } = await hint('inspect', adapter, '--json');
+    const report = JSON.parse(stdout) as { kind: string; ranks: number[]; modules: { name: string }[] };
+    expect(report).toMatchObject({
+      kind: 'adapter',
+      file: 'adapter_model.safetensors',
+      ranks: [2],
+      scales: [4],
+    });
+    expect(report.modules.every(({ name }) => /^decoder\..*\.[qv]$/.test(name))).toBe(true);
+    const { stdout: text } = await hint('inspect', adapter);
+    expect(text).toMatch(/^adapter first\n/);
+  });
+
   it('reports what this machine has', async () => {
     const { stdout, code } = await hint('doctor', '--json');
     expect(code).toBe(0);

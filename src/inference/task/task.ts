@@ -344,8 +344,9 @@ export class Task {
    * @param examples inputs as for {@link generate}, outputs as the model is to write them
    * @returns another task, used, saved and disposed as any
    * @throws HintError NOT_SUPPORTED where the model makes no modules of an instruction; INVALID_ARGUMENT (options, too long an
-   *   example), INVALID_DATA (no examples, an empty one), INVALID_TOKEN, NOT_FOUND (texts without a tokenizer), NUMERIC when the
-   *   loss is no finite number, OUT_OF_MEMORY, ABORTED
+   *   example), INVALID_DATA (no examples, one without an input or without any token to write; the empty text is an output: nothing
+   *   is to be answered), INVALID_TOKEN, NOT_FOUND (texts without a tokenizer), NUMERIC when the loss is no finite number,
+   *   OUT_OF_MEMORY, ABORTED
    */
   async train(examples: readonly TaskExample[], options: TaskTrainOptions = {}): Promise<Task> {
     const list = checked(TASK_EXAMPLES, examples, 'examples');

@@ -6,6 +6,7 @@ import { summaryOf } from '../../../model/checkpoint/stored-config.js';
 import { unappliedGeneration } from '../../../model/config/generation-file.js';
 import { examineModel } from '../../../model/families/open-model.js';
 import { findT5x, openWeights } from '../../../formats/checkpoint/open-weights.js';
+import { isPeftAdapter, readPeftAdapter } from '../../../formats/peft/adapter.js';
 import type { TensorInfo } from '../../../formats/weights/dtypes.js';
 import { INSTRUCTION, INSTRUCTION_KEYS } from '../../../inference/contract/task-metadata.js';
 import { RunDirectory } from '../../../training/run/run-directory.js';
@@ -20,17 +21,23 @@ interface InspectOptions extends Int8Options {
   readonly int8: boolean;
 }
 
-type Report = { kind: 'model' | 'task' | 'weights' | 'run'; path: string } & Record<string, unknown>;
+type Report = { kind: 'model' | 'task' | 'adapter' | 'weights' | 'run'; path: string } & Record<
+  string,
+  unknown
+>;
 
-/** `hint inspect PATH`: what a model directory, a compiled task or a training run is. */
+/** `hint inspect PATH`: what a model directory, a compiled task, an adapter of PEFT or a training run is. */
 export function addInspectCommand(program: Command): void {
   program
     .command('inspect')
-    .summary('describe a model directory, a compiled task or a training run')
+    .summary('describe a model directory, a compiled task, an adapter of PEFT or a training run')
     .description(
       'Reads headers and small files only: the answer comes at once, however large the model. With --int8 it computes.',
     )
-    .argument('<path>', 'a model directory, a .safetensors task, or a run directory')
+    .argument(
+      '<path>',
+      'a model directory, a .safetensors task, a folder of a PEFT adapter, or a run directory',
+    )
     .option('--int8', 'how far 8 bits move a model from f32, product by product', false)
     .option(
       '--text <file>',
@@ -70,14 +77,15 @@ async function inspect(path: string): Promise<Report> {
   if (!(await exists(path)))
     throw new HintError(
       'NOT_FOUND',
-      `${path} does not exist; give a model directory, a task file or a run directory.`,
+      `${path} does not exist; give a model directory, a task file, a folder of a PEFT adapter or a run directory.`,
     );
   if (!(await stat(path)).isDirectory()) return inspectTask(path);
   if (await exists(join(path, 'metrics.jsonl'))) return inspectRun(path);
   if ((await exists(join(path, 'config.json'))) || (await findT5x(path))) return inspectModel(path);
+  if (await isPeftAdapter(path)) return inspectAdapter(path);
   throw new HintError(
     'INVALID_FILE',
-    `${path} holds neither config.json nor a checkpoint of T5X (a model), nor metrics.jsonl (a run).`,
+    `${path} holds neither config.json nor a checkpoint of T5X (a model), nor metrics.jsonl (a run), nor adapter_config.json (an adapter of PEFT); give a folder that does.`,
   );
 }
 
@@ -121,6 +129,25 @@ function partsOf(tensors: Iterable<TensorInfo>): Record<string, number> {
     if (part) parts[part] = (parts[part] ?? 0) + byteLength;
   }
   return parts;
+}
+
+async function inspectAdapter(path: string): Promise<Report> {
+  const { path: file, changes } = await readPeftAdapter(path);
+  const parameters = changes.reduce((sum, { rank, inputs, outputs }) => sum + rank * (inputs + outputs), 0);
+  return {
+    kind: 'adapter',
+    path,
+    file: basename(file),
+    parameters,
+    ranks: [...new Set(changes.map(({ rank }) => rank))],
+    scales: [...new Set(changes.map(({ scale }) => scale))],
+    modules: changes.map(({ module, rank, scale, inputs, outputs }) => ({
+      name: module,
+      shape: [outputs, inputs],
+      rank,
+      scale,
+    })),
+  };
 }
 
 async function inspectRun(path: string): Promise<Report> {
