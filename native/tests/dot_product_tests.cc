@@ -96,9 +96,9 @@ TEST("a packed product has the values of its factors at every edge of tiles, pan
 }
 
 TEST("a row's packed product is the same to the bit alone, beside others, and on any number of threads") {
-  for (const DType dtype : {DType::bf16, DType::i8}) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
     if (!hasProducts(dtype)) continue;
-    const Shape shape{300, 150, 200};
+    const Shape shape{300, 1150, 200};
     const Packed packed(shape.k, shape.n, dtype);
     const std::vector<float> x = values(shape.m * shape.k, 1);
     std::vector<float> together(static_cast<size_t>(shape.m * shape.n)), alone(static_cast<size_t>(shape.n));
@@ -115,29 +115,41 @@ TEST("a row's packed product is the same to the bit alone, beside others, and on
   setThreadCount(availableCores());
 }
 
-TEST("bf16 factors that lie either way are multiplied, also along more values than are arranged at a time") {
-  if (!multipliesBf16()) return;
+TEST("factors that lie either way are multiplied, also along more values than are arranged at a time") {
   for (const Shape& shape : {Shape{1, 1, 1}, {33, 31, 65}, {70, 2100, 40}, {100, 4200, 33}, {5, 40, 4200}})
-    for (const bool turnsA : {false, true})
-      for (const bool turnsB : {false, true})
-        for (const float beta : {0.0f, 1.0f}) {
-          const std::vector<float> a = values(shape.m * shape.k, 1), b = values(shape.k * shape.n, 2),
-                                   before = values(shape.m * shape.n, 3);
-          const std::vector<uint16_t> left = halvesOf(a), right = halvesOf(b);
-          std::vector<float> c = before;
-          if (beta == 0.0f) std::fill(c.begin(), c.end(), NAN);
-          gemm(turnsA, turnsB, shape.m, shape.n, shape.k, 0.5f, Factor(left.data()), turnsA ? shape.m : shape.k,
-               Factor(right.data()), turnsB ? shape.k : shape.n, beta, c.data(), shape.n);
-          for (const float value : c) CHECK(std::isfinite(value));
-          somewhere(shape, [&](int64_t row, int64_t column) {
-            double sum = 0.0;
-            for (int64_t i = 0; i < shape.k; ++i)
-              sum += static_cast<double>(a[static_cast<size_t>(turnsA ? i * shape.m + row : row * shape.k + i)]) *
-                     b[static_cast<size_t>(turnsB ? column * shape.k + i : i * shape.n + column)];
-            const auto at = static_cast<size_t>(row * shape.n + column);
-            CHECK(std::fabs(c[at] - (0.5 * sum + beta * before[at])) < 1e-3);
-          });
-        }
+    for (int ways = 0; ways < 16; ++ways) {
+      const bool turnsA = ways & 1, turnsB = ways & 2, isHalf = ways & 4;
+      if (isHalf && !multipliesBf16()) continue;
+      const float beta = ways & 8 ? 1.0f : 0.0f;
+      const std::vector<float> a = values(shape.m * shape.k, 1), b = values(shape.k * shape.n, 2),
+                               before = values(shape.m * shape.n, 3);
+      const std::vector<uint16_t> left = halvesOf(a), right = halvesOf(b);
+      std::vector<float> c = before;
+      if (beta == 0.0f) std::fill(c.begin(), c.end(), NAN);
+      gemm(turnsA, turnsB, shape.m, shape.n, shape.k, 0.5f, isHalf ? Factor(left.data()) : Factor(a.data()),
+           turnsA ? shape.m : shape.k, isHalf ? Factor(right.data()) : Factor(b.data()), turnsB ? shape.k : shape.n,
+           beta, c.data(), shape.n);
+      for (const float value : c) CHECK(std::isfinite(value));
+      somewhere(shape, [&](int64_t row, int64_t column) {
+        double sum = 0.0;
+        for (int64_t i = 0; i < shape.k; ++i)
+          sum += static_cast<double>(a[static_cast<size_t>(turnsA ? i * shape.m + row : row * shape.k + i)]) *
+                 b[static_cast<size_t>(turnsB ? column * shape.k + i : i * shape.n + column)];
+        const auto at = static_cast<size_t>(row * shape.n + column);
+        CHECK(std::fabs(c[at] - (0.5 * sum + beta * before[at])) < 1e-3);
+      });
+    }
+}
+
+TEST("an f32 product reads no value that is none of its factors'") {
+  // A value beyond a row of x, or a column that fills up a panel, may be anything: NaN times 0 is NaN.
+  const Shape shape{37, 19, 33};
+  const int64_t wide = shape.k + 5;
+  std::vector<float> a(static_cast<size_t>(shape.m * wide), NAN), c(static_cast<size_t>(shape.m * shape.n), NAN);
+  const std::vector<float> some = values(shape.m * shape.k, 1), b = values(shape.k * shape.n, 2);
+  for (int64_t row = 0; row < shape.m; ++row) std::copy_n(some.data() + row * shape.k, shape.k, a.data() + row * wide);
+  gemm(false, false, shape.m, shape.n, shape.k, 1.0f, a.data(), wide, b.data(), shape.n, 0.0f, c.data(), shape.n);
+  for (const float value : c) CHECK(std::isfinite(value));
 }
 
 }  // namespace
