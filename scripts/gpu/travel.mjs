@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { root } from './machine.mjs';
 
 /** Bytes of both together stay below 64 MiB. */
-export const TREE_MOST = 32.1 * 2 ** 20;
-export const ARCHIVE_MOST = 31.85 * 2 ** 20;
+export const TREE_MOST = 36.4 * 2 ** 20;
+export const ARCHIVE_MOST = 27.5 * 2 ** 20;
 
 /** Bytes of the tracked files that are there. */
 export function trackedBytes() {
