@@ -183,11 +183,16 @@ function claimSection(claims: readonly ClaimOutcome[], named: boolean): string[]
 function measuredText({ value, halfWidth, unit }: ClaimOutcome): string {
   if (value === undefined) return '';
   const spread = halfWidth === undefined ? '' : ` ± ${halfWidth.toFixed(1)}`;
-  return `${value.toFixed(1)}${spread} ${unit}`;
+  return withMinus(`${value.toFixed(1)}${spread} ${unit}`);
 }
 
 function limitText({ kind, limit, unit }: ClaimOutcome): string {
-  return `${kind === 'near' || kind === 'cost' ? 'at most' : 'more than'} ${limit} ${unit}`;
+  return withMinus(`${kind === 'near' || kind === 'cost' ? 'at most' : 'more than'} ${limit} ${unit}`);
+}
+
+/** A number below zero as the tables have it. */
+function withMinus(text: string): string {
+  return text.replace('-', '−');
 }
 
 function scoreText({ score, low, high, seeds }: TableFigure): string {

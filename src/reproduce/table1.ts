@@ -31,7 +31,7 @@ function decoderOnly(
 function cheaper(column: string, share: number): Claim {
   return {
     kind: 'cost',
-    says: `HINT takes at most ${share} % of Tk-Instruct's FLOPs, ${column}`,
+    says: `HINT takes at least ${100 - share} % fewer FLOPs than Tk-Instruct, ${column}`,
     where: WHERE,
     place: ['HINT', column],
     over: ['Tk-Instruct', column],
