@@ -24,13 +24,13 @@ struct Loaded {
       const char* message = dlerror();
       const std::string text = message ? message : "unknown error";
       reason = text.find("No such file") != std::string::npos && text.find(path) != std::string::npos
-                   ? "this build has no code for it; install " + packages + ", then run \"npm run build\""
+                   ? "this build has no code for it; install " + packages + ", then " + kBuildAgain
                    : "its library could not be loaded: " + text;
       return;
     }
     const auto* found = static_cast<const MpiLibrary*>(dlsym(handle, "hint_mpi_library"));
     if (!found || found->abi != kMpiAbi)
-      reason = path + " belongs to another version of the engine; run \"npm run build\"";
+      reason = path + " belongs to another version of the engine; " + kBuildAgain;
     else
       library = found;
   }

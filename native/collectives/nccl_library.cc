@@ -14,7 +14,7 @@ struct Found {
 /// Throws NOT_SUPPORTED where CUDA or NCCL cannot be used.
 Found find(const std::string& folder, int device) {
   const auto [symbol, ordinal] = cudaExport(folder, "hint_nccl_library", device);
-  if (!symbol) fail("NOT_SUPPORTED", "The CUDA library has no code for NCCL; run \"npm run build\".");
+  if (!symbol) fail("NOT_SUPPORTED", "The CUDA library has no code for NCCL; ", kBuildAgain, ".");
   const auto& library = *static_cast<const NcclLibrary*>(symbol);
   if (const NcclStatus status = library.status(); status.version.empty())
     fail("NOT_SUPPORTED", "GPUs of several ranks need NCCL, which cannot be used: ", status.reason, ".");

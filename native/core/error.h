@@ -8,6 +8,10 @@
 
 namespace hint {
 
+/// What users are told where a library is missing in a build, or is another build's.
+inline constexpr const char* kBuildAgain =
+    "build the engine again: \"npm run build\" in a clone, \"npx hint build\" where npm installed it";
+
 /// The one exception of the native engine. `code` is one of the codes of HintError in TypeScript
 /// ("INVALID_SHAPE", "INVALID_TOKEN", "OUT_OF_MEMORY", ...); `what()` is a sentence naming value, limit and next step.
 class Error : public std::runtime_error {

@@ -35,7 +35,7 @@ struct Loaded {
     }
     const auto* found = static_cast<const CudaLibrary*>(dlsym(handle, "hint_cuda_library"));
     if (!found || found->abi != kCudaAbi) {
-      reason = path + " belongs to another version of the engine; run \"npm run build\"";
+      reason = path + " belongs to another version of the engine; " + kBuildAgain;
       return;
     }
     try {

@@ -293,7 +293,7 @@ export function native(): NativeModule {
   } catch (cause) {
     throw new HintError(
       'NATIVE_MISSING',
-      `The native engine could not be loaded (${(cause as Error).message}); run "hint doctor" or "npm run build".`,
+      `The native engine could not be loaded (${(cause as Error).message}); run "hint doctor", or build it again: "npm run build" in a clone, "npx hint build" where npm installed it.`,
       { cause },
     );
   }
