@@ -8,7 +8,7 @@ import { FULL_HINT, removeAll, tinyConfig, writeModel } from './models.js';
 /** What takes longer to compile than any limit here. */
 const SLOW = { regex: '((([a-z]{1,40}){1,40}){1,40}){1,40}' };
 /** Takes longer than 4 s, however fast the machine. */
-const SLOWEST = '((([a-z]{1,200}){1,200}){1,200}){1,200}';
+const SLOWEST = '((([a-z]{1,120}){1,120}){1,120}){1,120}';
 
 const directories: string[] = [];
 const inputs = ['A horse and two birds.', 'A cow.', 'Three cats sleep under the tree.'];
