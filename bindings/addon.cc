@@ -10,8 +10,8 @@
 #include "bindings/convert.h"
 #include "bindings/environment.h"
 #include "bindings/exports.h"
-#include "native/math/gemm.h"
-#include "native/math/packed_matrix.h"
+#include "native/math/dot_kernel.h"
+#include "native/math/instructions.h"
 #include "native/runtime/cpu/simulated_rounding.h"
 #include "native/runtime/cuda_library.h"
 #include "native/runtime/nvml.h"
@@ -149,23 +149,21 @@ Napi::Value platform(const Info& info) {
   Napi::Object object = Napi::Object::New(info.Env());
   object.Set("cores", availableCores());
   Napi::Array isa = Napi::Array::New(info.Env());
-#if defined(__x86_64__)
-  __builtin_cpu_init();
+  using hint::Instructions;
+  static constexpr std::pair<Instructions, const char*> kNames[] = {{Instructions::avx2, "avx2"},
+                                                                    {Instructions::avx512, "avx512f"},
+                                                                    {Instructions::avx512Vnni, "avx512vnni"},
+                                                                    {Instructions::avx512Bf16, "avx512bf16"},
+                                                                    {Instructions::amx, "amx-bf16"},
+                                                                    {Instructions::amx, "amx-int8"}};
   uint32_t count = 0;
-  if (__builtin_cpu_supports("avx2")) isa.Set(count++, "avx2");
-  if (__builtin_cpu_supports("avx512f")) isa.Set(count++, "avx512f");
-  if (__builtin_cpu_supports("avx512vnni")) isa.Set(count++, "avx512vnni");
-  if (__builtin_cpu_supports("avx512bf16")) isa.Set(count++, "avx512bf16");
-#if defined(__clang__) || __GNUC__ >= 12
-  if (__builtin_cpu_supports("amx-bf16")) isa.Set(count++, "amx-bf16");
-  if (__builtin_cpu_supports("amx-int8")) isa.Set(count++, "amx-int8");
-#endif
-#endif
+  for (const auto& [set, name] : kNames)
+    if (hint::supports(set)) isa.Set(count++, name);
   object.Set("isa", isa);
   Napi::Object products = Napi::Object::New(info.Env());
-  products.Set("inferenceBf16", hint::hasProducts(hint::DType::bf16));
-  products.Set("inferenceInt8", hint::hasProducts(hint::DType::i8));
-  products.Set("trainingBf16", hint::multipliesBf16());
+  products.Set("inferenceBf16", hint::hasDotProducts(hint::DType::bf16));
+  products.Set("inferenceInt8", hint::hasDotProducts(hint::DType::i8));
+  products.Set("trainingBf16", hint::hasDotProducts(hint::DType::bf16));
   object.Set("products", products);
   return object;
 }

@@ -1,6 +1,5 @@
 #include "native/math/gemm.h"
 
-#include "native/math/dot_kernel.h"
 #include "native/math/dot_product.h"
 #include "native/math/skinny_gemm.h"
 
@@ -16,8 +15,6 @@ void keep(int64_t m, int64_t n, float beta, float* c, int64_t ldc) {
 }
 
 }  // namespace
-
-bool multipliesBf16() { return hasDotProducts(DType::bf16); }
 
 void gemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
           const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {

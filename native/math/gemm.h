@@ -23,16 +23,13 @@ struct Factor {
   }
 };
 
-/// Whether gemm multiplies bf16 by bf16: where the processor does.
-bool multipliesBf16();
-
 /// C = alpha * op(A) * op(B) + beta * C on row-major floats, by dotGemm or, for few rows, skinnyGemm: op(A) is [m, k],
 /// op(B) is [k, n]; `lda`, `ldb`, `ldc` are the distances between rows as stored. Uses the calling thread's team;
 /// inside parallelFor it runs on one thread.
 void gemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
           const float* b, int64_t ldb, float beta, float* c, int64_t ldc);
 
-/// The same for factors of one dtype; sums are f32. Both bf16: only where multipliesBf16().
+/// The same for factors of one dtype; sums are f32. Both bf16: only where hasDotProducts(bf16).
 void gemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, float alpha, const Factor& a, int64_t lda,
           const Factor& b, int64_t ldb, float beta, float* c, int64_t ldc);
 

@@ -61,21 +61,21 @@ void multiplyNarrow(int64_t m, int64_t k, int64_t n, const float* x, const Packe
 
 }  // namespace
 
-bool hasProducts(DType dtype) { return hasDotProducts(dtype); }
-
-DType packedDType(DType wanted) { return hasProducts(wanted) || supports(Instructions::avx512) ? wanted : DType::f32; }
+DType packedDType(DType wanted) {
+  return hasDotProducts(wanted) || supports(Instructions::avx512) ? wanted : DType::f32;
+}
 
 int64_t packedSize(int64_t k, int64_t n, DType dtype) {
   if (k == 0 || n == 0) return 0;
   if (checkedProduct(k, n) > kMostElements)
     fail("INVALID_SHAPE", "A matrix of [", k, ", ", n, "] is too large; ", kMostElements, " values are the most.");
-  if (!hasProducts(dtype)) return narrowPanels(k).values(n);
+  if (!hasDotProducts(dtype)) return narrowPanels(k).values(n);
   return DotPanels{k, dtype}.bytes(n) / static_cast<int64_t>(sizeOf(dtype));
 }
 
 void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const void* values, void* packed) {
   if (k == 0 || n == 0) return;
-  if (!hasProducts(dtype)) {
+  if (!hasDotProducts(dtype)) {
     arrangeInPanels({1, k, n, transposed, dtype, values}, narrowPanels(k), dtype, false, packed);
     return;
   }
@@ -127,7 +127,7 @@ bool packMatrices(const PlainMatrices& matrices, DType wanted, bool checked, voi
   const DType held = packedDType(wanted);
   std::optional<Panels> panels;
   if (held == DType::f32) panels = floatPanels(k);
-  if (held == DType::bf16 && !hasProducts(held)) panels = narrowPanels(k);
+  if (held == DType::bf16 && !hasDotProducts(held)) panels = narrowPanels(k);
   if (panels) return arrangeInPanels(matrices, *panels, held, wanted == DType::bf16, packed) || !checked;
   const int64_t bytes = packedSize(k, n, held) * static_cast<int64_t>(sizeOf(held));
   const int64_t plainBytes = k * n * static_cast<int64_t>(sizeOf(matrices.dtype));
@@ -151,7 +151,7 @@ void packedProduct(int64_t m, int64_t k, int64_t n, const float* x, const Packed
     }
     return;
   }
-  if (!hasProducts(matrix.dtype)) return multiplyNarrow(m, k, n, x, matrix, epilogue, y);
+  if (!hasDotProducts(matrix.dtype)) return multiplyNarrow(m, k, n, x, matrix, epilogue, y);
   dotProduct(m, k, n, x, {matrix.dtype, matrix.values, matrix.scale, matrix.columnSum, matrix.rowFactor}, epilogue, y);
 }
 

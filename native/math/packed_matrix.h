@@ -11,8 +11,9 @@ namespace hint {
 /// A weight matrix in the order in which the kernels read it, so that a product with few rows costs one pass over the
 /// matrix and no rearranging. The order depends on the machine and never leaves the process.
 ///
-/// The values are f32, bf16, or i8 with one scale per column. Where the processor multiplies bf16 or i8 (hasProducts),
-/// rows are rounded to bf16 or quantised to 8 bits, too; elsewhere the matrix is widened and rows stay f32.
+/// The values are f32, bf16, or i8 with one scale per column. Where the processor multiplies bf16 or i8
+/// (hasDotProducts), rows are rounded to bf16 or quantised to 8 bits, too; elsewhere the matrix is widened and rows
+/// stay f32.
 struct PackedMatrix {
   DType dtype = DType::f32;
   const void* values = nullptr;
@@ -20,9 +21,6 @@ struct PackedMatrix {
   const float* columnSum = nullptr;  ///< i8: [n], the sum of each column's steps
   const float* rowFactor = nullptr;  ///< i8: [k], what elements of x are multiplied by before they meet `values`
 };
-
-/// Whether the processor multiplies in `dtype`. That takes dot product instructions: AVX512-BF16 and VNNI, or AMX.
-bool hasProducts(DType dtype);
 
 /// The dtype in which a matrix is stored when `wanted` was asked for. It is f32 (with values rounded to bf16 if
 /// `wanted` is bf16) on processors that have neither products in `wanted` nor AVX-512 to widen it.

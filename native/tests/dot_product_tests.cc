@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "native/math/bf16.h"
+#include "native/math/dot_kernel.h"
 #include "native/math/gemm.h"
 #include "native/math/packed_matrix.h"
 #include "native/runtime/parallel.h"
@@ -97,7 +98,7 @@ TEST("a packed product has the values of its factors at every edge of tiles, pan
 
 TEST("a row's packed product is the same to the bit alone, beside others, and on any number of threads") {
   for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
-    if (!hasProducts(dtype)) continue;
+    if (!hasDotProducts(dtype)) continue;
     const Shape shape{300, 1150, 200};
     const Packed packed(shape.k, shape.n, dtype);
     const std::vector<float> x = values(shape.m * shape.k, 1);
@@ -119,7 +120,7 @@ TEST("factors that lie either way are multiplied, also along more values than ar
   for (const Shape& shape : {Shape{1, 1, 1}, {33, 31, 65}, {70, 2100, 40}, {100, 4200, 33}, {5, 40, 4200}})
     for (int ways = 0; ways < 16; ++ways) {
       const bool turnsA = ways & 1, turnsB = ways & 2, isHalf = ways & 4;
-      if (isHalf && !multipliesBf16()) continue;
+      if (isHalf && !hasDotProducts(DType::bf16)) continue;
       const float beta = ways & 8 ? 1.0f : 0.0f;
       const std::vector<float> a = values(shape.m * shape.k, 1), b = values(shape.k * shape.n, 2),
                                before = values(shape.m * shape.n, 3);

@@ -55,7 +55,11 @@ export function emulationLacks() {
   return undefined;
 }
 
-/** Has Linux start arm64 programs, those that Node.js starts too, with QEMU while `body` runs. */
+/**
+ * Has Linux start arm64 programs, those that Node.js starts too, with QEMU while `body` runs.
+ *
+ * @throws where the system does not let this process register a format of programs
+ */
 export function withArm64Programs(body) {
   if (!existsSync(join(FORMATS, 'register')))
     spawnSync('mount', ['-t', 'binfmt_misc', 'binfmt_misc', FORMATS]);

@@ -164,6 +164,17 @@ describe('the command line', () => {
     expect(findings.find(({ what }) => what === 'CPU products')?.ok).toBe(true);
   });
 
+  it('reports the instructions that are used, not those that a limit leaves out', async () => {
+    process.env['HINT_MAX_ISA'] = 'baseline';
+    try {
+      const { stdout } = await hint('doctor', '--json');
+      const findings = JSON.parse(stdout) as { what: string; found: string }[];
+      expect(findings.find(({ what }) => what === 'instruction set')?.found).toBe('baseline only');
+    } finally {
+      delete process.env['HINT_MAX_ISA'];
+    }
+  });
+
   it('is told a limit of instructions that there is not', async () => {
     process.env['HINT_MAX_ISA'] = 'avx3';
     try {

@@ -1,5 +1,6 @@
 #include "native/ops/common/products.h"
 
+#include "native/math/dot_kernel.h"
 #include "native/ops/common/elementwise.h"
 #include "native/runtime/cpu/simulated_rounding.h"
 #include "native/runtime/cpu/widened_call.h"
@@ -12,7 +13,9 @@ constexpr int64_t kAtOnce = 512;
 
 }  // namespace
 
-bool multipliesAsStored(const Call& call) { return !hasBf16(call) || (multipliesBf16() && !isRoundingSimulated()); }
+bool multipliesAsStored(const Call& call) {
+  return !hasBf16(call) || (hasDotProducts(DType::bf16) && !isRoundingSimulated());
+}
 
 void storeValues(const Tensor& tensor, int64_t offset, float beta, const float* values, int64_t count) {
   if (tensor.dtype == DType::f32) return store(tensor.data<float>() + offset, beta, 1.0f, values, count);

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "native/math/bf16.h"
+#include "native/math/dot_kernel.h"
 #include "native/math/quantize.h"
 #include "native/ops/common/activation.h"
 #include "native/ops/common/packed_order.h"
@@ -15,7 +16,7 @@ namespace {
 /// rounded to bf16 or quantised. Returns the step of a quantised row.
 double roundRow(DType dtype, double* x, const double* factor, int64_t count) {
   float step = 0.0f;
-  if (!hasProducts(dtype)) {
+  if (!hasDotProducts(dtype)) {
     for (int64_t i = 0; factor && i < count; ++i) x[i] *= factor[i];
     return step;
   }

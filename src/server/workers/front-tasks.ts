@@ -115,8 +115,8 @@ function register(
   try {
     tasks.checkPlace(id, name, isTrained);
   } catch (error) {
-    // A trained task would stay on the worker's device.
-    if (!known) void tasks.take(worker, id);
+    // A trained task would stay on the worker's device. What the client is told is why it is refused, whatever the worker says.
+    if (!known) tasks.take(worker, id).catch(() => undefined);
     throw error;
   }
   const task = known ?? { id, names: [], isTrained, recipe, shown };
