@@ -101,6 +101,9 @@ function examine(): Finding[] {
 /** The implementations of MPI this build can use; without any, what there would have to be. */
 function examineMpi(): Finding[] {
   const advice = 'Not needed: it lets several processes train together ("mpirun -n 8 hint train").';
+  // MPICH brings UCX, which otherwise changes functions of the memory allocator while other threads may run in them: now and then a process
+  // hung as it ended. Here only versions are asked for.
+  process.env['UCX_MEM_EVENTS'] ??= 'no';
   try {
     const found = mpiReports().filter(({ version }) => version !== '');
     if (found.length > 0)
