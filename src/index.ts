@@ -58,6 +58,7 @@ export type {
   JointDecoding,
   JointRows,
   PromptFormats,
+  ReadingLimits,
   TaskStorage,
 } from './inference/contract/family.js';
 export type { EngineGenerateOptions } from './inference/serving/generate-mixed.js';

@@ -14,7 +14,8 @@ import { describeShape, elementCount, kindOf, shapeOf, wholeNumber } from './sha
 
 let nextId = 1;
 
-const BYTES: Readonly<Record<DType, number>> = { f32: 4, i32: 4, bf16: 2, i8: 1 };
+/** Bytes of an element. */
+export const ELEMENT_BYTES: Readonly<Record<DType, number>> = { f32: 4, i32: 4, bf16: 2, i8: 1 };
 
 /**
  * Handles of disposed tensors, to be used again: the garbage collector has to look at every handle that was ever made, and
@@ -160,7 +161,7 @@ export class Tensor {
 
   /** Of all its elements. */
   get bytes(): number {
-    return this.size * BYTES[this.dtype];
+    return this.size * ELEMENT_BYTES[this.dtype];
   }
 
   /** The same memory under another shape of the same size. Gradients flow to this tensor. */

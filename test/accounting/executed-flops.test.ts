@@ -85,6 +85,7 @@ describe('the multiply-adds counted are those the engine executes', () => {
         maxTokens: 4,
         logProbs: false,
         streams: new Int32Array(6),
+        tokenBudget: 4096,
       });
       expect(rows.map((row) => row.tokens.length)).toEqual([4, 4, 4]);
     });

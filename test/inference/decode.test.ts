@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { concatenate } from '../../src/data/batch.js';
 import { generateTokens } from '../../src/inference/decode/generate.js';
+import { EncoderDecoderNetwork } from '../../src/inference/encoder-decoder/network.js';
 import { loadModel } from '../../src/model/checkpoint/checkpoint.js';
 import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { Device } from '../../src/tensor/device.js';
@@ -110,6 +111,21 @@ describe('greedy decoding', () => {
     const small = await generateTokens(model, { ...options, batchSize: 3, tokenBudget: 30 });
     expect((model.hypernetwork?.encodedTasks ?? 0) - before).toBe(instructions.length);
     expect(listOf(small)).toEqual(listOf(await generateTokens(model, options)));
+  });
+
+  it('decodes inputs together that it reads a few tokens at a time', async () => {
+    const opened = vi.spyOn(EncoderDecoderNetwork, 'open');
+    const encoded = vi.spyOn(model, 'encodeInputs');
+    const [instruction] = instructions as [Int32Array];
+    const request = { instructions: [instruction], inputs, maxTokens: 8 };
+    const parts = await generateTokens(model, { ...request, tokenBudget: 12 });
+    expect(opened).toHaveBeenCalledTimes(1);
+    const read = encoded.mock.calls.map(([part]) => part);
+    expect(read.length).toBeGreaterThan(1);
+    for (const { ids, offsets } of read) expect(offsets.length === 2 || ids.length <= 12).toBe(true);
+    expect(read.flatMap(({ ids }) => [...ids])).toEqual(inputs.flatMap((ids) => [...ids]));
+    vi.restoreAllMocks();
+    expect(listOf(parts)).toEqual(listOf(await generateTokens(model, request)));
   });
 
   it('decodes every kind of model: plain, LoRA, learned modules', async () => {

@@ -1,6 +1,6 @@
 import type { AttributeValue, DType } from '../../tensor/native.js';
 import { opEntry } from '../../tensor/op-entry.js';
-import type { Tensor } from '../../tensor/tensor.js';
+import { ELEMENT_BYTES, type Tensor } from '../../tensor/tensor.js';
 
 type Tensors = readonly (Tensor | null | undefined)[];
 type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
@@ -21,8 +21,6 @@ export interface DescribedCall {
   /** The same of the backward pass, by which inputs want a gradient and to which it is added. */
   backward(wants: readonly boolean[], betas: readonly number[]): Work;
 }
-
-const BYTES: Readonly<Record<DType, number>> = { f32: 4, bf16: 2, i32: 4, i8: 1 };
 
 /** Describes a call from its shapes, as the op's native declaration counts it. */
 export function describeCall(
@@ -66,7 +64,8 @@ function ownBytes(
 ): number | undefined {
   const [table, x, packed] = [input('table'), input('x'), input('packed')];
   // Rows are read, not the whole table.
-  if (name === 'embedding' && table && output) return output.size * BYTES[table.dtype] + sizeOf(output);
+  if (name === 'embedding' && table && output)
+    return output.size * ELEMENT_BYTES[table.dtype] + sizeOf(output);
   // A matrix has so many values, however many slots and groups of rows there are.
   if (name === 'packed_linear' && x && packed && output)
     return (
@@ -163,7 +162,7 @@ function widthOf(tensor: Tensor | null): number {
 }
 
 function sizeOf(tensor: Tensor): number {
-  return tensor.size * BYTES[tensor.dtype];
+  return tensor.size * ELEMENT_BYTES[tensor.dtype];
 }
 
 function sum(values: readonly number[]): number {

@@ -19,7 +19,7 @@ export interface ProfileRoofs {
 /**
  * Large products as inference and training multiply, and a pass over memory: the best of some.
  *
- * @param dtypes beside f32, which is measured in any case
+ * @param dtypes beside f32, which is measured in any case; with int8 comes bf16, in which its engines hold what is not quantised
  * @param side of the products
  */
 export async function profileRoofs(
@@ -29,7 +29,10 @@ export async function profileRoofs(
 ): Promise<ProfileRoofs> {
   const products: Record<string, number> = {};
   const x = device.full([side, side], 0.5);
-  for (const dtype of new Set<ops.WeightDType>(['f32', ...dtypes])) {
+  const multiplied = dtypes.flatMap(
+    (dtype) => (dtype === 'int8' ? ['bf16', dtype] : [dtype]) as ops.WeightDType[],
+  );
+  for (const dtype of new Set<ops.WeightDType>(['f32', ...multiplied])) {
     const packed = device.tidy(() => ops.packWeight(device.full([side, side], 0.25), dtype));
     products[dtype] = (2 * side ** 3) / (await fastest(device, () => ops.packedLinear(x, packed)));
     for (const tensor of ops.packedTensors(packed)) tensor.dispose();

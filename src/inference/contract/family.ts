@@ -63,9 +63,20 @@ export interface Family<
    *
    * @param inputs one sequence per row, ordered by task
    * @param taskIndex per row its task, nondecreasing
+   * @param limits where the family says {@link keptPerToken}, `inputs` may have more tokens than are to be read at once
    * @throws HintError INVALID_TOKEN, INVALID_DATA for an input that is empty or too long
    */
-  openNetwork(model: M, tasks: C, inputs: Ragged, taskIndex: Int32Array): Promise<DecodeNetwork>;
+  openNetwork(
+    model: M,
+    tasks: C,
+    inputs: Ragged,
+    taskIndex: Int32Array,
+    limits: ReadingLimits,
+  ): Promise<DecodeNetwork>;
+  /**
+   * Bytes that a network keeps of each token of its inputs; absent: inputs that are decoded together are read at once.
+   */
+  keptPerToken?(model: M): number;
   /**
    * The same model without what reads instructions apart from inputs, over the same parameters, to compare with; absent or undefined:
    * there is nothing to leave out. `release` gives back what was made for it alone.
@@ -90,6 +101,12 @@ export interface Family<
    * @param instructions distinct ones; none where they are part of the inputs or absent
    */
   multiplyAdds(model: M, instructions: readonly Int32Array[], examples: readonly AnsweredExample[]): number;
+}
+
+/** How much a network may read at once. */
+export interface ReadingLimits {
+  /** Most tokens of inputs; a longer input is read alone. */
+  readonly tokenBudget: number;
 }
 
 /** The formats that a model's prompts may have, the default first. */

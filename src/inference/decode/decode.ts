@@ -21,6 +21,8 @@ export interface BatchDecoding {
   watch?: RowWatch | undefined;
   /** What rows may take; not with beams. */
   masks?: RowMasks | undefined;
+  /** Most tokens of inputs that are read at once. */
+  tokenBudget: number;
   signal?: AbortSignal | undefined;
 }
 
@@ -47,7 +49,7 @@ export async function decodeBatch(
   taskIndex: Int32Array,
   options: BatchDecoding,
 ): Promise<GeneratedTokens[]> {
-  const network = await familyOf(model).openNetwork(model, tasks, inputs, taskIndex);
+  const network = await familyOf(model).openNetwork(model, tasks, inputs, taskIndex, options);
   const rows = inputs.offsets.length - 1;
   const log = new RowLog(rows, endsOf(network, model.config), options.logProbs, options.watch);
   let loop: DecodeLoop | undefined;

@@ -3,6 +3,7 @@ import type { AnyModel } from '../../model/family.js';
 import { anyModel } from '../../model/families/registry.js';
 import { checked, options as optionsOf, type Members } from '../../util/arguments.js';
 import type { CompiledTasks } from '../contract/compiled-tasks.js';
+import { familyOf } from '../families/registry.js';
 import { decodeBatch } from './decode.js';
 import { DECODING, defaultMaxTokens, resolveDecoding, type TokenDecodingOptions } from './decoding.js';
 import { masksOf, type RowMasks } from './row-masks.js';
@@ -15,6 +16,7 @@ import {
   pick,
   runByTask,
   runWithTask,
+  TOKEN_BUDGET,
   type BatchRun,
   type MixedInputs,
   type TaskBatch,
@@ -25,9 +27,12 @@ export type { GeneratedTokens } from './row-watch.js';
 
 /** How inputs given as token ids are decoded and batched. */
 export interface GenerateTokensOptions extends TokenDecodingOptions {
-  /** Most inputs decoded together (default 64); a beam counts as one. */
+  /** Most inputs decoded together (default 128); a beam counts as one. */
   batchSize?: number;
-  /** Most input tokens encoded together (default 4,096); a longer input runs alone. */
+  /**
+   * Most input tokens encoded together (default 4,096); a longer input is encoded alone. Inputs beyond it are decoded together where what
+   * is kept of them takes at most 1 GiB.
+   */
   tokenBudget?: number;
   /** Ends the generation, which rejects with ABORTED. */
   signal?: AbortSignal | undefined;
@@ -41,6 +46,9 @@ export const GENERATING: Members<GenerateTokensOptions> = { ...DECODING, ...BATC
 export interface GenerateTokensRequest extends GenerateTokensOptions, MixedInputs {}
 
 const generateRequest = optionsOf<GenerateTokensRequest>({ ...GENERATING, ...MIXED_INPUTS });
+
+/** Inputs decoded together unless a caller says how many: a step with more rows takes hardly less time a row. */
+const DECODED_TOGETHER = 128;
 
 type WatchedOptions = GenerateTokensOptions & { watch?: RowWatch | undefined; masks?: RowMasks | undefined };
 
@@ -103,6 +111,7 @@ function decoding(
       ),
       watch: watch && watchOf(watch, batch),
       masks: masks && masksOf(masks, batch),
+      tokenBudget: options.tokenBudget ?? TOKEN_BUDGET,
       signal,
     });
     batch.forEach((input, i) => {
@@ -111,7 +120,9 @@ function decoding(
     });
   };
   const rowsPerInput = resolved.kind === 'beam' ? resolved.numBeams : 1;
-  return { batches: { ...options, model, inputs, rowsPerInput, run }, results };
+  const { batchSize = DECODED_TOGETHER } = options;
+  const keptPerToken = familyOf(model).keptPerToken?.(model);
+  return { batches: { ...options, batchSize, model, inputs, rowsPerInput, keptPerToken, run }, results };
 }
 
 /** A watch of a batch's rows that tells of inputs. */

@@ -35,6 +35,9 @@ export interface BatchPart {
   readonly count: number;
 }
 
+/** Tokens that run together unless a caller says how many. */
+export const TOKEN_BUDGET = 4096;
+
 /** The most rows of a batch, tokens of an answer and the like. */
 export const MOST_COUNT = 1 << 20;
 
@@ -82,6 +85,8 @@ export interface BatchRun extends BatchingOptions {
   readonly costOf?: (input: number) => number;
   /** Rows that an input is run in (default 1). */
   readonly rowsPerInput?: number;
+  /** Bytes that are kept of a token of an input, where a batch may be read in parts of `tokenBudget` tokens. */
+  readonly keptPerToken?: number | undefined;
   run(batch: TaskBatch): Promise<void>;
 }
 
@@ -164,14 +169,15 @@ async function runOrdered(
   isOwn: (batch: number) => boolean = () => true,
 ): Promise<void> {
   const { inputs, rowsPerInput = 1, costOf = (input) => (inputs[input] as Int32Array).length } = batches;
-  const { batchSize, tokenBudget } = limitsOf(batches);
+  const { batchSize } = limitsOf(batches);
+  const mostTokens = tokensTogether(batches);
   const most = Math.max(1, Math.floor(batchSize / rowsPerInput));
   for (let begin = 0, number = 0; begin < order.length; number++) {
     throwIfAborted(batches.signal);
     let end = begin;
     for (let tokens = 0; end < order.length && end - begin < most; end++) {
       tokens += costOf(order[end] as number);
-      if (tokens > tokenBudget && end > begin) break;
+      if (tokens > mostTokens && end > begin) break;
     }
     const batch = order.slice(begin, end);
     if (isOwn(number)) await batches.run({ tasks, inputs: batch, taskIndex: Int32Array.from(batch, taskOf) });
@@ -194,7 +200,16 @@ export function checkInputs(inputs: readonly Int32Array[]): void {
   );
 }
 
-function limitsOf({ batchSize = 64, tokenBudget = 4096 }: BatchingOptions): {
+/** Most bytes that are kept of the inputs of a batch that is read in parts. */
+const KEPT_BYTES = 2 ** 30;
+
+function tokensTogether(batches: BatchRun): number {
+  const { keptPerToken } = batches;
+  const { tokenBudget } = limitsOf(batches);
+  return keptPerToken ? Math.max(tokenBudget, Math.floor(KEPT_BYTES / keptPerToken)) : tokenBudget;
+}
+
+function limitsOf({ batchSize = 64, tokenBudget = TOKEN_BUDGET }: BatchingOptions): {
   batchSize: number;
   tokenBudget: number;
 } {

@@ -5,6 +5,7 @@ import { plainModel } from '../../model/hint/plain-model.js';
 import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
 import { adaptationTable, sizeOf } from '../../model/modules/adaptations.js';
 import { slotCount } from '../../model/modules/slots.js';
+import { ELEMENT_BYTES } from '../../tensor/tensor.js';
 import type { AnsweredExample, Family, JointDecoding } from '../contract/family.js';
 import { taskOfAdapter } from './adapter.js';
 import { choiceLosses } from './choices.js';
@@ -48,8 +49,10 @@ export const t5Family: Family<EncoderDecoderModel, HintTasks> = {
   taskOfAdapter,
   // Learned modules belong to the model; opening the model brings them back.
   storage: (model) => (readsInstruction(model) ? hintStorage : undefined),
-  openNetwork: (model, tasks, inputs, taskIndex) =>
-    EncoderDecoderNetwork.open(model, tasks, inputs, taskIndex),
+  openNetwork: (model, tasks, inputs, taskIndex, limits) =>
+    EncoderDecoderNetwork.open(model, tasks, inputs, taskIndex, limits),
+  keptPerToken: ({ config, t5 }) =>
+    2 * config.numDecoderLayers * config.numHeads * config.dKv * ELEMENT_BYTES[t5.computeDtype],
   plainTwin: (model) => {
     if (!readsInstruction(model)) return undefined;
     const plain = plainModel(model);

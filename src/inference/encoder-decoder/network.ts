@@ -1,13 +1,13 @@
 import { concatenate, sequencesOf, type Ragged } from '../../data/batch.js';
-import type { EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
+import type { EncodedTasks, EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
 import type { CrossKeys, StepRows } from '../../model/t5/decoder-keys.js';
-import { partedTaskRows, type TaskRows } from '../../model/modules/task-modules.js';
+import { partedTaskRows, stackRows, type TaskRows } from '../../model/modules/task-modules.js';
 import type { Device } from '../../tensor/device.js';
 import type { FloatDType } from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { DecodeNetwork, DecodeStep } from '../contract/decode-network.js';
-import type { JointRows } from '../contract/family.js';
+import type { JointRows, ReadingLimits } from '../contract/family.js';
 import type { HintTasks } from './compile.js';
 import type { ReadableTasks, TakenTasks } from './resting-tasks.js';
 
@@ -31,11 +31,12 @@ export class EncoderDecoderNetwork implements DecodeNetwork {
     tasks: HintTasks,
     inputs: Ragged,
     taskIndex: Int32Array,
+    { tokenBudget }: ReadingLimits,
   ): Promise<EncoderDecoderNetwork> {
     const { device } = model;
     const taken = tasks.resting.take();
     const cross = await releasedOnFailure([taken], () =>
-      device.inSlices(device.tidied(encode(model, taken.tasks, inputs, taskIndex))),
+      device.inSlices(device.tidied(encode(model, taken.tasks, inputs, taskIndex, tokenBudget))),
     );
     return new EncoderDecoderNetwork(model, taken, inputs.offsets, taskIndex, cross);
   }
@@ -164,10 +165,12 @@ function* encode(
   { encoded, shared }: ReadableTasks,
   inputs: Ragged,
   taskIndex: Int32Array,
+  tokenBudget: number,
 ): Sliced<CrossKeys[]> {
   const { device, t5, config } = model;
-  const memory = yield* model.encodeInputs(inputs, encoded, taskIndex);
   const tasks = model.taskRows(encoded, taskIndex, inputs.offsets);
+  const rows = yield* encodeInParts(model, encoded, inputs, taskIndex, tokenBudget);
+  const memory = { encoded: rows, offsets: inputs.offsets, tasks };
   const cross: CrossKeys[] = [];
   for (let layer = 0; layer < config.numDecoderLayers; layer++) {
     const { key, value } = t5.crossKeys(layer, memory, tasks, shared[layer]);
@@ -175,6 +178,30 @@ function* encode(
     yield;
   }
   return cross;
+}
+
+/** The encoder's rows of all inputs, of which it reads some at a time: its activations take far more than its result. */
+function* encodeInParts(
+  model: EncoderDecoderModel,
+  tasks: EncodedTasks,
+  inputs: Ragged,
+  taskIndex: Int32Array,
+  tokenBudget: number,
+): Sliced<Tensor> {
+  const sequences = sequencesOf(inputs);
+  const found: Tensor[] = [];
+  for (let begin = 0, end = 0; begin < sequences.length; begin = end) {
+    const first = inputs.offsets[begin] as number;
+    do end++;
+    while (end < sequences.length && (inputs.offsets[end + 1] as number) - first <= tokenBudget);
+    const part = concatenate(sequences.slice(begin, end));
+    const { encoded } = yield* model.encodeInputs(part, tasks, taskIndex.subarray(begin, end));
+    found.push(encoded);
+    yield;
+  }
+  const rows = stackRows(found);
+  for (const tensor of found) if (tensor !== rows) tensor.dispose();
+  return rows;
 }
 
 /** {@link encode} of inputs whose tasks were compiled apart: per part its window of the keys and values. */

@@ -38,6 +38,7 @@ const FAMILY = shaped<Family>(
     systemOf: callback(),
     setWeightDType: optional(callback()),
     prepare: optional(callback()),
+    keptPerToken: optional(callback()),
     compile: callback(),
     regenerate: optional(callback()),
     valuesPerTask: optional(callback()),
