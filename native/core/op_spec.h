@@ -72,12 +72,19 @@ struct AttributeSpec {
   bool required = false;
 };
 
+/// Which kernels of the CPU read and write bf16. For others the runtime converts bf16 tensors to f32 and back; see
+/// widened_call.h.
+enum class ReadsBf16 : uint8_t {
+  never,
+  /// The forward kernel does, but where rounding is simulated: that measures what f32 kernels compute.
+  forward,
+  always,
+};
+
 struct Kernels {
   void (*forward)(Call&) = nullptr;
   void (*backward)(Call&) = nullptr;
-  /// CPU only. true: the kernels read and write bf16. false: the runtime converts bf16 tensors to f32 and back; see
-  /// widened_call.h.
-  bool readBf16 = false;
+  ReadsBf16 readsBf16 = ReadsBf16::never;  ///< CPU only
 };
 
 /// The work of a call on a GPU. The default is one kernel that reads every tensor once, computes, and stores the

@@ -1,6 +1,7 @@
 #include "native/math/dot_product.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "native/math/dot_kernel.h"
 #include "native/math/dot_packing.h"
@@ -76,13 +77,14 @@ Grid gridOf(int64_t m, int64_t n, DType dtype, int64_t rowBytes) {
   return grid;
 }
 
-/// Asks for what will be read or written of `rows` rows of a matrix of `distance` columns, from a panel's first column
-/// on: the lines arrive while the panel is multiplied.
-void prefetchTile(const float* values, int64_t rows, int64_t distance, bool isWritten) {
-  constexpr int64_t kLine = 64 / sizeof(float);
-  for (int64_t row = 0; row < rows; ++row, values += distance)
-    for (int64_t at = 0; at < DotPanels::kColumns; at += kLine)
-      isWritten ? __builtin_prefetch(values + at, 1) : __builtin_prefetch(values + at, 0);
+/// Asks for what will be read or written of `rows` rows of a panel's columns, which lie `distance` bytes apart and
+/// begin at `values`: the lines arrive while the panel is multiplied.
+void prefetchTile(const void* values, int64_t rows, int64_t distance, int64_t valueBytes, bool isWritten) {
+  constexpr int64_t kLine = 64;
+  const auto* line = static_cast<const char*>(values);
+  for (int64_t row = 0; row < rows; ++row, line += distance)
+    for (int64_t at = 0; at < DotPanels::kColumns * valueBytes; at += kLine)
+      isWritten ? __builtin_prefetch(line + at, 1) : __builtin_prefetch(line + at, 0);
 }
 
 /// Calls finish(row, rows, column, columns, sums) for each tile of a block's sums, which are kColumnsAtOnce apart, and
@@ -109,21 +111,57 @@ void multiplyTiles(const DotPanels& panels, const void* matrix, const char* left
   }
 }
 
-void copyRow(const float* from, int64_t count, float* to) { std::copy_n(from, count, to); }
+/// Results of so many bytes are written past the caches: they would not stay there until they are read, and reading
+/// their lines before writing them takes as long again.
+constexpr int64_t kStreamedBytes = int64_t{1} << 23, kStreamBytes = 16;
 
-/// Results of so many values are written past the caches: they would not stay there until they are read, and reading
-/// their lines before writing them takes as long again. `to` is aligned to 16 bytes, `count` a multiple of 4.
-constexpr int64_t kStreamedValues = int64_t{1} << 21;
-
-void streamRow(const float* from, int64_t count, float* to) {
+/// `from` and `to` are aligned to kStreamBytes, and `bytes` is a multiple.
+void streamBytes(const void* from, int64_t bytes, void* to) {
 #if defined(__x86_64__)
-  for (int64_t i = 0; i < count; i += 4) _mm_stream_ps(to + i, _mm_load_ps(from + i));
+  const auto* source = static_cast<const __m128i*>(from);
+  auto* target = static_cast<__m128i*>(to);
+  for (int64_t i = 0; i < bytes / kStreamBytes; ++i) _mm_stream_si128(target + i, _mm_load_si128(source + i));
 #else
-  copyRow(from, count, to);
+  std::memcpy(to, from, static_cast<size_t>(bytes));
 #endif
 }
 
-/// Makes what streamRow wrote visible to other threads in order.
+/// Where the rows of a result [m, n] go.
+class ResultRows {
+ public:
+  ResultRows(int64_t m, int64_t n, const FloatWriter& y)
+      : y_(y),
+        n_(n),
+        streams_(m * n * y.bytes() >= kStreamedBytes && n * y.bytes() % kStreamBytes == 0 &&
+                 reinterpret_cast<uintptr_t>(y.at(0)) % kStreamBytes == 0) {}
+
+  bool streams() const { return streams_; }
+  void expect(int64_t row, int64_t rows, int64_t column) const {
+    if (!streams_) prefetchTile(y_.at(row * n_ + column), rows, n_ * y_.bytes(), y_.bytes(), true);
+  }
+  /// `values` is aligned to a cache line.
+  void put(int64_t row, int64_t column, int64_t columns, const float* values) const {
+    alignas(64) uint16_t halves[kColumnsAtOnce];
+    const void* from = values;
+    if (y_.isHalf()) {
+      toBf16(values, halves, columns);
+      from = halves;
+    }
+    char* to = y_.at(row * n_ + column);
+    const int64_t bytes = columns * y_.bytes();
+    if (streams_)
+      streamBytes(from, bytes, to);
+    else
+      std::memcpy(to, from, static_cast<size_t>(bytes));
+  }
+
+ private:
+  const FloatWriter& y_;
+  int64_t n_;
+  bool streams_;
+};
+
+/// Makes what streamBytes wrote visible to other threads in order.
 void endStream() {
 #if defined(__x86_64__)
   _mm_sfence();
@@ -134,16 +172,23 @@ void endStream() {
 constexpr int64_t kRowsAhead = 2;
 
 /// Rounds or quantises rows [first, last) of x; `to` and `steps` begin with row `first`.
-void prepareRows(const float* x, int64_t first, int64_t last, int64_t k, const DotMatrix& matrix, int64_t rowBytes,
-                 char* to, float* steps) {
+void prepareRows(const FloatReader& x, int64_t first, int64_t last, int64_t k, const DotMatrix& matrix,
+                 int64_t rowBytes, char* to, float* steps) {
+  if (x.isHalf() && matrix.dtype == DType::bf16) {
+    for (int64_t row = first; row < last; ++row, to += rowBytes)
+      std::memcpy(to, x.halves() + row * k, static_cast<size_t>(k) * sizeof(uint16_t));
+    return;
+  }
+  const Scratch room(x.isHalf() ? k : 0);
   for (int64_t row = first; row < last; ++row, to += rowBytes) {
     // The lines of a later row arrive while this one is converted.
-    if (row + kRowsAhead < last)
-      for (int64_t i = 0; i < k; i += 16) __builtin_prefetch(x + (row + kRowsAhead) * k + i);
+    if (row + kRowsAhead < last && !x.isHalf())
+      for (int64_t i = 0; i < k; i += 16) __builtin_prefetch(x.read((row + kRowsAhead) * k + i, 0, nullptr));
+    const float* values = x.read(row * k, k, room);
     if (matrix.dtype == DType::bf16)
-      roundToHalves(x + row * k, k, reinterpret_cast<uint16_t*>(to));
+      roundToHalves(values, k, reinterpret_cast<uint16_t*>(to));
     else
-      steps[row - first] = quantizeRow(x + row * k, matrix.rowFactor, k, reinterpret_cast<uint8_t*>(to));
+      steps[row - first] = quantizeRow(values, matrix.rowFactor, k, reinterpret_cast<uint8_t*>(to));
   }
 }
 
@@ -159,20 +204,22 @@ constexpr int64_t kAlongAtOnce = 2048, kBytesOfPanels = 8192;
 
 }  // namespace
 
-void dotProduct(int64_t m, int64_t k, int64_t n, const float* x, const DotMatrix& matrix, const Epilogue& epilogue,
-                float* y) {
+void dotProduct(int64_t m, int64_t k, int64_t n, const FloatReader& x, const DotMatrix& matrix,
+                const Epilogue& epilogue, const FloatWriter& y) {
   const DotPanels panels{k, matrix.dtype};
   const bool isRead = matrix.dtype == DType::f32;
   const int64_t bytes = k * static_cast<int64_t>(sizeOf(matrix.dtype));
   const int64_t rowBytes = isRead ? bytes : dotRowBytes(panels.steps());
   const Grid grid = gridOf(m, n, matrix.dtype, rowBytes);
-  const bool streams = m * n >= kStreamedValues && n % 4 == 0 && reinterpret_cast<uintptr_t>(y) % 16 == 0;
+  const ResultRows results(m, n, y);
   const auto multiply = [&](const Block& block, const char* left, const float* steps) {
     multiplyTiles(
         panels, matrix.values, left, rowBytes, block,
         [&](int64_t row, int64_t rows, int64_t column) {
-          if (!streams) prefetchTile(y + row * n + column, rows, n, true);
-          if (epilogue.residual) prefetchTile(epilogue.residual + row * n + column, rows, n, false);
+          results.expect(row, rows, column);
+          const FloatReader& residual = epilogue.residual;
+          if (residual)
+            prefetchTile(residual.at(row * n + column), rows, n * residual.bytes(), residual.bytes(), false);
         },
         [&](int64_t row, int64_t rows, int64_t column, int64_t columns, float* sums) {
           alignas(64) float finished[kColumnsAtOnce];
@@ -184,15 +231,20 @@ void dotProduct(int64_t m, int64_t k, int64_t n, const float* x, const DotMatrix
                             matrix.scale + column, matrix.columnSum + column, end, result);
             else
               finishRow(end, columns, result);
-            (streams ? streamRow : copyRow)(result, columns, y + i * n + column);
+            results.put(i, column, columns, result);
           }
         });
-    if (streams) endStream();
+    if (results.streams()) endStream();
   };
   if (isRead) {
+    const Scratch room(x.isHalf() ? m * k : 0);
+    if (x.isHalf())
+      parallelFor(m * k, kElementGrain,
+                  [&](int64_t begin, int64_t end) { x.read(begin, end - begin, room.data() + begin); });
+    const float* floats = x.isHalf() ? room.data() : x.read(0, 0, nullptr);
     parallelItems(grid.size(), [&](int64_t index) {
       const Block block = grid.block(index);
-      multiply(block, reinterpret_cast<const char*>(x + block.firstRow * k), nullptr);
+      multiply(block, reinterpret_cast<const char*>(floats + block.firstRow * k), nullptr);
     });
     return;
   }
@@ -244,7 +296,8 @@ void dotGemm(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, 
         multiplyTiles(
             panels, matrix.data(), rows, rowBytes, block,
             [&](int64_t row, int64_t many, int64_t from) {
-              prefetchTile(c + row * ldc + column + from, many, ldc, true);
+              constexpr int64_t kFloat = sizeof(float);
+              prefetchTile(c + row * ldc + column + from, many, ldc * kFloat, kFloat, true);
             },
             [&](int64_t row, int64_t many, int64_t from, int64_t width, const float* sums) {
               for (int64_t i = row; i < row + many; ++i, sums += kColumnsAtOnce)

@@ -4,6 +4,7 @@
 
 #include "native/core/tensor.h"
 #include "native/math/epilogue.h"
+#include "native/math/float_rows.h"
 #include "native/math/gemm.h"
 
 /// Products of f32, and of bf16 and 8-bit integers on processors that have dot products of them (dot_kernel.h).
@@ -18,11 +19,11 @@ struct DotMatrix {
   const float* rowFactor;  ///< i8: [k], what elements of x are multiplied by before they meet `values`
 };
 
-/// y[m, n] = residual + activation(x[m, k] W + bias); k is not 0. For a matrix of bf16 rows of x are rounded to bf16,
-/// for one of i8 quantised to 8 bits, each with a step of its own. A row's result does not depend on the rows beside
-/// it. Uses the calling thread's team.
-void dotProduct(int64_t m, int64_t k, int64_t n, const float* x, const DotMatrix& matrix, const Epilogue& epilogue,
-                float* y);
+/// y[m, n] = residual + activation(x[m, k] W + bias), x and y f32 or bf16; k is not 0. For a matrix of bf16 rows of x
+/// are rounded to bf16, for one of i8 quantised to 8 bits, each with a step of its own. A row's result does not depend
+/// on the rows beside it. Uses the calling thread's team.
+void dotProduct(int64_t m, int64_t k, int64_t n, const FloatReader& x, const DotMatrix& matrix,
+                const Epilogue& epilogue, const FloatWriter& y);
 
 /// C = alpha * op(A) * op(B) + beta * C for row-major matrices, both f32 or both bf16, as gemm has it; k is not 0. Uses
 /// the calling thread's team. A row's result does not depend on the rows beside it.

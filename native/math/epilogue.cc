@@ -1,5 +1,7 @@
 #include "native/math/epilogue.h"
 
+#include <algorithm>
+
 #include "native/math/vector_math.h"
 #include "native/runtime/parallel.h"
 
@@ -31,6 +33,16 @@ HINT_CLONES void siluRow(float* y, int64_t n) {
   for (int64_t j = 0; j < n; ++j) y[j] = silu(y[j]);
 }
 
+void addResidual(float* y, const FloatReader& residual, int64_t count) {
+  if (!residual.isHalf()) return addRow(y, residual.read(0, count, nullptr), count);
+  constexpr int64_t kAtOnce = 256;
+  float room[kAtOnce];
+  for (int64_t i = 0; i < count; i += kAtOnce) {
+    const int64_t some = std::min(kAtOnce, count - i);
+    addRow(y + i, residual.read(i, some, room), some);
+  }
+}
+
 }  // namespace
 
 void finishRow(const Epilogue& epilogue, int64_t count, float* y) {
@@ -40,7 +52,7 @@ void finishRow(const Epilogue& epilogue, int64_t count, float* y) {
   if (epilogue.activation == Activation::relu) reluRow(y, count);
   if (epilogue.activation == Activation::geluErf) geluErfRow(y, count);
   if (epilogue.activation == Activation::silu) siluRow(y, count);
-  if (epilogue.residual) addRow(y, epilogue.residual, count);
+  if (epilogue.residual) addResidual(y, epilogue.residual, count);
 }
 
 }  // namespace hint

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "native/math/activation_kind.h"
+#include "native/math/float_rows.h"
 
 namespace hint {
 
@@ -10,11 +11,11 @@ namespace hint {
 struct Epilogue {
   const float* bias = nullptr;  ///< [n], added to every row
   Activation activation = Activation::none;
-  const float* residual = nullptr;  ///< [m, n], added last
+  FloatReader residual = nullptr;  ///< [m, n], added last
 
   /// The same epilogue for the part of the result that begins at `row` and `column`; rows have n values.
   Epilogue at(int64_t row, int64_t column, int64_t n) const {
-    return {bias ? bias + column : nullptr, activation, residual ? residual + row * n + column : nullptr};
+    return {bias ? bias + column : nullptr, activation, residual ? residual.from(row * n + column) : nullptr};
   }
 };
 

@@ -141,17 +141,33 @@ bool packMatrices(const PlainMatrices& matrices, DType wanted, bool checked, voi
   return true;
 }
 
-void packedProduct(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,
-                   const Epilogue& epilogue, float* y) {
+namespace {
+
+/// Of what the processor has no products: values are widened, and the result is rounded when it is whole.
+void multiplyWidened(int64_t m, int64_t k, int64_t n, const FloatReader& x, const PackedMatrix& matrix,
+                     const Epilogue& epilogue, const FloatWriter& y) {
+  const Scratch room((x.isHalf() ? m * k : 0) + (y.isHalf() ? m * n : 0));
+  float* result = y.place(0, room.data() + (x.isHalf() ? m * k : 0));
+  multiplyNarrow(m, k, n, x.read(0, m * k, room), matrix, epilogue, result);
+  y.write(0, m * n, result);
+}
+
+}  // namespace
+
+void packedProduct(int64_t m, int64_t k, int64_t n, const FloatReader& x, const PackedMatrix& matrix,
+                   const Epilogue& epilogue, const FloatWriter& y) {
   if (m == 0 || n == 0) return;
   if (k == 0) {
+    const Scratch room(y.isHalf() ? n : 0);
     for (int64_t row = 0; row < m; ++row) {
-      std::fill_n(y + row * n, n, 0.0f);
-      finishRow(epilogue.at(row, 0, n), n, y + row * n);
+      float* result = y.place(row * n, room);
+      std::fill_n(result, n, 0.0f);
+      finishRow(epilogue.at(row, 0, n), n, result);
+      y.write(row * n, n, result);
     }
     return;
   }
-  if (!hasDotProducts(matrix.dtype)) return multiplyNarrow(m, k, n, x, matrix, epilogue, y);
+  if (!hasDotProducts(matrix.dtype)) return multiplyWidened(m, k, n, x, matrix, epilogue, y);
   dotProduct(m, k, n, x, {matrix.dtype, matrix.values, matrix.scale, matrix.columnSum, matrix.rowFactor}, epilogue, y);
 }
 

@@ -4,6 +4,7 @@
 
 #include "native/core/tensor.h"
 #include "native/math/epilogue.h"
+#include "native/math/float_rows.h"
 #include "native/math/panels.h"
 
 namespace hint {
@@ -38,8 +39,8 @@ void arrangeMatrix(int64_t k, int64_t n, bool transposed, DType dtype, const voi
 bool packMatrices(const PlainMatrices& matrices, DType wanted, bool checked, void* packed, float* scale,
                   float* columnSum, float* rowFactor);
 
-/// y[m, n] = residual + activation(x[m, k] W + bias). Uses the calling thread's team.
-void packedProduct(int64_t m, int64_t k, int64_t n, const float* x, const PackedMatrix& matrix,
-                   const Epilogue& epilogue, float* y);
+/// y[m, n] = residual + activation(x[m, k] W + bias), x and y f32 or bf16. Uses the calling thread's team.
+void packedProduct(int64_t m, int64_t k, int64_t n, const FloatReader& x, const PackedMatrix& matrix,
+                   const Epilogue& epilogue, const FloatWriter& y);
 
 }  // namespace hint

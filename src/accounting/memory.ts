@@ -6,6 +6,7 @@ import type { WeightDType } from '../tensor/ops.js';
 import { checkLengths } from './flops.js';
 import { slotsOf } from '../model/modules/slots.js';
 import { paperMemoryDecoderOnly, paperMemoryHint } from './paper-costs.js';
+import { EVERYTHING, type Holding } from './weight-memory.js';
 
 /** Values (not bytes) that a compiled task holds. */
 export interface TaskValues {
@@ -97,21 +98,21 @@ export function taskValues(config: ModelConfig, instruction: number): TaskValues
 
 /**
  * Bytes that a compiled task of `instruction` tokens takes while it rests in an engine on the CPU, and in a file. Padding is
- * not counted: matrices whose sides are no multiples of 64 take a little more. While inputs are answered, prefixes and keys
- * are there once more, in f32.
+ * not counted: matrices whose sides are no multiples of 64 take a little more. Where the processor has no products in bf16, prefixes
+ * and keys are there once more while inputs are answered, in f32.
  *
  * @param dtype the dtype that the engine is opened with
- * @param heldAs the dtype in which the machine holds matrices of a dtype
  * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
  */
 export function taskBytes(
   config: ModelConfig,
   instruction: number,
   dtype: WeightDType,
-  heldAs: (dtype: WeightDType) => WeightDType = (same) => same,
+  machine: Holding = EVERYTHING,
 ): TaskBytes {
   const values = taskValues(config, instruction);
   const resting = BYTES[restingDTypeOf(dtype)];
+  const generated = BYTES[machine.generated(dtype)];
   const held = { adapters: 0, prefixes: 0, lora: 0 };
   // Sums of 8 bits are needed for products, and follow from the steps.
   let sums = 0;
@@ -127,10 +128,11 @@ export function taskBytes(
       }
       const kind = name.startsWith('adapter') ? 'adapters' : 'lora';
       if (!isMatrixModule(name)) {
-        held[kind] += count * BYTES.f32;
+        held[kind] += count * generated;
+        wider += count * (generated - BYTES.f32);
         continue;
       }
-      const matrix = heldAs(moduleDType(name, dtype));
+      const matrix = machine.matrices(moduleDType(name, dtype));
       held[kind] += count * BYTES[matrix];
       if (matrix !== 'int8') {
         const stored = dtype === 'f32' ? BYTES.f32 : BYTES.bf16;
@@ -142,7 +144,8 @@ export function taskBytes(
       sums += slots * dOut * BYTES.f32;
     }
   }
-  const encoded = values.instruction * BYTES.f32;
+  const encoded = values.instruction * generated;
+  wider += values.instruction * (generated - BYTES.f32);
   const instructionKeys = values.instructionKeys * resting;
   const total = held.adapters + held.prefixes + held.lora + encoded + instructionKeys;
   return { ...held, instruction: encoded, instructionKeys, total, file: total - sums - wider };
@@ -155,14 +158,13 @@ export function taskBytes(
  * @param instruction tokens, s
  * @param dtype the dtype that the engine is opened with; caches of decoder-only models and the formula are counted in f32 for
  *   f32, else in bf16
- * @param heldAs as for {@link taskBytes}
  * @throws HintError INVALID_ARGUMENT for a length that is not a whole number ≥ 0
  */
 export function memoryReport(
   config: ModelConfig,
   instruction: number,
   dtype: WeightDType,
-  heldAs?: (dtype: WeightDType) => WeightDType,
+  machine?: Holding,
 ): MemoryReport {
   const bytesPerValue = BYTES[restingDTypeOf(dtype)];
   const { dModel, dKv, numHeads, numLayers, numDecoderLayers } = config;
@@ -173,7 +175,7 @@ export function memoryReport(
       ...{ width: dModel, layers: numLayers, heads: numHeads, headWidth: dKv },
       instruction: tokens,
     });
-  const bytesOf = (tokens: number): TaskBytes => taskBytes(config, tokens, dtype, heldAs);
+  const bytesOf = (tokens: number): TaskBytes => taskBytes(config, tokens, dtype, machine);
   const task = taskValues(config, instruction);
   const bothStacks = numLayers + numDecoderLayers;
   const row = (name: string, values: number, bytesAt: (tokens: number) => number): MemoryRow => ({

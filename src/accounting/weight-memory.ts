@@ -1,11 +1,11 @@
-import { isMatrix, matrixDType } from '../model/weights/packed-weights.js';
+import { exactDType, isMatrix, matrixDType } from '../model/weights/packed-weights.js';
 import { readsInstruction, type ModelConfig } from '../model/config/config.js';
 import { foldsOutputProjection } from '../model/weights/generator-folding.js';
 import { adaptationTable, attentionWidth, sizeOf, type Adaptation } from '../model/modules/adaptations.js';
 import { parameterShapes } from '../model/parameters/parameter-shapes.js';
 import { isRounded } from '../model/parameters/dtypes.js';
 import { platformReport } from '../tensor/device.js';
-import type { WeightDType } from '../tensor/ops.js';
+import type { FloatDType, WeightDType } from '../tensor/ops.js';
 import { slotsOf } from '../model/modules/slots.js';
 
 /** Bytes of a model's weights in an engine. */
@@ -32,12 +32,11 @@ const BYTES_OF_QUANTISED_OUTPUT = 8;
  * more.
  *
  * @param dtype the dtype that the engine is opened with
- * @param heldAs the dtype in which the machine holds matrices of a dtype
  */
 export function weightMemory(
   config: ModelConfig,
   dtype: WeightDType,
-  heldAs: (dtype: WeightDType) => WeightDType = (same) => same,
+  machine: Holding = EVERYTHING,
 ): WeightMemory {
   const shapes = parameterShapes(config);
   let values = 0;
@@ -45,7 +44,7 @@ export function weightMemory(
   for (const [name, shape] of shapes) {
     values += sizeOf(shape);
     if (!isMatrix(name, config)) continue;
-    const held = heldAs(matrixDType(name, dtype));
+    const held = machine.matrices(matrixDType(name, dtype));
     matrices += sizeOf(shape) * BYTES[held];
     if (held === 'int8') matrices += (shape[0] as number) * BYTES_OF_QUANTISED_OUTPUT;
   }
@@ -58,9 +57,10 @@ export function weightMemory(
       const [wi, wo] = ['wi', 'wo'].map(
         (which) => shapes.get(`hypernetwork.${adaptation.name}.${which}.weight`) ?? [],
       ) as [readonly number[], readonly number[]];
-      generators += (folded ? (wi[0] ?? 0) * attentionWidth(config) : sizeOf(wi)) * BYTES.f32;
-      generators += sizeOf(wo) * BYTES.f32;
-      componentQueries += queryValues(config, adaptation) * BYTES.f32;
+      const held = BYTES[machine.matrices(exactDType(dtype))];
+      generators += (folded ? (wi[0] ?? 0) * attentionWidth(config) : sizeOf(wi)) * held;
+      generators += sizeOf(wo) * held;
+      componentQueries += queryValues(config, adaptation) * BYTES[machine.generated(dtype)];
     }
   }
   return {
@@ -99,18 +99,36 @@ function queryValues(config: ModelConfig, adaptation: Adaptation): number {
   return slots * adaptation.components * attentionWidth(config);
 }
 
+/** What a machine's CPU holds in which dtype, by that which an engine is opened with. */
+export interface Holding {
+  /** Matrices that are to be held in `dtype`. */
+  matrices(dtype: WeightDType): WeightDType;
+  /** What the hypernetwork computes in an engine of `dtype`, but for matrices. */
+  generated(dtype: WeightDType): FloatDType;
+}
+
+/** A machine that multiplies every dtype. */
+export const EVERYTHING: Holding = {
+  matrices: (dtype) => dtype,
+  generated: (dtype) => (dtype === 'bf16' ? 'bf16' : 'f32'),
+};
+
 /**
- * The dtype in which this machine holds matrices. With AVX-512, bf16 and int8 matrices are multiplied directly or
- * widened in registers; without it, all are f32.
+ * What a machine holds in which dtype. With AVX-512, bf16 and int8 matrices are multiplied directly or widened in registers; without
+ * it, all are f32. Between products in bf16, rows are bf16, too.
  *
  * @param isa as platformReport gives it
  */
-export function heldOn(isa: readonly string[]): (dtype: WeightDType) => WeightDType {
-  return (dtype) => (isa.includes('avx512f') ? dtype : 'f32');
+export function heldOn(isa: readonly string[]): Holding {
+  return {
+    matrices: (dtype) => (isa.includes('avx512f') ? dtype : 'f32'),
+    generated: (dtype) =>
+      isa.includes('avx512bf16') || isa.includes('amx-bf16') ? EVERYTHING.generated(dtype) : 'f32',
+  };
 }
 
 /** {@link heldOn} this machine. */
-export function heldHere(): (dtype: WeightDType) => WeightDType {
+export function heldHere(): Holding {
   return heldOn(platformReport().isa);
 }
 

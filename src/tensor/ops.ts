@@ -146,7 +146,7 @@ export function packedTensors({ tensor, scale, columnSum, rowFactor }: PackedMat
 export function packedLinear(
   x: Tensor,
   matrix: PackedMatrix,
-  options: Omit<GroupedLinearOptions, 'alpha'> = {},
+  options: Omit<GroupedLinearOptions, 'alpha'> & { outputDType?: FloatDType | undefined } = {},
 ): Tensor {
   const { tensor, dOut, scale, columnSum, rowFactor } = objectOf(matrix, 'matrix');
   const { bias, residual, ...attributes } = objectOf(options, 'options');

@@ -163,7 +163,7 @@ describe.each(['f32', 'bf16', 'int8'] as const)('a compiled task of an engine in
     const [own, all] = await Promise.all(paths.map((path) => openSafetensors(path)));
     const dtypes = [...(own as SafetensorsFile).tensors.values()].map((one) => `${one.name} ${one.dtype}`);
     const rounded = dtype === 'f32' ? 'F32' : 'BF16';
-    const matrix = heldHere()(dtype) === 'int8' ? 'I8' : rounded;
+    const matrix = heldHere().matrices(dtype) === 'int8' ? 'I8' : rounded;
     expect(dtypes).toContain(`adapter_down ${matrix}`);
     for (const name of ['lora_q_a', 'prefix_key', 'instruction_keys'])
       expect(dtypes).toContain(`${name} ${rounded}`);
@@ -242,7 +242,7 @@ describe('a file with matrices in bf16', () => {
   });
 });
 
-describe.runIf(heldHere()('int8') === 'int8')('a file with matrices in 8 bits', () => {
+describe.runIf(heldHere().matrices('int8') === 'int8')('a file with matrices in 8 bits', () => {
   let path: string;
   let engine: Engine;
   let expected: GeneratedText[];

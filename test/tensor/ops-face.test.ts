@@ -118,8 +118,8 @@ const calls: Record<string, FaceCall> = {
     op: 'packed_linear',
     dims: { rows: 3, groups: 2, slots: 2, dIn: 3, dOut: 4, values: 12 },
     isNotRun: true,
-    call: (t) => ops.packedLinear(t['x']!, { tensor: t['packed']!, dOut: 4, scale: t['scale']!, columnSum: t['columnSum']!, rowFactor: t['rowFactor']! }, { rowOffsets, slot: 1, bias: t['bias']!, residual: t['residual']!, activation: 'gelu' }), // prettier-ignore
-    attributes: { dOut: 4, rowOffsets, slot: 1, activation: 'gelu' },
+    call: (t) => ops.packedLinear(t['x']!, { tensor: t['packed']!, dOut: 4, scale: t['scale']!, columnSum: t['columnSum']!, rowFactor: t['rowFactor']! }, { rowOffsets, slot: 1, bias: t['bias']!, residual: t['residual']!, activation: 'gelu', outputDType: 'bf16' }), // prettier-ignore
+    attributes: { dOut: 4, rowOffsets, slot: 1, activation: 'gelu', outputDType: 'bf16' },
   },
   rmsNorm: {
     op: 'rms_norm',

@@ -155,7 +155,7 @@ OpSpec declare_attention() {
                                {"sharedQueries", int64_t{0}},
                                {"maxDistance", int64_t{128}},
                                {"training", int64_t{1}}});
-  op.cpu = {forward, backward};
+  op.cpu = {forward, backward, ReadsBf16::forward};
   op.resolve = resolve;
   op.flops = [](const Call& call) { return 4.0 * static_cast<double>(call.dim("width")) * Geometry(call).pairs(); };
   op.gpuWork = gpuWork;

@@ -12,7 +12,7 @@ OpSpec declare_cast() {
   op.inputs = {{"x", "*n", kRequired, kFloating}};
   op.outputs = {{"y", "*n", kRequired, chosenBy("to")}};
   op.attributes.push_back({"to", std::string("bf16")});
-  op.cpu = {forward, nullptr, true};
+  op.cpu = {forward, nullptr, ReadsBf16::always};
   op.gpuWork = [](const Call& call) { return computing(call.dim("n")); };
   return op;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "native/math/float_rows.h"
 #include "native/ops/common/dropout_mask.h"
 #include "native/ops/common/elementwise.h"
 #include "native/ops/common/lanes.h"
@@ -20,27 +21,33 @@ template <typename Term>
   return sumInLanes<16, float>(d, term);
 }
 
-/// Runs body(row, s) for every row, on several threads; with delta, s is the row of the output `sum`, written here.
+/// Runs body(row, s, y) for every row, on several threads: `y` takes the row's result, and with delta, s is the row of
+/// the output `sum`, written here. x, delta and the result may be bf16.
 template <typename Body>
 void forEachNormRow(const Call& call, const Body& body) {
   const int64_t rows = call.dim("rows"), d = call.dim("d");
-  const float *x = call.f(0), *delta = call.f(1);
+  const FloatReader x(call.in(0)), delta(call.in(1));
+  const FloatWriter y(call.out(0));
   float* sum = call.o(1);
   const Dropout dropout = delta ? call.dropout() : Dropout{};
   const IntList& offsets = call.list("seqOffsets");
   parallelFor(rows, rowGrain(d), [&](int64_t begin, int64_t end) {
-    Scratch space(d);
-    forEachMaskedRun(dropout, offsets, d, begin, end, space, [&](int64_t first, int64_t last, const float* mask) {
+    Scratch space(4 * d);
+    float *maskSpace = space, *ofX = maskSpace + d, *ofDelta = ofX + d, *ofY = ofDelta + d;
+    forEachMaskedRun(dropout, offsets, d, begin, end, maskSpace, [&](int64_t first, int64_t last, const float* mask) {
       for (int64_t row = first; row < last; ++row) {
-        const float* s = x + row * d;
+        const float* s = x.read(row * d, d, ofX);
         if (delta) {
+          const float* added = delta.read(row * d, d, ofDelta);
           if (mask)
-            addMasked(sum + row * d, s, delta + row * d, mask, d);
+            addMasked(sum + row * d, s, added, mask, d);
           else
-            addTo(sum + row * d, s, delta + row * d, d);
+            addTo(sum + row * d, s, added, d);
           s = sum + row * d;
         }
-        body(row, s);
+        float* result = y.place(row * d, ofY);
+        body(row, s, result);
+        y.write(row * d, d, result);
       }
     });
   });

@@ -4,6 +4,7 @@
 
 #include "native/core/error.h"
 #include "native/math/bf16.h"
+#include "native/math/float_rows.h"
 #include "native/runtime/parallel.h"
 
 namespace hint {
@@ -14,9 +15,7 @@ constexpr int64_t kAtOnce = 1024;
 
 /// Values [begin, begin + count) of a tensor: where they are, or widened into `room`.
 const float* read(const Tensor& tensor, int64_t begin, int64_t count, float* room) {
-  if (tensor.dtype == DType::f32) return tensor.data<float>() + begin;
-  fromBf16(tensor.data<uint16_t>() + begin, room, count);
-  return room;
+  return FloatReader(tensor).read(begin, count, room);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ OpSpec declare_copy() {
   op.summary = "y = x, in its own memory";
   op.inputs = {{"x", "*n", kDifferentiable, kAnyDType}};
   op.outputs = {{"y", "*n", kDifferentiable, like("x")}};
-  op.cpu = {forward, backward, true};
+  op.cpu = {forward, backward, ReadsBf16::always};
   op.gpuWork = [](const Call& call) {
     const int64_t n = call.dim("n");
     return call.backward ? computingEach(call, n, {kX}) : computing(n);

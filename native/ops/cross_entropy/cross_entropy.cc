@@ -44,7 +44,7 @@ OpSpec declare_cross_entropy() {
                {"targets", "rows", kSaved, DType::i32}};
   op.outputs = {{"loss", "rows", kDifferentiable}, {"zTerm", "rows", kDifferentiable}, {"logSumExp", "rows", kSaved}};
   op.attributes = {{"zLoss", 0.0}, {"chunkRows", int64_t{0}}};
-  op.cpu = {forward, backward, true};
+  op.cpu = {forward, backward, ReadsBf16::always};
   op.resolve = [](Call& call) {
     if (call.dim("d") < 1)
       fail("INVALID_SHAPE", call.describe(), ": hidden has rows without values; give it at least one column.");

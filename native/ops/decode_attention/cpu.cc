@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "native/core/error.h"
+#include "native/math/float_rows.h"
 #include "native/ops/attention/cpu/rows.h"
 #include "native/ops/attention/cpu/workspace.h"
 #include "native/ops/common/relative_bucket.h"
@@ -15,7 +16,8 @@ namespace {
 std::vector<float> biasOfKeys(const Call& call, int64_t heads, int64_t position) {
   if (!call.has(kBias)) return {};
   const RelativeBuckets& buckets = relativeBuckets(call.dim("buckets"), call.integer("maxDistance"), true);
-  const float* bias = call.f(kBias);
+  std::vector<float> room(static_cast<size_t>(call.in(kBias).size()));
+  const float* bias = FloatReader(call.in(kBias)).read(0, call.in(kBias).size(), room.data());
   std::vector<float> values(static_cast<size_t>(heads * (position + 1)));
   for (int64_t key = 0; key <= position; ++key) {
     const int32_t bucket = buckets.of(key - position);
@@ -25,9 +27,9 @@ std::vector<float> biasOfKeys(const Call& call, int64_t heads, int64_t position)
   return values;
 }
 
-}  // namespace
-
-void forward(Call& call) {
+/// `Value` is float, or uint16_t for bf16.
+template <typename Value>
+void attend(Call& call) {
   const int64_t rows = call.dim("rows"), width = call.dim("width"), capacity = call.dim("capacity");
   const int64_t heads = call.integer("numHeads"), dim = width / heads;
   const int64_t position = call.ids(kPosition)[0];
@@ -47,44 +49,59 @@ void forward(Call& call) {
   attention::runUnits(rows * groups, flops, [&](int64_t unit) {
     const int64_t row = unit / groups, group = unit % groups;
     const int64_t firstHead = heads * group / groups, endHead = heads * (group + 1) / groups;
-    float* keyCache = call.in(kKeyCache).data<float>() + row * capacity * width;
-    float* valueCache = call.in(kValueCache).data<float>() + row * capacity * width;
-    const int64_t begin = firstHead * dim, end = endHead * dim;
-    std::copy(call.f(kK) + row * width + begin, call.f(kK) + row * width + end, keyCache + position * width + begin);
-    std::copy(call.f(kV) + row * width + begin, call.f(kV) + row * width + end, valueCache + position * width + begin);
+    const auto of = [&](int input) { return call.has(input) ? call.in(input).data<Value>() : nullptr; };
+    Value* keyCache = of(kKeyCache) + row * capacity * width;
+    Value* valueCache = of(kValueCache) + row * capacity * width;
+    const int64_t begin = firstHead * dim, count = (endHead - firstHead) * dim;
+    std::copy_n(of(kK) + row * width + begin, count, keyCache + position * width + begin);
+    std::copy_n(of(kV) + row * width + begin, count, valueCache + position * width + begin);
 
-    const Scratch scratch((endHead - firstHead) * (fixedKeys(call, row) + position + 1));
-    attention::SingleQuery query{call.f(kQ) + row * width,
-                                 call.o(kO) + row * width,
-                                 nullptr,
-                                 attention::kMaxQuerySegments,
-                                 {},
-                                 width,
-                                 dim,
-                                 firstHead,
-                                 endHead,
-                                 bias.empty() ? nullptr : bias.data(),
-                                 position + 1,
-                                 nullptr,
-                                 scratch};
+    const Scratch scratch((endHead - firstHead) * (fixedKeys(call, row) + position + 1) + 2 * width);
+    float *ofQuery = scratch, *ofResult = ofQuery + width;
+    const FloatWriter o(call.out(kO));
+    const float* q = FloatReader(call.in(kQ)).read(row * width, width, ofQuery);
+    float* result = o.place(row * width, ofResult);
+    attention::SingleQuery<Value> query{q,
+                                        result,
+                                        nullptr,
+                                        attention::kMaxQuerySegments,
+                                        {},
+                                        width,
+                                        dim,
+                                        firstHead,
+                                        endHead,
+                                        bias.empty() ? nullptr : bias.data(),
+                                        position + 1,
+                                        nullptr,
+                                        ofResult + width};
     if (prefix) {
       const int64_t task = taskIndex.empty() ? 0 : taskIndex[static_cast<size_t>(row)];
       const int64_t from = (task * slots + slot) * prefix * width;
-      query.rows[0] = {call.f(kPrefixKey) + from, call.f(kPrefixValue) + from, prefix};
+      query.rows[0] = {of(kPrefixKey) + from, of(kPrefixValue) + from, prefix};
     }
     if (call.has(kSharedKey)) {
       const RowRange shared = rowsOf(call, "sharedOffsets", "taskIndex", row);
       const int64_t from = shared.begin * width;
-      query.rows[1] = {call.f(kSharedKey) + from, call.f(kSharedValue) + from, shared.count};
+      query.rows[1] = {of(kSharedKey) + from, of(kSharedValue) + from, shared.count};
     }
     if (call.has(kContextKey)) {
       const RowRange context = rowsOf(call, "contextOffsets", "contextIndex", row);
       const int64_t from = context.begin * width;
-      query.rows[2] = {call.f(kContextKey) + from, call.f(kContextValue) + from, context.count};
+      query.rows[2] = {of(kContextKey) + from, of(kContextValue) + from, context.count};
     }
     query.rows[3] = {keyCache, valueCache, position + 1};
     attention::attendSingle(query);
+    o.write(row * width + begin, count, result + begin);
   });
+}
+
+}  // namespace
+
+void forward(Call& call) {
+  if (call.in(kQ).dtype == DType::bf16)
+    attend<uint16_t>(call);
+  else
+    attend<float>(call);
 }
 
 }  // namespace hint::decode_attention

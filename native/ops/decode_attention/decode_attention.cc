@@ -103,7 +103,7 @@ OpSpec declare_decode_attention() {
   op.attributes = {{"numHeads", int64_t{0}, true}, {"taskIndex", IntList{}},     {"slot", int64_t{0}},
                    {"maxDistance", int64_t{128}},  {"sharedOffsets", IntList{}}, {"contextOffsets", IntList{}},
                    {"contextIndex", IntList{}}};
-  op.cpu = {forward, nullptr};
+  op.cpu = {forward, nullptr, ReadsBf16::forward};
   op.resolve = resolve;
   // Only the device knows the position; half the cache is the mean over a decode that fills it.
   op.flops = [](const Call& call) {

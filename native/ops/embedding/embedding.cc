@@ -12,7 +12,7 @@ OpSpec declare_embedding() {
   op.inputs = {{"ids", "rows", kSaved, DType::i32}, {"table", "vocab d", kDifferentiable | kWideGradient, kFloating}};
   op.outputs = {{"y", "rows d", kDifferentiable, chosenBy("outputDType", "table")}};
   op.attributes.push_back({"outputDType", std::string()});
-  op.cpu = {forward, backward, true};
+  op.cpu = {forward, backward, ReadsBf16::always};
   op.resolve = [](Call& call) { checkIndexable(call, "rows"); };
   op.traffic = [](const Call& call) {
     const auto values = static_cast<double>(call.dim("rows") * call.dim("d"));

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "native/math/float_rows.h"
 #include "native/math/vector_math.h"
 #include "native/ops/common/activation.h"
 #include "native/ops/common/dropout_mask.h"
@@ -13,7 +14,7 @@ namespace {
 
 // The fewest elements per thread: fewer than in plain loops, because each element costs a tanh.
 constexpr int64_t kGrain = 8192;
-// Length of the buffer for gradients that are not wanted or that are added to old ones.
+// Length of buffers: of rows that are widened, and of gradients that are not wanted or that are added to old ones.
 constexpr int64_t kTile = 1024;
 
 HINT_CLONES void gate(const float* g, const float* l, float* y, int64_t count) {
@@ -88,21 +89,30 @@ void gradientRange(Activation activation, const float* g, const float* l, const 
 void forward(Call& call) {
   const Activation activation = activationOf(call);
   const int64_t rows = call.dim("rows"), d = call.dim("dFf");
-  const float *g = call.f(kGate), *l = call.f(kLinear);
-  float* y = call.o(kY);
+  const FloatReader g(call.in(kGate)), l(call.in(kLinear));
+  const FloatWriter y(call.out(kY));
+  const auto range = [&](int64_t begin, int64_t end, const float* mask) {
+    if (!y.isHalf())
+      return gateRange(activation, g.read(begin, 0, nullptr), l.read(begin, 0, nullptr), mask, y.place(begin, nullptr),
+                       end - begin);
+    float ofGate[kTile], ofLinear[kTile], result[kTile];
+    for (int64_t i = begin; i < end; i += kTile) {
+      const int64_t count = std::min(kTile, end - i);
+      gateRange(activation, g.read(i, count, ofGate), l.read(i, count, ofLinear), mask ? mask + (i - begin) : nullptr,
+                result, count);
+      y.write(i, count, result);
+    }
+  };
   const Dropout dropout = call.dropout();
   if (!dropout.active()) {
-    parallelFor(rows * d, kGrain, [&](int64_t begin, int64_t end) {
-      gateRange(activation, g + begin, l + begin, nullptr, y + begin, end - begin);
-    });
+    parallelFor(rows * d, kGrain, [&](int64_t begin, int64_t end) { range(begin, end, nullptr); });
     return;
   }
   const IntList& offsets = call.list("seqOffsets");
   parallelFor(rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, d)), [&](int64_t begin, int64_t end) {
     Scratch space(d);
     forEachMaskedRun(dropout, offsets, d, begin, end, space, [&](int64_t first, int64_t last, const float* mask) {
-      for (int64_t row = first; row < last; ++row)
-        gateRange(activation, g + row * d, l + row * d, mask, y + row * d, d);
+      for (int64_t row = first; row < last; ++row) range(row * d, (row + 1) * d, mask);
     });
   });
 }

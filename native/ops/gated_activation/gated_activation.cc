@@ -15,7 +15,7 @@ OpSpec declare_gated_activation() {
                {"linear", "rows dFf", kDifferentiable | kSaved, like("gate")}};
   op.outputs = {{"y", "rows dFf", kDifferentiable, like("gate")}};
   op.attributes = withDropout({{"activation", std::string("gelu")}, {"seqOffsets", IntList{}}});
-  op.cpu = {forward, backward};
+  op.cpu = {forward, backward, ReadsBf16::forward};
   op.resolve = [](Call& call) {
     activationOf(call);
     checkSequenceDropout(call, call.dim("rows"));

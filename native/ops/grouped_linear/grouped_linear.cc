@@ -49,7 +49,7 @@ OpSpec declare_grouped_linear() {
   op.attributes = {
       {"rowOffsets", IntList{}}, {"slot", int64_t{0}},          {"activation", std::string("none")}, {"alpha", 1.0},
       {"training", int64_t{1}},  {"outputDType", std::string()}};
-  op.cpu = {forward, backward, true};
+  op.cpu = {forward, backward, ReadsBf16::always};
   op.resolve = resolve;
   op.flops = [](const Call& call) { return 2.0 * call.dim("rows") * call.dim("dIn") * call.dim("dOut"); };
   op.backwardFlops = [](const Call& call) {

@@ -45,12 +45,12 @@ void forward(Call& call) {
   const int64_t d = call.dim("d");
   const float epsilon = static_cast<float>(call.number("epsilon"));
   const float *weight = call.f(kWeight), *bias = call.f(kBias);
-  float *y = call.o(kY), *means = call.o(kMean), *rstd = call.o(kRstd);
-  forEachNormRow(call, [&](int64_t row, const float* s) {
+  float *means = call.o(kMean), *rstd = call.o(kRstd);
+  forEachNormRow(call, [&](int64_t row, const float* s, float* y) {
     const float mean = sumOf(s, d) / static_cast<float>(d);
     means[row] = mean;
     rstd[row] = 1.0f / std::sqrt(sumOfSquaredDifferences(s, mean, d) / static_cast<float>(d) + epsilon);
-    normalise(y + row * d, s, weight, bias, mean, rstd[row], d);
+    normalise(y, s, weight, bias, mean, rstd[row], d);
   });
 }
 

@@ -20,7 +20,7 @@ OpSpec declare_layer_norm() {
       {"mean", "rows", kSaved},
       {"rstd", "rows", kSaved}};
   op.attributes = withDropout({{"epsilon", 1e-5}, {"seqOffsets", IntList{}}, {"outputDType", std::string()}});
-  op.cpu = {forward, backward};
+  op.cpu = {forward, backward, ReadsBf16::forward};
   op.resolve = [](Call& call) { checkSequenceDropout(call, call.dim("rows")); };
   op.gpuWork = [](const Call& call) { return normGpuWork(call, kBias); };
   return op;

@@ -37,7 +37,7 @@ OpSpec declare_pack_weight() {
                 {"columnSum", "groups slots dOut", kRequired, DType::f32, isQuantized},
                 {"rowFactor", "groups slots dIn", kRequired, DType::f32, isQuantized}};
   op.attributes = {{"transposed", int64_t{1}}, {"dtype", std::string("f32")}, {"finite", int64_t{0}}};
-  op.cpu = {forward, nullptr, true};
+  op.cpu = {forward, nullptr, ReadsBf16::always};
   op.resolve = resolve;
   return op;
 }

@@ -35,24 +35,28 @@ OpSpec declare_packed_linear() {
   OpSpec op;
   op.name = "packed_linear";
   op.summary = "y = residual + activation(x packed[group, slot] + bias[group, slot])";
-  op.inputs = {{"x", "rows dIn"},
+  op.inputs = {{"x", "rows dIn", kRequired, kFloating},
                {"packed", "groups slots values", kRequired, kAnyDType},
                {"scale", "groups slots dOut", kOptional},
                {"columnSum", "groups slots dOut", kOptional},
-               {"bias", "groups slots dOut", kOptional},
-               {"residual", "rows dOut", kOptional},
+               {"bias", "groups slots dOut", kOptional, kFloating},
+               {"residual", "rows dOut", kOptional, kFloating},
                {"rowFactor", "groups slots dIn", kOptional}};
-  op.outputs = {{"y", "rows dOut"}};
-  op.attributes = {
-      {"dOut", int64_t{0}, true}, {"rowOffsets", IntList{}}, {"slot", int64_t{0}}, {"activation", std::string("none")}};
-  op.cpu = {forward, nullptr, true};
+  op.outputs = {{"y", "rows dOut", kRequired, chosenBy("outputDType", "x")}};
+  op.attributes = {{"dOut", int64_t{0}, true},
+                   {"rowOffsets", IntList{}},
+                   {"slot", int64_t{0}},
+                   {"activation", std::string("none")},
+                   {"outputDType", std::string()}};
+  op.cpu = {forward, nullptr, ReadsBf16::always};
   op.resolve = resolve;
   op.flops = [](const Call& call) { return 2.0 * call.dim("rows") * call.dim("dIn") * call.dim("dOut"); };
   // Each group reads one matrix, however many slots there are.
   op.traffic = [](const Call& call) {
-    const double width = static_cast<double>(call.dim("dIn") + call.dim("dOut") * (call.has(kResidual) ? 2 : 1));
     const auto matrix = static_cast<double>(call.dim("values") * static_cast<int64_t>(sizeOf(call.in(kPacked).dtype)));
-    return static_cast<double>(call.dim("groups")) * matrix + 4.0 * static_cast<double>(call.dim("rows")) * width;
+    double rows = static_cast<double>(call.in(kX).bytes() + call.out(kY).bytes());
+    if (call.has(kResidual)) rows += static_cast<double>(call.in(kResidual).bytes());
+    return static_cast<double>(call.dim("groups")) * matrix + rows;
   };
   return op;
 }

@@ -14,7 +14,7 @@ OpSpec declare_reorder_cache() {
                {"parents", "rows", kRequired, DType::i32},
                {"position", "1", kRequired, DType::i32}};
   op.attributes = {{"groupSize", int64_t{1}, true}};
-  op.cpu = {forward, nullptr};
+  op.cpu = {forward, nullptr, ReadsBf16::always};
   op.resolve = [](Call& call) {
     const int64_t size = call.integer("groupSize"), rows = call.dim("rows");
     if (size < 1 || rows % size != 0)

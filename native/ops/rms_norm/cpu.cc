@@ -33,10 +33,10 @@ void forward(Call& call) {
   const int64_t d = call.dim("d");
   const float epsilon = static_cast<float>(call.number("epsilon"));
   const float* weight = call.f(kWeight);
-  float *y = call.o(kY), *rstd = call.o(kRstd);
-  forEachNormRow(call, [&](int64_t row, const float* s) {
+  float* rstd = call.o(kRstd);
+  forEachNormRow(call, [&](int64_t row, const float* s, float* y) {
     rstd[row] = 1.0f / std::sqrt(sumOfSquares(s, d) / static_cast<float>(d) + epsilon);
-    normalise(y + row * d, s, weight, rstd[row], d);
+    normalise(y, s, weight, rstd[row], d);
   });
 }
 

@@ -18,7 +18,7 @@ OpSpec declare_rms_norm() {
       {"sum", "rows d", kDifferentiable | kSaved, DType::f32, [](const Call& call) { return call.has(kDelta); }},
       {"rstd", "rows", kSaved}};
   op.attributes = withDropout({{"epsilon", 1e-6}, {"seqOffsets", IntList{}}, {"outputDType", std::string()}});
-  op.cpu = {forward, backward};
+  op.cpu = {forward, backward, ReadsBf16::forward};
   op.resolve = [](Call& call) { checkSequenceDropout(call, call.dim("rows")); };
   op.gpuWork = [](const Call& call) { return normGpuWork(call, -1); };
   return op;

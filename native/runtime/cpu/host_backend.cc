@@ -2,6 +2,7 @@
 
 #include "native/core/error.h"
 #include "native/runtime/backend.h"
+#include "native/runtime/cpu/simulated_rounding.h"
 #include "native/runtime/cpu/widened_call.h"
 #include "native/runtime/parallel.h"
 
@@ -10,6 +11,11 @@ namespace {
 
 /// Bytes that a thread copies at least.
 constexpr int64_t kCopyGrain = 1 << 20;
+
+bool readsAsStored(ReadsBf16 reads, const Call& call) {
+  if (reads == ReadsBf16::forward) return !call.backward && !isRoundingSimulated();
+  return reads == ReadsBf16::always;
+}
 
 class HostBackend final : public Backend {
  public:
@@ -23,10 +29,10 @@ class HostBackend final : public Backend {
     if (!kernel)
       fail("NOT_SUPPORTED", call.describe(), ": this op has no ", call.backward ? "backward" : "forward",
            " pass on the CPU.");
-    if (!kernels.readBf16 && hasBf16(call))
-      runWidened(call, kernel);
-    else
+    if (readsAsStored(kernels.readsBf16, call) || !hasBf16(call))
       kernel(call);
+    else
+      runWidened(call, kernel);
   }
 
   void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }

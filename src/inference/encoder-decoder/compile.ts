@@ -127,6 +127,11 @@ export function restingDType({ inferenceWeights, t5 }: EncoderDecoderModel): Flo
   return inferenceWeights?.restingDType ?? t5.computeDtype;
 }
 
+/** What the hypernetwork makes of instructions, and so what it reads of encoded ones. */
+export function instructionDType({ inferenceWeights, t5 }: EncoderDecoderModel): FloatDType {
+  return inferenceWeights?.ofHypernetwork.computeDtype ?? t5.computeDtype;
+}
+
 /** A tensor in the dtype that tasks keep; the one given is given back where that is another. */
 function atRest(model: EncoderDecoderModel, tensor: Tensor): Tensor {
   const dtype = restingDType(model);

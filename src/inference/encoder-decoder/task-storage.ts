@@ -27,6 +27,7 @@ import {
 } from '../contract/task-metadata.js';
 import {
   asTuned,
+  instructionDType,
   regenerateTasks,
   restingDType,
   restoreTasks,
@@ -173,7 +174,7 @@ async function read(
   try {
     const rows = rowsOf(file);
     const offsets = Int32Array.of(0, rows);
-    const encoded = await tensors.read(INSTRUCTION, [rows, model.config.dModel], model.t5.computeDtype);
+    const encoded = await tensors.read(INSTRUCTION, [rows, model.config.dModel], instructionDType(model));
     const instructions = { rows: encoded, offsets };
     if (await readModules(tensors, metadata, model, modules)) {
       const shared = await readKeys(tensors, metadata, model, offsets);
@@ -222,8 +223,8 @@ async function readModules(
       continue;
     }
     const window = inferenceWeights && isMatrixModule(name) ? tensors.window(name) : undefined;
-    const rests = isPrefixModule(name) && !metadata.training;
-    const dtype = rests ? restingDType(model) : t5.computeDtype;
+    const ofPrefix = metadata.training ? t5.computeDtype : restingDType(model);
+    const dtype = isPrefixModule(name) ? ofPrefix : instructionDType(model);
     const tensor = window ?? (await tensors.read(name, whole, dtype));
     modules.set(name, { tensor, slots, inFile: !!window });
   }

@@ -60,7 +60,16 @@ export class T5 implements Network {
 
   /** Cross entropy and z-loss of every row, [rows] each. @param targets i32 [rows] */
   losses(hidden: Tensor, targets: Tensor, zLoss = 0): { loss: Tensor; zTerm: Tensor } {
-    return ops.crossEntropy(this.scaled(hidden), this.head, targets, { zLoss });
+    const { head } = this;
+    const rows = this.scaled(hidden);
+    return ops.crossEntropy(
+      rows.dtype === head.dtype ? rows : ops.cast(rows, head.dtype as FloatDType),
+      head,
+      targets,
+      {
+        zLoss,
+      },
+    );
   }
 
   /** What a decoder layer's cross-attention reads of a batch; `shared` may be at hand from compiling the task. */

@@ -1,4 +1,4 @@
-import type { Device } from '../../tensor/device.js';
+import { platformReport, type Device } from '../../tensor/device.js';
 import { releasePages } from '../../tensor/mapped-file.js';
 import * as ops from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
@@ -8,7 +8,7 @@ import type { ModelConfig } from '../config/config.js';
 import { headOf } from '../config/variant.js';
 import type { AdaptationName } from '../modules/adaptation-name.js';
 import { adaptationTable } from '../modules/adaptations.js';
-import { asFloat32 } from '../parameters/dtypes.js';
+import { asFloat32, isRounded } from '../parameters/dtypes.js';
 import type { ParameterStore } from '../parameters/parameter-store.js';
 import { COMPONENT_ATTENTION, foldsOutputProjection, generatorScale } from './generator-folding.js';
 import { InferenceWeights } from './inference-weights.js';
@@ -28,7 +28,8 @@ interface PackedGenerator {
  * on rearranging them; products of weights alone multiplied out (method §2.4, "free optimisations").
  */
 export class PackedWeights extends InferenceWeights {
-  readonly computeDtype = 'f32';
+  /** bf16 where matrices are narrower than f32 and the processor multiplies bf16: half the bytes move between ops. */
+  readonly computeDtype: ops.FloatDType;
   readonly ofHypernetwork: GeneratorWeights;
   private readonly packed = new Map<string, ops.PackedMatrix>();
   /** Of quantised matrices, what the hypernetwork reads instead. */
@@ -43,7 +44,12 @@ export class PackedWeights extends InferenceWeights {
     readonly dtype: ops.WeightDType,
   ) {
     super(device, config, parameters);
+    this.computeDtype = dtype !== 'f32' && platformReport().products.inferenceBf16 ? 'bf16' : 'f32';
     this.ofHypernetwork = dtype === 'int8' ? new ExactWeights(this) : this;
+  }
+
+  override get streamDtype(): ops.FloatDType {
+    return 'f32';
   }
 
   make(): Sliced<void> {
@@ -57,12 +63,25 @@ export class PackedWeights extends InferenceWeights {
           name,
           this.packOne(weight, () => weight, this.dtypeOf(name)),
         );
+      // What attention reads is rounded now, so that the first answer takes no more memory than the next.
+      else if (this.computeDtype === 'bf16' && name.endsWith('.relative_attention_bias.weight'))
+        this.table(name);
       yield;
     }
     yield* this.packGenerators();
   }
 
   table(name: string): Tensor {
+    const { parameters, computeDtype } = this;
+    const stored = parameters.stored(name);
+    if (!isRounded(stored)) return parameters.get(name);
+    // A copy of the head, which only losses read as a table, would be as large as its packed matrix.
+    const isKept = computeDtype === 'bf16' && name === `${headOf(this.config)}.weight`;
+    return isKept ? stored : parameters.as(name, computeDtype);
+  }
+
+  /** {@link table}, whatever layers compute in. */
+  exactTable(name: string): Tensor {
     return this.parameters.get(name);
   }
 
@@ -74,7 +93,7 @@ export class PackedWeights extends InferenceWeights {
   /** {@link multiply} by nothing quantised. */
   multiplyExactly(x: Tensor, layer: string, epilogue?: Epilogue): Tensor {
     const name = `${layer}.weight`;
-    return this.product(x, name, this.exactMatrix(name), epilogue);
+    return this.product(asFloat32(x), name, this.exactMatrix(name), epilogue);
   }
 
   /** A product with the packed matrix where there is one; packed kernels know no factor. */
@@ -85,8 +104,8 @@ export class PackedWeights extends InferenceWeights {
     epilogue: Epilogue = {},
   ): Tensor {
     if (!matrix || epilogue.alpha !== undefined) return ops.linear(x, this.parameters.lend(name), epilogue);
-    const { bias, activation } = epilogue;
-    return ops.packedLinear(x, matrix, activation ? { bias, activation } : { bias });
+    const { bias, activation, outputDType = addsToStream(name) ? this.streamDtype : undefined } = epilogue;
+    return ops.packedLinear(x, matrix, { bias, outputDType, ...(activation ? { activation } : {}) });
   }
 
   generator(name: AdaptationName): GeneratorLayers {
@@ -115,6 +134,7 @@ export class PackedWeights extends InferenceWeights {
 
   override dispose(): void {
     super.dispose();
+    this.parameters.releaseCopies();
     const matrices = [...this.generators.values()].flatMap(({ first, second }) => [first, second]);
     for (const matrix of [...this.packed.values(), ...this.exact.values(), ...matrices])
       for (const tensor of ops.packedTensors(matrix)) tensor.dispose();
@@ -131,16 +151,16 @@ export class PackedWeights extends InferenceWeights {
       ) as [Tensor, Tensor];
       const factor = generatorScale(config);
       this.generators.set(name, {
-        first: this.packOne(wi, () => (folded ? this.withOutputProjection(wi) : wi)),
+        first: this.packOne(wi, () => (folded ? this.withOutputProjection(wi) : wi), exactDType(this.dtype)),
         folded,
-        second: this.packOne(wo, () => ops.scale(asFloat32(wo), factor)),
+        second: this.packOne(wo, () => ops.scale(asFloat32(wo), factor), exactDType(this.dtype)),
       });
       yield;
     }
   }
 
   /** Packs what `make` makes of a parameter, whose place in its file is not needed from then on. */
-  private packOne(parameter: Tensor, make: () => Tensor, dtype: ops.WeightDType = 'f32'): ops.PackedMatrix {
+  private packOne(parameter: Tensor, make: () => Tensor, dtype: ops.WeightDType): ops.PackedMatrix {
     const matrix = this.device.tidy(() => {
       const packed = ops.packWeight(make(), dtype);
       for (const tensor of ops.packedTensors(packed)) this.device.keep(tensor);
@@ -169,15 +189,10 @@ export class PackedWeights extends InferenceWeights {
  * bf16 when the first task is compiled, as widening them for every task would cost more than the task does.
  */
 class ExactWeights implements GeneratorWeights {
+  readonly computeDtype = 'f32';
+  readonly streamDtype = 'f32';
+
   constructor(private readonly packed: PackedWeights) {}
-
-  get computeDtype(): ops.FloatDType {
-    return this.packed.computeDtype;
-  }
-
-  get streamDtype(): ops.FloatDType {
-    return this.packed.streamDtype;
-  }
 
   norm(layer: string): Tensor {
     return this.packed.norm(layer);
@@ -188,10 +203,10 @@ class ExactWeights implements GeneratorWeights {
   }
 
   table(name: string): Tensor {
-    return this.packed.table(name);
+    return this.packed.exactTable(name);
   }
 
-  gather(ids: Tensor, name: string, dtype?: ops.FloatDType): Tensor {
+  gather(ids: Tensor, name: string, dtype: ops.FloatDType = 'f32'): Tensor {
     return this.packed.gather(ids, name, dtype);
   }
 
@@ -208,7 +223,13 @@ class ExactWeights implements GeneratorWeights {
   }
 }
 
-function exactDType(dtype: ops.WeightDType): ops.WeightDType {
+/** Whether a matrix makes what a block adds to the residual stream, which is not rounded on its way there. */
+function addsToStream(name: string): boolean {
+  return /\.(o|wo)\.weight$/.test(name);
+}
+
+/** What the hypernetwork's own matrices are packed in, and all that an engine of `dtype` does not quantise. */
+export function exactDType(dtype: ops.WeightDType): ops.WeightDType {
   return dtype === 'int8' ? 'bf16' : dtype;
 }
 

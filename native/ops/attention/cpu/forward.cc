@@ -1,25 +1,29 @@
+#include "native/math/dot_kernel.h"
+#include "native/math/float_rows.h"
 #include "native/ops/attention/attention.h"
+#include "native/ops/attention/cpu/forward_halves.h"
 #include "native/ops/attention/cpu/workspace.h"
+#include "native/runtime/cpu/widened_call.h"
 #include "native/runtime/scratch.h"
 
 namespace hint::attention {
 namespace {
 
-/// Everything that the units of one forward call read.
+/// Everything that the units of one forward call of f32 read.
 struct Forward {
-  explicit Forward(const Call& c) : call(c), geometry(c), bias(c, geometry), dropout(c.dropout()) {}
+  Forward(const Call& c, const Geometry& g, const RelativeBias& ofKeys, const Dropout& d)
+      : call(c), geometry(g), bias(ofKeys), dropout(d) {}
 
   const Call& call;
-  const Geometry geometry;
-  const RelativeBias bias;
-  const Dropout dropout;
+  const Geometry& geometry;
+  const RelativeBias& bias;
+  const Dropout& dropout;
   const float* k[kMaxSegments] = {call.f(kPrefixKey), call.f(kSharedKey), call.f(kK)};
   const float* v[kMaxSegments] = {call.f(kPrefixValue), call.f(kSharedValue), call.f(kV)};
   float* o = call.o(kO);
   float* logSumExp = call.o(kLogSumExp);
 
   void unit(const Bundle& bundle, int64_t firstHead, int64_t endHead) const;
-  void single(const Sequence& s, int64_t sequence, int64_t query, int64_t firstHead, int64_t endHead) const;
 };
 
 /// The buffers of one unit. Keys are panels for the product with q, values are rows for the product with p.
@@ -111,63 +115,110 @@ void Forward::unit(const Bundle& bundle, int64_t firstHead, int64_t endHead) con
 }
 
 /// Attends one query at a time and reads keys and values in place: packing them costs more than one query gains.
-void Forward::single(const Sequence& s, int64_t sequence, int64_t query, int64_t firstHead, int64_t endHead) const {
-  const Geometry& g = geometry;
+/// `Value` is float, or uint16_t for bf16.
+template <typename Value>
+void attendQuery(const Call& call, const Geometry& g, const RelativeBias& bias, const Dropout& dropout,
+                 int64_t sequence, int64_t query, int64_t firstHead, int64_t endHead) {
+  const Sequence& s = g.sequences[static_cast<size_t>(sequence)];
   const SegmentRows segments(g, s);
   const int64_t heads = endHead - firstHead, row = s.oBegin + query, visible = s.visible(query, g.causal);
   const int64_t keys = segments.keys[0] + segments.keys[1] + visible;
-  const Scratch scratch(2 * heads * keys);
-  SingleQuery single{call.f(kQ) + (s.qBegin + query) * g.width,
-                     o + row * g.width,
-                     logSumExp ? logSumExp + row * g.heads : nullptr,
-                     kMaxSegments,
-                     {},
-                     g.width,
-                     g.headDim,
-                     firstHead,
-                     endHead,
-                     bias.present() ? bias.head(0) - query : nullptr,
-                     bias.stride(),
-                     nullptr,
-                     scratch};
+  const int64_t begin = firstHead * g.headDim, count = heads * g.headDim;
+  const Scratch scratch(2 * heads * keys + 2 * g.width);
+  float *ofQuery = scratch, *ofResult = ofQuery + g.width, *weights = ofResult + g.width;
+  const FloatWriter o(call.out(kO));
+  float* result = o.place(row * g.width, ofResult);
+  float* logSumExp = call.o(kLogSumExp);
+  SingleQuery<Value> single{FloatReader(call.in(kQ)).read((s.qBegin + query) * g.width, g.width, ofQuery),
+                            result,
+                            logSumExp ? logSumExp + row * g.heads : nullptr,
+                            kMaxSegments,
+                            {},
+                            g.width,
+                            g.headDim,
+                            firstHead,
+                            endHead,
+                            bias.present() ? bias.head(0) - query : nullptr,
+                            bias.stride(),
+                            nullptr,
+                            weights};
+  constexpr int keysOf[kMaxSegments] = {kPrefixKey, kSharedKey, kK},
+                valuesOf[kMaxSegments] = {kPrefixValue, kSharedValue, kV};
   for (int i = 0; i < kMaxSegments; ++i) {
-    const int64_t count = i == kOwn ? visible : segments.keys[i], from = segments.row[i] * g.width;
-    single.rows[i] = {k[i] + (k[i] ? from : 0), v[i] + (v[i] ? from : 0), count};
+    if (!call.has(keysOf[i])) continue;
+    const int64_t from = segments.row[i] * g.width;
+    single.rows[i] = {call.in(keysOf[i]).data<Value>() + from, call.in(valuesOf[i]).data<Value>() + from,
+                      i == kOwn ? visible : segments.keys[i]};
   }
   if (dropout.active()) {
-    float* mask = scratch + heads * keys;
+    float* mask = weights + heads * keys;
     for (int64_t head = firstHead; head < endHead; ++head)
       dropout.fill(static_cast<uint32_t>(sequence * g.heads + head), keys, mask + (head - firstHead) * keys);
     single.mask = mask;
   }
   attendSingle(single);
+  o.write(row * g.width + begin, count, result + begin);
+}
+
+HalvesCall halvesOf(const Call& call, const Geometry& geometry, const RelativeBias& bias, const Dropout& dropout) {
+  const auto of = [&](int input) { return call.has(input) ? call.in(input).data<uint16_t>() : nullptr; };
+  return {geometry,
+          bias,
+          dropout,
+          of(kQ),
+          {of(kPrefixKey), of(kSharedKey), of(kK)},
+          {of(kPrefixValue), of(kSharedValue), of(kV)},
+          call.out(kO).data<uint16_t>(),
+          call.o(kLogSumExp)};
 }
 
 }  // namespace
 
 void forward(Call& call) {
-  const Forward forward(call);
-  const Geometry& g = forward.geometry;
+  const bool isHalf = call.in(kQ).dtype == DType::bf16;
+  if (isHalf && !hasDotProducts(DType::bf16)) return runWidened(call, forward);
+  const Geometry g(call);
+  const RelativeBias bias(call, g);
+  const Dropout dropout = call.dropout();
   const double flops = 4.0 * static_cast<double>(g.width) * g.pairs();
-  constexpr int64_t fewQueries = 2;
-  if (g.maxQueries <= fewQueries && !g.sharedQueries) {
-    const auto count = static_cast<int64_t>(g.sequences.size());
-    // With few sequences, heads are divided among threads, too.
-    const int64_t groups = std::clamp<int64_t>(2 * threadCount() / std::max<int64_t>(count, 1), 1, g.heads);
-    runUnits(count * groups, flops, [&](int64_t unit) {
-      const int64_t b = unit / groups, group = unit % groups;
-      const Sequence& s = g.sequences[static_cast<size_t>(b)];
-      for (int64_t i = 0; i < s.queries; ++i)
-        forward.single(s, b, i, g.heads * group / groups, g.heads * (group + 1) / groups);
+  // How a sequence is attended depends on its own queries alone, so that its result does not depend on those beside it.
+  const auto isShort = [&](int64_t sequence) {
+    constexpr int64_t fewQueries = 2;
+    return !g.sharedQueries && g.sequences[static_cast<size_t>(sequence)].queries <= fewQueries;
+  };
+  std::vector<int64_t> shorter;
+  for (int64_t b = 0; b < static_cast<int64_t>(g.sequences.size()); ++b)
+    if (isShort(b)) shorter.push_back(b);
+  const auto count = static_cast<int64_t>(shorter.size());
+  const auto attend = isHalf ? attendQuery<uint16_t> : attendQuery<float>;
+  // With few sequences, heads are divided among threads, too.
+  const int64_t groups = std::clamp<int64_t>(2 * threadCount() / std::max<int64_t>(count, 1), 1, g.heads);
+  runUnits(count * groups, flops, [&](int64_t unit) {
+    const int64_t b = shorter[static_cast<size_t>(unit / groups)], group = unit % groups;
+    for (int64_t i = 0; i < g.sequences[static_cast<size_t>(b)].queries; ++i)
+      attend(call, g, bias, dropout, b, i, g.heads * group / groups, g.heads * (group + 1) / groups);
+  });
+  if (shorter.size() == g.sequences.size()) return;
+  Schedule schedule(g, Split::queries, threadCount());
+  for (Bundle& bundle : schedule.bundles)
+    std::erase_if(bundle.pieces, [&](const Piece& piece) { return isShort(piece.sequence); });
+  const auto runBundles = [&](const auto& body) {
+    runUnits(schedule.units(), flops, [&](int64_t unit) {
+      const int64_t group = unit % schedule.headGroups;
+      body(schedule.bundles[static_cast<size_t>(unit / schedule.headGroups)], g.heads * group / schedule.headGroups,
+           g.heads * (group + 1) / schedule.headGroups);
+    });
+  };
+  if (isHalf) {
+    const HalvesCall halves = halvesOf(call, g, bias, dropout);
+    runBundles([&](const Bundle& bundle, int64_t firstHead, int64_t endHead) {
+      attendHalves(halves, bundle, firstHead, endHead);
     });
     return;
   }
-  const Schedule schedule(g, Split::queries, threadCount());
-  runUnits(schedule.units(), flops, [&](int64_t unit) {
-    const int64_t group = unit % schedule.headGroups;
-    forward.unit(schedule.bundles[static_cast<size_t>(unit / schedule.headGroups)],
-                 g.heads * group / schedule.headGroups, g.heads * (group + 1) / schedule.headGroups);
-  });
+  const Forward floats(call, g, bias, dropout);
+  runBundles(
+      [&](const Bundle& bundle, int64_t firstHead, int64_t endHead) { floats.unit(bundle, firstHead, endHead); });
 }
 
 }  // namespace hint::attention

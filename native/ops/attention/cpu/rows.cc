@@ -90,7 +90,12 @@ HINT_CLONES void softmaxRowsLoop(const ScoreBlock& block, float* inverseSum, flo
 #pragma omp simd
       for (int64_t j = 0; j < visible; ++j) own[j] += bias[j];
     }
-    for (int g = 0; g < kOwn; ++g) hidePadding(s + block.column[g], block.keys[g]);
+    for (int g = 0; g < kOwn; ++g) {
+      float* columns = s + block.column[g];
+      hidePadding(columns, block.keys[g]);
+      // What the lanes above do not reach.
+      for (int64_t c = padded(block.keys[g]); c % block.multiple != 0; ++c) columns[c] = kHidden;
+    }
     hidePadding(own, visible);
     logSumExp[row] = maximumOf(s, block.column[kOwn] + padded(visible));
   }
@@ -189,9 +194,18 @@ HINT_CLONES void rowDotsLoop(const float* a, const float* b, int64_t rows, int64
   }
 }
 
+/// The scores of a single query.
+struct SingleScores {
+  float* scratch;
+  float* logSumExp;
+  int64_t firstHead, endHead;
+  const float* bias;
+  int64_t biasStride;
+  const float* mask;
+};
+
 /// Scores to probabilities, dropout included, for every head of a single query.
-HINT_CLONES void softmaxSingleLoop(const SingleQuery& query, int64_t keys) {
-  const int64_t own = query.rows[query.segments - 1].count;
+HINT_CLONES void softmaxSingleLoop(const SingleScores& query, int64_t own, int64_t keys) {
   for (int64_t h = 0; h < query.endHead - query.firstHead; ++h) {
     float* s = query.scratch + h * keys;
     if (query.bias) {
@@ -229,29 +243,45 @@ void rowDots(const float* a, const float* b, int64_t rows, int64_t stride, int64
   rowDotsLoop(a, b, rows, stride, dim, out);
 }
 
-void attendSingle(const SingleQuery& query) {
+template <typename Value>
+void attendSingle(const SingleQuery<Value>& query) {
   const int64_t heads = query.endHead - query.firstHead, dim = query.headDim, begin = query.firstHead * dim;
   int64_t keys = 0;
   for (int g = 0; g < query.segments; ++g) keys += query.rows[g].count;
-  // Sixteen rows of all heads at a time: memory is read nearly in order.
-  const auto eachBlock = [&](const auto& body) {
+  // Sixteen rows of all heads at a time: memory is read nearly in order. The next sixteen are asked for meanwhile, some
+  // lines with each head, because the processor does not foresee the order of heads.
+  constexpr int64_t kLine = 64 / sizeof(Value);
+  const auto eachBlock = [&](const Value* KeyRows<Value>::*part, const auto& body) {
     int64_t column = 0;
-    for (int g = 0; g < query.segments; ++g)
-      for (int64_t j = 0; j < query.rows[g].count; j += kLanes) {
-        const int64_t count = std::min(kLanes, query.rows[g].count - j);
-        for (int64_t h = 0; h < heads; ++h)
-          body(query.rows[g], j * query.width + begin + h * dim, count, h, query.scratch + h * keys + column);
+    for (int g = 0; g < query.segments; ++g) {
+      const KeyRows<Value>& rows = query.rows[g];
+      for (int64_t j = 0; j < rows.count; j += kLanes) {
+        const int64_t count = std::min(kLanes, rows.count - j), next = j + kLanes;
+        for (int64_t h = 0; h < heads; ++h) {
+          // Lines of rows of all heads where the unit has all; else of its own heads nearly.
+          const int64_t ahead = std::max<int64_t>(0, std::min(kLanes, rows.count - next)) * dim;
+          const Value* line = rows.*part + next * query.width + begin + h * ahead;
+          for (int64_t at = 0; at < ahead; at += kLine) __builtin_prefetch(line + at);
+          body(rows, j * query.width + begin + h * dim, count, h, query.scratch + h * keys + column);
+        }
         column += count;
       }
+    }
   };
-  eachBlock([&](const KeyRows& rows, int64_t from, int64_t count, int64_t h, float* scores) {
+  eachBlock(&KeyRows<Value>::k, [&](const KeyRows<Value>& rows, int64_t from, int64_t count, int64_t h, float* scores) {
     dotRows(query.q + begin + h * dim, rows.k + from, count, query.width, dim, scores);
   });
-  softmaxSingleLoop(query, keys);
+  softmaxSingleLoop(
+      {query.scratch, query.logSumExp, query.firstHead, query.endHead, query.bias, query.biasStride, query.mask},
+      query.rows[query.segments - 1].count, keys);
   std::fill(query.o + begin, query.o + begin + heads * dim, 0.0f);
-  eachBlock([&](const KeyRows& rows, int64_t from, int64_t count, int64_t h, const float* p) {
-    addWeightedRows(p, rows.v + from, count, query.width, dim, query.o + begin + h * dim);
-  });
+  eachBlock(&KeyRows<Value>::v,
+            [&](const KeyRows<Value>& rows, int64_t from, int64_t count, int64_t h, const float* p) {
+              addWeightedRows(p, rows.v + from, count, query.width, dim, query.o + begin + h * dim);
+            });
 }
+
+template void attendSingle(const SingleQuery<float>& query);
+template void attendSingle(const SingleQuery<uint16_t>& query);
 
 }  // namespace hint::attention

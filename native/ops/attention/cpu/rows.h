@@ -15,11 +15,12 @@ struct ScoreBlock {
   float* scores;
   int64_t rowStride, rows;
   int64_t column[kMaxSegments];  ///< first column of each segment
-  int64_t keys[kMaxSegments];    ///< keys of each segment; columns up to the next multiple of 16 are padding
+  int64_t keys[kMaxSegments];    ///< keys of each segment; columns up to the next multiple of `multiple` are padding
   int64_t firstQuery;            ///< index of row 0 counted from the first own key; negative when that key is later
   bool causal;
-  const float* bias;  ///< bias[relative] for relative = key - query, may be negative; null for none
-  const float* mask;  ///< dropout factor by column; null for none
+  const float* bias;      ///< bias[relative] for relative = key - query, may be negative; null for none
+  const float* mask;      ///< dropout factor by column; null for none
+  int64_t multiple = 16;  ///< that the columns of a segment are filled up to
 
   /// Own keys that a row sees.
   int64_t visible(int64_t row) const {
@@ -45,27 +46,33 @@ void addRelativeGradient(const ScoreBlock& block, const float* gradient, float* 
 /// out[row] = sum_d a[row, d] * b[row, d].
 void rowDots(const float* a, const float* b, int64_t rows, int64_t stride, int64_t dim, float* out);
 
-/// Keys and values of one segment in memory: the heads of a row follow one another.
+/// Keys and values of one segment in memory, f32 or bf16: the heads of a row follow one another.
+template <typename Value>
 struct KeyRows {
-  const float *k, *v;
+  const Value *k, *v;
   int64_t count;
 };
 
 constexpr int kMaxQuerySegments = 4;  ///< the segments of a decoded row: prefix, shared, context, cache
 
 /// Attention of one query for heads [firstHead, endHead): reads keys and values once, in place, row by row.
+template <typename Value>
 struct SingleQuery {
   const float* q;
   float* o;
   float* logSumExp;  ///< [heads], may be null
   int segments;
-  KeyRows rows[kMaxQuerySegments];
+  KeyRows<Value> rows[kMaxQuerySegments];
   int64_t width, headDim, firstHead, endHead;
   const float* bias;  ///< bias[head * biasStride + key] over the keys of the last segment; null for none
   int64_t biasStride;
   const float* mask;  ///< [endHead - firstHead, keys of all segments]; null for none
   float* scratch;     ///< (endHead - firstHead) * keys of all segments
 };
-void attendSingle(const SingleQuery& query);
+template <typename Value>
+void attendSingle(const SingleQuery<Value>& query);
+
+extern template void attendSingle(const SingleQuery<float>& query);
+extern template void attendSingle(const SingleQuery<uint16_t>& query);
 
 }  // namespace hint::attention

@@ -1,11 +1,17 @@
 #include "native/ops/attention/cpu/tile.h"
 
+#include <bit>
+
 #include "native/math/instructions.h"
 #include "native/math/vector_targets.h"
 #include "native/runtime/parallel.h"
 
 namespace hint::attention {
 namespace {
+
+HINT_INLINE float valueOf(float value) { return value; }
+/// Of a bf16 value.
+HINT_INLINE float valueOf(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 
 /// The first and the second half of a[0], b[0], a[1], b[1], ...
 HINT_INLINE void interleavePair(const Vector16& a, const Vector16& b, Vector16& low, Vector16& high) {
@@ -58,48 +64,58 @@ template <typename Vector>
 HINT_INLINE void sumLanes(Vector* x) {
   constexpr int L = vectorLanes<Vector>;
   Vector y[L];
+#pragma GCC unroll 4
   for (int half = L / 2; half >= 1; half /= 2)
+#pragma GCC unroll 8
     for (int i = 0; i < half; ++i) {
       interleavePair(x[i], x[i + half], y[0], y[1]);
       x[i] = y[0] + y[1];
     }
 }
 
-template <typename Vector>
-HINT_INLINE void dotRowsTiles(const float* x, const float* rows, int64_t count, int64_t stride, int64_t dim,
-                              float* out) {
+/// Dot products of x with `count` rows, as many as a vector has lanes where `IsWhole`.
+template <bool IsWhole, typename Vector, typename Value>
+HINT_INLINE void dotRowsTile(const float* x, const Value* rows, int64_t count, int64_t stride, int64_t dim,
+                             float* out) {
   constexpr int L = vectorLanes<Vector>;
-  for (int64_t first = 0; first < count; first += L) {
-    const int64_t here = count - first < L ? count - first : L;
-    const float* source = rows + first * stride;
-    Vector sum[L];
-    for (int j = 0; j < L; ++j) sum[j] = Vector{};
-    int64_t d = 0;
-    for (; d + L <= dim; d += L) {
-      Vector factor, row;
-      loadVector(factor, x + d);
-      for (int j = 0; j < L; ++j)
-        if (j < here) {
-          loadVector(row, source + j * stride + d);
-          sum[j] += factor * row;
-        }
-    }
-    sumLanes(sum);
-    float result[L];
-    storeVector(sum[0], result);
-    for (int64_t j = 0; j < here; ++j) {
-      for (int64_t rest = d; rest < dim; ++rest) result[j] += x[rest] * source[j * stride + rest];
-      out[first + j] = result[j];
-    }
+  Vector sum[L];
+  for (int j = 0; j < L; ++j) sum[j] = Vector{};
+  int64_t d = 0;
+  for (; d + L <= dim; d += L) {
+    Vector factor, row;
+    loadVector(factor, x + d);
+#pragma GCC unroll 16
+    for (int j = 0; j < L; ++j)
+      if (IsWhole || j < count) {
+        loadVector(row, rows + j * stride + d);
+        sum[j] += factor * row;
+      }
+  }
+  sumLanes(sum);
+  float result[L];
+  storeVector(sum[0], result);
+  for (int64_t j = 0; j < count; ++j) {
+    for (int64_t rest = d; rest < dim; ++rest) result[j] += x[rest] * valueOf(rows[j * stride + rest]);
+    out[j] = result[j];
   }
 }
 
-template <typename Vector, int Vectors>
-HINT_INLINE void addWeightedColumns(const float* weights, const float* rows, int64_t count, int64_t stride, float* y) {
+template <typename Vector, typename Value>
+HINT_INLINE void dotRowsTiles(const float* x, const Value* rows, int64_t count, int64_t stride, int64_t dim,
+                              float* out) {
+  constexpr int64_t L = vectorLanes<Vector>;
+  for (; count >= L; count -= L, rows += L * stride, out += L) dotRowsTile<true, Vector>(x, rows, L, stride, dim, out);
+  if (count > 0) dotRowsTile<false, Vector>(x, rows, count, stride, dim, out);
+}
+
+template <typename Vector, int Vectors, typename Value>
+HINT_INLINE void addWeightedColumns(const float* weights, const Value* rows, int64_t count, int64_t stride, float* y) {
   constexpr int L = vectorLanes<Vector>;
   Vector sum[Vectors], row;
   for (int v = 0; v < Vectors; ++v) sum[v] = Vector{};
+#pragma GCC unroll 4
   for (int64_t j = 0; j < count; ++j)
+#pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) {
       loadVector(row, rows + j * stride + v * L);
       sum[v] += weights[j] * row;
@@ -110,8 +126,8 @@ HINT_INLINE void addWeightedColumns(const float* weights, const float* rows, int
   }
 }
 
-template <typename Vector>
-HINT_INLINE void addWeightedRowsTiles(const float* weights, const float* rows, int64_t count, int64_t stride,
+template <typename Vector, typename Value>
+HINT_INLINE void addWeightedRowsTiles(const float* weights, const Value* rows, int64_t count, int64_t stride,
                                       int64_t dim, float* y) {
   constexpr int L = vectorLanes<Vector>;
   int64_t d = 0;
@@ -119,31 +135,43 @@ HINT_INLINE void addWeightedRowsTiles(const float* weights, const float* rows, i
   for (; d + L <= dim; d += L) addWeightedColumns<Vector, 1>(weights, rows + d, count, stride, y + d);
   for (; d < dim; ++d) {
     float sum = 0.0f;
-    for (int64_t j = 0; j < count; ++j) sum += weights[j] * rows[j * stride + d];
+    for (int64_t j = 0; j < count; ++j) sum += weights[j] * valueOf(rows[j * stride + d]);
     y[d] += sum;
   }
 }
 
+template <typename Value>
+using DotRows = void (*)(const float* x, const Value* rows, int64_t count, int64_t stride, int64_t dim, float* out);
+template <typename Value>
+using AddWeightedRows = void (*)(const float* weights, const Value* rows, int64_t count, int64_t stride, int64_t dim,
+                                 float* y);
+
 struct TileKernels {
   decltype(&attention::packPanels) panels;
-  decltype(&attention::dotRows) dots;
-  decltype(&attention::addWeightedRows) weightedSum;
+  DotRows<float> dots;
+  DotRows<uint16_t> dotsOfHalves;
+  AddWeightedRows<float> weightedSum;
+  AddWeightedRows<uint16_t> weightedSumOfHalves;
 };
 
 // HINT_CLONES would not do: the shape of a tile differs between instruction sets, not only its code.
+#define HINT_ROW_KERNELS(name, target, Vector, Value)                                                       \
+  target void dotRows##name(const float* x, const Value* rows, int64_t count, int64_t stride, int64_t dim,  \
+                            float* out) {                                                                   \
+    dotRowsTiles<Vector>(x, rows, count, stride, dim, out);                                                 \
+  }                                                                                                         \
+  target void addWeightedRows##name(const float* weights, const Value* rows, int64_t count, int64_t stride, \
+                                    int64_t dim, float* y) {                                                \
+    addWeightedRowsTiles<Vector>(weights, rows, count, stride, dim, y);                                     \
+  }
 #define HINT_TILE_KERNELS(name, target, Vector)                                                                \
   target void packPanels##name(const float* rows, int64_t count, int64_t stride, int64_t dim, float* panels) { \
     packPanelsTiles<Vector>(rows, count, stride, dim, panels);                                                 \
   }                                                                                                            \
-  target void dotRows##name(const float* x, const float* rows, int64_t count, int64_t stride, int64_t dim,     \
-                            float* out) {                                                                      \
-    dotRowsTiles<Vector>(x, rows, count, stride, dim, out);                                                    \
-  }                                                                                                            \
-  target void addWeightedRows##name(const float* weights, const float* rows, int64_t count, int64_t stride,    \
-                                    int64_t dim, float* y) {                                                   \
-    addWeightedRowsTiles<Vector>(weights, rows, count, stride, dim, y);                                        \
-  }                                                                                                            \
-  const TileKernels kernels##name = {packPanels##name, dotRows##name, addWeightedRows##name};
+  HINT_ROW_KERNELS(name, target, Vector, float)                                                                \
+  HINT_ROW_KERNELS(name, target, Vector, uint16_t)                                                             \
+  const TileKernels kernels##name = {packPanels##name, dotRows##name, dotRows##name, addWeightedRows##name,    \
+                                     addWeightedRows##name};
 
 HINT_TILE_KERNELS(4, , Vector4)
 #if defined(HINT_HAS_TARGETS)
@@ -204,8 +232,16 @@ void dotRows(const float* x, const float* rows, int64_t count, int64_t stride, i
   tileKernels().dots(x, rows, count, stride, dim, out);
 }
 
+void dotRows(const float* x, const uint16_t* rows, int64_t count, int64_t stride, int64_t dim, float* out) {
+  tileKernels().dotsOfHalves(x, rows, count, stride, dim, out);
+}
+
 void addWeightedRows(const float* weights, const float* rows, int64_t count, int64_t stride, int64_t dim, float* y) {
   tileKernels().weightedSum(weights, rows, count, stride, dim, y);
+}
+
+void addWeightedRows(const float* weights, const uint16_t* rows, int64_t count, int64_t stride, int64_t dim, float* y) {
+  tileKernels().weightedSumOfHalves(weights, rows, count, stride, dim, y);
 }
 
 void packRows(const float* rows, int64_t count, int64_t stride, int64_t dim, float* packed) {

@@ -27,10 +27,12 @@ void unpackRows(const float* packed, int64_t count, int64_t dim, const float* fa
 /// sums[count, dim] (row distance `stride`) += packed[count, padded(dim)].
 void addRows(const float* packed, int64_t count, int64_t dim, double* sums, int64_t stride);
 
-/// out[j] = sum_d x[d] * rows[j, d] for at most 16 rows (row distance `stride`).
+/// out[j] = sum_d x[d] * rows[j, d] for at most 16 rows (row distance `stride`), of f32 or of bf16.
 void dotRows(const float* x, const float* rows, int64_t count, int64_t stride, int64_t dim, float* out);
+void dotRows(const float* x, const uint16_t* rows, int64_t count, int64_t stride, int64_t dim, float* out);
 
-/// y[d] += sum_j weights[j] * rows[j, d] for `count` rows (row distance `stride`).
+/// y[d] += sum_j weights[j] * rows[j, d] for `count` rows (row distance `stride`), of f32 or of bf16.
 void addWeightedRows(const float* weights, const float* rows, int64_t count, int64_t stride, int64_t dim, float* y);
+void addWeightedRows(const float* weights, const uint16_t* rows, int64_t count, int64_t stride, int64_t dim, float* y);
 
 }  // namespace hint::attention

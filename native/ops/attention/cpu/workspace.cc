@@ -1,5 +1,6 @@
 #include "native/ops/attention/cpu/workspace.h"
 
+#include "native/math/float_rows.h"
 #include "native/ops/attention/attention.h"
 #include "native/ops/common/relative_bucket.h"
 
@@ -12,7 +13,8 @@ RelativeBias::RelativeBias(const Call& call, const Geometry& geometry) {
   const RelativeBuckets& buckets = relativeBuckets(call.dim("buckets"), call.integer("maxDistance"), geometry.causal);
   buckets_.resize(static_cast<size_t>(stride_));
   values_.resize(static_cast<size_t>(geometry.heads * stride_));
-  const float* bias = call.f(kBias);
+  std::vector<float> room(static_cast<size_t>(call.in(kBias).size()));
+  const float* bias = FloatReader(call.in(kBias)).read(0, call.in(kBias).size(), room.data());
   for (int64_t index = 0; index < stride_; ++index) {
     const int32_t bucket = buckets.of(index - origin_);
     buckets_[static_cast<size_t>(index)] = bucket;
