@@ -1,7 +1,6 @@
 #include "native/math/dot_kernel.h"
 
 #include "native/core/error.h"
-#include "native/math/bf16.h"
 #include "native/math/instructions.h"
 #include "native/math/tile_product.h"
 #include "native/runtime/parallel.h"
@@ -22,7 +21,7 @@ namespace {
 /// Depths that are summed in registers before they are added to a result.
 constexpr int64_t kFloatsAtOnce = 512;
 
-void multiplyFloats(const DotRows& left, const void* panel, int64_t k, void* sums, int64_t width) {
+void multiplyFloats(const DotRows& left, const void* panel, int64_t k, void* sums, int64_t width, const DotAhead&) {
   constexpr int64_t kColumns = DotPanels::kColumns;
   multiplyTile({left.rows, kColumns / kTileColumns, k, static_cast<const float*>(left.values),
                 left.rowBytes / static_cast<int64_t>(sizeof(float)), 1, static_cast<const float*>(panel), kColumns,
@@ -54,41 +53,46 @@ HINT_TILES void takeTiles() {
 HINT_TILES void releaseTiles() { _tile_release(); }
 
 // Tiles 0 to 3 hold sums, 4 and 5 left rows, 6 and 7 the panel.
-#define HINT_MULTIPLY_TILES(name, dotProduct)                                                              \
-  HINT_TILES void name(const DotRows& left, const void* panel, int64_t steps, void* sums, int64_t width) { \
-    const auto* a = static_cast<const char*>(left.values);                                                 \
-    const auto* b = static_cast<const char*>(panel);                                                       \
-    auto* c = static_cast<char*>(sums);                                                                    \
-    const int64_t rowBytes = left.rowBytes, sumBytes = width * 4;                                          \
-    _tile_zero(0);                                                                                         \
-    _tile_zero(1);                                                                                         \
-    if (left.rows <= kDotRowsRead) {                                                                       \
-      for (int64_t step = 0; step < steps; ++step, a += kStepBytes, b += kPanelStep) {                     \
-        _tile_loadd(4, a, rowBytes);                                                                       \
-        _tile_loadd(6, b, kPanelRow);                                                                      \
-        dotProduct(0, 4, 6);                                                                               \
-        _tile_loadd(7, b + 64, kPanelRow);                                                                 \
-        dotProduct(1, 4, 7);                                                                               \
-      }                                                                                                    \
-    } else {                                                                                               \
-      const int64_t below = kDotRowsRead * rowBytes;                                                       \
-      _tile_zero(2);                                                                                       \
-      _tile_zero(3);                                                                                       \
-      for (int64_t step = 0; step < steps; ++step, a += kStepBytes, b += kPanelStep) {                     \
-        _tile_loadd(6, b, kPanelRow);                                                                      \
-        _tile_loadd(4, a, rowBytes);                                                                       \
-        dotProduct(0, 4, 6);                                                                               \
-        _tile_loadd(5, a + below, rowBytes);                                                               \
-        dotProduct(2, 5, 6);                                                                               \
-        _tile_loadd(7, b + 64, kPanelRow);                                                                 \
-        dotProduct(1, 4, 7);                                                                               \
-        dotProduct(3, 5, 7);                                                                               \
-      }                                                                                                    \
-      _tile_stored(2, c + kDotRowsRead * sumBytes, sumBytes);                                              \
-      _tile_stored(3, c + kDotRowsRead * sumBytes + 64, sumBytes);                                         \
-    }                                                                                                      \
-    _tile_stored(0, c, sumBytes);                                                                          \
-    _tile_stored(1, c + 64, sumBytes);                                                                     \
+#define HINT_MULTIPLY_TILES(name, dotProduct)                                                            \
+  HINT_TILES void name(const DotRows& left, const void* panel, int64_t steps, void* sums, int64_t width, \
+                       const DotAhead& ahead) {                                                          \
+    const auto* a = static_cast<const char*>(left.values);                                               \
+    const auto* b = static_cast<const char*>(panel);                                                     \
+    auto* c = static_cast<char*>(sums);                                                                  \
+    const auto* next = static_cast<const char*>(ahead.values);                                           \
+    const int64_t perStep = ahead.bytesPerStep;                                                          \
+    const int64_t rowBytes = left.rowBytes, sumBytes = width * 4;                                        \
+    _tile_zero(0);                                                                                       \
+    _tile_zero(1);                                                                                       \
+    if (left.rows <= kDotRowsRead) {                                                                     \
+      for (int64_t step = 0; step < steps; ++step, a += kStepBytes, b += kPanelStep) {                   \
+        for (const char* end = next + perStep; next < end; next += 64) __builtin_prefetch(next, 0, 2);   \
+        _tile_loadd(4, a, rowBytes);                                                                     \
+        _tile_loadd(6, b, kPanelRow);                                                                    \
+        dotProduct(0, 4, 6);                                                                             \
+        _tile_loadd(7, b + 64, kPanelRow);                                                               \
+        dotProduct(1, 4, 7);                                                                             \
+      }                                                                                                  \
+    } else {                                                                                             \
+      const int64_t below = kDotRowsRead * rowBytes;                                                     \
+      _tile_zero(2);                                                                                     \
+      _tile_zero(3);                                                                                     \
+      for (int64_t step = 0; step < steps; ++step, a += kStepBytes, b += kPanelStep) {                   \
+        for (const char* end = next + perStep; next < end; next += 64) __builtin_prefetch(next, 0, 2);   \
+        _tile_loadd(6, b, kPanelRow);                                                                    \
+        _tile_loadd(4, a, rowBytes);                                                                     \
+        dotProduct(0, 4, 6);                                                                             \
+        _tile_loadd(5, a + below, rowBytes);                                                             \
+        dotProduct(2, 5, 6);                                                                             \
+        _tile_loadd(7, b + 64, kPanelRow);                                                               \
+        dotProduct(1, 4, 7);                                                                             \
+        dotProduct(3, 5, 7);                                                                             \
+      }                                                                                                  \
+      _tile_stored(2, c + kDotRowsRead * sumBytes, sumBytes);                                            \
+      _tile_stored(3, c + kDotRowsRead * sumBytes + 64, sumBytes);                                       \
+    }                                                                                                    \
+    _tile_stored(0, c, sumBytes);                                                                        \
+    _tile_stored(1, c + 64, sumBytes);                                                                   \
   }
 
 HINT_MULTIPLY_TILES(multiplyHalfTiles, _tile_dpbf16ps)
@@ -136,7 +140,8 @@ struct Bytes {
       Values::store(sums + r * sumBytes + 64, high[r]);                                                          \
     }                                                                                                            \
   }                                                                                                              \
-  TARGET void name(const DotRows& left, const void* panel, int64_t steps, void* sums, int64_t width) {           \
+  TARGET void name(const DotRows& left, const void* panel, int64_t steps, void* sums, int64_t width,             \
+                   const DotAhead&) {                                                                            \
     const auto* a = static_cast<const char*>(left.values);                                                       \
     const auto* b = static_cast<const char*>(panel);                                                             \
     auto* c = static_cast<char*>(sums);                                                                          \
@@ -185,14 +190,6 @@ DotKernel::~DotKernel() {
   if (usesTiles_) releaseTiles();
 }
 
-HINT_HALVES void roundToHalves(const float* x, int64_t count, uint16_t* to) {
-  int64_t i = 0;
-  for (; i + 16 <= count; i += 16)
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i),
-                        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_loadu_ps(x + i))));
-  toBf16(x + i, to + i, count - i);
-}
-
 bool hasDotProducts(DType dtype) {
   if (dtype == DType::f32) return true;
   return supports(dtype == DType::bf16 ? Instructions::avx512Bf16 : Instructions::avx512Vnni);
@@ -205,8 +202,6 @@ DotKernel::DotKernel(const DotPanels& panels) : multiply_(multiplyFloats), along
 }
 
 DotKernel::~DotKernel() = default;
-
-void roundToHalves(const float* x, int64_t count, uint16_t* to) { toBf16(x, to, count); }
 
 bool hasDotProducts(DType dtype) { return dtype == DType::f32; }
 

@@ -43,6 +43,12 @@ struct DotRows {
   int64_t rowBytes, rows;
 };
 
+/// What will be read after a product: tiles of AMX ask for it while they multiply, some lines with each step.
+struct DotAhead {
+  const void* values = nullptr;
+  int64_t bytesPerStep = 0;
+};
+
 /// The kernels of this processor for the panels of a matrix. Left values of an i8 product are unsigned.
 class DotKernel {
  public:
@@ -54,19 +60,16 @@ class DotKernel {
 
   /// sums[row * width + column] = left · panel for the kColumns columns of one panel, i32 for i8 and else f32. Up to
   /// dotRows() rows of sums are written. Each sum is made in the order of k, whatever the number of rows.
-  void multiply(const DotRows& left, const void* panel, void* sums, int64_t width) const {
-    multiply_(left, panel, along_, sums, width);
+  void multiply(const DotRows& left, const void* panel, void* sums, int64_t width, const DotAhead& ahead = {}) const {
+    multiply_(left, panel, along_, sums, width, ahead);
   }
 
  private:
-  void (*multiply_)(const DotRows& left, const void* panel, int64_t along, void* sums, int64_t width);
+  void (*multiply_)(const DotRows& left, const void* panel, int64_t along, void* sums, int64_t width,
+                    const DotAhead& ahead);
   int64_t along_;  ///< steps; of f32, values
   bool usesTiles_;
 };
-
-/// f32 to bf16 as toBf16 does it, but for values below the smallest normal one, which the products take for 0 anyway.
-/// Needs hasDotProducts(bf16).
-void roundToHalves(const float* x, int64_t count, uint16_t* to);
 
 /// Whether the processor has such instructions, and HINT_MAX_ISA admits them. Always for f32.
 bool hasDotProducts(DType dtype);

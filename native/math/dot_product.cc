@@ -77,10 +77,11 @@ Grid gridOf(int64_t m, int64_t n, DType dtype, int64_t rowBytes) {
   return grid;
 }
 
+constexpr int64_t kLine = 64;
+
 /// Asks for what will be read or written of `rows` rows of a panel's columns, which lie `distance` bytes apart and
 /// begin at `values`: the lines arrive while the panel is multiplied.
 void prefetchTile(const void* values, int64_t rows, int64_t distance, int64_t valueBytes, bool isWritten) {
-  constexpr int64_t kLine = 64;
   const auto* line = static_cast<const char*>(values);
   for (int64_t row = 0; row < rows; ++row, line += distance)
     for (int64_t at = 0; at < DotPanels::kColumns * valueBytes; at += kLine)
@@ -99,12 +100,21 @@ void multiplyTiles(const DotPanels& panels, const void* matrix, const char* left
   const int64_t columnsAtOnce = std::clamp<int64_t>(kPanelBytes / panelBytes, 1, kPanelsAtOnce) * DotPanels::kColumns;
   for (int64_t column = block.firstColumn; column < block.lastColumn; column += columnsAtOnce) {
     const int64_t columns = std::min(columnsAtOnce, block.lastColumn - column);
+    // The panels behind these are asked for while all rows meet these.
+    const int64_t behind = std::clamp<int64_t>(block.lastColumn - column - columns, 0, columnsAtOnce);
+    const int64_t products =
+        blocksOf(block.lastRow - block.firstRow, tileRows) * blocksOf(columns, DotPanels::kColumns);
+    const int64_t bytesBehind = blocksOf(behind, DotPanels::kColumns) * panelBytes;
+    const int64_t perStep = blocksOf(blocksOf(bytesBehind, products), panels.steps() * kLine) * kLine;
     const char* panel = static_cast<const char*>(matrix) + column / DotPanels::kColumns * panelBytes;
+    const char *ahead = panel + blocksOf(columns, DotPanels::kColumns) * panelBytes, *end = ahead + bytesBehind;
     for (int64_t row = block.firstRow; row < block.lastRow; row += tileRows) {
       const DotRows rows{left + (row - block.firstRow) * rowBytes, rowBytes, std::min(tileRows, block.lastRow - row)};
       for (int64_t at = 0; at < columns; at += DotPanels::kColumns) {
         expect(row, rows.rows, column + at);
-        kernel.multiply(rows, panel + at / DotPanels::kColumns * panelBytes, sums + at, kColumnsAtOnce);
+        kernel.multiply(rows, panel + at / DotPanels::kColumns * panelBytes, sums + at, kColumnsAtOnce,
+                        {ahead, ahead < end ? perStep : 0});
+        ahead += perStep * panels.steps();
       }
       finish(row, rows.rows, column, columns, sums);
     }
@@ -144,7 +154,7 @@ class ResultRows {
     alignas(64) uint16_t halves[kColumnsAtOnce];
     const void* from = values;
     if (y_.isHalf()) {
-      toBf16(values, halves, columns);
+      roundToBf16(values, halves, columns);
       from = halves;
     }
     char* to = y_.at(row * n_ + column);
@@ -186,7 +196,7 @@ void prepareRows(const FloatReader& x, int64_t first, int64_t last, int64_t k, c
       for (int64_t i = 0; i < k; i += 16) __builtin_prefetch(x.read((row + kRowsAhead) * k + i, 0, nullptr));
     const float* values = x.read(row * k, k, room);
     if (matrix.dtype == DType::bf16)
-      roundToHalves(values, k, reinterpret_cast<uint16_t*>(to));
+      roundToBf16(values, reinterpret_cast<uint16_t*>(to), k);
     else
       steps[row - first] = quantizeRow(values, matrix.rowFactor, k, reinterpret_cast<uint8_t*>(to));
   }

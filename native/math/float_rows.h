@@ -53,7 +53,7 @@ class FloatWriter {
   /// Where the values from `begin` on are to be put before write() takes them.
   float* place(int64_t begin, float* room) const { return isHalf_ ? room : static_cast<float*>(values_) + begin; }
   void write(int64_t begin, int64_t count, const float* from) const {
-    if (isHalf_) toBf16(from, static_cast<uint16_t*>(values_) + begin, count);
+    if (isHalf_) roundToBf16(from, static_cast<uint16_t*>(values_) + begin, count);
   }
   /// The address of a value.
   char* at(int64_t index) const { return static_cast<char*>(values_) + index * bytes(); }

@@ -71,13 +71,18 @@ inline float fastErf(float x) {
 constexpr float kGeluRoot = 0.7978845608028654f;  // sqrt(2 / pi)
 constexpr float kGeluCubic = 0.044715f;
 
-/// The tanh approximation of GELU, which T5 v1.1 and HINT use.
-inline float gelu(float x) { return 0.5f * x * (1.0f + fastTanh(kGeluRoot * (x + kGeluCubic * x * x * x))); }
+/// (1 + tanh(u)) / 2 = 1 / (1 + exp(-2u)) of the tanh approximation of GELU. This form needs no second polynomial.
+inline float geluGate(float x) { return 1.0f / (1.0f + fastExp(-2.0f * kGeluRoot * (x + kGeluCubic * x * x * x))); }
 
-inline float geluDerivative(float x) {
-  const float t = fastTanh(kGeluRoot * (x + kGeluCubic * x * x * x));
-  return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * kGeluRoot * (1.0f + 3.0f * kGeluCubic * x * x);
+/// The tanh approximation of GELU, which T5 v1.1 and HINT use.
+inline float gelu(float x) { return x * geluGate(x); }
+
+/// Its derivative, from geluGate(x).
+inline float geluSlope(float x, float gate) {
+  return gate + 2.0f * x * gate * (1.0f - gate) * kGeluRoot * (1.0f + 3.0f * kGeluCubic * x * x);
 }
+
+inline float geluDerivative(float x) { return geluSlope(x, geluGate(x)); }
 
 /// The exact GELU: x times the probability that a standard normal variable is below x.
 inline float geluErf(float x) { return 0.5f * x * (1.0f + fastErf(x * 0.70710678118654752f)); }

@@ -20,13 +20,13 @@ bool multipliesAsStored(const Call& call) {
 void storeValues(const Tensor& tensor, int64_t offset, float beta, const float* values, int64_t count) {
   if (tensor.dtype == DType::f32) return store(tensor.data<float>() + offset, beta, 1.0f, values, count);
   uint16_t* halves = tensor.data<uint16_t>() + offset;
-  if (beta == 0.0f) return toBf16(values, halves, count);
+  if (beta == 0.0f) return roundToBf16(values, halves, count);
   float sum[kAtOnce];
   for (int64_t first = 0; first < count; first += kAtOnce) {
     const int64_t some = std::min(kAtOnce, count - first);
     fromBf16(halves + first, sum, some);
     store(sum, 1.0f, 1.0f, values + first, some);
-    toBf16(sum, halves + first, some);
+    roundToBf16(sum, halves + first, some);
   }
 }
 

@@ -70,7 +70,7 @@ Factor ResultGradient::factor(DType dtype) {
       for (int64_t first = begin; first < end; first += kAtOnce) {
         const int64_t some = std::min(kAtOnce, end - first);
         compute(first, some, exact);
-        toBf16(exact, halves + first, some);
+        roundToBf16(exact, halves + first, some);
       }
     });
   }

@@ -116,7 +116,7 @@ void backward(Call& call) {
           softmaxGradient(logits + i * width, width, logZ, g + (gZ ? gZ[row + i] * 2.0f * zLoss * logZ : 0.0f));
           const int64_t target = targets[row + i] - column;
           if (target >= 0 && target < width) logits[i * width + target] -= g;
-          if (isRounded) toBf16(logits + i * width, rounded + i * width, width);
+          if (isRounded) roundToBf16(logits + i * width, rounded + i * width, width);
         }
       });
       if (gHidden)

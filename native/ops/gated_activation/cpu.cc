@@ -26,10 +26,9 @@ HINT_CLONES void gateMasked(const float* g, const float* l, const float* mask, f
 }
 
 inline void gradientAt(float g, float l, float gy, float* gg, float* gl) {
-  const float t = fastTanh(kGeluRoot * (g + kGeluCubic * g * g * g));
-  const float half = 0.5f * (1.0f + t);
-  *gl = gy * (half * g);
-  *gg = gy * l * (half + 0.5f * g * (1.0f - t * t) * kGeluRoot * (1.0f + 3.0f * kGeluCubic * g * g));
+  const float gate = geluGate(g);
+  *gl = gy * (gate * g);
+  *gg = gy * l * geluSlope(g, gate);
 }
 
 HINT_CLONES void gradient(const float* g, const float* l, const float* gy, float* __restrict gg, float* __restrict gl,

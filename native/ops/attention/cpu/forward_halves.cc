@@ -99,25 +99,31 @@ class HeadOfSequence {
     const Geometry& g = call_.geometry;
     ScoreBlock block = scoreBlock(segments_, g, b_.scores, b_.columns, first, count, call_.bias.head(head_), b_.mask);
     block.multiple = kColumns;
-    const uint16_t* q = call_.q + (s_.qBegin + first) * g.width + head_ * b_.dim;
-    arrangeRows({q, true, g.width}, DType::bf16, 0, count, b_.dim, b_.queries);
-    multiplyKeys(block);
+    multiplyKeys(block, queries(call_.q + (s_.qBegin + first) * g.width + head_ * b_.dim, count));
     softmaxRows(block, b_.inverse, b_.logs);
     multiplyValues(block);
     const int64_t row = s_.oBegin + first;
     for (int64_t r = 0; r < count; ++r) {
       float* sums = b_.result + r * b_.wide;
       for (int64_t d = 0; d < b_.dim; ++d) sums[d] *= b_.inverse[r];
-      toBf16(sums, call_.o + (row + r) * g.width + head_ * b_.dim, b_.dim);
+      roundToBf16(sums, call_.o + (row + r) * g.width + head_ * b_.dim, b_.dim);
       if (call_.logSumExp) call_.logSumExp[(row + r) * g.heads + head_] = b_.logs[r];
     }
   }
 
  private:
-  void multiplyKeys(const ScoreBlock& block) const {
+  /// As kernels read them: where they are, if they are whole steps and no rows behind them are read.
+  DotRows queries(const uint16_t* q, int64_t count) const {
+    const int64_t width = call_.geometry.width;
+    if (count % kDotRowsRead == 0 && b_.dim % keyPanels(b_.dim).step() == 0)
+      return {q, width * static_cast<int64_t>(sizeof(*q)), count};
+    arrangeRows({q, true, width}, DType::bf16, 0, count, b_.dim, b_.queries);
+    return {b_.queries, b_.queryBytes, count};
+  }
+
+  void multiplyKeys(const ScoreBlock& block, const DotRows& queries) const {
     const DotPanels panels = keyPanels(b_.dim);
     const DotKernel kernel(panels);
-    const DotRows queries{b_.queries, b_.queryBytes, block.rows};
     for (int i = 0; i < kMaxSegments; ++i)
       for (int64_t column = 0; column < block.used(i); column += kColumns)
         kernel.multiply(queries, packed_[i].keys + column / kColumns * panels.panelBytes(),
@@ -126,8 +132,8 @@ class HeadOfSequence {
 
   void multiplyValues(const ScoreBlock& block) const {
     for (int64_t r = 0; r < block.rows; ++r)
-      toBf16(b_.scores + r * b_.columns, reinterpret_cast<uint16_t*>(b_.weights + r * b_.weightBytes),
-             block.column[kOwn] + inPanels(block.used(kOwn)));
+      roundToBf16(b_.scores + r * b_.columns, reinterpret_cast<uint16_t*>(b_.weights + r * b_.weightBytes),
+                  block.column[kOwn] + inPanels(block.used(kOwn)));
     bool isFirst = true;
     for (int i = 0; i < kMaxSegments; ++i) {
       if (block.used(i) == 0) continue;
