@@ -15,8 +15,10 @@ export interface WeightMemory {
   /** The packed copies that inference reads in addition. */
   readonly packed: {
     readonly matrices: number;
-    /** The generators' matrices, in f32 in every engine. */
+    /** The generators' matrices, which no engine quantises. */
     readonly generators: number;
+    /** What the hypernetwork reads of quantised matrices, packed in bf16 with the first task. */
+    readonly exact: number;
     /** The component embeddings as queries, computed with the first task. */
     readonly componentQueries: number;
     readonly total: number;
@@ -41,16 +43,21 @@ export function weightMemory(
   const shapes = parameterShapes(config);
   let values = 0;
   let matrices = 0;
+  let exact = 0;
+  const { hint } = config;
+  const readsEncoder =
+    hint && readsInstruction(hint) && hint.tieHyperencoder && machine.generated(dtype) === 'bf16';
   for (const [name, shape] of shapes) {
     values += sizeOf(shape);
     if (!isMatrix(name, config)) continue;
     const held = machine.matrices(matrixDType(name, dtype));
     matrices += sizeOf(shape) * BYTES[held];
-    if (held === 'int8') matrices += (shape[0] as number) * BYTES_OF_QUANTISED_OUTPUT;
+    if (held !== 'int8') continue;
+    matrices += (shape[0] as number) * BYTES_OF_QUANTISED_OUTPUT;
+    if (readsEncoder && name.startsWith('encoder.')) exact += sizeOf(shape) * BYTES.bf16;
   }
   let generators = 0;
   let componentQueries = 0;
-  const { hint } = config;
   if (hint && hint.generator !== 'static') {
     const folded = foldsOutputProjection(hint);
     for (const adaptation of adaptationTable(config)) {
@@ -65,7 +72,10 @@ export function weightMemory(
   }
   return {
     parameters: { f32: values * BYTES.f32, bf16: values * BYTES.bf16 },
-    packed: { matrices, generators, componentQueries, total: matrices + generators + componentQueries },
+    packed: {
+      ...{ matrices, generators, exact, componentQueries },
+      total: matrices + generators + exact + componentQueries,
+    },
   };
 }
 
@@ -110,7 +120,7 @@ export interface Holding {
 /** A machine that multiplies every dtype. */
 export const EVERYTHING: Holding = {
   matrices: (dtype) => dtype,
-  generated: (dtype) => (dtype === 'bf16' ? 'bf16' : 'f32'),
+  generated: (dtype) => (dtype === 'f32' ? 'f32' : 'bf16'),
 };
 
 /**

@@ -80,11 +80,6 @@ export class PackedWeights extends InferenceWeights {
     return isKept ? stored : parameters.as(name, computeDtype);
   }
 
-  /** {@link table}, whatever layers compute in. */
-  exactTable(name: string): Tensor {
-    return this.parameters.get(name);
-  }
-
   multiply(x: Tensor, layer: string, epilogue?: Epilogue): Tensor {
     const name = `${layer}.weight`;
     return this.product(x, name, this.packed.get(name), epilogue);
@@ -93,7 +88,7 @@ export class PackedWeights extends InferenceWeights {
   /** {@link multiply} by nothing quantised. */
   multiplyExactly(x: Tensor, layer: string, epilogue?: Epilogue): Tensor {
     const name = `${layer}.weight`;
-    return this.product(asFloat32(x), name, this.exactMatrix(name), epilogue);
+    return this.product(x, name, this.exactMatrix(name), epilogue);
   }
 
   /** A product with the packed matrix where there is one; packed kernels know no factor. */
@@ -121,7 +116,8 @@ export class PackedWeights extends InferenceWeights {
 
   private exactMatrix(name: string): ops.PackedMatrix | undefined {
     const stored = this.parameters.stored(name);
-    if (!this.packed.has(name) || stored.dtype === 'f32') return undefined;
+    const isReadInPlace = stored.dtype === 'f32' && this.computeDtype === 'f32';
+    if (!this.packed.has(name) || isReadInPlace) return undefined;
     const dtype = exactDType(this.dtype);
     if (this.dtypeOf(name) === dtype) return this.packed.get(name);
     let matrix = this.exact.get(name);
@@ -185,14 +181,19 @@ export class PackedWeights extends InferenceWeights {
 
 /**
  * What the hypernetwork reads of quantised weights: the same, but nothing quantised. It runs once a task, and its errors
- * would be every input's. Matrices that are stored in f32 are read where they are; those stored in bf16 are packed in
- * bf16 when the first task is compiled, as widening them for every task would cost more than the task does.
+ * would be every input's. Quantised matrices are packed in bf16, too, when the first task is compiled. Where the processor
+ * has no products in bf16, those that are stored in f32 are read where they are.
  */
 class ExactWeights implements GeneratorWeights {
-  readonly computeDtype = 'f32';
-  readonly streamDtype = 'f32';
-
   constructor(private readonly packed: PackedWeights) {}
+
+  get computeDtype(): ops.FloatDType {
+    return this.packed.computeDtype;
+  }
+
+  get streamDtype(): ops.FloatDType {
+    return this.packed.streamDtype;
+  }
 
   norm(layer: string): Tensor {
     return this.packed.norm(layer);
@@ -203,10 +204,10 @@ class ExactWeights implements GeneratorWeights {
   }
 
   table(name: string): Tensor {
-    return this.packed.exactTable(name);
+    return this.packed.table(name);
   }
 
-  gather(ids: Tensor, name: string, dtype: ops.FloatDType = 'f32'): Tensor {
+  gather(ids: Tensor, name: string, dtype?: ops.FloatDType): Tensor {
     return this.packed.gather(ids, name, dtype);
   }
 
