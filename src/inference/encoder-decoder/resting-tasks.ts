@@ -19,8 +19,8 @@ export interface TakenTasks {
 }
 
 /**
- * Tasks at rest, whose prefixes and keys take half the bytes of what attention on the CPU reads. While networks read the
- * tasks, one widened copy serves them all: widening for every step would cost as much as attention does.
+ * Tasks at rest, whose prefixes and keys take half the bytes of what attention reads on a CPU without products in bf16. While networks read the
+ * tasks there, one widened copy serves them all: widening for every step would cost as much as attention does.
  */
 export class RestingTasks {
   private readers = 0;
