@@ -2,9 +2,9 @@
 export class FairQueue<Key, Item> {
   private readonly lines = new Map<Key, Item[]>();
 
-  /** The item whose turn it is. */
-  peek(): Item | undefined {
-    for (const [first] of this.lines.values()) return first;
+  /** The item whose turn it is, of those of some keys where that is asked. */
+  peek(isAsked: (item: Item) => boolean = () => true): Item | undefined {
+    for (const [first] of this.lines.values()) if (first !== undefined && isAsked(first)) return first;
     return undefined;
   }
 
@@ -14,18 +14,16 @@ export class FairQueue<Key, Item> {
     else this.lines.set(key, [item]);
   }
 
-  /** Takes the item whose turn it is; its key is then last in turn. */
-  take(): Item | undefined {
-    for (const [key, line] of this.lines) {
-      const item = line.shift();
-      this.lines.delete(key);
-      if (line.length > 0) this.lines.set(key, line);
-      return item;
-    }
-    return undefined;
+  /** Takes the first item of a key, which is then last in turn. */
+  take(key: Key): Item | undefined {
+    const line = this.lines.get(key);
+    const item = line?.shift();
+    this.lines.delete(key);
+    if (line && line.length > 0) this.lines.set(key, line);
+    return item;
   }
 
-  /** Takes an item out, wherever it waits. */
+  /** Takes an item out, wherever it waits; the turns stay as they are. */
   remove(key: Key, item: Item): void {
     const line = this.lines.get(key);
     const at = line?.indexOf(item) ?? -1;

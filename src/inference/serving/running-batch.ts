@@ -12,6 +12,12 @@ import { isWaiting } from './row.js';
 /** Milliseconds for which a step waits for what constrained rows may take; then the others go on without them. */
 const PATIENCE = 20;
 
+/**
+ * Fewest steps of a piece before which rows have come or gone. Reading the inputs of newcomers takes about as long as a step: joined
+ * after every step, as many requests would wait longer, in more cohorts.
+ */
+const FEWEST_FIRST = 2;
+
 /** The recorded step of a set of rows and its state on the device; replaced when the rows or their caches change. */
 interface Stage {
   /** Of the batch those that are decoded now; the others wait for what their rows may take. */
@@ -96,12 +102,14 @@ export class RunningBatch {
     const isFirst = this.stage === undefined;
     const { choices, program } = this.stage ?? (await (this.beginning = this.begin(cohorts)));
     const room = Math.min(...cohorts.map(({ capacity, position }) => capacity - position));
-    const steps = Math.min(this.pieceLength(), choices.mostSteps, room);
+    const steps = Math.min(this.pieceLength(isFirst), choices.mostSteps, room);
     const began = performance.now();
     await choices.replay(program, steps);
     // The first piece also waits for the inputs to be read.
     if (!isFirst) this.stepTime = (performance.now() - began) / steps;
     for (const cohort of cohorts) cohort.position += steps;
+    // Now, so that newcomers have their room.
+    this.leaveEnded();
   }
 
   /** Ends the batch, wherever it is. */
@@ -113,9 +121,9 @@ export class RunningBatch {
     this.cohorts = [];
   }
 
-  private pieceLength(): number {
-    const steps = this.stepTime === undefined ? 2 : Math.round(this.pieceMilliseconds / this.stepTime);
-    return Math.max(1, Math.min(MOST_STEPS, steps));
+  private pieceLength(isFirst: boolean): number {
+    const steps = this.stepTime === undefined ? 1 : Math.round(this.pieceMilliseconds / this.stepTime);
+    return Math.max(isFirst ? FEWEST_FIRST : 1, Math.min(MOST_STEPS, steps));
   }
 
   /**
@@ -146,15 +154,18 @@ export class RunningBatch {
     clearTimeout(timer);
   }
 
-  private makeRoom(): void {
+  private leaveEnded(): void {
     const alive = this.cohorts.filter((cohort) => cohort.activeRows > 0);
-    let changed = alive.length < this.cohorts.length;
-    if (changed) {
-      this.leaveStage();
-      for (const cohort of this.cohorts) if (!alive.includes(cohort)) cohort.dispose();
-      this.cohorts = alive;
-    }
-    for (const cohort of alive) changed = cohort.makeRoom() || changed;
+    if (alive.length === this.cohorts.length) return;
+    this.leaveStage();
+    for (const cohort of this.cohorts) if (!alive.includes(cohort)) cohort.dispose();
+    this.cohorts = alive;
+  }
+
+  private makeRoom(): void {
+    this.leaveEnded();
+    let changed = false;
+    for (const cohort of this.cohorts) changed = cohort.makeRoom() || changed;
     if (changed) this.leaveStage();
   }
 

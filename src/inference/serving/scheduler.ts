@@ -256,20 +256,21 @@ export class Scheduler {
       return this.grouped(this.running);
     }
     const admitted: Pending[] = [];
-    const keys = new Set<unknown>();
+    const joining = new Set<unknown>();
     let tokens = batch.inputTokens;
     for (;;) {
-      const next = this.queue.peek();
+      const hasRoom = batch.cohortCount + joining.size < maxCohorts;
+      // Rows of tasks that join now cost no cohort of their own. They do not go ahead of who waits for one: that is
+      // first in turn as soon as a cohort has ended.
+      const next = this.queue.peek((one) => hasRoom || joining.has(this.groupOf(one)));
       if (!next) break;
-      const isFirst = this.running.length + admitted.length === 0;
-      const cohorts = batch.cohortCount + new Set([...keys, this.groupOf(next)]).size;
       tokens += next.input.length;
-      const isFull = this.running.length + admitted.length >= maxRows || cohorts > maxCohorts;
-      if (!isFirst && (isFull || tokens > maxBatchTokens)) break;
-      this.queue.take();
+      const rows = this.running.length + admitted.length;
+      if (rows > 0 && (rows >= maxRows || tokens > maxBatchTokens)) break;
+      this.queue.take(next.hold.compiled);
       next.queued = false;
       this.places.give();
-      keys.add(this.groupOf(next));
+      joining.add(this.groupOf(next));
       admitted.push(next);
     }
     this.running.push(...admitted);
@@ -337,7 +338,10 @@ export class Scheduler {
     const rows = [...this.running, ...this.suspects];
     this.running = [];
     this.suspects = [];
-    for (let next = this.queue.take(); next; next = this.queue.take()) rows.push(next);
+    for (let next = this.queue.peek(); next; next = this.queue.peek()) {
+      this.queue.take(next.hold.compiled);
+      rows.push(next);
+    }
     this.places.fail(error);
     for (const row of rows) {
       if (row.queued) this.places.give();
