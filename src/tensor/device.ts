@@ -17,11 +17,20 @@ import {
   type OpSpec,
   type TypedArray,
 } from './native.js';
+import { parseDevice } from './device-name.js';
 import { inputsOf, opEntry, valuesOf } from './op-entry.js';
 import { functionOf, kindOf, shapeOf } from './shape.js';
 import { createYielder } from '../util/event-loop-lag.js';
 import { Urgency } from './urgency.js';
-import { beginSlice, endSlice, runToEnd, SLICE_MILLISECONDS, type Sliced } from './slices.js';
+import {
+  beginSlice,
+  endSlice,
+  PATIENT_WORK,
+  runToEnd,
+  SLICE_MILLISECONDS,
+  workOf,
+  type Sliced,
+} from './slices.js';
 import {
   dropSpares,
   spareHandles,
@@ -32,6 +41,7 @@ import {
   type Recorder,
   type TensorDevice,
 } from './tensor.js';
+import { tensorsIn } from './tensors-in.js';
 
 /** What native code tells of the outputs of a call; no op has more. */
 const numbers = new Float64Array(8 * NUMBERS_OF_OUTPUT);
@@ -102,6 +112,8 @@ export class Device implements TensorDevice {
   private scopes: Tensor[][] = [];
   private isRecording = false;
   private readonly urgency = new Urgency();
+  /** What was enqueued since it was set to 0, as {@link workOf} estimates it; undefined: nobody asks. */
+  private enqueuedWork: number | undefined;
   private readonly ending = new AbortController();
 
   /**
@@ -194,6 +206,7 @@ export class Device implements TensorDevice {
       const handle = (made ? made[i] : spare) as NativeTensor;
       outputs[i] = this.adopt(new Tensor(this, handle, shape, DTYPES[numbers[at + 1] as number] as DType));
     }
+    if (this.enqueuedWork !== undefined) this.enqueuedWork += workOf(given[0]?.shape, outputs);
     for (const changed of entry.mutable) given[changed]?.onChange?.();
     tape?.record(spec, given, outputs, (made ? made[outputs.length] : save) as NativeCall);
     return outputs;
@@ -261,7 +274,8 @@ export class Device implements TensorDevice {
    * its tensors or records its ops.
    * Resolves when everything is enqueued. Work that was begun is always brought to its end; abort between two.
    *
-   * @param options `isPatient`: while others are {@link beginUrgent in a hurry}, a slice waits until the one before has run
+   * @param options `isPatient`: while others are {@link beginUrgent in a hurry}, a slice waits until the one before has run, and
+   *   ends as soon as the device has some milliseconds of work
    */
   async inSlices<T>(work: Sliced<T>, { isPatient = false }: { isPatient?: boolean } = {}): Promise<T> {
     return this.runSlices(work, { tape: undefined, scopes: [] }, isPatient);
@@ -280,12 +294,14 @@ export class Device implements TensorDevice {
       const begun = beginSlice();
       const end = typeof begun === 'number' ? begun : await begun;
       const outer = this.enter(own);
+      this.enqueuedWork = isPatient && this.urgency.isOn ? 0 : undefined;
       try {
         do {
           const step = work.next();
           if (step.done) return step.value;
-        } while (performance.now() < end && !(isPatient && this.urgency.isOn));
+        } while (performance.now() < end && (this.enqueuedWork ?? 0) < PATIENT_WORK);
       } finally {
+        this.enqueuedWork = undefined;
         Object.assign(own, this.enter(outer));
         endSlice();
       }
@@ -451,31 +467,6 @@ function requireValues(data: unknown): void {
     'INVALID_ARGUMENT',
     `data must be a Float32Array or an Int32Array, or null for a tensor that an op will write, not ${kindOf(data)}.`,
   );
-}
-
-/** Splits `cuda:1` into kind and index. */
-function parseDevice(name: string): { kind: 'cpu' | 'cuda'; index: number } {
-  const match = typeof name === 'string' ? /^(cpu|cuda)(?::(\d{1,4}))?$/.exec(name) : null;
-  if (!match || (match[1] === 'cpu' && match[2] !== undefined))
-    throw new HintError(
-      'INVALID_ARGUMENT',
-      `The device ${kindOf(name)} is unknown; use cpu, cuda or cuda:N.`,
-    );
-  return { kind: match[1] as 'cpu' | 'cuda', index: Number(match[2] ?? 0) };
-}
-
-/** @param seen what was looked into, so that a value that holds itself comes to an end; tensors are what was found */
-function tensorsIn(value: unknown, seen = new Set<unknown>()): ReadonlySet<unknown> {
-  if (!value || typeof value !== 'object' || seen.has(value)) return seen;
-  if (value instanceof Tensor) return seen.add(value);
-  if (Array.isArray(value) || value instanceof Map) {
-    seen.add(value);
-    for (const part of value.values()) tensorsIn(part, seen);
-  } else if (Object.getPrototypeOf(value) === Object.prototype) {
-    seen.add(value);
-    for (const key in value) tensorsIn((value as Record<string, unknown>)[key], seen);
-  }
-  return seen;
 }
 
 /** For tests and the CLI: the native platform report. */

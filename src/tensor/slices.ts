@@ -8,6 +8,23 @@ export type Sliced<T> = Generator<void, T, void>;
 /** Enqueued without a break before the event loop gets a turn. */
 export const SLICE_MILLISECONDS = 1;
 
+/**
+ * Work after which a patient slice ends, in multiply-adds as {@link workOf} estimates them: 3 to 6 milliseconds of two cores.
+ */
+export const PATIENT_WORK = 2 ** 29;
+
+/**
+ * Multiply-adds of a call, at most: a row of the first input for every value of the results. That is what products take, of which
+ * nearly all of a model's work consists; of other ops it is more than they take.
+ */
+export function workOf(
+  first: readonly number[] | undefined,
+  results: readonly ({ readonly size: number } | null)[],
+): number {
+  const values = results.reduce((total, result) => total + (result?.size ?? 0), 0);
+  return values * (first?.at(-1) ?? 1);
+}
+
 // Work that waits for a slice, first come, first served.
 const waiting: (() => void)[] = [];
 let sliceEnd = 0;

@@ -25,7 +25,7 @@ interface Fixture {
 async function wideTask(model: EncoderDecoderModel, instruction: Int32Array): Promise<HintTasks> {
   const { device } = model;
   const made = await device.inSlices(device.tidied(model.encodeTasks(concatenate([instruction]))));
-  const modules = packModules(made.modules, () => 'bf16', { keepsTensors: true });
+  const modules = device.now(packModules(made.modules, () => 'bf16', { keepsTensors: true }));
   const encoded = { ...made, modules };
   const offsets = made.instructions?.offsets as Int32Array;
   const shared = device.tidy(() =>

@@ -5,7 +5,7 @@ import { DropoutPlan } from '../../src/model/trainable/dropout.js';
 import type { EncoderDecoderModel } from '../../src/model/hint/encoder-decoder-model.js';
 import { Device } from '../../src/tensor/device.js';
 import * as ops from '../../src/tensor/ops.js';
-import type { Sliced } from '../../src/tensor/slices.js';
+import { PATIENT_WORK, type Sliced } from '../../src/tensor/slices.js';
 import { Gradients, Tape } from '../../src/tensor/tape.js';
 import type { Tensor } from '../../src/tensor/tensor.js';
 import { accumulateGradients } from '../../src/training/step/microbatch.js';
@@ -138,14 +138,17 @@ describe('work in slices', () => {
 describe('patient work', () => {
   const STEPS = 6;
 
-  /** Per step, how many had been enqueued and had not run. */
-  async function backlog(device: Device): Promise<number[]> {
+  /** Per step, each a product of so many rows and columns, how many had been enqueued and had not run. */
+  async function backlog(
+    device: Device,
+    sizes: readonly number[] = new Array<number>(STEPS).fill(700),
+  ): Promise<number[]> {
     const waiting: number[] = [];
     const reads: Promise<unknown>[] = [];
     let [enqueued, done] = [0, 0];
     function* work(): Sliced<void> {
-      for (let i = 0; i < STEPS; i++) {
-        const side = device.full([700, 700], 1);
+      for (const size of sizes) {
+        const side = device.full([size, size], 1);
         enqueued++;
         const read = ops.linear(side, side).read();
         reads.push(read.then(() => done++));
@@ -167,6 +170,17 @@ describe('patient work', () => {
     expect(await backlog(device)).toEqual(Array(STEPS).fill(1));
     two();
     expect(Math.max(...(await backlog(device)))).toBeGreaterThan(1);
+    device.close();
+  });
+
+  it('is handed over several steps at a time where these are small', async () => {
+    const device = new Device({ threads: 1 });
+    const end = device.beginUrgent();
+    // No slice ends because its time is over.
+    vi.spyOn(performance, 'now').mockReturnValue(performance.now());
+    expect(900 ** 3).toBeGreaterThan(PATIENT_WORK);
+    expect(await backlog(device, [4, 4, 900, 900, 4, 4, 4, 900, 4])).toEqual([1, 2, 3, 1, 1, 2, 3, 4, 1]);
+    end();
     device.close();
   });
 

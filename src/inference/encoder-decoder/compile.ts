@@ -2,6 +2,7 @@ import type { Ragged } from '../../data/batch.js';
 import type { EncodedTasks, EncoderDecoderModel } from '../../model/hint/encoder-decoder-model.js';
 import type { EncodedInstructions } from '../../model/hint/hypernetwork.js';
 import type { SharedKeys } from '../../model/t5/attention.js';
+import type { AdaptationName } from '../../model/modules/adaptation-name.js';
 import { isPrefixModule, packModules, type TaskModules } from '../../model/modules/task-modules.js';
 import { cast, packedTensors, type FloatDType, type WeightDType } from '../../tensor/ops.js';
 import type { Sliced } from '../../tensor/slices.js';
@@ -30,12 +31,10 @@ export function compileHintTasks(model: EncoderDecoderModel, instructions: Ragge
 
 function* compile(model: EncoderDecoderModel, instructions: Ragged): Sliced<HintTasks> {
   const encoded = yield* model.encodeTasks(instructions);
-  return yield* withSharedKeys(
-    model,
-    canRegenerate(model, encoded)
-      ? packed(model, rested(model, encoded), { keepsTensors: false })
-      : packed(model, encoded, { keepsTensors: true }),
-  );
+  const ready = canRegenerate(model, encoded)
+    ? yield* packed(model, yield* rested(model, encoded), { keepsTensors: false })
+    : yield* packed(model, encoded, { keepsTensors: true });
+  return yield* withSharedKeys(model, ready);
 }
 
 /**
@@ -50,7 +49,7 @@ export function restoreTasks(
   encoded: EncodedTasks,
   options: { shared?: readonly SharedKeys[] | undefined; keepsTensors?: boolean } = {},
 ): Promise<HintTasks> {
-  return model.device.inSlices(model.device.tidied(restore(model, encoded, options)));
+  return model.device.inSlices(model.device.tidied(restore(model, encoded, options)), { isPatient: true });
 }
 
 /**
@@ -86,8 +85,8 @@ export function asTuned(tasks: HintTasks): HintTasks {
 
 function* regenerate(model: EncoderDecoderModel, instructions: EncodedInstructions): Sliced<HintTasks> {
   const modules = model.hypernetwork ? yield* model.hypernetwork.generate(instructions) : new Map();
-  const encoded = rested(model, { instructions, modules });
-  return yield* withSharedKeys(model, packed(model, encoded, { keepsTensors: false }));
+  const encoded = yield* rested(model, { instructions, modules });
+  return yield* withSharedKeys(model, yield* packed(model, encoded, { keepsTensors: false }));
 }
 
 function* restore(
@@ -95,30 +94,31 @@ function* restore(
   encoded: EncodedTasks,
   { shared, keepsTensors = true }: { shared?: readonly SharedKeys[] | undefined; keepsTensors?: boolean },
 ): Sliced<HintTasks> {
-  const ready = packed(model, encoded, { finite: true, keepsTensors });
+  const ready = yield* packed(model, encoded, { finite: true, keepsTensors });
   if (shared) return hintTasks(model, ready, shared);
   return yield* withSharedKeys(model, ready);
 }
 
 /** With packed modules where the model's own weights are packed. */
-function packed(
+function* packed(
   model: EncoderDecoderModel,
   encoded: EncodedTasks,
   options: { keepsTensors: boolean; finite?: boolean },
-): EncodedTasks {
+): Sliced<EncodedTasks> {
   const weights = model.inferenceWeights;
   if (!weights) return encoded;
-  return { ...encoded, modules: packModules(encoded.modules, (name) => weights.moduleDType(name), options) };
+  const dtypeOf = (name: AdaptationName): WeightDType | undefined => weights.moduleDType(name);
+  return { ...encoded, modules: yield* packModules(encoded.modules, dtypeOf, options) };
 }
 
 /** With prefixes as tasks are kept; those given are given back. */
-function rested(model: EncoderDecoderModel, encoded: EncodedTasks): EncodedTasks {
-  const modules = new Map(
-    [...encoded.modules].map(([name, module]) => [
-      name,
-      isPrefixModule(name) ? { ...module, tensor: atRest(model, module.tensor) } : module,
-    ]),
-  );
+function* rested(model: EncoderDecoderModel, encoded: EncodedTasks): Sliced<EncodedTasks> {
+  const modules = new Map(encoded.modules);
+  for (const [name, module] of encoded.modules) {
+    if (!isPrefixModule(name)) continue;
+    modules.set(name, { ...module, tensor: atRest(model, module.tensor) });
+    yield;
+  }
   return { ...encoded, modules };
 }
 

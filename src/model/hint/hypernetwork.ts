@@ -4,7 +4,13 @@ import type { Tensor } from '../../tensor/tensor.js';
 import { HintError } from '../../util/errors.js';
 import { readsInstruction, type HintConfig } from '../config/config.js';
 import type { AdaptationName } from '../modules/adaptation-name.js';
-import { adaptationTable, generatesBySlot, generatorWidth, type Adaptation } from '../modules/adaptations.js';
+import {
+  adaptationTable,
+  generatesBySlot,
+  generatorOutputs,
+  generatorWidth,
+  type Adaptation,
+} from '../modules/adaptations.js';
 import { slotsOf } from '../modules/slots.js';
 import type { GeneratedTensor, ModuleMaker, TaskModules } from '../modules/task-modules.js';
 import { project } from '../t5/attention.js';
@@ -14,6 +20,7 @@ import { NO_DROPOUT, type DropoutPlan } from '../trainable/dropout.js';
 import { COMPONENT_ATTENTION } from '../weights/generator-folding.js';
 import type { GeneratorLayers, GeneratorWeights } from '../weights/weights.js';
 import { ComponentEmbeddings } from './component-embeddings.js';
+import { generatedInPieces } from './generated-in-pieces.js';
 import { hyperdecode, hyperdecoderBlock, type InstructionKeys } from './hyperdecoder.js';
 import { runsLayersAgain, type BackwardPlan } from '../memory/backward-plan.js';
 import { pad } from './padding.js';
@@ -133,6 +140,7 @@ export class Hypernetwork {
     dropout: DropoutPlan,
   ): Sliced<TaskModules> {
     const keys = this.instructionKeys(instructions);
+    yield;
     const modules = new Map<AdaptationName, GeneratedTensor>();
     for (const adaptation of this.table) {
       const slots = slotsOf(this.network.config, adaptation.name);
@@ -180,17 +188,29 @@ export class Hypernetwork {
     const width = generatorWidth(config);
     const layers = weights.generator(name, tasks * slots.length * adaptation.components);
     const vectors = yield* this.componentVectors(adaptation, layers, instructions, keys, dropout, slots);
+    yield;
     let z = layers.folded ? vectors : vectors.reshape([vectors.size / width, width]);
     if (this.hint.generatorLayerNorm) {
       z = ops.rmsNorm(z, weights.norm(`hypernetwork.${name}.layer_norm`), config.layerNormEpsilon);
     }
     const tanh = name.startsWith('prefix') && this.hint.prefixActivation === 'tanh';
     const activation = tanh ? 'tanh' : 'gelu';
-    let hidden = layers.first(z, activation);
     const masks = dropout.at('generator', adaptation.offset, 'hidden');
-    if (masks)
-      hidden = ops.dropout(hidden, masks, this.maskOffsets(adaptation, z.shape[0] as number, tasks, slots));
-    const made = layers.second(hidden);
+    let made: Tensor;
+    if (this.network.device.tape || masks) {
+      let hidden = layers.first(z, activation);
+      if (masks)
+        hidden = ops.dropout(hidden, masks, this.maskOffsets(adaptation, z.shape[0] as number, tasks, slots));
+      made = layers.second(hidden);
+    } else {
+      made = yield* generatedInPieces(
+        this.network.device,
+        layers,
+        z,
+        activation,
+        generatorOutputs(config, adaptation),
+      );
+    }
     // A raw reshape: the [A, d] block of adapter_down is read as [d, A], not transposed (method §2.5).
     return made.reshape([tasks, slots.length, ...shape]);
   }

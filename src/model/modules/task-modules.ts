@@ -1,3 +1,4 @@
+import type { Sliced } from '../../tensor/slices.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import {
   groupedLinear,
@@ -155,20 +156,20 @@ export function isPrefixModule(name: AdaptationName): boolean {
  *
  * @param options `keepsTensors` false gives back what was packed: a task then takes half the memory
  */
-export function packModules(
+export function* packModules(
   modules: TaskModules,
   dtypeOf: (name: AdaptationName) => WeightDType | undefined,
   { keepsTensors, ...options }: { keepsTensors: boolean; finite?: boolean },
-): TaskModules {
-  return new Map(
-    [...modules].map(([name, module]) => {
-      const dtype = isMatrixModule(name) && !module.packed ? dtypeOf(name) : undefined;
-      if (!dtype) return [name, module];
-      const packed = packWeight(module.tensor, dtype, options);
-      if (!keepsTensors) module.tensor.dispose();
-      return [name, { ...module, packed }];
-    }),
-  );
+): Sliced<TaskModules> {
+  const made = new Map<AdaptationName, GeneratedTensor>();
+  for (const [name, module] of modules) {
+    const dtype = isMatrixModule(name) && !module.packed ? dtypeOf(name) : undefined;
+    made.set(name, dtype ? { ...module, packed: packWeight(module.tensor, dtype, options) } : module);
+    if (!dtype) continue;
+    if (!keepsTensors) module.tensor.dispose();
+    yield;
+  }
+  return made;
 }
 
 interface Module {
