@@ -98,7 +98,14 @@ export class PackedWeights extends InferenceWeights {
     matrix: ops.PackedMatrix | undefined,
     epilogue: Epilogue = {},
   ): Tensor {
-    if (!matrix || epilogue.alpha !== undefined) return ops.linear(x, this.parameters.lend(name), epilogue);
+    if (!matrix || epilogue.alpha !== undefined) {
+      const { parameters } = this;
+      return ops.linear(
+        x,
+        x.dtype === 'bf16' ? parameters.as(name, 'bf16') : parameters.lend(name),
+        epilogue,
+      );
+    }
     const { bias, activation, outputDType = addsToStream(name) ? this.streamDtype : undefined } = epilogue;
     return ops.packedLinear(x, matrix, { bias, outputDType, ...(activation ? { activation } : {}) });
   }

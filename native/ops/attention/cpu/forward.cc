@@ -193,11 +193,12 @@ void forward(Call& call) {
   const auto attend = isHalf ? attendQuery<uint16_t> : attendQuery<float>;
   // With few sequences, heads are divided among threads, too.
   const int64_t groups = std::clamp<int64_t>(2 * threadCount() / std::max<int64_t>(count, 1), 1, g.heads);
-  runUnits(count * groups, flops, [&](int64_t unit) {
+  const auto attendShorter = [&](int64_t unit) {
     const int64_t b = shorter[static_cast<size_t>(unit / groups)], group = unit % groups;
     for (int64_t i = 0; i < g.sequences[static_cast<size_t>(b)].queries; ++i)
       attend(call, g, bias, dropout, b, i, g.heads * group / groups, g.heads * (group + 1) / groups);
-  });
+  };
+  if (count > 0) runUnits(count * groups, flops, attendShorter);
   if (shorter.size() == g.sequences.size()) return;
   Schedule schedule(g, Split::queries, threadCount());
   for (Bundle& bundle : schedule.bundles)

@@ -258,7 +258,7 @@ void attendSingle(const SingleQuery<Value>& query) {
       for (int64_t j = 0; j < rows.count; j += kLanes) {
         const int64_t count = std::min(kLanes, rows.count - j), next = j + kLanes;
         for (int64_t h = 0; h < heads; ++h) {
-          // Lines of rows of all heads where the unit has all; else of its own heads nearly.
+          // Together all lines of the next rows where these are all heads; else about as many, of fewer rows.
           const int64_t ahead = std::max<int64_t>(0, std::min(kLanes, rows.count - next)) * dim;
           const Value* line = rows.*part + next * query.width + begin + h * ahead;
           for (int64_t at = 0; at < ahead; at += kLine) __builtin_prefetch(line + at);
