@@ -233,7 +233,7 @@ class ExactWeights implements GeneratorWeights {
 
 /** Whether a matrix makes what a block adds to the residual stream, which is not rounded on its way there. */
 function addsToStream(name: string): boolean {
-  return /\.(o|wo)\.weight$/.test(name);
+  return /\.block\.\d+\.layer\.\d+\.\w+\.(o|wo)\.weight$/.test(name);
 }
 
 /** What the hypernetwork's own matrices are packed in, and all that an engine of `dtype` does not quantise. */
