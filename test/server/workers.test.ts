@@ -370,10 +370,10 @@ describe('the start and the end', () => {
   it('closing lets what runs end, and ends the workers', async () => {
     const patient = await start({ drainSeconds: 60 });
     const pids = patient.pids();
-    const slow = ask(patient, 'POST', chat, bodyOf('Count.', { max_tokens: 400 }));
+    const slow = ask(patient, 'POST', chat, bodyOf('Count.', { max_tokens: 2000 }));
     await eventually(async () => expect(await metric(patient, 'hint_inputs_running')).toBe(1));
     const closed = patient.close();
-    expect(await slow).toMatchObject({ status: 200, body: { usage: { completion_tokens: 400 } } });
+    expect(await slow).toMatchObject({ status: 200, body: { usage: { completion_tokens: 2000 } } });
     await closed;
     for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow(/ESRCH/);
   });
