@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "native/math/vector_targets.h"
 #include "native/runtime/parallel.h"
 #include "native/runtime/scratch.h"
 
@@ -15,9 +16,7 @@ namespace {
 
 constexpr int64_t kLanes = 16;
 /// Sixteen values; the compiler splits them where registers are narrower.
-typedef float Vector __attribute__((vector_size(64)));
-typedef uint32_t Bits __attribute__((vector_size(64)));
-typedef uint16_t HalfBits __attribute__((vector_size(32)));
+using Vector = Vector16;
 typedef int16_t Halves __attribute__((vector_size(32)));
 typedef int32_t Integers __attribute__((vector_size(64)));
 typedef int8_t Bytes __attribute__((vector_size(16)));
@@ -25,9 +24,9 @@ typedef int8_t Bytes __attribute__((vector_size(16)));
 constexpr int64_t kWidth = narrowPanels(0).width;
 
 HINT_INLINE Vector widen(const uint16_t* from) {
-  HalfBits halves;
-  __builtin_memcpy(&halves, from, sizeof(halves));
-  return reinterpret_cast<Vector>(__builtin_convertvector(halves, Bits) << 16);
+  Vector values;
+  loadVector(values, from);
+  return values;
 }
 
 HINT_INLINE Vector widen(const int8_t* from) {

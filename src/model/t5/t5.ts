@@ -61,15 +61,10 @@ export class T5 implements Network {
   /** Cross entropy and z-loss of every row, [rows] each. @param targets i32 [rows] */
   losses(hidden: Tensor, targets: Tensor, zLoss = 0): { loss: Tensor; zTerm: Tensor } {
     const { head } = this;
-    const rows = this.scaled(hidden);
-    return ops.crossEntropy(
-      rows.dtype === head.dtype ? rows : ops.cast(rows, head.dtype as FloatDType),
-      head,
-      targets,
-      {
-        zLoss,
-      },
-    );
+    const scaled = this.scaled(hidden);
+    // Packed weights keep the head as it is stored, whatever rows are rounded to.
+    const rows = scaled.dtype === head.dtype ? scaled : ops.cast(scaled, head.dtype as FloatDType);
+    return ops.crossEntropy(rows, head, targets, { zLoss });
   }
 
   /** What a decoder layer's cross-attention reads of a batch; `shared` may be at hand from compiling the task. */
